@@ -1,0 +1,87 @@
+"""TensorFlow's export formats of a Keras model: SavedModel for TF Serving, LiteRT float and full int8."""
+
+import contextlib
+import io
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from fashion.storage import atomic_file
+
+
+def export_saved_model(model: keras.Model, folder: Path) -> None:
+    """Write a SavedModel with named input and outputs into `folder`, a version folder of TF Serving."""
+    with _silent():
+        model.export(str(folder), format="tf_saved_model", verbose=False)
+
+
+def run_saved_model(folder: Path, images: NDArray[np.uint8], batch_size: int = 1000) -> NDArray[np.float32]:
+    """Probabilities (n, classes) through the signature that TF Serving calls."""
+    serve = tf.saved_model.load(str(folder)).signatures["serving_default"]
+    batches = [
+        serve(image=tf.constant(images[start : start + batch_size]))["probabilities"].numpy()
+        for start in range(0, len(images), batch_size)
+    ]
+    return np.concatenate(batches)
+
+
+def saved_model_latency(folder: Path, image: NDArray[np.uint8], repeats: int = 200) -> float:
+    """Median milliseconds for one image (1, height, width) through the serving signature."""
+    serve = tf.saved_model.load(str(folder)).signatures["serving_default"]
+    tensor = tf.constant(image)
+    times = []
+    for _ in range(repeats + 1):
+        start = time.perf_counter()
+        serve(image=tensor)
+        times.append(time.perf_counter() - start)
+    return float(np.median(times[1:]) * 1000)
+
+
+def export_litert(model: keras.Model, path: Path) -> None:
+    """Write a float32 LiteRT model that takes the same uint8 images."""
+    with _silent():
+        converted = tf.lite.TFLiteConverter.from_keras_model(model).convert()
+    _write(path, converted)
+
+
+def export_litert_int8(model: keras.Model, path: Path, representative: NDArray[np.uint8]) -> None:
+    """Write a LiteRT model whose weights and activations are all 8 bit; it takes uint8 images and gives uint8 outputs.
+
+    Args:
+        representative: training images (n, height, width) from which the ranges of the activations are measured.
+    """
+    # The quantiser cannot calibrate a cast from uint8, so it is given the same network with a float input; scale 1
+    # and zero point 0 then make the quantised input the raw pixels again.
+    image = keras.Input(model.input_shape[1:], dtype="float32", name="image")
+    floating = keras.models.clone_model(model, input_tensors=image)
+    floating.set_weights(model.get_weights())
+    converter = tf.lite.TFLiteConverter.from_keras_model(floating)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: _one_by_one(representative)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = converter.inference_output_type = tf.uint8
+    with _silent():
+        converted = converter.convert()
+    _write(path, converted)
+
+
+def _one_by_one(images: NDArray[np.uint8]) -> Iterator[list[NDArray[np.float32]]]:
+    for image in images:
+        yield [image[np.newaxis].astype(np.float32)]
+
+
+def _write(path: Path, content: bytes) -> None:
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(content)
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """The converters print about a dozen lines on standard output for every call."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        yield

@@ -1,0 +1,38 @@
+"""The errors a user can meet. Anything else that is raised is a bug and keeps its traceback.
+
+FashionError
+├── ParamsError     params.yaml or an environment variable is wrong
+├── DataError       a data file is missing, damaged, or not what it should be
+├── SuiteError      a file in expectations/ is wrong
+├── ArtifactError   an output of an earlier stage is missing or damaged
+├── TrainingError   training went wrong, for example a loss that is not finite
+└── ServiceError    a service (MLflow, DVC, Prefect) is away or answered nonsense
+"""
+
+
+class FashionError(Exception):
+    """Says what happened, where, what was expected and found, and what to do next."""
+
+
+class ParamsError(FashionError):
+    """params.yaml or an environment variable is wrong."""
+
+
+class DataError(FashionError):
+    """A data file is missing, damaged, or not what it should be."""
+
+
+class SuiteError(FashionError):
+    """A file in expectations/ is wrong."""
+
+
+class ArtifactError(FashionError):
+    """An output of an earlier stage is missing or damaged."""
+
+
+class TrainingError(FashionError):
+    """Training went wrong."""
+
+
+class ServiceError(FashionError):
+    """A service is away or answered nonsense."""

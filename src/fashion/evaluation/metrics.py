@@ -1,0 +1,87 @@
+"""Figures about predictions on labelled images."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binomtest
+from sklearn.metrics import precision_recall_fscore_support
+
+Floats = NDArray[np.floating]
+Labels = NDArray[np.integer]
+Booleans = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Proportion:
+    """A share of n trials with a two-sided 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    def __str__(self) -> str:
+        return f"{self.value:.2%} (95 % interval {self.low:.2%} to {self.high:.2%}, n = {self.n:,})"
+
+
+@dataclass(frozen=True)
+class ClassFigures:
+    """How one class fared; `support` is the number of images that are truly of it."""
+
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+def proportion(successes: Booleans) -> Proportion:
+    """Share of True in `successes` (n,) with Wilson's score interval.
+
+    Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22 (1927).
+    """
+    test = binomtest(int(successes.sum()), len(successes))
+    interval = test.proportion_ci(confidence_level=0.95, method="wilson")
+    return Proportion(float(successes.mean()), float(interval.low), float(interval.high), len(successes))
+
+
+def class_figures(labels: Labels, predictions: Labels, classes: int) -> list[ClassFigures]:
+    """Precision, recall and F1 of each class; a class that is never predicted has precision 0."""
+    columns = precision_recall_fscore_support(labels, predictions, labels=range(classes), zero_division=0.0)
+    return [
+        ClassFigures(float(precision), float(recall), float(f1), int(support))
+        for precision, recall, f1, support in zip(*columns, strict=True)
+    ]
+
+
+def calibration_bins(confidences: Floats, correct: Booleans, bins: int) -> dict[str, NDArray[np.float64]]:
+    """Mean confidence, accuracy and share of images of each of `bins` equal bins of confidence that is not empty."""
+    members = np.minimum((confidences * bins).astype(int), bins - 1)
+    counts = np.bincount(members, minlength=bins)
+    filled = counts > 0
+    return {
+        "confidence": np.bincount(members, weights=confidences, minlength=bins)[filled] / counts[filled],
+        "accuracy": np.bincount(members, weights=correct, minlength=bins)[filled] / counts[filled],
+        "share": counts[filled] / len(confidences),
+    }
+
+
+def expected_calibration_error(confidences: Floats, correct: Booleans, bins: int) -> float:
+    """Mean distance between confidence and accuracy over bins, weighted by their share of images.
+
+    Source: M. P. Naeini et al., "Obtaining well calibrated probabilities using Bayesian binning", AAAI 2015.
+    """
+    table = calibration_bins(confidences, correct, bins)
+    return float(np.sum(table["share"] * np.abs(table["confidence"] - table["accuracy"])))
+
+
+def agreement(some: Floats, others: Floats) -> float:
+    """Share of images for which two arrays of probabilities (n, classes) name the same class."""
+    return float(np.mean(some.argmax(axis=1) == others.argmax(axis=1)))
+
+
+def most_confident_mistakes(probabilities: Floats, labels: Labels, count: int) -> NDArray[np.intp]:
+    """Indices of at most `count` wrongly classified images, the most confident first."""
+    wrong = np.flatnonzero(probabilities.argmax(axis=1) != labels)
+    order = np.argsort(-probabilities[wrong].max(axis=1), kind="stable")
+    return wrong[order[:count]]

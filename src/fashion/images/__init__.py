@@ -1,0 +1,1 @@
+"""Images as arrays: reading, describing, drawing, splitting, augmenting."""

@@ -1,0 +1,90 @@
+"""The networks. Each takes raw uint8 images and gives calibrated probabilities and an embedding."""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import keras
+import numpy as np
+from keras import layers
+from numpy.typing import NDArray
+
+Tensor: TypeAlias = keras.KerasTensor
+Network = Callable[[Tensor], Tensor]
+BATCH = 1000
+"""Images scored at a time."""
+
+
+def baseline(pixels: Tensor) -> Tensor:
+    """The seed's network, up to its last hidden layer: pixels (n, h, w, 1) in [0, 1] to an embedding (n, 64)."""
+    features = layers.Conv2D(32, 3, activation="relu")(pixels)
+    features = layers.MaxPooling2D(2)(features)
+    features = layers.Conv2D(64, 3, activation="relu")(features)
+    features = layers.MaxPooling2D(2)(features)
+    features = layers.Flatten()(features)
+    return layers.Dense(64, activation="relu", name="embedding")(features)
+
+
+def dropout(pixels: Tensor) -> Tensor:
+    """The other seed's network: the same with dropout after each pooling and after the hidden layer."""
+    features = layers.Conv2D(32, 3, activation="relu")(pixels)
+    features = layers.MaxPooling2D(2)(features)
+    features = layers.Dropout(0.25)(features)
+    features = layers.Conv2D(64, 3, activation="relu")(features)
+    features = layers.MaxPooling2D(2)(features)
+    features = layers.Dropout(0.25)(features)
+    features = layers.Flatten()(features)
+    features = layers.Dense(64, activation="relu")(features)
+    return layers.Dropout(0.5, name="embedding")(features)
+
+
+def compact(pixels: Tensor) -> Tensor:
+    """Leaves the full resolution at once, where a CPU spends its time on memory traffic."""
+    features = layers.Conv2D(32, 5, strides=2, padding="same", activation="relu")(pixels)
+    features = layers.Conv2D(64, 3, strides=2, padding="same", activation="relu")(features)
+    features = layers.Flatten()(features)
+    return layers.Dense(64, activation="relu", name="embedding")(features)
+
+
+NETWORKS: dict[str, Network] = {"baseline": baseline, "dropout": dropout, "compact": compact}
+
+
+def classifier(name: str, image_size: tuple[int, int], classes: int, temperature: float = 1.0) -> keras.Model:
+    """An untrained model with input `image` (n, height, width) uint8.
+
+    Its outputs are `probabilities` (n, classes), the softmax of the logits divided by `temperature`, and `embedding`
+    (n, d), both float32.
+    """
+    image = keras.Input(image_size, dtype="uint8", name="image")
+    pixels = layers.Reshape((*image_size, 1))(layers.Rescaling(1 / 255)(image))
+    embedding = NETWORKS[name](pixels)
+    logits = layers.Dense(classes, name="logits")(embedding)
+    scaled = layers.Rescaling(1 / temperature, name="temperature")(logits)
+    probabilities = layers.Softmax(name="probabilities")(scaled)
+    return keras.Model(image, {"probabilities": probabilities, "embedding": embedding}, name=name)
+
+
+def with_temperature(model: keras.Model, temperature: float) -> keras.Model:
+    """The same network and weights with another temperature."""
+    _, height, width = model.input_shape
+    classes = model.get_layer("logits").units
+    calibrated = classifier(model.name, (height, width), classes, temperature)
+    calibrated.set_weights(model.get_weights())
+    return calibrated
+
+
+def temperature_of(model: keras.Model) -> float:
+    return float(1 / model.get_layer("temperature").scale)
+
+
+def logits_model(model: keras.Model) -> keras.Model:
+    """The same layers with the logits as their one output: what is trained."""
+    return keras.Model(model.input, model.get_layer("logits").output, name=model.name)
+
+
+def logits_and_probabilities(
+    model: keras.Model, images: NDArray[np.uint8]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Logits before temperature scaling and calibrated probabilities, each (n, classes) float32."""
+    outputs = [model.get_layer("logits").output, model.get_layer("probabilities").output]
+    logits, probabilities = keras.Model(model.input, outputs).predict(images, batch_size=BATCH, verbose=0)
+    return logits, probabilities

@@ -1,0 +1,188 @@
+"""params.yaml: everything that changes a result, checked strictly."""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from fashion.errors import ParamsError
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[int, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """An unknown key is an error, and nothing changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataFile(Section):
+    """One IDX file of the dataset."""
+
+    name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class DataParams(Section):
+    """The dataset: its classes, the size of its images, its four files, and where they are to be had."""
+
+    classes: Annotated[tuple[str, ...], Field(min_length=2, max_length=256)]
+    image_size: tuple[Annotated[int, Field(ge=8, le=1024)], Annotated[int, Field(ge=8, le=1024)]]
+    train_images: DataFile
+    train_labels: DataFile
+    test_images: DataFile
+    test_labels: DataFile
+    sources: Annotated[tuple[str, ...], Field(min_length=1)]
+
+    @property
+    def files(self) -> tuple[DataFile, DataFile, DataFile, DataFile]:
+        return self.train_images, self.train_labels, self.test_images, self.test_labels
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        if len(set(self.classes)) != len(self.classes):
+            raise ValueError("classes: each class name may stand there once")
+        if len({file.name for file in self.files}) != len(self.files):
+            raise ValueError("each data file needs a name of its own")
+        return self
+
+
+class ValidateParams(Section):
+    max_quarantined: Share
+    """Share of all images; more of them fails the run."""
+
+
+class PrepareParams(Section):
+    validation_fraction: Annotated[float, Field(gt=0, lt=1)]
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+
+
+class Recipe(Section):
+    """How a network is trained."""
+
+    epochs: Positive
+    batch_size: Positive
+    optimizer: Literal["adam", "adamw"]
+    learning_rate: Annotated[float, Field(gt=0)]
+    """The peak when there is a schedule."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    schedule: Literal["constant", "one_cycle"] = "constant"
+    one_hot: bool = False
+    """One-hot labels with categorical cross-entropy instead of sparse categorical cross-entropy."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    flip: bool = False
+    """Mirror half of the training images left to right."""
+    shift: Annotated[int, Field(ge=0)] = 0
+    """Move training images by up to so many pixels in both directions."""
+    average_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Decay per step of an exponential moving average of the weights, which is what is kept."""
+    patience: Positive | None = None
+    """Stop after so many epochs without a better validation accuracy."""
+
+    @model_validator(mode="after")
+    def _smoothing_needs_one_hot_labels(self) -> Self:
+        if self.label_smoothing and not self.one_hot:
+            raise ValueError("label_smoothing needs one_hot: true")
+        return self
+
+
+class TrainParams(Section):
+    model: str
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    recipes: dict[Literal["baseline", "dropout", "compact"], Recipe]
+
+    @model_validator(mode="after")
+    def _model_has_a_recipe(self) -> Self:
+        if self.model not in self.recipes:
+            raise ValueError(f"model: {self.model!r} is none of the recipes ({', '.join(self.recipes)})")
+        return self
+
+    @property
+    def recipe(self) -> Recipe:
+        return dict(self.recipes)[self.model]  # type: ignore[index]
+
+
+class EvaluationGates(Section):
+    accuracy_at_least: Share
+    recall_of_every_class_at_least: Share
+    expected_calibration_error_at_most: Share
+    model_bytes_at_most: Positive
+    latency_milliseconds_at_most: Annotated[float, Field(gt=0)]
+
+
+class EvaluateParams(Section):
+    calibration_bins: Annotated[int, Field(ge=2, le=1000)]
+    gates: EvaluationGates
+
+
+class ExportGates(Section):
+    saved_model_agreement_at_least: Share
+    float_agreement_at_least: Share
+    int8_agreement_at_least: Share
+
+
+class ExportParams(Section):
+    gates: ExportGates
+
+
+class RegisterParams(Section):
+    name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
+
+
+class Params(Section):
+    """All of params.yaml."""
+
+    data: DataParams
+    validate_: Annotated[ValidateParams, Field(alias="validate")]
+    prepare: PrepareParams
+    train: TrainParams
+    evaluate: EvaluateParams
+    export: ExportParams
+    register_: Annotated[RegisterParams, Field(alias="register")]
+
+
+def load_params(path: Path) -> Params:
+    """The parameters in the file at `path`.
+
+    Raises:
+        ParamsError: the file is missing or not YAML, or a key is unknown, missing or impossible.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ParamsError(f"{path} is missing; restore it with: git checkout -- {path.name}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ParamsError(f"{path} is not YAML: {error}") from error
+    try:
+        return Params.model_validate(content)
+    except ValidationError as error:
+        problems = "\n".join(f"  {_explain(details)}" for details in error.errors())
+        raise ParamsError(f"{path} cannot be used:\n{problems}") from error
+
+
+def _explain(details: ErrorDetails) -> str:
+    where = ".".join(str(part) for part in details["loc"])
+    if details["type"] == "extra_forbidden":
+        return f"{where}: unknown key{_suggest(details['loc'])}"
+    if details["type"] == "missing":
+        return f"{where}: this key is missing"
+    prefix = f"{where}: " if where else ""
+    return f"{prefix}{details['msg']}{_found(details['input'])}"
+
+
+def _found(value: Any) -> str:
+    return "" if isinstance(value, dict) else f" (found {value!r})"
+
+
+def _suggest(location: tuple[int | str, ...]) -> str:
+    """Another key of this file that looks like the unknown one."""
+    names: set[str] = set()
+    for section in Section.__subclasses__():
+        names.update(field.alias or name for name, field in section.model_fields.items())
+    close = difflib.get_close_matches(str(location[-1]), names, n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+

@@ -1,0 +1,69 @@
+"""Where a project keeps its files. The only place that knows file names."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from fashion.errors import ParamsError
+
+
+@dataclass(frozen=True)
+class Project:
+    """The folder that holds params.yaml and dvc.yaml, and every path under it."""
+
+    root: Path
+
+    @property
+    def params(self) -> Path:
+        return self.root / "params.yaml"
+
+    @property
+    def data(self) -> Path:
+        return self.root / "data"
+
+    @property
+    def expectations(self) -> Path:
+        return self.root / "expectations"
+
+    @property
+    def state(self) -> Path:
+        """Databases and service state; not a function of files, so not owned by DVC."""
+        return self.root / ".state"
+
+    @property
+    def validation(self) -> Path:
+        return self.root / "artifacts" / "validation"
+
+    @property
+    def dataset(self) -> Path:
+        return self.root / "artifacts" / "dataset"
+
+    @property
+    def model(self) -> Path:
+        return self.root / "artifacts" / "model"
+
+    @property
+    def evaluation(self) -> Path:
+        return self.root / "artifacts" / "evaluation"
+
+    @property
+    def export(self) -> Path:
+        return self.root / "artifacts" / "export"
+
+    @property
+    def model_file(self) -> Path:
+        return self.model / "model.keras"
+
+
+def find_project(start: Path) -> Project:
+    """The nearest folder at or above `start` with a params.yaml and a dvc.yaml.
+
+    Raises:
+        ParamsError: there is none.
+    """
+    for folder in (start.resolve(), *start.resolve().parents):
+        if (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file():
+            return Project(folder)
+    raise ParamsError(
+        f"No project at or above {start.resolve()}: expected a folder with params.yaml and dvc.yaml. "
+        "Change into the project, or set FASHION_HOME to it."
+    )

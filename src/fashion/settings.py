@@ -1,0 +1,77 @@
+"""Where things live: the environment (FASHION_*, MLFLOW_TRACKING_URI). What changes results is in params.yaml."""
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from dotenv import dotenv_values
+from pydantic import AliasChoices, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from fashion.errors import ParamsError
+from fashion.paths import Project, find_project
+
+SQLITE = "sqlite:///"
+
+
+class Settings(BaseSettings):
+    """Read from the environment by `load_settings`."""
+
+    model_config = SettingsConfigDict(env_prefix="FASHION_", frozen=True)
+
+    home: Path | None = None
+    """The project's folder; the nearest one at or above the working directory when unset."""
+    data_sources: str | None = None
+    """Comma-separated replacements for `data.sources` of params.yaml: `dvc`, folders, addresses."""
+    tracking_uri: str = Field(default=f"{SQLITE}.state/mlflow.db", validation_alias=AliasChoices("MLFLOW_TRACKING_URI"))
+    """MLflow's tracking and registry address. A relative SQLite path counts from the project's folder."""
+
+
+def load_settings() -> Settings:
+    """The settings of this process.
+
+    Raises:
+        ParamsError: a FASHION_* variable is unknown or has an impossible value.
+    """
+    known = [f"FASHION_{name.upper()}" for name in Settings.model_fields if name != "tracking_uri"]
+    for name in os.environ:
+        if name.startswith("FASHION_") and name not in known:
+            close = difflib.get_close_matches(name, known, n=1) or known
+            raise ParamsError(f"Unknown environment variable {name}; did you mean {' or '.join(close)}?")
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise ParamsError(f"An environment variable has an impossible value: {error}") from error
+
+
+def load_project() -> Project:
+    """The project of FASHION_HOME, or else of the working directory."""
+    return find_project(load_settings().home or Path.cwd())
+
+
+def tracking_uri(project: Project) -> str:
+    """MLflow's address, with a relative SQLite path made absolute."""
+    uri = load_settings().tracking_uri
+    path = uri.removeprefix(SQLITE)
+    if uri.startswith(SQLITE) and not path.startswith("/"):
+        return f"{SQLITE}{project.root / path}"
+    return uri
+
+
+def environment_defaults(project: Project) -> dict[str, str]:
+    """The variables of the project's .env file, with paths under .state made absolute."""
+    values: Mapping[str, str | None] = dotenv_values(project.root / ".env", interpolate=False)
+    return {name: _absolute(value or "", project) for name, value in values.items()}
+
+
+def apply_environment(project: Project) -> None:
+    """Set every variable of .env that is not set already. Called by entry points before a tool is imported."""
+    for name, value in environment_defaults(project).items():
+        os.environ.setdefault(name, value)
+
+
+def _absolute(value: str, project: Project) -> str:
+    if value.startswith(".state/"):
+        return str(project.root / value)
+    return value.replace(f"{SQLITE}.state/", f"{SQLITE}{project.root}/.state/")

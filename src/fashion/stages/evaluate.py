@@ -1,0 +1,183 @@
+"""Stage `evaluate`: the only one that touches the test set, on every image of it."""
+
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import softmax
+from sklearn.metrics import classification_report
+from sklearn.metrics import confusion_matrix as count_confusions
+
+from fashion.adapters import pictures
+from fashion.evaluation import metrics
+from fashion.evaluation.gates import Check, Gate, at_least, at_most
+from fashion.model.networks import logits_and_probabilities, temperature_of
+from fashion.params import EvaluationGates, Params
+from fashion.paths import Project
+from fashion.stages.dataset import Split, load_split
+from fashion.stages.train import load_classifier, read_history
+from fashion.storage import atomic_file, atomic_folder, file_digest, write_json, write_text
+
+SHOWN = 32
+"""Images on the pages of samples and of mistakes."""
+TIMED = 50
+"""Predictions of one image of which the median time is taken."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What `evaluate` found on the test set."""
+
+    accuracy: metrics.Proportion
+    gate: Gate
+
+
+@dataclass(frozen=True)
+class _Outputs:
+    """Everything the model says about the test images; each array has one row an image."""
+
+    uncalibrated: NDArray[np.float32]
+    probabilities: NDArray[np.float32]
+    predictions: NDArray[np.intp]
+    confidences: NDArray[np.float32]
+    correct: NDArray[np.bool_]
+
+
+def evaluate(project: Project, params: Params) -> Evaluation:
+    """Measure artifacts/model/model.keras on the test set and write artifacts/evaluation/.
+
+    Raises:
+        ArtifactError: the model or the prepared dataset is missing or damaged.
+    """
+    model = load_classifier(project.model_file)
+    test = load_split(project, "test")
+    outputs = _predict(model, test)
+    accuracy = metrics.proportion(outputs.correct)
+    figures = _quality(outputs, test, accuracy, params) | {
+        "temperature": temperature_of(model),
+        "parameters": model.count_params(),
+        "model_bytes": project.model_file.stat().st_size,
+        "latency_milliseconds": _latency(model, test.images[:1]),
+    }
+    gate = _gate(figures, params.evaluate.gates)
+    with atomic_folder(project.evaluation) as folder:
+        _write_tables(folder, outputs, test, params.data.classes)
+        _draw(folder, project, outputs, test, params)
+        write_json(folder / "metrics.json", figures)
+        write_json(folder / "gate.json", {"model_sha256": file_digest(project.model_file)} | gate.to_dict())
+    return Evaluation(accuracy, gate)
+
+
+def _predict(model: keras.Model, test: Split) -> _Outputs:
+    logits, probabilities = logits_and_probabilities(model, test.images)
+    predictions = probabilities.argmax(axis=1)
+    return _Outputs(
+        uncalibrated=softmax(logits, axis=1),
+        probabilities=probabilities,
+        predictions=predictions,
+        confidences=probabilities.max(axis=1),
+        correct=predictions == test.labels,
+    )
+
+
+def _quality(outputs: _Outputs, test: Split, accuracy: metrics.Proportion, params: Params) -> dict[str, Any]:
+    bins = params.evaluate.calibration_bins
+    classes = metrics.class_figures(test.labels, outputs.predictions, len(params.data.classes))
+    return {
+        "images": accuracy.n,
+        "accuracy": accuracy.value,
+        "accuracy_low": accuracy.low,
+        "accuracy_high": accuracy.high,
+        "macro_precision": float(np.mean([figures.precision for figures in classes])),
+        "macro_recall": float(np.mean([figures.recall for figures in classes])),
+        "macro_f1": float(np.mean([figures.f1 for figures in classes])),
+        "expected_calibration_error": metrics.expected_calibration_error(outputs.confidences, outputs.correct, bins),
+        "expected_calibration_error_before": metrics.expected_calibration_error(
+            outputs.uncalibrated.max(axis=1), outputs.correct, bins
+        ),
+        "per_class": {name: asdict(figures) for name, figures in zip(params.data.classes, classes, strict=True)},
+    }
+
+
+def _latency(model: keras.Model, image: NDArray[np.uint8]) -> float:
+    """Median milliseconds for one image through the compiled function, after a warm-up."""
+    times = []
+    for _ in range(TIMED + 1):
+        start = time.perf_counter()
+        model.predict_on_batch(image)
+        times.append(time.perf_counter() - start)
+    return float(np.median(times[1:]) * 1000)
+
+
+def _gate(figures: dict[str, Any], limits: EvaluationGates) -> Gate:
+    recalls = [
+        at_least(f"recall of {name}", one["recall"], limits.recall_of_every_class_at_least)
+        for name, one in figures["per_class"].items()
+    ]
+    calibration = at_most(
+        "expected_calibration_error",
+        figures["expected_calibration_error"],
+        limits.expected_calibration_error_at_most,
+    )
+    checks: list[Check] = [
+        at_least("accuracy", figures["accuracy"], limits.accuracy_at_least),
+        *recalls,
+        calibration,
+        at_most("model_bytes", figures["model_bytes"], limits.model_bytes_at_most),
+        at_most("latency_milliseconds", figures["latency_milliseconds"], limits.latency_milliseconds_at_most),
+    ]
+    return Gate(tuple(checks))
+
+
+def _write_tables(folder: Path, outputs: _Outputs, test: Split, classes: tuple[str, ...]) -> None:
+    predictions = pd.DataFrame(
+        {
+            "index": np.arange(len(test.labels)),
+            "label": test.labels,
+            "prediction": outputs.predictions.astype(np.uint8),
+            "confidence": outputs.confidences,
+            "correct": outputs.correct,
+            "probabilities": list(outputs.probabilities),
+        }
+    )
+    with atomic_file(folder / "predictions.parquet") as path:
+        predictions.to_parquet(path, index=False)
+    named = pd.DataFrame({"actual": [classes[label] for label in test.labels]})
+    named["predicted"] = [classes[prediction] for prediction in outputs.predictions]
+    write_text(folder / "confusion.csv", named.to_csv(index=False))
+    report = classification_report(
+        test.labels, outputs.predictions, labels=range(len(classes)), target_names=classes, digits=4, zero_division=0.0
+    )
+    write_text(folder / "classification_report.txt", report)
+
+
+def _draw(folder: Path, project: Project, outputs: _Outputs, test: Split, params: Params) -> None:
+    classes, bins = params.data.classes, params.evaluate.calibration_bins
+    pictures.training_curves(read_history(project), folder / "training_curves.png")
+    counts = count_confusions(test.labels, outputs.predictions, labels=range(len(classes)))
+    pictures.confusion_matrix(counts, classes, folder / "confusion_matrix.png")
+    pictures.reliability(
+        metrics.calibration_bins(outputs.uncalibrated.max(axis=1), outputs.correct, bins),
+        metrics.calibration_bins(outputs.confidences, outputs.correct, bins),
+        folder / "calibration.png",
+    )
+    samples = np.random.default_rng(0).choice(len(test.labels), min(SHOWN, len(test.labels)), replace=False)
+    _show(folder / "sample_predictions.png", "Predictions on images of the test set", samples, outputs, test, classes)
+    mistakes = metrics.most_confident_mistakes(outputs.probabilities, test.labels, SHOWN)
+    _show(folder / "confident_mistakes.png", "The most confident mistakes", mistakes, outputs, test, classes)
+
+
+def _show(
+    path: Path, title: str, chosen: NDArray[np.intp], outputs: _Outputs, test: Split, classes: tuple[str, ...]
+) -> None:
+    captions = [
+        f"{classes[outputs.predictions[index]]} {outputs.confidences[index]:.0%}\ntrue: {classes[test.labels[index]]}"
+        for index in chosen
+    ]
+    colours = [pictures.CORRECT if outputs.correct[index] else pictures.WRONG for index in chosen]
+    pictures.contact_sheet(test.images[chosen], captions, path, title, colours)

@@ -1,0 +1,167 @@
+"""Stage `register`: the candidate into the registry, and the judgement whether it becomes the champion.
+
+It is no DVC stage: its result depends on the registry, not on files alone.
+"""
+
+from dataclasses import dataclass
+from importlib.metadata import version as installed
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fashion.adapters import tracking, versioning
+from fashion.errors import ArtifactError, DataError, ServiceError
+from fashion.evaluation.gates import Gate, gate_from_dicts
+from fashion.evaluation.judgement import Judgement, compare
+from fashion.model.networks import logits_and_probabilities
+from fashion.params import Params
+from fashion.paths import Project
+from fashion.stages.dataset import load_split
+from fashion.stages.train import MODEL_DIGEST, load_classifier, read_history, registry_of, run_name
+from fashion.storage import file_digest, folder_digest, read_json
+
+DIGEST, VERDICT, REASON = "artifacts_sha256", "verdict", "reason"
+
+
+@dataclass(frozen=True)
+class Registration:
+    """Which version the artifacts are, and what was decided about it: `verdict` is champion or challenger."""
+
+    name: str
+    version: str
+    created: bool
+    verdict: str
+    reason: str
+
+
+def register(project: Project, params: Params) -> Registration:
+    """Register the artifacts, once, and move the alias `champion` if they earn it.
+
+    Every step can be repeated: the version is created after its files, the verdict is written last of all.
+
+    Raises:
+        ArtifactError: an artifact is missing, or the artifacts belong to different models.
+        ServiceError: MLflow is away or refused.
+    """
+    registry = registry_of(project, params)
+    tracking.check(registry.uri)
+    gate = _read_gate(project)
+    digest = folder_digest(project.model, project.evaluation, project.export)
+    known = tracking.find_version(registry, DIGEST, digest)
+    version = known or _log(registry, project, params, digest)
+    if VERDICT not in version.tags:
+        version = _decide(registry, project, version, gate)
+    return Registration(registry.name, version.number, known is None, version.tags[VERDICT], version.tags[REASON])
+
+
+def _read_gate(project: Project) -> Gate:
+    """All absolute gates, after a look whether they were measured on this very model."""
+    reports = {
+        "dvc repro evaluate": read_json(project.evaluation / "gate.json", "dvc repro evaluate"),
+        "dvc repro export": read_json(project.export / "report.json", "dvc repro export"),
+    }
+    if not project.model_file.is_file():
+        raise ArtifactError(f"{project.model_file} is missing; make it with: dvc repro train")
+    for command, report in reports.items():
+        if report["model_sha256"] != file_digest(project.model_file):
+            raise ArtifactError(f"{project.model_file} is not the model that was measured; measure it with: {command}")
+    return gate_from_dicts(reports.values())
+
+
+def _log(registry: tracking.Registry, project: Project, params: Params, digest: str) -> tracking.Version:
+    """Bring the artifacts into MLflow, into the run in which the model was trained if that can still be found."""
+    model_digest = file_digest(project.model_file)
+    tags = _origin(project, params) | {DIGEST: digest, MODEL_DIGEST: model_digest}
+    run_id = tracking.find_run(registry, MODEL_DIGEST, model_digest)
+    if run_id is None:
+        history = read_history(project).to_dict(orient="records")
+        run_id = tracking.recreate_run(registry, run_name(params), {MODEL_DIGEST: model_digest}, history)
+    return tracking.log_version(registry, run_id, _package(project), tags)
+
+
+def _package(project: Project) -> tracking.Package:
+    figures = read_json(project.evaluation / "metrics.json", "dvc repro evaluate")
+    origin = [project.root / name for name in ("params.yaml", "dvc.yaml", "dvc.lock", "data.dvc", "requirements.lock")]
+    return tracking.Package(
+        model=load_classifier(project.model_file),
+        example=load_split(project, "train").images[:1],
+        beside_model=(project.export / "model.tflite", project.export / "classes.json"),
+        artifacts={
+            "evaluation": (project.evaluation,),
+            "export": (project.export,),
+            "origin": (*(path for path in origin if path.exists()), project.expectations),
+            "training": (project.model / "history.csv",),
+            "validation": tuple(project.validation / name for name in ("report.json", "summary.md", "quarantine.csv")),
+        },
+        metrics={name: value for name, value in figures.items() if isinstance(value, (int, float))},
+        requirements=tuple(f"{name}=={installed(name)}" for name in ("keras", "numpy", "tensorflow-cpu")),
+    )
+
+
+def _origin(project: Project, params: Params) -> dict[str, str]:
+    """Where the version comes from, as tags."""
+    commit, dirty = versioning.git_commit(project)
+    figures = read_json(project.evaluation / "metrics.json", "dvc repro evaluate")
+    validation = read_json(project.validation / "report.json", "dvc repro validate")
+    return {
+        "accuracy": f"{figures['accuracy']:.4f}",
+        "accuracy_interval": f"{figures['accuracy_low']:.4f} to {figures['accuracy_high']:.4f}",
+        "data_version": versioning.data_version(project),
+        "git_commit": commit or "none",
+        "git_dirty": str(dirty).lower(),
+        "model": params.train.model,
+        "seed": str(params.train.seed),
+        "synthetic_data": str(validation["synthetic"]).lower(),
+    }
+
+
+def _decide(registry: tracking.Registry, project: Project, version: tracking.Version, gate: Gate) -> tracking.Version:
+    """Judge the version and move the aliases accordingly."""
+    tracking.set_alias(registry, tracking.CHALLENGER, version)
+    judgement = _judge(registry, project, gate)
+    if judgement.promoted:
+        tracking.set_alias(registry, tracking.CHAMPION, version)
+        tracking.remove_alias(registry, tracking.CHALLENGER)
+    verdict = tracking.CHAMPION if judgement.promoted else tracking.CHALLENGER
+    return tracking.tag_version(registry, version, {REASON: judgement.reason, VERDICT: verdict})
+
+
+def _judge(registry: tracking.Registry, project: Project, gate: Gate) -> Judgement:
+    if not gate.passed:
+        return Judgement(False, f"gates failed: {'; '.join(gate.failures)}")
+    champion = tracking.version_with_alias(registry, tracking.CHAMPION)
+    if champion is None:
+        return Judgement(True, "all gates passed; there was no champion")
+    try:
+        champion_correct = _score(registry, project, champion)
+    except (ServiceError, ArtifactError, DataError) as error:
+        return Judgement(False, f"the champion, version {champion.number}, cannot be compared: {error}")
+    comparison = compare(_candidate_correct(project), champion_correct)
+    if comparison.champion_is_better:
+        return Judgement(False, f"version {champion.number} is better: {comparison}")
+    return Judgement(True, f"all gates passed and version {champion.number} is not better: {comparison}")
+
+
+def _candidate_correct(project: Project) -> NDArray[np.bool_]:
+    return pd.read_parquet(project.evaluation / "predictions.parquet", columns=["correct"])["correct"].to_numpy(bool)
+
+
+def _score(registry: tracking.Registry, project: Project, champion: tracking.Version) -> NDArray[np.bool_]:
+    """Which test images the champion gets right, measured afresh.
+
+    Raises:
+        DataError: it knows other classes or another image size than the candidate.
+        ServiceError, ArtifactError: it cannot be loaded.
+    """
+    files = tracking.download_version(registry.uri, registry.name, champion.number, project.state / "champion")
+    ours = read_json(project.export / "classes.json", "dvc repro export")
+    theirs = {"classes": list(files.classes), "image_size": list(files.image_size)}
+    if ours != theirs:
+        raise DataError(
+            f"it was made for {theirs}, the candidate for {ours}; give the new task a registered model of its own "
+            "(register.name in params.yaml)"
+        )
+    test = load_split(project, "test")
+    _, probabilities = logits_and_probabilities(load_classifier(files.keras_model), test.images)
+    return np.asarray(probabilities.argmax(axis=1) == test.labels)

@@ -1,0 +1,78 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fashion.errors import ParamsError
+from fashion.params import load_params
+
+SHIPPED = Path(__file__).parents[2] / "params.yaml"
+
+
+@pytest.fixture
+def changed(tmp_path):
+    """Writes params.yaml with one value changed; the path of keys is dotted."""
+
+    def write(keys, value):
+        content = yaml.safe_load(SHIPPED.read_text())
+        *path, last = keys.split(".")
+        section = content
+        for key in path:
+            section = section[key]
+        section[last] = value
+        file = tmp_path / "params.yaml"
+        file.write_text(yaml.safe_dump(content))
+        return file
+
+    return write
+
+
+def test_the_shipped_parameters_are_valid():
+    params = load_params(SHIPPED)
+    assert params.train.recipe == params.train.recipes["compact"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "complaint"),
+    [
+        ("train.epoch", 3, "train.epoch: unknown key"),
+        ("extra", 1, "extra: unknown key"),
+        ("train.recipes.compact.epochs", 0, "train.recipes.compact.epochs: Input should be greater than 0 (found 0)"),
+        ("train.recipes.compact.epochs", "many", "found 'many'"),
+        ("train.model", "huge", "'huge' is none of the recipes"),
+        ("validate.max_quarantined", 1.5, "validate.max_quarantined: Input should be less than or equal to 1"),
+        ("prepare.validation_fraction", 0, "prepare.validation_fraction"),
+        ("data.classes", ["one", "one"], "each class name may stand there once"),
+        ("data.train_images.name", "../../etc/passwd", "data.train_images.name"),
+        ("evaluate.gates.accuracy_at_least", float("nan"), "evaluate.gates.accuracy_at_least"),
+    ],
+)
+def test_an_impossible_value_is_named_with_what_was_found(changed, keys, value, complaint):
+    with pytest.raises(ParamsError) as error:
+        load_params(changed(keys, value))
+    assert complaint in str(error.value)
+
+
+def test_an_unknown_key_is_answered_with_the_likely_one(changed):
+    with pytest.raises(ParamsError, match="did you mean seed"):
+        load_params(changed("train.sed", 1))
+
+
+def test_a_missing_section_is_named(tmp_path):
+    content = yaml.safe_load(SHIPPED.read_text())
+    del content["export"]
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
+    with pytest.raises(ParamsError, match="export: this key is missing"):
+        load_params(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize("text", ["a: [", "- just\n- a list\n", "", "\x00"])
+def test_what_is_no_mapping_is_refused(tmp_path, text):
+    (tmp_path / "params.yaml").write_text(text)
+    with pytest.raises(ParamsError):
+        load_params(tmp_path / "params.yaml")
+
+
+def test_a_missing_file_says_how_to_restore_it(tmp_path):
+    with pytest.raises(ParamsError, match="git checkout"):
+        load_params(tmp_path / "params.yaml")

@@ -1,0 +1,82 @@
+"""Small networks on a few images; seconds, not minutes."""
+
+import numpy as np
+import pytest
+
+from fashion.errors import TrainingError
+from fashion.images.synthetic import draw
+from fashion.model.networks import NETWORKS, classifier, logits_and_probabilities, temperature_of, with_temperature
+from fashion.model.training import Examples, Watch, train
+from fashion.params import Recipe
+
+SILENT = Watch(on_epoch=lambda epoch: None, on_step=lambda done, total: None)
+SIZE = (28, 28)
+
+
+@pytest.fixture(scope="module")
+def examples():
+    images, labels = draw(400, 3, SIZE, 0)
+    return Examples(images[:300], labels[:300]), Examples(images[300:], labels[300:])
+
+
+def recipe(**changes):
+    return Recipe(**({"epochs": 2, "batch_size": 64, "optimizer": "adam", "learning_rate": 0.002} | changes))
+
+
+def trained(examples, name="compact", seed=1, watch=SILENT, **changes):
+    return train(name, recipe(**changes), *examples, classes=3, seed=seed, watch=watch)
+
+
+@pytest.mark.parametrize("name", sorted(NETWORKS))
+def test_every_network_takes_raw_images_of_any_size_and_number_of_classes(name):
+    model = classifier(name, (32, 24), classes=7)
+    answer = model.predict(np.zeros((2, 32, 24), np.uint8), verbose=0)
+    assert answer["probabilities"].shape == (2, 7)
+    assert answer["probabilities"].sum(axis=1) == pytest.approx([1, 1])
+    assert answer["embedding"].shape[0] == 2
+
+
+def test_the_baseline_is_the_seeds_network():
+    # conv 32: 320, conv 64: 18,496, dense 64 on 5 x 5 x 64: 102,464, dense 10: 650.
+    assert classifier("baseline", SIZE, 10).count_params() == 320 + 18_496 + 102_464 + 650
+    assert classifier("dropout", SIZE, 10).count_params() == classifier("baseline", SIZE, 10).count_params()
+
+
+def test_the_temperature_softens_probabilities_and_leaves_logits_alone():
+    model = classifier("baseline", SIZE, 3)
+    images = draw(5, 3, SIZE, 0)[0]
+    softer = with_temperature(model, 4.0)
+    logits, probabilities = logits_and_probabilities(model, images)
+    softer_logits, softer_probabilities = logits_and_probabilities(softer, images)
+    assert temperature_of(softer) == pytest.approx(4.0)
+    assert np.array_equal(logits, softer_logits)
+    assert (softer_probabilities.max(axis=1) < probabilities.max(axis=1)).all()
+
+
+@pytest.mark.parametrize("changes", [{}, {"one_hot": True, "flip": True, "shift": 1}], ids=["plain", "augmented"])
+def test_the_same_seed_gives_the_same_weights(examples, changes):
+    first, again = (trained(examples, **changes).model.get_weights() for _ in range(2))
+    other = trained(examples, seed=2, **changes).model.get_weights()
+    assert all(np.array_equal(one, two) for one, two in zip(first, again, strict=True))
+    assert not all(np.array_equal(one, two) for one, two in zip(first, other, strict=True))
+
+
+def test_training_learns_and_tells_the_watch_about_it(examples):
+    epochs, steps = [], []
+    watch = Watch(epochs.append, lambda done, total: steps.append((done, total)))
+    result = trained(examples, watch=watch, epochs=4)
+    assert [epoch.epoch for epoch in epochs] == [1, 2, 3, 4]
+    assert epochs == list(result.history)
+    assert epochs[-1].loss < epochs[0].loss
+    assert result.validation_accuracy > 0.8
+    assert steps[-1] == (20, 20)
+
+
+def test_a_loss_that_is_not_finite_stops_training_and_names_the_epoch(examples):
+    with pytest.raises(TrainingError, match="not finite in epoch 1"):
+        trained(examples, learning_rate=3e38)
+
+
+def test_early_stopping_ends_before_the_last_epoch(examples):
+    result = trained(examples, epochs=40, patience=1, learning_rate=1e-9)
+    assert len(result.history) < 40
