@@ -50,7 +50,7 @@ up: setup ## Prefect, MLflow and a worker, with the deployments; Ctrl-C ends the
 down: setup ## end from elsewhere what `make up` started
 	@python -m flows.services down
 
-bench: setup ## measure what the README quotes; writes benchmarks/results.json
+bench: setup ## measure what the README quotes; writes benchmarks/main_job.json and .md
 	python -m benchmarks.main_job
 
 check: setup ## format, lint, types, layers

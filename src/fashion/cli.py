@@ -5,18 +5,26 @@ A stage is imported when its command runs: TensorFlow, Great Expectations and ML
 
 import contextlib
 import logging
-import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
+from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from fashion.errors import FashionError
 from fashion.params import Params, load_params
 from fashion.paths import Project
+from fashion.quiet import quiet_standard_error
 from fashion.settings import apply_environment, load_project
 
 app = typer.Typer(
@@ -40,13 +48,73 @@ def main() -> None:
 
 
 @app.command()
+def fetch(
+    synthetic: Annotated[
+        bool, typer.Option("--synthetic", help="Draw garments instead, for machines without a network and for trials.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace files in data/ that are not the expected ones.")
+    ] = False,
+    images: Annotated[int, typer.Option(min=1, help="Training images to draw; only with --synthetic.")] = 60_000,
+    test_images: Annotated[int, typer.Option(min=1, help="Test images to draw; only with --synthetic.")] = 10_000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the drawing; only with --synthetic.")] = 0,
+) -> None:
+    """Bring the dataset into data/, each file checked by its SHA-256, and pin it in data.dvc.
+
+    Sources are tried in the order of params.yaml (data.sources), or of FASHION_DATA_SOURCES, separated by commas: `dvc`
+    (the default DVC remote), a folder, or an address. An interrupted download goes on where it stopped.
+    """
+    project, params = _start()
+    from fashion.stages.fetch import Drawing, draw_data
+    from fashion.stages.fetch import fetch as run
+
+    if synthetic:
+        fetched = draw_data(project, params, Drawing(images, test_images, seed), force)
+    else:
+        with _download_bars() as progress:
+            fetched = run(project, params, force, progress)
+    for name, origin in fetched.origins.items():
+        console.print(f"data/{name}: {origin}")
+    if fetched.synthetic:
+        console.print("These images are drawn, not real: nothing learned from them holds for real garments.")
+    if fetched.pin_changed:
+        console.print("data.dvc now pins this version of the data; commit it to git to keep it.")
+
+
+@app.command()
+def validate() -> None:
+    """Hold the expectations of expectations/ against every image; writes artifacts/validation/.
+
+    Bad images go into quarantine and are left out of training; too many of them, or a breach that must not be, fail.
+    """
+    project, params = _start()
+    from fashion.stages.validate import validate as run
+
+    summary = run(project, params)
+    console.print(
+        f"{summary.images:,} images are fit to learn from: {summary.quarantined} in quarantine, "
+        f"{summary.reported_in_test} reported in the test set. See artifacts/validation/summary.md"
+    )
+
+
+@app.command()
+def prepare() -> None:
+    """Split the training images into training and validation; the test set stays whole. Writes artifacts/dataset/."""
+    project, params = _start()
+    from fashion.stages.prepare import prepare as run
+
+    prepared = run(project, params)
+    console.print(", ".join(f"{name}: {count:,} images" for name, count in prepared.images.items()))
+
+
+@app.command()
 def train() -> None:
     """Train the network named in params.yaml (train.model) and calibrate it; writes artifacts/model/.
 
     Live curves go to MLflow. To try another network, edit params.yaml and run `dvc repro`.
     """
     project, params = _start()
-    with _quiet_import():
+    with quiet_standard_error():
         from fashion.stages.train import train as run
     with _progress_bar(f"training {params.train.model}") as advance:
         summary = run(project, params, advance)
@@ -60,7 +128,7 @@ def train() -> None:
 def evaluate() -> None:
     """Measure the model on every test image; writes artifacts/evaluation/ with figures, pictures and gates."""
     project, params = _start()
-    with _quiet_import():
+    with quiet_standard_error():
         from fashion.stages.evaluate import evaluate as run
     evaluation = run(project, params)
     console.print(f"accuracy {evaluation.accuracy}")
@@ -71,7 +139,7 @@ def evaluate() -> None:
 def export() -> None:
     """Write the model as SavedModel and LiteRT (float, int8), each compared with the Keras model."""
     project, params = _start()
-    with _quiet_import():
+    with quiet_standard_error():
         from fashion.stages.export import export as run
     summary = run(project, params)
     for name, size in summary.sizes.items():
@@ -87,7 +155,7 @@ def register() -> None:
     Repeating it is safe: the same artifacts make no second version.
     """
     project, params = _start()
-    with _quiet_import():
+    with quiet_standard_error():
         from fashion.stages.register import register as run
     registration = run(project, params)
     known = "" if registration.created else " (these artifacts were registered before)"
@@ -109,27 +177,24 @@ def _print_gate(name: str, passed: bool, failures: list[str]) -> None:
 
 
 @contextlib.contextmanager
+def _download_bars() -> Iterator[Callable[[str, int, int | None], None]]:
+    """A bar for each file on a terminal, nothing elsewhere."""
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def show(name: str, done: int, total: int | None) -> None:
+            if name not in tasks:
+                tasks[name] = progress.add_task(name)
+            progress.update(tasks[name], completed=done, total=total)
+
+        yield show
+
+
+@contextlib.contextmanager
 def _progress_bar(description: str) -> Iterator[Callable[[int, int], None]]:
     """A bar on a terminal, nothing elsewhere; yields a function of the steps done and the steps in all."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task(description, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
-
-
-@contextlib.contextmanager
-def _quiet_import() -> Iterator[None]:
-    """Hide what TensorFlow's C++ code prints on standard error while it is imported; show it if the import fails."""
-    sys.stderr.flush()
-    original = os.dup(2)
-    with tempfile.TemporaryFile() as hidden:
-        os.dup2(hidden.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            hidden.seek(0)
-            os.write(original, hidden.read())
-            raise
-        finally:
-            os.dup2(original, 2)
-            os.close(original)

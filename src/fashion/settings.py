@@ -4,6 +4,7 @@ import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
 from dotenv import dotenv_values
 from pydantic import AliasChoices, Field, ValidationError
@@ -26,6 +27,8 @@ class Settings(BaseSettings):
     """Comma-separated replacements for `data.sources` of params.yaml: `dvc`, folders, addresses."""
     tracking_uri: str = Field(default=f"{SQLITE}.state/mlflow.db", validation_alias=AliasChoices("MLFLOW_TRACKING_URI"))
     """MLflow's tracking and registry address. A relative SQLite path counts from the project's folder."""
+    mlflow_port: Annotated[int, Field(gt=0, lt=65536)] = 5000
+    """Where `make up` shows MLflow, on loopback."""
 
 
 def load_settings() -> Settings:

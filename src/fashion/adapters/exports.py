@@ -3,6 +3,7 @@
 import contextlib
 import io
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from fashion.quiet import quiet_standard_error
 from fashion.storage import atomic_file
 
 
@@ -82,6 +84,7 @@ def _write(path: Path, content: bytes) -> None:
 
 @contextlib.contextmanager
 def _silent() -> Iterator[None]:
-    """The converters print about a dozen lines on standard output for every call."""
-    with contextlib.redirect_stdout(io.StringIO()):
+    """The converters print about a dozen lines for every call, and warn of the float ranges they find by themselves."""
+    with contextlib.redirect_stdout(io.StringIO()), quiet_standard_error(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Statistics for quantized inputs")
         yield

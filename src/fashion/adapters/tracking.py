@@ -1,10 +1,11 @@
 """MLflow: runs that are watched live, and the registry of models with its aliases."""
 
+import io
 import json
 import logging
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -188,7 +189,7 @@ class Package:
     beside_model: tuple[Path, ...]
     """Files that travel inside the registered model."""
     artifacts: Mapping[str, tuple[Path, ...]]
-    """Files and folders of the run, by the folder they go to."""
+    """Files, and folders whose contents are meant, by the folder of the run they go to."""
     metrics: Mapping[str, float]
     requirements: tuple[str, ...]
 
@@ -200,8 +201,9 @@ def log_version(registry: Registry, run_id: str, package: Package, tags: Mapping
     for folder, paths in package.artifacts.items():
         for path in paths:
             log = client.log_artifacts if path.is_dir() else client.log_artifact
-            log(run_id, str(path), f"{folder}/{path.name}" if path.is_dir() else folder)
-    with mlflow.start_run(run_id=run_id):
+            log(run_id, str(path), folder)
+    # Keras draws a progress bar for each of MLflow's trials of the example.
+    with mlflow.start_run(run_id=run_id), redirect_stdout(io.StringIO()):
         info = mlflow.tensorflow.log_model(
             package.model,
             name="model",
@@ -258,7 +260,6 @@ class Champion:
     """The champion's files on this machine."""
 
     version: str
-    keras_model: Path
     model: Path
     """The float LiteRT model."""
     classes: tuple[str, ...]
@@ -297,7 +298,6 @@ def download_version(uri: str, name: str, number: str, folder: Path) -> Champion
     height, width = contract["image_size"]
     return Champion(
         version=number,
-        keras_model=target / "data" / "model.keras",
         model=target / "extra_files" / "model.tflite",
         classes=tuple(contract["classes"]),
         image_size=(height, width),

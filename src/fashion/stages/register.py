@@ -3,24 +3,26 @@
 It is no DVC stage: its result depends on the registry, not on files alone.
 """
 
+import sys
 from dataclasses import dataclass
 from importlib.metadata import version as installed
+from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from fashion.adapters import tracking, versioning
+from fashion.adapters import litert, tracking, versioning
 from fashion.errors import ArtifactError, DataError, ServiceError
 from fashion.evaluation.gates import Gate, gate_from_dicts
 from fashion.evaluation.judgement import Judgement, compare
-from fashion.model.networks import logits_and_probabilities
 from fashion.params import Params
 from fashion.paths import Project
-from fashion.stages.dataset import load_split
-from fashion.stages.train import MODEL_DIGEST, load_classifier, read_history, registry_of, run_name
+from fashion.quiet import quiet_standard_error
+from fashion.stages.candidate import MODEL_DIGEST, read_history, registry_of, run_name
+from fashion.stages.dataset import Split, load_split
 from fashion.storage import file_digest, folder_digest, read_json
 
+TENSORFLOW = "tensorflow" if sys.platform == "darwin" else "tensorflow-cpu"
 DIGEST, VERDICT, REASON = "artifacts_sha256", "verdict", "reason"
 
 
@@ -64,7 +66,7 @@ def _read_gate(project: Project) -> Gate:
     if not project.model_file.is_file():
         raise ArtifactError(f"{project.model_file} is missing; make it with: dvc repro train")
     for command, report in reports.items():
-        if report["model_sha256"] != file_digest(project.model_file):
+        if report.get("model_sha256") != file_digest(project.model_file):
             raise ArtifactError(f"{project.model_file} is not the model that was measured; measure it with: {command}")
     return gate_from_dicts(reports.values())
 
@@ -75,12 +77,16 @@ def _log(registry: tracking.Registry, project: Project, params: Params, digest: 
     tags = _origin(project, params) | {DIGEST: digest, MODEL_DIGEST: model_digest}
     run_id = tracking.find_run(registry, MODEL_DIGEST, model_digest)
     if run_id is None:
-        history = read_history(project).to_dict(orient="records")
+        history = read_history(project).drop(columns="epochs").to_dict(orient="records")
         run_id = tracking.recreate_run(registry, run_name(params), {MODEL_DIGEST: model_digest}, history)
     return tracking.log_version(registry, run_id, _package(project), tags)
 
 
 def _package(project: Project) -> tracking.Package:
+    # TensorFlow takes seconds to import, and artifacts that were registered before do not need it.
+    with quiet_standard_error():
+        from fashion.stages.train import load_classifier  # noqa: PLC0415
+
     figures = read_json(project.evaluation / "metrics.json", "dvc repro evaluate")
     origin = [project.root / name for name in ("params.yaml", "dvc.yaml", "dvc.lock", "data.dvc", "requirements.lock")]
     return tracking.Package(
@@ -90,12 +96,13 @@ def _package(project: Project) -> tracking.Package:
         artifacts={
             "evaluation": (project.evaluation,),
             "export": (project.export,),
-            "origin": (*(path for path in origin if path.exists()), project.expectations),
+            "origin": tuple(path for path in origin if path.exists()),
+            "origin/expectations": (project.expectations,),
             "training": (project.model / "history.csv",),
             "validation": tuple(project.validation / name for name in ("report.json", "summary.md", "quarantine.csv")),
         },
         metrics={name: value for name, value in figures.items() if isinstance(value, (int, float))},
-        requirements=tuple(f"{name}=={installed(name)}" for name in ("keras", "numpy", "tensorflow-cpu")),
+        requirements=tuple(f"{name}=={installed(name)}" for name in ("keras", "numpy", TENSORFLOW)),
     )
 
 
@@ -133,26 +140,28 @@ def _judge(registry: tracking.Registry, project: Project, gate: Gate) -> Judgeme
     champion = tracking.version_with_alias(registry, tracking.CHAMPION)
     if champion is None:
         return Judgement(True, "all gates passed; there was no champion")
+    test = load_split(project, "test")
     try:
-        champion_correct = _score(registry, project, champion)
+        champion_correct = _score(_download(registry, project, champion), test)
     except (ServiceError, ArtifactError, DataError) as error:
         return Judgement(False, f"the champion, version {champion.number}, cannot be compared: {error}")
-    comparison = compare(_candidate_correct(project), champion_correct)
+    comparison = compare(_score(project.export / "model.tflite", test), champion_correct)
     if comparison.champion_is_better:
         return Judgement(False, f"version {champion.number} is better: {comparison}")
     return Judgement(True, f"all gates passed and version {champion.number} is not better: {comparison}")
 
 
-def _candidate_correct(project: Project) -> NDArray[np.bool_]:
-    return pd.read_parquet(project.evaluation / "predictions.parquet", columns=["correct"])["correct"].to_numpy(bool)
+def _score(model: Path, test: Split) -> NDArray[np.bool_]:
+    """Which test images a LiteRT model gets right, measured afresh: the form in which a champion answers."""
+    return np.asarray(litert.predict(model, test.images).probabilities.argmax(axis=1) == test.labels)
 
 
-def _score(registry: tracking.Registry, project: Project, champion: tracking.Version) -> NDArray[np.bool_]:
-    """Which test images the champion gets right, measured afresh.
+def _download(registry: tracking.Registry, project: Project, champion: tracking.Version) -> Path:
+    """The champion's LiteRT model.
 
     Raises:
         DataError: it knows other classes or another image size than the candidate.
-        ServiceError, ArtifactError: it cannot be loaded.
+        ServiceError: its files are not all there.
     """
     files = tracking.download_version(registry.uri, registry.name, champion.number, project.state / "champion")
     ours = read_json(project.export / "classes.json", "dvc repro export")
@@ -162,6 +171,4 @@ def _score(registry: tracking.Registry, project: Project, champion: tracking.Ver
             f"it was made for {theirs}, the candidate for {ours}; give the new task a registered model of its own "
             "(register.name in params.yaml)"
         )
-    test = load_split(project, "test")
-    _, probabilities = logits_and_probabilities(load_classifier(files.keras_model), test.images)
-    return np.asarray(probabilities.argmax(axis=1) == test.labels)
+    return files.model

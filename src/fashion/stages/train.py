@@ -15,12 +15,9 @@ from fashion.model.training import Epoch, Examples, Trained, Watch
 from fashion.model.training import train as train_network
 from fashion.params import Params
 from fashion.paths import Project
-from fashion.settings import tracking_uri
+from fashion.stages.candidate import MODEL_DIGEST, registry_of, run_name
 from fashion.stages.dataset import load_split
 from fashion.storage import atomic_file, atomic_folder, file_digest, write_json, write_text
-
-MODEL_DIGEST = "model_sha256"
-"""The tag by which `register` finds the run in which a model was trained."""
 
 logger = logging.getLogger(__name__)
 
@@ -57,23 +54,6 @@ def train(project: Project, params: Params, on_step: Callable[[int, int], None])
         _save(project, trained, summary)
         run.set_tags({MODEL_DIGEST: file_digest(project.model_file)})
     return summary
-
-
-def registry_of(project: Project, params: Params) -> tracking.Registry:
-    return tracking.Registry(tracking_uri(project), project.state / "mlflow", params.register_.name)
-
-
-def run_name(params: Params) -> str:
-    return f"{params.train.model}, seed {params.train.seed}"
-
-
-def read_history(project: Project) -> pd.DataFrame:
-    """A row an epoch, with the columns of `Epoch`."""
-    path = project.model / "history.csv"
-    try:
-        return pd.read_csv(path)
-    except (FileNotFoundError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise ArtifactError(f"{path} is missing or damaged; make it with: dvc repro train") from error
 
 
 def load_classifier(path: Path) -> keras.Model:

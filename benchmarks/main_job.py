@@ -1,0 +1,224 @@
+"""Measures what the README says about the main job; writes benchmarks/main_job.json and benchmarks/main_job.md.
+
+    make bench                                   # everything, about twenty minutes on two cores
+    python -m benchmarks.main_job --models compact --seeds 1
+
+It works on the real dataset in a project of its own under .state/benchmark, so nobody's artifacts are touched. Each
+stage runs as the command a user types, in a process of its own: wall time and peak memory are those of that process,
+imports included. Models take turns within a seed, so that a slow minute of the machine meets all of them.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fashion.paths import Project
+from fashion.settings import apply_environment
+from fashion.storage import write_json, write_text
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = Path(__file__).with_suffix(".json")
+TABLE = Path(__file__).with_suffix(".md")
+SEED_ACCURACY = 0.9102
+"""What the original baseline reports for itself, trained on all 60,000 images."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One process: wall seconds and peak resident memory in MiB."""
+
+    seconds: float
+    mebibytes: float
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="+", default=["baseline", "dropout", "compact"])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
+    arguments = parser.parse_args()
+    project = make_project(ROOT / ".state" / "benchmark")
+    results = {
+        "machine": machine(),
+        "models": measure_models(project, arguments.models, arguments.seeds),
+        "stages": measure_stages(project),
+        "no_op": measure_no_op(project),
+    }
+    write_json(RESULTS, results)
+    write_text(TABLE, render(results))
+    print(TABLE.read_text(encoding="utf-8"))
+
+
+def make_project(folder: Path) -> Project:
+    """A fresh project with this one's files and the real data."""
+    shutil.rmtree(folder, ignore_errors=True)
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    for name in listed.rstrip("\0").split("\0"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
+    subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
+    apply_environment(Project(folder))
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    sources = load_params(folder)["data"]["sources"]
+    here = [source if ":" in source or source == "dvc" else str((ROOT / source).resolve()) for source in sources]
+    os.environ["FASHION_DATA_SOURCES"] = ",".join([str(ROOT / "data"), *here])
+    run(["fashion", "fetch"], folder)
+    return Project(folder)
+
+
+def measure_models(project: Project, models: Sequence[str], seeds: Sequence[int]) -> list[dict[str, Any]]:
+    """Each model with each seed: figures of the test set, and how long training took."""
+    for stage in ("validate", "prepare"):
+        run(["dvc", "repro", "--single-item", stage], project.root)
+    found = []
+    for seed in seeds:
+        for model in models:
+            set_training(project, model, seed)
+            process = run(["fashion", "train"], project.root)
+            run(["fashion", "evaluate"], project.root)
+            training = json.loads((project.model / "training.json").read_text(encoding="utf-8"))
+            figures = json.loads((project.evaluation / "metrics.json").read_text(encoding="utf-8"))
+            found.append(training | {"process": asdict(process)} | only_numbers(figures))
+            print(f"{model}, seed {seed}: {figures['accuracy']:.4f} in {training['seconds']:.1f} s", flush=True)
+    return found
+
+
+def measure_stages(project: Project) -> dict[str, dict[str, float]]:
+    """Every stage with the default model, as its command."""
+    shutil.copy(ROOT / "params.yaml", project.params)
+    stages = ("validate", "prepare", "train", "evaluate", "export", "register")
+    return {stage: asdict(run(["fashion", stage], project.root)) for stage in stages}
+
+
+def measure_no_op(project: Project) -> dict[str, float]:
+    """Seconds for `dvc repro` and for the training flow, with a server running, when nothing has changed."""
+    run([sys.executable, "-m", "flows.training"], project.root)
+    repro = [run(["dvc", "repro"], project.root).seconds for _ in range(5)]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{port}/api"
+    command = [sys.executable, "-m", "prefect", "server", "start", "--port", str(port)]
+    server = subprocess.Popen(command, cwd=project.root, start_new_session=True, stdout=subprocess.DEVNULL)
+    try:
+        wait_for(f"http://127.0.0.1:{port}/api/health")
+        flow = [run([sys.executable, "-m", "flows.training"], project.root).seconds for _ in range(3)]
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(timeout=60)
+    return {"dvc_repro_seconds": statistics.median(repro), "flow_seconds": statistics.median(flow)}
+
+
+def run(command: Sequence[str], folder: Path) -> Measured:
+    """Run to the end; a failure ends the benchmark."""
+    start = time.perf_counter()
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    output = process.stdout.read() if process.stdout else ""
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} failed:\n{output}")
+    # Linux counts kibibytes, macOS bytes.
+    unit = 1 << 20 if sys.platform == "darwin" else 1 << 10
+    return Measured(time.perf_counter() - start, usage.ru_maxrss / unit)
+
+
+def set_training(project: Project, model: str, seed: int) -> None:
+    content = load_params(project.root)
+    content["train"] |= {"model": model, "seed": seed}
+    project.params.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+
+
+def load_params(folder: Path) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
+    return content
+
+
+def wait_for(address: str, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            urllib.request.urlopen(address, timeout=2).close()
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(0.2)
+        else:
+            return
+    raise SystemExit(f"nothing answers at {address}")
+
+
+def only_numbers(figures: dict[str, Any]) -> dict[str, float]:
+    return {name: value for name, value in figures.items() if isinstance(value, (int, float))}
+
+
+def machine() -> dict[str, Any]:
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "processor": processor(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+    }
+
+
+def processor() -> str:
+    information = Path("/proc/cpuinfo")
+    if not information.exists():
+        return platform.processor()
+    names = [
+        line.split(":")[1].strip() for line in information.read_text().splitlines() if line.startswith("model name")
+    ]
+    return names[0] if names else platform.machine()
+
+
+def render(results: dict[str, Any]) -> str:
+    """The results as the tables the README quotes."""
+    machine_line = "Measured on {date}: {processor}, {cores} cores, Python {python}.".format(**results["machine"])
+    return "\n".join([machine_line, "", *model_table(results["models"]), "", *stage_table(results), ""])
+
+
+def model_table(models: list[dict[str, Any]]) -> list[str]:
+    lines = [
+        "| model | test accuracy, mean ± deviation | seeds | parameters | training, s | calibration error |",
+        "|---|---|---|---|---|---|",
+        f"| the seed's own report | {SEED_ACCURACY:.2%} | | | | |",
+    ]
+    for name in dict.fromkeys(one["model"] for one in models):
+        runs = [one for one in models if one["model"] == name]
+        accuracies = [one["accuracy"] for one in runs]
+        deviation = statistics.stdev(accuracies) if len(runs) > 1 else 0.0
+        seconds = statistics.mean(one["seconds"] for one in runs)
+        error = statistics.mean(one["expected_calibration_error"] for one in runs)
+        lines.append(
+            f"| `{name}` | {statistics.mean(accuracies):.2%} ± {deviation:.2%} | "
+            f"{', '.join(str(one['seed']) for one in runs)} | {runs[0]['parameters']:,} | {seconds:.0f} | {error:.4f} |"
+        )
+    return lines
+
+
+def stage_table(results: dict[str, Any]) -> list[str]:
+    lines = ["| command | wall time, s | peak memory, MiB |", "|---|---|---|"]
+    for stage, measured in results["stages"].items():
+        lines.append(f"| `fashion {stage}` | {measured['seconds']:.1f} | {measured['mebibytes']:.0f} |")
+    no_op = results["no_op"]
+    lines.append(f"| `dvc repro`, nothing changed | {no_op['dvc_repro_seconds']:.1f} | |")
+    lines.append(f"| training flow, nothing changed, server running | {no_op['flow_seconds']:.1f} | |")
+    return lines
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,189 @@
+"""Great Expectations: the suites of expectations/ held against tables of descriptors."""
+
+import json
+import numbers
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+from typing import Any, Literal
+
+import great_expectations as gx
+import pandas as pd
+from great_expectations.core.batch_definition import BatchDefinition
+from great_expectations.core.expectation_validation_result import ExpectationValidationResult
+from great_expectations.data_context.data_context.ephemeral_data_context import EphemeralDataContext
+from great_expectations.data_context.types.base import ProgressBarsConfig
+from great_expectations.exceptions.exceptions import GreatExpectationsError
+from great_expectations.expectations.expectation import (
+    ColumnMapExpectation,
+    ColumnPairMapExpectation,
+    Expectation,
+    MulticolumnMapExpectation,
+)
+from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+from great_expectations.expectations.registry import get_expectation_impl
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from fashion.errors import SuiteError
+
+ABOUT_ROWS = (ColumnMapExpectation, ColumnPairMapExpectation, MulticolumnMapExpectation)
+OnBreach = Literal["quarantine", "fail", "warn"]
+SITE = "data_docs"
+
+
+class Verdict(BaseModel):
+    """What follows from a breach, and why, in words."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    on_breach: OnBreach
+    reason: str = Field(min_length=1)
+
+
+class Entry(BaseModel):
+    """One expectation as it is written in a suite."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    type: str
+    kwargs: dict[str, Any]
+    meta: Verdict
+
+
+class SuiteFile(BaseModel):
+    """One file in expectations/."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: str
+    expectations: list[Entry] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What came of one expectation."""
+
+    suite: str
+    expectation: str
+    kwargs: dict[str, Any]
+    on_breach: OnBreach
+    reason: str
+    success: bool
+    observed: float | str | None
+    """For an expectation about the whole table its value (None: not a finite number), else the number of `rows`."""
+    rows: tuple[int, ...]
+    """Index labels of the rows of the table that breach it."""
+
+
+def check(tables: Mapping[Path, pd.DataFrame], docs: Path) -> list[Finding]:
+    """Hold each suite against its table.
+
+    Args:
+        tables: the table (index of integers) for each suite's file.
+        docs: the folder to write the Data Docs to; `index.html` is the page to open.
+
+    Raises:
+        SuiteError: a suite is missing or not JSON, or one of its expectations is unknown or cannot be checked.
+    """
+    suites = {path: _load(path) for path in tables}
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    _add_site(context, docs)
+    source = context.data_sources.add_pandas("descriptors")
+    findings = []
+    for path, table in tables.items():
+        batch = source.add_dataframe_asset(path.stem).add_batch_definition_whole_dataframe("all")
+        findings += _check_one(context, path, suites[path], batch, table)
+    context.build_data_docs(site_names=[SITE])
+    return findings
+
+
+def _load(path: Path) -> gx.ExpectationSuite:
+    try:
+        content = SuiteFile.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError as error:
+        raise SuiteError(f"{path} is missing; restore it with: git checkout -- expectations/{path.name}") from error
+    except json.JSONDecodeError as error:
+        raise SuiteError(f"{path} is not JSON: {error}") from error
+    except UnicodeDecodeError as error:
+        raise SuiteError(f"{path} is not JSON: it is not UTF-8 text ({error})") from error
+    except ValidationError as error:
+        raise SuiteError(f"{path} cannot be used:\n{_explain(error)}") from error
+    return gx.ExpectationSuite(name=path.stem, expectations=[_build(path, entry) for entry in content.expectations])
+
+
+def _build(path: Path, entry: Entry) -> Expectation:
+    """Built one by one: a suite built from dictionaries leaves out the expectations that it does not know."""
+    where = f"{path}: {entry.type}"
+    try:
+        kind = get_expectation_impl(entry.type)
+    except GreatExpectationsError as error:
+        raise SuiteError(f"{where} is no expectation of Great Expectations {gx.__version__}") from error
+    if entry.meta.on_breach == "quarantine" and not issubclass(kind, ABOUT_ROWS):
+        raise SuiteError(f"{where} speaks of the whole table; expected on_breach fail or warn, found quarantine")
+    try:
+        return kind(**entry.kwargs, meta=entry.meta.model_dump())
+    except (ValueError, TypeError, GreatExpectationsError) as error:
+        raise SuiteError(f"{where} cannot be used with kwargs {json.dumps(entry.kwargs)}: {error}") from error
+
+
+def _add_site(context: EphemeralDataContext, folder: Path) -> None:
+    store = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(folder.resolve())}
+    index = {"class_name": "DefaultSiteIndexBuilder"}
+    context.add_data_docs_site(SITE, {"class_name": "SiteBuilder", "site_index_builder": index, "store_backend": store})
+
+
+def _check_one(
+    context: EphemeralDataContext,
+    path: Path,
+    suite: gx.ExpectationSuite,
+    batch: BatchDefinition[Any],
+    table: pd.DataFrame,
+) -> list[Finding]:
+    definition = gx.ValidationDefinition(name=suite.name, data=batch, suite=context.suites.add(suite))
+    definition = context.validation_definitions.add(definition)
+    try:
+        outcome = definition.run(batch_parameters={"dataframe": table}, result_format="COMPLETE")
+    except (ValueError, TypeError, KeyError, GreatExpectationsError) as error:
+        raise SuiteError(f"{path} could not be held against the data: {error}") from error
+    return [_finding(path, result.expectation_config, result) for result in outcome.results]
+
+
+def _finding(path: Path, config: ExpectationConfiguration | None, result: ExpectationValidationResult) -> Finding:
+    if config is None:
+        raise SuiteError(f"{path}: Great Expectations {gx.__version__} gave a result without its expectation")
+    problems = _exceptions(result.exception_info)
+    if problems:
+        raise SuiteError(f"{path}: {config.type} could not be checked: {problems[0]}")
+    rows = tuple(int(row) for row in result.result.get("unexpected_index_list") or ())
+    return Finding(
+        suite=path.stem,
+        expectation=config.type,
+        kwargs={name: value for name, value in config.kwargs.items() if name != "batch_id"},
+        on_breach=config.meta["on_breach"],
+        reason=config.meta["reason"],
+        success=bool(result.success),
+        observed=_plain(result.result.get("observed_value", len(rows))),
+        rows=rows,
+    )
+
+
+def _plain(observed: Any) -> float | str | None:
+    """A finite number as it is, None for no number at all, anything else in words."""
+    if isinstance(observed, numbers.Real):
+        return (
+            (int(observed) if isinstance(observed, numbers.Integral) else float(observed))
+            if isfinite(observed)
+            else None
+        )
+    return None if observed is None else str(observed)
+
+
+def _exceptions(info: Mapping[str, Any]) -> list[str]:
+    """The messages in a result's exception_info, which is one record or a record for each metric."""
+    records = [info] if "raised_exception" in info else list(info.values())
+    return [str(record["exception_message"]) for record in records if record["raised_exception"]]
+
+
+def _explain(error: ValidationError) -> str:
+    return "\n".join(
+        f"  {'.'.join(str(part) for part in details['loc'])}: {details['msg']}" for details in error.errors()
+    )

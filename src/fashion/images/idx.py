@@ -1,0 +1,83 @@
+"""The IDX format of MNIST-like datasets: http://yann.lecun.com/exdb/mnist/ (a header, then raw bytes)."""
+
+import gzip
+import io
+import math
+import struct
+import zlib
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fashion.errors import DataError
+
+UNSIGNED_BYTE = 0x08
+LARGEST = 1 << 30
+"""Bytes; a header that claims more is refused before memory is taken."""
+
+Bytes = NDArray[np.uint8]
+
+
+def read_idx(stream: BinaryIO, name: str, dimensions: int) -> Bytes:
+    """The array in one gzipped IDX file of unsigned bytes.
+
+    Args:
+        stream: the compressed bytes.
+        name: how error messages call the file.
+        dimensions: 1 for labels (shape (n,)), 3 for images (shape (n, height, width)).
+
+    Raises:
+        DataError: a wrong magic number, a truncated or damaged stream, or more or fewer bytes than the header says.
+    """
+    try:
+        with gzip.GzipFile(fileobj=stream) as file:
+            return read_plain_idx(file, name, dimensions)
+    except EOFError as error:
+        raise DataError(f"{name}: the gzip stream is truncated ({error}); fetch the file again") from error
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise DataError(f"{name}: expected a gzip file, found damaged bytes ({error})") from error
+
+
+def read_plain_idx(stream: BinaryIO | gzip.GzipFile, name: str, dimensions: int) -> Bytes:
+    """As `read_idx`, for a file that is not compressed.
+
+    Raises:
+        DataError: a wrong magic number, or more or fewer bytes than the header says.
+    """
+    shape = _read_header(stream, name, dimensions)
+    size = math.prod(shape)
+    content = stream.read(size + 1)
+    if len(content) != size:
+        found = f"{len(content)}" if len(content) < size else f"more than {size}"
+        raise DataError(f"{name}: the header promises {size} bytes of shape {shape}, the file holds {found}")
+    return np.frombuffer(content, np.uint8).reshape(shape)
+
+
+def write_idx(array: Bytes) -> bytes:
+    """The gzipped IDX file of `array` (uint8, any shape), the same bytes each time."""
+    header = struct.pack(">HBB", 0, UNSIGNED_BYTE, array.ndim) + struct.pack(f">{array.ndim}I", *array.shape)
+    buffer = io.BytesIO()
+    with gzip.GzipFile(fileobj=buffer, mode="wb", compresslevel=6, mtime=0, filename="") as file:
+        file.write(header)
+        file.write(np.ascontiguousarray(array).tobytes())
+    return buffer.getvalue()
+
+
+def _read_header(file: BinaryIO | gzip.GzipFile, name: str, dimensions: int) -> tuple[int, ...]:
+    expected = struct.pack(">HBB", 0, UNSIGNED_BYTE, dimensions)
+    magic = file.read(4)
+    if magic != expected:
+        raise DataError(
+            f"{name}: expected the magic number 0x{expected.hex()} (unsigned bytes, {dimensions} dimensions), "
+            f"found {f'0x{magic.hex()}' if magic else 'an empty file'}"
+        )
+    sizes = file.read(4 * dimensions)
+    if len(sizes) < 4 * dimensions:
+        raise DataError(f"{name}: expected a header of {4 + 4 * dimensions} bytes, found {4 + len(sizes)}")
+    shape: tuple[int, ...] = struct.unpack(f">{dimensions}I", sizes)
+    if math.prod(shape) > LARGEST:
+        raise DataError(
+            f"{name}: the header claims shape {shape}, more than {LARGEST} bytes; this file is not believed"
+        )
+    return shape

@@ -1,0 +1,31 @@
+"""Dividing labelled images so that every class has its share on both sides."""
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import train_test_split
+
+Positions = NDArray[np.int64]
+
+
+def stratified_split(labels: NDArray[np.uint8], fraction: float, seed: int) -> tuple[Positions, Positions]:
+    """Divide the positions of `labels` in two, each class in the same proportion; the same seed divides the same way.
+
+    Args:
+        labels: (n,), each class at least twice.
+        fraction: share of the second part, between 0 and 1.
+        seed: 0 to 2**32 - 1.
+
+    Returns:
+        The positions in the first and in the second part, each ascending.
+
+    Raises:
+        ValueError: a class occurs once, or a part would have fewer images than there are classes.
+    """
+    positions = np.arange(len(labels), dtype=np.int64)
+    first, second = train_test_split(positions, test_size=fraction, random_state=seed, stratify=labels)
+    return np.sort(first), np.sort(second)
+
+
+def class_counts(labels: NDArray[np.uint8], classes: int) -> NDArray[np.int64]:
+    """How many images each class has, (classes,)."""
+    return np.bincount(labels, minlength=classes).astype(np.int64)

@@ -1,0 +1,111 @@
+"""Reading what `fetch` and `prepare` have written. Every stage gets its images here."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fashion.errors import ArtifactError, DataError
+from fashion.images.idx import read_idx
+from fashion.params import DataFile, DataParams
+from fashion.paths import Project
+from fashion.storage import file_digest
+
+SYNTHETIC = "SYNTHETIC"
+"""Name of the file that stands in data/ while any file there is drawn; it says how."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images (n, height, width) uint8 and labels (n,) uint8 of one part of the dataset."""
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.uint8]
+
+
+def is_synthetic(project: Project) -> bool:
+    """Whether data/ holds drawn garments instead of real data."""
+    return (project.data / SYNTHETIC).exists()
+
+
+def read_raw(project: Project, params: DataParams) -> dict[str, Split]:
+    """The splits `train` and `test` as they stand in data/.
+
+    Raises:
+        DataError: a file is missing or damaged, or the files disagree with each other or with params.yaml.
+    """
+    splits = {
+        "train": _read_pair(project.data, params.train_images, params.train_labels),
+        "test": _read_pair(project.data, params.test_images, params.test_labels),
+    }
+    for images_file, split in zip((params.train_images, params.test_images), splits.values(), strict=True):
+        if split.images.shape[1:] != params.image_size:
+            raise DataError(
+                f"data/{images_file.name}: expected images of {_size(params.image_size)} (data.image_size in "
+                f"params.yaml), found {_size(split.images.shape[1:])}"
+            )
+    _check_digests(project, params)
+    return splits
+
+
+def digests(project: Project, params: DataParams) -> dict[str, str]:
+    """SHA-256 of each data file by its name."""
+    return {file.name: file_digest(project.data / file.name) for file in params.files}
+
+
+def load_split(project: Project, name: str) -> Split:
+    """The prepared split `train`, `validation` or `test`, memory-mapped and read-only.
+
+    Raises:
+        ArtifactError: `prepare` has not run, or its files are damaged.
+    """
+    try:
+        images, labels = (
+            np.load(project.dataset / f"{name}_{part}.npy", mmap_mode="r") for part in ("images", "labels")
+        )
+    except FileNotFoundError as error:
+        raise ArtifactError(f"{error.filename} is missing; make it with: dvc repro prepare") from error
+    except (ValueError, EOFError) as error:
+        raise ArtifactError(
+            f"{project.dataset} is damaged ({error}); make it again with: dvc repro --force prepare"
+        ) from error
+    return Split(images, labels)
+
+
+def _check_digests(project: Project, params: DataParams) -> None:
+    """Files that were drawn have digests that params.yaml does not know."""
+    if is_synthetic(project):
+        return
+    found = digests(project, params)
+    for file in params.files:
+        if found[file.name] != file.sha256:
+            raise DataError(
+                f"data/{file.name} is not the file that params.yaml asks for: expected SHA-256 {file.sha256}, "
+                f"found {found[file.name]}. Bring the right one with: fashion fetch --force"
+            )
+
+
+def _read_pair(folder: Path, images_file: DataFile, labels_file: DataFile) -> Split:
+    images = _read(folder / images_file.name, dimensions=3)
+    labels = _read(folder / labels_file.name, dimensions=1)
+    if len(images) != len(labels):
+        raise DataError(
+            f"data/{images_file.name} holds {len(images)} images but data/{labels_file.name} {len(labels)} labels; "
+            "expected as many of one as of the other"
+        )
+    if not len(images):
+        raise DataError(f"data/{images_file.name} holds no image")
+    return Split(images, labels)
+
+
+def _read(path: Path, dimensions: int) -> NDArray[np.uint8]:
+    try:
+        with path.open("rb") as stream:
+            return read_idx(stream, f"data/{path.name}", dimensions)
+    except FileNotFoundError as error:
+        raise DataError(f"{path} is missing; bring it with: fashion fetch") from error
+
+
+def _size(size: tuple[int, ...]) -> str:
+    return " x ".join(str(length) for length in size)

@@ -1,0 +1,277 @@
+"""The four data files, from the first source that has them, or drawn; pinned by data.dvc."""
+
+import errno
+import logging
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from fashion.adapters.download import download
+from fashion.adapters.pinning import pin, pull
+from fashion.errors import DataError, FashionError, ServiceError
+from fashion.images.idx import write_idx
+from fashion.images.synthetic import draw
+from fashion.params import DataFile, DataParams, Params
+from fashion.paths import Project
+from fashion.settings import load_settings
+from fashion.stages.dataset import SYNTHETIC, is_synthetic
+from fashion.storage import atomic_file, file_digest, write_text
+
+DVC = "dvc"
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+Progress = Callable[[str, int, int | None], None]
+"""Is given the name of a file, how many of its bytes are there, and how many it has, where that is known."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What stands in data/ now."""
+
+    origins: dict[str, str]
+    """For each file name the source it came from, or `already there`."""
+    bytes: int
+    synthetic: bool
+    pin_changed: bool
+    """Whether data.dvc was written or changed."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How many images to draw. The numbers of the real dataset, so that the committed suites hold."""
+
+    images: int = 60_000
+    test_images: int = 10_000
+    seed: int = 0
+
+
+def no_progress(name: str, done: int, total: int | None) -> None:
+    """Show nothing."""
+
+
+def fetch(project: Project, params: Params, force: bool = False, progress: Progress = no_progress) -> Fetched:
+    """Bring the files of params.yaml into data/, each checked by its SHA-256, and pin them in data.dvc.
+
+    A file that is right already stays. Files drawn by `draw_data` are replaced; other files are not, unless `force`.
+
+    Raises:
+        DataError: no source has a file, a file with other content is in the way, or the disk is full.
+    """
+    _check_folder(project)
+    replace = force or is_synthetic(project)
+    with _writing(project):
+        missing = _missing_files(project, params.data, replace)
+        origins = {file.name: "already there" for file in params.data.files if file not in missing}
+        origins |= _bring(project, params.data, missing, replace, progress)
+        (project.data / SYNTHETIC).unlink(missing_ok=True)
+        return _pinned(project, params.data, origins)
+
+
+def draw_data(project: Project, params: Params, drawing: Drawing, force: bool = False) -> Fetched:
+    """Draw garments under the names of params.yaml into data/, marked as drawn, and pin them in data.dvc.
+
+    Raises:
+        DataError: data/ holds files that were not drawn (unless `force`), too few images, or the disk is full.
+    """
+    _check_counts(params.data, drawing)
+    _check_folder(project)
+    if not (force or is_synthetic(project)):
+        _refuse_to_replace(project, params.data)
+    with _writing(project):
+        # The marker first: whenever any file here is drawn, it says so.
+        write_text(project.data / SYNTHETIC, _describe(params.data, drawing))
+        _draw_files(project, params.data, drawing)
+        return _pinned(project, params.data, {file.name: "drawn" for file in params.data.files})
+
+
+def _check_folder(project: Project) -> None:
+    if project.data.is_symlink():
+        raise DataError(
+            f"{project.data} is a symbolic link, and DVC cannot pin what is behind one. Remove the link, then type: "
+            f"FASHION_DATA_SOURCES={project.data.readlink()} fashion fetch"
+        )
+    if project.data.exists() and not project.data.is_dir():
+        raise DataError(
+            f"{project.data} is a file; expected a folder, or nothing. Move it away, then type: fashion fetch"
+        )
+
+
+def _missing_files(project: Project, params: DataParams, replace: bool) -> list[DataFile]:
+    """The files that have to be brought: those not there and, if they may be replaced, those with other content."""
+    missing = []
+    for file in params.files:
+        path = project.data / file.name
+        found = file_digest(path) if path.exists() else None
+        if found is not None and found != file.sha256 and not replace:
+            raise DataError(
+                f"{path} is not the file that params.yaml asks for: expected SHA-256 {file.sha256}, found {found}. "
+                "To replace it, type: fashion fetch --force"
+            )
+        if found != file.sha256:
+            missing.append(file)
+    return missing
+
+
+def _bring(
+    project: Project, params: DataParams, missing: Sequence[DataFile], replace: bool, progress: Progress
+) -> dict[str, str]:
+    """Go through the sources until nothing is missing; the source of each file brought."""
+    origins: dict[str, str] = {}
+    reasons: list[str] = []
+    for source in _sources(params):
+        wanted = [file for file in missing if file.name not in origins]
+        if not wanted:
+            break
+        try:
+            for file in _from_source(source, project, wanted, replace, progress):
+                origins[file.name] = source
+        except FashionError as error:
+            log.info("Source %s: %s", source, error)
+            reasons.append(f"  {source}: {error}")
+    wanted = [file for file in missing if file.name not in origins]
+    if wanted:
+        raise _nowhere(wanted, reasons)
+    return origins
+
+
+def _sources(params: DataParams) -> Sequence[str]:
+    """Those of the environment if there are any, else those of params.yaml."""
+    named = (load_settings().data_sources or "").split(",")
+    return [source.strip() for source in named if source.strip()] or params.sources
+
+
+def _from_source(
+    source: str, project: Project, wanted: Sequence[DataFile], replace: bool, progress: Progress
+) -> Iterator[DataFile]:
+    """Brings one file after the other and yields it once it is in data/.
+
+    Raises:
+        FashionError: the source does not have the next one, in words that say why.
+    """
+    if source == DVC:
+        yield from _pull(project, wanted, replace)
+        return
+    for file in wanted:
+        if source.startswith(("http://", "https://")):
+            _download(f"{source.rstrip('/')}/{file.name}", file, project, progress)
+        else:
+            _copy(project.root / Path(source).expanduser() / file.name, file, project, progress)
+        yield file
+
+
+def _pull(project: Project, wanted: Sequence[DataFile], replace: bool) -> Iterator[DataFile]:
+    pull(project, replace)
+    for file in wanted:
+        path = project.data / file.name
+        if not path.exists():
+            raise ServiceError(f"data.dvc does not pin {file.name}")
+        _check_digest(path, file, str(path))
+        yield file
+
+
+def _copy(source: Path, file: DataFile, project: Project, progress: Progress) -> None:
+    try:
+        _place(source, file, project, origin=str(source))
+    except OSError as error:
+        if error.errno in FULL:
+            raise
+        raise ServiceError(f"{source}: {error.strerror}") from error
+    size = (project.data / file.name).stat().st_size
+    progress(file.name, size, size)
+
+
+def _download(address: str, file: DataFile, project: Project, progress: Progress) -> None:
+    """What was received of a download that broke off is kept under .state, for the next source or the next call."""
+    part = project.state / "downloads" / f"{file.sha256}.part"
+    part.parent.mkdir(parents=True, exist_ok=True)
+    resumed = part.exists()
+    if not (resumed and file_digest(part) == file.sha256):
+        download(address, part, lambda done, total: progress(file.name, done, total))
+    if resumed and file_digest(part) != file.sha256:
+        # The beginning may have come from a source with another file: once more, from the start.
+        part.unlink()
+        download(address, part, lambda done, total: progress(file.name, done, total))
+    try:
+        _place(part, file, project, origin=address)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _place(source: Path, file: DataFile, project: Project, origin: str) -> None:
+    with atomic_file(project.data / file.name) as temporary:
+        shutil.copyfile(source, temporary)
+        _check_digest(temporary, file, origin)
+
+
+def _check_digest(path: Path, file: DataFile, origin: str) -> None:
+    found = file_digest(path)
+    if found != file.sha256:
+        raise DataError(
+            f"{origin} is another file ({path.stat().st_size:,} bytes): expected SHA-256 {file.sha256}, found {found}"
+        )
+
+
+def _nowhere(wanted: Sequence[DataFile], reasons: Sequence[str]) -> DataError:
+    return DataError(
+        "\n".join(
+            [
+                f"No source has {', '.join(file.name for file in wanted)}:",
+                *reasons,
+                "Set FASHION_DATA_SOURCES to a folder or an address that has them, "
+                "or draw a dataset: fashion fetch --synthetic",
+            ]
+        )
+    )
+
+
+def _refuse_to_replace(project: Project, params: DataParams) -> None:
+    there = [file.name for file in params.files if (project.data / file.name).exists()]
+    if there:
+        raise DataError(
+            f"{project.data} holds files that were not drawn ({', '.join(there)}). "
+            "To replace them by drawn ones, type: fashion fetch --synthetic --force"
+        )
+
+
+def _check_counts(params: DataParams, drawing: Drawing) -> None:
+    if min(drawing.images, drawing.test_images) < len(params.classes):
+        raise DataError(
+            f"Expected at least one image of each of the {len(params.classes)} classes in both parts, found "
+            f"{drawing.images} training and {drawing.test_images} test images; ask for more: --images, --test-images"
+        )
+
+
+def _describe(params: DataParams, drawing: Drawing) -> str:
+    height, width = params.image_size
+    return (
+        f"The files beside this one are drawn, they are not real data: {drawing.images} training and "
+        f"{drawing.test_images} test images of {height} x {width} pixels in {len(params.classes)} classes, "
+        f"seed {drawing.seed}.\n"
+    )
+
+
+def _draw_files(project: Project, params: DataParams, drawing: Drawing) -> None:
+    train = draw(drawing.images, len(params.classes), params.image_size, 2 * drawing.seed)
+    test = draw(drawing.test_images, len(params.classes), params.image_size, 2 * drawing.seed + 1)
+    for file, array in zip(params.files, (*train, *test), strict=True):
+        with atomic_file(project.data / file.name) as temporary:
+            temporary.write_bytes(write_idx(array))
+
+
+def _pinned(project: Project, params: DataParams, origins: dict[str, str]) -> Fetched:
+    size = sum((project.data / file.name).stat().st_size for file in params.files)
+    return Fetched(origins, size, is_synthetic(project), pin(project))
+
+
+@contextmanager
+def _writing(project: Project) -> Iterator[None]:
+    """What the file system refuses is told in words. What is in data/ already stays, and the next call goes on."""
+    try:
+        yield
+    except OSError as error:
+        reason = "the disk is full; free some space" if error.errno in FULL else f"{error}; put that right"
+        raise DataError(f"Could not write to {project.data}: {reason}, then try again") from error

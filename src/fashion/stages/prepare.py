@@ -1,0 +1,125 @@
+"""Training, validation and test images as arrays that every later stage maps into memory."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fashion.errors import ArtifactError, DataError
+from fashion.images.split import class_counts, stratified_split
+from fashion.params import Params
+from fashion.paths import Project
+from fashion.stages.dataset import Split, digests, is_synthetic, read_raw
+from fashion.storage import atomic_folder, write_json
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What dataset.json says of the arrays beside it."""
+
+    classes: tuple[str, ...]
+    images: dict[str, int]
+    """By split."""
+    images_of_class: dict[str, dict[str, int]]
+    """By split, then by class."""
+    quarantined: int
+    """Training images left out."""
+    validation_fraction: float
+    seed: int
+    synthetic: bool
+    files: dict[str, str]
+    """SHA-256 of each data file."""
+
+
+def prepare(project: Project, params: Params) -> Prepared:
+    """Drop quarantined training images, set a validation part aside, and write all splits to artifacts/dataset.
+
+    The published test set stays as it is.
+
+    Raises:
+        DataError: a data file is damaged, a label names no class, or a class has too few images.
+        ArtifactError: `validate` has not run, or its list of quarantined images is damaged.
+    """
+    raw = read_raw(project, params.data)
+    quarantined = _quarantined(project, len(raw["train"].labels))
+    kept = np.delete(np.arange(len(raw["train"].labels)), quarantined)
+    _check_labels(params, "train", raw["train"].labels[kept])
+    _check_labels(params, "test", raw["test"].labels)
+    splits = {**_divide(params, raw["train"], kept), "test": raw["test"]}
+    prepared = _describe(project, params, splits, len(quarantined))
+    with atomic_folder(project.dataset) as folder:
+        for name, split in splits.items():
+            np.save(folder / f"{name}_images.npy", split.images)
+            np.save(folder / f"{name}_labels.npy", split.labels)
+        write_json(folder / "dataset.json", asdict(prepared))
+    return prepared
+
+
+def _quarantined(project: Project, images: int) -> NDArray[np.int64]:
+    """Positions of the training images that `validate` wants out, ascending and each once."""
+    path = project.validation / "quarantine.csv"
+    again = "make it again with: dvc repro --force validate"
+    try:
+        table = pd.read_csv(path)
+        positions = np.unique(table.loc[table["split"] == "train", "index"].to_numpy(np.int64))
+    except FileNotFoundError as error:
+        raise ArtifactError(f"{path} is missing; make it with: dvc repro validate") from error
+    except (ValueError, KeyError) as error:
+        raise ArtifactError(f"{path} is damaged ({error}); {again}") from error
+    if len(positions) and not 0 <= positions[0] <= positions[-1] < images:
+        raise ArtifactError(f"{path} speaks of other data: image {positions[-1]} of {images}; {again}")
+    return positions
+
+
+def _check_labels(params: Params, split: str, labels: NDArray[np.uint8]) -> None:
+    file = {"train": params.data.train_labels, "test": params.data.test_labels}[split]
+    classes = len(params.data.classes)
+    outside = np.flatnonzero(labels >= classes)
+    if len(outside):
+        raise DataError(
+            f"data/{file.name}: expected labels 0 to {classes - 1} for the {classes} classes of params.yaml, found "
+            f"{len(outside)} others, the first of them {labels[outside[0]]}. "
+            "Correct data.classes in params.yaml, or the labels"
+        )
+    missing = np.flatnonzero(class_counts(labels, classes) == 0)
+    if len(missing):
+        raise DataError(f"data/{file.name}: expected images of every class, found none of {_names(params, missing)}")
+
+
+def _divide(params: Params, train: Split, kept: NDArray[np.int64]) -> dict[str, Split]:
+    fraction = params.prepare.validation_fraction
+    labels = train.labels[kept]
+    counts = class_counts(labels, len(params.data.classes))
+    few = np.flatnonzero((np.floor(counts * fraction) < 1) | (np.ceil(counts * fraction) >= counts))
+    if len(few):
+        raise DataError(
+            f"Too few training images of {_names(params, few)} to set {fraction:.0%} of them aside for validation: "
+            f"found {', '.join(str(counts[label]) for label in few)}. "
+            "Bring more images, or change prepare.validation_fraction in params.yaml"
+        )
+    parts = stratified_split(labels, fraction, params.prepare.seed)
+    return {
+        name: Split(train.images[kept[part]], labels[part])
+        for name, part in zip(("train", "validation"), parts, strict=True)
+    }
+
+
+def _describe(project: Project, params: Params, splits: Mapping[str, Split], quarantined: int) -> Prepared:
+    names = params.data.classes
+    counts = {name: class_counts(split.labels, len(names)).tolist() for name, split in splits.items()}
+    return Prepared(
+        classes=names,
+        images={name: len(split.labels) for name, split in splits.items()},
+        images_of_class={name: dict(zip(names, each, strict=True)) for name, each in counts.items()},
+        quarantined=quarantined,
+        validation_fraction=params.prepare.validation_fraction,
+        seed=params.prepare.seed,
+        synthetic=is_synthetic(project),
+        files=digests(project, params.data),
+    )
+
+
+def _names(params: Params, labels: NDArray[np.int64]) -> str:
+    return ", ".join(params.data.classes[label] for label in labels)

@@ -1,0 +1,167 @@
+"""Whether the data are fit to learn from: the suites of expectations/ held against a table of descriptors."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fashion.adapters.pictures import contact_sheet
+from fashion.adapters.quality import Finding, check
+from fashion.errors import DataError
+from fashion.images.descriptors import describe_dataset
+from fashion.params import Params
+from fashion.paths import Project
+from fashion.stages.dataset import Split, digests, is_synthetic, read_raw
+from fashion.storage import atomic_folder, write_json, write_text
+
+SHEET = 64
+"""Images on the contact sheet at most."""
+
+
+@dataclass(frozen=True)
+class Validated:
+    """What validation found, as it stands at the beginning of report.json."""
+
+    success: bool
+    images: int
+    """In both splits."""
+    quarantined: int
+    """Training images left out of training."""
+    reported_in_test: int
+    """Test images with the same faults. They stay: the published test set is whole."""
+    max_quarantined: float
+    """Share of all images; more of them than this, in both splits, is a failure."""
+    synthetic: bool
+
+
+def validate(project: Project, params: Params) -> Validated:
+    """Describe every image, hold the suites against the descriptors, and write what was found to artifacts/validation.
+
+    Raises:
+        DataError: a data file is missing or damaged, or the data are unfit; the report is written in this second case.
+        SuiteError: a suite is missing, not JSON, or has an expectation that cannot be checked.
+    """
+    splits = read_raw(project, params.data)
+    table = describe_dataset({name: (split.images, split.labels) for name, split in splits.items()})
+    with atomic_folder(project.validation) as folder:
+        findings = check(_tables(project, table), folder / "docs")
+        quarantine = _quarantine(table, findings)
+        summary = _summarise(project, params, table, quarantine, findings)
+        _save(folder, splits, table, quarantine)
+        files = digests(project, params.data)
+        write_json(folder / "report.json", _report(summary, files, findings))
+        write_text(folder / "summary.md", _markdown(summary, quarantine, findings))
+    if not summary.success:
+        raise DataError(_complaint(project, summary, findings))
+    return summary
+
+
+def _tables(project: Project, table: pd.DataFrame) -> dict[Path, pd.DataFrame]:
+    """images.json is about every image; the others are about one split as a whole."""
+    parts = {"images": table, **{str(name): part for name, part in table.groupby("split", sort=False)}}
+    return {project.expectations / f"{name}.json": part for name, part in parts.items()}
+
+
+def _quarantine(table: pd.DataFrame, findings: Sequence[Finding]) -> pd.DataFrame:
+    """split, index, label and reason of the images that a suite wants out, one row an image."""
+    reasons: dict[int, list[str]] = {}
+    for finding in findings:
+        for row in finding.rows if finding.on_breach == "quarantine" else ():
+            reasons.setdefault(row, []).append(finding.reason)
+    rows = sorted(reasons)
+    quarantine = table.loc[rows, ["split", "index", "label"]]
+    quarantine["reason"] = pd.Series(["; ".join(dict.fromkeys(reasons[row])) for row in rows], rows, dtype="str")
+    return quarantine
+
+
+def _summarise(
+    project: Project, params: Params, table: pd.DataFrame, quarantine: pd.DataFrame, findings: Sequence[Finding]
+) -> Validated:
+    limit = params.validate_.max_quarantined
+    in_test = int((quarantine["split"] == "test").sum())
+    return Validated(
+        success=not _failures(findings) and len(quarantine) <= limit * len(table),
+        images=len(table),
+        quarantined=len(quarantine) - in_test,
+        reported_in_test=in_test,
+        max_quarantined=limit,
+        synthetic=is_synthetic(project),
+    )
+
+
+def _save(folder: Path, splits: dict[str, Split], table: pd.DataFrame, quarantine: pd.DataFrame) -> None:
+    table.to_parquet(folder / "descriptors.parquet", index=False)
+    quarantine.to_csv(folder / "quarantine.csv", index=False)
+    shown = quarantine.head(SHEET)
+    size = splits["train"].images.shape[1:]
+    images = [splits[split].images[index] for split, index in zip(shown["split"], shown["index"], strict=True)]
+    captions = [f"{split} {index}, label {label}\n{reason[:36]}" for split, index, label, reason in shown.to_numpy()]
+    title = f"Quarantined images, {len(shown)} of {len(quarantine)}" if len(quarantine) else "Quarantined images"
+    contact_sheet(np.array(images, np.uint8).reshape(-1, *size), captions, folder / "quarantine.png", title)
+
+
+def _report(summary: Validated, files: dict[str, str], findings: Sequence[Finding]) -> dict[str, Any]:
+    expectations = [{**asdict(finding), "rows": len(finding.rows)} for finding in findings]
+    return {**asdict(summary), "files": files, "expectations": expectations}
+
+
+def _markdown(summary: Validated, quarantine: pd.DataFrame, findings: Sequence[Finding]) -> str:
+    breaches = [finding for finding in findings if not finding.success]
+    lines = [
+        f"# Validation: the data are {'fit' if summary.success else 'not fit'}",
+        "",
+        _counts(summary),
+        f"{len(findings) - len(breaches)} of {len(findings)} expectations hold.",
+    ]
+    if summary.synthetic:
+        lines += ["", "**These are drawn images, not real data.**"]
+    if breaches:
+        lines += ["", "| suite | breach | found | then |", "|---|---|---|---|"]
+        lines += [f"| {each.suite} | {each.reason} | {_found(each)} | {each.on_breach} |" for each in breaches]
+    if len(quarantine):
+        lines += ["", "| split | reason | images |", "|---|---|---|"]
+        counts = quarantine.value_counts(["split", "reason"], sort=True)
+        lines += [f"| {split} | {reason} | {count:,} |" for (split, reason), count in counts.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _counts(summary: Validated) -> str:
+    return (
+        f"{summary.images:,} images, {summary.quarantined:,} of them quarantined and "
+        f"{summary.reported_in_test:,} more reported in the test set "
+        f"({_share(summary):.2%}, at most {summary.max_quarantined:.2%})."
+    )
+
+
+def _share(summary: Validated) -> float:
+    return (summary.quarantined + summary.reported_in_test) / summary.images
+
+
+def _complaint(project: Project, summary: Validated, findings: Sequence[Finding]) -> str:
+    lines = [f"The data in {project.data} are not fit to learn from:"]
+    for finding in _failures(findings):
+        lines.append(f"  expectations/{finding.suite}.json, {finding.expectation}: {finding.reason}")
+        lines.append(f"    expected {_expected(finding)}, found {_found(finding)}")
+    if _share(summary) > summary.max_quarantined:
+        lines.append(f"  too many bad images (validate.max_quarantined in params.yaml): {_counts(summary)}")
+        common = [finding for finding in findings if finding.on_breach == "quarantine" and finding.rows]
+        lines += [f"    {len(finding.rows):,} images: {finding.reason}" for finding in common]
+    lines.append(f"Look at {project.validation}: summary.md, quarantine.csv, quarantine.png, docs/index.html")
+    return "\n".join(lines)
+
+
+def _failures(findings: Sequence[Finding]) -> list[Finding]:
+    return [finding for finding in findings if finding.on_breach == "fail" and not finding.success]
+
+
+def _expected(finding: Finding) -> str:
+    return ", ".join(f"{name} {value}" for name, value in finding.kwargs.items())
+
+
+def _found(finding: Finding) -> str:
+    if finding.rows:
+        return f"{len(finding.rows):,} images"
+    return "no finite number" if finding.observed is None else str(finding.observed)

@@ -1,0 +1,97 @@
+"""Projects for tests. Nothing here writes outside a temporary folder."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from fashion.paths import Project
+from fashion.settings import environment_defaults
+from tests.projects import SOURCE, copy_project, make_small, move_registry, train_small
+
+REAL_DATA = SOURCE.parent / "shared" / "data" / "fashion-mnist"
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home folder of the test's own, and no variable that points to a user's project or services."""
+    home = tmp_path_factory.mktemp("home")
+    for name in [name for name in os.environ if name.startswith(("FASHION_", "MLFLOW_", "PREFECT_", "DVC_", "GIT_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home / ".config"))
+    use_environment(Project(home), monkeypatch)
+    return home
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A bare copy of this project: no data, no artifacts."""
+    copy = copy_project(tmp_path / "project")
+    use_environment(copy, monkeypatch)
+    return copy
+
+
+@pytest.fixture
+def small_project(small_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A copy of this project with 600 training and 200 test images, drawn."""
+    copy = Project(tmp_path / "small")
+    shutil.copytree(small_template, copy.root, symlinks=True)
+    use_environment(copy, monkeypatch)
+    return copy
+
+
+@pytest.fixture(scope="session")
+def small_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made once for all workers. Copy it; never change it."""
+    folder = tmp_path_factory.getbasetemp()
+    shared = folder.parent if os.environ.get("PYTEST_XDIST_WORKER") else folder
+    template = shared / "small-template"
+    with FileLock(shared / "small-template.lock"), pytest.MonkeyPatch.context() as patch:
+        if not (template / ".state" / "complete").exists():
+            use_environment(Project(template), patch)
+            make_small(copy_project(template))
+            (template / ".state" / "complete").touch()
+    return template
+
+
+@pytest.fixture
+def trained_project(trained_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A copy of this project after the whole main job on 600 drawn images: artifacts, runs and a champion."""
+    copy = Project(tmp_path / "project")
+    shutil.copytree(trained_template, copy.root, symlinks=True)
+    move_registry(copy, trained_template)
+    use_environment(copy, monkeypatch)
+    return copy
+
+
+@pytest.fixture(scope="session")
+def trained_template(small_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made once for all workers, by the command that `make run` types. Copy it; never change it."""
+    shared = small_template.parent
+    template = shared / "trained-template"
+    with FileLock(shared / "trained-template.lock"), pytest.MonkeyPatch.context() as patch:
+        if not (template / "complete").exists():
+            shutil.copytree(small_template, template, symlinks=True)
+            use_environment(Project(template), patch)
+            train_small(Project(template))
+            (template / "complete").touch()
+    return template
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of the real dataset; the test is skipped where there is none."""
+    if not REAL_DATA.is_dir():
+        pytest.skip(f"the real dataset is not at {REAL_DATA}")
+    return REAL_DATA
+
+
+def use_environment(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every tool's state goes below `project`, and Prefect has no server unless the test starts one."""
+    defaults = environment_defaults(project) or environment_defaults(Project(SOURCE))
+    for name, value in defaults.items():
+        monkeypatch.setenv(name, value.replace(str(SOURCE), str(project.root)))
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)

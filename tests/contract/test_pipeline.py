@@ -1,0 +1,59 @@
+"""dvc.yaml, the command line, the flow and the code tell the same story."""
+
+import re
+from pathlib import Path
+
+import grimp
+import pytest
+import yaml
+from typer.main import get_command
+
+from fashion.cli import app
+
+ROOT = Path(__file__).parents[2]
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+AROUND_DVC = {"fetch", "register"}
+
+
+def test_every_stage_is_a_command_of_its_name():
+    commands = set(get_command(app).commands)
+    assert set(STAGES) | AROUND_DVC <= commands
+    for name, stage in STAGES.items():
+        assert stage["cmd"] == f"fashion {name}"
+
+
+def test_every_stage_is_a_module_with_a_function_of_its_name():
+    for name in set(STAGES) | AROUND_DVC:
+        assert f"\ndef {name}(" in (ROOT / "src/fashion/stages" / f"{name}.py").read_text()
+
+
+def test_the_flow_runs_the_stages_of_dvc_in_their_order():
+    from flows.training import PIPELINE
+
+    assert list(PIPELINE) == list(STAGES)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_module_a_stage_imports_is_among_its_dependencies(stage):
+    declared = {dependency for dependency in STAGES[stage]["deps"] if dependency.startswith("src/")}
+    graph = grimp.build_graph("fashion")
+    modules = {f"fashion.stages.{stage}"} | graph.find_upstream_modules(f"fashion.stages.{stage}")
+    needed = {_file(module) for module in modules}
+    covered = {file for file in needed if any(file == one or file.startswith(f"{one}/") for one in declared)}
+    assert needed == covered, f"add to the deps of {stage}: {sorted(needed - covered)}"
+    unneeded = {one for one in declared if not any(file == one or file.startswith(f"{one}/") for file in needed)}
+    assert not unneeded, f"remove from the deps of {stage}: {sorted(unneeded)}"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_parameter_a_stage_reads_is_declared(stage):
+    source = (ROOT / "src/fashion/stages" / f"{stage}.py").read_text()
+    declared = [str(name) for name in STAGES[stage]["params"]]
+    for section in ("data", "validate", "prepare", "train", "evaluate", "export"):
+        if re.search(rf"params\.{section}_?\b", source):
+            assert any(name.split(".")[0] == section for name in declared), section
+
+
+def _file(module: str) -> str:
+    path = Path("src", *module.split("."))
+    return f"{path}/__init__.py" if (ROOT / path).is_dir() else f"{path}.py"

@@ -1,0 +1,73 @@
+import json
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from fashion.errors import ArtifactError
+from fashion.params import load_params
+from fashion.stages.candidate import read_history
+from fashion.stages.evaluate import evaluate
+from tests.projects import edit_params
+
+PICTURES = ("training_curves", "confusion_matrix", "sample_predictions", "confident_mistakes", "calibration")
+
+
+def test_every_test_image_is_counted_once(trained_project):
+    figures = json.loads((trained_project.evaluation / "metrics.json").read_text())
+    predictions = pd.read_parquet(trained_project.evaluation / "predictions.parquet")
+    assert figures["images"] == len(predictions) == 200
+    assert predictions["correct"].mean() == pytest.approx(figures["accuracy"])
+    assert figures["accuracy_low"] < figures["accuracy"] < figures["accuracy_high"]
+    assert sum(one["support"] for one in figures["per_class"].values()) == 200
+    chosen = predictions["probabilities"].map(lambda probabilities: probabilities.argmax())
+    assert (chosen == predictions["prediction"]).all()
+
+
+def test_the_pictures_are_pictures(trained_project):
+    for name in PICTURES:
+        with Image.open(trained_project.evaluation / f"{name}.png") as picture:
+            assert min(picture.size) > 300
+            assert picture.convert("L").getextrema() != (255, 255)
+
+
+def test_each_gate_fails_alone_when_its_limit_is_out_of_reach(trained_project):
+    limits = {
+        "accuracy_at_least": (1.0, {"accuracy"}),
+        "expected_calibration_error_at_most": (0.0, {"expected_calibration_error"}),
+        "model_bytes_at_most": (1, {"model_bytes"}),
+        "latency_milliseconds_at_most": (1e-9, {"latency_milliseconds"}),
+    }
+    shipped = load_params(trained_project.params).evaluate.gates.model_dump()
+    for name, (limit, expected) in limits.items():
+        params = edit_params(trained_project, {"evaluate": {"gates": shipped | {name: limit}}})
+        gate = evaluate(trained_project, params).gate
+        assert {check.name for check in gate.checks if not check.passed} == expected
+
+
+def test_a_class_below_its_recall_fails_the_gate_by_name(trained_project):
+    params = edit_params(trained_project, {"evaluate": {"gates": {"recall_of_every_class_at_least": 1.0}}})
+    gate = evaluate(trained_project, params).gate
+    recalls = {check.name: check.value for check in gate.checks if check.name.startswith("recall of ")}
+    assert len(recalls) == len(params.data.classes)
+    assert {name for name, value in recalls.items() if value < 1} == {
+        check.name for check in gate.checks if not check.passed
+    }
+
+
+@pytest.mark.parametrize("content", [b"", b"no zip file", b"PK\x03\x04 cut off"])
+def test_a_damaged_model_is_one_clear_error(trained_project, content):
+    trained_project.model_file.write_bytes(content)
+    with pytest.raises(ArtifactError, match=r"model\.keras is not a model of this project"):
+        evaluate(trained_project, load_params(trained_project.params))
+
+
+def test_a_missing_model_says_how_to_make_it(small_project):
+    with pytest.raises(ArtifactError, match="dvc repro train"):
+        evaluate(small_project, load_params(small_project.params))
+
+
+def test_a_damaged_history_is_one_clear_error(trained_project):
+    (trained_project.model / "history.csv").write_text("")
+    with pytest.raises(ArtifactError, match="dvc repro train"):
+        read_history(trained_project)

@@ -1,0 +1,55 @@
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
+
+from fashion.adapters import exports, litert
+from fashion.model.networks import logits_and_probabilities
+from fashion.params import load_params
+from fashion.stages.dataset import load_split
+from fashion.stages.export import export
+from fashion.stages.train import load_classifier
+
+
+def test_every_export_gives_the_probabilities_of_the_keras_model(trained_project):
+    images = load_split(trained_project, "test").images
+    _, expected = logits_and_probabilities(load_classifier(trained_project.model_file), images)
+    served = exports.run_saved_model(trained_project.export / "saved_model" / "1", images)
+    floating = litert.predict(trained_project.export / "model.tflite", images).probabilities
+    assert served == pytest.approx(expected, abs=1e-5)
+    assert floating == pytest.approx(expected, abs=1e-5)
+    int8 = litert.predict(trained_project.export / "model_int8.tflite", images).probabilities
+    assert np.abs(int8 - expected).mean() < 0.05
+
+
+def test_the_saved_model_has_named_inputs_and_outputs(trained_project):
+    signature = tf.saved_model.load(str(trained_project.export / "saved_model" / "1")).signatures["serving_default"]
+    assert {name: spec.dtype for name, spec in signature.structured_input_signature[1].items()} == {"image": tf.uint8}
+    assert set(signature.structured_outputs) == {"probabilities", "embedding"}
+
+
+def test_the_int8_model_computes_nothing_in_floating_point(trained_project):
+    interpreter = Interpreter(str(trained_project.export / "model_int8.tflite"))
+    interpreter.allocate_tensors()
+    assert {tensor["dtype"] for tensor in interpreter.get_tensor_details()} <= {np.int8, np.uint8, np.int32}
+
+
+def test_the_report_holds_sizes_latencies_and_the_verdict(trained_project):
+    report = json.loads((trained_project.export / "report.json").read_text())
+    assert report["passed"] is True
+    assert {check["name"] for check in report["checks"]} == {
+        "saved_model_agreement",
+        "float_agreement",
+        "int8_agreement",
+    }
+    assert report["bytes"]["int8"] < report["bytes"]["float"]
+    assert report["bytes"]["keras"] == (trained_project.export / "model.keras").stat().st_size
+    assert all(0 < value < 1000 for value in report["latency_milliseconds"].values())
+
+
+def test_exporting_again_leaves_nothing_of_the_export_before(trained_project):
+    (trained_project.export / "left_over").touch()
+    export(trained_project, load_params(trained_project.params))
+    assert not (trained_project.export / "left_over").exists()

@@ -1,0 +1,353 @@
+"""`fashion predict`: files of every kind through Pillow, LiteRT and a real MLflow registry."""
+
+import gzip
+import json
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from mlflow import MlflowClient
+from PIL import Image, features
+
+from fashion.adapters.photographs import read_pictures
+from fashion.adapters.pictures_predict import prediction_sheet
+from fashion.errors import ArtifactError, DataError, ServiceError
+from fashion.images.idx import read_idx, write_idx
+from fashion.images.photos import match_dataset
+from fashion.params import load_params
+from fashion.settings import tracking_uri
+from fashion.stages import predict as stage
+from tests.litert_models import band_images, write_band_model
+
+SIZE = (28, 28)
+CLASSES = ("top", "upper", "middle", "lower", "bottom")
+SHIRT = (slice(80, 320), slice(90, 210))
+"""Where the dark shirt stands in the photographs below: 240 x 120 of 400 x 300 pixels."""
+
+
+def shirt(colour=(20, 30, 90), background=(255, 255, 255)):
+    """A dark blue shirt with a lighter hem on a white wall, RGB (400, 300, 3)."""
+    picture = np.full((400, 300, 3), background, np.uint8)
+    picture[SHIRT] = colour
+    picture[300:320, 90:210] = 120
+    return picture
+
+
+def assert_is_the_shirt(image):
+    """Bright on exactly 0, full height, half as wide, the pale hem at the bottom."""
+    assert (image.shape, image.dtype) == (SIZE, np.uint8)
+    assert image[1:24, 8:20].min() > 180
+    assert 60 < image[27, 14] < image[20, 14]
+    assert not image[:, :6].any()
+    assert not image[:, 22:].any()
+
+
+def seen(path):
+    (picture,) = read_pictures(path)
+    return match_dataset(picture.pixels, SIZE)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return write_band_model(tmp_path_factory.mktemp("champion") / "model.tflite", SIZE, len(CLASSES))
+
+
+def publish(project, model, classes=CLASSES):
+    """A registered version with the alias `champion`, as `register` makes it; its source folder."""
+    source = project.root / "published"
+    (source / "extra_files").mkdir(parents=True)
+    (source / "extra_files" / "model.tflite").write_bytes(model.read_bytes())
+    contract = {"classes": classes, "image_size": SIZE}
+    (source / "extra_files" / "classes.json").write_text(json.dumps(contract), encoding="utf-8")
+    client = MlflowClient(tracking_uri(project))
+    name = load_params(project.params).register_.name
+    client.create_registered_model(name)
+    client.create_model_version(name, source.as_uri())
+    client.set_registered_model_alias(name, "champion", "1")
+    return source
+
+
+def save_bands(folder, count=5):
+    """PNG files of the dataset's kind, file i bright in band i."""
+    paths = [folder / f"band{number}.png" for number in range(count)]
+    for path, image in zip(paths, band_images(count, SIZE, len(CLASSES)), strict=True):
+        Image.fromarray(image).save(path)
+    return paths
+
+
+# Decoding
+
+
+def test_every_real_test_image_comes_through_unchanged_and_its_negative_is_brought_back(real_data):
+    with (real_data / "t10k-images-idx3-ubyte.gz").open("rb") as stream:
+        images = read_idx(stream, "t10k", 3)
+    size = images.shape[1:]
+    inverted = sum(not np.array_equal(match_dataset(image, size), image) for image in images)
+    restored = sum(np.array_equal(match_dataset(255 - image, size), image) for image in images)
+    assert (len(images), inverted, restored) == (10_000, 0, 10_000)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "LA", "P", "I;16"])
+def test_an_image_of_the_dataset_in_any_lossless_form_is_exactly_that_image(tmp_path, mode):
+    original = band_images(3, SIZE, 5)[2]
+    original[3, 4] = 7
+    picture = Image.fromarray(original.astype(np.uint16) * 257) if mode == "I;16" else Image.fromarray(original)
+    picture.convert(mode).save(tmp_path / "image.png")
+    np.testing.assert_array_equal(seen(tmp_path / "image.png"), original)
+
+
+@pytest.mark.parametrize(
+    "name", ["shirt.png", "shirt.jpg", "shirt.bmp", "shirt.gif", "shirt.tif", "shirt.webp", "shirt.ppm"]
+)
+def test_a_dark_shirt_on_a_white_wall_is_a_bright_shirt_on_black(tmp_path, name):
+    if name.endswith("webp") and not features.check("webp"):
+        pytest.skip("this Pillow was built without WebP")
+    Image.fromarray(shirt()).save(tmp_path / name)
+    assert_is_the_shirt(seen(tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    ("orientation", "turn"),
+    [(3, Image.Transpose.ROTATE_180), (6, Image.Transpose.ROTATE_90), (8, Image.Transpose.ROTATE_270)],
+)
+@pytest.mark.parametrize("name", ["turned.jpg", "turned.png"])
+def test_a_photograph_from_a_camera_held_sideways_is_set_upright(tmp_path, name, orientation, turn):
+    picture = Image.fromarray(shirt()).transpose(turn)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    picture.save(tmp_path / name, exif=exif)
+    assert_is_the_shirt(seen(tmp_path / name))
+
+
+def test_a_cut_out_on_a_transparent_background_stands_on_black(tmp_path):
+    pixels = np.dstack([shirt(background=(0, 0, 0)), np.zeros((400, 300), np.uint8)])
+    pixels[(*SHIRT, 3)] = 255
+    Image.fromarray(pixels).save(tmp_path / "cutout.png")
+    assert_is_the_shirt(seen(tmp_path / "cutout.png"))
+
+
+def test_sixteen_bit_grey_keeps_its_shades(tmp_path):
+    grey = np.asarray(Image.fromarray(shirt()).convert("L")).astype(np.uint16) * 257
+    Image.fromarray(grey).save(tmp_path / "deep.png")
+    assert_is_the_shirt(seen(tmp_path / "deep.png"))
+
+
+def test_numbers_without_a_scale_are_brought_to_grey(tmp_path):
+    grey = np.asarray(Image.fromarray(shirt()).convert("L")).astype(np.float32) * 1e-3
+    Image.fromarray(grey).save(tmp_path / "measured.tif")
+    assert_is_the_shirt(seen(tmp_path / "measured.tif"))
+
+
+def test_a_jpeg_for_the_printing_press_is_read(tmp_path):
+    Image.fromarray(shirt()).convert("CMYK").save(tmp_path / "print.jpg")
+    assert_is_the_shirt(seen(tmp_path / "print.jpg"))
+
+
+def test_a_palette_picture_with_a_transparent_colour_is_read(tmp_path):
+    palette = Image.fromarray(shirt()).quantize(8)
+    palette.save(tmp_path / "palette.png", transparency=palette.getpixel((0, 0)))
+    assert_is_the_shirt(seen(tmp_path / "palette.png"))
+
+
+def test_of_an_animated_file_the_first_frame_is_taken(tmp_path):
+    first, second = Image.fromarray(shirt()), Image.new("RGB", (300, 400), "red")
+    first.save(tmp_path / "moving.gif", save_all=True, append_images=[second])
+    assert_is_the_shirt(seen(tmp_path / "moving.gif"))
+
+
+def test_a_large_photograph_is_kept_small(tmp_path):
+    large = Image.fromarray(shirt()).resize((2400, 3200))
+    large.save(tmp_path / "large.jpg")
+    (picture,) = read_pictures(tmp_path / "large.jpg")
+    assert picture.pixels.shape == (400, 300, 3)
+    assert_is_the_shirt(seen(tmp_path / "large.jpg"))
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+def test_an_idx_file_gives_all_its_images_by_number(tmp_path, compressed):
+    images = band_images(4, (9, 12), 3)
+    content = write_idx(images)
+    path = tmp_path / "images-idx3-ubyte"
+    path.write_bytes(content if compressed else gzip.decompress(content))
+    pictures = read_pictures(path)
+    assert [picture.source for picture in pictures] == [f"{path}[{number}]" for number in range(4)]
+    np.testing.assert_array_equal(np.stack([picture.pixels for picture in pictures]), images)
+
+
+# Files that cannot be read
+
+
+def png_header(width, height):
+    """A PNG that claims a size and holds next to nothing."""
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)), (b"IDAT", zlib.compress(b"\0" * 100))]
+    body = (
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(body)
+
+
+def jpeg_bytes(folder):
+    Image.fromarray(shirt()).save(folder / "whole.jpg")
+    return (folder / "whole.jpg").read_bytes()
+
+
+def hostile(folder):
+    """Files that cannot be read, and what is said about each."""
+    whole = jpeg_bytes(folder)
+    idx = gzip.decompress(write_idx(band_images(4, (9, 12), 3)))
+    return {
+        "empty.png": (b"", "the file is empty"),
+        "truncated.jpg": (whole[: len(whole) // 2], "damaged"),
+        "header.jpg": (whole[:20], "neither a picture|damaged"),
+        "notes.png": (b"these are my notes\n" * 50, "neither a picture"),
+        "page.jpg": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "neither a picture"),
+        "bomb.png": (png_header(8000, 8000), "8000 x 8000, more than 50000000 pixels"),
+        "larger-bomb.png": (png_header(12_000, 10_000), "more than 50000000 pixels"),
+        "largest-bomb.png": (png_header(60_000, 60_000), "more than 50000000 pixels"),
+        "short.png": (png_header(600, 600), "damaged"),
+        "images-idx": (idx[:-5], "the header promises"),
+        "images-idx.gz": (gzip.compress(idx)[:-9], "truncated"),
+        "labels-idx.gz": (write_idx(np.arange(5, dtype=np.uint8)), "magic number"),
+        "huge-idx": (struct.pack(">HBB3I", 0, 8, 3, 10**9, 28, 28), "not believed"),
+        "none-idx.gz": (write_idx(np.zeros((0, 28, 28), np.uint8)), "holds no image"),
+        "archive.tar.gz": (gzip.compress(b"not an idx file"), "magic number"),
+    }
+
+
+def test_every_unreadable_file_is_one_line_that_names_it_and_says_why(tmp_path):
+    for name, (content, reason) in hostile(tmp_path).items():
+        path = tmp_path / name
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=reason) as caught:
+            read_pictures(path)
+        assert str(path) in str(caught.value), name
+        assert "\n" not in str(caught.value), name
+
+
+def test_folders_missing_files_and_files_that_may_not_be_opened_are_named(tmp_path):
+    with pytest.raises(DataError, match="found a folder"):
+        read_pictures(tmp_path)
+    with pytest.raises(DataError, match=r"nowhere\.png: No such file"):
+        read_pictures(tmp_path / "nowhere.png")
+
+
+def test_bytes_flipped_anywhere_give_a_picture_or_a_data_error(tmp_path):
+    random = np.random.default_rng(0)
+    for name in ("shirt.png", "shirt.jpg", "shirt.gif", "shirt.tif", "shirt.bmp"):
+        Image.fromarray(shirt()[::4, ::4]).save(tmp_path / name)
+        content = np.frombuffer((tmp_path / name).read_bytes(), np.uint8)
+        for _ in range(60):
+            damaged = content.copy()
+            damaged[random.integers(0, min(len(content), 400), 4)] = random.integers(0, 256, 4)
+            (tmp_path / name).write_bytes(damaged.tobytes())
+            try:
+                seen(tmp_path / name)
+            except DataError:
+                continue
+
+
+# The stage
+
+
+def test_the_champion_predicts_the_pictures_in_the_order_given(project, model, tmp_path):
+    publish(project, model)
+    paths = save_bands(tmp_path)[::-1]
+    found = stage.predict(project, load_params(project.params), paths)
+    assert (found.version, found.refused) == ("1", ())
+    assert [prediction.ranking[0][0] for prediction in found.predictions] == list(CLASSES[::-1])
+    assert [prediction.sample.source for prediction in found.predictions] == [str(path) for path in paths]
+
+
+def test_confidences_are_ranked_and_add_up_to_one(project, model, tmp_path):
+    publish(project, model)
+    (prediction,) = stage.predict(project, load_params(project.params), save_bands(tmp_path, 1)).predictions
+    confidences = [confidence for _, confidence in prediction.ranking]
+    assert confidences == sorted(confidences, reverse=True)
+    assert sum(confidences) == pytest.approx(1)
+    assert set(prediction.probabilities) == set(CLASSES)
+
+
+def test_unreadable_files_are_listed_and_the_others_still_predicted(project, model, tmp_path):
+    publish(project, model)
+    good, other = save_bands(tmp_path, 2)
+    (tmp_path / "empty.jpg").touch()
+    Image.new("RGB", (50, 50), "white").save(tmp_path / "wall.png")
+    images = band_images(3, SIZE, len(CLASSES))
+    images[1] = 0
+    (tmp_path / "batch.gz").write_bytes(write_idx(images))
+    files = [good, tmp_path / "empty.jpg", tmp_path / "wall.png", tmp_path / "batch.gz", other]
+    found = stage.predict(project, load_params(project.params), files)
+    sources = [prediction.sample.source for prediction in found.predictions]
+    assert sources == [str(good), f"{tmp_path}/batch.gz[0]", f"{tmp_path}/batch.gz[2]", str(other)]
+    assert [refused.source for refused in found.refused] == [
+        str(tmp_path / "empty.jpg"),
+        str(tmp_path / "wall.png"),
+        f"{tmp_path}/batch.gz[1]",
+    ]
+    assert all(refused.message.startswith(refused.source) for refused in found.refused)
+
+
+def test_nothing_readable_is_no_prediction_and_no_crash(project, model, tmp_path):
+    publish(project, model)
+    found = stage.predict(project, load_params(project.params), [tmp_path / "nowhere.png"])
+    assert (len(found.predictions), len(found.refused)) == (0, 1)
+
+
+def test_the_json_document_has_the_keys_that_scripts_rely_on(project, model, tmp_path):
+    publish(project, model)
+    found = stage.predict(project, load_params(project.params), [*save_bands(tmp_path, 1), tmp_path / "nowhere.png"])
+    document = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    assert set(document) == {"model", "version", "predictions", "errors"}
+    assert document["errors"] == [
+        {"source": str(tmp_path / "nowhere.png"), "message": f"{tmp_path}/nowhere.png: No such file or directory"}
+    ]
+    (prediction,) = document["predictions"]
+    assert set(prediction) == {
+        "source", "class", "confidence", "runner_up", "runner_up_confidence", "probabilities"
+    }  # fmt: skip
+    assert prediction["class"] == "top"
+    assert prediction["confidence"] == prediction["probabilities"]["top"] > prediction["runner_up_confidence"]
+
+
+def test_the_champion_is_fetched_once(project, model, tmp_path):
+    source = publish(project, model)
+    paths = save_bands(tmp_path, 2)
+    first = stage.predict(project, load_params(project.params), paths)
+    (source / "extra_files" / "model.tflite").unlink()
+    second = stage.predict(project, load_params(project.params), paths)
+    assert first.to_dict() == second.to_dict()
+    assert (project.state / "champion" / "1" / "extra_files" / "model.tflite").is_file()
+
+
+def test_without_a_champion_the_error_names_the_command_that_makes_one(project, tmp_path):
+    with pytest.raises(ServiceError, match="make run"):
+        stage.predict(project, load_params(project.params), save_bands(tmp_path, 1))
+
+
+def test_a_champion_whose_classes_do_not_fit_its_model_is_refused(project, model, tmp_path):
+    publish(project, model, classes=CLASSES[:4])
+    with pytest.raises(ArtifactError, match="5 probabilities for 4 classes"):
+        stage.predict(project, load_params(project.params), save_bands(tmp_path, 1))
+
+
+# The picture
+
+
+def test_the_sheet_shows_colour_transparency_and_grey_in_one_row_an_image(tmp_path):
+    given = [shirt(), np.dstack([shirt(), shirt()[..., :1]]), band_images(1, SIZE, 5)[0]]
+    images = [match_dataset(pixels, SIZE) for pixels in given]
+    ranking = {"a $name_": 0.7, "b": 0.2, "c": 0.1}
+    for count in (0, 1, 3):
+        path = tmp_path / f"sheet{count}.png"
+        prediction_sheet(["$x_.png"] * count, given[:count], images[:count], [ranking] * count, path, "Title")
+        with Image.open(path) as sheet:
+            assert sheet.format == "PNG"
+            assert sheet.height > 60 + 200 * count
+
+
+def test_a_sheet_of_many_images_says_how_many_it_shows(tmp_path):
+    images = list(band_images(60, SIZE, 5))
+    prediction_sheet(["x"] * 60, images, images, [{"a": 0.9, "b": 0.1}] * 60, tmp_path / "many.png", "Title")
+    with Image.open(tmp_path / "many.png") as sheet:
+        assert sheet.height < 10_000

@@ -1,0 +1,164 @@
+"""The registry's decisions, with real small models."""
+
+import json
+import shutil
+
+import pytest
+from mlflow import MlflowClient
+
+from fashion.adapters import tracking
+from fashion.errors import ArtifactError, ServiceError
+from fashion.params import load_params
+from fashion.stages.candidate import registry_of
+from fashion.stages.evaluate import evaluate
+from fashion.stages.export import export
+from fashion.stages.register import register
+from fashion.stages.train import train
+from tests.projects import edit_params
+
+
+def load(project):
+    return load_params(project.params)
+
+
+def make_candidate(project, **training):
+    """Train, measure and export a model in this process."""
+    params = edit_params(project, {"train": training})
+    train(project, params, on_step=lambda done, total: None)
+    evaluate(project, params)
+    export(project, params)
+    return params
+
+
+def aliases(project):
+    registry = registry_of(project, load(project))
+    found = {alias: tracking.version_with_alias(registry, alias) for alias in (tracking.CHAMPION, tracking.CHALLENGER)}
+    return {alias: version.number if version else None for alias, version in found.items()}
+
+
+def versions(project):
+    return MlflowClient(registry_of(project, load(project)).uri).search_model_versions("name = 'fashion-classifier'")
+
+
+def test_the_first_version_that_passes_its_gates_is_champion(trained_project):
+    again = register(trained_project, load(trained_project))
+    assert (again.version, again.verdict, again.created) == ("1", "champion", False)
+    assert aliases(trained_project) == {"champion": "1", "challenger": None}
+
+
+def test_the_same_artifacts_make_no_second_version(trained_project):
+    for _ in range(2):
+        register(trained_project, load(trained_project))
+    assert len(versions(trained_project)) == 1
+
+
+def test_a_version_carries_what_it_was_made_from(trained_project):
+    registry = registry_of(trained_project, load(trained_project))
+    client = MlflowClient(registry.uri)
+    version = client.get_model_version("fashion-classifier", "1")
+    assert version.tags["synthetic_data"] == "true"
+    assert version.tags["data_version"].endswith(".dir")
+    assert len(version.tags["git_commit"]) == 40
+    origin = {file.path for file in client.list_artifacts(version.run_id, "origin")}
+    assert {"origin/params.yaml", "origin/data.dvc", "origin/dvc.lock", "origin/expectations"} <= origin
+    assert "evaluation/confusion_matrix.png" in {
+        file.path for file in client.list_artifacts(version.run_id, "evaluation")
+    }
+    assert client.get_metric_history(version.run_id, "validation_accuracy")
+
+
+def test_a_better_candidate_takes_the_place_of_the_champion(trained_project):
+    champion = make_and_register_weak_champion(trained_project)
+    make_candidate(trained_project, seed=5)
+    better = register(trained_project, load(trained_project))
+    assert better.verdict == "champion"
+    assert f"version {champion.version} is not better" in better.reason
+    assert aliases(trained_project) == {"champion": better.version, "challenger": None}
+
+
+def make_and_register_weak_champion(project):
+    """A champion of one epoch in a registry of its own."""
+    params = edit_params(project, {"register": {"name": "fashion-classifier-weak"}})
+    recipe = params.train.recipe.model_dump() | {"epochs": 1}
+    make_candidate(project, recipes={params.train.model: recipe})
+    champion = register(project, load(project))
+    assert champion.verdict == "champion"
+    edit_params(project, {"train": {"recipes": {params.train.model: params.train.recipe.model_dump()}}})
+    return champion
+
+
+def test_a_worse_candidate_stays_challenger_and_the_reason_is_kept(trained_project):
+    params = load(trained_project)
+    weak = params.train.recipe.model_dump() | {"epochs": 1}
+    make_candidate(trained_project, recipes={params.train.model: weak})
+    worse = register(trained_project, load(trained_project))
+    assert (worse.version, worse.verdict) == ("2", "challenger")
+    assert "version 1 is better" in worse.reason
+    assert aliases(trained_project) == {"champion": "1", "challenger": "2"}
+    tags = MlflowClient(registry_of(trained_project, load(trained_project)).uri)
+    assert tags.get_model_version("fashion-classifier", "2").tags["reason"] == worse.reason
+
+
+def test_a_failed_gate_keeps_even_a_first_version_from_becoming_champion(trained_project):
+    params = edit_params(
+        trained_project,
+        {"register": {"name": "strict"}, "evaluate": {"gates": {"latency_milliseconds_at_most": 0.000001}}},
+    )
+    evaluate(trained_project, params)
+    refused = register(trained_project, params)
+    assert refused.verdict == "challenger"
+    assert refused.reason.startswith("gates failed: latency_milliseconds is")
+    assert tracking.version_with_alias(registry_of(trained_project, params), tracking.CHAMPION) is None
+
+
+def test_a_champion_of_other_classes_is_never_replaced_silently(trained_project):
+    contract = trained_project.export / "classes.json"
+    content = json.loads(contract.read_text())
+    contract.write_text(json.dumps(content | {"classes": [*content["classes"][:-1], "Hat"]}))
+    refused = register(trained_project, load(trained_project))
+    assert refused.verdict == "challenger"
+    assert "cannot be compared" in refused.reason
+    assert "Hat" in refused.reason
+    assert aliases(trained_project)["champion"] == "1"
+
+
+def test_a_champion_whose_files_are_gone_is_never_replaced_silently(trained_project):
+    shutil.rmtree(trained_project.state / "mlflow" / "models")
+    shutil.rmtree(trained_project.state / "champion", ignore_errors=True)
+    make_candidate(trained_project, seed=9)
+    refused = register(trained_project, load(trained_project))
+    assert refused.verdict == "challenger"
+    assert "cannot be compared" in refused.reason
+
+
+def test_a_model_that_was_not_measured_is_refused(trained_project):
+    params = load(trained_project)
+    train(trained_project, edit_params(trained_project, {"train": {"seed": 77}}), on_step=lambda done, total: None)
+    with pytest.raises(ArtifactError, match="not the model that was measured"):
+        register(trained_project, params)
+    assert len(versions(trained_project)) == 1
+
+
+def test_missing_artifacts_say_how_to_make_them(small_project):
+    with pytest.raises(ArtifactError, match="dvc repro evaluate"):
+        register(small_project, load(small_project))
+
+
+def test_a_registry_that_does_not_know_the_training_gets_its_curves_afterwards(trained_project, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/later.db")
+    late = register(trained_project, load(trained_project))
+    assert (late.version, late.verdict, late.created) == ("1", "champion", True)
+    client = MlflowClient(f"sqlite:///{tmp_path}/later.db")
+    run_id = client.get_model_version("fashion-classifier", "1").run_id
+    epochs = load(trained_project).train.recipe.epochs
+    assert len(client.get_metric_history(run_id, "validation_loss")) == epochs
+
+
+def test_without_a_server_training_does_not_start(trained_project, monkeypatch):
+    before = trained_project.model_file.read_bytes()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    steps = []
+    with pytest.raises(ServiceError, match="No MLflow server answers"):
+        train(trained_project, load(trained_project), on_step=lambda done, total: steps.append(done))
+    assert not steps
+    assert trained_project.model_file.read_bytes() == before

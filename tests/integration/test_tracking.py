@@ -1,0 +1,120 @@
+"""The MLflow adapter against a real database and a real server."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+import requests
+from mlflow import MlflowClient
+
+from fashion.adapters import tracking
+from fashion.adapters.tracking import Registry
+from fashion.errors import ServiceError
+
+
+@pytest.fixture
+def registry(tmp_path):
+    return Registry(f"sqlite:///{tmp_path}/mlflow.db", tmp_path / "artifacts", "garments")
+
+
+@pytest.fixture
+def server(tmp_path):
+    """An MLflow server on a free port: its address and its process."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    store = [
+        "--backend-store-uri",
+        f"sqlite:///{tmp_path}/server.db",
+        "--artifacts-destination",
+        str(tmp_path / "served"),
+    ]
+    process = subprocess.Popen(
+        [*command, *store], start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        wait_for(address, process)
+        yield address, process
+    finally:
+        end(process)
+
+
+def wait_for(address, process, seconds=120):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if requests.get(f"{address}/health", timeout=2).ok:
+                return
+        except requests.RequestException:
+            time.sleep(0.2)
+    pytest.fail(f"no MLflow server at {address}")
+
+
+def end(process):
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def test_a_server_that_is_not_there_is_found_at_once():
+    started = time.monotonic()
+    with pytest.raises(ServiceError, match="No MLflow server answers at http://127.0.0.1:9"):
+        tracking.check("http://127.0.0.1:9")
+    assert time.monotonic() - started < 6
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path):
+    (tmp_path / "mlflow.db").write_text("these bytes are no database " * 100)
+    with pytest.raises(ServiceError, match=r"mlflow\.db cannot be used"):
+        tracking.check(f"sqlite:///{tmp_path}/mlflow.db")
+
+
+def test_a_run_keeps_its_curves_tags_and_end(registry):
+    with tracking.live_run(registry, "first", {"seed": 1}, {"colour": "red"}) as run:
+        run.log_metrics({"loss": 0.5}, step=1)
+        run.log_metrics({"loss": 0.25}, step=2)
+        run.set_tags({"model_sha256": "abc"})
+    run_id = tracking.find_run(registry, "model_sha256", "abc")
+    found = MlflowClient(registry.uri).get_run(run_id)
+    assert found.info.status == "FINISHED"
+    assert found.data.params == {"seed": "1"}
+    assert found.data.tags["colour"] == "red"
+    assert [metric.value for metric in MlflowClient(registry.uri).get_metric_history(run_id, "loss")] == [0.5, 0.25]
+    assert found.info.artifact_uri.startswith(registry.artifacts.as_uri())
+
+
+def test_a_run_whose_training_fails_is_marked_failed(registry):
+    with pytest.raises(ZeroDivisionError), tracking.live_run(registry, "broken", {}, {}) as run:
+        run.set_tags({"which": "this"})
+        raise ZeroDivisionError
+    found = tracking.find_run(registry, "which", "this")
+    assert MlflowClient(registry.uri).get_run(found).info.status == "FAILED"
+
+
+def test_an_alias_that_nobody_set_points_to_nothing(registry):
+    assert tracking.version_with_alias(registry, "champion") is None
+    assert tracking.find_version(registry, "digest", "0") is None
+
+
+def test_without_a_champion_the_error_says_how_to_get_one(registry, tmp_path):
+    with pytest.raises(ServiceError, match="garments has no champion.*make run"):
+        tracking.download_champion(registry.uri, registry.name, tmp_path / "champion")
+
+
+def test_training_goes_on_when_the_server_dies_and_says_so_once(server, tmp_path, caplog):
+    address, process = server
+    finished = []
+    with tracking.live_run(Registry(address, tmp_path, "garments"), "cut off", {"seed": 1}, {}) as run:
+        run.log_metrics({"loss": 0.5}, step=1)
+        end(process)
+        run.log_metrics({"loss": 0.4, "accuracy": 0.9}, step=2)
+        run.set_tags({"model_sha256": "abc"})
+        finished.append(True)
+    assert finished
+    assert sum("MLflow went away" in record.message for record in caplog.records) == 1

@@ -1,0 +1,180 @@
+"""Projects to test with: copies of this one, in a temporary folder, with a repository and data of their own."""
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fashion.params import Params, load_params
+from fashion.paths import Project
+from fashion.stages.fetch import Drawing, draw_data
+
+SOURCE = Path(__file__).resolve().parent.parent
+PARTS = (
+    ".dvc/.gitignore",
+    ".dvc/config",
+    ".dvcignore",
+    ".env",
+    ".gitignore",
+    "dvc.yaml",
+    "expectations",
+    "flows",
+    "params.yaml",
+    "prefect.yaml",
+    "pyproject.toml",
+    "requirements.lock",
+    "src",
+)
+"""What a project needs to run. Left out: data, data.dvc and dvc.lock, which say what the data are."""
+IDENTITY = ("-c", "user.name=test", "-c", "user.email=test@localhost", "-c", "commit.gpgsign=false")
+
+
+def copy_project(destination: Path) -> Project:
+    """A copy of this project at `destination`, without data, in a git repository with one commit."""
+    for name in PARTS:
+        _copy(SOURCE / name, destination / name)
+    _forget_server(destination / ".env")
+    git(destination, "init", "--quiet", "--initial-branch=main")
+    commit(destination, "A copy for a test")
+    return Project(destination.resolve())
+
+
+def make_small(
+    project: Project, train: int = 600, test: int = 200, classes: int = 10, size: tuple[int, int] = (28, 28)
+) -> Params:
+    """Turn `project` to drawn data of this size, through params.yaml, expectations/ and the real fetch stage."""
+    edit_params(project, {"data": {"classes": _names(project, classes), "image_size": list(size)}})
+    _edit_suites(project, {"train": train, "test": test}, classes, size)
+    params = load_params(project.params)
+    draw_data(project, params, Drawing(train, test))
+    commit(project.root, "Small drawn data")
+    return params
+
+
+def train_small(project: Project) -> None:
+    """Run the main job as a user does, with gates that a model of a few seconds can pass."""
+    quick = {"epochs": 4, "batch_size": 32}
+    gates = {
+        "accuracy_at_least": 0.5,
+        "recall_of_every_class_at_least": 0.0,
+        "expected_calibration_error_at_most": 0.5,
+        "latency_milliseconds_at_most": 1000,
+    }
+    edit_params(
+        project,
+        {
+            "train": {"recipes": {"compact": quick}},
+            "evaluate": {"gates": gates},
+            "export": {"gates": {"int8_agreement_at_least": 0.5}},
+        },
+    )
+    commit(project.root, "A quick recipe and easy gates")
+    command = [sys.executable, "-m", "flows.training", "--synthetic", "--reason", "test"]
+    # Nothing listens on port 9: the flow must start a server of its own.
+    environment = {**os.environ, "PREFECT_API_URL": "http://127.0.0.1:9/api"}
+    result = subprocess.run(
+        command,
+        cwd=project.root,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    (project.state / "output.txt").write_text(result.stdout, encoding="utf-8")
+    if result.returncode:
+        raise AssertionError(f"{' '.join(command)} ended with {result.returncode}:\n{result.stdout}")
+    commit(project.root, "The main job was run")
+
+
+def move_registry(project: Project, origin: Path) -> None:
+    """MLflow's database holds absolute paths; let those of a copied project point into the copy."""
+    columns = {
+        "experiments": ["artifact_location"],
+        "runs": ["artifact_uri"],
+        "logged_models": ["artifact_location"],
+        "model_versions": ["source", "storage_location"],
+    }
+    with sqlite3.connect(project.state / "mlflow.db") as database:
+        for table, names in columns.items():
+            for name in names:
+                database.execute(f"UPDATE {table} SET {name} = replace({name}, ?, ?)", (str(origin), str(project.root)))
+
+
+def edit_params(project: Project, changes: dict[str, Any]) -> Params:
+    """Merge `changes` into params.yaml; a dictionary goes into the section of that name."""
+    content = yaml.safe_load(project.params.read_text(encoding="utf-8"))
+    _merge(content, changes)
+    project.params.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    return load_params(project.params)
+
+
+def commit(folder: Path, message: str) -> str:
+    """Commit everything that git does not ignore; the commit's id."""
+    git(folder, "add", "--all")
+    git(folder, *IDENTITY, "commit", "--quiet", "--allow-empty", "--message", message)
+    return git(folder, "rev-parse", "HEAD").strip()
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """What git prints."""
+    result = subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True)
+    return result.stdout
+
+
+def read_suite(project: Project, name: str) -> Any:
+    return json.loads((project.expectations / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def write_suite(project: Project, name: str, content: Any) -> None:
+    (project.expectations / f"{name}.json").write_text(json.dumps(content, indent=2), encoding="utf-8")
+
+
+def _copy(source: Path, destination: Path) -> None:
+    if source.is_dir():
+        ignore = shutil.ignore_patterns("__pycache__", "*.egg-info", ".*")
+        shutil.copytree(source, destination, ignore=ignore)
+    elif source.exists():
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, destination)
+
+
+def _forget_server(environment: Path) -> None:
+    """A test must not reach the Prefect server that its user may be running."""
+    lines = environment.read_text(encoding="utf-8").splitlines()
+    kept = [line for line in lines if not line.startswith("PREFECT_API_URL=")]
+    environment.write_text("\n".join(kept) + "\n", encoding="utf-8")
+
+
+def _names(project: Project, classes: int) -> list[str]:
+    known = load_params(project.params).data.classes
+    return [*known, *(f"Class {number}" for number in range(len(known), classes))][:classes]
+
+
+def _merge(content: dict[str, Any], changes: dict[str, Any]) -> None:
+    for key, value in changes.items():
+        if isinstance(value, dict):
+            _merge(content[key], value)
+        else:
+            content[key] = value
+
+
+def _edit_suites(project: Project, counts: dict[str, int], classes: int, size: tuple[int, int]) -> None:
+    values = {"label": list(range(classes)), "height": [size[0]], "width": [size[1]]}
+    for name in ("images", *counts):
+        suite = read_suite(project, name)
+        for expectation in suite["expectations"]:
+            kwargs = expectation["kwargs"]
+            if expectation["type"] == "expect_table_row_count_to_equal":
+                kwargs["value"] = counts[name]
+            if "value_set" in kwargs and kwargs["column"] in values:
+                kwargs["value_set"] = values[kwargs["column"]]
+            if "partition_object" in kwargs:
+                kwargs["partition_object"] = {"values": values["label"], "weights": [1 / classes] * classes}
+        write_suite(project, name, suite)

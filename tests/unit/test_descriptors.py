@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+
+from fashion.images import descriptors
+from fashion.images.descriptors import describe, describe_dataset
+
+RANDOM = np.random.default_rng(0)
+IMAGES = RANDOM.integers(0, 256, (7, 4, 6), np.uint8)
+
+
+def test_descriptors_are_what_numpy_says_of_the_pixels():
+    table = describe(IMAGES)
+    pixels = IMAGES.reshape(7, -1).astype(float)
+    np.testing.assert_allclose(table["mean"], pixels.mean(axis=1))
+    np.testing.assert_allclose(table["standard_deviation"], pixels.std(axis=1))
+    np.testing.assert_array_equal(table["minimum"], pixels.min(axis=1))
+    np.testing.assert_array_equal(table["maximum"], pixels.max(axis=1))
+    np.testing.assert_allclose(table["ink_fraction"], (pixels > 25).mean(axis=1))
+    assert table["height"].unique().tolist() == [4]
+    assert table["width"].unique().tolist() == [6]
+
+
+def test_images_described_in_parts_are_described_the_same(monkeypatch):
+    whole = describe(IMAGES)
+    monkeypatch.setattr(descriptors, "PIXELS_AT_ONCE", 50)
+    assert describe(IMAGES).equals(whole)
+
+
+def test_no_image_is_described_by_no_row():
+    assert describe(IMAGES[:0]).dtypes.equals(describe(IMAGES).dtypes)
+    assert not len(describe(IMAGES[:0]))
+
+
+def test_one_pixel_makes_another_content_hash():
+    images = np.stack([IMAGES[0], IMAGES[0], IMAGES[0]])
+    images[2, 3, 5] ^= 1
+    hashes = describe(images)["content_hash"]
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_copies_are_counted_from_the_second_one_on_and_across_the_splits():
+    train = np.stack([IMAGES[0], IMAGES[1], IMAGES[0], IMAGES[0], IMAGES[2]])
+    test = np.stack([IMAGES[2], IMAGES[3], IMAGES[2]])
+    table = describe_dataset(
+        {"train": (train, np.arange(5, dtype=np.uint8)), "test": (test, np.arange(3, dtype=np.uint8))}
+    )
+    assert table["split"].tolist() == ["train"] * 5 + ["test"] * 3
+    assert table["index"].tolist() == [0, 1, 2, 3, 4, 0, 1, 2]
+    assert table["label"].tolist() == [0, 1, 2, 3, 4, 0, 1, 2]
+    assert table["earlier_copies"].tolist() == [0, 0, 1, 2, 0, 0, 0, 1]
+    assert table["copies_in_test"].tolist() == [0, 0, 0, 0, 2, 0, 0, 0]
+    assert table.index.tolist() == list(range(8))
+
+
+@pytest.mark.parametrize(
+    "column", ["label", "index", "minimum", "maximum", "height", "width", "earlier_copies", "copies_in_test"]
+)
+def test_whole_numbers_are_stored_as_such(column):
+    labels = np.zeros(7, np.uint8)
+    assert describe_dataset({"train": (IMAGES, labels), "test": (IMAGES, labels)})[column].dtype == np.int64

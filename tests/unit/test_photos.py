@@ -1,0 +1,172 @@
+import numpy as np
+import pytest
+
+from fashion.errors import DataError
+from fashion.images import photos
+
+SIZE = (28, 28)
+
+
+def garment(height=28, width=14):
+    """A grey shirt on black, uint8 (28, 28): height and width as given, shades from 100 to 255."""
+    image = np.zeros(SIZE, np.uint8)
+    top, left = (28 - height + 1) // 2, (28 - width + 1) // 2
+    image[top : top + height, left : left + width] = np.linspace(100, 255, height)[:, None]
+    return image
+
+
+def photograph(background, shade, shape=(300, 400), box=(60, 240, 200, 290)):
+    """One shade on another: an object of 180 x 90 pixels."""
+    picture = np.full(shape, background, np.float64)
+    top, bottom, left, right = box
+    picture[top:bottom, left:right] = shade
+    return picture
+
+
+def noisy(picture, deviation, seed=0):
+    noise = np.random.default_rng(seed).normal(0, deviation, picture.shape)
+    return (picture + noise).clip(0, 255).astype(np.uint8)
+
+
+EXPECTED_BOX = (slice(0, 28), slice(7, 21))
+"""Where an object of 180 x 90 pixels stands in the frame: 28 x 14 pixels, centred."""
+
+
+def assert_is_the_box(image):
+    assert image.dtype == np.uint8
+    assert image[EXPECTED_BOX].min() > 200
+    outside = image.copy()
+    outside[EXPECTED_BOX] = 0
+    assert not outside.any(), "the background is exactly 0"
+
+
+def test_an_image_like_the_datasets_comes_through_unchanged():
+    np.testing.assert_array_equal(photos.match_dataset(garment(), SIZE), garment())
+
+
+def test_an_object_that_fills_most_of_the_border_is_not_taken_for_background():
+    image = np.zeros(SIZE, np.uint8)
+    image[:, 3:25] = np.random.default_rng(0).integers(120, 256, (28, 22))
+    image[10:20] = np.random.default_rng(1).integers(120, 256, (10, 28))
+    np.testing.assert_array_equal(photos.match_dataset(image, SIZE), image)
+
+
+def test_a_small_object_out_of_the_centre_stays_where_it_is_in_an_image_of_the_right_size():
+    image = np.zeros(SIZE, np.uint8)
+    image[2:9, 3:8] = 180
+    np.testing.assert_array_equal(photos.match_dataset(image, SIZE), image)
+
+
+def test_the_negative_of_an_image_is_brought_back_exactly():
+    np.testing.assert_array_equal(photos.match_dataset(255 - garment(), SIZE), garment())
+
+
+def test_the_input_is_not_changed():
+    picture = np.full((50, 60, 4), 255, np.uint8)
+    picture[10:30, 10:30, :3] = 10
+    before = picture.copy()
+    photos.match_dataset(picture, SIZE)
+    np.testing.assert_array_equal(picture, before)
+
+
+@pytest.mark.parametrize(
+    ("background", "shade"), [(255, 20), (235, 60), (235, 200), (128, 20), (128, 240), (0, 255), (20, 90)]
+)
+def test_an_object_is_bright_on_black_whatever_it_stood_on(background, shade):
+    assert_is_the_box(photos.match_dataset(photograph(background, shade).astype(np.uint8), SIZE))
+
+
+def test_noise_in_a_photograph_becomes_no_part_of_the_object():
+    for seed in range(20):
+        assert_is_the_box(photos.match_dataset(noisy(photograph(235, 30), 6, seed), SIZE))
+
+
+def test_a_background_that_darkens_to_one_side_is_background():
+    light = np.linspace(0.75, 1, 400)[None, :]
+    image = photos.match_dataset(noisy(photograph(240, 25) * light, 3), SIZE)
+    outside = image.copy()
+    outside[EXPECTED_BOX] = 0
+    assert image[EXPECTED_BOX].min() > 140
+    assert not outside.any()
+
+
+def test_grains_of_dust_do_not_widen_the_frame():
+    picture = photograph(250, 30).astype(np.uint8)
+    picture[5, 5] = picture[290, 390] = 0
+    assert_is_the_box(photos.match_dataset(picture, SIZE))
+
+
+@pytest.mark.parametrize("size", [(28, 28), (32, 24), (24, 40), (64, 64)])
+def test_the_longest_edge_fills_the_frame_of_any_size_and_the_aspect_stays(size):
+    image = photos.match_dataset(photograph(255, 0).astype(np.uint8), size)
+    rows, columns = np.flatnonzero(image.any(axis=1)), np.flatnonzero(image.any(axis=0))
+    height, width = rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1
+    assert image.shape == size
+    assert height == size[0] or width == size[1]
+    assert height / width == pytest.approx(2, rel=0.06)
+    assert abs(rows[0] - (size[0] - 1 - rows[-1])) <= 1
+    assert abs(columns[0] - (size[1] - 1 - columns[-1])) <= 1
+
+
+def test_a_larger_copy_of_an_image_of_the_dataset_comes_back_to_it():
+    original = garment()
+    larger = original.repeat(10, axis=0).repeat(10, axis=1)
+    found = photos.match_dataset(larger, SIZE)
+    # What touches 13 grey levels of black is lost, and full contrast is given back: shades move a little.
+    assert np.abs(found.astype(int) - original).max() < 14
+
+
+def test_the_shades_within_an_object_keep_their_order():
+    picture = np.full((100, 100), 255, np.uint8)
+    picture[10:90, 30:70] = np.linspace(200, 0, 80)[:, None]
+    column = photos.match_dataset(picture, SIZE)[:, 14].astype(int)
+    assert (np.diff(column) > 0).all()
+    assert column[-1] > 240
+
+
+def test_grey_written_as_colour_is_the_same_grey():
+    grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    np.testing.assert_array_equal(photos.to_grey(np.stack([grey] * 3, axis=-1)), grey)
+
+
+def test_colours_weigh_as_the_eye_sees_them():
+    red, green, blue = (photos.to_grey(np.array([[colour]], np.uint8))[0, 0] for colour in np.eye(3) * 255)
+    assert (red, green, blue) == (76, 150, 29)
+
+
+@pytest.mark.parametrize(("shade", "hidden"), [(30, 0), (30, 255), (230, 0), (230, 255)])
+def test_what_is_transparent_is_background_whatever_colour_hides_there(shade, hidden):
+    picture = np.full((300, 400, 4), hidden, np.uint8)
+    picture[..., 3] = 0
+    picture[60:240, 200:290] = (shade, shade, shade, 255)
+    assert_is_the_box(photos.match_dataset(picture, SIZE))
+
+
+def test_a_picture_without_transparency_does_not_change_by_an_alpha_channel():
+    opaque = np.dstack([garment()] * 3 + [np.full(SIZE, 255, np.uint8)])
+    np.testing.assert_array_equal(photos.match_dataset(opaque, SIZE), garment())
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 50), (28, 28), (300, 200, 3), (40, 40, 4)])
+@pytest.mark.parametrize("shade", [0, 128, 255])
+def test_one_shade_all_over_is_refused(shape, shade):
+    with pytest.raises(DataError, match="all of one shade"):
+        photos.match_dataset(np.full(shape, shade, np.uint8), SIZE)
+
+
+def test_nothing_but_noise_is_refused():
+    picture = np.random.default_rng(0).normal(128, 4, (300, 300)).astype(np.uint8)
+    with pytest.raises(DataError, match="nothing stands out"):
+        photos.match_dataset(picture, SIZE)
+
+
+@pytest.mark.parametrize("shape", [(1, 2), (2, 1), (1, 400), (400, 1), (2, 2), (3, 7, 3), (5, 5, 4), (1, 1, 4)])
+def test_every_shape_and_any_pixels_give_an_image_or_a_data_error(shape):
+    for seed in range(30):
+        pixels = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+        try:
+            image = photos.match_dataset(pixels, SIZE)
+        except DataError:
+            continue
+        assert (image.shape, image.dtype) == (SIZE, np.uint8)
+        assert image.any()
