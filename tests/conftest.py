@@ -50,10 +50,10 @@ def small_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shared = folder.parent if os.environ.get("PYTEST_XDIST_WORKER") else folder
     template = shared / "small-template"
     with FileLock(shared / "small-template.lock"), pytest.MonkeyPatch.context() as patch:
-        if not (template / ".state" / "complete").exists():
+        if not (template / ".state" / "drawn").exists():
             use_environment(Project(template), patch)
             make_small(copy_project(template))
-            (template / ".state" / "complete").touch()
+            (template / ".state" / "drawn").touch()
     return template
 
 
@@ -73,11 +73,11 @@ def trained_template(small_template: Path, tmp_path_factory: pytest.TempPathFact
     shared = small_template.parent
     template = shared / "trained-template"
     with FileLock(shared / "trained-template.lock"), pytest.MonkeyPatch.context() as patch:
-        if not (template / "complete").exists():
+        if not (template / ".state" / "trained").exists():
             shutil.copytree(small_template, template, symlinks=True)
             use_environment(Project(template), patch)
             train_small(Project(template))
-            (template / "complete").touch()
+            (template / ".state" / "trained").touch()
     return template
 
 

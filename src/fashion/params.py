@@ -66,20 +66,17 @@ class Recipe(Section):
 
     epochs: Positive
     batch_size: Positive
-    optimizer: Literal["adam", "adamw"]
+    optimizer: Literal["adam", "muon"]
     learning_rate: Annotated[float, Field(gt=0)]
     """The peak when there is a schedule."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    """Only muon has one."""
     schedule: Literal["constant", "one_cycle"] = "constant"
     one_hot: bool = False
     """One-hot labels with categorical cross-entropy instead of sparse categorical cross-entropy."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    flip: bool = False
-    """Mirror half of the training images left to right."""
     shift: Annotated[int, Field(ge=0)] = 0
     """Move training images by up to so many pixels in both directions."""
-    average_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """Decay per step of an exponential moving average of the weights, which is what is kept."""
     patience: Positive | None = None
     """Stop after so many epochs without a better validation accuracy."""
 
@@ -185,4 +182,3 @@ def _suggest(location: tuple[int | str, ...]) -> str:
         names.update(field.alias or name for name, field in section.model_fields.items())
     close = difflib.get_close_matches(str(location[-1]), names, n=1)
     return f"; did you mean {close[0]}?" if close else ""
-

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import struct
 import zlib
 
@@ -97,23 +98,23 @@ def test_an_image_of_the_dataset_in_any_lossless_form_is_exactly_that_image(tmp_
     np.testing.assert_array_equal(seen(tmp_path / "image.png"), original)
 
 
-@pytest.mark.parametrize(
-    "name", ["shirt.png", "shirt.jpg", "shirt.bmp", "shirt.gif", "shirt.tif", "shirt.webp", "shirt.ppm"]
-)
-def test_a_dark_shirt_on_a_white_wall_is_a_bright_shirt_on_black(tmp_path, name):
-    if name.endswith("webp") and not features.check("webp"):
+@pytest.mark.parametrize("ending", ["png", "jpg", "bmp", "gif", "webp"])
+def test_a_dark_shirt_on_a_white_wall_is_a_bright_shirt_on_black(tmp_path, ending):
+    name = f"shirt.{ending}"
+    if ending == "webp" and not features.check("webp"):
         pytest.skip("this Pillow was built without WebP")
     Image.fromarray(shirt()).save(tmp_path / name)
     assert_is_the_shirt(seen(tmp_path / name))
 
 
-@pytest.mark.parametrize(
-    ("orientation", "turn"),
-    [(3, Image.Transpose.ROTATE_180), (6, Image.Transpose.ROTATE_90), (8, Image.Transpose.ROTATE_270)],
-)
+TURNS = {3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}
+"""How a camera's picture lies, by the number in its EXIF data that says so."""
+
+
+@pytest.mark.parametrize("orientation", TURNS)
 @pytest.mark.parametrize("name", ["turned.jpg", "turned.png"])
-def test_a_photograph_from_a_camera_held_sideways_is_set_upright(tmp_path, name, orientation, turn):
-    picture = Image.fromarray(shirt()).transpose(turn)
+def test_a_photograph_from_a_camera_held_sideways_is_set_upright(tmp_path, name, orientation):
+    picture = Image.fromarray(shirt()).transpose(TURNS[orientation])
     exif = Image.Exif()
     exif[0x0112] = orientation
     picture.save(tmp_path / name, exif=exif)
@@ -131,12 +132,6 @@ def test_sixteen_bit_grey_keeps_its_shades(tmp_path):
     grey = np.asarray(Image.fromarray(shirt()).convert("L")).astype(np.uint16) * 257
     Image.fromarray(grey).save(tmp_path / "deep.png")
     assert_is_the_shirt(seen(tmp_path / "deep.png"))
-
-
-def test_numbers_without_a_scale_are_brought_to_grey(tmp_path):
-    grey = np.asarray(Image.fromarray(shirt()).convert("L")).astype(np.float32) * 1e-3
-    Image.fromarray(grey).save(tmp_path / "measured.tif")
-    assert_is_the_shirt(seen(tmp_path / "measured.tif"))
 
 
 def test_a_jpeg_for_the_printing_press_is_read(tmp_path):
@@ -202,6 +197,7 @@ def hostile(folder):
         "header.jpg": (whole[:20], "neither a picture|damaged"),
         "notes.png": (b"these are my notes\n" * 50, "neither a picture"),
         "page.jpg": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "neither a picture"),
+        "scan.tif": (b"II*\0" + b"\0" * 100, "neither a picture"),
         "bomb.png": (png_header(8000, 8000), "8000 x 8000, more than 50000000 pixels"),
         "larger-bomb.png": (png_header(12_000, 10_000), "more than 50000000 pixels"),
         "largest-bomb.png": (png_header(60_000, 60_000), "more than 50000000 pixels"),
@@ -225,6 +221,13 @@ def test_every_unreadable_file_is_one_line_that_names_it_and_says_why(tmp_path):
         assert "\n" not in str(caught.value), name
 
 
+def test_a_name_with_line_ends_and_bytes_that_are_no_text_is_written_in_one_line(tmp_path):
+    path = tmp_path / os.fsdecode(b"two\nlines\xff.png")
+    path.touch()
+    with pytest.raises(DataError, match="two\ufffdlines\ufffd.png: the file is empty"):
+        read_pictures(path)
+
+
 def test_folders_missing_files_and_files_that_may_not_be_opened_are_named(tmp_path):
     with pytest.raises(DataError, match="found a folder"):
         read_pictures(tmp_path)
@@ -234,7 +237,7 @@ def test_folders_missing_files_and_files_that_may_not_be_opened_are_named(tmp_pa
 
 def test_bytes_flipped_anywhere_give_a_picture_or_a_data_error(tmp_path):
     random = np.random.default_rng(0)
-    for name in ("shirt.png", "shirt.jpg", "shirt.gif", "shirt.tif", "shirt.bmp"):
+    for name in ("shirt.png", "shirt.jpg", "shirt.gif", "shirt.bmp"):
         Image.fromarray(shirt()[::4, ::4]).save(tmp_path / name)
         content = np.frombuffer((tmp_path / name).read_bytes(), np.uint8)
         for _ in range(60):

@@ -150,9 +150,9 @@ def _change(project, name, change):
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        (lambda content: content[: len(content) // 2], "the gzip stream is truncated"),
+        (lambda content: content[: len(content) // 2], "the gzip stream is truncated .*fashion fetch --synthetic"),
         (lambda content: b"", "empty file"),
-        (lambda content: b"<html>404</html>", "expected a gzip file"),
+        (lambda content: b"<html>404</html>", "expected a gzip file, found damaged bytes"),
         (
             lambda content: write_idx(np.zeros(600, np.uint8)),
             "expected the magic number 0x00000803 .* found 0x00000801",

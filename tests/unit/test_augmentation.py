@@ -1,17 +1,10 @@
 import numpy as np
 
-from fashion.images.augmentation import augment, mirror, move
+from fashion.images.augmentation import move, shift_randomly
 
 
 def images(count=6):
     return np.random.default_rng(0).integers(1, 256, (count, 5, 7), dtype=np.uint8)
-
-
-def test_only_the_chosen_images_are_mirrored():
-    original = images(2)
-    mirrored = mirror(original, np.array([True, False]))
-    assert np.array_equal(mirrored[0], original[0, :, ::-1])
-    assert np.array_equal(mirrored[1], original[1])
 
 
 def test_a_moved_image_leaves_black_behind():
@@ -23,22 +16,27 @@ def test_a_moved_image_leaves_black_behind():
     assert np.array_equal(moved[1], original[1])
 
 
-def test_augmentation_leaves_its_argument_alone_and_keeps_type_and_shape():
+def test_shifting_leaves_its_argument_alone_and_keeps_type_and_shape():
     original = images()
     kept = original.copy()
-    changed = augment(original, flip=True, shift=1, random=np.random.default_rng(1))
+    changed = shift_randomly(original, 1, np.random.default_rng(1))
     assert np.array_equal(original, kept)
     assert (changed.shape, changed.dtype) == (original.shape, np.uint8)
     assert not np.array_equal(changed, original)
 
 
+def test_a_reach_of_nothing_changes_nothing():
+    assert np.array_equal(shift_randomly(images(), 0, np.random.default_rng(1)), images())
+
+
 def test_the_same_seed_gives_the_same_images():
-    first, second = (augment(images(), True, 2, np.random.default_rng(3)) for _ in range(2))
+    first, second = (shift_randomly(images(), 2, np.random.default_rng(3)) for _ in range(2))
     assert np.array_equal(first, second)
 
 
-def test_about_half_of_many_images_are_mirrored():
-    many = np.zeros((2000, 1, 2), np.uint8)
-    many[:, 0, 0] = 1
-    mirrored = augment(many, flip=True, shift=0, random=np.random.default_rng(5))[:, 0, 1].mean()
-    assert 0.45 < mirrored < 0.55
+def test_every_shift_within_reach_is_about_equally_likely():
+    dots = np.zeros((9000, 5, 5), np.uint8)
+    dots[:, 2, 2] = 255
+    places = shift_randomly(dots, 1, np.random.default_rng(5)).sum(axis=0, dtype=np.int64) / 255
+    assert places[1:4, 1:4].min() > 850
+    assert places.sum() == 9000

@@ -154,8 +154,9 @@ def test_one_shade_all_over_is_refused(shape, shade):
         photos.match_dataset(np.full(shape, shade, np.uint8), SIZE)
 
 
-def test_nothing_but_noise_is_refused():
-    picture = np.random.default_rng(0).normal(128, 4, (300, 300)).astype(np.uint8)
+@pytest.mark.parametrize("deviation", [1, 4, 8, 16])
+def test_nothing_but_noise_is_refused(deviation):
+    picture = noisy(np.full((300, 300), 128.0), deviation)
     with pytest.raises(DataError, match="nothing stands out"):
         photos.match_dataset(picture, SIZE)
 

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from fashion.images.split import class_counts, stratified_split
 
@@ -10,8 +11,9 @@ def test_every_image_is_in_one_of_the_two_parts():
     assert sorted([*first, *second]) == list(range(240))
 
 
-def test_every_class_has_its_share_in_both_parts():
-    first, second = stratified_split(LABELS, 0.25, seed=0)
+@pytest.mark.parametrize("seed", range(5))
+def test_every_class_has_its_share_in_both_parts(seed):
+    first, second = stratified_split(LABELS, 0.25, seed)
     assert class_counts(LABELS[first], 3).tolist() == [30, 60, 90]
     assert class_counts(LABELS[second], 3).tolist() == [10, 20, 30]
 

@@ -1,11 +1,13 @@
 """Small networks on a few images; seconds, not minutes."""
 
+import keras
 import numpy as np
 import pytest
 
 from fashion.errors import TrainingError
 from fashion.images.synthetic import draw
 from fashion.model.networks import NETWORKS, classifier, logits_and_probabilities, temperature_of, with_temperature
+from fashion.model.optimizers import ConvolutionalMuon, OneCycle
 from fashion.model.training import Examples, Watch, train
 from fashion.params import Recipe
 
@@ -53,7 +55,10 @@ def test_the_temperature_softens_probabilities_and_leaves_logits_alone():
     assert (softer_probabilities.max(axis=1) < probabilities.max(axis=1)).all()
 
 
-@pytest.mark.parametrize("changes", [{}, {"one_hot": True, "flip": True, "shift": 1}], ids=["plain", "augmented"])
+OURS = {"optimizer": "muon", "schedule": "one_cycle", "one_hot": True, "label_smoothing": 0.1, "shift": 1}
+
+
+@pytest.mark.parametrize("changes", [{}, OURS], ids=["plain", "ours"])
 def test_the_same_seed_gives_the_same_weights(examples, changes):
     first, again = (trained(examples, **changes).model.get_weights() for _ in range(2))
     other = trained(examples, seed=2, **changes).model.get_weights()
@@ -69,7 +74,7 @@ def test_training_learns_and_tells_the_watch_about_it(examples):
     assert epochs == list(result.history)
     assert epochs[-1].loss < epochs[0].loss
     assert result.validation_accuracy > 0.8
-    assert steps[-1] == (20, 20)
+    assert steps[-1] == (16, 16)
 
 
 def test_a_loss_that_is_not_finite_stops_training_and_names_the_epoch(examples):
@@ -80,3 +85,41 @@ def test_a_loss_that_is_not_finite_stops_training_and_names_the_epoch(examples):
 def test_early_stopping_ends_before_the_last_epoch(examples):
     result = trained(examples, epochs=40, patience=1, learning_rate=1e-9)
     assert len(result.history) < 40
+
+
+def test_the_weights_of_the_best_epoch_are_kept(examples):
+    # A rate this high makes accuracy jump up and down between epochs.
+    result = trained(examples, name="baseline", epochs=6, learning_rate=0.03)
+    assert result.validation_accuracy == max(epoch.validation_accuracy for epoch in result.history)
+
+
+def test_the_one_cycle_rises_to_its_peak_and_falls_to_almost_nothing():
+    rates = [float(OneCycle(0.01, 100, 0.2)(step)) for step in range(101)]
+    assert max(rates) == rates[20] == pytest.approx(0.01)
+    assert rates[:21] == sorted(rates[:21])
+    assert rates[20:] == sorted(rates[20:], reverse=True)
+    assert rates[100] == pytest.approx(1e-5)
+
+
+def test_muon_moves_convolution_kernels_and_leaves_the_stem_and_the_logits_to_adamw():
+    model = classifier("compact", SIZE, 3)
+    optimizer = ConvolutionalMuon(0.01)
+    optimizer.build(model.trainable_variables)
+    by_muon = {
+        variable.path
+        for variable, velocity in zip(model.trainable_variables, optimizer.adam_velocities, strict=True)
+        if velocity is None
+    }
+    shapes = [tuple(variable.shape) for variable in model.trainable_variables if variable.path in by_muon]
+    assert shapes == [(3, 3, 16, 48), (3, 3, 48, 96), (3, 3, 96, 128), (1152, 128)]
+
+
+def test_a_muon_step_changes_all_directions_of_a_kernel_alike():
+    """What Muon is for: the update of a kernel, as a matrix, has singular values close to each other."""
+    kernel = keras.Variable(np.zeros((3, 3, 4, 8), np.float32))
+    gradient = np.random.default_rng(0).normal(size=(3, 3, 4, 8)).astype(np.float32)
+    optimizer = ConvolutionalMuon(0.1, weight_decay=0.0)
+    optimizer.apply([keras.ops.convert_to_tensor(gradient)], [kernel])
+    values = np.linalg.svd(keras.ops.convert_to_numpy(kernel).reshape(36, 8), compute_uv=False)
+    assert values.max() / values.min() < 2
+    assert np.linalg.cond(gradient.reshape(36, 8)) > 2

@@ -44,7 +44,7 @@ def pull(project: Project, replace: bool) -> None:
         remote = repository.config["core"].get("remote")
         place = f"the remote {remote!r}" if remote else "DVC's cache; no default DVC remote is configured"
         try:
-            repository.pull(targets=[PIN], force=replace)
+            repository.pull(targets=[str(project.root / PIN)], force=replace)
         except DvcException as error:
             raise ServiceError(f"not to be had from {place} ({_first_line(error)})") from error
 

@@ -1,6 +1,7 @@
 """Great Expectations: the suites of expectations/ held against tables of descriptors."""
 
 import json
+import logging
 import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -84,6 +85,8 @@ def check(tables: Mapping[Path, pd.DataFrame], docs: Path) -> list[Finding]:
         SuiteError: a suite is missing or not JSON, or one of its expectations is unknown or cannot be checked.
     """
     suites = {path: _load(path) for path in tables}
+    # This module of it sets its own logger to INFO on import, whatever the application wants to hear.
+    logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     _add_site(context, docs)

@@ -6,19 +6,12 @@ from numpy.typing import NDArray
 Images = NDArray[np.uint8]
 
 
-def augment(images: Images, flip: bool, shift: int, random: np.random.Generator) -> Images:
-    """A changed copy of images (n, height, width): half of them mirrored, each moved by up to `shift` pixels."""
-    if flip:
-        images = mirror(images, random.random(len(images)) < 0.5)
-    if shift:
-        down, right = random.integers(-shift, shift + 1, (2, len(images)))
-        images = move(images, down, right)
-    return images
-
-
-def mirror(images: Images, chosen: NDArray[np.bool_]) -> Images:
-    """A copy in which the chosen images (n,) are mirrored left to right."""
-    return np.where(chosen[:, None, None], images[:, :, ::-1], images)
+def shift_randomly(images: Images, reach: int, random: np.random.Generator) -> Images:
+    """A copy of images (n, height, width), each moved by up to `reach` pixels in both directions."""
+    if not reach:
+        return images.copy()
+    down, right = random.integers(-reach, reach + 1, (2, len(images)))
+    return move(images, down, right)
 
 
 def move(images: Images, down: NDArray[np.integer], right: NDArray[np.integer]) -> Images:

@@ -34,7 +34,7 @@ def read_idx(stream: BinaryIO, name: str, dimensions: int) -> Bytes:
         with gzip.GzipFile(fileobj=stream) as file:
             return read_plain_idx(file, name, dimensions)
     except EOFError as error:
-        raise DataError(f"{name}: the gzip stream is truncated ({error}); fetch the file again") from error
+        raise DataError(f"{name}: the gzip stream is truncated ({error})") from error
     except (gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{name}: expected a gzip file, found damaged bytes ({error})") from error
 

@@ -5,6 +5,7 @@ turned, scaled, shaded and grained at random, bright on black.
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -153,6 +154,7 @@ def _uniform(random: np.random.Generator, low: float, high: float, count: int) -
     return random.uniform(low, high, (count, 1, 1)).astype(np.float32)
 
 
+@lru_cache(maxsize=64)
 def _templates(label: int, side: int) -> Bytes:
     """The variants of one class as coverage, (VARIANTS, side, side) uint8, zero at the border."""
     random = np.random.default_rng(label)
@@ -196,7 +198,8 @@ def _rasterise(polygons: list[Polygon], side: int) -> Bytes:
 
 def _soften(inside: NDArray[np.bool_]) -> Bytes:
     """The share of inside cells among those around each cell, 0 to 255."""
-    padded = np.pad(inside, SOFTENING // 2)
-    around = np.lib.stride_tricks.sliding_window_view(padded, (SOFTENING, SOFTENING))
-    share: Bytes = (around.sum(axis=(2, 3)) * 255 // SOFTENING**2).astype(np.uint8)
+    padded = np.pad(inside, SOFTENING // 2).astype(np.uint8)
+    columns = np.lib.stride_tricks.sliding_window_view(padded, SOFTENING, axis=0).sum(axis=2, dtype=np.uint16)
+    counts = np.lib.stride_tricks.sliding_window_view(columns, SOFTENING, axis=1).sum(axis=2, dtype=np.uint16)
+    share: Bytes = (counts * 255 // SOFTENING**2).astype(np.uint8)
     return share

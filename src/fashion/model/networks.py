@@ -15,7 +15,7 @@ BATCH = 1000
 
 
 def baseline(pixels: Tensor) -> Tensor:
-    """The seed's network, up to its last hidden layer: pixels (n, h, w, 1) in [0, 1] to an embedding (n, 64)."""
+    """The seed's network up to its last hidden layer: pixels (n, height, width, 1) in [0, 1] to (n, 64)."""
     features = layers.Conv2D(32, 3, activation="relu")(pixels)
     features = layers.MaxPooling2D(2)(features)
     features = layers.Conv2D(64, 3, activation="relu")(features)
@@ -38,11 +38,28 @@ def dropout(pixels: Tensor) -> Tensor:
 
 
 def compact(pixels: Tensor) -> Tensor:
-    """Leaves the full resolution at once, where a CPU spends its time on memory traffic."""
-    features = layers.Conv2D(32, 5, strides=2, padding="same", activation="relu")(pixels)
-    features = layers.Conv2D(64, 3, strides=2, padding="same", activation="relu")(features)
+    """Four small convolutions; pixels (n, height, width, 1) in [0, 1] to (n, 128).
+
+    Few channels at the full resolution, where a CPU spends its time on memory traffic, and normalisation after the
+    pooling, where it costs a quarter.
+    """
+    features = layers.Conv2D(16, 3, padding="same", activation="relu", kernel_initializer="he_normal")(pixels)
+    features = layers.MaxPooling2D(2)(features)
+    features = _normalised(layers.MaxPooling2D(2)(_convolution(features, 48)))
+    features = _normalised(layers.MaxPooling2D(2)(_convolution(features, 96)))
+    features = _normalised(_convolution(features, 128))
     features = layers.Flatten()(features)
-    return layers.Dense(64, activation="relu", name="embedding")(features)
+    features = layers.Dense(128, use_bias=False, kernel_initializer="he_normal")(features)
+    return _normalised(features, name="embedding")
+
+
+def _convolution(features: Tensor, channels: int) -> Tensor:
+    return layers.Conv2D(channels, 3, padding="same", use_bias=False, kernel_initializer="he_normal")(features)
+
+
+def _normalised(features: Tensor, name: str | None = None) -> Tensor:
+    # Keras's momentum of 0.99 would take more steps to settle than a training of five epochs has to spare.
+    return layers.ReLU(name=name)(layers.BatchNormalization(momentum=0.9)(features))
 
 
 NETWORKS: dict[str, Network] = {"baseline": baseline, "dropout": dropout, "compact": compact}
@@ -85,6 +102,11 @@ def logits_and_probabilities(
     model: keras.Model, images: NDArray[np.uint8]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Logits before temperature scaling and calibrated probabilities, each (n, classes) float32."""
-    outputs = [model.get_layer("logits").output, model.get_layer("probabilities").output]
-    logits, probabilities = keras.Model(model.input, outputs).predict(images, batch_size=BATCH, verbose=0)
-    return logits, probabilities
+    probabilities = keras.Model(model.input, model.get_layer("probabilities").output)
+    return predict_in_batches(logits_model(model), images), predict_in_batches(probabilities, images)
+
+
+def predict_in_batches(model: keras.Model, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The one output of `model` for images (n, height, width)."""
+    starts = range(0, len(images), BATCH)
+    return np.concatenate([model.predict_on_batch(images[start : start + BATCH]) for start in starts])

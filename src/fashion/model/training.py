@@ -2,8 +2,9 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -11,12 +12,15 @@ from numpy.typing import NDArray
 
 from fashion.errors import TrainingError
 from fashion.evaluation.calibration import fit_temperature
-from fashion.images.augmentation import augment
-from fashion.model.networks import BATCH, classifier, logits_model, with_temperature
+from fashion.images.augmentation import shift_randomly
+from fashion.model.networks import classifier, logits_model, predict_in_batches, with_temperature
+from fashion.model.optimizers import ConvolutionalMuon, OneCycle
 from fashion.params import Recipe
 
-WARM_UP = 0.2
+WARM_UP = 0.15
 """Share of the steps in which a one-cycle schedule rises to its peak."""
+ADAM_SHARE = 0.5
+"""Learning rate of the parameters that Muon leaves to AdamW, as a share of Muon's."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,8 @@ def train(
 ) -> Trained:
     """Train the network `name` by its recipe and calibrate it on the validation examples.
 
-    The same arguments give the same weights on the same machine.
+    The weights that are kept are those of the epoch with the best validation accuracy. The same arguments give the same
+    weights on the same machine.
 
     Raises:
         TrainingError: the loss was not finite; the message names the epoch.
@@ -74,127 +79,116 @@ def train(
     _, height, width = training.images.shape
     model = classifier(name, (height, width), classes)
     trainee = logits_model(model)
-    steps = recipe.epochs * math.ceil(len(training.labels) / recipe.batch_size)
-    trainee.compile(_optimizer(recipe, steps), _loss(recipe), metrics=["accuracy"])
-    reporter = _Reporter(recipe.epochs, steps, watch)
-    _fit(trainee, recipe, training, validation, classes, seed, [*_stoppers(recipe), reporter])
-    logits = trainee.predict(validation.images, batch_size=BATCH, verbose=0)
-    temperature = fit_temperature(logits, validation.labels)
-    accuracy = float(np.mean(logits.argmax(axis=1) == validation.labels))
-    return Trained(with_temperature(model, temperature), tuple(reporter.history), temperature, accuracy)
+    steps = max(1, len(training.labels) // recipe.batch_size)
+    trainee.compile(_optimizer(recipe, recipe.epochs * steps), _loss(recipe, classes), metrics=["accuracy"])
+    history, best_weights = _run_epochs(trainee, recipe, training, validation, seed, steps, watch)
+    trainee.set_weights(best_weights)
+    logits = predict_in_batches(trainee, validation.images)
+    return Trained(
+        model=with_temperature(model, temperature := fit_temperature(logits, validation.labels)),
+        history=tuple(history),
+        temperature=temperature,
+        validation_accuracy=_accuracy(logits, validation.labels),
+    )
 
 
-def _fit(
+def _run_epochs(
     trainee: keras.Model,
     recipe: Recipe,
     training: Examples,
     validation: Examples,
-    classes: int,
     seed: int,
-    callbacks: list[keras.callbacks.Callback],
-) -> None:
-    def targets(labels: NDArray[np.integer]) -> NDArray[np.floating] | NDArray[np.integer]:
-        return keras.utils.to_categorical(labels, classes) if recipe.one_hot else labels
+    steps: int,
+    watch: Watch,
+) -> tuple[list[Epoch], list[NDArray[np.float32]]]:
+    """The history, and the weights of its best epoch.
 
-    options = {
-        "validation_data": (validation.images, targets(validation.labels)),
-        "validation_batch_size": BATCH,
-        "epochs": recipe.epochs,
-        "callbacks": callbacks,
-        "verbose": 0,
-    }
-    if recipe.flip or recipe.shift:
-        trainee.fit(_Augmented(training.images, targets(training.labels), recipe, seed), **options)
-    else:
-        trainee.fit(training.images, targets(training.labels), batch_size=recipe.batch_size, **options)
-
-
-class _Augmented(keras.utils.PyDataset):  # type: ignore[misc]
-    """Batches of freshly shuffled and augmented images; the same for the same seed."""
-
-    def __init__(self, images: NDArray[np.uint8], targets: NDArray[np.generic], recipe: Recipe, seed: int) -> None:
-        super().__init__()
-        self._images, self._targets, self._recipe = images, targets, recipe
-        self._random = np.random.default_rng(seed)
-        self._order = self._random.permutation(len(images))
-
-    def __len__(self) -> int:
-        return math.ceil(len(self._images) / self._recipe.batch_size)
-
-    def __getitem__(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.generic]]:
-        start = index * self._recipe.batch_size
-        chosen = self._order[start : start + self._recipe.batch_size]
-        images = augment(self._images[chosen], self._recipe.flip, self._recipe.shift, self._random)
-        return images, self._targets[chosen]
-
-    def on_epoch_end(self) -> None:
-        self._order = self._random.permutation(len(self._images))
+    The loop is our own because `fit` stands still for a second or more between epochs, now and then.
+    """
+    random = np.random.default_rng(seed)
+    history: list[Epoch] = []
+    best_accuracy, best_weights, waited = -1.0, trainee.get_weights(), 0
+    for epoch in range(1, recipe.epochs + 1):
+        start = time.perf_counter()
+        figures = _run_steps(trainee, recipe, training, random, epoch, steps, watch)
+        history.append(_close_epoch(trainee, recipe, validation, epoch, figures, time.perf_counter() - start))
+        watch.on_epoch(history[-1])
+        waited += 1
+        if history[-1].validation_accuracy > best_accuracy:
+            best_accuracy, best_weights, waited = history[-1].validation_accuracy, trainee.get_weights(), 0
+        if waited == recipe.patience:
+            break
+    return history, best_weights
 
 
-class _Reporter(keras.callbacks.Callback):  # type: ignore[misc]
-    """Tells the watch what happens, keeps the history, and stops at a loss that is not finite."""
-
-    def __init__(self, epochs: int, steps: int, watch: Watch) -> None:
-        super().__init__()
-        self.history: list[Epoch] = []
-        self._epochs, self._steps, self._watch = epochs, steps, watch
-        self._done = 0
-        self._started = 0.0
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        self._started = time.perf_counter()
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        self._done += 1
-        self._watch.on_step(self._done, self._steps)
-        if not math.isfinite((logs or {})["loss"]):
+def _run_steps(
+    trainee: keras.Model,
+    recipe: Recipe,
+    training: Examples,
+    random: np.random.Generator,
+    epoch: int,
+    steps: int,
+    watch: Watch,
+) -> dict[str, float]:
+    """Mean loss and accuracy over the steps of one epoch."""
+    trainee.reset_metrics()
+    figures: dict[str, float] = {}
+    for step, (images, labels) in enumerate(_batches(training, recipe, random, steps), start=1):
+        figures = trainee.train_on_batch(images, labels, return_dict=True)
+        if not math.isfinite(figures["loss"]):
             raise TrainingError(
-                f"The loss is not finite in epoch {len(self.history) + 1}, step {batch + 1}. Lower the recipe's "
-                "learning_rate in params.yaml, or look for damaged images."
+                f"The loss is not finite in epoch {epoch}, step {step}. Lower the recipe's learning_rate in "
+                "params.yaml, or look for damaged images."
             )
+        watch.on_step((epoch - 1) * steps + step, recipe.epochs * steps)
+    return {name: float(value) for name, value in figures.items()}
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        figures = logs or {}
-        result = Epoch(
-            epoch=epoch + 1,
-            epochs=self._epochs,
-            seconds=time.perf_counter() - self._started,
-            learning_rate=float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
-            loss=figures["loss"],
-            accuracy=figures["accuracy"],
-            validation_loss=figures["val_loss"],
-            validation_accuracy=figures["val_accuracy"],
-        )
-        self.history.append(result)
-        self._watch.on_epoch(result)
+
+def _batches(
+    training: Examples, recipe: Recipe, random: np.random.Generator, steps: int
+) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.integer]]]:
+    """All images in a new order, but the few that fill no batch: other ones each time."""
+    order = random.permutation(len(training.labels))
+    for step in range(steps):
+        chosen = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
+        yield shift_randomly(training.images[chosen], recipe.shift, random), training.labels[chosen]
+
+
+def _close_epoch(
+    trainee: keras.Model, recipe: Recipe, validation: Examples, epoch: int, figures: dict[str, float], seconds: float
+) -> Epoch:
+    logits = predict_in_batches(trainee, validation.images)
+    return Epoch(
+        epoch=epoch,
+        epochs=recipe.epochs,
+        seconds=seconds,
+        learning_rate=float(keras.ops.convert_to_numpy(trainee.optimizer.learning_rate)),
+        loss=figures["loss"],
+        accuracy=figures["accuracy"],
+        validation_loss=float(keras.ops.mean(_loss(recipe, logits.shape[1])(validation.labels, logits))),
+        validation_accuracy=_accuracy(logits, validation.labels),
+    )
+
+
+def _accuracy(logits: NDArray[np.float32], labels: NDArray[np.integer]) -> float:
+    return float(np.mean(logits.argmax(axis=1) == labels))
 
 
 def _optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
-    rate: float | keras.optimizers.schedules.LearningRateSchedule = recipe.learning_rate
-    if recipe.schedule == "one_cycle":
-        warm_up = max(1, round(WARM_UP * steps))
-        rate = keras.optimizers.schedules.CosineDecay(0.0, steps - warm_up, 0.0, None, recipe.learning_rate, warm_up)
-    averaging = {"use_ema": True, "ema_momentum": recipe.average_decay} if recipe.average_decay else {}
+    rate = recipe.learning_rate if recipe.schedule == "constant" else OneCycle(recipe.learning_rate, steps, WARM_UP)
     if recipe.optimizer == "adam":
-        return keras.optimizers.Adam(rate, **averaging)
-    return keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay, **averaging)
+        return keras.optimizers.Adam(rate)
+    decay = recipe.weight_decay
+    return ConvolutionalMuon(rate, weight_decay=decay, adam_weight_decay=decay, adam_lr_ratio=ADAM_SHARE)
 
 
-def _loss(recipe: Recipe) -> keras.losses.Loss:
-    if recipe.one_hot:
-        return keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing)
-    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+def _loss(recipe: Recipe, classes: int) -> Callable[[Any, Any], Any]:
+    """Mean cross-entropy of labels (n,) and logits (n, classes)."""
+    if not recipe.one_hot:
+        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    one_hot_loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing)
 
+    def loss(labels: Any, logits: Any) -> Any:
+        return one_hot_loss(keras.ops.one_hot(keras.ops.reshape(labels, (-1,)), classes), logits)
 
-def _stoppers(recipe: Recipe) -> list[keras.callbacks.Callback]:
-    """Callbacks in the order they must run: averaged weights are swapped in before they are judged."""
-    callbacks: list[keras.callbacks.Callback] = []
-    if recipe.average_decay:
-        callbacks.append(keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
-    if recipe.patience:
-        callbacks.append(
-            keras.callbacks.EarlyStopping(
-                "val_accuracy", patience=recipe.patience, mode="max", restore_best_weights=True
-            )
-        )
-    return callbacks
+    return loss

@@ -105,6 +105,9 @@ def _read(path: Path, dimensions: int) -> NDArray[np.uint8]:
             return read_idx(stream, f"data/{path.name}", dimensions)
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing; bring it with: fashion fetch") from error
+    except DataError as error:
+        command = "fashion fetch --synthetic" if (path.parent / SYNTHETIC).exists() else "fashion fetch --force"
+        raise DataError(f"{error}. Bring the right file with: {command}") from error
 
 
 def _size(size: tuple[int, ...]) -> str:

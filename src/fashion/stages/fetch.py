@@ -3,7 +3,7 @@
 import errno
 import logging
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,7 +121,7 @@ def _bring(
 ) -> dict[str, str]:
     """Go through the sources until nothing is missing; the source of each file brought."""
     origins: dict[str, str] = {}
-    reasons: list[str] = []
+    reasons: dict[str, str] = {}
     for source in _sources(params):
         wanted = [file for file in missing if file.name not in origins]
         if not wanted:
@@ -130,11 +130,12 @@ def _bring(
             for file in _from_source(source, project, wanted, replace, progress):
                 origins[file.name] = source
         except FashionError as error:
-            log.info("Source %s: %s", source, error)
-            reasons.append(f"  {source}: {error}")
+            reasons[source] = str(error)
     wanted = [file for file in missing if file.name not in origins]
     if wanted:
         raise _nowhere(wanted, reasons)
+    for source, reason in reasons.items():
+        log.info("Passed over %s: %s", source, reason)
     return origins
 
 
@@ -159,7 +160,7 @@ def _from_source(
         if source.startswith(("http://", "https://")):
             _download(f"{source.rstrip('/')}/{file.name}", file, project, progress)
         else:
-            _copy(project.root / Path(source).expanduser() / file.name, file, project, progress)
+            _copy((project.root / Path(source).expanduser()).resolve() / file.name, file, project, progress)
         yield file
 
 
@@ -169,7 +170,7 @@ def _pull(project: Project, wanted: Sequence[DataFile], replace: bool) -> Iterat
         path = project.data / file.name
         if not path.exists():
             raise ServiceError(f"data.dvc does not pin {file.name}")
-        _check_digest(path, file, str(path))
+        _check_digest(path, file, f"{file.name}, as data.dvc pins it,")
         yield file
 
 
@@ -215,12 +216,12 @@ def _check_digest(path: Path, file: DataFile, origin: str) -> None:
         )
 
 
-def _nowhere(wanted: Sequence[DataFile], reasons: Sequence[str]) -> DataError:
+def _nowhere(wanted: Sequence[DataFile], reasons: Mapping[str, str]) -> DataError:
     return DataError(
         "\n".join(
             [
                 f"No source has {', '.join(file.name for file in wanted)}:",
-                *reasons,
+                *(f"  {source}: {reason}" for source, reason in reasons.items()),
                 "Set FASHION_DATA_SOURCES to a folder or an address that has them, "
                 "or draw a dataset: fashion fetch --synthetic",
             ]

@@ -1,0 +1,119 @@
+"""The whole main job, as commands in a project of their own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from fashion.paths import Project
+from tests.projects import copy_project, git, make_small, train_small
+
+
+def run(project, *command):
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    return subprocess.run(command, cwd=project.root, env=environment, capture_output=True, text=True, check=False)
+
+
+def read(path):
+    return json.loads(path.read_text())
+
+
+def test_one_command_goes_from_raw_data_to_a_champion(trained_project):
+    output = (trained_project.state / "output.txt").read_text()
+    assert "95 % interval" in output
+    assert "fashion-classifier version 1 is champion" in output
+    metrics = read(trained_project.evaluation / "metrics.json")
+    named = {"accuracy", "accuracy_low", "accuracy_high", "macro_precision", "macro_recall", "macro_f1"}
+    assert named | {"expected_calibration_error", "per_class"} <= set(metrics)
+    gate = read(trained_project.evaluation / "gate.json")
+    assert gate["passed"] is True
+    assert all({"name", "value", "limit", "passed"} <= set(check) for check in gate["checks"])
+    report = read(trained_project.validation / "report.json")
+    assert (report["success"], report["images"], report["quarantined"]) == (True, 800, 0)
+    assert len(pd.read_parquet(trained_project.evaluation / "predictions.parquet")) == 200
+    for name in ("saved_model/1/saved_model.pb", "model.tflite", "model_int8.tflite"):
+        assert (trained_project.export / name).is_file()
+    assert (trained_project.model / "history.csv").is_file()
+
+
+def test_dvc_repro_after_it_runs_nothing(trained_project):
+    for _ in range(2):
+        again = run(trained_project, "dvc", "repro")
+        assert again.returncode == 0, again.stdout + again.stderr
+        assert "Running stage" not in again.stdout
+        assert "Data and pipelines are up to date." in again.stdout
+    assert git(trained_project.root, "status", "--porcelain") == ""
+
+
+def test_only_what_depends_on_a_change_runs_again(trained_project):
+    content = yaml.safe_load(trained_project.params.read_text())
+    content["evaluate"]["gates"]["accuracy_at_least"] = 0.4
+    trained_project.params.write_text(yaml.safe_dump(content))
+    again = run(trained_project, "dvc", "repro")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "Running stage 'evaluate'" in again.stdout
+    assert "Running stage 'train'" not in again.stdout
+    assert read(trained_project.evaluation / "gate.json")["checks"][0]["limit"] == 0.4
+
+
+def test_dvc_shows_metrics_their_changes_and_plots(trained_project):
+    shown = run(trained_project, "dvc", "metrics", "show")
+    assert shown.returncode == 0, shown.stderr
+    assert "expected_calibration_error" in shown.stdout
+    metrics = trained_project.evaluation / "metrics.json"
+    changed = read(metrics)
+    changed["accuracy"] += 0.001
+    metrics.chmod(0o644)
+    metrics.write_text(json.dumps(changed))
+    difference = run(trained_project, "dvc", "metrics", "diff")
+    assert difference.returncode == 0, difference.stderr
+    assert "0.001" in difference.stdout
+    plots = run(trained_project, "dvc", "plots", "show", "--out", "plots")
+    assert plots.returncode == 0, plots.stderr
+    page = (trained_project.root / "plots" / "index.html").read_text()
+    assert "validation_accuracy" in page
+    assert "confusion_matrix.png" in page
+
+
+def test_nothing_is_written_into_the_users_home(trained_project, own_home):
+    assert run(trained_project, "fashion", "evaluate").returncode == 0
+    assert run(trained_project, "dvc", "repro").returncode == 0
+    assert sorted(path.name for path in own_home.iterdir()) == []
+
+
+@pytest.fixture
+def shoes(tmp_path, monkeypatch) -> Project:
+    """Seven classes of 32 x 24 pixels, by editing params.yaml, expectations/ and the data alone."""
+    project = copy_project(tmp_path / "shoes")
+    make_small(project, train=350, test=140, classes=7, size=(32, 24))
+    return project
+
+
+def test_another_dataset_runs_through_by_editing_parameters_and_expectations(shoes):
+    train_small(shoes)
+    assert len(read(shoes.evaluation / "metrics.json")["per_class"]) == 7
+    assert read(shoes.export / "classes.json")["image_size"] == [32, 24]
+    assert "version 1 is champion" in (shoes.state / "output.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("damage", "complaint"),
+    [
+        (lambda project: project.params.write_text("data: ["), "params.yaml is not YAML"),
+        (lambda project: (project.expectations / "images.json").write_text("{"), "images.json"),
+        (lambda project: (project.data / "train-labels-idx1-ubyte.gz").write_bytes(b""), "train-labels-idx1-ubyte.gz"),
+    ],
+    ids=["params", "suite", "data"],
+)
+def test_bad_input_ends_a_command_with_one_message_and_no_traceback(small_project, damage, complaint):
+    damage(small_project)
+    result = run(small_project, "fashion", "validate")
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: ")
+    assert complaint in result.stderr
+    assert "Traceback" not in result.stderr + result.stdout
