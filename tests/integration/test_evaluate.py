@@ -6,8 +6,8 @@ from PIL import Image
 
 from fashion.errors import ArtifactError
 from fashion.params import load_params
-from fashion.stages.candidate import read_history
 from fashion.stages.evaluate import evaluate
+from fashion.stages.history import read_history
 from tests.projects import edit_params
 
 PICTURES = ("training_curves", "confusion_matrix", "sample_predictions", "confident_mistakes", "calibration")

@@ -8,9 +8,9 @@ from ai_edge_litert.interpreter import Interpreter
 from fashion.adapters import exports, litert
 from fashion.model.networks import logits_and_probabilities
 from fashion.params import load_params
+from fashion.stages.classifier import load_classifier
 from fashion.stages.dataset import load_split
 from fashion.stages.export import export
-from fashion.stages.train import load_classifier
 
 
 def test_every_export_gives_the_probabilities_of_the_keras_model(trained_project):

@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 from PIL import Image, features
 
 from fashion.adapters.photographs import read_pictures
-from fashion.adapters.pictures_predict import prediction_sheet
+from fashion.adapters.pictures import prediction_sheet
 from fashion.errors import ArtifactError, DataError, ServiceError
 from fashion.images.idx import read_idx, write_idx
 from fashion.images.photos import match_dataset

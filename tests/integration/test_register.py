@@ -9,10 +9,10 @@ from mlflow import MlflowClient
 from fashion.adapters import tracking
 from fashion.errors import ArtifactError, ServiceError
 from fashion.params import load_params
-from fashion.stages.candidate import registry_of
 from fashion.stages.evaluate import evaluate
 from fashion.stages.export import export
 from fashion.stages.register import register
+from fashion.stages.registry import registry_of
 from fashion.stages.train import train
 from tests.projects import edit_params
 

@@ -77,6 +77,13 @@ def test_training_learns_and_tells_the_watch_about_it(examples):
     assert steps[-1] == (16, 16)
 
 
+def test_the_training_accuracy_of_an_epoch_is_that_of_all_its_images(examples):
+    result = trained(examples, name="baseline", epochs=1, batch_size=100, learning_rate=1e-12)
+    training, _ = examples
+    expected = np.mean(logits_and_probabilities(result.model, training.images)[1].argmax(axis=1) == training.labels)
+    assert result.history[0].accuracy == pytest.approx(expected)
+
+
 def test_a_loss_that_is_not_finite_stops_training_and_names_the_epoch(examples):
     with pytest.raises(TrainingError, match="not finite in epoch 1"):
         trained(examples, learning_rate=3e38)

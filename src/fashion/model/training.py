@@ -131,8 +131,7 @@ def _run_steps(
     watch: Watch,
 ) -> dict[str, float]:
     """Mean loss and accuracy over the steps of one epoch."""
-    trainee.reset_metrics()
-    figures: dict[str, float] = {}
+    losses, accuracies = [], []
     for step, (images, labels) in enumerate(_batches(training, recipe, random, steps), start=1):
         figures = trainee.train_on_batch(images, labels, return_dict=True)
         if not math.isfinite(figures["loss"]):
@@ -140,8 +139,10 @@ def _run_steps(
                 f"The loss is not finite in epoch {epoch}, step {step}. Lower the recipe's learning_rate in "
                 "params.yaml, or look for damaged images."
             )
+        losses.append(figures["loss"])
+        accuracies.append(figures["accuracy"])
         watch.on_step((epoch - 1) * steps + step, recipe.epochs * steps)
-    return {name: float(value) for name, value in figures.items()}
+    return {"loss": float(np.mean(losses)), "accuracy": float(np.mean(accuracies))}
 
 
 def _batches(

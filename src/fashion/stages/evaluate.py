@@ -19,9 +19,9 @@ from fashion.evaluation.gates import Check, Gate, at_least, at_most
 from fashion.model.networks import logits_and_probabilities, temperature_of
 from fashion.params import EvaluationGates, Params
 from fashion.paths import Project
-from fashion.stages.candidate import read_history
+from fashion.stages.classifier import load_classifier
 from fashion.stages.dataset import Split, load_split
-from fashion.stages.train import load_classifier
+from fashion.stages.history import read_history
 from fashion.storage import atomic_file, atomic_folder, file_digest, write_json, write_text
 
 SHOWN = 32

@@ -10,8 +10,8 @@ from fashion.evaluation.metrics import agreement
 from fashion.model.networks import logits_and_probabilities
 from fashion.params import Params
 from fashion.paths import Project
+from fashion.stages.classifier import load_classifier
 from fashion.stages.dataset import load_split
-from fashion.stages.train import load_classifier
 from fashion.storage import atomic_folder, file_digest, files_below, write_json
 
 KERAS, FLOAT, INT8 = "model.keras", "model.tflite", "model_int8.tflite"

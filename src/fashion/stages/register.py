@@ -18,8 +18,9 @@ from fashion.evaluation.judgement import Judgement, compare
 from fashion.params import Params
 from fashion.paths import Project
 from fashion.quiet import quiet_standard_error
-from fashion.stages.candidate import MODEL_DIGEST, read_history, registry_of, run_name
 from fashion.stages.dataset import Split, load_split
+from fashion.stages.history import read_history
+from fashion.stages.registry import MODEL_DIGEST, registry_of, run_name
 from fashion.storage import file_digest, folder_digest, read_json
 
 TENSORFLOW = "tensorflow" if sys.platform == "darwin" else "tensorflow-cpu"
@@ -85,7 +86,7 @@ def _log(registry: tracking.Registry, project: Project, params: Params, digest: 
 def _package(project: Project) -> tracking.Package:
     # TensorFlow takes seconds to import, and artifacts that were registered before do not need it.
     with quiet_standard_error():
-        from fashion.stages.train import load_classifier  # noqa: PLC0415
+        from fashion.stages.classifier import load_classifier  # noqa: PLC0415
 
     figures = read_json(project.evaluation / "metrics.json", "dvc repro evaluate")
     origin = [project.root / name for name in ("params.yaml", "dvc.yaml", "dvc.lock", "data.dvc", "requirements.lock")]

@@ -4,19 +4,16 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
-import keras
 import pandas as pd
 
 from fashion.adapters import tracking
-from fashion.errors import ArtifactError
 from fashion.model.training import Epoch, Examples, Trained, Watch
 from fashion.model.training import train as train_network
 from fashion.params import Params
 from fashion.paths import Project
-from fashion.stages.candidate import MODEL_DIGEST, registry_of, run_name
 from fashion.stages.dataset import load_split
+from fashion.stages.registry import MODEL_DIGEST, registry_of, run_name
 from fashion.storage import atomic_file, atomic_folder, file_digest, write_json, write_text
 
 logger = logging.getLogger(__name__)
@@ -54,25 +51,6 @@ def train(project: Project, params: Params, on_step: Callable[[int, int], None])
         _save(project, trained, summary)
         run.set_tags({MODEL_DIGEST: file_digest(project.model_file)})
     return summary
-
-
-def load_classifier(path: Path) -> keras.Model:
-    """The model in a .keras file. No code in the file is ever run.
-
-    Raises:
-        ArtifactError: the file is missing, damaged, or not such a model.
-    """
-    if not path.is_file():
-        raise ArtifactError(f"{path} is missing; make it with: dvc repro train")
-    try:
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
-        for layer in ("logits", "temperature"):
-            model.get_layer(layer)
-    except Exception as error:  # Keras raises many kinds for a damaged file.
-        raise ArtifactError(
-            f"{path} is not a model of this project ({error}); make it again with: dvc repro --force train"
-        ) from error
-    return model
 
 
 def _train(project: Project, params: Params, watch: Watch) -> Trained:

@@ -1,0 +1,114 @@
+"""Pillow: decodes the pictures that a user brings; IDX files are read beside them."""
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from fashion.errors import DataError
+from fashion.images.idx import read_idx, read_plain_idx
+
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
+"""Pillow knows some forty more, and would start other programs (EPS) or write to standard error itself (TIFF)."""
+MOST_PIXELS = 50_000_000
+"""A picture that claims more is refused from its header, before memory is taken."""
+LONGEST = 400
+"""Pixels of the longest edge that are kept: many times what a model sees, a few hundred kilobytes a picture."""
+GZIP, IDX = b"\x1f\x8b", b"\0\0\x08"
+"""First bytes of a compressed and of a plain IDX file of unsigned bytes."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded picture: where it came from, and its pixels, uint8 grey (h, w), RGB (h, w, 3) or RGBA (h, w, 4)."""
+
+    source: str
+    pixels: NDArray[np.uint8]
+
+
+def read_pictures(path: Path) -> list[Picture]:
+    """The picture in a file, upright, its longest edge at most 400 pixels; of an IDX file all images, named `file[0]`.
+
+    Of an animated file it is the first frame.
+
+    Raises:
+        DataError: the file cannot be read; the message names it and says why, in one line.
+    """
+    name = readable_name(path)
+    if path.exists() and not path.is_file():
+        raise DataError(f"{name}: expected a picture, found {'a folder' if path.is_dir() else 'no ordinary file'}")
+    try:
+        with path.open("rb") as stream:
+            magic = stream.read(len(IDX))
+            stream.seek(0)
+            if magic.startswith((GZIP, IDX)):
+                return _read_idx_images(stream, name, compressed=magic.startswith(GZIP))
+            if not magic:
+                raise DataError(f"{name}: the file is empty")
+            return [Picture(name, _decode(stream, name))]
+    except OSError as error:
+        raise DataError(f"{name}: {error.strerror or error}") from error
+
+
+def readable_name(path: Path) -> str:
+    """The path as one line of text: a file's name may hold line ends, and bytes that are no text."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(path))
+
+
+def _read_idx_images(stream: BinaryIO, name: str, compressed: bool) -> list[Picture]:
+    images = read_idx(stream, name, 3) if compressed else read_plain_idx(stream, name, 3)
+    if not images.size:
+        raise DataError(f"{name}: the IDX file holds no image (shape {images.shape})")
+    return [Picture(f"{name}[{number}]", _shrink(Image.fromarray(image))) for number, image in enumerate(images)]
+
+
+def _decode(stream: BinaryIO, name: str) -> NDArray[np.uint8]:
+    try:
+        with warnings.catch_warnings():
+            # Odd metadata is no reason to speak; a size beyond Pillow's own limit is one to stop.
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(stream, formats=FORMATS) as image:
+                _check_size(image, name)
+                return _pixels(image)
+    except DataError:
+        raise
+    except UnidentifiedImageError as error:
+        raise DataError(f"{name}: neither a picture ({', '.join(FORMATS)}) nor an IDX file") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise DataError(f"{name}: claims more than {MOST_PIXELS} pixels; save it smaller") from error
+    except Exception as error:
+        # Pillow's decoders raise whatever the damage makes them stumble over: OSError, SyntaxError, struct.error, ...
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{name}: the picture is damaged ({reason})") from error
+
+
+def _check_size(image: Image.Image, name: str) -> None:
+    width, height = image.size
+    if width * height > MOST_PIXELS:
+        raise DataError(f"{name}: claims {width} x {height}, more than {MOST_PIXELS} pixels; save it smaller")
+
+
+def _pixels(image: Image.Image) -> NDArray[np.uint8]:
+    # A JPEG is decoded at a half, a quarter or an eighth of its size where that is enough.
+    image.draft(None, (2 * LONGEST, 2 * LONGEST))
+    ImageOps.exif_transpose(image, in_place=True)
+    return _shrink(_eight_bits(image))
+
+
+def _shrink(image: Image.Image) -> NDArray[np.uint8]:
+    image.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
+    return np.array(image, np.uint8)
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """The picture as grey, RGB or RGBA of 8 bits. Pillow's own conversion cuts deeper greys off at 255."""
+    if image.mode.startswith("I;16"):
+        return Image.fromarray(((np.asarray(image).astype(np.uint32) + 128) // 257).astype(np.uint8))
+    if image.has_transparency_data:
+        return image.convert("RGBA")
+    return image.convert("L" if image.mode in ("1", "L") else "RGB")
