@@ -25,18 +25,19 @@ setup: .venv/.installed ## the virtual environment with the locked dependencies
 	VIRTUAL_ENV=.venv $(BIN)/uv pip sync --compile-bytecode --require-hashes requirements.lock
 	VIRTUAL_ENV=.venv $(BIN)/uv pip install --no-deps --no-build-isolation --editable .
 	cat activate.sh >> $(BIN)/activate
+	@mkdir -p .state
 	@touch $@
 
 lock: ## bring requirements.lock in step with pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --no-header --quiet --output-file requirements.lock
+		--no-header --quiet --output-file requirements.lock
 
 run: setup ## fetch, validate, prepare, train, evaluate, export, register (DATA=synthetic: on drawn images, in .state/synthetic)
 ifeq ($(DATA),synthetic)
 	mkdir -p $(SYNTHETIC)
-	git ls-files -z --cached --others --exclude-standard | grep -zv '^data.dvc$$' | tar --null --files-from - --create | tar --extract --directory $(SYNTHETIC)
+	git ls-files -z --cached --others --exclude-standard -- ':!data.dvc' ':!dvc.lock' | tar --null -T - -cf - | tar -xf - -C $(SYNTHETIC)
 	test -d $(SYNTHETIC)/.git || git init --quiet $(SYNTHETIC)
-	cd $(SYNTHETIC) && fashion fetch --synthetic && python -m flows.training
+	cd $(SYNTHETIC) && python -m flows.training --synthetic --reason synthetic
 else
 	python -m flows.training
 endif

@@ -34,5 +34,9 @@ class TrainingError(FashionError):
     """Training went wrong."""
 
 
+class StageError(FashionError):
+    """A stage that DVC ran ended in an error; the message is the stage's own."""
+
+
 class ServiceError(FashionError):
     """A service is away or answered nonsense."""

@@ -1,0 +1,1 @@
+"""What depends on the world: time, services, decisions, retries. Prefect is imported here and nowhere else."""

@@ -1,0 +1,89 @@
+"""A file that one process holds at a time. The kernel lets go of it when the process ends, however it ends."""
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+POLL_SECONDS = 1.0
+NOTICE_SECONDS = 30.0
+
+OnWait = Callable[[str], None]
+
+
+class Held:
+    """A lock file that this process holds, and what stands in it."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def read(self) -> dict[str, str]:
+        """What was written last; empty when the last holder left in good order."""
+        return _parse(os.pread(self._descriptor, 1 << 16, 0))
+
+    def write(self, content: Mapping[str, str]) -> None:
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, json.dumps(dict(content)).encode() if content else b"", 0)
+
+
+@contextmanager
+def try_hold(path: Path) -> Iterator[Held | None]:
+    """Hold the file for the duration of the block; None when another process holds it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        yield Held(descriptor) if _lock(descriptor) else None
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def hold(path: Path, on_wait: OnWait) -> Iterator[Held]:
+    """Hold the file for the duration of the block, after waiting for whoever holds it; `on_wait` is told for whom."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        wait_until(lambda: _lock(descriptor), lambda: _describe(read_holder(path)), on_wait)
+        yield Held(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_holder(path: Path) -> dict[str, str]:
+    """What the holder of a lock file wrote into it."""
+    return _parse(path.read_bytes()) if path.exists() else {}
+
+
+def wait_until(ready: Callable[[], bool], describe: Callable[[], str], on_wait: OnWait) -> None:
+    """Ask every second; say at first and every half minute what is being waited for."""
+    start = time.monotonic()
+    next_notice = start
+    while not ready():
+        if time.monotonic() >= next_notice:
+            on_wait(describe())
+            next_notice += NOTICE_SECONDS
+        time.sleep(POLL_SECONDS)
+
+
+def _lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _parse(content: bytes) -> dict[str, str]:
+    """Empty, too, for a file that was being written at this moment or when its writer was killed."""
+    try:
+        parsed = json.loads(content)
+    except ValueError:
+        return {}
+    return {str(name): str(value) for name, value in parsed.items()}
+
+
+def _describe(holder: Mapping[str, str]) -> str:
+    return f"{holder['run']} (process {holder['process']})" if holder else "one that has just started"

@@ -1,0 +1,117 @@
+"""What people see of a training: artifacts on Prefect's page, and a few lines on the terminal at its end."""
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from rich.console import Console
+from rich.table import Table
+
+from fashion.paths import Project
+from fashion.settings import tracking_uri
+from fashion.storage import read_json
+
+Checks = list[dict[str, Any]]
+
+
+def publish(project: Project, stage: str) -> None:
+    """What is there to be seen of a stage; of one that failed, too, if it left something."""
+    if stage == "validate":
+        _publish_validation(project)
+    elif stage == "evaluate":
+        _publish_pictures(project)
+    elif stage == "export":
+        _publish_gates(project)
+
+
+def _publish_validation(project: Project) -> None:
+    summary = project.validation / "summary.md"
+    if summary.exists():
+        create_markdown_artifact(summary.read_text(encoding="utf-8"), key="validation")
+
+
+def _publish_pictures(project: Project) -> None:
+    """Inside the page, since Prefect shows no file of this machine."""
+    pictures = sorted(project.evaluation.glob("*.png"))
+    if pictures:
+        shown = [f"## {_title(path.stem)}\n\n![{_title(path.stem)}]({_embed(path.read_bytes())})" for path in pictures]
+        create_markdown_artifact("\n\n".join(shown), key="pictures", description=f"{len(pictures)} pictures")
+
+
+def _publish_gates(project: Project) -> None:
+    """Each absolute gate with its value, limit and verdict."""
+    if (project.export / "report.json").exists():
+        checks = _checks(project)
+        create_table_artifact([_row(check) for check in checks], key="gates", description=_count(checks))
+
+
+def print_summary(project: Project, outcome: Mapping[str, Any], console: Console) -> None:
+    """Accuracy, gates, version, and where to look next."""
+    metrics = read_json(project.evaluation / "metrics.json", "dvc repro evaluate")
+    console.print()
+    console.print(
+        f"Accuracy [bold]{metrics['accuracy']:.2%}[/] on {metrics['images']:,} test images "
+        f"(95 % interval {metrics['accuracy_low']:.2%} to {metrics['accuracy_high']:.2%})",
+        highlight=False,
+    )
+    console.print(_table(_checks(project)))
+    console.print(
+        f"{outcome['name']} version {outcome['version']} is [bold]{outcome['verdict']}[/]: {outcome['reason']}"
+    )
+    console.print(f"\n{_next_steps(project)}", highlight=False, soft_wrap=True)
+
+
+def _checks(project: Project) -> Checks:
+    gate = read_json(project.evaluation / "gate.json", "dvc repro evaluate")
+    export = read_json(project.export / "report.json", "dvc repro export")
+    return [*gate["checks"], *export["checks"]]
+
+
+def _row(check: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "gate": _title(check["name"]),
+        "value": _number(check["value"]),
+        "limit": _number(check["limit"]),
+        "verdict": "passed" if check["passed"] else "**failed**",
+    }
+
+
+def _count(checks: Checks) -> str:
+    failed = sum(not check["passed"] for check in checks)
+    return f"{failed} of {len(checks)} gates failed" if failed else f"All {len(checks)} gates passed"
+
+
+def _table(checks: Checks) -> Table:
+    table = Table("Gate", "Value", "Limit", "Verdict", title=_count(checks), title_justify="left")
+    for check in checks:
+        row = _row(check)
+        verdict = "[green]passed[/]" if check["passed"] else "[bold red]failed[/]"
+        table.add_row(row["gate"], row["value"], row["limit"], verdict)
+    return table
+
+
+def _next_steps(project: Project) -> str:
+    """Files and commands; paths as they are typed in the project's folder."""
+    steps = {
+        "artifacts/evaluation/": "every figure, picture and prediction",
+        "artifacts/validation/summary.md": "what was found in the data",
+        "dvc metrics show": "the figures of this model",
+        "fashion predict IMAGE...": "ask the champion about images of yours",
+        "make up": f"Prefect and MLflow in the browser ({tracking_uri(project)})",
+    }
+    width = max(map(len, steps))
+    return "\n".join(["Look at:", *(f"  {name:<{width}}  {meaning}" for name, meaning in steps.items())])
+
+
+def _title(name: str) -> str:
+    words = name.replace("_", " ")
+    return words[:1].upper() + words[1:]
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.6g}"
+
+
+def _embed(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"

@@ -1,0 +1,130 @@
+"""A Prefect server for a single run, where none answers: it lives no longer than the process that needs it.
+
+Prefect's own temporary server stays behind when that process is killed, and is stopped by Ctrl-C before the run could
+say how it ended. This one watches its standard input, which closes when its parent is gone.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import uvicorn
+from prefect.context import refresh_global_settings_context
+from prefect.logging.handlers import APILogHandler
+
+from fashion.errors import ServiceError
+from fashion.paths import Project
+
+START_SECONDS = 120.0
+STOP_SECONDS = 10.0
+SETTINGS = {
+    "PREFECT_UI_ENABLED": "false",
+    # Without a worker nothing is to be scheduled; leases of killed runs are still repossessed.
+    "PREFECT_SERVER_SERVICES_FOREMAN_ENABLED": "false",
+    "PREFECT_SERVER_SERVICES_LATE_RUNS_ENABLED": "false",
+    "PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED": "false",
+}
+
+
+@contextmanager
+def prefect_server(project: Project) -> Iterator[bool]:
+    """A server that answers at PREFECT_API_URL for the duration of the block; True if it is a temporary one.
+
+    Raises:
+        ServiceError: the temporary server does not start.
+    """
+    project.state.mkdir(parents=True, exist_ok=True)
+    address = os.environ.get("PREFECT_API_URL", "")
+    if answers(address):
+        refresh_global_settings_context()
+        yield False
+        return
+    with _temporary_server(project) as temporary:
+        os.environ["PREFECT_API_URL"] = temporary
+        refresh_global_settings_context()
+        try:
+            yield True
+        finally:
+            APILogHandler().flush()  # The last lines of the log, before their destination is gone.
+            del os.environ["PREFECT_API_URL"]
+            if address:
+                os.environ["PREFECT_API_URL"] = address
+            refresh_global_settings_context()
+
+
+def answers(address: str) -> bool:
+    """Whether a Prefect server answers at this address (http://host:port/api)."""
+    if not address:
+        return False
+    try:
+        return httpx.get(f"{address}/health", timeout=2).text == "true"
+    except httpx.HTTPError:
+        return False
+
+
+@contextmanager
+def _temporary_server(project: Project) -> Iterator[str]:
+    """The address of a server that uses the project's own database."""
+    log = project.state / "logs" / "temporary-server.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with socket.create_server(("127.0.0.1", 0)) as listener, log.open("wb") as output:
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}/api"
+        process = subprocess.Popen(
+            [sys.executable, "-m", "flows.server", str(listener.fileno())],
+            cwd=Path(__file__).parent.parent,
+            env={**os.environ, **SETTINGS, "PREFECT_API_URL": address},
+            pass_fds=[listener.fileno()],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        _await_start(process, address, log)
+        yield address
+    finally:
+        _stop(process)
+
+
+def _await_start(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not answers(address):
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise ServiceError(f"The temporary Prefect server did not start within {START_SECONDS:.0f} s; see {log}")
+        time.sleep(0.1)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    if process.stdin:
+        process.stdin.close()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def main(descriptor: int) -> None:
+    """Serve on an open socket until standard input closes."""
+    from prefect.server.api.server import create_app
+
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    uvicorn.run(create_app(), fd=descriptor, log_level="error", lifespan="on")
+
+
+def _end_with_parent() -> None:
+    # os.read takes no lock of Python's standard input, which would upset the interpreter when it shuts down.
+    os.read(0, 1)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

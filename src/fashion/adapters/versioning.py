@@ -1,0 +1,190 @@
+"""DVC and git: bringing one stage up to date, and which data and code this is.
+
+DVC runs as a command, not as a library: its process group can be ended as a whole, its locks are its own, and what a
+stage prints is seen as it comes.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fashion.errors import DataError, ServiceError, StageError
+from fashion.paths import Project
+
+BUSY = re.compile(r"is busy, it is being blocked by|Unable to acquire lock")
+BLOCKER = re.compile(r"\(PID (\d+)\)")
+RUNNING = re.compile(r"Running stage '")
+HINT = re.compile(r"To track the changes with git|To enable auto staging|Use `dvc push`|\s+(git add|dvc config) ")
+"""What DVC advises after every stage; nobody here types it."""
+STAGE_ERROR = "error: "
+DVC_ERROR = "ERROR: "
+TAIL = 20
+"""Lines of output quoted when a failing stage has not said `error:`."""
+RETRY_SECONDS = 3.0
+NOTICE_SECONDS = 30.0
+GRACE_SECONDS = 10.0
+
+OnLine = Callable[[str], None]
+
+
+def reproduce(project: Project, stage: str, on_line: OnLine, patience_seconds: float = 6 * 3600) -> bool:
+    """Bring the outputs of one stage of dvc.yaml up to date; True if it ran, False if there was nothing to do.
+
+    Args:
+        stage: its name; the stages before it are not looked at.
+        on_line: is given each line that DVC and the stage print, as it comes.
+        patience_seconds: how long to wait while another DVC process holds the stage's files.
+
+    Raises:
+        StageError: the stage failed.
+        ServiceError: the files were still held by another process when the patience was over.
+    """
+    start = time.monotonic()
+    noticed = -NOTICE_SECONDS
+    while True:
+        code, lines = _run(project, stage, on_line)
+        if code == 0:
+            return any(RUNNING.match(line) for line in lines)
+        if not _is_busy(lines):
+            raise StageError(_explain(stage, lines))
+        waited = time.monotonic() - start
+        if waited > patience_seconds:
+            raise ServiceError(_busy(stage, lines, waited))
+        if waited - noticed >= NOTICE_SECONDS:
+            on_line(f"Waiting for DVC: the files of stage {stage} are in use by {_blockers(lines)}")
+            noticed = waited
+        time.sleep(RETRY_SECONDS)
+
+
+def data_version(project: Project) -> str:
+    """The MD5 by which data.dvc pins the contents of data/.
+
+    Raises:
+        DataError: data.dvc is missing or damaged.
+    """
+    path = project.root / "data.dvc"
+    try:
+        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return str(content["outs"][0]["md5"])
+    except FileNotFoundError as error:
+        raise DataError(f"{path} is missing; restore it with: git checkout -- data.dvc") from error
+    except (yaml.YAMLError, KeyError, IndexError, TypeError) as error:
+        raise DataError(f"{path} is damaged; restore it with: git checkout -- data.dvc") from error
+
+
+def git_commit(project: Project) -> tuple[str | None, bool]:
+    """The commit that is checked out, and whether a file differs from it; (None, False) where there is no commit."""
+    commit = _git(project.root, "rev-parse", "--verify", "--quiet", "HEAD")
+    if commit is None:
+        return None, False
+    return commit.strip(), bool(_git(project.root, "status", "--porcelain"))
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    """What git prints; None when it is not installed, or this is no repository."""
+    try:
+        result = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return None
+    return result.stdout if result.returncode == 0 else None
+
+
+def _run(project: Project, stage: str, on_line: OnLine) -> tuple[int, list[str]]:
+    """Exit status and output of one `dvc repro`. Whatever ends this function ends the process group too."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dvc", "repro", "--single-item", stage],
+        cwd=project.root,
+        env=_environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        start_new_session=True,
+    )
+    try:
+        return _follow(process, on_line)
+    finally:
+        _end(process)
+
+
+def _follow(process: subprocess.Popen[str], on_line: OnLine) -> tuple[int, list[str]]:
+    """Lines are shown as they come, but DVC's own account of being busy is kept back: it is told in one line later."""
+    lines: list[str] = []
+    for line in process.stdout or ():
+        if not line.strip() or HINT.match(line):
+            continue
+        lines.append(line.rstrip())
+        if not _is_busy(lines):
+            on_line(lines[-1])
+    return process.wait(), lines
+
+
+def _environment() -> dict[str, str]:
+    """This process's own, with the commands beside its interpreter found first and output not held back."""
+    folder = str(Path(sys.executable).parent)
+    path = os.pathsep.join([folder, os.environ.get("PATH", os.defpath)])
+    return {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1"}
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """End what is left of the process group: ask first, insist after a while.
+
+    The end of its output is the end of the group, since every process of the group holds that pipe.
+    """
+    if process.poll() is not None:
+        return
+    insist = threading.Timer(GRACE_SECONDS, _signal_group, (process, signal.SIGKILL))
+    insist.start()
+    try:
+        _signal_group(process, signal.SIGTERM)
+        if process.stdout:
+            process.stdout.read()
+    finally:
+        insist.cancel()
+        _signal_group(process, signal.SIGKILL)
+        process.wait()
+
+
+def _signal_group(process: subprocess.Popen[str], signal_number: int) -> None:
+    try:
+        os.killpg(process.pid, signal_number)
+    except ProcessLookupError:
+        return  # It ended by itself meanwhile.
+
+
+def _is_busy(lines: list[str]) -> bool:
+    return any(line.startswith(DVC_ERROR) and BUSY.search(line) for line in lines)
+
+
+def _blockers(lines: list[str]) -> str:
+    found = sorted({number for line in lines for number in BLOCKER.findall(line)})
+    return f"process {', '.join(found)}" if found else "another DVC process"
+
+
+def _busy(stage: str, lines: list[str], waited: float) -> str:
+    return (
+        f"Stage {stage} waited {waited:.0f} s for {_blockers(lines)}, which still holds its files. "
+        f"End that process, then try again; if there is none: rm .dvc/tmp/rwlock"
+    )
+
+
+def _explain(stage: str, lines: list[str]) -> str:
+    """The stage's own error, if it gave one; DVC's, if no stage ran; else the end of what was printed."""
+    own = [line for line in lines if not line.startswith(DVC_ERROR)]
+    starts = [number for number, line in enumerate(own) if line.startswith(STAGE_ERROR)]
+    if starts:
+        return "\n".join(own[starts[-1] :]).removeprefix(STAGE_ERROR)
+    if not any(RUNNING.match(line) for line in lines):
+        return "\n".join(line for line in lines if line not in own).removeprefix(DVC_ERROR)
+    return "\n".join([f"Stage {stage} failed. The end of what it printed:", *own[-TAIL:]])

@@ -1,0 +1,89 @@
+"""What the README and the Makefile promise exists."""
+
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.version import Version
+from typer.main import get_command
+
+from fashion.cli import app
+from fashion.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+MAKEFILE = (ROOT / "Makefile").read_text()
+LOCK = (ROOT / "requirements.lock").read_text()
+TARGETS = set(re.findall(r"^([a-z]+):", MAKEFILE, re.MULTILINE))
+
+
+def commands():
+    """Every command in a code block or in back quotes."""
+    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    lines = [line.split("#")[0] for block in blocks for line in block.splitlines()]
+    return [command.strip() for command in (*lines, *re.findall(r"`([^`\n]+)`", README)) if command.strip()]
+
+
+def test_the_names_that_scripts_rely_on_are_make_targets():
+    assert {"run", "test", "up", "down", "bench", "check", "clean"} <= TARGETS
+
+
+def test_every_make_target_in_the_readme_exists():
+    named = [shlex.split(command)[1] for command in commands() if re.match(r"make [a-z]+", command)]
+    assert named
+    assert set(named) <= TARGETS
+
+
+def test_every_fashion_command_and_option_in_the_readme_exists():
+    known = get_command(app).commands
+    named = [shlex.split(command) for command in commands() if command.startswith("fashion ")]
+    assert named
+    for _, name, *arguments in named:
+        if name == "--help":
+            continue
+        options = {option for parameter in known[name].params for option in parameter.opts} | {"--help"}
+        assert {argument for argument in arguments if argument.startswith("--")} <= options, name
+
+
+def test_every_file_and_variable_in_the_readme_exists():
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
+    assert all((ROOT / link).exists() for link in links)
+    variables = set(re.findall(r"FASHION_[A-Z_]+[A-Z]", README))
+    assert variables <= {f"FASHION_{name.upper()}" for name in Settings.model_fields}
+
+
+def test_the_readme_quotes_the_benchmark_to_the_letter():
+    tables = (ROOT / "benchmarks" / "main_job.md").read_text()
+    for line in filter(None, tables.splitlines()):
+        assert line in README, line
+
+
+def test_every_deployment_in_the_readme_is_in_prefect_yaml():
+    content = yaml.safe_load((ROOT / "prefect.yaml").read_text())
+    made = {f"{entry['entrypoint'].split(':')[1]}/{entry['name']}" for entry in content["deployments"]}
+    named = set(re.findall(r"prefect deployment run '([^']+)'", README))
+    assert named
+    assert named <= made
+
+
+@pytest.mark.parametrize("name", ["prefect.yaml", "dvc.yaml", "Makefile", ".env", "requirements.lock", "README.md"])
+def test_no_file_names_a_folder_of_somebodys_machine_or_a_package_index(name):
+    text = (ROOT / name).read_text()
+    assert not re.search(r"(^|[\s\"'=])/(home|root|Users|work)/", text)
+    assert not re.search(r"pypi|index-url|/simple\b", text)
+
+
+def test_the_lock_holds_every_dependency_with_hashes_and_within_its_bounds():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    locked = {}
+    for name, version, rest in re.findall(r"^([\w.-]+)==([\w.]+)(.*?)(?=^\S|\Z)", LOCK, re.MULTILINE | re.DOTALL):
+        assert "--hash=sha256:" in rest, name
+        locked.setdefault(name.lower().replace("_", "-"), []).append(Version(version))
+    for text in [*project["dependencies"], *project["optional-dependencies"]["dev"]]:
+        requirement = Requirement(text)
+        versions = locked[requirement.name.lower()]
+        assert all(requirement.specifier.contains(version) for version in versions), text

@@ -1,0 +1,163 @@
+"""DVC and git as the flows and the stages use them, on a pipeline of shell commands."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import yaml
+
+from fashion.adapters.versioning import StageError, data_version, git_commit, reproduce
+from fashion.errors import DataError, ServiceError
+from fashion.paths import Project
+from tests.projects import commit, git
+
+SAY_AND_FAIL = 'sh -c \'echo 3 of 7; echo "error: x.gz is truncated" >&2; echo "fetch it again" >&2; exit 1\''
+STAGES = {
+    "copy": {"cmd": "cp data/a b && echo copied", "deps": ["data"], "outs": ["b"]},
+    "fail": {"cmd": SAY_AND_FAIL, "deps": ["b"], "outs": ["c"]},
+    "break": {"cmd": "sh -c 'echo Traceback; exit 3'", "deps": ["b"], "outs": ["d"]},
+    "slow": {"cmd": "sh -c 'echo $$ > pid; sleep 60; touch e'", "deps": ["b"], "outs": ["e"]},
+    "hold": {"cmd": "sh -c 'touch held; sleep 3; touch f'", "deps": ["b"], "outs": ["f"]},
+}
+
+
+@pytest.fixture
+def pipeline(tmp_path):
+    """A repository with data/ pinned and the stages above."""
+    project = Project(tmp_path / "pipeline")
+    project.data.mkdir(parents=True)
+    (project.data / "a").write_text("a")
+    (project.root / "dvc.yaml").write_text(yaml.safe_dump({"stages": STAGES}))
+    git(project.root, "init", "--quiet")
+    for command in (["init", "--quiet"], ["add", "--quiet", "data"]):
+        subprocess.run([sys.executable, "-m", "dvc", *command], cwd=project.root, check=True)
+    commit(project.root, "A pipeline")
+    return project
+
+
+def ignore(line):
+    """Nobody reads it."""
+
+
+def is_alive(process_id):
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def wait_for(condition, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_stage_runs_once_and_its_lines_are_seen(pipeline):
+    lines = []
+    assert reproduce(pipeline, "copy", lines.append) is True
+    assert (pipeline.root / "b").read_text() == "a"
+    assert "copied" in lines
+    assert reproduce(pipeline, "copy", lines.append) is False
+    assert lines.count("copied") == 1
+
+
+def test_a_stage_that_fails_speaks_in_its_own_words(pipeline):
+    reproduce(pipeline, "copy", ignore)
+    with pytest.raises(StageError) as caught:
+        reproduce(pipeline, "fail", ignore)
+    assert str(caught.value) == "x.gz is truncated\nfetch it again"
+
+
+def test_a_stage_that_breaks_shows_the_end_of_its_output(pipeline):
+    reproduce(pipeline, "copy", ignore)
+    with pytest.raises(StageError, match=r"Stage break failed(.|\n)*Traceback"):
+        reproduce(pipeline, "break", ignore)
+
+
+def test_what_dvc_itself_complains_about_is_passed_on(pipeline):
+    with pytest.raises(StageError, match="nothing"):
+        reproduce(pipeline, "nothing", ignore)
+
+
+def test_an_interrupted_call_leaves_no_process_behind_and_the_next_one_works(pipeline):
+    reproduce(pipeline, "copy", ignore)
+    pid_file = pipeline.root / "pid"
+
+    def interrupt(line):
+        wait_for(lambda: pid_file.exists() and pid_file.read_text().strip())
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        reproduce(pipeline, "slow", interrupt)
+    wait_for(lambda: not is_alive(int(pid_file.read_text())))
+    assert reproduce(pipeline, "copy", ignore) is False
+
+
+def start_holding(project):
+    """Another process that runs stage `hold`."""
+    holder = subprocess.Popen(
+        [sys.executable, "-m", "dvc", "repro", "--single-item", "hold"],
+        cwd=project.root,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    wait_for((project.root / "held").exists)
+    return holder
+
+
+def test_a_stage_held_by_another_process_is_waited_for_and_its_holder_named(pipeline):
+    reproduce(pipeline, "copy", ignore)
+    holder = start_holding(pipeline)
+    lines = []
+    try:
+        assert reproduce(pipeline, "hold", lines.append) is False
+        assert holder.wait(timeout=10) == 0
+    finally:
+        if holder.poll() is None:
+            os.killpg(holder.pid, signal.SIGKILL)
+            holder.wait()
+    assert lines[0] == f"Waiting for DVC: the files of stage hold are in use by process {holder.pid}"
+    assert (pipeline.root / "f").exists()
+
+
+def test_patience_with_another_process_ends(pipeline):
+    reproduce(pipeline, "copy", ignore)
+    holder = start_holding(pipeline)
+    try:
+        with pytest.raises(ServiceError, match=f"process {holder.pid}"):
+            reproduce(pipeline, "hold", ignore, patience_seconds=0)
+    finally:
+        os.killpg(holder.pid, signal.SIGKILL)
+        holder.wait()
+
+
+def test_the_data_version_is_what_data_dvc_pins(pipeline):
+    pinned = yaml.safe_load((pipeline.root / "data.dvc").read_text())["outs"][0]["md5"]
+    assert data_version(pipeline) == pinned
+
+
+@pytest.mark.parametrize("content", [None, "outs: []\n", "{"], ids=["missing", "empty", "not YAML"])
+def test_a_data_dvc_that_pins_nothing_is_an_error_that_says_how_to_restore_it(pipeline, content):
+    path = pipeline.root / "data.dvc"
+    path.unlink()
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(DataError, match=r"git checkout -- data\.dvc"):
+        data_version(pipeline)
+
+
+def test_the_commit_is_known_and_whether_files_differ_from_it(pipeline):
+    head = git(pipeline.root, "rev-parse", "HEAD").strip()
+    assert git_commit(pipeline) == (head, False)
+    (pipeline.root / "new.txt").write_text("new")
+    assert git_commit(pipeline) == (head, True)
+
+
+def test_a_project_outside_git_has_no_commit(tmp_path, monkeypatch):
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert git_commit(Project(tmp_path)) == (None, False)
