@@ -37,7 +37,8 @@ ifeq ($(DATA),synthetic)
 	mkdir -p $(SYNTHETIC)
 	git ls-files -z --cached --others --exclude-standard -- ':!data.dvc' ':!dvc.lock' | tar --null -T - -cf - | tar -xf - -C $(SYNTHETIC)
 	test -d $(SYNTHETIC)/.git || git init --quiet $(SYNTHETIC)
-	cd $(SYNTHETIC) && python -m flows.training --synthetic --reason synthetic
+	cd $(SYNTHETIC) && env -u FASHION_HOME MLFLOW_TRACKING_URI=sqlite:///.state/mlflow.db \
+		python -m flows.training --synthetic --reason synthetic
 else
 	python -m flows.training
 endif

@@ -122,6 +122,17 @@ def test_a_champion_of_other_classes_is_never_replaced_silently(trained_project)
     assert aliases(trained_project)["champion"] == "1"
 
 
+def test_a_model_of_drawn_images_never_replaces_one_of_real_images(trained_project):
+    registry = registry_of(trained_project, load(trained_project))
+    champion = tracking.version_with_alias(registry, tracking.CHAMPION)
+    tracking.tag_version(registry, champion, {"synthetic_data": "false"})
+    make_candidate(trained_project, seed=6)
+    refused = register(trained_project, load(trained_project))
+    assert refused.verdict == "challenger"
+    assert "drawn images" in refused.reason
+    assert aliases(trained_project)["champion"] == "1"
+
+
 def test_a_champion_whose_files_are_gone_is_never_replaced_silently(trained_project):
     shutil.rmtree(trained_project.state / "mlflow" / "models")
     shutil.rmtree(trained_project.state / "champion", ignore_errors=True)

@@ -9,8 +9,8 @@ import time
 import pytest
 import yaml
 
-from fashion.adapters.versioning import StageError, data_version, git_commit, reproduce
-from fashion.errors import DataError, ServiceError
+from fashion.adapters.versioning import data_version, git_commit, reproduce
+from fashion.errors import DataError, ServiceError, StageError
 from fashion.paths import Project
 from tests.projects import commit, git
 

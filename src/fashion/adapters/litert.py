@@ -96,7 +96,7 @@ def _quantised(images: NDArray[np.uint8], details: Mapping[str, Any]) -> NDArray
     if not scale:
         return images.astype(details["dtype"], copy=False)
     limits = np.iinfo(details["dtype"])
-    stored = np.rint(images / np.float32(scale)) + zero_point
+    stored: NDArray[Any] = np.rint(images / np.float32(scale)) + zero_point
     return stored.clip(limits.min, limits.max).astype(details["dtype"])
 
 

@@ -63,7 +63,7 @@ def to_grey(pixels: NDArray[np.uint8]) -> Grey:
     """Grey (h, w) of a picture; what is transparent becomes black behind a bright object, white behind a dark one."""
     if pixels.ndim == 2:
         return pixels
-    grey = (pixels[..., :3] @ LUMA + LUMA.sum() // 2) // LUMA.sum()
+    grey: NDArray[np.int64] = (pixels[..., :3] @ LUMA + LUMA.sum() // 2) // LUMA.sum()
     if pixels.shape[2] == 4:
         grey = _composite(grey, pixels[..., 3].astype(np.int64))
     return grey.astype(np.uint8)

@@ -186,7 +186,8 @@ def _optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
 def _loss(recipe: Recipe, classes: int) -> Callable[[Any, Any], Any]:
     """Mean cross-entropy of labels (n,) and logits (n, classes)."""
     if not recipe.one_hot:
-        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        sparse_loss: Callable[[Any, Any], Any] = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        return sparse_loss
     one_hot_loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing)
 
     def loss(labels: Any, logits: Any) -> Any:

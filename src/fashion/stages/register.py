@@ -24,7 +24,7 @@ from fashion.stages.registry import MODEL_DIGEST, registry_of, run_name
 from fashion.storage import file_digest, folder_digest, read_json
 
 TENSORFLOW = "tensorflow" if sys.platform == "darwin" else "tensorflow-cpu"
-DIGEST, VERDICT, REASON = "artifacts_sha256", "verdict", "reason"
+DIGEST, VERDICT, REASON, SYNTHETIC_DATA = "artifacts_sha256", "verdict", "reason", "synthetic_data"
 
 
 @dataclass(frozen=True)
@@ -120,14 +120,14 @@ def _origin(project: Project, params: Params) -> dict[str, str]:
         "git_dirty": str(dirty).lower(),
         "model": params.train.model,
         "seed": str(params.train.seed),
-        "synthetic_data": str(validation["synthetic"]).lower(),
+        SYNTHETIC_DATA: str(validation["synthetic"]).lower(),
     }
 
 
 def _decide(registry: tracking.Registry, project: Project, version: tracking.Version, gate: Gate) -> tracking.Version:
     """Judge the version and move the aliases accordingly."""
     tracking.set_alias(registry, tracking.CHALLENGER, version)
-    judgement = _judge(registry, project, gate)
+    judgement = _judge(registry, project, version, gate)
     if judgement.promoted:
         tracking.set_alias(registry, tracking.CHAMPION, version)
         tracking.remove_alias(registry, tracking.CHALLENGER)
@@ -135,12 +135,17 @@ def _decide(registry: tracking.Registry, project: Project, version: tracking.Ver
     return tracking.tag_version(registry, version, {REASON: judgement.reason, VERDICT: verdict})
 
 
-def _judge(registry: tracking.Registry, project: Project, gate: Gate) -> Judgement:
+def _judge(registry: tracking.Registry, project: Project, candidate: tracking.Version, gate: Gate) -> Judgement:
     if not gate.passed:
         return Judgement(False, f"gates failed: {'; '.join(gate.failures)}")
     champion = tracking.version_with_alias(registry, tracking.CHAMPION)
     if champion is None:
         return Judgement(True, "all gates passed; there was no champion")
+    if candidate.tags[SYNTHETIC_DATA] == "true" and champion.tags.get(SYNTHETIC_DATA) != "true":
+        # On drawn images it would win against any model of real ones.
+        return Judgement(
+            False, f"it learned from drawn images, the champion, version {champion.number}, from real ones"
+        )
     test = load_split(project, "test")
     try:
         champion_correct = _score(_download(registry, project, champion), test)
