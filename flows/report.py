@@ -7,7 +7,9 @@ from typing import Any
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from fashion.evaluation.judgement import Judgement, judgement_from_dict, markdown, rows, summary
 from fashion.paths import Project
 from fashion.settings import tracking_uri
 from fashion.storage import read_json
@@ -46,6 +48,13 @@ def _publish_gates(project: Project) -> None:
         create_table_artifact([_row(check) for check in checks], key="gates", description=_count(checks))
 
 
+def publish_judgement(outcome: Mapping[str, Any]) -> None:
+    """Why the new version is what it is, with every figure that was compared."""
+    if judgement := _judgement(outcome):
+        heading = f"# {outcome['name']} version {outcome['version']} is {outcome['verdict']}"
+        create_markdown_artifact(f"{heading}\n\n{markdown(judgement)}", key="judgement")
+
+
 def print_summary(project: Project, outcome: Mapping[str, Any], console: Console) -> None:
     """Accuracy, gates, version, and where to look next."""
     metrics = read_json(project.evaluation / "metrics.json", "dvc repro evaluate")
@@ -59,6 +68,10 @@ def print_summary(project: Project, outcome: Mapping[str, Any], console: Console
     console.print(
         f"{outcome['name']} version {outcome['version']} is [bold]{outcome['verdict']}[/]: {outcome['reason']}"
     )
+    judgement = _judgement(outcome)
+    if judgement and judgement.champion:
+        console.print(_judgement_table(judgement))
+        console.print(summary(judgement), highlight=False)
     console.print(f"\n{_next_steps(project)}", highlight=False, soft_wrap=True)
 
 
@@ -91,10 +104,24 @@ def _table(checks: Checks) -> Table:
     return table
 
 
+def _judgement(outcome: Mapping[str, Any]) -> Judgement | None:
+    content = outcome["judgement"]
+    return judgement_from_dict(content) if content else None
+
+
+def _judgement_table(judgement: Judgement) -> Table:
+    shown = rows(judgement)
+    table = Table(*shown[0], title=f"Candidate against {judgement.champion}", title_justify="left")
+    for row in shown:
+        table.add_row(*map(Text, row.values()))
+    return table
+
+
 def _next_steps(project: Project) -> str:
     """Files and commands; paths as they are typed in the project's folder."""
     steps = {
         "artifacts/evaluation/": "every figure, picture and prediction",
+        ".state/judgement/judgement.md": "why the candidate was or was not promoted",
         "artifacts/validation/summary.md": "what was found in the data",
         "dvc metrics show": "the figures of this model",
         "fashion predict IMAGE...": "ask the champion about images of yours",

@@ -23,7 +23,7 @@ from fashion.errors import FashionError, ServiceError
 from fashion.params import Params, load_params
 from fashion.paths import Project
 from fashion.settings import apply_environment, load_project, tracking_uri
-from flows.report import print_summary, publish
+from flows.report import print_summary, publish, publish_judgement
 from flows.server import prefect_server
 from flows.slot import training_slot
 
@@ -80,7 +80,9 @@ def register(project: Project, params: Params) -> dict[str, Any]:
     """Bring the model into the registry and decide whether it becomes the champion."""
     from fashion.stages.register import register as stage
 
-    return asdict(stage(project, params))
+    outcome = asdict(stage(project, params))
+    publish_judgement(outcome)
+    return outcome
 
 
 def name_of_run() -> str:

@@ -32,6 +32,7 @@ from fashion.quiet import quiet_standard_error
 from fashion.settings import apply_environment, load_project
 
 if TYPE_CHECKING:
+    from fashion.evaluation.judgement import Judgement
     from fashion.stages.predict import Predictions
 
 app = typer.Typer(
@@ -157,7 +158,10 @@ def export() -> None:
 
 @app.command()
 def register() -> None:
-    """Bring the candidate into MLflow; it becomes champion if all gates pass and no champion is better.
+    """Bring the candidate into MLflow; it becomes champion if it passes its gates and the judgement.
+
+    Champion and candidate answer the same test images: the candidate must not be worse beyond the margins of
+    params.yaml (register.judgement), and be better in at least one objective. A tie changes nothing.
 
     Repeating it is safe: the same artifacts make no second version.
     """
@@ -168,6 +172,19 @@ def register() -> None:
     known = "" if registration.created else " (these artifacts were registered before)"
     console.print(f"{registration.name} version {registration.version}{known}: {registration.verdict}")
     console.print(f"because {registration.reason}")
+    if registration.judgement and registration.judgement.champion:
+        _print_judgement(registration.judgement)
+
+
+def _print_judgement(judgement: "Judgement") -> None:
+    from fashion.evaluation.judgement import rows, summary
+
+    shown = rows(judgement)
+    table = Table(*shown[0], title=f"candidate against {judgement.champion}", title_justify="left")
+    for row in shown:
+        table.add_row(*map(Text, row.values()))
+    console.print(table)
+    console.print(f"{summary(judgement)} More: .state/judgement/judgement.md", highlight=False)
 
 
 @app.command()

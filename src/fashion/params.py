@@ -126,8 +126,43 @@ class ExportParams(Section):
     gates: ExportGates
 
 
+class Margins(Section):
+    """The most that a candidate may lose against the champion, as shares of the images."""
+
+    accuracy: Share
+    recall_of_a_class: Share
+
+
+class Objectives(Section):
+    """By how much a candidate must be better for it to count; what is left out is no objective."""
+
+    accuracy: Share | None = None
+    """Share of the images."""
+    calibration_error: Share | None = None
+    size: Share | None = None
+    """Share of the champion's bytes."""
+    latency: Share | None = None
+    """Share of the champion's time."""
+
+    @model_validator(mode="after")
+    def _there_is_one(self) -> Self:
+        if not self.model_dump(exclude_none=True):
+            raise ValueError("at least one objective must be declared, or no candidate could ever be promoted")
+        return self
+
+
+class JudgementParams(Section):
+    """When a candidate takes the champion's place."""
+
+    confidence: Annotated[float, Field(ge=0.5, lt=1)]
+    """Two-sided, of every interval; of those of the classes together."""
+    margins: Margins
+    objectives: Objectives
+
+
 class RegisterParams(Section):
     name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
+    judgement: JudgementParams
 
 
 class Params(Section):

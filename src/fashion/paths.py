@@ -30,6 +30,11 @@ class Project:
         return self.root / ".state"
 
     @property
+    def judgement(self) -> Path:
+        """The last judgement that `register` came to or looked up."""
+        return self.state / "judgement"
+
+    @property
     def validation(self) -> Path:
         return self.root / "artifacts" / "validation"
 

@@ -1,10 +1,9 @@
 """LiteRT (TensorFlow Lite): runs an exported model in milliseconds, without TensorFlow."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -47,10 +46,22 @@ def latency(model: Path, image: NDArray[np.uint8], repeats: int = 200, threads: 
     Raises:
         ArtifactError: as `predict`.
     """
-    runner = _open(model, image.shape[1:], threads)
-    for _ in range(WARM_UP):
+    return float(np.median(latencies([model], image, repeats, threads)))
+
+
+def latencies(
+    models: Sequence[Path], image: NDArray[np.uint8], repeats: int = 200, threads: int = 2
+) -> NDArray[np.float64]:
+    """Times of single calls in milliseconds, (models, repeats); the models take turns, so a slow moment meets all.
+
+    Raises:
+        ArtifactError: as `predict`.
+    """
+    runners = [_open(model, image.shape[1:], threads) for model in models]
+    for runner in runners * WARM_UP:
         _run(runner, image)
-    return 1000 * median(_seconds(runner, image) for _ in range(repeats))
+    rounds = [[_seconds(runner, image) for runner in runners] for _ in range(repeats)]
+    return 1000 * np.array(rounds).T
 
 
 def _seconds(runner: SignatureRunner, image: NDArray[np.uint8]) -> float:

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -253,6 +254,21 @@ def tag_version(registry: Registry, version: Version, tags: Mapping[str, str]) -
     for name, value in tags.items():
         client.set_model_version_tag(registry.name, version.number, name, value)
     return _version(client.get_model_version(registry.name, version.number))
+
+
+def log_folder(registry: Registry, version: Version, folder: Path, name: str) -> None:
+    """Put the files of `folder` beside the version's other artifacts, under `name`."""
+    MlflowClient(registry.uri).log_artifacts(version.run_id, str(folder), name)
+
+
+def fetch_folder(registry: Registry, version: Version, name: str, folder: Path) -> bool:
+    """Bring what `log_folder` has put under `name` into the existing `folder`; False when there is nothing."""
+    client = MlflowClient(registry.uri)
+    files = client.list_artifacts(version.run_id, name)
+    for file in files:
+        downloaded = client.download_artifacts(version.run_id, file.path)
+        shutil.copy(downloaded, folder)
+    return bool(files)
 
 
 @dataclass(frozen=True)

@@ -1,58 +1,285 @@
-"""Candidate against champion on the same images."""
+"""Candidate against champion: what is compared, the rule, and what it decides, in words for a person.
 
-from dataclasses import dataclass
+Which losses are borne and which gains count is in params.yaml (`register.judgement`). The rule follows the practice of
+non-inferiority trials: S. Wellek, "Testing statistical hypotheses of equivalence and noninferiority", CRC Press 2010.
+"""
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy.stats import binomtest
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from fashion.evaluation.gates import Gate
+from fashion.evaluation.paired import Difference, Pairs, accuracy_difference, mcnemar, recall_differences
+from fashion.evaluation.quantities import (
+    BYTES,
+    ERROR,
+    MILLISECONDS,
+    SHARE,
+    explain,
+    points,
+    show,
+    show_difference,
+    show_interval,
+)
+from fashion.params import JudgementParams
+
+OVERALL = ("accuracy", "calibration error", "size", "latency")
+BETTER, NOT_WORSE, NO_BETTER, NOT_SHOWN, WORSE = "better", "not worse", "no better", "may be worse", "worse"
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two models on the same n images."""
+    """Two models on the same images; each figure with the interval of candidate minus champion."""
 
-    n: int
-    candidate_accuracy: float
-    champion_accuracy: float
-    only_candidate_right: int
-    only_champion_right: int
-    p_value: float
+    champion: str
+    """What to call it in a sentence: version 3."""
+    images: int
+    candidate_only: int
+    champion_only: int
+    mcnemar_p: float
+    accuracy: Difference
+    recalls: Mapping[str, Difference]
+    calibration_error: Difference
+    size: Difference
+    """Bytes."""
+    latency: Difference
+    """Milliseconds."""
 
-    @property
-    def champion_is_better(self) -> bool:
-        return self.only_champion_right > self.only_candidate_right
 
-    def __str__(self) -> str:
-        return (
-            f"accuracy {self.candidate_accuracy:.2%} against the champion's {self.champion_accuracy:.2%} on the same "
-            f"{self.n:,} images (right where the other is wrong: {self.only_candidate_right} against "
-            f"{self.only_champion_right}, McNemar p = {self.p_value:.3f})"
-        )
+@dataclass(frozen=True)
+class Line:
+    """One row of the judgement's table."""
+
+    figure: str
+    unit: str
+    candidate: float
+    champion: float
+    low: float
+    high: float
+    verdict: str
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """Whether the candidate becomes champion, and why or why not, in words for a person."""
+    """Whether the candidate becomes champion, why or why not, and the figures behind it, if there was a comparison."""
 
     promoted: bool
-    reason: str
+    reasons: tuple[str, ...]
+    champion: str | None = None
+    confidence: float = 0.0
+    images: int = 0
+    candidate_only: int = 0
+    champion_only: int = 0
+    mcnemar_p: float = 1.0
+    lines: tuple[Line, ...] = ()
+
+    @property
+    def reason(self) -> str:
+        return "; ".join(self.reasons)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
 
 
-def compare(candidate_correct: NDArray[np.bool_], champion_correct: NDArray[np.bool_]) -> Comparison:
-    """Both arrays (n,) tell, image by image, whether the model named the right class.
+def judgement_from_dict(content: Mapping[str, Any]) -> Judgement:
+    lines = tuple(Line(**line) for line in content["lines"])
+    return Judgement(**{**content, "reasons": tuple(content["reasons"]), "lines": lines})
 
-    The p value is McNemar's exact, two-sided: of the images on which just one model is right, is either right more
-    often than a fair coin? Source: Q. McNemar, "Note on the sampling error of the difference between correlated
-    proportions", Psychometrika 12 (1947).
-    """
-    candidate_only = int(np.sum(candidate_correct & ~champion_correct))
-    champion_only = int(np.sum(champion_correct & ~candidate_correct))
-    discordant = candidate_only + champion_only
+
+def compare(
+    champion: str,
+    pairs: Pairs,
+    classes: Sequence[str],
+    calibration_error: Difference,
+    size: Difference,
+    latency: Difference,
+    confidence: float,
+) -> Comparison:
+    """The comparison that follows from the counts `pairs`, and from what was measured beside them."""
+    candidate_only, champion_only = int(pairs.candidate_only.sum()), int(pairs.champion_only.sum())
+    recalls = recall_differences(pairs, confidence)
     return Comparison(
-        n=len(candidate_correct),
-        candidate_accuracy=float(candidate_correct.mean()),
-        champion_accuracy=float(champion_correct.mean()),
-        only_candidate_right=candidate_only,
-        only_champion_right=champion_only,
-        p_value=float(binomtest(candidate_only, discordant).pvalue) if discordant else 1.0,
+        champion=champion,
+        images=int(pairs.images.sum()),
+        candidate_only=candidate_only,
+        champion_only=champion_only,
+        mcnemar_p=mcnemar(candidate_only, champion_only),
+        accuracy=accuracy_difference(pairs, confidence),
+        recalls={classes[label]: difference for label, difference in recalls.items()},
+        calibration_error=calibration_error,
+        size=size,
+        latency=latency,
     )
+
+
+def accept_first(gate: Gate) -> Judgement:
+    """The judgement where there is no champion: the absolute gates decide alone."""
+    failures = _gate_failures(gate)
+    return Judgement(not failures, tuple(failures) or ("all gates passed; there was no champion",))
+
+
+def refuse(gate: Gate, obstacle: str) -> Judgement:
+    """The judgement where there is a champion to which the candidate cannot be compared: never a promotion."""
+    return Judgement(False, (*_gate_failures(gate), obstacle))
+
+
+def judge(gate: Gate, comparison: Comparison, rule: JudgementParams) -> Judgement:
+    """Promoted if all gates passed, nothing may be worse beyond its margin, and an objective is won.
+
+    - Accuracy: the lower end of its interval lies above minus the margin. What is not shown is not believed.
+    - Each class: its simultaneous interval does not lie below minus the margin as a whole.
+    - An objective is won when the whole interval lies beyond the gain that counts; in accuracy McNemar's exact test
+      must say so, too, because the bootstrap is too sure of itself when a handful of images tells the models apart.
+    """
+    gains = _gains(comparison, rule)
+    losses = [*_gate_failures(gate), *_losses(comparison, rule)]
+    tie = [] if gains else [f"no better than {comparison.champion} in any objective ({_objectives(rule)})"]
+    refusals = (*losses, *tie)
+    return Judgement(
+        promoted=not refusals,
+        reasons=refusals or (_praise(comparison, gains),),
+        champion=comparison.champion,
+        confidence=rule.confidence,
+        images=comparison.images,
+        candidate_only=comparison.candidate_only,
+        champion_only=comparison.champion_only,
+        mcnemar_p=comparison.mcnemar_p,
+        lines=_lines(comparison, rule, gains),
+    )
+
+
+def _gate_failures(gate: Gate) -> list[str]:
+    return [] if gate.passed else [f"gates failed: {'; '.join(gate.failures)}"]
+
+
+def _losses(comparison: Comparison, rule: JudgementParams) -> list[str]:
+    margins, whose = rule.margins, f"{comparison.champion}'s"
+    reasons = []
+    if not _is_not_inferior(comparison, rule):
+        reasons.append(
+            f"its accuracy may be below {whose} by more than the margin of {points(margins.accuracy)}: "
+            f"{explain(comparison.accuracy, SHARE)}"
+        )
+    reasons += [
+        f"its recall of {name} is below {whose} by more than the margin of {points(margins.recall_of_a_class)}: "
+        f"{explain(recall, SHARE)}"
+        for name, recall in comparison.recalls.items()
+        if _is_worse(recall, rule)
+    ]
+    return reasons
+
+
+def _is_not_inferior(comparison: Comparison, rule: JudgementParams) -> bool:
+    return comparison.accuracy.low > -rule.margins.accuracy
+
+
+def _is_worse(recall: Difference, rule: JudgementParams) -> bool:
+    return recall.high < -rule.margins.recall_of_a_class
+
+
+def _gains(comparison: Comparison, rule: JudgementParams) -> dict[str, str]:
+    """The objectives that are won, with the figures that show it."""
+    declared = rule.objectives
+    accuracy, error, size, latency = declared.accuracy, declared.calibration_error, declared.size, declared.latency
+    significant = comparison.mcnemar_p < 1 - rule.confidence
+    won = {
+        "accuracy": accuracy is not None and significant and comparison.accuracy.low > accuracy,
+        "calibration error": error is not None and comparison.calibration_error.high < -error,
+        "size": size is not None and comparison.size.high < -size * comparison.size.champion,
+        "latency": latency is not None and comparison.latency.high < -latency * comparison.latency.champion,
+    }
+    figures = _figures(comparison)
+    return {name: explain(*figures[name]) for name, is_won in won.items() if is_won}
+
+
+def _figures(comparison: Comparison) -> dict[str, tuple[Difference, str]]:
+    return {
+        "accuracy": (comparison.accuracy, SHARE),
+        "calibration error": (comparison.calibration_error, ERROR),
+        "size": (comparison.size, BYTES),
+        "latency": (comparison.latency, MILLISECONDS),
+    }
+
+
+def _objectives(rule: JudgementParams) -> str:
+    declared = rule.objectives.model_dump(exclude_none=True)
+    return ", ".join(name.replace("_", " ") for name in declared)
+
+
+def _praise(comparison: Comparison, gains: Mapping[str, str]) -> str:
+    won = "; ".join(f"{name} ({figures})" for name, figures in gains.items())
+    return f"all gates passed, not worse than {comparison.champion}, and better in {won}"
+
+
+def _lines(comparison: Comparison, rule: JudgementParams, gains: Mapping[str, str]) -> tuple[Line, ...]:
+    kept = {"accuracy": NOT_WORSE if _is_not_inferior(comparison, rule) else NOT_SHOWN}
+    overall = [
+        _line(name, unit, difference, BETTER if name in gains else kept.get(name, NO_BETTER))
+        for name, (difference, unit) in _figures(comparison).items()
+    ]
+    recalls = [
+        _line(f"recall of {name}", SHARE, recall, WORSE if _is_worse(recall, rule) else NOT_WORSE)
+        for name, recall in comparison.recalls.items()
+    ]
+    return (*overall[:1], *recalls, *overall[1:])
+
+
+def _line(figure: str, unit: str, difference: Difference, verdict: str) -> Line:
+    return Line(figure, unit, difference.candidate, difference.champion, difference.low, difference.high, verdict)
+
+
+def rows(judgement: Judgement) -> list[dict[str, str]]:
+    """The judgement's table, a row a figure, as text."""
+    return [
+        {
+            "figure": line.figure,
+            "candidate": show(line.candidate, line.unit),
+            "champion": show(line.champion, line.unit),
+            "difference": show_difference(line.candidate - line.champion, line.unit),
+            f"{judgement.confidence:.0%} interval": show_interval(line.low, line.high, line.unit),
+            "verdict": line.verdict,
+        }
+        for line in judgement.lines
+    ]
+
+
+def figures(judgement: Judgement) -> dict[str, str]:
+    """The figures that matter most, short enough for tags; none where there was no comparison."""
+    if judgement.champion is None:
+        return {}
+    differences = {
+        line.figure.replace(" ", "_"): explain(
+            Difference(line.candidate, line.champion, line.low, line.high), line.unit
+        )
+        for line in judgement.lines
+        if line.figure in OVERALL
+    }
+    return {
+        "judged_against": judgement.champion,
+        "judged_mcnemar_p": f"{judgement.mcnemar_p:.3g}",
+        **{f"judged_{name}": text for name, text in differences.items()},
+    }
+
+
+def summary(judgement: Judgement) -> str:
+    """One line about the comparison; empty where there was none."""
+    if judgement.champion is None:
+        return ""
+    return (
+        f"{judgement.images:,} images; only the candidate is right on {judgement.candidate_only:,} of them, only "
+        f"{judgement.champion} on {judgement.champion_only:,} (McNemar's exact p = {judgement.mcnemar_p:.3g})."
+    )
+
+
+def markdown(judgement: Judgement) -> str:
+    """The judgement as a document."""
+    verdict = "Promoted" if judgement.promoted else "Not promoted"
+    parts = [f"**{verdict}**", "\n".join(f"- {reason}" for reason in judgement.reasons)]
+    if judgement.champion is not None:
+        parts += [f"Candidate against {judgement.champion}: {summary(judgement)}", _table(rows(judgement))]
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(table: Sequence[Mapping[str, str]]) -> str:
+    lines = [list(table[0]), ["---"] * len(table[0]), *(list(row.values()) for row in table)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

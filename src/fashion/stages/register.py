@@ -1,4 +1,4 @@
-"""Stage `register`: the candidate into the registry, and the judgement whether it becomes the champion.
+"""Stage `register`: the candidate into the registry, and onto the champion's place if the judgement says so.
 
 It is no DVC stage: its result depends on the registry, not on files alone.
 """
@@ -6,25 +6,22 @@ It is no DVC stage: its result depends on the registry, not on files alone.
 import sys
 from dataclasses import dataclass
 from importlib.metadata import version as installed
-from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from fashion.adapters import litert, tracking, versioning
-from fashion.errors import ArtifactError, DataError, ServiceError
+from fashion.adapters import tracking, versioning
+from fashion.errors import ArtifactError
 from fashion.evaluation.gates import Gate, gate_from_dicts
-from fashion.evaluation.judgement import Judgement, compare
+from fashion.evaluation.judgement import Judgement, figures
 from fashion.params import Params
 from fashion.paths import Project
 from fashion.quiet import quiet_standard_error
-from fashion.stages.dataset import Split, load_split
+from fashion.stages.dataset import load_split
 from fashion.stages.history import read_history
+from fashion.stages.judgement import SYNTHETIC_DATA, judge_candidate, keep_judgement, look_up_judgement
 from fashion.stages.registry import MODEL_DIGEST, registry_of, run_name
 from fashion.storage import file_digest, folder_digest, read_json
 
 TENSORFLOW = "tensorflow" if sys.platform == "darwin" else "tensorflow-cpu"
-DIGEST, VERDICT, REASON, SYNTHETIC_DATA = "artifacts_sha256", "verdict", "reason", "synthetic_data"
+DIGEST, VERDICT, REASON = "artifacts_sha256", "verdict", "reason"
 
 
 @dataclass(frozen=True)
@@ -36,6 +33,8 @@ class Registration:
     created: bool
     verdict: str
     reason: str
+    judgement: Judgement | None
+    """With its figures; none where the version's run does not hold them any more."""
 
 
 def register(project: Project, params: Params) -> Registration:
@@ -54,8 +53,11 @@ def register(project: Project, params: Params) -> Registration:
     known = tracking.find_version(registry, DIGEST, digest)
     version = known or _log(registry, project, params, digest)
     if VERDICT not in version.tags:
-        version = _decide(registry, project, version, gate)
-    return Registration(registry.name, version.number, known is None, version.tags[VERDICT], version.tags[REASON])
+        version = _decide(registry, project, params, version, gate)
+    judgement = look_up_judgement(registry, project, version)
+    return Registration(
+        registry.name, version.number, known is None, version.tags[VERDICT], version.tags[REASON], judgement
+    )
 
 
 def _read_gate(project: Project) -> Gate:
@@ -124,57 +126,26 @@ def _origin(project: Project, params: Params) -> dict[str, str]:
     }
 
 
-def _decide(registry: tracking.Registry, project: Project, version: tracking.Version, gate: Gate) -> tracking.Version:
-    """Judge the version and move the aliases accordingly."""
+def _decide(
+    registry: tracking.Registry, project: Project, params: Params, version: tracking.Version, gate: Gate
+) -> tracking.Version:
+    """Judge the version and move the aliases accordingly. The figures are kept before anything moves."""
     tracking.set_alias(registry, tracking.CHALLENGER, version)
-    judgement = _judge(registry, project, version, gate)
+    judgement = _finish_judgement(registry, project, version) or judge_candidate(
+        registry, project, params, version, gate
+    )
+    keep_judgement(registry, project, version, judgement)
     if judgement.promoted:
         tracking.set_alias(registry, tracking.CHAMPION, version)
         tracking.remove_alias(registry, tracking.CHALLENGER)
     verdict = tracking.CHAMPION if judgement.promoted else tracking.CHALLENGER
-    return tracking.tag_version(registry, version, {REASON: judgement.reason, VERDICT: verdict})
+    tags = {**figures(judgement), REASON: judgement.reason, VERDICT: verdict}
+    return tracking.tag_version(registry, version, tags)
 
 
-def _judge(registry: tracking.Registry, project: Project, candidate: tracking.Version, gate: Gate) -> Judgement:
-    if not gate.passed:
-        return Judgement(False, f"gates failed: {'; '.join(gate.failures)}")
+def _finish_judgement(registry: tracking.Registry, project: Project, version: tracking.Version) -> Judgement | None:
+    """The judgement that was interrupted after it had made this version the champion; it is not compared to itself."""
     champion = tracking.version_with_alias(registry, tracking.CHAMPION)
-    if champion is None:
-        return Judgement(True, "all gates passed; there was no champion")
-    if candidate.tags[SYNTHETIC_DATA] == "true" and champion.tags.get(SYNTHETIC_DATA) != "true":
-        # On drawn images it would win against any model of real ones.
-        return Judgement(
-            False, f"it learned from drawn images, the champion, version {champion.number}, from real ones"
-        )
-    test = load_split(project, "test")
-    try:
-        champion_correct = _score(_download(registry, project, champion), test)
-    except (ServiceError, ArtifactError, DataError) as error:
-        return Judgement(False, f"the champion, version {champion.number}, cannot be compared: {error}")
-    comparison = compare(_score(project.export / "model.tflite", test), champion_correct)
-    if comparison.champion_is_better:
-        return Judgement(False, f"version {champion.number} is better: {comparison}")
-    return Judgement(True, f"all gates passed and version {champion.number} is not better: {comparison}")
-
-
-def _score(model: Path, test: Split) -> NDArray[np.bool_]:
-    """Which test images a LiteRT model gets right, measured afresh: the form in which a champion answers."""
-    return np.asarray(litert.predict(model, test.images).probabilities.argmax(axis=1) == test.labels)
-
-
-def _download(registry: tracking.Registry, project: Project, champion: tracking.Version) -> Path:
-    """The champion's LiteRT model.
-
-    Raises:
-        DataError: it knows other classes or another image size than the candidate.
-        ServiceError: its files are not all there.
-    """
-    files = tracking.download_version(registry.uri, registry.name, champion.number, project.state / "champion")
-    ours = read_json(project.export / "classes.json", "dvc repro export")
-    theirs = {"classes": list(files.classes), "image_size": list(files.image_size)}
-    if ours != theirs:
-        raise DataError(
-            f"it was made for {theirs}, the candidate for {ours}; give the new task a registered model of its own "
-            "(register.name in params.yaml)"
-        )
-    return files.model
+    if champion is None or champion.number != version.number:
+        return None
+    return look_up_judgement(registry, project, version)

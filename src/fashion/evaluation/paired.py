@@ -1,0 +1,185 @@
+"""Two models on the same images: differences with their intervals (numpy and scipy only).
+
+Differences are always candidate minus champion.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binom, binomtest, norm
+
+Floats = NDArray[np.floating]
+Counts = NDArray[np.integer]
+Booleans = NDArray[np.bool_]
+RESAMPLES = 10_000
+HALVINGS = 50
+"""Of an interval of length 2: exact to 2e-15."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One figure of both models, and the interval of candidate minus champion."""
+
+    candidate: float
+    champion: float
+    low: float
+    high: float
+
+    @property
+    def value(self) -> float:
+        return self.candidate - self.champion
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """How often which of two models was right, class by class; each array is (classes,)."""
+
+    images: Counts
+    both: Counts
+    candidate_only: Counts
+    champion_only: Counts
+
+    def total(self) -> "Pairs":
+        """The same over all classes, as arrays of one element."""
+        return Pairs(*(counts.sum(keepdims=True) for counts in vars(self).values()))
+
+
+def count_pairs(labels: Counts, candidate_correct: Booleans, champion_correct: Booleans, classes: int) -> Pairs:
+    """All arrays are (n,), one element an image; `labels` are the true classes."""
+
+    def count(chosen: Booleans) -> Counts:
+        return np.bincount(labels[chosen], minlength=classes)
+
+    return Pairs(
+        images=count(np.ones(len(labels), bool)),
+        both=count(candidate_correct & champion_correct),
+        candidate_only=count(candidate_correct & ~champion_correct),
+        champion_only=count(champion_correct & ~candidate_correct),
+    )
+
+
+def accuracy_difference(pairs: Pairs, confidence: float, seed: int = 0) -> Difference:
+    """Difference in accuracy with a paired bootstrap interval (percentiles of 10,000 resamples).
+
+    To resample n images is to draw how many of them fall to the candidate alone, to the champion alone and to neither:
+    one multinomial draw of three counts, which is exact and takes milliseconds however many images there are. Source:
+    B. Efron and R. Tibshirani, "An introduction to the bootstrap", Chapman & Hall 1993, chapter 13.
+    """
+    total = pairs.total()
+    n, both, candidate_only, champion_only = (int(counts[0]) for counts in vars(total).values())
+    shares = np.array([candidate_only, champion_only, n - candidate_only - champion_only]) / n
+    draws = np.random.default_rng(seed).multinomial(n, shares, size=RESAMPLES)
+    tail = (1 - confidence) / 2
+    low, high = np.quantile((draws[:, 0] - draws[:, 1]) / n, [tail, 1 - tail])
+    return Difference((both + candidate_only) / n, (both + champion_only) / n, float(low), float(high))
+
+
+def mcnemar(candidate_only: int, champion_only: int) -> float:
+    """McNemar's exact two-sided p value.
+
+    Of the images on which just one model is right, is either right more often than a fair coin? Source: Q. McNemar,
+    "Note on the sampling error of the difference between correlated proportions", Psychometrika 12 (1947).
+    """
+    discordant = candidate_only + champion_only
+    return float(binomtest(candidate_only, discordant).pvalue) if discordant else 1.0
+
+
+def recall_differences(pairs: Pairs, confidence: float) -> dict[int, Difference]:
+    """Differences in recall of each class that has images, with intervals that hold all together.
+
+    Each is Tango's score interval at a confidence raised by Bonferroni's inequality to 1 - (1 - confidence) / classes.
+    """
+    present = np.flatnonzero(pairs.images)
+    images = pairs.images[present]
+    raised = 1 - (1 - confidence) / len(present)
+    low, high = score_interval(pairs.candidate_only[present], pairs.champion_only[present], images, raised)
+    candidate = (pairs.both + pairs.candidate_only)[present] / images
+    champion = (pairs.both + pairs.champion_only)[present] / images
+    return {
+        int(label): Difference(*map(float, figures))
+        for label, *figures in zip(present, candidate, champion, low, high, strict=True)
+    }
+
+
+def score_interval(
+    candidate_only: Counts, champion_only: Counts, images: Counts, confidence: float
+) -> tuple[Floats, Floats]:
+    """Lower and upper ends for the difference of two paired proportions; all arrays are (k,), one element a comparison.
+
+    The differences that the score test does not reject. It keeps its level where few images tell the models apart, and
+    has a width even where none does. Source: T. Tango, "Equivalence test and confidence interval for the difference in
+    proportions for the paired-sample design", Statistics in Medicine 17 (1998), equations 24 to 26.
+    """
+    z = norm.ppf((1 + confidence) / 2)
+    # Seen from the champion, the upper end is the lower one.
+    return (
+        _lower_end(candidate_only, champion_only, images, z),
+        -_lower_end(champion_only, candidate_only, images, z),
+    )
+
+
+def _lower_end(more: Counts, fewer: Counts, images: Counts, z: float) -> Floats:
+    """By halving: the statistic falls as the supposed difference grows."""
+    low, high = np.full(len(images), -1.0), (more - fewer) / images
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        rejected = _score(more, fewer, images, middle) > z
+        low, high = np.where(rejected, middle, low), np.where(rejected, high, middle)
+    return low
+
+
+def _score(more: Counts, fewer: Counts, images: Counts, supposed: Floats) -> Floats:
+    """Tango's statistic: how far the counts are from a supposed difference, in standard deviations under it."""
+    linear = -more - fewer + (2 * images - more + fewer) * supposed
+    constant = -fewer * supposed * (1 - supposed)
+    restricted = (np.sqrt(linear**2 - 8 * images * constant) - linear) / (4 * images)
+    variance = images * (2 * restricted + supposed * (1 - supposed))
+    return (more - fewer - images * supposed) / np.sqrt(np.maximum(variance, np.finfo(float).tiny))
+
+
+def calibration_difference(
+    labels: Counts, candidate: Floats, champion: Floats, bins: int, confidence: float, seed: int = 0
+) -> Difference:
+    """Difference in expected calibration error of two arrays of probabilities (n, classes).
+
+    An error is the sum over bins of |mean gap between confidence and correctness|. Those means, over thousands of
+    images, are jointly normal, so 10,000 resamples are 10,000 draws from that normal distribution, which keeps the
+    pairing. Resampling biases the error itself upwards, therefore only the standard error of the difference is taken
+    from the draws. Source: Efron and Tibshirani (as above), chapters 6 and 21.
+    """
+    gaps = np.concatenate([_gaps(candidate, labels, bins), _gaps(champion, labels, bins)], axis=1)
+    means = gaps.mean(axis=0)
+    covariance = np.cov(gaps, rowvar=False) / len(labels)
+    draws = np.random.default_rng(seed).multivariate_normal(means, covariance, size=RESAMPLES, method="eigh")
+    ours, theirs = np.abs(means[:bins]).sum(), np.abs(means[bins:]).sum()
+    spread = np.std(np.abs(draws[:, :bins]).sum(axis=1) - np.abs(draws[:, bins:]).sum(axis=1))
+    margin = norm.ppf((1 + confidence) / 2) * spread
+    return Difference(float(ours), float(theirs), float(ours - theirs - margin), float(ours - theirs + margin))
+
+
+def _gaps(probabilities: Floats, labels: Counts, bins: int) -> Floats:
+    """Confidence minus correctness of each image, in the column of its bin of confidence: (n, bins)."""
+    confidences = probabilities.max(axis=1).astype(np.float64)
+    members = np.minimum((confidences * bins).astype(int), bins - 1)
+    gaps = np.zeros((len(labels), bins))
+    gaps[np.arange(len(labels)), members] = confidences - (probabilities.argmax(axis=1) == labels)
+    return gaps
+
+
+def exact_difference(candidate: float, champion: float) -> Difference:
+    """Of figures that are known without error, such as the size of a file."""
+    return Difference(candidate, champion, candidate - champion, candidate - champion)
+
+
+def latency_difference(candidate: Floats, champion: Floats, confidence: float) -> Difference:
+    """Medians of times that were taken in turns, both (n,), and an interval of the median difference.
+
+    Its ends are two of the sorted differences, as the sign test gives them: no distribution is supposed. Source:
+    W. J. Conover, "Practical nonparametric statistics", Wiley 1999, section 3.2.
+    """
+    differences = np.sort(candidate - champion)
+    last = len(differences) - 1
+    skipped = min(max(int(binom.ppf((1 - confidence) / 2, len(differences), 0.5)) - 1, 0), last // 2)
+    low, high = differences[skipped], differences[last - skipped]
+    return Difference(float(np.median(candidate)), float(np.median(champion)), float(low), float(high))

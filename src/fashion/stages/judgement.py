@@ -1,0 +1,139 @@
+"""How `register` comes to its judgement: both models answer the same test images, here and now.
+
+The judgement is kept with the candidate's run in MLflow and, for the last one, in .state/judgement/.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fashion.adapters import litert, tracking
+from fashion.errors import ArtifactError, DataError, ServiceError
+from fashion.evaluation import paired
+from fashion.evaluation.gates import Gate
+from fashion.evaluation.judgement import (
+    Comparison,
+    Judgement,
+    accept_first,
+    compare,
+    judge,
+    judgement_from_dict,
+    markdown,
+    refuse,
+)
+from fashion.params import Params
+from fashion.paths import Project
+from fashion.stages.dataset import Split, load_split
+from fashion.storage import atomic_folder, read_json, write_json, write_text
+
+JSON, MARKDOWN = "judgement.json", "judgement.md"
+SYNTHETIC_DATA = "synthetic_data"
+"""The tag that says whether a version learned from drawn images."""
+
+
+@dataclass(frozen=True)
+class _Contestant:
+    """A LiteRT model, the form in which a champion answers, and its probabilities (n, classes) of the test images."""
+
+    model: Path
+    probabilities: NDArray[np.float32]
+
+
+def judge_candidate(
+    registry: tracking.Registry, project: Project, params: Params, version: tracking.Version, gate: Gate
+) -> Judgement:
+    """The judgement on the artifacts, which are registered as `version`.
+
+    Whatever keeps the champion from being compared is a reason to refuse; it never loses its place unheard.
+
+    Raises:
+        ArtifactError: the candidate's own files are missing or damaged.
+    """
+    champion = tracking.version_with_alias(registry, tracking.CHAMPION)
+    if champion is None:
+        return accept_first(gate)
+    name = f"version {champion.number}"
+    if version.tags[SYNTHETIC_DATA] == "true" and champion.tags.get(SYNTHETIC_DATA) != "true":
+        # On drawn images it would win against any model of real ones.
+        return refuse(gate, f"it learned from drawn images, the champion, {name}, from real ones")
+    test = load_split(project, "test")
+    ours = _answer(project.export / "model.tflite", test)
+    # Fetched afresh each time: what cannot be loaded from the registry now is no champion to lean on.
+    with TemporaryDirectory() as folder:
+        try:
+            theirs = _answer(_download(registry, project, champion, Path(folder)), test)
+        except (ServiceError, ArtifactError, DataError) as error:
+            return refuse(gate, f"the champion, {name}, cannot be compared: {error}")
+        if ours.model.read_bytes() == theirs.model.read_bytes():
+            return refuse(gate, f"it is the same model as the champion, {name}, byte for byte")
+        return judge(gate, _compare(name, test, ours, theirs, params), params.register_.judgement)
+
+
+def _answer(model: Path, test: Split) -> _Contestant:
+    """Raises ArtifactError if the model cannot be run, or answers what is no probability."""
+    probabilities = litert.predict(model, test.images).probabilities
+    if not np.isfinite(probabilities).all():
+        raise ArtifactError(f"{model}: expected probabilities, found numbers that are not finite")
+    return _Contestant(model, probabilities)
+
+
+def _compare(name: str, test: Split, ours: _Contestant, theirs: _Contestant, params: Params) -> Comparison:
+    confidence, bins = params.register_.judgement.confidence, params.evaluate.calibration_bins
+    correct = [one.probabilities.argmax(axis=1) == test.labels for one in (ours, theirs)]
+    sizes = [one.model.stat().st_size for one in (ours, theirs)]
+    times = litert.latencies([ours.model, theirs.model], test.images[:1])
+    return compare(
+        name,
+        paired.count_pairs(test.labels, correct[0], correct[1], len(params.data.classes)),
+        params.data.classes,
+        calibration_error=paired.calibration_difference(
+            test.labels, ours.probabilities, theirs.probabilities, bins, confidence
+        ),
+        size=paired.exact_difference(sizes[0], sizes[1]),
+        latency=paired.latency_difference(times[0], times[1], confidence),
+        confidence=confidence,
+    )
+
+
+def _download(registry: tracking.Registry, project: Project, champion: tracking.Version, folder: Path) -> Path:
+    """The champion's LiteRT model.
+
+    Raises:
+        DataError: it knows other classes or another image size than the candidate.
+        ServiceError: its files are not all there.
+    """
+    files = tracking.download_version(registry.uri, registry.name, champion.number, folder)
+    ours = read_json(project.export / "classes.json", "dvc repro export")
+    theirs = {"classes": list(files.classes), "image_size": list(files.image_size)}
+    if ours != theirs:
+        raise DataError(
+            f"it was made for {theirs}, the candidate for {ours}; give the new task a registered model of its own "
+            "(register.name in params.yaml)"
+        )
+    return files.model
+
+
+def keep_judgement(
+    registry: tracking.Registry, project: Project, version: tracking.Version, judgement: Judgement
+) -> None:
+    """Write .state/judgement/ and put the same files into the version's run."""
+    with atomic_folder(project.judgement) as folder:
+        write_json(folder / JSON, judgement.to_dict())
+        write_text(folder / MARKDOWN, markdown(judgement))
+    tracking.log_folder(registry, version, project.judgement, _folder(version))
+
+
+def look_up_judgement(registry: tracking.Registry, project: Project, version: tracking.Version) -> Judgement | None:
+    """What was decided about the version, also into .state/judgement/; none if its run does not tell."""
+    with atomic_folder(project.judgement) as folder:
+        if not tracking.fetch_folder(registry, version, _folder(version), folder):
+            return None
+    return judgement_from_dict(read_json(project.judgement / JSON, "fashion register"))
+
+
+def _folder(version: tracking.Version) -> str:
+    """One model may be registered more than once, from the same run."""
+    return f"judgement/{version.number}"
