@@ -1,5 +1,6 @@
 """What the README and the Makefile promise exists."""
 
+import json
 import re
 import shlex
 import tomllib
@@ -12,6 +13,7 @@ from packaging.version import Version
 from typer.main import get_command
 
 from fashion.cli import app
+from fashion.params import load_params
 from fashion.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -60,6 +62,18 @@ def test_the_readme_quotes_the_benchmark_to_the_letter():
     tables = (ROOT / "benchmarks" / "main_job.md").read_text()
     for line in filter(None, tables.splitlines()):
         assert line in README, line
+
+
+def test_the_documents_quote_the_error_rates_of_the_judgement_to_the_letter():
+    document = (ROOT / "docs" / "judgement.md").read_text()
+    tables = (ROOT / "benchmarks" / "judgement.md").read_text()
+    for line in filter(None, tables.splitlines()):
+        assert line in document, line
+
+
+def test_the_error_rates_are_those_of_the_shipped_rule():
+    measured = json.loads((ROOT / "benchmarks" / "judgement.json").read_text())
+    assert measured["rule"] == load_params(ROOT / "params.yaml").register_.judgement.model_dump()
 
 
 def test_every_deployment_in_the_readme_is_in_prefect_yaml():

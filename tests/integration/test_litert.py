@@ -58,6 +58,12 @@ def test_a_model_without_an_embedding_has_none(models):
     np.testing.assert_array_equal(outputs.probabilities.argmax(axis=1), CLASS_OF_IMAGES)
 
 
+def test_the_latencies_of_models_that_take_turns_have_a_row_a_model(models):
+    times = litert.latencies([models["float"], models["float"]], IMAGES[:1], repeats=30)
+    assert times.shape == (2, 30)
+    assert (times > 0).all()
+
+
 def test_the_latency_is_that_of_one_call_in_milliseconds(models):
     assert 0.0005 < litert.latency(models["float"], IMAGES[:1], repeats=20) < 50
 

@@ -5,8 +5,10 @@ import shutil
 
 import pytest
 from mlflow import MlflowClient
+from typer.testing import CliRunner
 
 from fashion.adapters import tracking
+from fashion.cli import app
 from fashion.errors import ArtifactError, ServiceError
 from fashion.params import load_params
 from fashion.stages.evaluate import evaluate
@@ -15,6 +17,8 @@ from fashion.stages.register import register
 from fashion.stages.registry import registry_of
 from fashion.stages.train import train
 from tests.projects import edit_params
+
+LOW_GATE = {"evaluate": {"gates": {"accuracy_at_least": 0.1}}}
 
 
 def load(project):
@@ -72,28 +76,102 @@ def test_a_better_candidate_takes_the_place_of_the_champion(trained_project):
     make_candidate(trained_project, seed=5)
     better = register(trained_project, load(trained_project))
     assert better.verdict == "champion"
-    assert f"version {champion.version} is not better" in better.reason
+    assert better.reason.startswith(f"all gates passed, not worse than version {champion.version}, and better in")
+    assert "accuracy (+" in better.reason
     assert aliases(trained_project) == {"champion": better.version, "challenger": None}
 
 
+def test_a_failed_gate_alone_refuses_a_better_candidate_for_that_reason_alone(trained_project):
+    champion = make_and_register_weak_champion(trained_project)
+    edit_params(trained_project, {"evaluate": {"gates": {"latency_milliseconds_at_most": 0.000001}}})
+    make_candidate(trained_project, seed=5)
+    refused = register(trained_project, load(trained_project))
+    assert refused.verdict == "challenger"
+    (reason,) = refused.judgement.reasons
+    assert reason.startswith("gates failed: latency_milliseconds is")
+    assert {"accuracy": "better"}.items() <= {line.figure: line.verdict for line in refused.judgement.lines}.items()
+    assert aliases(trained_project)["champion"] == champion.version
+
+
+def test_the_judgement_is_kept_in_the_registry_and_at_hand(trained_project):
+    make_and_register_weak_champion(trained_project)
+    make_candidate(trained_project, seed=5)
+    better = register(trained_project, load(trained_project))
+    assert better.judgement.promoted
+    assert better.judgement.images == 200
+    assert better.judgement.champion == "version 1"
+    client = MlflowClient(registry_of(trained_project, load(trained_project)).uri)
+    version = client.get_model_version(better.name, better.version)
+    assert version.tags["judged_against"] == "version 1"
+    assert version.tags["judged_accuracy"].startswith("+")
+    kept = {file.path for file in client.list_artifacts(version.run_id, f"judgement/{better.version}")}
+    assert kept == {f"judgement/{better.version}/judgement.{kind}" for kind in ("json", "md")}
+    assert json.loads((trained_project.judgement / "judgement.json").read_text())["promoted"] is True
+    shutil.rmtree(trained_project.judgement)
+    again = register(trained_project, load(trained_project))
+    assert again.judgement == better.judgement
+    assert "| accuracy |" in (trained_project.judgement / "judgement.md").read_text()
+
+
+def test_the_command_prints_the_judgement(trained_project, monkeypatch):
+    monkeypatch.setenv("FASHION_HOME", str(trained_project.root))
+    weak = edit_params(trained_project, LOW_GATE).train.recipe.model_dump() | {"epochs": 1}
+    make_candidate(trained_project, recipes={"compact": weak})
+    result = CliRunner().invoke(app, ["register"], env={"COLUMNS": "160"})
+    assert result.exit_code == 0, result.output
+    assert "fashion-classifier version 2: challenger" in result.output
+    assert "candidate against version 1" in result.output
+    assert "may be worse" in result.output
+    assert "McNemar's exact p = " in result.output
+
+
+def test_size_and_latency_of_both_are_of_the_files_that_answer(trained_project):
+    champion = make_and_register_weak_champion(trained_project)
+    make_candidate(trained_project, seed=5)
+    better = register(trained_project, load(trained_project))
+    lines = {line.figure: line for line in better.judgement.lines}
+    assert lines["size"].candidate == (trained_project.export / "model.tflite").stat().st_size
+    assert 0 < lines["latency"].candidate < 100
+    # The same network in the same form.
+    assert lines["size"].verdict == lines["latency"].verdict == "no better", champion
+
+
+def test_the_champions_own_model_measured_again_is_a_tie(trained_project):
+    params = edit_params(trained_project, {"evaluate": {"gates": {"accuracy_at_least": 0.4}}})
+    evaluate(trained_project, params)
+    tie = register(trained_project, params)
+    assert (tie.version, tie.verdict) == ("2", "challenger")
+    assert tie.judgement.reasons == ("it is the same model as the champion, version 1, byte for byte",)
+    assert aliases(trained_project) == {"champion": "1", "challenger": "2"}
+
+
+def test_a_judgement_that_was_interrupted_after_the_alias_had_moved_is_finished(trained_project):
+    before = register(trained_project, load(trained_project))
+    registry = registry_of(trained_project, load(trained_project))
+    for tag in ("verdict", "reason"):
+        MlflowClient(registry.uri).delete_model_version_tag(registry.name, "1", tag)
+    assert register(trained_project, load(trained_project)) == before
+    assert aliases(trained_project) == {"champion": "1", "challenger": None}
+
+
 def make_and_register_weak_champion(project):
-    """A champion of one epoch in a registry of its own."""
-    params = edit_params(project, {"register": {"name": "fashion-classifier-weak"}})
+    """A champion of one epoch in a registry of its own, let through by a low gate."""
+    params = edit_params(project, {"register": {"name": "fashion-classifier-weak"}} | LOW_GATE)
     recipe = params.train.recipe.model_dump() | {"epochs": 1}
     make_candidate(project, recipes={params.train.model: recipe})
     champion = register(project, load(project))
-    assert champion.verdict == "champion"
+    assert champion.verdict == "champion", champion.reason
     edit_params(project, {"train": {"recipes": {params.train.model: params.train.recipe.model_dump()}}})
     return champion
 
 
 def test_a_worse_candidate_stays_challenger_and_the_reason_is_kept(trained_project):
-    params = load(trained_project)
+    params = edit_params(trained_project, LOW_GATE)
     weak = params.train.recipe.model_dump() | {"epochs": 1}
     make_candidate(trained_project, recipes={params.train.model: weak})
     worse = register(trained_project, load(trained_project))
     assert (worse.version, worse.verdict) == ("2", "challenger")
-    assert "version 1 is better" in worse.reason
+    assert "its accuracy may be below version 1's by more than the margin of 0.5 points" in worse.reason
     assert aliases(trained_project) == {"champion": "1", "challenger": "2"}
     tags = MlflowClient(registry_of(trained_project, load(trained_project)).uri)
     assert tags.get_model_version("fashion-classifier", "2").tags["reason"] == worse.reason
@@ -140,6 +218,26 @@ def test_a_champion_whose_files_are_gone_is_never_replaced_silently(trained_proj
     refused = register(trained_project, load(trained_project))
     assert refused.verdict == "challenger"
     assert "cannot be compared" in refused.reason
+
+
+def test_a_champion_whose_model_is_damaged_is_never_replaced_silently(trained_project):
+    (model,) = (trained_project.state / "mlflow").glob("**/extra_files/model.tflite")
+    model.write_bytes(model.read_bytes()[:1000])
+    make_candidate(trained_project, seed=9)
+    refused = register(trained_project, load(trained_project))
+    assert refused.verdict == "challenger"
+    assert "the champion, version 1, cannot be compared" in refused.reason
+    assert aliases(trained_project)["champion"] == "1"
+
+
+def test_the_champion_is_taken_from_the_registry_and_not_from_a_copy_of_another_one(trained_project):
+    stray = trained_project.state / "champion" / "1" / "extra_files"
+    stray.mkdir(parents=True)
+    for name in ("model.tflite", "classes.json"):
+        shutil.copy(trained_project.export / name, stray)
+    make_and_register_weak_champion(trained_project)
+    make_candidate(trained_project, seed=5)
+    assert register(trained_project, load(trained_project)).judgement.champion == "version 1"
 
 
 def test_a_model_that_was_not_measured_is_refused(trained_project):

@@ -88,7 +88,9 @@ def test_a_training_with_nothing_to_do_shows_every_step_and_changes_nothing(trai
     state, run, tasks, artifacts = run_flow(reason="a look", synthetic=True)
     assert [task.name for task in tasks] == ["fetch", *PIPELINE, "register"]
     assert {task.state.name for task in tasks[:-1]} == {"UpToDate"}
-    assert state.result() == {
+    outcome = state.result()
+    assert outcome.pop("judgement")["reasons"] == ("all gates passed; there was no champion",)
+    assert outcome == {
         "name": "fashion-classifier",
         "version": "1",
         "created": False,
@@ -100,6 +102,7 @@ def test_a_training_with_nothing_to_do_shows_every_step_and_changes_nothing(trai
     assert any(tag.startswith("data:") for tag in run.tags)
     assert "Validation" in artifacts["validation"].data
     assert "](data:image/png;base64," in artifacts["pictures"].data
+    assert "**Promoted**" in artifacts["judgement"].data
     assert artifacts["gates"].description == "All 17 gates passed"
     with get_client(sync_client=True) as client:
         assert client.read_global_concurrency_limit_by_name(LIMIT).active_slots == 0

@@ -1,28 +1,210 @@
+"""The rule: a candidate that fails one condition alone is refused for that reason alone."""
+
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from fashion.evaluation.judgement import compare
+from fashion.evaluation.gates import Gate, at_least, at_most
+from fashion.evaluation.judgement import (
+    accept_first,
+    compare,
+    figures,
+    judge,
+    judgement_from_dict,
+    markdown,
+    refuse,
+    rows,
+)
+from fashion.evaluation.paired import Difference, Pairs, exact_difference
+from fashion.params import JudgementParams
+
+PASSED = Gate((at_least("accuracy", 0.93, 0.9),))
+FAILED = Gate((at_least("accuracy", 0.89, 0.9), at_most("model_bytes", 10, 20)))
+CLASSES = ("Shirt", "Coat", "Bag")
+RULE = JudgementParams.model_validate(
+    {
+        "confidence": 0.95,
+        "margins": {"accuracy": 0.005, "recall_of_a_class": 0.02},
+        "objectives": {"accuracy": 0, "calibration_error": 0.002, "size": 0.1, "latency": 0.2},
+    }
+)
+SAME = Difference(0.01, 0.01, -0.002, 0.002)
+SAME_LATENCY = Difference(0.1, 0.1, -0.01, 0.01)
+SMALLER = exact_difference(80_000, 100_000)
 
 
-def test_the_comparison_counts_image_by_image():
-    candidate = np.array([True, True, False, True])
-    champion = np.array([True, False, False, False])
-    comparison = compare(candidate, champion)
-    assert (comparison.only_candidate_right, comparison.only_champion_right) == (2, 0)
-    assert (comparison.candidate_accuracy, comparison.champion_accuracy) == (0.75, 0.25)
-    assert not comparison.champion_is_better
+def make_comparison(candidate_only=(50, 50, 50), champion_only=(50, 50, 50), **measured):
+    """Three classes of 4,000 images; the models differ in nothing unless said."""
+    pairs = Pairs(np.full(3, 4_000), np.full(3, 3_500), np.array(candidate_only), np.array(champion_only))
+    beside = {"calibration_error": SAME, "size": exact_difference(100_000, 100_000), "latency": SAME_LATENCY} | measured
+    return compare("version 3", pairs, CLASSES, **beside, confidence=RULE.confidence)
 
 
-def test_mcnemars_p_value_is_the_exact_binomial_one():
-    candidate = np.repeat([True, False, True], [1, 9, 90])
-    champion = np.repeat([False, True, True], [1, 9, 90])
-    # Two-sided: 2 * (C(10,0) + C(10,1)) / 2**10.
-    assert compare(candidate, champion).p_value == pytest.approx(2 * 11 / 1024)
-    assert compare(candidate, champion).champion_is_better
+def test_equal_models_are_a_tie_and_a_tie_promotes_nobody():
+    judgement = judge(PASSED, make_comparison(), RULE)
+    assert not judgement.promoted
+    assert judgement.reasons == (
+        "no better than version 3 in any objective (accuracy, calibration error, size, latency)",
+    )
 
 
-def test_two_equal_models_are_a_tie():
-    correct = np.array([True, False, True])
-    comparison = compare(correct, correct)
-    assert comparison.p_value == 1.0
-    assert not comparison.champion_is_better
+def test_a_candidate_that_is_the_champion_image_by_image_is_a_tie():
+    judgement = judge(PASSED, make_comparison((0, 0, 0), (0, 0, 0)), RULE)
+    assert not judgement.promoted
+    assert len(judgement.reasons) == 1
+
+
+@pytest.mark.parametrize(
+    ("difference", "gain"),
+    [
+        ({"candidate_only": (90, 90, 90)}, "accuracy (+1.00 points, interval "),
+        (
+            {"calibration_error": Difference(0.004, 0.014, -0.015, -0.005)},
+            "calibration error (-0.0100, interval -0.0150 to -0.0050)",
+        ),
+        ({"size": SMALLER}, "size (-20,000 bytes)"),
+        ({"latency": Difference(0.05, 0.1, -0.06, -0.04)}, "latency (-0.050 ms, interval -0.060 to -0.040)"),
+    ],
+    ids=["accuracy", "calibration error", "size", "latency"],
+)
+def test_each_objective_alone_promotes(difference, gain):
+    judgement = judge(PASSED, make_comparison(**difference), RULE)
+    assert judgement.promoted
+    assert len(judgement.reasons) == 1
+    assert judgement.reason.startswith("all gates passed, not worse than version 3, and better in ")
+    assert gain in judgement.reason
+
+
+@pytest.mark.parametrize(
+    "difference",
+    [
+        {"candidate_only": (51, 51, 51)},
+        {"calibration_error": Difference(0.006, 0.01, -0.007, -0.001)},
+        {"size": exact_difference(91_000, 100_000)},
+        {"latency": Difference(0.07, 0.1, -0.06, -0.01)},
+    ],
+    ids=["accuracy", "calibration error", "size", "latency"],
+)
+def test_a_gain_that_is_too_small_or_uncertain_does_not_count(difference):
+    assert not judge(PASSED, make_comparison(**difference), RULE).promoted
+
+
+def test_an_objective_that_is_not_declared_does_not_count():
+    only_accuracy = RULE.model_copy(update={"objectives": RULE.objectives.model_copy(update={"size": None})})
+    judgement = judge(PASSED, make_comparison(size=SMALLER), only_accuracy)
+    assert judgement.reasons == ("no better than version 3 in any objective (accuracy, calibration error, latency)",)
+
+
+def test_a_handful_of_images_is_no_gain_even_where_the_bootstrap_is_sure():
+    comparison = make_comparison((4, 0, 0), (0, 0, 0))
+    assert comparison.accuracy.low > 0
+    assert comparison.mcnemar_p == pytest.approx(0.125)
+    assert not judge(PASSED, comparison, RULE).promoted
+
+
+def test_a_failed_gate_alone_refuses_with_that_reason_alone():
+    judgement = judge(FAILED, make_comparison(size=SMALLER), RULE)
+    assert not judgement.promoted
+    assert judgement.reasons == ("gates failed: accuracy is 0.89, limit 0.9",)
+
+
+def test_an_accuracy_that_may_be_lower_alone_refuses_with_that_reason_alone():
+    # Half a point lower in every class: no class stands out.
+    judgement = judge(PASSED, make_comparison((50, 50, 50), (70, 70, 70), size=SMALLER), RULE)
+    assert not judgement.promoted
+    (reason,) = judgement.reasons
+    assert reason.startswith(
+        "its accuracy may be below version 3's by more than the margin of 0.5 points: -0.50 points"
+    )
+
+
+def test_one_worse_class_alone_refuses_with_that_reason_alone():
+    # What Shirt loses, Bag wins: overall they are even.
+    judgement = judge(PASSED, make_comparison((20, 50, 220), (220, 50, 20), size=SMALLER), RULE)
+    assert not judgement.promoted
+    (reason,) = judgement.reasons
+    assert reason.startswith(
+        "its recall of Shirt is below version 3's by more than the margin of 2 points: -5.00 points"
+    )
+
+
+def test_a_class_that_is_worse_within_the_margin_of_error_refuses_nobody():
+    assert judge(PASSED, make_comparison((20, 50, 100), (100, 50, 20), size=SMALLER), RULE).promoted
+
+
+def test_a_difference_at_the_margin_is_not_within_it():
+    comparison = make_comparison(size=SMALLER)
+    at_margin = replace(comparison, accuracy=replace(comparison.accuracy, low=-RULE.margins.accuracy))
+    assert judge(PASSED, comparison, RULE).promoted
+    assert not judge(PASSED, at_margin, RULE).promoted
+
+
+def test_figures_that_are_not_numbers_promote_nobody():
+    nowhere = Difference(float("nan"), 0.9, float("nan"), float("nan"))
+    comparison = replace(make_comparison(size=SMALLER), accuracy=nowhere)
+    assert not judge(PASSED, comparison, RULE).promoted
+
+
+def test_all_reasons_are_told():
+    judgement = judge(FAILED, make_comparison((10, 50, 50), (400, 50, 50)), RULE)
+    assert [reason.split()[0] for reason in judgement.reasons] == ["gates", "its", "its", "no"]
+
+
+def test_without_a_champion_the_gates_decide():
+    assert accept_first(PASSED).promoted
+    assert accept_first(PASSED).reason == "all gates passed; there was no champion"
+    assert accept_first(FAILED).reasons == ("gates failed: accuracy is 0.89, limit 0.9",)
+    assert not accept_first(FAILED).promoted
+
+
+def test_a_champion_that_cannot_be_compared_is_not_replaced():
+    judgement = refuse(PASSED, "its files are gone")
+    assert not judgement.promoted
+    assert judgement.reasons == ("its files are gone",)
+    assert refuse(FAILED, "its files are gone").reasons[0].startswith("gates failed")
+
+
+def test_a_judgement_survives_its_file_format():
+    for judgement in (judge(PASSED, make_comparison(), RULE), accept_first(PASSED)):
+        assert judgement_from_dict(json.loads(json.dumps(judgement.to_dict()))) == judgement
+
+
+def test_the_table_has_a_row_for_every_figure_with_its_verdict():
+    table = rows(judge(PASSED, make_comparison((20, 50, 220), (220, 50, 20), size=SMALLER), RULE))
+    assert {row["figure"]: row["verdict"] for row in table} == {
+        "accuracy": "not worse",
+        "recall of Shirt": "worse",
+        "recall of Coat": "not worse",
+        "recall of Bag": "not worse",
+        "calibration error": "no better",
+        "size": "better",
+        "latency": "no better",
+    }
+    assert table[1]["candidate"] == "88.00%"
+    assert table[1]["champion"] == "93.00%"
+    assert table[1]["difference"] == "-5.00 points"
+    assert table[5]["95% interval"] == ""
+
+
+def test_the_document_tells_verdict_reasons_counts_and_table():
+    text = markdown(judge(PASSED, make_comparison(candidate_only=(90, 90, 90)), RULE))
+    assert text.startswith("**Promoted**\n\n- all gates passed")
+    assert "only the candidate is right on 270 of them, only version 3 on 150 (McNemar's exact p = " in text
+    assert "| accuracy | 89.75% | 88.75% | +1.00 points | " in text
+    assert markdown(accept_first(PASSED)) == "**Promoted**\n\n- all gates passed; there was no champion\n"
+
+
+def test_the_tags_are_short():
+    tags = figures(judge(PASSED, make_comparison(), RULE))
+    assert set(tags) == {
+        "judged_against",
+        "judged_mcnemar_p",
+        "judged_accuracy",
+        "judged_calibration_error",
+        "judged_size",
+        "judged_latency",
+    }
+    assert max(map(len, tags.values())) < 80
+    assert figures(accept_first(PASSED)) == {}

@@ -76,3 +76,13 @@ def test_what_is_no_mapping_is_refused(tmp_path, text):
 def test_a_missing_file_says_how_to_restore_it(tmp_path):
     with pytest.raises(ParamsError, match="git checkout"):
         load_params(tmp_path / "params.yaml")
+
+
+def test_a_judgement_without_an_objective_is_refused(changed):
+    with pytest.raises(ParamsError, match="at least one objective must be declared"):
+        load_params(changed("register.judgement.objectives", {}))
+
+
+def test_an_objective_may_be_left_out(changed):
+    params = load_params(changed("register.judgement.objectives", {"size": 0.5}))
+    assert params.register_.judgement.objectives.accuracy is None

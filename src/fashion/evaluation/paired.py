@@ -13,8 +13,8 @@ Floats = NDArray[np.floating]
 Counts = NDArray[np.integer]
 Booleans = NDArray[np.bool_]
 RESAMPLES = 10_000
-HALVINGS = 50
-"""Of an interval of length 2: exact to 2e-15."""
+HALVINGS = 35
+"""Of an interval of length 2: exact to 1e-10."""
 
 
 @dataclass(frozen=True)
