@@ -17,6 +17,10 @@ from fashion.stages.train import train
 from tests.projects import edit_params
 
 
+WEAK = {"epochs": 1, "learning_rate": 1e-5}
+"""A recipe that hardly learns, so that which of two models is better is no accident."""
+
+
 def load(project):
     return load_params(project.params)
 
@@ -79,7 +83,7 @@ def test_a_better_candidate_takes_the_place_of_the_champion(trained_project):
 def make_and_register_weak_champion(project):
     """A champion of one epoch in a registry of its own."""
     params = edit_params(project, {"register": {"name": "fashion-classifier-weak"}})
-    recipe = params.train.recipe.model_dump() | {"epochs": 1}
+    recipe = params.train.recipe.model_dump() | WEAK
     make_candidate(project, recipes={params.train.model: recipe})
     champion = register(project, load(project))
     assert champion.verdict == "champion"
@@ -89,7 +93,7 @@ def make_and_register_weak_champion(project):
 
 def test_a_worse_candidate_stays_challenger_and_the_reason_is_kept(trained_project):
     params = load(trained_project)
-    weak = params.train.recipe.model_dump() | {"epochs": 1}
+    weak = params.train.recipe.model_dump() | WEAK
     make_candidate(trained_project, recipes={params.train.model: weak})
     worse = register(trained_project, load(trained_project))
     assert (worse.version, worse.verdict) == ("2", "challenger")
