@@ -16,7 +16,6 @@ from fashion.stages.registry import registry_of
 from fashion.stages.train import train
 from tests.projects import edit_params
 
-
 WEAK = {"epochs": 1, "learning_rate": 1e-5}
 """A recipe that hardly learns, so that which of two models is better is no accident."""
 
