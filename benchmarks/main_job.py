@@ -193,9 +193,10 @@ def render(results: dict[str, Any]) -> str:
 
 def model_table(models: list[dict[str, Any]]) -> list[str]:
     lines = [
-        "| model | test accuracy, mean ± deviation | seeds | parameters | training, s | calibration error |",
-        "|---|---|---|---|---|---|",
-        f"| the seed's own report | {SEED_ACCURACY:.2%} | | | | |",
+        "| model | accuracy on 10,000 test images, mean ± deviation | 95 % interval of one seed | seeds | parameters "
+        "| training, s | calibration error |",
+        "|---|---|---|---|---|---|---|",
+        f"| the seed's own report | {SEED_ACCURACY:.2%} | | | | | |",
     ]
     for name in dict.fromkeys(one["model"] for one in models):
         runs = [one for one in models if one["model"] == name]
@@ -205,6 +206,7 @@ def model_table(models: list[dict[str, Any]]) -> list[str]:
         error = statistics.mean(one["expected_calibration_error"] for one in runs)
         lines.append(
             f"| `{name}` | {statistics.mean(accuracies):.2%} ± {deviation:.2%} | "
+            f"{runs[0]['accuracy_low']:.2%} to {runs[0]['accuracy_high']:.2%} | "
             f"{', '.join(str(one['seed']) for one in runs)} | {runs[0]['parameters']:,} | {seconds:.0f} | {error:.4f} |"
         )
     return lines

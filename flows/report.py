@@ -66,12 +66,15 @@ def print_summary(project: Project, outcome: Mapping[str, Any], console: Console
     )
     console.print(_table(_checks(project)))
     console.print(
-        f"{outcome['name']} version {outcome['version']} is [bold]{outcome['verdict']}[/]: {outcome['reason']}"
+        f"{outcome['name']} version {outcome['version']} is [bold]{outcome['verdict']}[/]: {outcome['reason']}",
+        soft_wrap=True,
     )
     judgement = _judgement(outcome)
     if judgement and judgement.champion:
         console.print(_judgement_table(judgement))
         console.print(summary(judgement), highlight=False)
+    if read_json(project.validation / "report.json", "dvc repro validate")["synthetic"]:
+        console.print("The images are drawn: nothing here holds for real ones.", style="yellow")
     console.print(f"\n{_next_steps(project)}", highlight=False, soft_wrap=True)
 
 
@@ -128,7 +131,9 @@ def _next_steps(project: Project) -> str:
         "make up": f"Prefect and MLflow in the browser ({tracking_uri(project)})",
     }
     width = max(map(len, steps))
-    return "\n".join(["Look at:", *(f"  {name:<{width}}  {meaning}" for name, meaning in steps.items())])
+    return "\n".join(
+        [f"Look at, in {project.root}:", *(f"  {name:<{width}}  {meaning}" for name, meaning in steps.items())]
+    )
 
 
 def _title(name: str) -> str:

@@ -61,7 +61,7 @@ def train_small(project: Project) -> None:
     """Run the main job as a user does, with gates that a model of a few seconds can pass."""
     quick = {"epochs": 6, "batch_size": 32}
     gates = {
-        "accuracy_at_least": 0.5,
+        "accuracy_at_least": 0.0,
         "recall_of_every_class_at_least": 0.0,
         "expected_calibration_error_at_most": 0.5,
         "latency_milliseconds_at_most": 1000,
@@ -71,7 +71,7 @@ def train_small(project: Project) -> None:
         {
             "train": {"recipes": {"compact": quick}},
             "evaluate": {"gates": gates},
-            "export": {"gates": {"int8_agreement_at_least": 0.5}},
+            "export": {"gates": {"int8_agreement_at_least": 0.0}},
         },
     )
     commit(project.root, "A quick recipe and easy gates")

@@ -6,6 +6,7 @@ A stage is imported when its command runs: TensorFlow, Great Expectations and ML
 import contextlib
 import json
 import logging
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -48,6 +49,8 @@ console = Console(soft_wrap=True)
 
 def main() -> None:
     """Entry point: a FashionError becomes one message and exit status 1, anything else keeps its traceback."""
+    # As an exception, so that whatever is open is closed: a run in MLflow, a temporary file.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         app()
     except FashionError as error:

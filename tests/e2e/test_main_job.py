@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,9 +10,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+from mlflow import MlflowClient
 
+from fashion.adapters.tracking import EXPERIMENT
 from fashion.paths import Project
-from tests.projects import copy_project, git, make_small, train_small
+from fashion.stages.registry import registry_of
+from tests.projects import copy_project, edit_params, git, make_small, train_small
 
 
 def run(project, *command):
@@ -84,6 +88,27 @@ def test_nothing_is_written_into_the_users_home(trained_project, own_home):
     assert run(trained_project, "fashion", "evaluate").returncode == 0
     assert run(trained_project, "dvc", "repro").returncode == 0
     assert sorted(path.name for path in own_home.iterdir()) == []
+
+
+def test_a_training_that_is_asked_to_end_leaves_no_half_model_and_says_so_in_mlflow(small_project):
+    prepared = run(small_project, "dvc", "repro", "prepare")
+    assert prepared.returncode == 0, prepared.stdout + prepared.stderr
+    params = edit_params(small_project, {"train": {"recipes": {"compact": {"epochs": 10_000, "patience": 10_000}}}})
+    training = subprocess.Popen(
+        [Path(sys.executable).parent / "fashion", "train"], cwd=small_project.root, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert any("epoch 1 of 10000" in line for line in training.stderr)
+        training.terminate()
+        assert training.wait(timeout=30) == 128 + signal.SIGTERM
+    finally:
+        training.kill()
+        training.communicate()
+    assert not small_project.model.exists()
+    assert not list(small_project.model.parent.glob(".model*"))
+    client = MlflowClient(registry_of(small_project, params).uri)
+    runs = client.search_runs([client.get_experiment_by_name(EXPERIMENT).experiment_id])
+    assert [found.info.status for found in runs] == ["KILLED"]
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ def test_every_test_image_is_counted_once(trained_project):
 def test_the_pictures_are_pictures(trained_project):
     for name in PICTURES:
         with Image.open(trained_project.evaluation / f"{name}.png") as picture:
-            assert min(picture.size) > 300
+            assert min(picture.size) > 200
             assert picture.convert("L").getextrema() != (255, 255)
 
 

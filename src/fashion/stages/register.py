@@ -104,7 +104,7 @@ def _package(project: Project) -> tracking.Package:
             "training": (project.model / "history.csv",),
             "validation": tuple(project.validation / name for name in ("report.json", "summary.md", "quarantine.csv")),
         },
-        metrics={name: value for name, value in figures.items() if isinstance(value, (int, float))},
+        metrics={f"test/{name}": value for name, value in figures.items() if isinstance(value, (int, float))},
         requirements=tuple(f"{name}=={installed(name)}" for name in ("keras", "numpy", TENSORFLOW)),
     )
 
