@@ -1,6 +1,8 @@
 """Candidate against champion on the same images."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +38,8 @@ class Judgement:
 
     promoted: bool
     reason: str
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    """What it rests on, for the history; JSON can hold it."""
 
 
 def compare(candidate_correct: NDArray[np.bool_], champion_correct: NDArray[np.bool_]) -> Comparison:

@@ -4,7 +4,7 @@ It is no DVC stage: its result depends on the registry, not on files alone.
 """
 
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version as installed
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from fashion.evaluation.judgement import Judgement, compare
 from fashion.params import Params
 from fashion.paths import Project
 from fashion.quiet import quiet_standard_error
+from fashion.stages import promotion
 from fashion.stages.dataset import Split, load_split
 from fashion.stages.history import read_history
 from fashion.stages.registry import MODEL_DIGEST, registry_of, run_name
@@ -38,23 +39,27 @@ class Registration:
     reason: str
 
 
-def register(project: Project, params: Params) -> Registration:
+def register(project: Project, params: Params, flow_run: str | None = None) -> Registration:
     """Register the artifacts, once, and move the alias `champion` if they earn it.
 
     Every step can be repeated: the version is created after its files, the verdict is written last of all.
 
+    Args:
+        flow_run: the name of the Prefect run in which this happens, for the history.
+
     Raises:
         ArtifactError: an artifact is missing, or the artifacts belong to different models.
-        ServiceError: MLflow is away or refused.
+        PromotionError: the registered version cannot be loaded.
+        ServiceError: MLflow is away or refused, or the champion changed while this one was judged.
     """
     registry = registry_of(project, params)
     tracking.check(registry.uri)
     gate = _read_gate(project)
     digest = folder_digest(project.model, project.evaluation, project.export)
     known = tracking.find_version(registry, DIGEST, digest)
-    version = known or _log(registry, project, params, digest)
+    version = known or _log(registry, project, params, digest, gate)
     if VERDICT not in version.tags:
-        version = _decide(registry, project, version, gate)
+        version = _decide(registry, project, version, gate, flow_run)
     return Registration(registry.name, version.number, known is None, version.tags[VERDICT], version.tags[REASON])
 
 
@@ -72,10 +77,14 @@ def _read_gate(project: Project) -> Gate:
     return gate_from_dicts(reports.values())
 
 
-def _log(registry: tracking.Registry, project: Project, params: Params, digest: str) -> tracking.Version:
+def _log(registry: tracking.Registry, project: Project, params: Params, digest: str, gate: Gate) -> tracking.Version:
     """Bring the artifacts into MLflow, into the run in which the model was trained if that can still be found."""
     model_digest = file_digest(project.model_file)
-    tags = _origin(project, params) | {DIGEST: digest, MODEL_DIGEST: model_digest}
+    tags = _origin(project, params) | {
+        DIGEST: digest,
+        MODEL_DIGEST: model_digest,
+        promotion.GATES: promotion.PASSED if gate.passed else promotion.FAILED,
+    }
     run_id = tracking.find_run(registry, MODEL_DIGEST, model_digest)
     if run_id is None:
         history = read_history(project).drop(columns="epochs").to_dict(orient="records")
@@ -124,15 +133,17 @@ def _origin(project: Project, params: Params) -> dict[str, str]:
     }
 
 
-def _decide(registry: tracking.Registry, project: Project, version: tracking.Version, gate: Gate) -> tracking.Version:
-    """Judge the version and move the aliases accordingly."""
-    tracking.set_alias(registry, tracking.CHALLENGER, version)
-    judgement = _judge(registry, project, version, gate)
-    if judgement.promoted:
-        tracking.set_alias(registry, tracking.CHAMPION, version)
-        tracking.remove_alias(registry, tracking.CHALLENGER)
-    verdict = tracking.CHAMPION if judgement.promoted else tracking.CHALLENGER
-    return tracking.tag_version(registry, version, {REASON: judgement.reason, VERDICT: verdict})
+def _decide(
+    registry: tracking.Registry, project: Project, version: tracking.Version, gate: Gate, flow_run: str | None
+) -> tracking.Version:
+    """Judge the version and move the aliases accordingly, unless that was done and only the tags are missing."""
+    ledger = tracking.settle(registry)
+    change = promotion.decision_about(ledger, version)
+    if change is None:
+        judgement = _judge(registry, project, version, gate)
+        change = promotion.enter_judgement(project, registry, ledger, version, judgement, flow_run)
+    verdict = tracking.CHAMPION if change.after.champion == version.number else tracking.CHALLENGER
+    return tracking.tag_version(registry, version, {REASON: change.reason, VERDICT: verdict})
 
 
 def _judge(registry: tracking.Registry, project: Project, candidate: tracking.Version, gate: Gate) -> Judgement:
@@ -153,8 +164,9 @@ def _judge(registry: tracking.Registry, project: Project, candidate: tracking.Ve
         return Judgement(False, f"the champion, version {champion.number}, cannot be compared: {error}")
     comparison = compare(_score(project.export / "model.tflite", test), champion_correct)
     if comparison.champion_is_better:
-        return Judgement(False, f"version {champion.number} is better: {comparison}")
-    return Judgement(True, f"all gates passed and version {champion.number} is not better: {comparison}")
+        return Judgement(False, f"version {champion.number} is better: {comparison}", asdict(comparison))
+    reason = f"all gates passed and version {champion.number} is not better: {comparison}"
+    return Judgement(True, reason, asdict(comparison))
 
 
 def _score(model: Path, test: Split) -> NDArray[np.bool_]:

@@ -1,0 +1,196 @@
+"""The registered versions of a model: how they come into the registry, how they are found and fetched."""
+
+import io
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from fashion.adapters.tracking.address import Registry, check
+from fashion.errors import ServiceError
+from fashion.storage import atomic_folder
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered version of the model."""
+
+    number: str
+    run_id: str
+    tags: Mapping[str, str]
+    aliases: tuple[str, ...]
+    created: str
+    """UTC, ISO 8601."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """What becomes a registered version: the Keras model and everything that explains it."""
+
+    model: Any
+    example: Any
+    """One image as the model takes it, (1, height, width) uint8."""
+    beside_model: tuple[Path, ...]
+    """Files that travel inside the registered model."""
+    artifacts: Mapping[str, tuple[Path, ...]]
+    """Files, and folders whose contents are meant, by the folder of the run they go to."""
+    metrics: Mapping[str, float]
+    requirements: tuple[str, ...]
+
+
+def log_version(registry: Registry, run_id: str, package: Package, tags: Mapping[str, str]) -> Version:
+    """Bring a model into the registry. The version comes last: there is none before all of its files are there."""
+    mlflow.set_tracking_uri(registry.uri)
+    client = MlflowClient(registry.uri)
+    for folder, paths in package.artifacts.items():
+        for path in paths:
+            log = client.log_artifacts if path.is_dir() else client.log_artifact
+            log(run_id, str(path), folder)
+    # Keras draws a progress bar for each of MLflow's trials of the example.
+    with mlflow.start_run(run_id=run_id), redirect_stdout(io.StringIO()):
+        info = mlflow.tensorflow.log_model(
+            package.model,
+            name="model",
+            signature=mlflow.models.infer_signature(package.example, package.model.predict(package.example, verbose=0)),
+            input_example=package.example,
+            pip_requirements=list(package.requirements),
+            extra_files=[str(path) for path in package.beside_model],
+        )
+        mlflow.log_metrics(dict(package.metrics), model_id=info.model_id)
+    _ensure_registered_model(client, registry.name)
+    created = client.create_model_version(
+        registry.name, info.model_uri, run_id, tags=dict(tags), model_id=info.model_id
+    )
+    return _version(created)
+
+
+def find_version(registry: Registry, tag: str, value: str) -> Version | None:
+    """The newest version that carries the tag, if there is one."""
+    client = MlflowClient(registry.uri)
+    found = client.search_model_versions(f"name = '{registry.name}' and tags.`{tag}` = '{value}'")
+    newest = max(found, key=lambda version: int(version.version), default=None)
+    # A search answers without the aliases.
+    return _version(client.get_model_version(registry.name, newest.version)) if newest else None
+
+
+def version_with_alias(registry: Registry, alias: str) -> Version | None:
+    """The version the alias points to; none when the model or the alias is not there."""
+    try:
+        return _version(MlflowClient(registry.uri).get_model_version_by_alias(registry.name, alias))
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
+
+
+def get_version(registry: Registry, number: str) -> Version | None:
+    """The version of that number; none when it is not there."""
+    try:
+        return _version(MlflowClient(registry.uri).get_model_version(registry.name, number))
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise ServiceError(f"MLflow at {registry.uri} refused version {number} of {registry.name}: {error}") from error
+
+
+def list_versions(registry: Registry) -> tuple[Version, ...]:
+    """Every version, the newest first, without its aliases."""
+    try:
+        return tuple(sorted(_pages(registry), key=lambda version: -int(version.number)))
+    except MlflowException as error:
+        raise ServiceError(f"MLflow at {registry.uri} refused to list {registry.name}: {error}") from error
+
+
+def _pages(registry: Registry) -> Iterator[Version]:
+    client = MlflowClient(registry.uri)
+    token = None
+    while True:
+        page = client.search_model_versions(f"name = '{registry.name}'", max_results=1000, page_token=token)
+        yield from map(_version, page)
+        token = page.token
+        if not token:
+            return
+
+
+def tag_version(registry: Registry, version: Version, tags: Mapping[str, str]) -> Version:
+    """The version as it is after the tags were written, one after the other in their order."""
+    client = MlflowClient(registry.uri)
+    for name, value in tags.items():
+        client.set_model_version_tag(registry.name, version.number, name, value)
+    return _version(client.get_model_version(registry.name, version.number))
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The champion's files on this machine."""
+
+    version: str
+    model: Path
+    """The float LiteRT model."""
+    keras_model: Path
+    classes: tuple[str, ...]
+    image_size: tuple[int, int]
+
+
+def download_champion(uri: str, name: str, folder: Path) -> Champion:
+    """Bring the champion's files into `folder`/<version>, once.
+
+    Raises:
+        ServiceError: MLflow is away, there is no champion, or its files are not all there.
+    """
+    check(uri)
+    version = version_with_alias(Registry(uri, folder, name), CHAMPION)
+    if version is None:
+        raise ServiceError(f"{name} has no champion in {uri}. Train and register one with: make run")
+    return download_version(uri, name, version.number, folder)
+
+
+def download_version(uri: str, name: str, number: str, folder: Path) -> Champion:
+    """Bring the files of one version into `folder`/<version>, once.
+
+    Raises:
+        ServiceError: its files are not all there.
+    """
+    target = folder / number
+    try:
+        if not target.exists():
+            with atomic_folder(target) as temporary:
+                # MLflow follows the version to its files through the address that this process set last.
+                mlflow.set_tracking_uri(uri)
+                mlflow.artifacts.download_artifacts(
+                    f"models:/{name}/{number}", dst_path=str(temporary), tracking_uri=uri
+                )
+        contract = json.loads((target / "extra_files" / "classes.json").read_text(encoding="utf-8"))
+    except (MlflowException, OSError, ValueError) as error:
+        raise ServiceError(f"Version {number} of {name} cannot be loaded from {uri}: {error}") from error
+    height, width = contract["image_size"]
+    return Champion(
+        version=number,
+        model=target / "extra_files" / "model.tflite",
+        keras_model=target / "data" / "model.keras",
+        classes=tuple(contract["classes"]),
+        image_size=(height, width),
+    )
+
+
+def _ensure_registered_model(client: MlflowClient, name: str) -> None:
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def _version(found: ModelVersion) -> Version:
+    created = datetime.fromtimestamp(found.creation_timestamp / 1000, UTC).isoformat(timespec="seconds")
+    return Version(str(found.version), str(found.run_id), dict(found.tags), tuple(found.aliases), created)
