@@ -263,15 +263,11 @@ def predict(
 
 
 def _print_models(found: "Models") -> None:
-    table = Table(
-        "version", "aliases", "verdict", "gates", "accuracy", "network", "created", "reason", title=found.name
-    )
+    table = Table("version", "aliases", "verdict", "gates", "accuracy", "created (UTC)", title=found.name)
     for model in found.models:
-        accuracy = f"{model.accuracy} ({model.accuracy_interval})" if model.accuracy else "unknown"
-        cells = (", ".join(model.aliases), model.verdict, model.gates, accuracy, model.network, model.created)
-        table.add_row(
-            model.version, Text(cells[0]), *(Text(cell or "unknown") for cell in cells[1:]), Text(model.reason or "")
-        )
+        known = [one or "unknown" for one in (model.verdict, model.gates, model.accuracy)]
+        cells = (model.version, ", ".join(model.aliases), *known, model.created[:16].replace("T", " "))
+        table.add_row(*(Text(cell, no_wrap=True) for cell in cells))
     console.print(table)
     if not found.in_order:
         console.print("An alias is not where the history says; the next register, promote or rollback sees to that.")
@@ -283,7 +279,7 @@ def _print_changes(changes: "tuple[Change, ...]") -> None:
         moves = [f"{alias} {old or 'none'} → {new or 'none'}" for alias, old, new in change.moves]
         who = f"{change.who}, {change.flow_run}" if change.flow_run else change.who
         what = f"{change.action} --force" if change.forced else change.action
-        table.add_row(change.time.removesuffix("+00:00"), what, Text("\n".join(moves)), Text(who), Text(change.reason))
+        table.add_row(change.time[:16].replace("T", " "), what, Text("\n".join(moves)), Text(who), Text(change.reason))
     console.print(table)
 
 
