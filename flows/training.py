@@ -80,7 +80,7 @@ def register(project: Project, params: Params) -> dict[str, Any]:
     """Bring the model into the registry and decide whether it becomes the champion."""
     from fashion.stages.register import register as stage
 
-    outcome = asdict(stage(project, params))
+    outcome = asdict(stage(project, params, flow_run=flow_run.name))
     publish_judgement(outcome)
     return outcome
 

@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from filelock import FileLock
 from fashion.paths import Project
 from fashion.settings import environment_defaults
 from tests.projects import SOURCE, copy_project, make_small, move_registry, train_small
+from tests.servers import end, start_mlflow, wait_for
 
 REAL_DATA = SOURCE.parent / "shared" / "data" / "fashion-mnist"
 
@@ -79,6 +82,17 @@ def trained_template(small_template: Path, tmp_path_factory: pytest.TempPathFact
             train_small(Project(template))
             (template / ".state" / "trained").touch()
     return template
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
+    """An MLflow server on a free port: its address and its process."""
+    address, process = start_mlflow(tmp_path)
+    try:
+        wait_for(address, process)
+        yield address, process
+    finally:
+        end(process)
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ FashionError
 ├── SuiteError      a file in expectations/ is wrong
 ├── ArtifactError   an output of an earlier stage is missing or damaged
 ├── TrainingError   training went wrong, for example a loss that is not finite
+├── PromotionError  a version cannot have the alias that was asked for
 └── ServiceError    a service (MLflow, DVC, Prefect) is away or answered nonsense
 """
 
@@ -36,6 +37,10 @@ class TrainingError(FashionError):
 
 class StageError(FashionError):
     """A stage that DVC ran ended in an error; the message is the stage's own."""
+
+
+class PromotionError(FashionError):
+    """A version cannot have the alias that was asked for."""
 
 
 class ServiceError(FashionError):

@@ -1,65 +1,19 @@
 """The MLflow adapter against a real database and a real server."""
 
-import os
-import signal
-import socket
-import subprocess
-import sys
 import time
 
 import pytest
-import requests
 from mlflow import MlflowClient
 
 from fashion.adapters import tracking
 from fashion.adapters.tracking import Registry
 from fashion.errors import ServiceError
+from tests.servers import end
 
 
 @pytest.fixture
 def registry(tmp_path):
     return Registry(f"sqlite:///{tmp_path}/mlflow.db", tmp_path / "artifacts", "garments")
-
-
-@pytest.fixture
-def server(tmp_path):
-    """An MLflow server on a free port: its address and its process."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    store = [
-        "--backend-store-uri",
-        f"sqlite:///{tmp_path}/server.db",
-        "--artifacts-destination",
-        str(tmp_path / "served"),
-    ]
-    process = subprocess.Popen(
-        [*command, *store], start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        wait_for(address, process)
-        yield address, process
-    finally:
-        end(process)
-
-
-def wait_for(address, process, seconds=120):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            if requests.get(f"{address}/health", timeout=2).ok:
-                return
-        except requests.RequestException:
-            time.sleep(0.2)
-    pytest.fail(f"no MLflow server at {address}")
-
-
-def end(process):
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 def test_a_server_that_is_not_there_is_found_at_once():

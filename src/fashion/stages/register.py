@@ -14,6 +14,7 @@ from fashion.evaluation.judgement import Judgement, figures
 from fashion.params import Params
 from fashion.paths import Project
 from fashion.quiet import quiet_standard_error
+from fashion.stages import promotion
 from fashion.stages.dataset import load_split
 from fashion.stages.history import read_history
 from fashion.stages.judgement import SYNTHETIC_DATA, judge_candidate, keep_judgement, look_up_judgement
@@ -37,23 +38,27 @@ class Registration:
     """With its figures; none where the version's run does not hold them any more."""
 
 
-def register(project: Project, params: Params) -> Registration:
+def register(project: Project, params: Params, flow_run: str | None = None) -> Registration:
     """Register the artifacts, once, and move the alias `champion` if they earn it.
 
     Every step can be repeated: the version is created after its files, the verdict is written last of all.
 
+    Args:
+        flow_run: the name of the Prefect run in which this happens, for the history.
+
     Raises:
         ArtifactError: an artifact is missing, or the artifacts belong to different models.
-        ServiceError: MLflow is away or refused.
+        PromotionError: the registered version cannot be loaded.
+        ServiceError: MLflow is away or refused, or the champion changed while this one was judged.
     """
     registry = registry_of(project, params)
     tracking.check(registry.uri)
     gate = _read_gate(project)
     digest = folder_digest(project.model, project.evaluation, project.export)
     known = tracking.find_version(registry, DIGEST, digest)
-    version = known or _log(registry, project, params, digest)
+    version = known or _log(registry, project, params, digest, gate)
     if VERDICT not in version.tags:
-        version = _decide(registry, project, params, version, gate)
+        version = _decide(registry, project, params, version, gate, flow_run)
     judgement = look_up_judgement(registry, project, version)
     return Registration(
         registry.name, version.number, known is None, version.tags[VERDICT], version.tags[REASON], judgement
@@ -74,10 +79,14 @@ def _read_gate(project: Project) -> Gate:
     return gate_from_dicts(reports.values())
 
 
-def _log(registry: tracking.Registry, project: Project, params: Params, digest: str) -> tracking.Version:
+def _log(registry: tracking.Registry, project: Project, params: Params, digest: str, gate: Gate) -> tracking.Version:
     """Bring the artifacts into MLflow, into the run in which the model was trained if that can still be found."""
     model_digest = file_digest(project.model_file)
-    tags = _origin(project, params) | {DIGEST: digest, MODEL_DIGEST: model_digest}
+    tags = _origin(project, params) | {
+        DIGEST: digest,
+        MODEL_DIGEST: model_digest,
+        promotion.GATES: promotion.PASSED if gate.passed else promotion.FAILED,
+    }
     run_id = tracking.find_run(registry, MODEL_DIGEST, model_digest)
     if run_id is None:
         history = read_history(project).drop(columns="epochs").to_dict(orient="records")
@@ -127,25 +136,25 @@ def _origin(project: Project, params: Params) -> dict[str, str]:
 
 
 def _decide(
-    registry: tracking.Registry, project: Project, params: Params, version: tracking.Version, gate: Gate
+    registry: tracking.Registry,
+    project: Project,
+    params: Params,
+    version: tracking.Version,
+    gate: Gate,
+    flow_run: str | None,
 ) -> tracking.Version:
-    """Judge the version and move the aliases accordingly. The figures are kept before anything moves."""
-    tracking.set_alias(registry, tracking.CHALLENGER, version)
-    judgement = _finish_judgement(registry, project, version) or judge_candidate(
-        registry, project, params, version, gate
-    )
-    keep_judgement(registry, project, version, judgement)
-    if judgement.promoted:
-        tracking.set_alias(registry, tracking.CHAMPION, version)
-        tracking.remove_alias(registry, tracking.CHALLENGER)
-    verdict = tracking.CHAMPION if judgement.promoted else tracking.CHALLENGER
-    tags = {**figures(judgement), REASON: judgement.reason, VERDICT: verdict}
+    """Judge the version and move the aliases accordingly, unless that was done and only the tags are missing.
+
+    The figures are kept before anything moves.
+    """
+    ledger = tracking.settle(registry)
+    change = promotion.decision_about(ledger, version)
+    if change is None:
+        judgement = judge_candidate(registry, project, params, version, gate)
+        keep_judgement(registry, project, version, judgement)
+        change = promotion.enter_judgement(project, registry, ledger, version, judgement, flow_run)
+    kept = look_up_judgement(registry, project, version)
+    verdict = tracking.CHAMPION if change.after.champion == version.number else tracking.CHALLENGER
+    reason = kept.reason if kept else change.reason
+    tags = {**(figures(kept) if kept else {}), REASON: reason, VERDICT: verdict}
     return tracking.tag_version(registry, version, tags)
-
-
-def _finish_judgement(registry: tracking.Registry, project: Project, version: tracking.Version) -> Judgement | None:
-    """The judgement that was interrupted after it had made this version the champion; it is not compared to itself."""
-    champion = tracking.version_with_alias(registry, tracking.CHAMPION)
-    if champion is None or champion.number != version.number:
-        return None
-    return look_up_judgement(registry, project, version)

@@ -1,6 +1,6 @@
 """Which registry the project uses, and how `train` and `register` find each other's runs in it."""
 
-from fashion.adapters import tracking
+from fashion.adapters.tracking.address import Registry
 from fashion.params import Params
 from fashion.paths import Project
 from fashion.settings import tracking_uri
@@ -9,8 +9,8 @@ MODEL_DIGEST = "model_sha256"
 """The tag by which `register` finds the run in which a model was trained."""
 
 
-def registry_of(project: Project, params: Params) -> tracking.Registry:
-    return tracking.Registry(tracking_uri(project), project.state / "mlflow", params.register_.name)
+def registry_of(project: Project, params: Params) -> Registry:
+    return Registry(tracking_uri(project), project.state / "mlflow", params.register_.name)
 
 
 def run_name(params: Params) -> str:

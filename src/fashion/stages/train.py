@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 import pandas as pd
 
-from fashion.adapters import tracking
+from fashion.adapters.tracking.runs import LiveRun, live_run
 from fashion.model.training import Epoch, Examples, Trained, Watch
 from fashion.model.training import train as train_network
 from fashion.params import Params
@@ -44,7 +44,7 @@ def train(project: Project, params: Params, on_step: Callable[[int, int], None])
         TrainingError: the loss was not finite.
     """
     parameters = {"model": params.train.model, "seed": params.train.seed} | params.train.recipe.model_dump()
-    with tracking.live_run(registry_of(project, params), run_name(params), parameters, {}) as run:
+    with live_run(registry_of(project, params), run_name(params), parameters, {}) as run:
         start = time.perf_counter()
         trained = _train(project, params, Watch(_reporter(run), on_step))
         summary = _summary(trained, params, time.perf_counter() - start)
@@ -62,7 +62,7 @@ def _train(project: Project, params: Params, watch: Watch) -> Trained:
     )
 
 
-def _reporter(run: tracking.LiveRun) -> Callable[[Epoch], None]:
+def _reporter(run: LiveRun) -> Callable[[Epoch], None]:
     def on_epoch(epoch: Epoch) -> None:
         logger.info(
             "epoch %d of %d: loss %.4f, accuracy %.4f, validation loss %.4f, validation accuracy %.4f, %.1f s",

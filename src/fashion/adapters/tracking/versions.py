@@ -1,42 +1,25 @@
-"""MLflow: runs that are watched live, and the registry of models with its aliases."""
+"""The registered versions of a model: how they come into the registry, how they are found and fetched."""
 
 import io
 import json
-import logging
 import shutil
-import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Iterator, Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import mlflow
-import requests
 from mlflow import MlflowClient
-from mlflow.entities import RunStatus
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
+from fashion.adapters.tracking.address import Registry, check
 from fashion.errors import ServiceError
 from fashion.storage import atomic_folder
 
-EXPERIMENT = "fashion"
 CHAMPION, CHALLENGER = "champion", "challenger"
-SQLITE = "sqlite:///"
-PATIENCE = 5.0
-"""Seconds for a tracking server to say that it is well."""
-
-logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Registry:
-    """Where runs and models are kept: MLflow's address, the folder for artifacts of a local store, the model's name."""
-
-    uri: str
-    artifacts: Path
-    name: str
 
 
 @dataclass(frozen=True)
@@ -47,137 +30,8 @@ class Version:
     run_id: str
     tags: Mapping[str, str]
     aliases: tuple[str, ...]
-
-
-def check(uri: str) -> None:
-    """Find out in seconds whether MLflow can be used, before anything expensive starts.
-
-    Raises:
-        ServiceError: nothing answers at the address, or the database file is not one.
-    """
-    if uri.startswith(SQLITE):
-        _check_database(Path(uri.removeprefix(SQLITE)))
-    elif uri.startswith(("http://", "https://")):
-        _check_server(uri)
-
-
-def _check_database(path: Path) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with sqlite3.connect(path, timeout=PATIENCE) as connection:
-            connection.execute("PRAGMA schema_version").fetchone()
-    except (sqlite3.Error, OSError) as error:
-        raise ServiceError(
-            f"MLflow's database {path} cannot be used ({error}). Free it, restore it from a backup, or set "
-            "MLFLOW_TRACKING_URI to another address."
-        ) from error
-
-
-def _check_server(uri: str) -> None:
-    try:
-        answer = requests.get(f"{uri.rstrip('/')}/health", timeout=PATIENCE)
-    except requests.RequestException as error:
-        raise ServiceError(
-            f"No MLflow server answers at {uri} ({type(error).__name__}). Start it (make up), correct "
-            "MLFLOW_TRACKING_URI, or unset it to use the local database."
-        ) from error
-    if answer.status_code != requests.codes.ok:
-        raise ServiceError(f"{uri}/health answered {answer.status_code}; expected a healthy MLflow server there.")
-
-
-class LiveRun:
-    """A training run that is reported while it goes on.
-
-    Training is worth more than its report: when MLflow goes away, that is logged once and training continues. The
-    model is saved by the stage in any case, and `fashion register` brings it into MLflow later.
-    """
-
-    def __init__(self, client: MlflowClient, run_id: str) -> None:
-        self._client = client
-        self._run_id = run_id
-        self._connected = True
-
-    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        for name, value in metrics.items():
-            self._send(self._client.log_metric, self._run_id, name, value, step=step)
-
-    def set_tags(self, tags: Mapping[str, str]) -> None:
-        for name, value in tags.items():
-            self._send(self._client.set_tag, self._run_id, name, value)
-
-    def end(self, status: str) -> None:
-        self._send(self._client.set_terminated, self._run_id, status)
-
-    def _send(self, call: Any, *arguments: Any, **options: Any) -> None:
-        if not self._connected:
-            return
-        try:
-            call(*arguments, **options)
-        except (MlflowException, requests.RequestException) as error:
-            self._connected = False
-            logger.warning("MLflow went away (%s): training goes on without its live curves", error)
-
-
-@contextmanager
-def live_run(
-    registry: Registry, name: str, parameters: Mapping[str, object], tags: Mapping[str, str]
-) -> Iterator[LiveRun]:
-    """A run of MLflow for the duration of a training; it ends FINISHED, or FAILED when the body raises.
-
-    Raises:
-        ServiceError: MLflow cannot be reached at the start.
-    """
-    client, run_id = _start_run(registry, name, tags)
-    for key, value in parameters.items():
-        client.log_param(run_id, key, value)
-    run = LiveRun(client, run_id)
-    try:
-        yield run
-    except BaseException as error:
-        run.end(RunStatus.to_string(RunStatus.FAILED if isinstance(error, Exception) else RunStatus.KILLED))
-        raise
-    run.end(RunStatus.to_string(RunStatus.FINISHED))
-
-
-def find_run(registry: Registry, tag: str, value: str) -> str | None:
-    """The newest run that carries the tag, if there is one."""
-    client = MlflowClient(registry.uri)
-    runs = client.search_runs([_experiment(client, registry)], f"tags.`{tag}` = '{value}'", max_results=1)
-    return str(runs[0].info.run_id) if runs else None
-
-
-def recreate_run(registry: Registry, name: str, tags: Mapping[str, str], history: Sequence[Mapping[str, float]]) -> str:
-    """A run made after the fact, with the curves of `history` (a row an epoch); its id."""
-    client, run_id = _start_run(registry, name, tags)
-    for row in history:
-        for metric, value in row.items():
-            client.log_metric(run_id, metric, value, step=int(row["epoch"]))
-    client.set_terminated(run_id)
-    return run_id
-
-
-def _start_run(registry: Registry, name: str, tags: Mapping[str, str]) -> tuple[MlflowClient, str]:
-    check(registry.uri)
-    try:
-        client = MlflowClient(registry.uri)
-        run = client.create_run(_experiment(client, registry), tags=dict(tags), run_name=name)
-    except MlflowException as error:
-        raise ServiceError(f"MLflow at {registry.uri} refused a new run: {error}") from error
-    return client, run.info.run_id
-
-
-def _experiment(client: MlflowClient, registry: Registry) -> str:
-    if found := client.get_experiment_by_name(EXPERIMENT):
-        return str(found.experiment_id)
-    # A server has its own artifact store; without one, MLflow would write to mlruns/ in the working directory.
-    location = registry.artifacts.as_uri() if registry.uri.startswith(SQLITE) else None
-    try:
-        return str(client.create_experiment(EXPERIMENT, artifact_location=location))
-    except MlflowException:
-        # Another process was faster.
-        if found := client.get_experiment_by_name(EXPERIMENT):
-            return str(found.experiment_id)
-        raise
+    created: str
+    """UTC, ISO 8601."""
 
 
 @dataclass(frozen=True)
@@ -240,12 +94,33 @@ def version_with_alias(registry: Registry, alias: str) -> Version | None:
         raise
 
 
-def set_alias(registry: Registry, alias: str, version: Version) -> None:
-    MlflowClient(registry.uri).set_registered_model_alias(registry.name, alias, version.number)
+def get_version(registry: Registry, number: str) -> Version | None:
+    """The version of that number; none when it is not there."""
+    try:
+        return _version(MlflowClient(registry.uri).get_model_version(registry.name, number))
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise ServiceError(f"MLflow at {registry.uri} refused version {number} of {registry.name}: {error}") from error
 
 
-def remove_alias(registry: Registry, alias: str) -> None:
-    MlflowClient(registry.uri).delete_registered_model_alias(registry.name, alias)
+def list_versions(registry: Registry) -> tuple[Version, ...]:
+    """Every version, the newest first, without its aliases."""
+    try:
+        return tuple(sorted(_pages(registry), key=lambda version: -int(version.number)))
+    except MlflowException as error:
+        raise ServiceError(f"MLflow at {registry.uri} refused to list {registry.name}: {error}") from error
+
+
+def _pages(registry: Registry) -> Iterator[Version]:
+    client = MlflowClient(registry.uri)
+    token = None
+    while True:
+        page = client.search_model_versions(f"name = '{registry.name}'", max_results=1000, page_token=token)
+        yield from map(_version, page)
+        token = page.token
+        if not token:
+            return
 
 
 def tag_version(registry: Registry, version: Version, tags: Mapping[str, str]) -> Version:
@@ -278,6 +153,7 @@ class Champion:
     version: str
     model: Path
     """The float LiteRT model."""
+    keras_model: Path
     classes: tuple[str, ...]
     image_size: tuple[int, int]
 
@@ -305,6 +181,8 @@ def download_version(uri: str, name: str, number: str, folder: Path) -> Champion
     try:
         if not target.exists():
             with atomic_folder(target) as temporary:
+                # MLflow follows the version to its files through the address that this process set last.
+                mlflow.set_tracking_uri(uri)
                 mlflow.artifacts.download_artifacts(
                     f"models:/{name}/{number}", dst_path=str(temporary), tracking_uri=uri
                 )
@@ -315,6 +193,7 @@ def download_version(uri: str, name: str, number: str, folder: Path) -> Champion
     return Champion(
         version=number,
         model=target / "extra_files" / "model.tflite",
+        keras_model=target / "data" / "model.keras",
         classes=tuple(contract["classes"]),
         image_size=(height, width),
     )
@@ -329,4 +208,5 @@ def _ensure_registered_model(client: MlflowClient, name: str) -> None:
 
 
 def _version(found: ModelVersion) -> Version:
-    return Version(str(found.version), str(found.run_id), dict(found.tags), tuple(found.aliases))
+    created = datetime.fromtimestamp(found.creation_timestamp / 1000, UTC).isoformat(timespec="seconds")
+    return Version(str(found.version), str(found.run_id), dict(found.tags), tuple(found.aliases), created)

@@ -1,0 +1,53 @@
+"""MLflow: runs that are watched live, the registry of versions, and the ledger of its aliases."""
+
+from fashion.adapters.tracking.address import Registry, check
+from fashion.adapters.tracking.ledger import Aliases, Change, Decision, Ledger, read_ledger, record, settle
+from fashion.adapters.tracking.runs import LiveRun, find_run, live_run, recreate_run
+from fashion.adapters.tracking.versions import (
+    CHALLENGER,
+    CHAMPION,
+    Champion,
+    Package,
+    Version,
+    download_champion,
+    download_version,
+    fetch_folder,
+    find_version,
+    get_version,
+    list_versions,
+    log_folder,
+    log_version,
+    tag_version,
+    version_with_alias,
+)
+
+__all__ = [
+    "CHALLENGER",
+    "CHAMPION",
+    "Aliases",
+    "Champion",
+    "Change",
+    "Decision",
+    "Ledger",
+    "LiveRun",
+    "Package",
+    "Registry",
+    "Version",
+    "check",
+    "download_champion",
+    "download_version",
+    "fetch_folder",
+    "find_run",
+    "find_version",
+    "get_version",
+    "list_versions",
+    "live_run",
+    "log_folder",
+    "log_version",
+    "read_ledger",
+    "record",
+    "recreate_run",
+    "settle",
+    "tag_version",
+    "version_with_alias",
+]

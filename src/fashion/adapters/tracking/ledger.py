@@ -1,0 +1,300 @@
+"""The ledger: every change of the aliases champion and challenger, with time, author, reason and figures.
+
+It lives in MLflow, in an experiment `<model>-history` with one run, whose parameter `change-000007` is the seventh
+change. MLflow writes a parameter once (the database's primary key refuses a second value), so of two processes that
+decide at once one gets the number and the other is told. docs/decisions/0011 says what follows from that.
+"""
+
+import getpass
+import json
+import logging
+import os
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from fashion.adapters.tracking.address import Registry
+from fashion.adapters.tracking.versions import CHALLENGER, CHAMPION
+from fashion.errors import ServiceError
+
+CHANGE, DONE, RUN = "change-", "done-", "ledger_run"
+LONGEST_ENTRY = 6000
+"""Characters of a parameter's value that MLflow keeps."""
+GRACE = 2.0
+"""Seconds in which another process may finish its change before we do it for it."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Aliases:
+    """Which versions the aliases point to."""
+
+    champion: str | None = None
+    challenger: str | None = None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Where the aliases shall point, because of which version and why."""
+
+    action: str
+    """register, promote, rollback, or outside: a move that was made in MLflow itself."""
+    version: str | None
+    after: Aliases
+    reason: str
+    forced: bool = False
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    flow_run: str | None = None
+
+
+@dataclass(frozen=True)
+class Change:
+    """An entry of the ledger: what was decided about `version`, by whom and why, and the aliases before and after."""
+
+    number: int
+    time: str
+    """UTC, ISO 8601."""
+    who: str
+    """user@host."""
+    flow_run: str | None
+    """The name of the Prefect run that did it, if one did."""
+    action: str
+    """As in `Decision`."""
+    version: str | None
+    before: Aliases
+    after: Aliases
+    reason: str
+    forced: bool
+    figures: Mapping[str, Any]
+    key: str
+    """Tells two equal changes apart."""
+
+    @property
+    def moves(self) -> tuple[tuple[str, str | None, str | None], ...]:
+        """Each alias that moved, with the versions from and to."""
+        before, after = asdict(self.before), asdict(self.after)
+        return tuple((alias, before[alias], after[alias]) for alias in before if before[alias] != after[alias])
+
+    def __str__(self) -> str:
+        moves = ", ".join(f"{alias} {old or 'none'} → {new or 'none'}" for alias, old, new in self.moves)
+        return f"{moves} by {self.who} ({self.reason})"
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """All changes, oldest first, whether the last one is carried out, and where the aliases point now."""
+
+    changes: tuple[Change, ...]
+    finished: bool
+    aliases: Aliases
+
+    @property
+    def expected(self) -> Aliases:
+        return self.changes[-1].after if self.changes else Aliases()
+
+    @property
+    def in_order(self) -> bool:
+        return self.finished and self.aliases == self.expected
+
+
+def read_ledger(registry: Registry) -> Ledger:
+    """The ledger as it is; nothing is written.
+
+    Raises:
+        ServiceError: MLflow refused, or somebody deleted the ledger.
+    """
+    with _explained(registry):
+        client = MlflowClient(registry.uri)
+        run_id = _find(client, registry)
+        entries = dict(client.get_run(run_id).data.params) if run_id else {}
+        aliases = _aliases(client, registry)
+    changes = tuple(_change(entries[key]) for key in sorted(entries) if key.startswith(CHANGE))
+    finished = not changes or _done(changes[-1]) in entries
+    return Ledger(changes, finished, aliases)
+
+
+def settle(registry: Registry) -> Ledger:
+    """The ledger in order: an interrupted change is carried out, a move made past the ledger is entered in it.
+
+    Raises:
+        ServiceError: as `read_ledger`.
+    """
+    ledger = _patiently(registry)
+    if not ledger.finished:
+        logger.warning("Change %d of the aliases was interrupted: carrying it out", ledger.changes[-1].number)
+        _carry_out(registry, ledger.changes[-1])
+        ledger = read_ledger(registry)
+    if ledger.aliases != ledger.expected:
+        reason = "found like this: moved in MLflow, or before there was a history"
+        record(registry, ledger, Decision("outside", ledger.aliases.champion, ledger.aliases, reason))
+        ledger = read_ledger(registry)
+    return ledger
+
+
+def record(registry: Registry, seen: Ledger, decision: Decision) -> Change:
+    """Enter a decision and carry it out: first the entry, then the aliases, then a mark that it is done.
+
+    Args:
+        seen: the ledger on which the decision rests.
+
+    Raises:
+        ServiceError: another change came first, or MLflow refused.
+    """
+    change = Change(
+        number=len(seen.changes) + 1,
+        time=datetime.now(UTC).isoformat(timespec="seconds"),
+        who=_author(),
+        before=seen.expected,
+        key=uuid4().hex,
+        **vars(decision),
+    )
+    with _explained(registry):
+        _claim(registry, change)
+        _carry_out(registry, change)
+    return change
+
+
+def _patiently(registry: Registry) -> Ledger:
+    """The ledger, once it is in order or stayed in disorder for longer than a process at work needs."""
+    deadline = time.monotonic() + GRACE
+    ledger = read_ledger(registry)
+    while ledger.changes and not ledger.in_order and time.monotonic() < deadline:
+        time.sleep(0.1)
+        ledger = read_ledger(registry)
+    return ledger
+
+
+def _claim(registry: Registry, change: Change) -> None:
+    """Write the entry under its number, unless another process did."""
+    client = MlflowClient(registry.uri)
+    run_id = _find(client, registry) or _make(client, registry)
+    try:
+        client.log_param(run_id, f"{CHANGE}{change.number:06}", _entry(change))
+    except MlflowException:
+        first = next((one for one in read_ledger(registry).changes if one.number == change.number), None)
+        if first is None:
+            raise
+        if first.key != change.key:
+            raise ServiceError(
+                f"Another change of {registry.name} came first: {first}. "
+                "Nothing was changed; look at it with `fashion history`, then try again."
+            ) from None
+
+
+def _carry_out(registry: Registry, change: Change) -> None:
+    """Point the aliases where the ledger's last change says.
+
+    Whoever has written an alias reads the ledger again: a process that slept in between puts right what it undid.
+    """
+    client = MlflowClient(registry.uri)
+    run_id = _find(client, registry)
+    while True:
+        _point(client, registry, CHAMPION, change.after.champion)
+        _point(client, registry, CHALLENGER, change.after.challenger)
+        client.log_param(run_id, _done(change), "yes")
+        latest = read_ledger(registry).changes[-1]
+        if latest.number == change.number:
+            return
+        change = latest
+
+
+def _point(client: MlflowClient, registry: Registry, alias: str, number: str | None) -> None:
+    if number is None:
+        client.delete_registered_model_alias(registry.name, alias)
+        return
+    try:
+        client.set_registered_model_alias(registry.name, alias, number)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        # Deleted after the decision: the next `settle` enters that the alias points elsewhere.
+        logger.warning("Version %s of %s is gone: %s stays where it is", number, registry.name, alias)
+
+
+def _aliases(client: MlflowClient, registry: Registry) -> Aliases:
+    try:
+        found = client.get_registered_model(registry.name).aliases
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return Aliases()
+        raise
+    numbers = {alias: str(found[alias]) for alias in (CHAMPION, CHALLENGER) if alias in found}
+    return Aliases(**numbers)
+
+
+def _find(client: MlflowClient, registry: Registry) -> str | None:
+    """The run that holds the ledger, if there is one."""
+    experiment = client.get_experiment_by_name(_experiment(registry))
+    if experiment is None:
+        return None
+    if experiment.lifecycle_stage != "active":
+        raise ServiceError(
+            f"The history of {registry.name} was deleted in {registry.uri}; bring it back with: "
+            f"mlflow experiments restore --experiment-id {experiment.experiment_id}"
+        )
+    return str(experiment.tags[RUN])
+
+
+def _make(client: MlflowClient, registry: Registry) -> str:
+    """An empty ledger: made under another name, then renamed. Names are unique, so of two processes one wins."""
+    name = _experiment(registry)
+    made = client.create_experiment(f"{name}.{uuid4().hex}", artifact_location=registry.artifact_location)
+    run = client.create_run(made, run_name=f"every change of the aliases of {registry.name}")
+    client.set_terminated(run.info.run_id)
+    client.set_experiment_tag(made, RUN, run.info.run_id)
+    try:
+        client.rename_experiment(made, name)
+    except MlflowException:
+        client.delete_experiment(made)
+    found = _find(client, registry)
+    if found is None:
+        raise ServiceError(f"MLflow at {registry.uri} did not make the experiment {name}; try again")
+    return found
+
+
+def _experiment(registry: Registry) -> str:
+    return f"{registry.name}-history"
+
+
+def _entry(change: Change) -> str:
+    """As JSON; figures that do not fit are left out, the version's run has them."""
+    entry = json.dumps(asdict(change), ensure_ascii=False)
+    if len(entry) <= LONGEST_ENTRY:
+        return entry
+    return json.dumps(asdict(change) | {"figures": {"left_out": "too long"}}, ensure_ascii=False)
+
+
+def _change(entry: str) -> Change:
+    content = json.loads(entry)
+    aliases = {name: Aliases(**content[name]) for name in ("before", "after")}
+    return Change(**content | aliases)
+
+
+def _done(change: Change) -> str:
+    return f"{DONE}{change.number:06}"
+
+
+def _author() -> str:
+    """user@host; the number of a user without a name, as containers have them."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
+
+
+@contextmanager
+def _explained(registry: Registry) -> Iterator[None]:
+    try:
+        yield
+    except MlflowException as error:
+        raise ServiceError(f"MLflow at {registry.uri} refused a look at the history or a change: {error}") from error

@@ -1,0 +1,193 @@
+"""Which version is champion: by judgement, by hand, or back to an earlier one. Every change goes through the ledger."""
+
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fashion.adapters import litert, tracking
+from fashion.errors import ArtifactError, PromotionError, ServiceError
+from fashion.evaluation.judgement import Judgement, figures
+from fashion.params import Params
+from fashion.paths import Project
+from fashion.stages.registry import registry_of
+
+GATES, PASSED, FAILED = "gates", "passed", "failed"
+"""The tag that says whether a version met the absolute gates when it was registered."""
+REGISTER, PROMOTE, ROLLBACK = "register", "promote", "rollback"
+LONGEST_REASON = 1000
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """Which version is champion now, and which one was before."""
+
+    name: str
+    before: str | None
+    champion: str
+    changed: bool
+
+
+def promote(project: Project, params: Params, number: str, reason: str, force: bool = False) -> Promotion:
+    """Make a version the champion by hand; nothing happens if it is.
+
+    Raises:
+        PromotionError: there is no such version, its gates failed (unless `force`), or it cannot be loaded.
+        ServiceError: MLflow is away, or another change came first.
+    """
+    _check_reason(reason)
+    registry = registry_of(project, params)
+    tracking.check(registry.uri)
+    return _enthrone(project, registry, tracking.settle(registry), number, PROMOTE, reason, force)
+
+
+def roll_back(project: Project, params: Params, number: str | None, reason: str, force: bool = False) -> Promotion:
+    """Make an earlier champion the champion again: `number`, or else the one before the present one.
+
+    A rollback takes back what it passes over, so the next one goes further back and never forth: see `line`.
+
+    Raises:
+        PromotionError: as `promote`; or the version never was champion, or there was none before.
+        ServiceError: as `promote`.
+    """
+    _check_reason(reason)
+    registry = registry_of(project, params)
+    tracking.check(registry.uri)
+    ledger = tracking.settle(registry)
+    if number is not None and number not in {change.after.champion for change in ledger.changes}:
+        raise PromotionError(
+            f"Version {number} of {registry.name} never was champion; make it so with: fashion promote {number}"
+        )
+    target = number or _predecessor(registry, ledger)
+    return _enthrone(project, registry, ledger, target, ROLLBACK, reason, force)
+
+
+def line(changes: Sequence[tracking.Change]) -> list[str]:
+    """The champions that lead to the present one, oldest first.
+
+    A new champion is put on the line; a rollback takes off it everything after its target.
+    """
+    champions: list[str] = []
+    for change in changes:
+        champion = change.after.champion
+        if champion is None or champion == change.before.champion:
+            continue
+        if change.action == ROLLBACK and champion in champions:
+            del champions[len(champions) - 1 - champions[::-1].index(champion) :]
+        champions.append(champion)
+    return champions
+
+
+def decision_about(ledger: tracking.Ledger, version: tracking.Version) -> tracking.Change | None:
+    """What `register` decided about a version before it was interrupted."""
+    decided = (one for one in ledger.changes if one.action == REGISTER and one.version == version.number)
+    return next(decided, None)
+
+
+def enter_judgement(
+    project: Project,
+    registry: tracking.Registry,
+    ledger: tracking.Ledger,
+    version: tracking.Version,
+    judgement: Judgement,
+    flow_run: str | None,
+) -> tracking.Change:
+    """Make a judged version champion, or else challenger.
+
+    Raises:
+        PromotionError: the version cannot be loaded.
+        ServiceError: MLflow is away, or the aliases changed since `ledger` was read: the judgement may not hold.
+    """
+    _check_loadable(project, registry, version.number)
+    champion = version.number if judgement.promoted else ledger.aliases.champion
+    after = tracking.Aliases(champion, version.number if champion != version.number else None)
+    decision = tracking.Decision(
+        REGISTER,
+        version.number,
+        after,
+        _shortened(judgement.reason),
+        figures=figures(judgement),
+        flow_run=flow_run,
+    )
+    return tracking.record(registry, ledger, decision)
+
+
+def _enthrone(
+    project: Project,
+    registry: tracking.Registry,
+    ledger: tracking.Ledger,
+    number: str,
+    action: str,
+    reason: str,
+    force: bool,
+) -> Promotion:
+    before = ledger.aliases.champion
+    if before == number:
+        return Promotion(registry.name, before, number, changed=False)
+    _check_gates(_existing(registry, number), registry, force)
+    _check_loadable(project, registry, number)
+    challenger = ledger.aliases.challenger
+    after = tracking.Aliases(number, challenger if challenger != number else None)
+    tracking.record(registry, ledger, tracking.Decision(action, number, after, reason, force))
+    return Promotion(registry.name, before, number, changed=True)
+
+
+def _predecessor(registry: tracking.Registry, ledger: tracking.Ledger) -> str:
+    champions = line(ledger.changes)
+    if ledger.aliases.champion is None and champions:
+        return champions[-1]
+    if len(champions) < 2:
+        raise PromotionError(f"{registry.name} has no champion before the present one; see: fashion history")
+    return champions[-2]
+
+
+def _existing(registry: tracking.Registry, number: str) -> tracking.Version:
+    version = tracking.get_version(registry, number)
+    if version is None:
+        known = ", ".join(one.number for one in tracking.list_versions(registry)) or "none"
+        raise PromotionError(f"{registry.name} has no version {number} in {registry.uri}; it has: {known}")
+    return version
+
+
+def _check_gates(version: tracking.Version, registry: tracking.Registry, force: bool) -> None:
+    gates = version.tags.get(GATES)
+    if gates == PASSED or force:
+        return
+    found = "failed its gates" if gates == FAILED else "does not say whether it passed its gates"
+    raise PromotionError(
+        f"Version {version.number} of {registry.name} {found}; see fashion models. To take it all the same, on record, "
+        "add --force"
+    )
+
+
+def _check_loadable(project: Project, registry: tracking.Registry, number: str) -> None:
+    """Fetch the version afresh and let it answer: what was fetched before says nothing about what others get."""
+    project.state.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=project.state) as folder:
+        try:
+            files = tracking.download_version(registry.uri, registry.name, number, Path(folder))
+            blank = np.zeros((1, *files.image_size), np.uint8)
+            classes = litert.predict(files.model, blank).probabilities.shape[1]
+            damaged = zipfile.ZipFile(files.keras_model).testzip()
+        except (ServiceError, ArtifactError, OSError, zipfile.BadZipFile) as error:
+            raise PromotionError(
+                f"Version {number} of {registry.name} cannot be loaded, so no alias goes to it: {error}"
+            ) from error
+    if classes != len(files.classes) or damaged:
+        raise PromotionError(f"Version {number} of {registry.name} is damaged, so no alias goes to it")
+
+
+def _shortened(reason: str) -> str:
+    """A judgement's words can be long; the version's tag has them all."""
+    return reason if len(reason) <= LONGEST_REASON else f"{reason[: LONGEST_REASON - 1]}…"
+
+
+def _check_reason(reason: str) -> None:
+    if not reason.strip() or len(reason) > LONGEST_REASON or not reason.isprintable():
+        raise PromotionError(
+            f"A reason is one line of 1 to {LONGEST_REASON:,} characters, found {len(reason):,}; say why with: "
+            "--reason 'the new one calls bags shirts'"
+        )
