@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,6 +67,7 @@ def trained_project(trained_template: Path, tmp_path: Path, monkeypatch: pytest.
     copy = Project(tmp_path / "project")
     shutil.copytree(trained_template, copy.root, symlinks=True)
     move_registry(copy, trained_template)
+    forget_artifact_folders()
     use_environment(copy, monkeypatch)
     return copy
 
@@ -101,6 +103,12 @@ def real_data() -> Path:
     if not REAL_DATA.is_dir():
         pytest.skip(f"the real dataset is not at {REAL_DATA}")
     return REAL_DATA
+
+
+def forget_artifact_folders() -> None:
+    """MLflow remembers by a run's id where its artifacts are; the runs of all copies have the same ids."""
+    if utils := sys.modules.get("mlflow.tracking._tracking_service.utils"):
+        utils._artifact_repos_cache.clear()
 
 
 def use_environment(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

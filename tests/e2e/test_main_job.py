@@ -12,7 +12,7 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 
-from fashion.adapters.tracking import EXPERIMENT
+from fashion.adapters.tracking.runs import EXPERIMENT
 from fashion.paths import Project
 from fashion.stages.registry import registry_of
 from tests.projects import copy_project, edit_params, git, make_small, train_small

@@ -21,6 +21,7 @@ from fashion.stages.overview import change_to_dict, list_changes, list_models
 from fashion.stages.promotion import line, promote, roll_back
 from fashion.stages.register import register
 from fashion.stages.registry import registry_of
+from tests.integration.test_register import make_candidate
 from tests.projects import SOURCE
 
 
@@ -86,8 +87,7 @@ def test_the_flow_that_made_the_first_champion_is_in_the_history(trained_project
 
 
 def test_a_judged_candidate_is_entered_with_its_figures(trained_project):
-    classes = trained_project.export / "classes.json"
-    classes.write_text(json.dumps(json.loads(classes.read_text())))  # Other bytes, another version.
+    make_candidate(trained_project, seed=5)
     registration = register(trained_project, load(trained_project))
     newest = list_changes(trained_project, load(trained_project))[0]
     assert (newest.version, newest.reason) == (registration.version, registration.reason)

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 from mlflow import MlflowClient
+from rich.console import Console
 from typer.testing import CliRunner
 
 from fashion.adapters import tracking
@@ -105,8 +106,9 @@ def test_the_judgement_is_kept_in_the_registry_and_at_hand(trained_project):
     version = client.get_model_version(better.name, better.version)
     assert version.tags["judged_against"] == "version 1"
     assert version.tags["judged_accuracy"].startswith("+")
-    kept = {file.path for file in client.list_artifacts(version.run_id, f"judgement/{better.version}")}
-    assert kept == {f"judgement/{better.version}/judgement.{kind}" for kind in ("json", "md")}
+    folder = f"judgement/{better.name}/{better.version}"
+    kept = {file.path for file in client.list_artifacts(version.run_id, folder)}
+    assert kept == {f"{folder}/judgement.{kind}" for kind in ("json", "md")}
     assert json.loads((trained_project.judgement / "judgement.json").read_text())["promoted"] is True
     shutil.rmtree(trained_project.judgement)
     again = register(trained_project, load(trained_project))
@@ -118,7 +120,8 @@ def test_the_command_prints_the_judgement(trained_project, monkeypatch):
     monkeypatch.setenv("FASHION_HOME", str(trained_project.root))
     weak = load(trained_project).train.recipe.model_dump() | WEAK
     make_candidate(trained_project, recipes={"compact": weak})
-    result = CliRunner().invoke(app, ["register"], env={"COLUMNS": "160"})
+    monkeypatch.setattr("fashion.cli.console", Console(width=160, soft_wrap=True))
+    result = CliRunner().invoke(app, ["register"])
     assert result.exit_code == 0, result.output
     assert "fashion-classifier version 2: challenger" in result.output
     assert "candidate against version 1" in result.output

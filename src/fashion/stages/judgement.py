@@ -123,17 +123,17 @@ def keep_judgement(
     with atomic_folder(project.judgement) as folder:
         write_json(folder / JSON, judgement.to_dict())
         write_text(folder / MARKDOWN, markdown(judgement))
-    tracking.log_folder(registry, version, project.judgement, _folder(version))
+    tracking.log_folder(registry, version, project.judgement, _folder(registry, version))
 
 
 def look_up_judgement(registry: tracking.Registry, project: Project, version: tracking.Version) -> Judgement | None:
     """What was decided about the version, also into .state/judgement/; none if its run does not tell."""
     with atomic_folder(project.judgement) as folder:
-        if not tracking.fetch_folder(registry, version, _folder(version), folder):
+        if not tracking.fetch_folder(registry, version, _folder(registry, version), folder):
             return None
     return judgement_from_dict(read_json(project.judgement / JSON, "fashion register"))
 
 
-def _folder(version: tracking.Version) -> str:
-    """One model may be registered more than once, from the same run."""
-    return f"judgement/{version.number}"
+def _folder(registry: tracking.Registry, version: tracking.Version) -> str:
+    """One run's model may be registered more than once, and under more than one name."""
+    return f"judgement/{registry.name}/{version.number}"

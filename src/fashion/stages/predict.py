@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -84,8 +85,8 @@ def predict(project: Project, params: Params, files: Sequence[Path]) -> Predicti
         ServiceError: MLflow is away, or there is no champion.
         ArtifactError: the champion's model is damaged.
     """
-    name = params.register_.name
-    champion = download_champion(tracking_uri(project), name, project.state / "champion")
+    uri, name = tracking_uri(project), params.register_.name
+    champion = download_champion(uri, name, project.state / "champion" / _place(uri, name))
     samples, refused = read_samples(files, champion.image_size)
     return Predictions(name, champion.version, _classify(champion, samples), refused)
 
@@ -97,6 +98,11 @@ def read_samples(files: Sequence[Path], size: tuple[int, int]) -> tuple[tuple[Sa
         tuple(item for item in found if isinstance(item, Sample)),
         tuple(item for item in found if isinstance(item, Refused)),
     )
+
+
+def _place(uri: str, name: str) -> str:
+    """A folder of its own for each registry and model: version 1 of one is not version 1 of another."""
+    return sha256(f"{uri}\n{name}".encode()).hexdigest()[:16]
 
 
 def _read(file: Path, size: tuple[int, int]) -> Iterator[Sample | Refused]:
