@@ -245,9 +245,10 @@ def test_bytes_flipped_anywhere_give_a_picture_or_a_data_error(tmp_path):
             damaged[random.integers(0, min(len(content), 400), 4)] = random.integers(0, 256, 4)
             (tmp_path / name).write_bytes(damaged.tobytes())
             try:
-                seen(tmp_path / name)
+                image = seen(tmp_path / name)
             except DataError:
                 continue
+            assert (image.shape, image.dtype) == (SIZE, np.uint8)
 
 
 # The stage
