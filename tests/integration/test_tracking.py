@@ -1,9 +1,14 @@
 """The MLflow adapter against a real database and a real server."""
 
+import os
+import signal
+import sys
 import time
 
 import pytest
 from mlflow import MlflowClient
+from sqlalchemy import event
+from sqlalchemy.orm import Session
 
 from fashion.adapters import tracking
 from fashion.adapters.tracking import Registry
@@ -49,6 +54,32 @@ def test_a_run_whose_training_fails_is_marked_failed(registry):
         raise ZeroDivisionError
     found = tracking.find_run(registry, "which", "this")
     assert MlflowClient(registry.uri).get_run(found).info.status == "FAILED"
+
+
+def test_a_run_that_is_asked_to_end_in_the_middle_of_writing_is_marked_killed(registry):
+    """Torn out of its transaction, the database would stay locked for the word that the run was killed."""
+
+    def ask_to_end(_):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.01)  # Python runs the handler here, with the transaction open.
+
+    def stop(number, _):
+        sys.exit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        with pytest.raises(SystemExit, match="143"), tracking.live_run(registry, "stopped", {}, {}) as run:
+            run.set_tags({"which": "this"})
+            event.listen(Session, "before_commit", ask_to_end)
+            run.log_metrics({"loss": 0.5}, step=1)
+            pytest.fail("the signal was lost")
+        assert signal.getsignal(signal.SIGTERM) is stop
+    finally:
+        event.remove(Session, "before_commit", ask_to_end)
+        signal.signal(signal.SIGTERM, before)
+    found = MlflowClient(registry.uri).get_run(tracking.find_run(registry, "which", "this"))
+    assert found.info.status == "KILLED"
+    assert found.data.metrics == {"loss": 0.5}
 
 
 def test_an_alias_that_nobody_set_points_to_nothing(registry):

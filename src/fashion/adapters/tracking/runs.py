@@ -12,6 +12,7 @@ from mlflow.exceptions import MlflowException
 
 from fashion.adapters.tracking.address import Registry, check
 from fashion.errors import ServiceError
+from fashion.interruption import uninterrupted
 
 EXPERIMENT = "fashion"
 
@@ -30,6 +31,10 @@ class LiveRun:
         self._run_id = run_id
         self._connected = True
 
+    def log_parameters(self, parameters: Mapping[str, object]) -> None:
+        for name, value in parameters.items():
+            self._send(self._client.log_param, self._run_id, name, value)
+
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         for name, value in metrics.items():
             self._send(self._client.log_metric, self._run_id, name, value, step=step)
@@ -45,7 +50,8 @@ class LiveRun:
         if not self._connected:
             return
         try:
-            call(*arguments, **options)
+            with uninterrupted():
+                call(*arguments, **options)
         except (MlflowException, requests.RequestException) as error:
             self._connected = False
             logger.warning("MLflow went away (%s): training goes on without its live curves", error)
@@ -60,10 +66,9 @@ def live_run(
     Raises:
         ServiceError: MLflow cannot be reached at the start.
     """
-    client, run_id = _start_run(registry, name, tags)
-    for key, value in parameters.items():
-        client.log_param(run_id, key, value)
-    run = LiveRun(client, run_id)
+    with uninterrupted():
+        run = LiveRun(*_start_run(registry, name, tags))
+        run.log_parameters(parameters)
     try:
         yield run
     except BaseException as error:

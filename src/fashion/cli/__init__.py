@@ -1,0 +1,35 @@
+"""The `fashion` command: one subcommand a stage, each a thin shell around `fashion.stages`.
+
+A stage is imported when its command runs: TensorFlow, Great Expectations and MLflow cost seconds each.
+"""
+
+import signal
+import sys
+
+import typer
+from rich.console import Console
+
+from fashion.cli import pipeline, predictions, registry
+from fashion.errors import FashionError
+
+app = typer.Typer(
+    help="Keep an image classifier good in production. The stages in their order: fetch, validate, prepare, train, "
+    "evaluate, export, register. `dvc repro` runs those between fetch and register as needed; `make run` runs all.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+for part in (pipeline, registry, predictions):
+    app.add_typer(part.app)
+
+
+def main() -> None:
+    """Entry point: a FashionError becomes one message and exit status 1, anything else keeps its traceback."""
+    # As an exception, so that whatever is open is closed: a run in MLflow, a temporary file.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        app()
+    except FashionError as error:
+        Console(stderr=True, soft_wrap=True).print(f"error: {error}", style="red", markup=False, highlight=False)
+        sys.exit(1)

@@ -1,0 +1,151 @@
+"""The steps from data to a registered model: one command a stage."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from fashion.cli.terminal import console, download_bars, progress_bar, start
+from fashion.quiet import quiet_standard_error
+
+if TYPE_CHECKING:
+    from fashion.evaluation.judgement import Judgement
+
+app = typer.Typer()
+
+
+@app.command()
+def fetch(
+    synthetic: Annotated[
+        bool, typer.Option("--synthetic", help="Draw garments instead, for machines without a network and for trials.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace files in data/ that are not the expected ones.")
+    ] = False,
+    images: Annotated[int, typer.Option(min=1, help="Training images to draw; only with --synthetic.")] = 60_000,
+    test_images: Annotated[int, typer.Option(min=1, help="Test images to draw; only with --synthetic.")] = 10_000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the drawing; only with --synthetic.")] = 0,
+) -> None:
+    """Bring the dataset into data/, each file checked by its SHA-256, and pin it in data.dvc.
+
+    Sources are tried in the order of params.yaml (data.sources), or of FASHION_DATA_SOURCES, separated by commas: `dvc`
+    (the default DVC remote), a folder, or an address. An interrupted download goes on where it stopped.
+    """
+    project, params = start()
+    from fashion.stages.fetch import Drawing, draw_data
+    from fashion.stages.fetch import fetch as run
+
+    if synthetic:
+        fetched = draw_data(project, params, Drawing(images, test_images, seed), force)
+    else:
+        with download_bars() as progress:
+            fetched = run(project, params, force, progress)
+    for name, origin in fetched.origins.items():
+        console.print(f"data/{name}: {origin}")
+    if fetched.synthetic:
+        console.print("These images are drawn, not real: nothing learned from them holds for real garments.")
+    if fetched.pin_changed:
+        console.print("data.dvc now pins this version of the data; commit it to git to keep it.")
+
+
+@app.command()
+def validate() -> None:
+    """Hold the expectations of expectations/ against every image; writes artifacts/validation/.
+
+    Bad images go into quarantine and are left out of training; too many of them, or a breach that must not be, fail.
+    """
+    project, params = start()
+    from fashion.stages.validate import validate as run
+
+    summary = run(project, params)
+    console.print(
+        f"{summary.images:,} images are fit to learn from: {summary.quarantined} in quarantine, "
+        f"{summary.reported_in_test} reported in the test set. See artifacts/validation/summary.md"
+    )
+
+
+@app.command()
+def prepare() -> None:
+    """Split the training images into training and validation; the test set stays whole. Writes artifacts/dataset/."""
+    project, params = start()
+    from fashion.stages.prepare import prepare as run
+
+    prepared = run(project, params)
+    console.print(", ".join(f"{name}: {count:,} images" for name, count in prepared.images.items()))
+
+
+@app.command()
+def train() -> None:
+    """Train the network named in params.yaml (train.model) and calibrate it; writes artifacts/model/.
+
+    Live curves go to MLflow. To try another network, edit params.yaml and run `dvc repro`.
+    """
+    project, params = start()
+    with quiet_standard_error():
+        from fashion.stages.train import train as run
+    with progress_bar(f"training {params.train.model}") as advance:
+        summary = run(project, params, advance)
+    console.print(
+        f"{summary.model}: {summary.parameters:,} parameters, {summary.epochs} epochs in {summary.seconds:.1f} s, "
+        f"validation accuracy {summary.validation_accuracy:.2%}, temperature {summary.temperature:.3f}"
+    )
+
+
+@app.command()
+def evaluate() -> None:
+    """Measure the model on every test image; writes artifacts/evaluation/ with figures, pictures and gates."""
+    project, params = start()
+    with quiet_standard_error():
+        from fashion.stages.evaluate import evaluate as run
+    evaluation = run(project, params)
+    console.print(f"accuracy {evaluation.accuracy}")
+    _print_gate("gates", evaluation.gate.passed, evaluation.gate.failures)
+
+
+@app.command()
+def export() -> None:
+    """Write the model as SavedModel and LiteRT (float, int8), each compared with the Keras model."""
+    project, params = start()
+    with quiet_standard_error():
+        from fashion.stages.export import export as run
+    summary = run(project, params)
+    for name, size in summary.sizes.items():
+        latency = f", {summary.latencies[name]:.3f} ms an image" if name in summary.latencies else ""
+        console.print(f"{name}: {size:,} bytes{latency}")
+    _print_gate("agreement", summary.gate.passed, summary.gate.failures)
+
+
+@app.command()
+def register() -> None:
+    """Bring the candidate into MLflow; it becomes champion if it passes its gates and the judgement.
+
+    Champion and candidate answer the same test images: the candidate must not be worse beyond the margins of
+    params.yaml (register.judgement), and be better in at least one objective. A tie changes nothing.
+
+    Repeating it is safe: the same artifacts make no second version.
+    """
+    project, params = start()
+    with quiet_standard_error():
+        from fashion.stages.register import register as run
+    registration = run(project, params)
+    known = "" if registration.created else " (these artifacts were registered before)"
+    console.print(f"{registration.name} version {registration.version}{known}: {registration.verdict}")
+    console.print(f"because {registration.reason}")
+    if registration.judgement and registration.judgement.champion:
+        _print_judgement(registration.judgement)
+
+
+def _print_judgement(judgement: "Judgement") -> None:
+    from fashion.evaluation.judgement import rows, summary
+
+    shown = rows(judgement)
+    table = Table(*shown[0], title=f"candidate against {judgement.champion}", title_justify="left")
+    for row in shown:
+        table.add_row(*map(Text, row.values()))
+    console.print(table)
+    console.print(f"{summary(judgement)} More: .state/judgement/judgement.md", highlight=False)
+
+
+def _print_gate(name: str, passed: bool, failures: list[str]) -> None:
+    console.print(f"{name}: passed" if passed else f"{name}: failed: {'; '.join(failures)}")

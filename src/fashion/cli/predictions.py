@@ -1,0 +1,67 @@
+"""Asking the champion."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from fashion.cli.terminal import console, start
+
+if TYPE_CHECKING:
+    from fashion.stages.predict import Predictions
+
+app = typer.Typer()
+
+
+@app.command()
+def predict(
+    images: Annotated[list[Path], typer.Argument(help="PNG, JPEG, WebP, GIF or BMP pictures, or IDX files of images.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the table.")] = False,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw a PNG: each picture, what the model saw, how sure it is.")
+    ] = None,
+) -> None:
+    """Ask the champion what is in pictures of any size and colour: one object each, on a plain background.
+
+    A file that cannot be read is one line on standard error; the others are still predicted. The exit status is then 1.
+    """
+    project, params = start()
+    from fashion.stages.predict import predict as run
+
+    found = run(project, params, images)
+    if as_json:
+        typer.echo(json.dumps(found.to_dict(), indent=2))
+    else:
+        _print_predictions(found)
+    if plot:
+        _draw_predictions(found, plot)
+    for refused in found.refused:
+        typer.echo(refused.message, err=True)
+    if found.refused:
+        raise typer.Exit(1)
+
+
+def _print_predictions(found: "Predictions") -> None:
+    table = Table("image", "class", "confidence", "runner-up", "", title=f"{found.model}, version {found.version}")
+    for prediction in found.predictions:
+        (best, confidence), (second, less) = prediction.ranking[:2]
+        # Text, because rich would take the number in file[0] for a style.
+        table.add_row(Text(prediction.sample.source), best, f"{confidence:.1%}", second, f"{less:.1%}")
+    console.print(table)
+
+
+def _draw_predictions(found: "Predictions", path: Path) -> None:
+    from fashion.adapters.pictures import prediction_sheet
+
+    samples = [prediction.sample for prediction in found.predictions]
+    prediction_sheet(
+        [sample.source for sample in samples],
+        [sample.given for sample in samples],
+        [sample.seen for sample in samples],
+        [prediction.probabilities for prediction in found.predictions],
+        path,
+        f"{found.model}, version {found.version}",
+    )

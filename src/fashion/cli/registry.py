@@ -1,0 +1,106 @@
+"""The registered versions: which there are, which is champion, how that came about, and changing it by hand."""
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from fashion.cli.terminal import console, start
+
+if TYPE_CHECKING:
+    from fashion.adapters.tracking import Change
+    from fashion.stages.overview import Models
+    from fashion.stages.promotion import Promotion
+
+app = typer.Typer()
+
+
+@app.command()
+def models(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the table.")] = False,
+) -> None:
+    """Show the registered versions, the newest first: aliases, verdicts, gates, accuracies."""
+    project, params = start()
+    from fashion.stages.overview import list_models
+
+    found = list_models(project, params)
+    if as_json:
+        typer.echo(json.dumps(asdict(found), indent=2))
+    else:
+        _print_models(found)
+
+
+@app.command()
+def history(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the table.")] = False,
+) -> None:
+    """Show every change of the aliases champion and challenger, the newest first: when, who, from, to, why."""
+    project, params = start()
+    from fashion.stages.overview import change_to_dict, list_changes
+
+    changes = list_changes(project, params)
+    if as_json:
+        typer.echo(json.dumps([change_to_dict(change) for change in changes], indent=2))
+    else:
+        _print_changes(changes)
+
+
+Reason = Annotated[str, typer.Option(help="Why, in a line; the history keeps it.")]
+Force = Annotated[bool, typer.Option("--force", help="Even if its gates failed; the history keeps that too.")]
+
+
+@app.command()
+def promote(
+    version: Annotated[str, typer.Argument(help="The version that becomes champion.")],
+    reason: Reason,
+    force: Force = False,
+) -> None:
+    """Make a version the champion by hand."""
+    project, params = start()
+    from fashion.stages.promotion import promote as run
+
+    _print_promotion(run(project, params, version, reason, force))
+
+
+@app.command()
+def rollback(
+    reason: Reason,
+    to: Annotated[str | None, typer.Option(help="An earlier champion; without it, the one before the present.")] = None,
+    force: Force = False,
+) -> None:
+    """Make an earlier champion the champion again. A second rollback goes further back, not forth."""
+    project, params = start()
+    from fashion.stages.promotion import roll_back
+
+    _print_promotion(roll_back(project, params, to, reason, force))
+
+
+def _print_models(found: "Models") -> None:
+    table = Table("version", "aliases", "verdict", "gates", "accuracy", "created (UTC)", title=found.name)
+    for model in found.models:
+        known = [one or "unknown" for one in (model.verdict, model.gates, model.accuracy)]
+        cells = (model.version, ", ".join(model.aliases), *known, model.created[:16].replace("T", " "))
+        table.add_row(*(Text(cell, no_wrap=True) for cell in cells))
+    console.print(table)
+    if not found.in_order:
+        console.print("An alias is not where the history says; the next register, promote or rollback sees to that.")
+
+
+def _print_changes(changes: "tuple[Change, ...]") -> None:
+    table = Table("time (UTC)", "what", "from → to", "who", "why")
+    for change in changes:
+        moves = [f"{alias} {old or 'none'} → {new or 'none'}" for alias, old, new in change.moves]
+        who = f"{change.who}, {change.flow_run}" if change.flow_run else change.who
+        what = f"{change.action} --force" if change.forced else change.action
+        table.add_row(change.time[:16].replace("T", " "), what, Text("\n".join(moves)), Text(who), Text(change.reason))
+    console.print(table)
+
+
+def _print_promotion(promotion: "Promotion") -> None:
+    if promotion.changed:
+        console.print(f"{promotion.name}: champion is version {promotion.champion}, was {promotion.before or 'none'}")
+    else:
+        console.print(f"{promotion.name}: version {promotion.champion} is the champion already, nothing changed")

@@ -1,0 +1,56 @@
+"""What every command needs: the project with its parameters, a console, progress bars."""
+
+import contextlib
+import logging
+import sys
+from collections.abc import Callable, Iterator
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from fashion.params import Params, load_params
+from fashion.paths import Project
+from fashion.settings import apply_environment, load_project
+
+console = Console(soft_wrap=True)
+
+
+def start() -> tuple[Project, Params]:
+    """Find the project, set the defaults of its .env, read its parameters."""
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    logging.getLogger("fashion").setLevel(logging.INFO)
+    project = load_project()
+    apply_environment(project)
+    return project, load_params(project.params)
+
+
+@contextlib.contextmanager
+def download_bars() -> Iterator[Callable[[str, int, int | None], None]]:
+    """A bar for each file on a terminal, nothing elsewhere."""
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def show(name: str, done: int, total: int | None) -> None:
+            if name not in tasks:
+                tasks[name] = progress.add_task(name)
+            progress.update(tasks[name], completed=done, total=total)
+
+        yield show
+
+
+@contextlib.contextmanager
+def progress_bar(description: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on a terminal, nothing elsewhere; yields a function of the steps done and the steps in all."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
+        task = progress.add_task(description, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
