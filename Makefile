@@ -29,7 +29,7 @@ setup: .venv/.installed ## the virtual environment with the locked dependencies
 	@touch $@
 
 lock: ## bring requirements.lock in step with pyproject.toml
-	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+	$(BIN)/uv pip compile pyproject.toml --extra dev --extra s3 --universal --python-version 3.11 --generate-hashes \
 		--no-header --quiet --output-file requirements.lock
 
 run: setup ## fetch, validate, prepare, train, evaluate, export, register (DATA=synthetic: on drawn images, in .state/synthetic)
