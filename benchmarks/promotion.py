@@ -47,9 +47,9 @@ def render(judged: list[dict[str, Any]]) -> str:
     for version, one in enumerate(judged, start=1):
         judgement = judgement_from_dict(one["judgement"])
         verdict = "champion" if judgement.promoted else "challenger"
-        lines.append(
-            f"| {version} | `{one['model']}`, seed {one['seed']} | {verdict} | {'; '.join(judgement.reasons)} |"
-        )
+        first, *others = judgement.reasons
+        more = f" ({len(others)} more reasons)" if others else ""
+        lines.append(f"| {version} | `{one['model']}`, seed {one['seed']} | {verdict} | {first}{more} |")
     return "\n".join([*lines, "", markdown(judgement_from_dict(shown["judgement"]))])
 
 

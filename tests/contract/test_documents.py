@@ -64,6 +64,11 @@ def test_the_readme_quotes_the_benchmark_to_the_letter():
         assert line in README, line
 
 
+def test_the_readme_quotes_the_judgements_to_the_letter():
+    for line in filter(None, (ROOT / "benchmarks" / "promotion.md").read_text().splitlines()):
+        assert line in README, line
+
+
 def test_the_documents_quote_the_error_rates_of_the_judgement_to_the_letter():
     document = (ROOT / "docs" / "judgement.md").read_text()
     tables = (ROOT / "benchmarks" / "judgement.md").read_text()
