@@ -96,13 +96,14 @@ def test_a_training_with_nothing_to_do_shows_every_step_and_changes_nothing(trai
         "created": False,
         "verdict": "champion",
         "reason": "all gates passed; there was no champion",
+        "approval": "none",
     }
     assert run.name.startswith("compact, seed 1, a look, ")
     assert "model:compact" in run.tags
     assert any(tag.startswith("data:") for tag in run.tags)
     assert "Validation" in artifacts["validation"].data
     assert "](data:image/png;base64," in artifacts["pictures"].data
-    assert "**Promoted**" in artifacts["judgement"].data
+    assert "**To be promoted**" in artifacts["judgement"].data
     assert artifacts["gates"].description == "All 17 gates passed"
     with get_client(sync_client=True) as client:
         assert client.read_global_concurrency_limit_by_name(LIMIT).active_slots == 0

@@ -273,7 +273,7 @@ def summary(judgement: Judgement) -> str:
 
 def markdown(judgement: Judgement) -> str:
     """The judgement as a document."""
-    verdict = "Promoted" if judgement.promoted else "Not promoted"
+    verdict = "To be promoted" if judgement.promoted else "Not to be promoted"
     parts = [f"**{verdict}**", "\n".join(f"- {reason}" for reason in judgement.reasons)]
     if judgement.champion is not None:
         parts += [f"Candidate against {judgement.champion}: {summary(judgement)}", _table(rows(judgement))]
