@@ -13,7 +13,7 @@ from prefect.states import Running
 from pydantic import ConfigDict, Field, ValidationError
 from pydantic.json_schema import SkipJsonSchema
 
-from fashion.evaluation.judgement import markdown
+from fashion.evaluation.judgement import narrow_markdown
 from flows.report import judgement_of
 
 PAGE = "Prefect's page"
@@ -53,7 +53,7 @@ def ask(registration: Mapping[str, Any], days: float) -> Approval | None:
 
 def _question(registration: Mapping[str, Any]) -> str:
     judgement = judgement_of(registration)
-    found = markdown(judgement) if judgement else registration["reason"]
+    found = narrow_markdown(judgement) if judgement else registration["reason"]
     return f"# Shall {registration['name']} version {registration['version']} be champion?\n\n{found}"
 
 
