@@ -50,32 +50,43 @@ def _publish_gates(project: Project) -> None:
 
 def publish_judgement(outcome: Mapping[str, Any]) -> None:
     """Why the new version is what it is, with every figure that was compared."""
-    if judgement := _judgement(outcome):
+    if judgement := judgement_of(outcome):
         heading = f"# {outcome['name']} version {outcome['version']} is {outcome['verdict']}"
-        create_markdown_artifact(f"{heading}\n\n{markdown(judgement)}", key="judgement")
+        asked = "" if outcome["reason"] == judgement.reason else f"{outcome['reason']}\n\n"
+        create_markdown_artifact(f"{heading}\n\n{asked}{markdown(judgement)}", key="judgement")
 
 
 def print_summary(project: Project, outcome: Mapping[str, Any], console: Console) -> None:
     """Accuracy, gates, version, and where to look next."""
-    metrics = read_json(project.evaluation / "metrics.json", "dvc repro evaluate")
     console.print()
+    if outcome["approval"] != "answered":  # While that was waited for, another training may have made other files.
+        _print_measurements(project, console)
+    console.print(
+        f"{outcome['name']} version {outcome['version']} is [bold]{outcome['verdict']}[/]: {outcome['reason']}",
+        soft_wrap=True,
+    )
+    judgement = judgement_of(outcome)
+    if judgement and judgement.champion:
+        console.print(_judgement_table(judgement))
+        console.print(summary(judgement), highlight=False)
+    if outcome["approval"] == "awaited":
+        console.print(
+            "Nobody could be asked: no Prefect server answered. To make it the champion: "
+            f"fashion promote {outcome['version']} --reason '...'. To be asked: make up, then this command again."
+        )
+    console.print(f"\n{_next_steps(project)}", highlight=False, soft_wrap=True)
+
+
+def _print_measurements(project: Project, console: Console) -> None:
+    metrics = read_json(project.evaluation / "metrics.json", "dvc repro evaluate")
     console.print(
         f"Accuracy [bold]{metrics['accuracy']:.2%}[/] on {metrics['images']:,} test images "
         f"(95 % interval {metrics['accuracy_low']:.2%} to {metrics['accuracy_high']:.2%})",
         highlight=False,
     )
     console.print(_table(_checks(project)))
-    console.print(
-        f"{outcome['name']} version {outcome['version']} is [bold]{outcome['verdict']}[/]: {outcome['reason']}",
-        soft_wrap=True,
-    )
-    judgement = _judgement(outcome)
-    if judgement and judgement.champion:
-        console.print(_judgement_table(judgement))
-        console.print(summary(judgement), highlight=False)
     if read_json(project.validation / "report.json", "dvc repro validate")["synthetic"]:
         console.print("The images are drawn: nothing here holds for real ones.", style="yellow")
-    console.print(f"\n{_next_steps(project)}", highlight=False, soft_wrap=True)
 
 
 def _checks(project: Project) -> Checks:
@@ -107,7 +118,8 @@ def _table(checks: Checks) -> Table:
     return table
 
 
-def _judgement(outcome: Mapping[str, Any]) -> Judgement | None:
+def judgement_of(outcome: Mapping[str, Any]) -> Judgement | None:
+    """The judgement inside a registration that was turned into a dictionary."""
     content = outcome["judgement"]
     return judgement_from_dict(content) if content else None
 

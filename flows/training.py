@@ -6,6 +6,7 @@ The steps that make files are DVC's: each is a task that brings one stage of dvc
 import argparse
 import logging
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any, cast
@@ -19,10 +20,12 @@ from prefect.runtime import deployment, flow_run
 from prefect.states import Cancelled, Completed
 from rich.console import Console
 
+from fashion.adapters.orchestration import approval_tag
 from fashion.errors import FashionError, ServiceError
 from fashion.params import Params, load_params
 from fashion.paths import Project
 from fashion.settings import apply_environment, load_project, tracking_uri
+from flows.approval import Approval, ask
 from flows.report import print_summary, publish, publish_judgement
 from flows.server import prefect_server
 from flows.slot import training_slot
@@ -85,6 +88,25 @@ def register(project: Project, params: Params) -> dict[str, Any]:
     return outcome
 
 
+@task(
+    name="conclude",
+    task_run_name="conclude",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=RETRY_SECONDS,
+    retry_condition_fn=service_is_away,
+)
+def conclude(project: Project, params: Params, number: str, given: Approval | None) -> dict[str, Any]:
+    """Do what a person answered about the new version; none if nobody did."""
+    from fashion.stages.approval import Answer
+    from fashion.stages.approval import conclude as stage
+
+    answer = Answer(given.decision == "approve", given.who, given.via, given.reason) if given else None
+    outcome = asdict(stage(project, params, number, answer, flow_run=flow_run.name))
+    publish_judgement(outcome)
+    return outcome
+
+
 def name_of_run() -> str:
     """What is trained, why and when."""
     train = load_params(load_project().params).train
@@ -92,22 +114,27 @@ def name_of_run() -> str:
 
 
 @flow(name="training", flow_run_name=name_of_run, retries=0)
-def training(reason: str = "by hand", synthetic: bool = False) -> State[dict[str, Any]]:  # noqa: ARG001, for the name
+def training(
+    reason: str = "by hand",  # noqa: ARG001, for the name
+    synthetic: bool = False,
+    unattended: bool = False,
+) -> State[dict[str, Any]]:
     """Fetch, validate, prepare, train, evaluate, export, register; one training at a time.
 
     Args:
         reason: why this training runs; part of the run's name.
         synthetic: run on a dataset drawn by the project instead of the real one.
+        unattended: where a promotion needs a person's word, leave it proposed instead of waiting for an answer.
     """
     try:
-        return _outcome(_train(synthetic))
+        return _outcome(_train(synthetic, unattended))
     except (KeyboardInterrupt, TerminationSignal):
         if deployment.id:
             raise  # The worker that started this run says how it ended.
         return Cancelled(message="Stopped from outside; what was finished is kept")
 
 
-def _train(synthetic: bool) -> dict[str, Any]:
+def _train(synthetic: bool, unattended: bool) -> dict[str, Any]:
     """The steps in their order; what was decided about the new version."""
     _explain_errors()
     project = load_project()
@@ -122,7 +149,18 @@ def _train(synthetic: bool) -> dict[str, Any]:
                 reproduce.with_options(name=stage, task_run_name=stage)(project, stage)
             finally:
                 publish(project, stage)
-        return register(project, params)
+        registration = register(project, params)
+    if registration["approval"] == "none" or unattended:
+        return registration
+    return await_approval(project, params, registration)  # Without the slot: a person may think for days.
+
+
+def await_approval(project: Project, params: Params, registration: Mapping[str, Any]) -> dict[str, Any]:
+    """Pause for a person's word on a proposed version; what became of it."""
+    name, number = registration["name"], registration["version"]
+    _tag(approval_tag(name, number))
+    given = ask(registration, params.register_.approval_days)
+    return conclude(project, params, number, given)
 
 
 def _check_tracking(project: Project) -> None:
@@ -139,15 +177,16 @@ def _data_version(project: Project) -> str:
 
 
 def _tag(*tags: str) -> None:
-    """Add to the tags that the run has from its deployment."""
+    """Add to the tags that the run has."""
     with get_client(sync_client=True) as client:
-        client.update_flow_run(flow_run.id, tags=[*flow_run.tags, *tags])
+        client.update_flow_run(flow_run.id, tags=[*client.read_flow_run(flow_run.id).tags, *tags])
 
 
 def _outcome(registration: dict[str, Any]) -> State[dict[str, Any]]:
     """A model that is not good enough is a result, not a failure."""
     message = f"Version {registration['version']} is {registration['verdict']}: {registration['reason']}"
-    name = None if registration["verdict"] == "champion" else "NotPromoted"
+    refused = "AwaitsApproval" if registration["approval"] == "awaited" else "NotPromoted"
+    name = None if registration["verdict"] == "champion" else refused
     return Completed(name=name, message=message, data=registration)
 
 
@@ -186,7 +225,7 @@ def _run(reason: str, synthetic: bool) -> None:
     with prefect_server(project) as temporary:
         if temporary:
             Console().print("No Prefect server answers (make up starts one): this run has one of its own.")
-        state = training(reason, synthetic, return_state=True)
+        state = training(reason, synthetic, unattended=temporary, return_state=True)
     print_summary(project, cast("dict[str, Any]", state.result()), Console())
 
 

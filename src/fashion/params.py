@@ -162,6 +162,10 @@ class JudgementParams(Section):
 
 class RegisterParams(Section):
     name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
+    approval: Literal["none", "required"] = "none"
+    """Whether a person must agree to a promotion that the judgement would make."""
+    approval_days: Annotated[float, Field(gt=0, le=365)] = 7
+    """How long there is to answer; after that the candidate stays challenger."""
     judgement: JudgementParams
 
 

@@ -1,4 +1,4 @@
-"""Where things live: the environment (FASHION_*, MLFLOW_TRACKING_URI). What changes results is in params.yaml."""
+"""Where things live: the environment (FASHION_* and two addresses). What changes results is in params.yaml."""
 
 import difflib
 import os
@@ -27,6 +27,8 @@ class Settings(BaseSettings):
     """Comma-separated replacements for `data.sources` of params.yaml: `dvc`, folders, addresses."""
     tracking_uri: str = Field(default=f"{SQLITE}.state/mlflow.db", validation_alias=AliasChoices("MLFLOW_TRACKING_URI"))
     """MLflow's tracking and registry address. A relative SQLite path counts from the project's folder."""
+    prefect_api_url: str = Field(default="", validation_alias="PREFECT_API_URL")
+    """Where Prefect's server answers: http://host:port/api."""
     mlflow_port: Annotated[int, Field(gt=0, lt=65536)] = 5000
     """Where `make up` shows MLflow, on loopback."""
 
@@ -37,7 +39,7 @@ def load_settings() -> Settings:
     Raises:
         ParamsError: a FASHION_* variable is unknown or has an impossible value.
     """
-    known = [f"FASHION_{name.upper()}" for name in Settings.model_fields if name != "tracking_uri"]
+    known = [f"FASHION_{name.upper()}" for name, field in Settings.model_fields.items() if not field.validation_alias]
     for name in os.environ:
         if name.startswith("FASHION_") and name not in known:
             close = difflib.get_close_matches(name, known, n=1) or known

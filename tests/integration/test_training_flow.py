@@ -1,25 +1,37 @@
 """The flow `training` against a real Prefect server, and that server itself."""
 
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
+import httpx
 import pytest
+from mlflow import MlflowClient
 from prefect import flow, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.context import refresh_global_settings_context
 
+from fashion.adapters import orchestration
+from fashion.errors import ServiceError
+from fashion.params import load_params
 from fashion.paths import Project
+from fashion.settings import tracking_uri
+from fashion.stages.approval import answer
+from fashion.stages.overview import list_changes, list_models
+from fashion.stages.promotion import promote
 from flows import training as training_module
 from flows.locks import read_holder
 from flows.server import answers, prefect_server
 from flows.slot import LIMIT, training_slot
 from flows.training import PIPELINE, training
 from tests.conftest import use_environment
-from tests.projects import SOURCE
+from tests.projects import SOURCE, edit_params
 
 HOLD_THE_SLOT = """
 import sys, time
@@ -85,6 +97,7 @@ def run_flow(**parameters):
 
 def test_a_training_with_nothing_to_do_shows_every_step_and_changes_nothing(trained_project, at_server):
     at_server(trained_project)
+    edit_params(trained_project, {"register": {"approval": "required"}})  # There is nothing to agree to.
     state, run, tasks, artifacts = run_flow(reason="a look", synthetic=True)
     assert [task.name for task in tasks] == ["fetch", *PIPELINE, "register"]
     assert {task.state.name for task in tasks[:-1]} == {"UpToDate"}
@@ -96,16 +109,118 @@ def test_a_training_with_nothing_to_do_shows_every_step_and_changes_nothing(trai
         "created": False,
         "verdict": "champion",
         "reason": "all gates passed; there was no champion",
+        "approval": "none",
     }
     assert run.name.startswith("compact, seed 1, a look, ")
     assert "model:compact" in run.tags
     assert any(tag.startswith("data:") for tag in run.tags)
     assert "Validation" in artifacts["validation"].data
     assert "](data:image/png;base64," in artifacts["pictures"].data
-    assert "**Promoted**" in artifacts["judgement"].data
+    assert "**To be promoted**" in artifacts["judgement"].data
     assert artifacts["gates"].description == "All 17 gates passed"
     with get_client(sync_client=True) as client:
         assert client.read_global_concurrency_limit_by_name(LIMIT).active_slots == 0
+
+
+@pytest.fixture
+def asked(trained_project, at_server):
+    """A trained project with an empty registry, where a person must agree before anything becomes champion."""
+    edit_params(trained_project, {"register": {"name": "asked", "approval": "required"}})
+    return at_server(trained_project)
+
+
+def train_and(answer):
+    """A training, and what `answer` returns, which is called with the run when that has paused."""
+    with ThreadPoolExecutor() as pool:
+        answered = pool.submit(lambda: answer(paused_run()))
+        return run_flow(synthetic=True), answered.result()
+
+
+def paused_run():
+    deadline = time.monotonic() + 120
+    while True:
+        try:
+            return orchestration.find_paused_run(os.environ["PREFECT_API_URL"], "1")
+        except ServiceError:
+            assert time.monotonic() < deadline, "no run has paused"
+            time.sleep(0.2)
+
+
+def resume(run, **form):
+    """As Prefect's page does it."""
+    answer = httpx.post(f"{os.environ['PREFECT_API_URL']}/flow_runs/{run.id}/resume", json={"run_input": form})
+    return answer.json()["status"]
+
+
+def fashion(project, *arguments):
+    command = [sys.executable, "-c", "from fashion.cli import main; main()", *arguments]
+    return subprocess.run(command, cwd=project.root, capture_output=True, text=True, check=False)
+
+
+def test_a_training_that_nobody_could_answer_asks_when_it_runs_again_and_the_command_approves(asked):
+    state, *_ = run_flow(synthetic=True, unattended=True)
+    assert (state.name, state.result()["approval"]) == ("AwaitsApproval", "awaited")
+    assert list_models(asked, load_params(asked.params)).models[0].aliases == ("challenger",)
+
+    def approve(run):
+        with get_client(sync_client=True) as client:
+            assert client.read_global_concurrency_limit_by_name(LIMIT).active_slots == 0
+            keys = client.read_flow_run(UUID(run.id)).state.state_details.run_input_keyset
+            form = json.loads(client.read_flow_run_input(UUID(run.id), keys["schema"]))
+            assert list(form["properties"]) == ["decision", "reason", "who"]
+            assert form["required"] == ["decision"]
+            question = json.loads(client.read_flow_run_input(UUID(run.id), keys["description"]))
+            assert question.startswith("# Shall asked version 1 be champion?\n\n**To be promoted**")
+        assert f"asked/1, run {run.id} (" in fashion(asked, "approve", "2").stderr
+        return fashion(asked, "approve", "1", "--reason", "looks right")
+
+    (state, run, _, artifacts), command = train_and(approve)
+    assert (command.returncode, command.stderr) == (0, "")
+    assert re.fullmatch(
+        r"Version 1 is champion: approved by \S+@\S+ \(fashion approve\): looks right\n", command.stdout
+    )
+    assert state.result()["verdict"] == "champion"
+    assert {"model:compact", "approval:asked/1"} <= set(run.tags)
+    assert "(fashion approve): looks right" in artifacts["judgement"].data
+    change = list_changes(asked, load_params(asked.params))[0]
+    assert (change.action, change.via, change.flow_run) == ("approve", "fashion approve", run.name)
+
+
+def test_a_refusal_in_the_page_needs_a_choice_and_the_second_click_changes_nothing(asked):
+    def refuse(run):
+        return [resume(run), resume(run, decision="perhaps"), resume(run, decision="refuse", who="Ann"), resume(run)]
+
+    (state, *_), clicks = train_and(refuse)
+    assert clicks == ["REJECT", "REJECT", "ACCEPT", "ABORT"]
+    assert (state.name, state.result()["verdict"]) == ("NotPromoted", "challenger")
+    assert state.result()["reason"] == "refused by Ann (Prefect's page): no reason given"
+
+
+def test_without_an_answer_in_time_the_training_ends_and_a_late_one_is_told_so(asked):
+    edit_params(asked, {"register": {"approval_days": 1 / 86400}})
+    state, run, *_ = run_flow(synthetic=True)
+    assert state.name == "NotPromoted"
+    assert state.result()["reason"].startswith("nobody answered within")
+    found = {"id": str(run.id), "name": run.name, "tags": run.tags, "state": None}
+    with pytest.raises(ServiceError, match="too late"):
+        orchestration.resume(os.environ["PREFECT_API_URL"], orchestration.Run(**found), {"decision": "approve"})
+
+
+def test_an_approval_promotes_nothing_when_the_champion_has_changed_while_the_training_waited(asked):
+    params = load_params(asked.params)
+
+    def approve(run):
+        client = MlflowClient(tracking_uri(asked))
+        one = client.get_model_version("asked", "1")
+        tags = {"gates": "passed"}
+        client.create_model_version("asked", one.source, one.run_id, tags=tags, model_id=one.source.split("/")[-1])
+        promote(asked, params, "2", "in a hurry")
+        return answer("1", approved=True, reason="looks right")
+
+    (state, *_), said = train_and(approve)
+    assert state.result()["verdict"] == "challenger"
+    assert said == state.message
+    assert said.endswith("but the champion changed since the judgement: none then, version 2 now")
 
 
 def test_data_that_are_unfit_fail_the_run_with_the_words_of_the_stage(small_project, at_server, monkeypatch, capsys):

@@ -14,6 +14,7 @@ from fashion.evaluation.judgement import (
     judge,
     judgement_from_dict,
     markdown,
+    narrow_markdown,
     refuse,
     rows,
 )
@@ -190,10 +191,16 @@ def test_the_table_has_a_row_for_every_figure_with_its_verdict():
 
 def test_the_document_tells_verdict_reasons_counts_and_table():
     text = markdown(judge(PASSED, make_comparison(candidate_only=(90, 90, 90)), RULE))
-    assert text.startswith("**Promoted**\n\n- all gates passed")
+    assert text.startswith("**To be promoted**\n\n- all gates passed")
     assert "only the candidate is right on 270 of them, only version 3 on 150 (McNemar's exact p = " in text
     assert "| accuracy | 89.75% | 88.75% | +1.00 points | " in text
-    assert markdown(accept_first(PASSED)) == "**Promoted**\n\n- all gates passed; there was no champion\n"
+    assert markdown(accept_first(PASSED)) == "**To be promoted**\n\n- all gates passed; there was no champion\n"
+
+
+def test_a_narrow_page_shows_the_verdict_beside_the_figure():
+    text = narrow_markdown(judge(PASSED, make_comparison(candidate_only=(90, 90, 90)), RULE))
+    assert "| figure | verdict | candidate | champion | difference | 95% interval |" in text
+    assert "| accuracy | better | 89.75% | 88.75% | +1.00 points | " in text
 
 
 def test_the_tags_are_short():

@@ -134,6 +134,8 @@ def register() -> None:
     console.print(f"because {registration.reason}")
     if registration.judgement and registration.judgement.champion:
         _print_judgement(registration.judgement)
+    if registration.approval == "awaited":
+        console.print(f"To make it the champion: fashion promote {registration.version} --reason '...'")
 
 
 def _print_judgement(judgement: "Judgement") -> None:

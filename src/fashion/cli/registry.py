@@ -37,7 +37,7 @@ def models(
 def history(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the table.")] = False,
 ) -> None:
-    """Show every change of the aliases champion and challenger, the newest first: when, who, from, to, why."""
+    """Show every decision about the aliases champion and challenger, the newest first: when, who, from, to, why."""
     project, params = start()
     from fashion.stages.overview import change_to_dict, list_changes
 
@@ -93,7 +93,7 @@ def _print_changes(changes: "tuple[Change, ...]") -> None:
     table = Table("time (UTC)", "what", "from → to", "who", "why")
     for change in changes:
         moves = [f"{alias} {old or 'none'} → {new or 'none'}" for alias, old, new in change.moves]
-        who = f"{change.who}, {change.flow_run}" if change.flow_run else change.who
+        who = ", ".join(filter(None, (change.who, change.via, change.flow_run)))
         what = f"{change.action} --force" if change.forced else change.action
         table.add_row(change.time[:16].replace("T", " "), what, Text("\n".join(moves)), Text(who), Text(change.reason))
     console.print(table)

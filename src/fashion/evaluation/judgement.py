@@ -273,10 +273,20 @@ def summary(judgement: Judgement) -> str:
 
 def markdown(judgement: Judgement) -> str:
     """The judgement as a document."""
-    verdict = "Promoted" if judgement.promoted else "Not promoted"
+    return _document(judgement, rows(judgement))
+
+
+def narrow_markdown(judgement: Judgement) -> str:
+    """The same with the verdicts in the second column, for a page that shows half of the columns at once."""
+    verdicts_first = [{"figure": row["figure"], "verdict": row["verdict"], **row} for row in rows(judgement)]
+    return _document(judgement, verdicts_first)
+
+
+def _document(judgement: Judgement, table: Sequence[Mapping[str, str]]) -> str:
+    verdict = "To be promoted" if judgement.promoted else "Not to be promoted"
     parts = [f"**{verdict}**", "\n".join(f"- {reason}" for reason in judgement.reasons)]
     if judgement.champion is not None:
-        parts += [f"Candidate against {judgement.champion}: {summary(judgement)}", _table(rows(judgement))]
+        parts += [f"Candidate against {judgement.champion}: {summary(judgement)}", _table(table)]
     return "\n\n".join(parts) + "\n"
 
 

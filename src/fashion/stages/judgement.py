@@ -134,6 +134,14 @@ def look_up_judgement(registry: tracking.Registry, project: Project, version: tr
     return judgement_from_dict(read_json(project.judgement / JSON, "fashion register"))
 
 
+def read_judgement(registry: tracking.Registry, version: tracking.Version) -> Judgement | None:
+    """What was decided about the version, whatever the project holds now; none if its run does not tell."""
+    with TemporaryDirectory() as folder:
+        if not tracking.fetch_folder(registry, version, _folder(registry, version), Path(folder)):
+            return None
+        return judgement_from_dict(read_json(Path(folder) / JSON, "fashion register"))
+
+
 def _folder(registry: tracking.Registry, version: tracking.Version) -> str:
     """One run's model may be registered more than once, and under more than one name."""
     return f"judgement/{registry.name}/{version.number}"

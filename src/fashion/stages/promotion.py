@@ -13,6 +13,7 @@ from fashion.errors import ArtifactError, PromotionError, ServiceError
 from fashion.evaluation.judgement import Judgement, figures
 from fashion.params import Params
 from fashion.paths import Project
+from fashion.stages.proposal import PROPOSE, note_outcome
 from fashion.stages.registry import registry_of
 
 GATES, PASSED, FAILED = "gates", "passed", "failed"
@@ -83,7 +84,8 @@ def line(changes: Sequence[tracking.Change]) -> list[str]:
 
 def decision_about(ledger: tracking.Ledger, version: tracking.Version) -> tracking.Change | None:
     """What `register` decided about a version before it was interrupted."""
-    decided = (one for one in ledger.changes if one.action == REGISTER and one.version == version.number)
+    actions = (REGISTER, PROPOSE)
+    decided = (one for one in ledger.changes if one.action in actions and one.version == version.number)
     return next(decided, None)
 
 
@@ -94,18 +96,20 @@ def enter_judgement(
     version: tracking.Version,
     judgement: Judgement,
     flow_run: str | None,
+    ask_first: bool,
 ) -> tracking.Change:
-    """Make a judged version champion, or else challenger.
+    """Make a judged version champion, or else challenger; only propose the promotion if a person is to be asked.
 
     Raises:
         PromotionError: the version cannot be loaded.
         ServiceError: MLflow is away, or the aliases changed since `ledger` was read: the judgement may not hold.
     """
-    _check_loadable(project, registry, version.number)
-    champion = version.number if judgement.promoted else ledger.aliases.champion
+    check_loadable(project, registry, version.number)
+    proposed = judgement.promoted and ask_first
+    champion = version.number if judgement.promoted and not ask_first else ledger.aliases.champion
     after = tracking.Aliases(champion, version.number if champion != version.number else None)
     decision = tracking.Decision(
-        REGISTER,
+        PROPOSE if proposed else REGISTER,
         version.number,
         after,
         _shortened(judgement.reason),
@@ -127,11 +131,13 @@ def _enthrone(
     before = ledger.aliases.champion
     if before == number:
         return Promotion(registry.name, before, number, changed=False)
-    _check_gates(_existing(registry, number), registry, force)
-    _check_loadable(project, registry, number)
+    version = existing(registry, number)
+    _check_gates(version, registry, force)
+    check_loadable(project, registry, number)
     challenger = ledger.aliases.challenger
     after = tracking.Aliases(number, challenger if challenger != number else None)
     tracking.record(registry, ledger, tracking.Decision(action, number, after, reason, force))
+    note_outcome(registry, tracking.read_ledger(registry), version)
     return Promotion(registry.name, before, number, changed=True)
 
 
@@ -144,7 +150,8 @@ def _predecessor(registry: tracking.Registry, ledger: tracking.Ledger) -> str:
     return champions[-2]
 
 
-def _existing(registry: tracking.Registry, number: str) -> tracking.Version:
+def existing(registry: tracking.Registry, number: str) -> tracking.Version:
+    """Raises PromotionError if there is no such version."""
     version = tracking.get_version(registry, number)
     if version is None:
         known = ", ".join(one.number for one in tracking.list_versions(registry)) or "none"
@@ -163,7 +170,7 @@ def _check_gates(version: tracking.Version, registry: tracking.Registry, force: 
     )
 
 
-def _check_loadable(project: Project, registry: tracking.Registry, number: str) -> None:
+def check_loadable(project: Project, registry: tracking.Registry, number: str) -> None:
     """Fetch the version afresh and let it answer: what was fetched before says nothing about what others get."""
     project.state.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=project.state) as folder:

@@ -6,6 +6,7 @@ It is no DVC stage: its result depends on the registry, not on files alone.
 import sys
 from dataclasses import dataclass
 from importlib.metadata import version as installed
+from typing import Literal
 
 from fashion.adapters import tracking, versioning
 from fashion.errors import ArtifactError
@@ -18,11 +19,12 @@ from fashion.stages import promotion
 from fashion.stages.dataset import load_split
 from fashion.stages.history import read_history
 from fashion.stages.judgement import SYNTHETIC_DATA, judge_candidate, keep_judgement, look_up_judgement
-from fashion.stages.registry import MODEL_DIGEST, registry_of, run_name
+from fashion.stages.proposal import PROPOSE, awaits_approval, note_outcome
+from fashion.stages.registry import MODEL_DIGEST, REASON, VERDICT, registry_of, run_name
 from fashion.storage import file_digest, folder_digest, read_json
 
 TENSORFLOW = "tensorflow" if sys.platform == "darwin" else "tensorflow-cpu"
-DIGEST, VERDICT, REASON = "artifacts_sha256", "verdict", "reason"
+DIGEST = "artifacts_sha256"
 
 
 @dataclass(frozen=True)
@@ -36,10 +38,12 @@ class Registration:
     reason: str
     judgement: Judgement | None
     """With its figures; none where the version's run does not hold them any more."""
+    approval: Literal["none", "awaited", "answered"] = "none"
+    """awaited: it would be champion if a person agreed."""
 
 
 def register(project: Project, params: Params, flow_run: str | None = None) -> Registration:
-    """Register the artifacts, once, and move the alias `champion` if they earn it.
+    """Register the artifacts, once, and move the alias `champion` if they earn it and nobody is to be asked.
 
     Every step can be repeated: the version is created after its files, the verdict is written last of all.
 
@@ -59,9 +63,17 @@ def register(project: Project, params: Params, flow_run: str | None = None) -> R
     version = known or _log(registry, project, params, digest, gate)
     if VERDICT not in version.tags:
         version = _decide(registry, project, params, version, gate, flow_run)
+    ledger = tracking.read_ledger(registry)
+    version = note_outcome(registry, ledger, version)
     judgement = look_up_judgement(registry, project, version)
     return Registration(
-        registry.name, version.number, known is None, version.tags[VERDICT], version.tags[REASON], judgement
+        name=registry.name,
+        version=version.number,
+        created=known is None,
+        verdict=version.tags[VERDICT],
+        reason=version.tags[REASON],
+        judgement=judgement,
+        approval="awaited" if awaits_approval(ledger, version.number) else "none",
     )
 
 
@@ -152,9 +164,12 @@ def _decide(
     if change is None:
         judgement = judge_candidate(registry, project, params, version, gate)
         keep_judgement(registry, project, version, judgement)
-        change = promotion.enter_judgement(project, registry, ledger, version, judgement, flow_run)
+        ask_first = params.register_.approval == "required"
+        change = promotion.enter_judgement(project, registry, ledger, version, judgement, flow_run, ask_first)
     kept = look_up_judgement(registry, project, version)
     verdict = tracking.CHAMPION if change.after.champion == version.number else tracking.CHALLENGER
     reason = kept.reason if kept else change.reason
+    if change.action == PROPOSE:
+        reason = f"awaits approval: {reason}"
     tags = {**(figures(kept) if kept else {}), REASON: reason, VERDICT: verdict}
     return tracking.tag_version(registry, version, tags)

@@ -7,6 +7,8 @@ from fashion.settings import tracking_uri
 
 MODEL_DIGEST = "model_sha256"
 """The tag by which `register` finds the run in which a model was trained."""
+VERDICT, REASON = "verdict", "reason"
+"""The tags that say what was decided about a version, and why."""
 
 
 def registry_of(project: Project, params: Params) -> Registry:

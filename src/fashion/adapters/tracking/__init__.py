@@ -1,7 +1,7 @@
 """MLflow: runs that are watched live, the registry of versions, and the ledger of its aliases."""
 
 from fashion.adapters.tracking.address import Registry, check
-from fashion.adapters.tracking.ledger import Aliases, Change, Decision, Ledger, read_ledger, record, settle
+from fashion.adapters.tracking.ledger import Aliases, Change, Decision, Ledger, author, read_ledger, record, settle
 from fashion.adapters.tracking.runs import LiveRun, find_run, live_run, recreate_run
 from fashion.adapters.tracking.versions import (
     CHALLENGER,
@@ -33,6 +33,7 @@ __all__ = [
     "Package",
     "Registry",
     "Version",
+    "author",
     "check",
     "download_champion",
     "download_version",

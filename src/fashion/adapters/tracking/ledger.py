@@ -1,4 +1,4 @@
-"""The ledger: every change of the aliases champion and challenger, with time, author, reason and figures.
+"""The ledger: every decision about the aliases champion and challenger, with time, author, reason and figures.
 
 It lives in MLflow, in an experiment `<model>-history` with one run, whose parameter `change-000007` is the seventh
 change. MLflow writes a parameter once (the database's primary key refuses a second value), so of two processes that
@@ -47,13 +47,17 @@ class Decision:
     """Where the aliases shall point, because of which version and why."""
 
     action: str
-    """register, promote, rollback, or outside: a move that was made in MLflow itself."""
+    """register, propose, approve, refuse, lapse, promote, rollback, or outside: a move made in MLflow itself."""
     version: str | None
     after: Aliases
     reason: str
     forced: bool = False
     figures: Mapping[str, Any] = field(default_factory=dict)
     flow_run: str | None = None
+    who: str | None = None
+    """Whoever decided, if that is somebody else than this process's user."""
+    via: str | None = None
+    """How that was said, if it is somebody else: a command, or Prefect's page."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ class Change:
     time: str
     """UTC, ISO 8601."""
     who: str
-    """user@host."""
+    """user@host, or what somebody who answered in Prefect's page gave as a name."""
     flow_run: str | None
     """The name of the Prefect run that did it, if one did."""
     action: str
@@ -77,6 +81,8 @@ class Change:
     figures: Mapping[str, Any]
     key: str
     """Tells two equal changes apart."""
+    via: str | None = None
+    """As in `Decision`; the entries of earlier days have none."""
 
     @property
     def moves(self) -> tuple[tuple[str, str | None, str | None], ...]:
@@ -86,7 +92,7 @@ class Change:
 
     def __str__(self) -> str:
         moves = ", ".join(f"{alias} {old or 'none'} → {new or 'none'}" for alias, old, new in self.moves)
-        return f"{moves} by {self.who} ({self.reason})"
+        return f"{moves or f'{self.action} version {self.version}'} by {self.who} ({self.reason})"
 
 
 @dataclass(frozen=True)
@@ -152,10 +158,9 @@ def record(registry: Registry, seen: Ledger, decision: Decision) -> Change:
     change = Change(
         number=len(seen.changes) + 1,
         time=datetime.now(UTC).isoformat(timespec="seconds"),
-        who=_author(),
         before=seen.expected,
         key=uuid4().hex,
-        **vars(decision),
+        **vars(decision) | {"who": decision.who or author()},
     )
     with _explained(registry):
         _claim(registry, change)
@@ -283,7 +288,7 @@ def _done(change: Change) -> str:
     return f"{DONE}{change.number:06}"
 
 
-def _author() -> str:
+def author() -> str:
     """user@host; the number of a user without a name, as containers have them."""
     try:
         user = getpass.getuser()

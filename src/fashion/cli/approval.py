@@ -1,0 +1,32 @@
+"""The answer to a training that asks before it promotes."""
+
+from typing import Annotated
+
+import typer
+
+from fashion.cli.terminal import console, start
+
+app = typer.Typer()
+
+Run = Annotated[str, typer.Argument(help="The paused run: the number of its version, or the run's id or name.")]
+
+
+@app.command()
+def approve(
+    run: Run, reason: Annotated[str, typer.Option(help="Why, in a line; the history keeps it.")] = "no reason given"
+) -> None:
+    """Agree to the promotion that a paused training proposes."""
+    _answer(run, True, reason)
+
+
+@app.command()
+def refuse(run: Run, reason: Annotated[str, typer.Option(help="Why, in a line; the history keeps it.")]) -> None:
+    """Refuse the promotion that a paused training proposes: the version stays challenger."""
+    _answer(run, False, reason)
+
+
+def _answer(run: str, approved: bool, reason: str) -> None:
+    start()
+    from fashion.stages.approval import answer
+
+    console.print(answer(run, approved, reason), highlight=False)

@@ -1,0 +1,109 @@
+"""The answer to a proposed promotion: how a person gives it, and what follows from it.
+
+Nothing in the project's folders counts here, only the registry: a later training may have changed them meanwhile.
+"""
+
+from dataclasses import dataclass
+
+from fashion.adapters import orchestration, tracking
+from fashion.params import Params
+from fashion.paths import Project
+from fashion.settings import load_settings
+from fashion.stages.judgement import read_judgement
+from fashion.stages.promotion import LONGEST_REASON, check_loadable, existing
+from fashion.stages.proposal import APPROVE, LAPSE, PROPOSE, REFUSE, awaits_approval, note_outcome
+from fashion.stages.register import Registration
+from fashion.stages.registry import REASON, VERDICT, registry_of
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What somebody said to a proposed promotion. Nothing in it is trusted to be short, or one line."""
+
+    approved: bool
+    who: str
+    via: str
+    reason: str
+
+
+def answer(run: str, approved: bool, reason: str) -> str:
+    """Answer for the paused run of this id, name or version, in the name of this process's user; how the run ended.
+
+    Raises:
+        ServiceError: Prefect is away, no or more than one such run is paused, somebody was faster, it was too late,
+            or the run did not end well.
+    """
+    address = load_settings().prefect_api_url
+    decision = "approve" if approved else "refuse"
+    paused = orchestration.find_paused_run(address, run)
+    form = {"decision": decision, "reason": reason, "who": tracking.author(), "via": f"fashion {decision}"}
+    orchestration.resume(address, paused, form)
+    return orchestration.await_end(address, paused)
+
+
+def conclude(project: Project, params: Params, number: str, given: Answer | None, flow_run: str) -> Registration:
+    """Carry out what was answered about a proposed version, unless that was settled in another way meanwhile.
+
+    Can be repeated: the first answer counts.
+
+    Args:
+        given: none if nobody answered in time.
+        flow_run: the name of the Prefect run that asked, for the history.
+
+    Raises:
+        PromotionError: the version is gone or cannot be loaded.
+        ServiceError: MLflow is away or refused, or another change came first.
+    """
+    registry = registry_of(project, params)
+    tracking.check(registry.uri)
+    version = existing(registry, number)
+    ledger = tracking.settle(registry)
+    if awaits_approval(ledger, number):
+        decision = _decision(ledger, params, number, given, flow_run)
+        if decision.action == APPROVE:
+            check_loadable(project, registry, number)
+        tracking.record(registry, ledger, decision)
+        ledger = tracking.read_ledger(registry)
+    version = note_outcome(registry, ledger, version)
+    return Registration(
+        name=registry.name,
+        version=number,
+        created=False,
+        verdict=version.tags[VERDICT],
+        reason=version.tags[REASON],
+        judgement=read_judgement(registry, version),
+        approval="answered",
+    )
+
+
+def _decision(
+    ledger: tracking.Ledger, params: Params, number: str, given: Answer | None, flow_run: str
+) -> tracking.Decision:
+    """Approved, refused, or lapsed: because nobody answered, or the judgement was about another champion."""
+    if given is None:
+        lapsed = f"nobody answered within {params.register_.approval_days:g} days"
+        return tracking.Decision(LAPSE, number, ledger.aliases, lapsed, flow_run=flow_run)
+    who, via = _line(given.who) or "somebody", _line(given.via)
+    reason = _line(given.reason) or "no reason given"
+    judged = next(one for one in ledger.changes if one.action == PROPOSE and one.version == number)
+    then, now = judged.before.champion, ledger.aliases.champion
+    if given.approved and then != now:
+        lapsed = (
+            f"approved by {who} ({via}: {reason}), but the champion changed since the judgement: {_name(then)} then, "
+            f"{_name(now)} now"
+        )
+        return tracking.Decision(LAPSE, number, ledger.aliases, lapsed, flow_run=flow_run)
+    challenger = ledger.aliases.challenger
+    after = tracking.Aliases(number, challenger if challenger != number else None) if given.approved else ledger.aliases
+    action = APPROVE if given.approved else REFUSE
+    figures = judged.figures if given.approved else {}
+    return tracking.Decision(action, number, after, reason, figures=figures, flow_run=flow_run, who=who, via=via)
+
+
+def _name(champion: str | None) -> str:
+    return f"version {champion}" if champion else "none"
+
+
+def _line(text: str) -> str:
+    """One line that can be printed, of a length that the history keeps."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())[:LONGEST_REASON]

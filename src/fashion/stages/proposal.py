@@ -1,0 +1,38 @@
+"""A promotion that awaits a person's word: `register` proposes it; it is approved, refused, or lapses.
+
+The ledger alone says how it stands; the version's tags repeat it for people.
+"""
+
+from fashion.adapters import tracking
+from fashion.stages.registry import REASON, VERDICT
+
+PROPOSE, APPROVE, REFUSE, LAPSE = "propose", "approve", "refuse", "lapse"
+"""Actions of the ledger. All but `approve` leave the champion where it is."""
+WORDS = {APPROVE: "approved", REFUSE: "refused"}
+
+
+def awaits_approval(ledger: tracking.Ledger, number: str) -> bool:
+    """Whether nothing has happened to the version since it was proposed."""
+    changes = _about(ledger, number)
+    return bool(changes) and changes[-1].action == PROPOSE
+
+
+def note_outcome(registry: tracking.Registry, ledger: tracking.Ledger, version: tracking.Version) -> tracking.Version:
+    """Write into the tags of a version that was proposed what became of it, unless it is there already."""
+    changes = _about(ledger, version.number)
+    if not changes or changes[0].action != PROPOSE or changes[-1].action == PROPOSE:
+        return version
+    verdict = tracking.CHAMPION if changes[-1].after.champion == version.number else tracking.CHALLENGER
+    tags = {REASON: _words(changes[-1]), VERDICT: verdict}
+    return version if tags.items() <= version.tags.items() else tracking.tag_version(registry, version, tags)
+
+
+def _about(ledger: tracking.Ledger, number: str) -> list[tracking.Change]:
+    return [change for change in ledger.changes if change.version == number]
+
+
+def _words(change: tracking.Change) -> str:
+    if change.action == LAPSE:
+        return change.reason
+    via = f" ({change.via})" if change.via else ""
+    return f"{WORDS.get(change.action, change.action)} by {change.who}{via}: {change.reason}"
