@@ -18,6 +18,15 @@ from tests.servers import end, start_mlflow, wait_for
 REAL_DATA = SOURCE.parent / "shared" / "data" / "fashion-mnist"
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How many inputs were tried on which reader."""
+    reports = (report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, []))
+    lines = [text for report in reports for name, text in getattr(report, "user_properties", ()) if name == "fuzzed"]
+    if lines:
+        terminalreporter.section("fuzzed")
+        terminalreporter.write_line("\n".join(lines))
+
+
 @pytest.fixture(autouse=True)
 def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home folder of the test's own, and no variable that points to a user's project or services."""

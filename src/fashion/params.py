@@ -1,23 +1,39 @@
 """params.yaml: everything that changes a result, checked strictly."""
 
 import difflib
+import reprlib
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
+from yaml.nodes import Node
 
 from fashion.errors import ParamsError
+from fashion.storage import read_text
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[int, Field(gt=0)]
+Positive = Annotated[int, Field(gt=0, lt=2**31)]
+ClassName = Annotated[str, Field(pattern=r"^[^\p{C}]+$")]
+"""One line that can be printed."""
+Classes = Annotated[tuple[ClassName, ...], Field(min_length=2, max_length=256)]
+Edge = Annotated[int, Field(ge=8, le=1024)]
+ImageSize = tuple[Edge, Edge]
+"""Height and width in pixels."""
+MOST_BYTES = 1 << 16
+"""Of params.yaml; PyYAML reads about 50,000 bytes a second."""
+LONGEST = 1000
+"""Characters of one key or value."""
+MOST_PROBLEMS = 10
+"""That are told at once."""
 
 
 class Section(BaseModel):
     """An unknown key is an error, and nothing changes after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class DataFile(Section):
@@ -30,8 +46,8 @@ class DataFile(Section):
 class DataParams(Section):
     """The dataset: its classes, the size of its images, its four files, and where they are to be had."""
 
-    classes: Annotated[tuple[str, ...], Field(min_length=2, max_length=256)]
-    image_size: tuple[Annotated[int, Field(ge=8, le=1024)], Annotated[int, Field(ge=8, le=1024)]]
+    classes: Classes
+    image_size: ImageSize
     train_images: DataFile
     train_labels: DataFile
     test_images: DataFile
@@ -188,16 +204,40 @@ def load_params(path: Path) -> Params:
         ParamsError: the file is missing or not YAML, or a key is unknown, missing or impossible.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(read_text(path, MOST_BYTES), _Loader)  # noqa: S506 (a safe loader)
     except FileNotFoundError as error:
         raise ParamsError(f"{path} is missing; restore it with: git checkout -- {path.name}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except RecursionError as error:
+        raise ParamsError(f"{path} cannot be used: it is nested too deep") from error
+    except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
+        # For a value that does not fit its tag, PyYAML raises what its conversion stumbles over.
         raise ParamsError(f"{path} is not YAML: {error}") from error
     try:
         return Params.model_validate(content)
     except ValidationError as error:
-        problems = "\n".join(f"  {_explain(details)}" for details in error.errors())
-        raise ParamsError(f"{path} cannot be used:\n{problems}") from error
+        problems = error.errors()
+        lines = [f"  {_explain(details)}" for details in problems[:MOST_PROBLEMS]]
+        if len(problems) > MOST_PROBLEMS:
+            lines.append(f"  and {len(problems) - MOST_PROBLEMS} more")
+        raise ParamsError("\n".join([f"{path} cannot be used:", *lines])) from error
+
+
+class _Loader(yaml.SafeLoader):
+    """Without what grows far beyond its text (aliases, numbers of any length) or hides a value (a repeated key)."""
+
+    def compose_node(self, parent: Node | None, index: Any) -> Node | None:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if isinstance(event, yaml.AliasEvent):
+            raise yaml.YAMLError(f"aliases are not read\n{event.start_mark}")
+        if isinstance(event, yaml.ScalarEvent) and len(event.value) > LONGEST:
+            raise yaml.YAMLError(f"more than {LONGEST:,} characters in one key or value\n{event.start_mark}")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        mapping = super().construct_mapping(node, deep)
+        if len(mapping) < len(node.value):
+            raise yaml.YAMLError(f"a key stands here twice\n{node.start_mark}")
+        return mapping
 
 
 def _explain(details: ErrorDetails) -> str:
@@ -211,7 +251,7 @@ def _explain(details: ErrorDetails) -> str:
 
 
 def _found(value: Any) -> str:
-    return "" if isinstance(value, dict) else f" (found {value!r})"
+    return "" if isinstance(value, dict) else f" (found {reprlib.repr(value)})"
 
 
 def _suggest(location: tuple[int | str, ...]) -> str:

@@ -12,6 +12,9 @@ from typing import Any
 
 from fashion.errors import ArtifactError
 
+LARGEST_ARTIFACT = 16 << 20
+"""Bytes of a JSON file that a stage has written; parsed, it may take twenty times as much memory."""
+
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
@@ -54,6 +57,40 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
+def read_text(path: Path, most_bytes: int) -> str:
+    """The text of an ordinary file in UTF-8; nothing else is opened, since a pipe or a device may never end.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        ValueError: it is something else than a file, cannot be read, has more than `most_bytes`, or is not UTF-8.
+    """
+    if path.exists() and not path.is_file():
+        raise ValueError(f"expected a file, found {'a folder' if path.is_dir() else 'no ordinary file'}")
+    try:
+        with path.open("rb") as file:
+            content = file.read(most_bytes + 1)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise ValueError(error.strerror or str(error)) from error
+    if len(content) > most_bytes:
+        raise ValueError(f"it has more than {most_bytes:,} bytes")
+    return content.decode("utf-8")
+
+
+def load_json(path: Path, most_bytes: int) -> Any:
+    """The content of a file of strict JSON, without NaN and Infinity.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        ValueError: as `read_text`; or it is not JSON, or nested too deep.
+    """
+    try:
+        return json.loads(read_text(path, most_bytes), parse_constant=_refuse_constant)
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error
+
+
 def read_json(path: Path, made_by: str) -> Any:
     """The JSON content of an artifact; `made_by` is the command that makes it.
 
@@ -61,7 +98,7 @@ def read_json(path: Path, made_by: str) -> Any:
         ArtifactError: the file is missing or damaged.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return load_json(path, LARGEST_ARTIFACT)
     except FileNotFoundError as error:
         raise ArtifactError(f"{path} is missing; make it with: {made_by}") from error
     except ValueError as error:
@@ -89,6 +126,10 @@ def folder_digest(*folders: Path) -> str:
 
 def files_below(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 def _flush(path: Path) -> None:

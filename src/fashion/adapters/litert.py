@@ -1,5 +1,7 @@
 """LiteRT (TensorFlow Lite): runs an exported model in milliseconds, without TensorFlow."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ SIGNATURE = "serving_default"
 IMAGE, PROBABILITIES, EMBEDDING = "image", "probabilities", "embedding"
 WARM_UP = 20
 """Calls before the clock counts: the first ones allocate memory and wake the threads."""
+PATIENCE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -71,14 +74,38 @@ def _seconds(runner: SignatureRunner, image: NDArray[np.uint8]) -> float:
 
 
 def _open(model: Path, image_size: tuple[int, ...], threads: int) -> SignatureRunner:
+    """Tried in a process of its own first: some damaged files end the process that opens them, with signal 11."""
+    command = [sys.executable, "-m", __name__, str(model), *map(str, image_size)]
     try:
-        interpreter = Interpreter(str(model), num_threads=threads)
-        # LiteRT's delegate announces itself here, once in a process, and no switch stops it.
-        with quiet_standard_error():
-            interpreter.allocate_tensors()
-        runner = interpreter.get_signature_runner(SIGNATURE)
-    except (ValueError, RuntimeError) as error:
+        tried = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=PATIENCE_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ArtifactError(f"{model} gives no answer in {PATIENCE_SECONDS:g} seconds; export it again") from error
+    if tried.returncode < 0:
+        raise ArtifactError(f"{model} is damaged: LiteRT crashes on it, signal {-tried.returncode}; export it again")
+    if tried.returncode:
+        raise ArtifactError(tried.stdout.strip() or f"{model} cannot be tried out: {tried.stderr.strip()}")
+    return _load(model, image_size, threads)
+
+
+def _try_out(model: Path, image_size: tuple[int, ...]) -> None:
+    """Raises ArtifactError if the model does not answer images of that size, one or two at a time."""
+    try:
+        runner = _load(model, image_size, threads=1)
+        shapes = [_run(runner, np.zeros((count, *image_size), np.uint8))[PROBABILITIES].shape for count in (1, 2)]
+    except (ValueError, RuntimeError, TypeError, KeyError, MemoryError) as error:
         raise ArtifactError(f"{model} cannot be run by LiteRT ({_one_line(error)}); export it again") from error
+    if shapes != [(1, shapes[0][-1]), (2, shapes[0][-1])]:
+        raise ArtifactError(f"{model}: expected probabilities (images, classes), found {shapes[1]} for two images")
+
+
+def _load(model: Path, image_size: tuple[int, ...], threads: int) -> SignatureRunner:
+    interpreter = Interpreter(str(model), num_threads=threads)
+    # LiteRT's delegate announces itself here, once in a process, and no switch stops it.
+    with quiet_standard_error():
+        interpreter.allocate_tensors()
+    runner = interpreter.get_signature_runner(SIGNATURE)
     _check_contract(runner, model, image_size)
     return runner
 
@@ -119,3 +146,11 @@ def _dequantised(stored: NDArray[Any], details: Mapping[str, Any]) -> NDArray[np
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
+
+
+if __name__ == "__main__":
+    try:
+        _try_out(Path(sys.argv[1]), tuple(int(length) for length in sys.argv[2:]))
+    except ArtifactError as error:
+        sys.stdout.write(str(error))
+        sys.exit(1)

@@ -1,5 +1,6 @@
 """Pillow: decodes the pictures that a user brings; IDX files are read beside them."""
 
+import io
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,12 @@ from fashion.images.idx import read_idx, read_plain_idx
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 """Pillow knows some forty more, and would start other programs (EPS) or write to standard error itself (TIFF)."""
-MOST_PIXELS = 50_000_000
-"""A picture that claims more is refused from its header, before memory is taken."""
+MOST_PIXELS = 40_000_000
+"""A picture that claims more is refused from its header, before memory is taken: 20 bytes each for an animated WebP."""
+MOST_BYTES = 4 * MOST_PIXELS
+"""Of a picture's file: what its pixels take when nothing is compressed."""
+MOST_IDX_BYTES, MOST_IDX_IMAGES = 10_000_000, 10_000
+"""Of one IDX file: the test set of 10,000 images of 28 x 28, which takes seconds, is let through."""
 LONGEST = 400
 """Pixels of the longest edge that are kept: many times what a model sees, a few hundred kilobytes a picture."""
 GZIP, IDX = b"\x1f\x8b", b"\0\0\x08"
@@ -49,7 +54,11 @@ def read_pictures(path: Path) -> list[Picture]:
                 return _read_idx_images(stream, name, compressed=magic.startswith(GZIP))
             if not magic:
                 raise DataError(f"{name}: the file is empty")
-            return [Picture(name, _decode(stream, name))]
+            # In memory, a claim of four gigabytes to come reads no more than there is.
+            content = stream.read(MOST_BYTES + 1)
+            if len(content) > MOST_BYTES:
+                raise DataError(f"{name}: has more than {MOST_BYTES:,} bytes; save it smaller")
+            return [Picture(name, _decode(io.BytesIO(content), name))]
     except OSError as error:
         raise DataError(f"{name}: {error.strerror or error}") from error
 
@@ -60,9 +69,11 @@ def readable_name(path: Path) -> str:
 
 
 def _read_idx_images(stream: BinaryIO, name: str, compressed: bool) -> list[Picture]:
-    images = read_idx(stream, name, 3) if compressed else read_plain_idx(stream, name, 3)
+    images = (read_idx if compressed else read_plain_idx)(stream, name, 3, MOST_IDX_BYTES)
     if not images.size:
         raise DataError(f"{name}: the IDX file holds no image (shape {images.shape})")
+    if len(images) > MOST_IDX_IMAGES:
+        raise DataError(f"{name}: holds {len(images):,} images; expected at most {MOST_IDX_IMAGES:,} a file, split it")
     return [Picture(f"{name}[{number}]", _shrink(Image.fromarray(image))) for number, image in enumerate(images)]
 
 

@@ -27,10 +27,15 @@ from great_expectations.expectations.registry import get_expectation_impl
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fashion.errors import SuiteError
+from fashion.storage import load_json
 
 ABOUT_ROWS = (ColumnMapExpectation, ColumnPairMapExpectation, MulticolumnMapExpectation)
 OnBreach = Literal["quarantine", "fail", "warn"]
 SITE = "data_docs"
+LARGEST_SUITE = 1 << 20
+"""Bytes."""
+REFUSED = {"regex", "regex_list", "json_schema", "row_condition", "condition_parser"}
+"""Keywords that can take for ever (patterns) or run code (a condition is evaluated as Python)."""
 
 
 class Verdict(BaseModel):
@@ -84,7 +89,7 @@ def check(tables: Mapping[Path, pd.DataFrame], docs: Path) -> list[Finding]:
     Raises:
         SuiteError: a suite is missing or not JSON, or one of its expectations is unknown or cannot be checked.
     """
-    suites = {path: _load(path) for path in tables}
+    suites = {path: load_suite(path) for path in tables}
     # This module of it sets its own logger to INFO on import, whatever the application wants to hear.
     logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)
     context = gx.get_context(mode="ephemeral")
@@ -99,17 +104,20 @@ def check(tables: Mapping[Path, pd.DataFrame], docs: Path) -> list[Finding]:
     return findings
 
 
-def _load(path: Path) -> gx.ExpectationSuite:
+def load_suite(path: Path) -> gx.ExpectationSuite:
+    """The suite in a file.
+
+    Raises:
+        SuiteError: it is missing or not JSON, or one of its expectations is unknown or impossible.
+    """
     try:
-        content = SuiteFile.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        content = SuiteFile.model_validate(load_json(path, LARGEST_SUITE))
     except FileNotFoundError as error:
         raise SuiteError(f"{path} is missing; restore it with: git checkout -- expectations/{path.name}") from error
-    except json.JSONDecodeError as error:
-        raise SuiteError(f"{path} is not JSON: {error}") from error
-    except UnicodeDecodeError as error:
-        raise SuiteError(f"{path} is not JSON: it is not UTF-8 text ({error})") from error
     except ValidationError as error:
         raise SuiteError(f"{path} cannot be used:\n{_explain(error)}") from error
+    except ValueError as error:
+        raise SuiteError(f"{path} is not JSON: {error}") from error
     return gx.ExpectationSuite(name=path.stem, expectations=[_build(path, entry) for entry in content.expectations])
 
 
@@ -122,6 +130,8 @@ def _build(path: Path, entry: Entry) -> Expectation:
         raise SuiteError(f"{where} is no expectation of Great Expectations {gx.__version__}") from error
     if entry.meta.on_breach == "quarantine" and not issubclass(kind, ABOUT_ROWS):
         raise SuiteError(f"{where} speaks of the whole table; expected on_breach fail or warn, found quarantine")
+    if refused := REFUSED & set(entry.kwargs):
+        raise SuiteError(f"{where}: {', '.join(sorted(refused))} is not read; say it with another expectation")
     try:
         return kind(**entry.kwargs, meta=entry.meta.model_dump())
     except (ValueError, TypeError, GreatExpectationsError) as error:

@@ -19,6 +19,7 @@ import yaml
 
 from fashion.errors import DataError, ServiceError, StageError
 from fashion.paths import Project
+from fashion.storage import read_text
 
 BUSY = re.compile(r"is busy, it is being blocked by|Unable to acquire lock")
 BLOCKER = re.compile(r"\(PID (\d+)\)")
@@ -32,6 +33,9 @@ TAIL = 20
 RETRY_SECONDS = 3.0
 NOTICE_SECONDS = 30.0
 GRACE_SECONDS = 10.0
+
+LARGEST_POINTER = 1 << 16
+"""Bytes of data.dvc."""
 
 OnLine = Callable[[str], None]
 
@@ -73,11 +77,11 @@ def data_version(project: Project) -> str:
     """
     path = project.root / "data.dvc"
     try:
-        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content: Any = yaml.safe_load(read_text(path, LARGEST_POINTER))
         return str(content["outs"][0]["md5"])
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing; restore it with: git checkout -- data.dvc") from error
-    except (yaml.YAMLError, KeyError, IndexError, TypeError) as error:
+    except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(f"{path} is damaged; restore it with: git checkout -- data.dvc") from error
 
 

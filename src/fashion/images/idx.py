@@ -13,39 +13,45 @@ from numpy.typing import NDArray
 from fashion.errors import DataError
 
 UNSIGNED_BYTE = 0x08
-LARGEST = 1 << 30
-"""Bytes; a header that claims more is refused before memory is taken."""
+LARGEST = 3 << 28
+"""Bytes, a million images of 28 x 28; a header that claims more is refused before memory is taken."""
 
 Bytes = NDArray[np.uint8]
 
 
-def read_idx(stream: BinaryIO, name: str, dimensions: int) -> Bytes:
+def read_idx(stream: BinaryIO, name: str, dimensions: int, largest: int = LARGEST) -> Bytes:
     """The array in one gzipped IDX file of unsigned bytes.
 
     Args:
         stream: the compressed bytes.
         name: how error messages call the file.
         dimensions: 1 for labels (shape (n,)), 3 for images (shape (n, height, width)).
+        largest: bytes of the largest array that is believed.
 
     Raises:
         DataError: a wrong magic number, a truncated or damaged stream, or more or fewer bytes than the header says.
     """
     try:
         with gzip.GzipFile(fileobj=stream) as file:
-            return read_plain_idx(file, name, dimensions)
+            return read_plain_idx(file, name, dimensions, largest)
     except EOFError as error:
         raise DataError(f"{name}: the gzip stream is truncated ({error})") from error
     except (gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{name}: expected a gzip file, found damaged bytes ({error})") from error
 
 
-def read_plain_idx(stream: BinaryIO | gzip.GzipFile, name: str, dimensions: int) -> Bytes:
+def read_plain_idx(stream: BinaryIO | gzip.GzipFile, name: str, dimensions: int, largest: int = LARGEST) -> Bytes:
     """As `read_idx`, for a file that is not compressed.
 
     Raises:
         DataError: a wrong magic number, or more or fewer bytes than the header says.
     """
     shape = _read_header(stream, name, dimensions)
+    # Without images, too, the size of one must be within reason: numpy makes no array of shape (0, 2**32, 2**32).
+    if math.prod(max(1, length) for length in shape) > largest:
+        raise DataError(
+            f"{name}: the header claims shape {shape}, more than {largest:,} bytes; this file is not read here"
+        )
     size = math.prod(shape)
     content = stream.read(size + 1)
     if len(content) != size:
@@ -76,8 +82,4 @@ def _read_header(file: BinaryIO | gzip.GzipFile, name: str, dimensions: int) -> 
     if len(sizes) < 4 * dimensions:
         raise DataError(f"{name}: expected a header of {4 + 4 * dimensions} bytes, found {4 + len(sizes)}")
     shape: tuple[int, ...] = struct.unpack(f">{dimensions}I", sizes)
-    if math.prod(shape) > LARGEST:
-        raise DataError(
-            f"{name}: the header claims shape {shape}, more than {LARGEST} bytes; this file is not believed"
-        )
     return shape

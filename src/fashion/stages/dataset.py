@@ -62,15 +62,22 @@ def load_split(project: Project, name: str) -> Split:
     """
     try:
         images, labels = (
-            np.load(project.dataset / f"{name}_{part}.npy", mmap_mode="r") for part in ("images", "labels")
+            np.lib.format.open_memmap(project.dataset / f"{name}_{part}.npy", mode="r") for part in ("images", "labels")
         )
+        _check_arrays(images, labels)
     except FileNotFoundError as error:
         raise ArtifactError(f"{error.filename} is missing; make it with: dvc repro prepare") from error
-    except (ValueError, EOFError) as error:
+    except Exception as error:  # Of a damaged header, which it parses as Python, numpy raises many kinds.
         raise ArtifactError(
             f"{project.dataset} is damaged ({error}); make it again with: dvc repro --force prepare"
         ) from error
     return Split(images, labels)
+
+
+def _check_arrays(images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> None:
+    found = f"{images.dtype} {images.shape} and {labels.dtype} {labels.shape}"
+    if {images.dtype, labels.dtype} != {np.dtype(np.uint8)} or images.ndim != 3 or labels.shape != images.shape[:1]:
+        raise ValueError(f"expected images uint8 (n, height, width) and labels uint8 (n,), found {found}")
 
 
 def _check_digests(project: Project, params: DataParams) -> None:
@@ -101,6 +108,8 @@ def _read_pair(folder: Path, images_file: DataFile, labels_file: DataFile) -> Sp
 
 def _read(path: Path, dimensions: int) -> NDArray[np.uint8]:
     try:
+        if path.exists() and not path.is_file():
+            raise DataError(f"data/{path.name}: expected a file, found a folder or a device")
         with path.open("rb") as stream:
             return read_idx(stream, f"data/{path.name}", dimensions)
     except FileNotFoundError as error:

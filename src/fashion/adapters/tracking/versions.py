@@ -1,7 +1,6 @@
 """The registered versions of a model: how they come into the registry, how they are found and fetched."""
 
 import io
-import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import redirect_stdout
@@ -14,12 +13,16 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
+from pydantic import BaseModel
 
 from fashion.adapters.tracking.address import Registry, check
 from fashion.errors import ServiceError
-from fashion.storage import atomic_folder
+from fashion.params import Classes, ImageSize
+from fashion.storage import atomic_folder, load_json
 
 CHAMPION, CHALLENGER = "champion", "challenger"
+LARGEST_CONTRACT = 1 << 20
+"""Bytes of classes.json."""
 
 
 @dataclass(frozen=True)
@@ -146,6 +149,13 @@ def fetch_folder(registry: Registry, version: Version, name: str, folder: Path) 
     return bool(files)
 
 
+class Contract(BaseModel):
+    """classes.json, which travels with a version: what its answers mean, and the images that it takes."""
+
+    classes: Classes
+    image_size: ImageSize
+
+
 @dataclass(frozen=True)
 class Champion:
     """The champion's files on this machine."""
@@ -186,16 +196,15 @@ def download_version(uri: str, name: str, number: str, folder: Path) -> Champion
                 mlflow.artifacts.download_artifacts(
                     f"models:/{name}/{number}", dst_path=str(temporary), tracking_uri=uri
                 )
-        contract = json.loads((target / "extra_files" / "classes.json").read_text(encoding="utf-8"))
+        contract = Contract.model_validate(load_json(target / "extra_files" / "classes.json", LARGEST_CONTRACT))
     except (MlflowException, OSError, ValueError) as error:
         raise ServiceError(f"Version {number} of {name} cannot be loaded from {uri}: {error}") from error
-    height, width = contract["image_size"]
     return Champion(
         version=number,
         model=target / "extra_files" / "model.tflite",
         keras_model=target / "data" / "model.keras",
-        classes=tuple(contract["classes"]),
-        image_size=(height, width),
+        classes=contract.classes,
+        image_size=contract.image_size,
     )
 
 

@@ -1,0 +1,73 @@
+"""Fuzz every reader for long; writes benchmarks/fuzz.json and benchmarks/fuzz.md.
+
+    python -m benchmarks.fuzz --seconds 120      # a reader; two minutes for each of them
+
+Where atheris is installed the inputs are led by coverage (libFuzzer), else they are hypothesis's. Every reader runs in
+a process of its own under the limits of tests/fuzz/worker.py. Failing inputs are kept in .state/fuzz/, and the exit
+status is 1 if there are any.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from fashion.storage import write_json, write_text
+from tests.fuzz.targets import ROOT, TARGETS
+
+RESULTS = Path(__file__).with_suffix(".json")
+TABLE = Path(__file__).with_suffix(".md")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=120)
+    seconds = parser.parse_args().seconds
+    tallies = [fuzz(name, seconds) for name in TARGETS]
+    write_json(RESULTS, tallies)
+    write_text(TABLE, render(tallies))
+    print(TABLE.read_text(encoding="utf-8"))
+    for tally in tallies:
+        for place, failure in tally["failures"].items():
+            print(f"{tally['target']}: {place}: {failure}")
+    return 1 if any(tally["failures"] for tally in tallies) else 0
+
+
+def fuzz(name: str, seconds: float) -> dict[str, Any]:
+    """The tally of one reader, as tests/fuzz/worker.py prints it."""
+    keep = ROOT / ".state" / "fuzz"
+    command = [sys.executable, "-m", "tests.fuzz.worker", name, "--seconds", str(seconds), "--keep", str(keep)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{name}: the process ended with {done.returncode}:\n{done.stderr[-2000:]}")
+    tally: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return tally
+
+
+def render(tallies: list[dict[str, Any]]) -> str:
+    """The table that docs/fuzzing.md quotes."""
+    lines = [
+        "| reader | engine | inputs | refused | minutes | slowest input | peak memory | failures |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    return "\n".join([*lines, *map(_row, tallies)]) + "\n"
+
+
+def _row(tally: dict[str, Any]) -> str:
+    cells = (
+        tally["target"],
+        tally["engine"],
+        f"{tally['inputs']:,}",
+        f"{tally['refused']:,}",
+        f"{tally['seconds'] / 60:.1f}",
+        f"{tally['slowest_seconds']:.2f} s",
+        f"{tally['peak_mib']:.0f} MiB",
+        str(len(tally["failures"])),
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,349 @@
+"""What is fuzzed: one function a reader, bytes in, and the bytes that a good file of its kind has.
+
+Every function returns, or raises a FashionError; it checks what was returned. Heavy modules are imported by `prepare`,
+before memory is measured.
+"""
+
+import gzip
+import importlib
+import io
+import json
+import struct
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+ROOT = Path(__file__).resolve().parents[2]
+SIZE = (28, 28)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A reader: `read(content, folder)` hands it the bytes, in a file of the empty `folder` where it wants one."""
+
+    modules: tuple[str, ...]
+    read: Callable[[bytes, Path], None]
+    seeds: Callable[[], Sequence[bytes]]
+    tokens: tuple[bytes, ...] = ()
+    """Pieces that the format gives a meaning to."""
+
+    def prepare(self) -> None:
+        for module in self.modules:
+            importlib.import_module(module)
+
+
+def read_idx(content: bytes, folder: Path) -> None:
+    """The first byte says how many dimensions are expected and whether the file is compressed."""
+    from fashion.images import idx
+
+    dimensions = 1 + content[0] % 4 if content else 1
+    reader = idx.read_plain_idx if content and content[0] & 4 else idx.read_idx
+    array = reader(io.BytesIO(content[1:]), "fuzz", dimensions)
+    assert array.dtype == np.uint8
+    assert array.ndim == dimensions
+
+
+def read_photograph(content: bytes, folder: Path) -> None:
+    """`read_samples` puts what it refuses into its answer; a warning would be shown to the user."""
+    from fashion.stages.predict import read_samples
+
+    path = folder / "picture"
+    path.write_bytes(content)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        samples, refused = read_samples([path], SIZE)
+    assert samples or refused
+    assert all(sample.seen.shape == SIZE and sample.seen.dtype == np.uint8 for sample in samples)
+    assert all(message.message.isprintable() for message in refused)
+    _raise_first(refused)
+
+
+def read_params(content: bytes, folder: Path) -> None:
+    from fashion.params import Params, load_params
+
+    path = folder / "params.yaml"
+    path.write_bytes(content)
+    assert isinstance(load_params(path), Params)
+
+
+def read_suite(content: bytes, folder: Path) -> None:
+    from fashion.adapters.quality import load_suite
+
+    path = folder / "images.json"
+    path.write_bytes(content)
+    assert load_suite(path).expectations
+
+
+def check_suite(content: bytes, folder: Path) -> None:
+    """The suite is held against a table of two rows, and Data Docs are written."""
+    import pandas as pd
+
+    from fashion.adapters.quality import check
+
+    path = folder / "images.json"
+    path.write_bytes(content)
+    table = pd.DataFrame(_DESCRIPTORS, index=[3, 4])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        check({path: table}, folder / "docs")
+
+
+def read_artifact(content: bytes, folder: Path) -> None:
+    """The first byte says which of the files that a stage has written this one is."""
+    from fashion.paths import Project
+    from fashion.stages.dataset import load_split
+    from fashion.stages.history import read_history
+    from fashion.storage import read_json
+
+    project = Project(folder)
+    kind, content = content[:1] or b"\0", content[1:]
+    if kind[0] % 3 == 0:
+        (folder / "report.json").write_bytes(content)
+        read_json(folder / "report.json", "dvc repro validate")
+    elif kind[0] % 3 == 1:
+        project.model.mkdir(parents=True)
+        (project.model / "history.csv").write_bytes(content)
+        read_history(project)
+    else:
+        project.dataset.mkdir(parents=True)
+        (project.dataset / "test_images.npy").write_bytes(content)
+        np.save(project.dataset / "test_labels.npy", np.zeros(2, np.uint8))
+        split = load_split(project, "test")
+        assert split.images.dtype == np.uint8
+        assert split.images.ndim == 3
+
+
+def _raise_first(refused: Sequence[object]) -> None:
+    """So that a refusal counts as one, as in the other readers."""
+    from fashion.errors import DataError
+
+    if refused:
+        raise DataError(str(refused[0]))
+
+
+def _idx_seeds() -> list[bytes]:
+    images = struct.pack(">HBB3I", 0, 8, 3, 2, 3, 4) + bytes(range(24))
+    labels = struct.pack(">HBB1I", 0, 8, 1, 5) + bytes(range(5))
+    billion = struct.pack(">HBB3I", 0, 8, 3, 10**9, 28, 28)
+    nothing = struct.pack(">HBB3I", 0, 8, 3, 0, 2**32 - 1, 2**32 - 1)
+    packed = [gzip.compress(content, mtime=0) for content in (images, labels, billion, nothing)]
+    zeros = gzip.compress(struct.pack(">HBB3I", 0, 8, 3, 2**15, 2**14, 1) + bytes(1 << 20), mtime=0)
+    return [
+        b"\6" + images,
+        b"\4" + labels,
+        b"\6" + billion,
+        b"\6" + nothing,
+        b"\2" + packed[0],
+        b"\0" + packed[1],
+        b"\2" + packed[2],
+        b"\2" + packed[3],
+        b"\2" + packed[0] + b"garbage",
+        b"\2" + packed[0] + packed[1],
+        b"\2" + zeros,
+    ]
+
+
+def _photograph_seeds() -> list[bytes]:
+    from PIL import Image
+
+    pixels = np.zeros((40, 30), np.uint8)
+    pixels[5:30, 8:20] = np.arange(12) * 20
+    grey = Image.fromarray(pixels)
+    colour = grey.convert("RGB")
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    return [
+        _encode(grey, "PNG", icc_profile=b"garbage"),
+        _encode(grey.convert("LA"), "PNG", exif=turned),
+        _encode(Image.fromarray(pixels.astype(np.uint16) * 257), "PNG"),
+        _encode(colour.quantize(8), "PNG", transparency=0),
+        _encode(colour, "JPEG", exif=turned),
+        _encode(colour, "JPEG", progressive=True, quality=30),
+        _encode(colour.convert("CMYK"), "JPEG"),
+        _encode(colour, "WEBP", exif=turned),
+        _encode(colour, "WEBP", save_all=True, append_images=[colour.rotate(90)], lossless=True),
+        _encode(colour, "GIF", save_all=True, append_images=[colour.rotate(90)], transparency=0),
+        _encode(grey, "BMP"),
+        _encode(grey.convert("1"), "BMP"),
+        _encode(colour.convert("RGBA"), "BMP"),
+        _encode(Image.new("L", (60_000, 1)), "PNG"),
+        _encode(Image.new("L", (60_000, 1)), "PNG").replace(b"\0\0\0\x51IDAT", b"\xff\0\0\x51IDAT"),
+        _encode(Image.new("L", (1, 60_000)), "PNG"),
+        struct.pack(">HBB3I", 0, 8, 3, 2, 30, 20) + pixels[:30, :20].tobytes() * 2,
+        gzip.compress(struct.pack(">HBB3I", 0, 8, 3, 1, *SIZE) + pixels[:28, :28].tobytes(), mtime=0),
+    ]
+
+
+def _encode(image: object, kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def _params_seeds() -> list[bytes]:
+    shipped = (ROOT / "params.yaml").read_bytes()
+    laughs = b"a: &a [x]\n" + b"".join(
+        b"%c: &%c [%s]\n" % (n, n, b",".join([b"*%c" % (n - 1)] * 9)) for n in b"bcdefghi"
+    )
+    merges = b"a: &a {k: v}\n" + b"".join(
+        b"%c: &%c {<<: [%s]}\n" % (n, n, b",".join([b"*%c" % (n - 1)] * 9)) for n in b"bcdefghi"
+    )
+    values = [
+        b".inf",
+        b".nan",
+        b"1e999",
+        b"0x" + b"f" * 5000,
+        b"9" * 900,
+        b"!!timestamp x",
+        b"!!bool x",
+        b"!!int x",
+        b"!!python/object/apply:os.system [id]",
+        b'"\\UFFFFFFFF"',
+        b'"\\ud800"',
+        b"2001-99-99",
+        b"~",
+        b"[" * 5000,
+    ]
+    changed = [shipped.replace(b"learning_rate: 0.008", b"learning_rate: " + value) for value in values]
+    return [
+        shipped,
+        laughs,
+        merges,
+        *changed,
+        b"%s: 1\n" % (b"k" * 900),
+        b"\n".join(b"k%d: 1" % n for n in range(3000)),
+    ]
+
+
+def _suite_seeds() -> list[bytes]:
+    shipped = [path.read_bytes() for path in sorted((ROOT / "expectations").glob("*.json"))]
+    entry = {"type": "expect_column_values_to_be_in_set", "meta": {"on_breach": "quarantine", "reason": "a"}}
+    kwargs = [
+        {"column": "label", "value_set": [0, 1]},
+        {"column": "nowhere", "value_set": "abc"},
+        {"column": "label", "value_set": [1e308, None, {"a": [1]}]},
+        {"column": "label", "value_set": [0], "mostly": 7},
+        {
+            "column": "label",
+            "value_set": [0],
+            "row_condition": "@pd.io.common.os.system('id')",
+            "condition_parser": "pandas",
+        },
+        {"column": {"$PARAMETER": "x"}, "value_set": {"$PARAMETER": "y"}},
+        {"unknown": 1},
+    ]
+    pattern = {
+        **entry,
+        "type": "expect_column_values_to_match_regex",
+        "kwargs": {"column": "split", "regex": "(.+)+x$"},
+    }
+    made = [json.dumps({"name": "a", "expectations": [{**entry, "kwargs": one}]}).encode() for one in kwargs]
+    return [*shipped, *made, json.dumps({"name": "a", "expectations": [pattern]}).encode(), b"[" * 100_000, b"9" * 5000]
+
+
+def _artifact_seeds() -> list[bytes]:
+    report = b'\0{"passed": true, "checks": [{"name": "a", "value": 1.5, "limit": 2, "passed": true}]}'
+    history = b"\1epoch,loss,accuracy\n1,0.5,0.9\n2,0.4,0.95\n"
+    images = [_array(np.zeros((2, 3, 4), kind)) for kind in (np.uint8, np.float32, np.object_)]
+    huge = images[0].replace(b"(2, 3, 4)", b"(2, 9999999999, 4)")
+    return [report, history, *(b"\2" + image for image in (*images, huge)), b"\2PK\3\4", b"\0" + b"[" * 100_000]
+
+
+def _array(array: NDArray[np.generic]) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+_DESCRIPTORS = {
+    "split": ["train", "test"],
+    "index": [0, 0],
+    "label": [1, 2],
+    "mean": [70.0, 80.0],
+    "standard_deviation": [30.0, 40.0],
+    "minimum": [0, 0],
+    "maximum": [255, 250],
+    "ink_fraction": [0.4, 0.5],
+    "height": [28, 28],
+    "width": [28, 28],
+    "hash": ["ab", "cd"],
+}
+_SUITE_TOKENS = (
+    b'"expect_column_values_to_be_between"',
+    b'"expect_column_kl_divergence_to_be_less_than"',
+    b'"column"',
+    b'"value_set"',
+    b'"mostly"',
+    b'"partition_object"',
+    b'"min_value"',
+    b'"on_breach"',
+    b'"fail"',
+    b"null",
+    b"true",
+    b"[]",
+    b"{}",
+    b"-1",
+    b"1e400",
+    b"NaN",
+    b'"\\ud800"',
+    b'"label"',
+    b'"2020-01-01"',
+)
+_YAML_TOKENS = (
+    b"&a ",
+    b"*a",
+    b"<<: ",
+    b"!!int ",
+    b"!!float ",
+    b"!!binary ",
+    b"!!set ",
+    b"!!timestamp ",
+    b"? ",
+    b": ",
+    b"- ",
+    b"{",
+    b"[",
+    b"|\n",
+    b"~",
+    b".inf",
+    b".nan",
+    b"-1",
+    b"1e5",
+    b"0x1f",
+    b"1:30",
+    b"2001-01-01",
+    b"\x00",
+    b"\xff",
+    b"%YAML 9.9\n",
+    b"---\n",
+    b"train:\n",
+    b"epochs: ",
+)
+_BINARY_TOKENS = (
+    b"\0\0\0\0",
+    b"\xff\xff\xff\xff",
+    b"\x7f\xff\xff\xff",
+    b"\x80\0\0\0",
+    b"\0\1",
+    b"\x1f\x8b\x08",
+    b"IDAT",
+    b"\xff\xda",
+)
+
+TARGETS = {
+    "idx": Target(("fashion.images.idx",), read_idx, _idx_seeds, _BINARY_TOKENS),
+    "photographs": Target(("fashion.stages.predict",), read_photograph, _photograph_seeds, _BINARY_TOKENS),
+    "params": Target(("fashion.params",), read_params, _params_seeds, _YAML_TOKENS),
+    "suites": Target(("fashion.adapters.quality",), read_suite, _suite_seeds, _SUITE_TOKENS),
+    "checks": Target(("fashion.adapters.quality",), check_suite, _suite_seeds, _SUITE_TOKENS),
+    "artifacts": Target(
+        ("fashion.stages.dataset", "fashion.stages.history"),
+        read_artifact,
+        _artifact_seeds,
+        _SUITE_TOKENS + _BINARY_TOKENS,
+    ),
+}
