@@ -12,9 +12,9 @@ from prefect import flow, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.context import refresh_global_settings_context
 
+from fashion.locks import read_holder
 from fashion.paths import Project
 from flows import training as training_module
-from flows.locks import read_holder
 from flows.server import answers, prefect_server
 from flows.slot import LIMIT, training_slot
 from flows.training import PIPELINE, training
