@@ -2,21 +2,17 @@
 
 import json
 import os
-import shutil
 import signal
-import sqlite3
-import sys
 
 import pandas as pd
-import pytest
 import yaml
 
 from fashion.adapters import tracking
+from fashion.params import load_params
 from fashion.paths import Project
 from fashion.stages.registry import registry_of
-from fashion.params import load_params
-from tests.faults.commands import must, run, start, wait_until
-from tests.projects import git, make_quick
+from tests.faults.commands import must, start, wait_until
+from tests.projects import make_quick
 
 FOLDERS = {
     "validate": "validation",
