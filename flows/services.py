@@ -210,10 +210,10 @@ def _set_up(project: Project) -> None:
     from flows.janitor import crash_dead_runs
     from flows.slot import create_limit
 
-    crash_dead_runs()
     template = ProcessWorker.get_default_base_job_template()
     with get_client(sync_client=True) as client:
         create_limit(client)
+        crash_dead_runs(client)
         with suppress(ObjectAlreadyExists):
             client.create_work_pool(WorkPoolCreate(name=POOL, type="process", base_job_template=template))
     deploy = _python("prefect", "--no-prompt", "deploy", "--all")
