@@ -23,9 +23,9 @@ from honcho.printer import Message, Printer
 from rich.console import Console
 
 from fashion.errors import FashionError, ServiceError
+from fashion.locks import read_holder, try_hold
 from fashion.paths import Project
 from fashion.settings import apply_environment, load_project, load_settings, tracking_uri
-from flows.locks import read_holder, try_hold
 
 POOL = "fashion"
 PREFECT, MLFLOW, WORKER = "prefect", "mlflow", "worker"
@@ -201,17 +201,19 @@ def _python(*arguments: str) -> list[str]:
 
 
 def _set_up(project: Project) -> None:
-    """Work pool, concurrency limit and deployments; made again they stay as they are."""
+    """Janitor, work pool, concurrency limit and deployments; made again they stay as they are."""
     from prefect import get_client
     from prefect.client.schemas.actions import WorkPoolCreate
     from prefect.exceptions import ObjectAlreadyExists
     from prefect.workers.process import ProcessWorker
 
+    from flows.janitor import crash_dead_runs
     from flows.slot import create_limit
 
     template = ProcessWorker.get_default_base_job_template()
     with get_client(sync_client=True) as client:
         create_limit(client)
+        crash_dead_runs(client)
         with suppress(ObjectAlreadyExists):
             client.create_work_pool(WorkPoolCreate(name=POOL, type="process", base_job_template=template))
     deploy = _python("prefect", "--no-prompt", "deploy", "--all")

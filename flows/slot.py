@@ -27,8 +27,8 @@ from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
 from prefect.states import Crashed
 
+from fashion.locks import OnWait, hold, wait_until
 from fashion.paths import Project
-from flows.locks import OnWait, hold, wait_until
 
 LIMIT = "training"
 LEASE_SECONDS = 60.0

@@ -22,6 +22,7 @@ from rich.console import Console
 
 from fashion.adapters.orchestration import approval_tag
 from fashion.errors import FashionError, ServiceError
+from fashion.locks import one_at_a_time
 from fashion.params import Params, load_params
 from fashion.paths import Project
 from fashion.settings import apply_environment, load_project, tracking_uri
@@ -55,7 +56,8 @@ def fetch(project: Project, params: Params, synthetic: bool) -> State[None]:
 
     if synthetic and is_synthetic(project):
         return Completed(name="UpToDate", message="The drawn dataset is there already")
-    fetched = stage.draw_data(project, params, stage.Drawing()) if synthetic else stage.fetch(project, params)
+    with one_at_a_time(project, "fetch"):
+        fetched = stage.draw_data(project, params, stage.Drawing()) if synthetic else stage.fetch(project, params)
     origins = ", ".join(sorted(set(fetched.origins.values())))
     get_run_logger().info("%d bytes of data: %s", fetched.bytes, origins)
     return Completed(name="UpToDate" if origins == "already there" else None, message=f"Data: {origins}")
@@ -83,7 +85,8 @@ def register(project: Project, params: Params) -> dict[str, Any]:
     """Bring the model into the registry and decide whether it becomes the champion."""
     from fashion.stages.register import register as stage
 
-    outcome = asdict(stage(project, params, flow_run=flow_run.name))
+    with one_at_a_time(project, "register"):
+        outcome = asdict(stage(project, params, flow_run=flow_run.name))
     publish_judgement(outcome)
     return outcome
 

@@ -5,6 +5,7 @@ FashionError
 ├── DataError       a data file is missing, damaged, or not what it should be
 ├── SuiteError      a file in expectations/ is wrong
 ├── ArtifactError   an output of an earlier stage is missing or damaged
+├── DiskError      a disk is full
 ├── TrainingError   training went wrong, for example a loss that is not finite
 ├── PromotionError  a version cannot have the alias that was asked for
 └── ServiceError    a service (MLflow, DVC, Prefect) is away or answered nonsense
@@ -29,6 +30,10 @@ class SuiteError(FashionError):
 
 class ArtifactError(FashionError):
     """An output of an earlier stage is missing or damaged."""
+
+
+class DiskError(FashionError):
+    """A disk is full."""
 
 
 class TrainingError(FashionError):

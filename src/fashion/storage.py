@@ -1,16 +1,23 @@
 """Files that are whole or not there: everything is written to a temporary name and renamed."""
 
+import errno
 import json
 import os
 import shutil
-import tempfile
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import escape
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
-from fashion.errors import ArtifactError
+from fashion.errors import ArtifactError, DiskError, FashionError
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+LEFT = 1 << 16
+"""Free bytes below which a disk is full for those libraries that do not say why they could not write."""
 
 LARGEST_ARTIFACT = 16 << 20
 """Bytes of a JSON file that a stage has written; parsed, it may take twenty times as much memory."""
@@ -18,15 +25,19 @@ LARGEST_ARTIFACT = 16 << 20
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Yields a temporary path beside `path`; on success it is flushed to disk and renamed to `path`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".", suffix=f".{path.name}", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    """Yields a temporary path beside `path`; on success it is flushed to disk and renamed to `path`.
+
+    Raises:
+        DiskError: the disk is full.
+    """
+    temporary = _temporary(path)
     try:
-        yield temporary
-        _flush(temporary)
-        temporary.chmod(0o644)
+        with full_disk_explained(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _remove_leftovers(path)
+            temporary.touch()
+            yield temporary
+            _flush(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -34,17 +45,39 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yields an empty temporary folder beside `path`; on success it takes the place of `path`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    """Yields an empty temporary folder beside `path`; on success it takes the place of `path`.
+
+    Raises:
+        DiskError: the disk is full.
+    """
+    temporary, replaced = _temporary(path), _temporary(path)
     try:
-        yield temporary
-        temporary.chmod(0o755)
+        with full_disk_explained(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _remove_leftovers(path)
+            temporary.mkdir()
+            yield temporary
+        # Moved away before it is removed: whoever is killed in between leaves no half of it.
         if path.exists():
-            shutil.rmtree(path)
+            path.replace(replaced)
         temporary.replace(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(replaced, ignore_errors=True)
+
+
+@contextmanager
+def full_disk_explained(path: Path) -> Iterator[None]:
+    """What cannot be written to `path` because the disk is full becomes a DiskError; other errors stay as they are."""
+    try:
+        yield
+    except Exception as error:
+        if not _disk_is_full(error, path):
+            raise
+        raise DiskError(
+            f"The disk is full: {path} could not be written ({error}). Free some space (df -h shows where there is "
+            "none), then type the same command again."
+        ) from error
 
 
 def write_text(path: Path, text: str) -> None:
@@ -135,3 +168,41 @@ def _refuse_constant(name: str) -> None:
 def _flush(path: Path) -> None:
     with path.open("rb+") as file:
         os.fsync(file.fileno())
+
+
+def _temporary(path: Path) -> Path:
+    """A name beside `path` that nobody else uses; it tells which process made it."""
+    return path.with_name(f".{os.getpid()}.{uuid4().hex[:8]}.{path.name}")
+
+
+def _remove_leftovers(path: Path) -> None:
+    """What processes that were killed have left beside `path`."""
+    for left in path.parent.glob(f".*.*.{escape(path.name)}"):
+        process = left.name.split(".")[1]
+        if process.isdecimal() and not _is_alive(int(process)):
+            shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True  # Another user's.
+    return True
+
+
+def _disk_is_full(error: Exception, path: Path) -> bool:
+    """By the error's own word or a cause's; or by a look, since NumPy and TensorFlow give no number of an error."""
+    if isinstance(error, FashionError) and not isinstance(error, DiskError):
+        return False
+    reason: BaseException | None = error
+    while reason:
+        if isinstance(reason, DiskError) or getattr(reason, "errno", None) in FULL:
+            return True
+        if getattr(reason, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+            return True
+        reason = reason.__cause__ or reason.__context__
+    folder = next(folder for folder in path.parents if folder.exists())
+    return shutil.disk_usage(folder).free < LEFT

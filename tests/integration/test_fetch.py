@@ -12,7 +12,7 @@ import pytest
 
 from fashion.adapters import download as download_module
 from fashion.adapters.pinning import pin
-from fashion.errors import DataError
+from fashion.errors import DataError, DiskError
 from fashion.params import load_params
 from fashion.paths import Project
 from fashion.stages.dataset import SYNTHETIC, read_raw
@@ -200,7 +200,7 @@ def test_a_full_disk_is_told_in_words_and_leaves_no_half_file(project, params, m
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(shutil, "copyfile", no_space)
-    with pytest.raises(DataError, match="the disk is full; free some space"):
+    with pytest.raises(DiskError, match="The disk is full.*Free some space"):
         fetch(project, params)
     assert not list(project.data.iterdir())
 

@@ -19,6 +19,7 @@ from prefect.context import refresh_global_settings_context
 
 from fashion.adapters import orchestration
 from fashion.errors import ServiceError
+from fashion.locks import read_holder
 from fashion.params import load_params
 from fashion.paths import Project
 from fashion.settings import tracking_uri
@@ -26,7 +27,6 @@ from fashion.stages.approval import answer
 from fashion.stages.overview import list_changes, list_models
 from fashion.stages.promotion import promote
 from flows import training as training_module
-from flows.locks import read_holder
 from flows.server import answers, prefect_server
 from flows.slot import LIMIT, training_slot
 from flows.training import PIPELINE, training

@@ -121,7 +121,8 @@ def test_a_stage_held_by_another_process_is_waited_for_and_its_holder_named(pipe
         if holder.poll() is None:
             os.killpg(holder.pid, signal.SIGKILL)
             holder.wait()
-    assert lines[0] == f"Waiting for DVC: the files of stage hold are in use by process {holder.pid}"
+    assert lines[0].startswith(f"Waiting for DVC: the files of stage hold are in use by process {holder.pid} (")
+    assert lines[0].endswith("repro --single-item hold)")
     assert (pipeline.root / "f").exists()
 
 

@@ -4,16 +4,21 @@ Both take a fraction of a second here and touch no other stage, so the command's
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from dvc.exceptions import DvcException, NotDvcRepoError
+from dvc.lock import LockError
 from dvc.repo import Repo
 
 from fashion.errors import ServiceError
+from fashion.locks import wait_until
 from fashion.paths import Project
 
 PIN = "data.dvc"
+
+log = logging.getLogger(__name__)
 
 
 def pin(project: Project) -> bool:
@@ -25,7 +30,7 @@ def pin(project: Project) -> bool:
     path = project.root / PIN
     before = path.read_bytes() if path.exists() else b""
     with _repository(project, "pin data/") as repository:
-        repository.add([str(project.data)])
+        _patiently(lambda: repository.add([str(project.data)]))
     return path.read_bytes() != before
 
 
@@ -44,9 +49,25 @@ def pull(project: Project, replace: bool) -> None:
         remote = repository.config["core"].get("remote")
         place = f"the remote {remote!r}" if remote else "DVC's cache; no default DVC remote is configured"
         try:
-            repository.pull(targets=[str(project.root / PIN)], force=replace)
+            _patiently(lambda: repository.pull(targets=[str(project.root / PIN)], force=replace))
         except DvcException as error:
             raise ServiceError(f"not to be had from {place} ({_first_line(error)})") from error
+
+
+def _patiently(do: Callable[[], Any]) -> None:
+    """Do it once no other process uses the files."""
+    users = ""
+
+    def is_done() -> bool:
+        nonlocal users
+        try:
+            do()
+        except LockError as error:
+            users = ", ".join(line.strip() for line in str(error).splitlines() if "(PID" in line) or _first_line(error)
+            return False
+        return True
+
+    wait_until(is_done, lambda: users, lambda users: log.info("Waiting for DVC: data/ is in use by %s", users))
 
 
 @contextmanager

@@ -4,6 +4,8 @@ DVC runs as a command, not as a library: its process group can be ended as a who
 stage prints is seen as it comes.
 """
 
+import errno
+import json
 import os
 import re
 import signal
@@ -15,14 +17,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import yaml
 
-from fashion.errors import DataError, ServiceError, StageError
+from fashion.errors import DataError, DiskError, ServiceError, StageError
+from fashion.locks import try_hold
 from fashion.paths import Project
 from fashion.storage import read_text
 
 BUSY = re.compile(r"is busy, it is being blocked by|Unable to acquire lock")
-BLOCKER = re.compile(r"\(PID (\d+)\)")
+BLOCKER = re.compile(r"\(PID (\d+)\): (.*)")
 RUNNING = re.compile(r"Running stage '")
 HINT = re.compile(r"To track the changes with git|To enable auto staging|Use `dvc push`|\s+(git add|dvc config) ")
 """What DVC advises after every stage; nobody here types it."""
@@ -49,22 +53,24 @@ def reproduce(project: Project, stage: str, on_line: OnLine, patience_seconds: f
         patience_seconds: how long to wait while another DVC process holds the stage's files.
 
     Raises:
+        DiskError: there is no room for the outputs in DVC's cache.
         StageError: the stage failed.
         ServiceError: the files were still held by another process when the patience was over.
     """
     start = time.monotonic()
     noticed = -NOTICE_SECONDS
     while True:
+        _forget_the_dead(project)
         code, lines = _run(project, stage, on_line)
         if code == 0:
             return any(RUNNING.match(line) for line in lines)
         if not _is_busy(lines):
-            raise StageError(_explain(stage, lines))
+            raise _failure(stage, lines)
         waited = time.monotonic() - start
         if waited > patience_seconds:
-            raise ServiceError(_busy(stage, lines, waited))
+            raise ServiceError(_busy(project, stage, lines, waited))
         if waited - noticed >= NOTICE_SECONDS:
-            on_line(f"Waiting for DVC: the files of stage {stage} are in use by {_blockers(lines)}")
+            on_line(f"Waiting for DVC: the files of stage {stage} are in use by {_blockers(project, lines)}")
             noticed = waited
         time.sleep(RETRY_SECONDS)
 
@@ -171,24 +177,66 @@ def _is_busy(lines: list[str]) -> bool:
     return any(line.startswith(DVC_ERROR) and BUSY.search(line) for line in lines)
 
 
-def _blockers(lines: list[str]) -> str:
-    found = sorted({number for line in lines for number in BLOCKER.findall(line)})
-    return f"process {', '.join(found)}" if found else "another DVC process"
+def _blockers(project: Project, lines: list[str]) -> str:
+    """Who holds the files, by DVC's words; who holds its lock, by what stands in that."""
+    found = {blocker for line in lines for blocker in BLOCKER.findall(line)}
+    if found:
+        return ", ".join(f"process {number} ({command})" for number, command in sorted(found))
+    holder = project.root / ".dvc" / "tmp" / "lock"
+    return f"process {holder.read_text(encoding='utf-8').strip()}" if holder.exists() else "another DVC process"
 
 
-def _busy(stage: str, lines: list[str], waited: float) -> str:
+def _forget_the_dead(project: Project) -> None:
+    """Remove DVC's list of who uses which file if nobody who is alive can have written it.
+
+    DVC itself forgets a process that is gone. It believes in one whose number belongs to another program by now, as
+    after a power cut, and does not get past a list that was half written when its writer was killed or the disk full.
+    """
+    path = project.root / ".dvc" / "tmp" / "rwlock"
+    if not path.exists():
+        return
+    with try_hold(path.with_name("rwlock.lock")) as lock:
+        if lock and path.exists() and not any(_was_alive(user, path.stat().st_mtime) for user in _users(path)):
+            path.unlink()
+
+
+def _users(path: Path) -> set[int]:
+    """The processes in DVC's list; none if it cannot be read."""
+    text = path.read_text(encoding="utf-8")
+    try:
+        json.loads(text)
+    except ValueError:
+        return set()
+    return {int(number) for number in re.findall(r'"pid": (\d+)', text)}
+
+
+def _was_alive(process: int, time_of_writing: float) -> bool:
+    try:
+        found = psutil.Process(process)
+        return bool(found.status() != psutil.STATUS_ZOMBIE and found.create_time() < time_of_writing)
+    except psutil.Error:
+        return False
+
+
+def _busy(project: Project, stage: str, lines: list[str], waited: float) -> str:
     return (
-        f"Stage {stage} waited {waited:.0f} s for {_blockers(lines)}, which still holds its files. "
+        f"Stage {stage} waited {waited:.0f} s for {_blockers(project, lines)}, which still holds its files. "
         f"End that process, then try again; if there is none: rm .dvc/tmp/rwlock"
     )
 
 
-def _explain(stage: str, lines: list[str]) -> str:
-    """The stage's own error, if it gave one; DVC's, if no stage ran; else the end of what was printed."""
+def _failure(stage: str, lines: list[str]) -> StageError | DiskError:
+    """The stage's own error, if it gave one; DVC's, if no stage ran or the disk is full; else the end of the output."""
     own = [line for line in lines if not line.startswith(DVC_ERROR)]
     starts = [number for number, line in enumerate(own) if line.startswith(STAGE_ERROR)]
     if starts:
-        return "\n".join(own[starts[-1] :]).removeprefix(STAGE_ERROR)
+        return StageError("\n".join(own[starts[-1] :]).removeprefix(STAGE_ERROR))
+    dvc = "\n".join(line for line in lines if line not in own).removeprefix(DVC_ERROR)
+    if os.strerror(errno.ENOSPC) in dvc:
+        return DiskError(
+            f"The disk is full: DVC could not keep the outputs of stage {stage} ({dvc.splitlines()[0]}). Free some "
+            "space (dvc gc --workspace removes old versions), then type the same command again."
+        )
     if not any(RUNNING.match(line) for line in lines):
-        return "\n".join(line for line in lines if line not in own).removeprefix(DVC_ERROR)
-    return "\n".join([f"Stage {stage} failed. The end of what it printed:", *own[-TAIL:]])
+        return StageError(dvc)
+    return StageError("\n".join([f"Stage {stage} failed: {dvc}", "The end of what it printed:", *own[-TAIL:]]))

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fashion.cli.terminal import console, download_bars, progress_bar, start
+from fashion.locks import one_at_a_time
 from fashion.quiet import quiet_standard_error
 
 if TYPE_CHECKING:
@@ -36,10 +37,10 @@ def fetch(
     from fashion.stages.fetch import Drawing, draw_data
     from fashion.stages.fetch import fetch as run
 
-    if synthetic:
-        fetched = draw_data(project, params, Drawing(images, test_images, seed), force)
-    else:
-        with download_bars() as progress:
+    with one_at_a_time(project, "fetch"), download_bars() as progress:
+        if synthetic:
+            fetched = draw_data(project, params, Drawing(images, test_images, seed), force)
+        else:
             fetched = run(project, params, force, progress)
     for name, origin in fetched.origins.items():
         console.print(f"data/{name}: {origin}")
@@ -58,7 +59,8 @@ def validate() -> None:
     project, params = start()
     from fashion.stages.validate import validate as run
 
-    summary = run(project, params)
+    with one_at_a_time(project, "validate"):
+        summary = run(project, params)
     console.print(
         f"{summary.images:,} images are fit to learn from: {summary.quarantined} in quarantine, "
         f"{summary.reported_in_test} reported in the test set. See artifacts/validation/summary.md"
@@ -71,7 +73,8 @@ def prepare() -> None:
     project, params = start()
     from fashion.stages.prepare import prepare as run
 
-    prepared = run(project, params)
+    with one_at_a_time(project, "prepare"):
+        prepared = run(project, params)
     console.print(", ".join(f"{name}: {count:,} images" for name, count in prepared.images.items()))
 
 
@@ -84,7 +87,7 @@ def train() -> None:
     project, params = start()
     with quiet_standard_error():
         from fashion.stages.train import train as run
-    with progress_bar(f"training {params.train.model}") as advance:
+    with one_at_a_time(project, "train"), progress_bar(f"training {params.train.model}") as advance:
         summary = run(project, params, advance)
     console.print(
         f"{summary.model}: {summary.parameters:,} parameters, {summary.epochs} epochs in {summary.seconds:.1f} s, "
@@ -98,7 +101,8 @@ def evaluate() -> None:
     project, params = start()
     with quiet_standard_error():
         from fashion.stages.evaluate import evaluate as run
-    evaluation = run(project, params)
+    with one_at_a_time(project, "evaluate"):
+        evaluation = run(project, params)
     console.print(f"accuracy {evaluation.accuracy}")
     _print_gate("gates", evaluation.gate.passed, evaluation.gate.failures)
 
@@ -109,7 +113,8 @@ def export() -> None:
     project, params = start()
     with quiet_standard_error():
         from fashion.stages.export import export as run
-    summary = run(project, params)
+    with one_at_a_time(project, "export"):
+        summary = run(project, params)
     for name, size in summary.sizes.items():
         latency = f", {summary.latencies[name]:.3f} ms an image" if name in summary.latencies else ""
         console.print(f"{name}: {size:,} bytes{latency}")
@@ -128,7 +133,8 @@ def register() -> None:
     project, params = start()
     with quiet_standard_error():
         from fashion.stages.register import register as run
-    registration = run(project, params)
+    with one_at_a_time(project, "register"):
+        registration = run(project, params)
     known = "" if registration.created else " (these artifacts were registered before)"
     console.print(f"{registration.name} version {registration.version}{known}: {registration.verdict}")
     console.print(f"because {registration.reason}")

@@ -1,6 +1,5 @@
 """The four data files, from the first source that has them, or drawn; pinned by data.dvc."""
 
-import errno
 import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,17 +9,16 @@ from pathlib import Path
 
 from fashion.adapters.download import download
 from fashion.adapters.pinning import pin, pull
-from fashion.errors import DataError, FashionError, ServiceError
+from fashion.errors import DataError, DiskError, FashionError, ServiceError
 from fashion.images.idx import write_idx
 from fashion.images.synthetic import draw
 from fashion.params import DataFile, DataParams, Params
 from fashion.paths import Project
 from fashion.settings import load_settings
 from fashion.stages.dataset import SYNTHETIC, is_synthetic
-from fashion.storage import atomic_file, file_digest, write_text
+from fashion.storage import FULL, atomic_file, file_digest, full_disk_explained, write_text
 
 DVC = "dvc"
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 Progress = Callable[[str, int, int | None], None]
 """Is given the name of a file, how many of its bytes are there, and how many it has, where that is known."""
@@ -59,7 +57,8 @@ def fetch(project: Project, params: Params, force: bool = False, progress: Progr
     A file that is right already stays. Files drawn by `draw_data` are replaced; other files are not, unless `force`.
 
     Raises:
-        DataError: no source has a file, a file with other content is in the way, or the disk is full.
+        DataError: no source has a file, or a file with other content is in the way.
+        DiskError: the disk is full.
     """
     _check_folder(project)
     replace = force or is_synthetic(project)
@@ -75,7 +74,8 @@ def draw_data(project: Project, params: Params, drawing: Drawing, force: bool = 
     """Draw garments under the names of params.yaml into data/, marked as drawn, and pin them in data.dvc.
 
     Raises:
-        DataError: data/ holds files that were not drawn (unless `force`), too few images, or the disk is full.
+        DataError: data/ holds files that were not drawn (unless `force`), or there are too few images.
+        DiskError: the disk is full.
     """
     _check_counts(params.data, drawing)
     _check_folder(project)
@@ -129,6 +129,8 @@ def _bring(
         try:
             for file in _from_source(source, project, wanted, replace, progress):
                 origins[file.name] = source
+        except DiskError:
+            raise  # No other source would help.
         except FashionError as error:
             reasons[source] = str(error)
     wanted = [file for file in missing if file.name not in origins]
@@ -272,7 +274,7 @@ def _pinned(project: Project, params: DataParams, origins: dict[str, str]) -> Fe
 def _writing(project: Project) -> Iterator[None]:
     """What the file system refuses is told in words. What is in data/ already stays, and the next call goes on."""
     try:
-        yield
+        with full_disk_explained(project.data):
+            yield
     except OSError as error:
-        reason = "the disk is full; free some space" if error.errno in FULL else f"{error}; put that right"
-        raise DataError(f"Could not write to {project.data}: {reason}, then try again") from error
+        raise DataError(f"Could not write to {project.data}: {error}; put that right, then try again") from error

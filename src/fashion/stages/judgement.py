@@ -66,6 +66,7 @@ def judge_candidate(
         try:
             theirs = _answer(_download(registry, project, champion, Path(folder)), test)
         except (ServiceError, ArtifactError, DataError) as error:
+            tracking.check(registry.uri)  # Where MLflow itself is away nothing is said about its champion.
             return refuse(gate, f"the champion, {name}, cannot be compared: {error}")
         if ours.model.read_bytes() == theirs.model.read_bytes():
             return refuse(gate, f"it is the same model as the champion, {name}, byte for byte")

@@ -1,16 +1,27 @@
 """Where MLflow is, and whether it answers."""
 
+import logging
 import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
 
 import requests
+from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
 
 from fashion.errors import ServiceError
+from fashion.storage import full_disk_explained
 
 SQLITE = "sqlite:///"
 PATIENCE = 5.0
 """Seconds for a tracking server to say that it is well."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -25,6 +36,38 @@ class Registry:
     def artifact_location(self) -> str | None:
         """For a new experiment. A server has a store of its own; a bare database would use the working directory."""
         return self.artifacts.as_uri() if self.uri.startswith(SQLITE) else None
+
+
+@contextmanager
+def explained(registry: Registry) -> Iterator[None]:
+    """What MLflow refuses in the block becomes an error in words.
+
+    Raises:
+        DiskError: the disk is full.
+        ServiceError: MLflow went away, or refused.
+    """
+    # MLflow prints a traceback of every error of its database, and raises it all the same.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+    try:
+        with full_disk_explained(registry.artifacts):
+            yield
+    except (MlflowException, SQLAlchemyError, requests.RequestException, OSError) as error:
+        locked = "Another program holds its database; end that program. " if "database is locked" in str(error) else ""
+        raise ServiceError(
+            f"MLflow at {registry.uri} went away or refused: {error}\n"
+            f"{locked}What was registered stays; when MLflow is well, the same command goes on from there."
+        ) from error
+
+
+def in_words(function: Callable[Concatenate[Registry, P], T]) -> Callable[Concatenate[Registry, P], T]:
+    """The same function of a registry, whose errors are `explained`."""
+
+    @wraps(function)
+    def call(registry: Registry, /, *arguments: P.args, **options: P.kwargs) -> T:
+        with explained(registry):
+            return function(registry, *arguments, **options)
+
+    return call
 
 
 def check(uri: str) -> None:

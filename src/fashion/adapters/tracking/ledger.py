@@ -11,8 +11,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -21,7 +20,7 @@ from uuid import uuid4
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from fashion.adapters.tracking.address import Registry
+from fashion.adapters.tracking.address import Registry, explained
 from fashion.adapters.tracking.versions import CHALLENGER, CHAMPION
 from fashion.errors import ServiceError
 
@@ -118,7 +117,7 @@ def read_ledger(registry: Registry) -> Ledger:
     Raises:
         ServiceError: MLflow refused, or somebody deleted the ledger.
     """
-    with _explained(registry):
+    with explained(registry):
         client = MlflowClient(registry.uri)
         run_id = _find(client, registry)
         entries = dict(client.get_run(run_id).data.params) if run_id else {}
@@ -137,7 +136,8 @@ def settle(registry: Registry) -> Ledger:
     ledger = _patiently(registry)
     if not ledger.finished:
         logger.warning("Change %d of the aliases was interrupted: carrying it out", ledger.changes[-1].number)
-        _carry_out(registry, ledger.changes[-1])
+        with explained(registry):
+            _carry_out(registry, ledger.changes[-1])
         ledger = read_ledger(registry)
     if ledger.aliases != ledger.expected:
         reason = "found like this: moved in MLflow, or before there was a history"
@@ -162,7 +162,7 @@ def record(registry: Registry, seen: Ledger, decision: Decision) -> Change:
         key=uuid4().hex,
         **vars(decision) | {"who": decision.who or author()},
     )
-    with _explained(registry):
+    with explained(registry):
         _claim(registry, change)
         _carry_out(registry, change)
     return change
@@ -295,11 +295,3 @@ def author() -> str:
     except (KeyError, OSError):
         user = str(os.getuid())
     return f"{user}@{socket.gethostname()}"
-
-
-@contextmanager
-def _explained(registry: Registry) -> Iterator[None]:
-    try:
-        yield
-    except MlflowException as error:
-        raise ServiceError(f"MLflow at {registry.uri} refused a look at the history or a change: {error}") from error

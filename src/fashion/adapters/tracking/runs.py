@@ -5,13 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import requests
 from mlflow import MlflowClient
 from mlflow.entities import RunStatus
 from mlflow.exceptions import MlflowException
 
-from fashion.adapters.tracking.address import Registry, check
-from fashion.errors import ServiceError
+from fashion.adapters.tracking.address import Registry, check, explained, in_words
+from fashion.errors import DiskError, ServiceError
 from fashion.interruption import uninterrupted
 
 EXPERIMENT = "fashion"
@@ -26,7 +25,8 @@ class LiveRun:
     model is saved by the stage in any case, and `fashion register` brings it into MLflow later.
     """
 
-    def __init__(self, client: MlflowClient, run_id: str) -> None:
+    def __init__(self, registry: Registry, client: MlflowClient, run_id: str) -> None:
+        self._registry = registry
         self._client = client
         self._run_id = run_id
         self._connected = True
@@ -44,17 +44,20 @@ class LiveRun:
             self._send(self._client.set_tag, self._run_id, name, value)
 
     def end(self, status: str) -> None:
-        self._send(self._client.set_terminated, self._run_id, status)
+        self._call(self._client.set_terminated, self._run_id, status)  # Even if MLflow went away: it may be back.
 
     def _send(self, call: Any, *arguments: Any, **options: Any) -> None:
-        if not self._connected:
-            return
+        if self._connected:
+            self._call(call, *arguments, **options)
+
+    def _call(self, call: Any, *arguments: Any, **options: Any) -> None:
         try:
-            with uninterrupted():
+            with uninterrupted(), explained(self._registry):
                 call(*arguments, **options)
-        except (MlflowException, requests.RequestException) as error:
+        except (ServiceError, DiskError) as error:
+            if self._connected:
+                logger.warning("Training goes on without its live curves. %s", str(error).splitlines()[0])
             self._connected = False
-            logger.warning("MLflow went away (%s): training goes on without its live curves", error)
 
 
 @contextmanager
@@ -67,7 +70,7 @@ def live_run(
         ServiceError: MLflow cannot be reached at the start.
     """
     with uninterrupted():
-        run = LiveRun(*_start_run(registry, name, tags))
+        run = LiveRun(registry, *_start_run(registry, name, tags))
         run.log_parameters(parameters)
     try:
         yield run
@@ -77,6 +80,7 @@ def live_run(
     run.end(RunStatus.to_string(RunStatus.FINISHED))
 
 
+@in_words
 def find_run(registry: Registry, tag: str, value: str) -> str | None:
     """The newest run that carries the tag, if there is one."""
     client = MlflowClient(registry.uri)
@@ -84,6 +88,7 @@ def find_run(registry: Registry, tag: str, value: str) -> str | None:
     return str(runs[0].info.run_id) if runs else None
 
 
+@in_words
 def recreate_run(registry: Registry, name: str, tags: Mapping[str, str], history: Sequence[Mapping[str, float]]) -> str:
     """A run made after the fact, with the curves of `history` (a row an epoch); its id."""
     client, run_id = _start_run(registry, name, tags)
@@ -94,13 +99,11 @@ def recreate_run(registry: Registry, name: str, tags: Mapping[str, str], history
     return run_id
 
 
+@in_words
 def _start_run(registry: Registry, name: str, tags: Mapping[str, str]) -> tuple[MlflowClient, str]:
     check(registry.uri)
-    try:
-        client = MlflowClient(registry.uri)
-        run = client.create_run(_experiment(client, registry), tags=dict(tags), run_name=name)
-    except MlflowException as error:
-        raise ServiceError(f"MLflow at {registry.uri} refused a new run: {error}") from error
+    client = MlflowClient(registry.uri)
+    run = client.create_run(_experiment(client, registry), tags=dict(tags), run_name=name)
     return client, run.info.run_id
 
 

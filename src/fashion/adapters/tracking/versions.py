@@ -15,7 +15,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from pydantic import BaseModel
 
-from fashion.adapters.tracking.address import Registry, check
+from fashion.adapters.tracking.address import Registry, check, in_words
 from fashion.errors import ServiceError
 from fashion.params import Classes, ImageSize
 from fashion.storage import atomic_folder, load_json
@@ -52,6 +52,7 @@ class Package:
     requirements: tuple[str, ...]
 
 
+@in_words
 def log_version(registry: Registry, run_id: str, package: Package, tags: Mapping[str, str]) -> Version:
     """Bring a model into the registry. The version comes last: there is none before all of its files are there."""
     mlflow.set_tracking_uri(registry.uri)
@@ -78,6 +79,7 @@ def log_version(registry: Registry, run_id: str, package: Package, tags: Mapping
     return _version(created)
 
 
+@in_words
 def find_version(registry: Registry, tag: str, value: str) -> Version | None:
     """The newest version that carries the tag, if there is one."""
     client = MlflowClient(registry.uri)
@@ -87,6 +89,7 @@ def find_version(registry: Registry, tag: str, value: str) -> Version | None:
     return _version(client.get_model_version(registry.name, newest.version)) if newest else None
 
 
+@in_words
 def version_with_alias(registry: Registry, alias: str) -> Version | None:
     """The version the alias points to; none when the model or the alias is not there."""
     try:
@@ -97,6 +100,7 @@ def version_with_alias(registry: Registry, alias: str) -> Version | None:
         raise
 
 
+@in_words
 def get_version(registry: Registry, number: str) -> Version | None:
     """The version of that number; none when it is not there."""
     try:
@@ -104,15 +108,13 @@ def get_version(registry: Registry, number: str) -> Version | None:
     except MlflowException as error:
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             return None
-        raise ServiceError(f"MLflow at {registry.uri} refused version {number} of {registry.name}: {error}") from error
+        raise
 
 
+@in_words
 def list_versions(registry: Registry) -> tuple[Version, ...]:
     """Every version, the newest first, without its aliases."""
-    try:
-        return tuple(sorted(_pages(registry), key=lambda version: -int(version.number)))
-    except MlflowException as error:
-        raise ServiceError(f"MLflow at {registry.uri} refused to list {registry.name}: {error}") from error
+    return tuple(sorted(_pages(registry), key=lambda version: -int(version.number)))
 
 
 def _pages(registry: Registry) -> Iterator[Version]:
@@ -126,6 +128,7 @@ def _pages(registry: Registry) -> Iterator[Version]:
             return
 
 
+@in_words
 def tag_version(registry: Registry, version: Version, tags: Mapping[str, str]) -> Version:
     """The version as it is after the tags were written, one after the other in their order."""
     client = MlflowClient(registry.uri)
@@ -134,11 +137,13 @@ def tag_version(registry: Registry, version: Version, tags: Mapping[str, str]) -
     return _version(client.get_model_version(registry.name, version.number))
 
 
+@in_words
 def log_folder(registry: Registry, version: Version, folder: Path, name: str) -> None:
     """Put the files of `folder` beside the version's other artifacts, under `name`."""
     MlflowClient(registry.uri).log_artifacts(version.run_id, str(folder), name)
 
 
+@in_words
 def fetch_folder(registry: Registry, version: Version, name: str, folder: Path) -> bool:
     """Bring what `log_folder` has put under `name` into the existing `folder`; False when there is nothing."""
     client = MlflowClient(registry.uri)

@@ -2,16 +2,21 @@
 
 import fcntl
 import json
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from fashion.paths import Project
+
 POLL_SECONDS = 1.0
 NOTICE_SECONDS = 30.0
 
 OnWait = Callable[[str], None]
+
+logger = logging.getLogger(__name__)
 
 
 class Held:
@@ -50,6 +55,15 @@ def hold(path: Path, on_wait: OnWait) -> Iterator[Held]:
         yield Held(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def one_at_a_time(project: Project, stage: str) -> Iterator[None]:
+    """Run a stage once at a time in a project: the next one waits, and says in the log for whom."""
+    with hold(project.state / f"{stage}.lock", lambda holder: logger.info("Waiting for %s", holder)) as lock:
+        lock.write({"run": f"fashion {stage}", "process": str(os.getpid())})
+        yield
+        lock.write({})
 
 
 def read_holder(path: Path) -> dict[str, str]:

@@ -1,0 +1,50 @@
+"""Commands as a user types them, and waiting for what they do."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+BIN = Path(sys.executable).parent
+
+
+def start(project, *command, **options):
+    """A command in the project, with its output in one text stream."""
+    environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+    return subprocess.Popen(
+        command,
+        cwd=project.root,
+        env=environment,
+        stdout=options.pop("stdout", subprocess.PIPE),
+        stderr=subprocess.STDOUT,
+        text=True,
+        **options,
+    )
+
+
+def run(project, *command, seconds=300):
+    """Exit status and output of a command."""
+    process = start(project, *command)
+    try:
+        output, _ = process.communicate(timeout=seconds)
+    finally:
+        process.kill()
+    return process.returncode, output
+
+
+def must(project, *command):
+    """The output of a command that has to succeed."""
+    status, output = run(project, *command)
+    assert status == 0, output
+    return output
+
+
+def wait_until(condition, process=None, seconds=180):
+    """What the condition gave when it was first true."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert process is None or process.poll() is None, "it ended meanwhile"
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.0005)
+    return found

@@ -1,0 +1,82 @@
+"""kill -9 while something runs; then the same command again."""
+
+import json
+import os
+import signal
+
+import pandas as pd
+import yaml
+
+from fashion.adapters import tracking
+from fashion.params import load_params
+from fashion.paths import Project
+from fashion.stages.registry import registry_of
+from tests.faults.commands import must, start, wait_until
+from tests.projects import make_quick
+
+FOLDERS = {
+    "validate": "validation",
+    "prepare": "dataset",
+    "train": "model",
+    "evaluate": "evaluation",
+    "export": "export",
+}
+DRAW = ("fashion", "fetch", "--synthetic", "--images", "600", "--test-images", "200")
+
+
+def half_written(folder):
+    """The folder or file that a process is writing, with its process id in the name."""
+    return next((path for path in folder.glob(".*.*.*") if path.name.split(".")[1].isdecimal()), None)
+
+
+def kill_while_it_writes(project, command, folder):
+    """Kill the process that writes into `folder`; the name of what it was writing."""
+    process = start(project, *command)
+    try:
+        path = wait_until(lambda: half_written(folder), process)
+        os.kill(int(path.name.split(".")[1]), signal.SIGKILL)
+        output, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode != 0, output
+    return path.name
+
+
+def outputs(project):
+    """What is the same in every undisturbed run: digests where there are no times in the files, else the figures."""
+    lock = yaml.safe_load((project.root / "dvc.lock").read_text())["stages"]
+    metrics = json.loads((project.evaluation / "metrics.json").read_text())
+    history = pd.read_csv(project.model / "history.csv").drop(columns="seconds")
+    return {
+        "data": (project.root / "data.dvc").read_text(),
+        "dataset": lock["prepare"]["outs"][0]["md5"],
+        "history": history.to_dict(),
+        "metrics": {name: value for name, value in metrics.items() if name != "latency_milliseconds"},
+        "export": (project.export / "model.tflite").read_bytes(),
+        "report": json.loads((project.validation / "report.json").read_text()),
+    }
+
+
+def versions(project):
+    """Every version, with aliases, after a look whether what has an alias can be loaded."""
+    registry = registry_of(project, load_params(project.params))
+    found = [tracking.get_version(registry, one.number) for one in tracking.list_versions(registry)]
+    for version in found:
+        if version.aliases:
+            tracking.download_version(registry.uri, registry.name, version.number, project.state / "fetched")
+    return {version.number: version.aliases for version in found}
+
+
+def test_every_stage_that_is_killed_makes_the_same_when_it_is_started_again(small_project, trained_template):
+    make_quick(small_project)
+    artifacts = small_project.root / "artifacts"
+    kill_while_it_writes(small_project, DRAW, small_project.data)
+    must(small_project, *DRAW)
+    for stage, folder in FOLDERS.items():
+        repro = ("dvc", "repro", "--single-item", stage)
+        killed = kill_while_it_writes(small_project, repro, artifacts)
+        assert killed.endswith(f".{folder}")
+        must(small_project, *repro)
+        assert half_written(artifacts) is None
+    assert outputs(small_project) == outputs(Project(trained_template))

@@ -1,0 +1,155 @@
+"""Two at once: the second waits and says for whom. Locks of processes that are gone hold up nobody."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import psutil
+import pytest
+import yaml
+
+from fashion.adapters.pinning import pin
+from fashion.adapters.versioning import reproduce
+from fashion.locks import one_at_a_time
+from fashion.paths import Project
+from tests.faults.commands import run, start, wait_until
+from tests.projects import commit, git
+
+READ = "touch reading; while [ ! -e go ]; do sleep 0.1; done; cp data/a b"
+STAGES = {
+    "read": {"cmd": f"sh -c '{READ}'", "deps": ["data"], "outs": ["b"]},
+    "copy": {"cmd": "cp data/a c", "deps": ["data"], "outs": ["c"]},
+}
+
+
+@pytest.fixture
+def pipeline(tmp_path):
+    """A repository with data/ pinned and a stage that reads it until a file `go` is there."""
+    project = Project(tmp_path / "pipeline")
+    project.data.mkdir(parents=True)
+    (project.data / "a").write_text("a")
+    (project.root / "dvc.yaml").write_text(yaml.safe_dump({"stages": STAGES}))
+    git(project.root, "init", "--quiet")
+    for command in (["init", "--quiet"], ["add", "--quiet", "data"]):
+        subprocess.run([sys.executable, "-m", "dvc", *command], cwd=project.root, check=True)
+    commit(project.root, "A pipeline")
+    return project
+
+
+@pytest.fixture
+def by_hand(pipeline):
+    """`dvc repro` by hand, at work until a file `go` is there."""
+    process = start(pipeline, "dvc", "repro", "read", start_new_session=True)
+    try:
+        wait_until((pipeline.root / "reading").exists, process)
+        yield process
+    finally:
+        (pipeline.root / "go").touch()
+        process.communicate(timeout=60)
+
+
+def test_the_flows_stage_waits_for_a_dvc_repro_by_hand_and_names_it(pipeline, by_hand):
+    said = []
+
+    def hear(line):
+        said.append(line)
+        (pipeline.root / "go").touch()
+
+    assert reproduce(pipeline, "read", hear) is False
+    assert said[0].startswith("Waiting for DVC: the files of stage read are in use by ")
+    assert f"process {by_hand.pid} (" in said[0]
+    assert said[0].endswith("dvc repro read)")
+
+
+def test_pinning_waits_for_a_dvc_repro_that_reads_the_data(pipeline, by_hand, caplog):
+    (pipeline.data / "a").write_text("another")
+    caplog.set_level("INFO", "fashion")
+    threading.Timer(2, (pipeline.root / "go").touch).start()
+    assert pin(pipeline) is True
+    assert f"Waiting for DVC: data/ is in use by (PID {by_hand.pid})" in caplog.text
+
+
+def test_a_dvc_repro_by_hand_during_another_one_says_whose_turn_it_is_and_loses_nothing(pipeline, by_hand):
+    status, output = run(pipeline, "dvc", "repro", "read")
+    assert status == 255
+    assert f"(PID {by_hand.pid}): " in output
+    (pipeline.root / "go").touch()
+    assert by_hand.wait(timeout=60) == 0
+    status, output = run(pipeline, "dvc", "repro", "read")
+    assert (status, "didn't change" in output) == (0, True)
+
+
+def test_a_stage_by_hand_waits_for_the_same_stage_and_says_so(small_project):
+    with one_at_a_time(small_project, "validate"):
+        second = start(small_project, "fashion", "validate")
+        said = second.stdout.readline()
+        assert said == f"Waiting for fashion validate (process {os.getpid()})\n"
+        assert not small_project.validation.exists()
+    rest, _ = second.communicate(timeout=300)
+    assert second.returncode == 0, rest
+    assert small_project.validation.is_dir()
+
+
+def dead_process():
+    """The number of a process that has just ended."""
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
+
+
+@pytest.fixture
+def zombie():
+    """A process that was killed and that nobody has waited for."""
+    process = subprocess.Popen(["sleep", "600"])
+    process.kill()
+    while psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE:
+        pass
+    yield process.pid
+    process.wait()
+
+
+def leave_lock(project, number):
+    """What a `dvc repro read` leaves behind that was killed: its lock, and its entry in the list of users."""
+    folder = project.root / ".dvc" / "tmp"
+    (folder / "lock").write_text(f" {number}\n")
+    user = {"pid": number, "cmd": "dvc repro read"}
+    (folder / "rwlock").write_text(json.dumps({"write": {str(project.root / "c"): user}, "read": {}}))
+
+
+@pytest.mark.parametrize("command", ["flow", "dvc"])
+def test_the_lock_of_a_process_that_is_gone_holds_up_nobody(pipeline, command):
+    leave_lock(pipeline, dead_process())
+    if command == "flow":
+        assert reproduce(pipeline, "copy", print, patience_seconds=0)
+    else:
+        status, output = run(pipeline, "dvc", "repro", "copy")
+        assert status == 0, output
+    assert (pipeline.root / "c").read_text() == "a"
+
+
+def test_the_lock_of_a_killed_process_that_nobody_waited_for_holds_up_no_flow(pipeline, zombie):
+    leave_lock(pipeline, zombie)
+    assert reproduce(pipeline, "copy", print, patience_seconds=0)
+
+
+def test_a_lock_from_before_a_power_cut_holds_up_no_flow_although_its_number_is_used_again(pipeline):
+    leave_lock(pipeline, os.getpid())
+    before = psutil.Process().create_time() - 60
+    os.utime(pipeline.root / ".dvc" / "tmp" / "rwlock", (before, before))
+    assert reproduce(pipeline, "copy", print, patience_seconds=0)
+
+
+def test_a_list_of_locks_that_is_half_written_holds_up_no_flow(pipeline):
+    (pipeline.root / ".dvc" / "tmp" / "rwlock").write_text('{"write": {"/a')
+    assert reproduce(pipeline, "copy", print, patience_seconds=0)
+
+
+def test_a_dvc_repro_that_was_killed_is_followed_by_the_next_one(pipeline, by_hand):
+    os.killpg(by_hand.pid, signal.SIGKILL)
+    by_hand.wait()
+    (pipeline.root / "go").touch()
+    assert reproduce(pipeline, "read", print, patience_seconds=0)
+    assert (pipeline.root / "b").read_text() == "a"
