@@ -29,6 +29,11 @@ class Settings(BaseSettings):
     """MLflow's tracking and registry address. A relative SQLite path counts from the project's folder."""
     mlflow_port: Annotated[int, Field(gt=0, lt=65536)] = 5000
     """Where `make up` shows MLflow, on loopback."""
+    predictions_url: str = f"{SQLITE}.state/predictions.db"
+    """The prediction log, SQLite or PostgreSQL. A relative SQLite path counts from the project's folder."""
+    predictions_keep_days: Annotated[int, Field(gt=0)] = 90
+    predictions_keep_rows: Annotated[int, Field(gt=0)] = 1_000_000
+    """Older and further predictions are removed with their labels; a row of 28 x 28 pixels takes about two kB."""
 
 
 def load_settings() -> Settings:
@@ -55,7 +60,15 @@ def load_project() -> Project:
 
 def tracking_uri(project: Project) -> str:
     """MLflow's address, with a relative SQLite path made absolute."""
-    uri = load_settings().tracking_uri
+    return _below(project, load_settings().tracking_uri)
+
+
+def predictions_url(project: Project) -> str:
+    """The prediction log's address, with a relative SQLite path made absolute."""
+    return _below(project, load_settings().predictions_url)
+
+
+def _below(project: Project, uri: str) -> str:
     path = uri.removeprefix(SQLITE)
     if uri.startswith(SQLITE) and not path.startswith("/"):
         return f"{SQLITE}{project.root / path}"
