@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from dotenv import dotenv_values
-from pydantic import AliasChoices, Field, ValidationError
+from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fashion.errors import ParamsError
@@ -29,6 +29,10 @@ class Settings(BaseSettings):
     """MLflow's tracking and registry address. A relative SQLite path counts from the project's folder."""
     mlflow_port: Annotated[int, Field(gt=0, lt=65536)] = 5000
     """Where `make up` shows MLflow, on loopback."""
+    serve_port: Annotated[int, Field(ge=0, lt=65536)] = 8000
+    """Where `fashion serve` listens."""
+    serve_key: SecretStr | None = None
+    """What callers of `fashion serve` must give; needed as soon as it listens beyond loopback."""
     predictions_url: str = f"{SQLITE}.state/predictions.db"
     """The prediction log, SQLite or PostgreSQL. A relative SQLite path counts from the project's folder."""
     predictions_keep_days: Annotated[int, Field(gt=0)] = 90

@@ -47,14 +47,24 @@ def read_pictures(path: Path) -> list[Picture]:
             stream.seek(0)
             if magic.startswith((GZIP, IDX)):
                 return _read_idx_images(stream, name, compressed=magic.startswith(GZIP))
-            if not magic:
-                raise DataError(f"{name}: the file is empty")
-            return [Picture(name, _decode(stream, name))]
+            return [read_picture(stream, name)]
     except OSError as error:
         raise DataError(f"{name}: {error.strerror or error}") from error
 
 
-def readable_name(path: Path) -> str:
+def read_picture(stream: BinaryIO, name: str) -> Picture:
+    """The picture that a stream holds, as `read_pictures`; an IDX file is none.
+
+    Raises:
+        DataError: it cannot be read; the message begins with the name.
+    """
+    if not stream.read(1):
+        raise DataError(f"{name}: the file is empty")
+    stream.seek(0)
+    return Picture(name, _decode(stream, name))
+
+
+def readable_name(path: Path | str) -> str:
     """The path as one line of text: a file's name may hold line ends, and bytes that are no text."""
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(path))
 
