@@ -62,7 +62,7 @@ class Model(BaseModel):
     created: str
     run: str
     classes: list[str]
-    image_size: tuple[int, int]
+    image_size: list[int]
     """Height and width."""
     abstention: dict[str, float] | None
     """The limits beyond which it abstains; none for a version that was registered without."""
@@ -129,7 +129,7 @@ def describe_model(name: str, served: Served) -> Model:
         created=lineage.created,
         run=lineage.run_id,
         classes=list(served.champion.classes),
-        image_size=served.champion.image_size,
+        image_size=list(served.champion.image_size),
         abstention={"confidence": rule.confidence_limit, "distance": rule.distance_limit} if rule else None,
         tags=dict(lineage.tags),
     )

@@ -75,7 +75,8 @@ def create_app(service: Service) -> FastAPI:
     _add_predictions(app, service)
     _add_state(app, service)
     _add_page(app)
-    app.openapi = secured(app.openapi)  # type: ignore[method-assign]
+    if service.key:
+        app.openapi = secured(app.openapi)  # type: ignore[method-assign]
     return app
 
 

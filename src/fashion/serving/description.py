@@ -42,7 +42,7 @@ FEEDBACK_BODY = _body(
 
 
 def secured(describe: Callable[[], dict[str, Any]]) -> Callable[[], dict[str, Any]]:
-    """The description with the key that all but the open paths may ask for."""
+    """The description with the key that all but the open paths ask for."""
 
     def described() -> dict[str, Any]:
         content = describe()

@@ -105,7 +105,7 @@ class Gatekeeper:
         if self._key is None or path in OPEN or path.startswith("/page/"):
             return True
         given = headers.get(KEY_HEADER.lower().encode(), "")
-        return hmac.compare_digest(given.encode(), self._key.encode())
+        return hmac.compare_digest(given.encode("latin-1"), self._key.encode())
 
     @property
     def _too_large(self) -> str:
