@@ -59,7 +59,8 @@ function show({ version, predictions: [prediction] }) {
   find("label").value = prediction.predicted;
   find("thanks").textContent = "";
   find("answer").hidden = false;
-  find("said").scrollIntoView({ block: "nearest" }); // on a phone it is below the picture
+  const { top, bottom } = find("verdict").getBoundingClientRect();
+  if (top < 0 || bottom > innerHeight) find("said").scrollIntoView(); // on a phone it is below the picture
 }
 
 function bar([name, probability], { predicted }) {
