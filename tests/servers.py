@@ -1,11 +1,15 @@
 """Real servers for tests, on free ports of loopback, ended by their id."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -44,3 +48,55 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@contextmanager
+def postgresql() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A PostgreSQL of the test's own: its address and its process. The test is skipped where none is installed."""
+    folders = [*Path("/usr/lib/postgresql").glob("*/bin"), *map(Path, os.get_exec_path())]
+    programs = {name: shutil.which(name, path=os.pathsep.join(map(str, folders))) for name in ("initdb", "postgres")}
+    if not all(programs.values()):
+        pytest.skip("no PostgreSQL here; install it with: apt-get install postgresql")
+    # It refuses to run as root, and another user may not look into the test's own folder.
+    user = "postgres" if os.geteuid() == 0 else None
+    folder = Path(tempfile.mkdtemp(prefix="fashion-postgresql-"))
+    try:
+        if user:
+            shutil.chown(folder, user)
+        initdb = [programs["initdb"], "--pgdata", folder / "data", "--username", "test", "--auth", "trust", "--no-sync"]
+        subprocess.run(initdb, user=user, cwd=folder, check=True, capture_output=True, text=True)
+        port = free_port()
+        where = ["-D", folder / "data", "-p", str(port), "-k", folder, "-h", "127.0.0.1", "-F"]
+        process = start_postgresql([programs["postgres"], *where], user)
+        try:
+            wait_for_port(port, process)
+            yield f"postgresql://test@127.0.0.1:{port}/postgres", process
+        finally:
+            end(process)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def start_postgresql(command: list[str | Path], user: str | None) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        command, user=user, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def wait_for_port(port: int, process: "subprocess.Popen[bytes]", seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=2).close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    pytest.fail(f"nothing listens on port {port}")

@@ -127,8 +127,17 @@ class EvaluationGates(Section):
     latency_milliseconds_at_most: Annotated[float, Field(gt=0)]
 
 
+class AbstentionParams(Section):
+    """When a model should rather say nothing."""
+
+    confidence_at_least: Share
+    distance_quantile: Annotated[float, Field(gt=0, lt=1)]
+    """Share of the validation images that count as known."""
+
+
 class EvaluateParams(Section):
     calibration_bins: Annotated[int, Field(ge=2, le=1000)]
+    abstention: AbstentionParams
     gates: EvaluationGates
 
 

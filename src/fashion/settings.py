@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from dotenv import dotenv_values
-from pydantic import AliasChoices, Field, ValidationError
+from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fashion.errors import ParamsError
@@ -31,6 +31,15 @@ class Settings(BaseSettings):
     """Where Prefect's server answers: http://host:port/api."""
     mlflow_port: Annotated[int, Field(gt=0, lt=65536)] = 5000
     """Where `make up` shows MLflow, on loopback."""
+    serve_port: Annotated[int, Field(ge=0, lt=65536)] = 8000
+    """Where `fashion serve` listens."""
+    serve_key: SecretStr | None = None
+    """What callers of `fashion serve` must give; needed as soon as it listens beyond loopback."""
+    predictions_url: str = f"{SQLITE}.state/predictions.db"
+    """The prediction log, SQLite or PostgreSQL. A relative SQLite path counts from the project's folder."""
+    predictions_keep_days: Annotated[int, Field(gt=0)] = 90
+    predictions_keep_rows: Annotated[int, Field(gt=0)] = 1_000_000
+    """Older and further predictions are removed with their labels; a row of 28 x 28 pixels takes about two kB."""
 
 
 def load_settings() -> Settings:
@@ -57,7 +66,15 @@ def load_project() -> Project:
 
 def tracking_uri(project: Project) -> str:
     """MLflow's address, with a relative SQLite path made absolute."""
-    uri = load_settings().tracking_uri
+    return _below(project, load_settings().tracking_uri)
+
+
+def predictions_url(project: Project) -> str:
+    """The prediction log's address, with a relative SQLite path made absolute."""
+    return _below(project, load_settings().predictions_url)
+
+
+def _below(project: Project, uri: str) -> str:
     path = uri.removeprefix(SQLITE)
     if uri.startswith(SQLITE) and not path.startswith("/"):
         return f"{SQLITE}{project.root / path}"

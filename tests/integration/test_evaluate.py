@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
@@ -8,6 +9,7 @@ from fashion.errors import ArtifactError
 from fashion.params import load_params
 from fashion.stages.evaluate import evaluate
 from fashion.stages.history import read_history
+from fashion.stages.reference import read_descriptors, read_reference
 from tests.projects import edit_params
 
 PICTURES = ("training_curves", "confusion_matrix", "sample_predictions", "confident_mistakes", "calibration")
@@ -71,3 +73,28 @@ def test_a_damaged_history_is_one_clear_error(trained_project):
     (trained_project.model / "history.csv").write_text("")
     with pytest.raises(ArtifactError, match="dvc repro train"):
         read_history(trained_project)
+
+
+def test_the_reference_is_what_the_model_says_about_the_validation_images(trained_project):
+    reference = read_reference(trained_project.evaluation)
+    labels = np.load(trained_project.dataset / "validation_labels.npy")
+    assert (reference.labels == labels).all()
+    assert (reference.predicted == reference.probabilities.argmax(axis=1)).all()
+    assert reference.embeddings.shape[0] == len(labels)
+    assert reference.embeddings.dtype == reference.probabilities.dtype == np.float32
+    descriptors = read_descriptors(trained_project.evaluation)
+    images = np.load(trained_project.dataset / "validation_images.npy")
+    assert descriptors["mean"].to_numpy() == pytest.approx(images.mean(axis=(1, 2)))
+
+
+def test_a_registered_version_carries_its_reference_beside_the_model(trained_project):
+    (beside,) = (trained_project.state / "mlflow").glob("**/extra_files")
+    assert read_reference(beside).abstention.confidence_limit == 0.5
+    assert len(read_descriptors(beside)) == len(read_reference(trained_project.evaluation).labels)
+
+
+@pytest.mark.parametrize("content", [b"", b"no zip file", b"PK\x03\x04 cut off"])
+def test_a_damaged_reference_is_one_clear_error(trained_project, content):
+    (trained_project.evaluation / "reference.npz").write_bytes(content)
+    with pytest.raises(ArtifactError, match=r"reference\.npz is damaged"):
+        read_reference(trained_project.evaluation)

@@ -30,17 +30,37 @@ class Outputs:
     embedding: NDArray[np.float32] | None
 
 
+class Session:
+    """An opened model. One thread may use it at a time.
+
+    Raises:
+        ArtifactError: the file is missing or damaged, or it is a model of other inputs or outputs.
+    """
+
+    def __init__(self, model: Path, image_size: tuple[int, ...], threads: int) -> None:
+        _try_elsewhere(model, image_size)
+        self._runner = _load(model, image_size, threads)
+        self._input = self._runner.get_input_details()[IMAGE]
+        self._outputs = self._runner.get_output_details()
+
+    def run(self, images: NDArray[np.uint8]) -> Outputs:
+        """What the model says about images (n, height, width), n at least 1."""
+        answers = self._runner(image=_quantised(images, self._input))
+        values = {name: _dequantised(answer, self._outputs[name]) for name, answer in answers.items()}
+        return Outputs(values[PROBABILITIES], values.get(EMBEDDING))
+
+
 def predict(model: Path, images: NDArray[np.uint8], batch_size: int = 256, threads: int = 2) -> Outputs:
     """Run a LiteRT model on images (n, height, width) uint8, n at least 1; a quantised model's answers are dequantised.
 
     Raises:
         ArtifactError: the file is missing or damaged, or it is a model of other inputs or outputs.
     """
-    runner = _open(model, images.shape[1:], threads)
-    batches = [_run(runner, images[start : start + batch_size]) for start in range(0, len(images), batch_size)]
-    names = [name for name in (PROBABILITIES, EMBEDDING) if name in batches[0]]
-    joined = {name: np.concatenate([batch[name] for batch in batches]) for name in names}
-    return Outputs(joined[PROBABILITIES], joined.get(EMBEDDING))
+    session = Session(model, images.shape[1:], threads)
+    batches = [session.run(images[start : start + batch_size]) for start in range(0, len(images), batch_size)]
+    probabilities = np.concatenate([batch.probabilities for batch in batches])
+    embeddings = [batch.embedding for batch in batches if batch.embedding is not None]
+    return Outputs(probabilities, np.concatenate(embeddings) if embeddings else None)
 
 
 def latency(model: Path, image: NDArray[np.uint8], repeats: int = 200, threads: int = 2) -> float:
@@ -60,21 +80,21 @@ def latencies(
     Raises:
         ArtifactError: as `predict`.
     """
-    runners = [_open(model, image.shape[1:], threads) for model in models]
-    for runner in runners * WARM_UP:
-        _run(runner, image)
-    rounds = [[_seconds(runner, image) for runner in runners] for _ in range(repeats)]
+    sessions = [Session(model, image.shape[1:], threads) for model in models]
+    for session in sessions * WARM_UP:
+        session.run(image)
+    rounds = [[_seconds(session, image) for session in sessions] for _ in range(repeats)]
     return 1000 * np.array(rounds).T
 
 
-def _seconds(runner: SignatureRunner, image: NDArray[np.uint8]) -> float:
+def _seconds(session: Session, image: NDArray[np.uint8]) -> float:
     start = time.perf_counter()
-    _run(runner, image)
+    session.run(image)
     return time.perf_counter() - start
 
 
-def _open(model: Path, image_size: tuple[int, ...], threads: int) -> SignatureRunner:
-    """Tried in a process of its own first: some damaged files end the process that opens them, with signal 11."""
+def _try_elsewhere(model: Path, image_size: tuple[int, ...]) -> None:
+    """In a process of its own: some damaged files end the process that opens them, with signal 11."""
     command = [sys.executable, "-m", __name__, str(model), *map(str, image_size)]
     try:
         tried = subprocess.run(
@@ -86,14 +106,15 @@ def _open(model: Path, image_size: tuple[int, ...], threads: int) -> SignatureRu
         raise ArtifactError(f"{model} is damaged: LiteRT crashes on it, signal {-tried.returncode}; export it again")
     if tried.returncode:
         raise ArtifactError(tried.stdout.strip() or f"{model} cannot be tried out: {tried.stderr.strip()}")
-    return _load(model, image_size, threads)
 
 
 def _try_out(model: Path, image_size: tuple[int, ...]) -> None:
     """Raises ArtifactError if the model does not answer images of that size, one or two at a time."""
     try:
         runner = _load(model, image_size, threads=1)
-        shapes = [_run(runner, np.zeros((count, *image_size), np.uint8))[PROBABILITIES].shape for count in (1, 2)]
+        details = runner.get_input_details()[IMAGE]
+        blanks = [_quantised(np.zeros((count, *image_size), np.uint8), details) for count in (1, 2)]
+        shapes = [runner(image=blank)[PROBABILITIES].shape for blank in blanks]
     except (ValueError, RuntimeError, TypeError, KeyError, MemoryError) as error:
         raise ArtifactError(f"{model} cannot be run by LiteRT ({_one_line(error)}); export it again") from error
     if shapes != [(1, shapes[0][-1]), (2, shapes[0][-1])]:
@@ -122,12 +143,6 @@ def _check_contract(runner: SignatureRunner, model: Path, image_size: tuple[int,
         raise ArtifactError(f"{model}: expected images of {expected} pixels (height, width), found {image_size}")
 
 
-def _run(runner: SignatureRunner, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
-    details = runner.get_output_details()
-    answers = runner(image=_quantised(images, runner.get_input_details()[IMAGE]))
-    return {name: _dequantised(answer, details[name]) for name, answer in answers.items()}
-
-
 def _quantised(images: NDArray[np.uint8], details: Mapping[str, Any]) -> NDArray[Any]:
     """The images as the model takes them: value = scale * (stored - zero point) where it is quantised."""
     scale, zero_point = details["quantization"]
@@ -140,7 +155,7 @@ def _quantised(images: NDArray[np.uint8], details: Mapping[str, Any]) -> NDArray
 
 def _dequantised(stored: NDArray[Any], details: Mapping[str, Any]) -> NDArray[np.float32]:
     scale, zero_point = details["quantization"]
-    values = stored.astype(np.float32)
+    values = stored.astype(np.float32, copy=False)
     return (values - np.float32(zero_point)) * np.float32(scale) if scale else values
 
 

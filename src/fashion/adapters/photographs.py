@@ -52,18 +52,27 @@ def read_pictures(path: Path) -> list[Picture]:
             stream.seek(0)
             if magic.startswith((GZIP, IDX)):
                 return _read_idx_images(stream, name, compressed=magic.startswith(GZIP))
-            if not magic:
-                raise DataError(f"{name}: the file is empty")
-            # In memory, a claim of four gigabytes to come reads no more than there is.
-            content = stream.read(MOST_BYTES + 1)
-            if len(content) > MOST_BYTES:
-                raise DataError(f"{name}: has more than {MOST_BYTES:,} bytes; save it smaller")
-            return [Picture(name, _decode(io.BytesIO(content), name))]
+            return [read_picture(stream, name)]
     except OSError as error:
         raise DataError(f"{name}: {error.strerror or error}") from error
 
 
-def readable_name(path: Path) -> str:
+def read_picture(stream: BinaryIO, name: str) -> Picture:
+    """The picture that a stream holds, as `read_pictures`; an IDX file is none.
+
+    Raises:
+        DataError: it cannot be read; the message begins with the name.
+    """
+    # In memory, a claim of four gigabytes to come reads no more than there is.
+    content = stream.read(MOST_BYTES + 1)
+    if not content:
+        raise DataError(f"{name}: the file is empty")
+    if len(content) > MOST_BYTES:
+        raise DataError(f"{name}: has more than {MOST_BYTES:,} bytes; save it smaller")
+    return Picture(name, _decode(io.BytesIO(content), name))
+
+
+def readable_name(path: Path | str) -> str:
     """The path as one line of text: a file's name may hold line ends, and bytes that are no text."""
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(path))
 

@@ -106,6 +106,11 @@ def logits_and_probabilities(
     return predict_in_batches(logits_model(model), images), predict_in_batches(probabilities, images)
 
 
+def embeddings(model: keras.Model, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """What the model makes of the images before it decides, (n, d) float32."""
+    return predict_in_batches(keras.Model(model.input, model.get_layer("embedding").output), images)
+
+
 def predict_in_batches(model: keras.Model, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """The one output of `model` for images (n, height, width)."""
     starts = range(0, len(images), BATCH)

@@ -15,13 +15,15 @@ from sklearn.metrics import confusion_matrix as count_confusions
 
 from fashion.adapters import pictures
 from fashion.evaluation import metrics
+from fashion.evaluation.abstention import fit_abstention, reasons
 from fashion.evaluation.gates import Check, Gate, at_least, at_most
-from fashion.model.networks import logits_and_probabilities, temperature_of
+from fashion.model.networks import embeddings, logits_and_probabilities, temperature_of
 from fashion.params import EvaluationGates, Params
 from fashion.paths import Project
 from fashion.stages.classifier import load_classifier
 from fashion.stages.dataset import Split, load_split
 from fashion.stages.history import read_history
+from fashion.stages.reference import Reference, write_reference
 from fashion.storage import atomic_file, atomic_folder, file_digest, write_json, write_text
 
 SHOWN = 32
@@ -52,22 +54,31 @@ class _Outputs:
 def evaluate(project: Project, params: Params) -> Evaluation:
     """Measure artifacts/model/model.keras on the test set and write artifacts/evaluation/.
 
+    Beside the figures lies the reference: what the model says about the validation images, and when it should abstain.
+
     Raises:
         ArtifactError: the model or the prepared dataset is missing or damaged.
     """
     model = load_classifier(project.model_file)
     test = load_split(project, "test")
     outputs = _predict(model, test)
+    validation = load_split(project, "validation")
+    reference = _refer(model, validation, params)
     accuracy = metrics.proportion(outputs.correct)
-    figures = _quality(outputs, test, accuracy, params) | {
-        "temperature": temperature_of(model),
-        "parameters": model.count_params(),
-        "model_bytes": project.model_file.stat().st_size,
-        "latency_milliseconds": _latency(model, test.images[:1]),
-    }
+    figures = (
+        _quality(outputs, test, accuracy, params)
+        | _abstained(reference, model, test, outputs)
+        | {
+            "temperature": temperature_of(model),
+            "parameters": model.count_params(),
+            "model_bytes": project.model_file.stat().st_size,
+            "latency_milliseconds": _latency(model, test.images[:1]),
+        }
+    )
     gate = _gate(figures, params.evaluate.gates)
     with atomic_folder(project.evaluation) as folder:
         _write_tables(folder, outputs, test, params.data.classes)
+        write_reference(folder, reference, validation.images)
         _draw(folder, project, outputs, test, params)
         write_json(folder / "metrics.json", figures)
         write_json(folder / "gate.json", {"model_sha256": file_digest(project.model_file)} | gate.to_dict())
@@ -103,6 +114,27 @@ def _quality(outputs: _Outputs, test: Split, accuracy: metrics.Proportion, param
         ),
         "per_class": {name: asdict(figures) for name, figures in zip(params.data.classes, classes, strict=True)},
     }
+
+
+def _refer(model: keras.Model, validation: Split, params: Params) -> Reference:
+    _, probabilities = logits_and_probabilities(model, validation.images)
+    embedded = embeddings(model, validation.images)
+    limits = params.evaluate.abstention
+    return Reference(
+        embeddings=embedded,
+        probabilities=probabilities,
+        labels=validation.labels,
+        predicted=probabilities.argmax(axis=1).astype(np.uint8),
+        abstention=fit_abstention(embedded, limits.distance_quantile, limits.confidence_at_least),
+    )
+
+
+def _abstained(reference: Reference, model: keras.Model, test: Split, outputs: _Outputs) -> dict[str, float]:
+    """How often the model would rather say nothing, and its accuracy where it answers."""
+    found = reasons(reference.abstention, outputs.probabilities, embeddings(model, test.images))
+    answered = np.array([reason is None for reason in found])
+    accuracy = {"accuracy_when_answering": float(outputs.correct[answered].mean())} if answered.any() else {}
+    return {"abstained": float(1 - answered.mean())} | accuracy
 
 
 def _latency(model: keras.Model, image: NDArray[np.uint8]) -> float:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from fashion.images.photos import match_dataset
 from fashion.params import Params
 from fashion.paths import Project
 from fashion.settings import tracking_uri
+from fashion.stages.registry import champion_folder
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def predict(project: Project, params: Params, files: Sequence[Path]) -> Predicti
         ArtifactError: the champion's model is damaged.
     """
     uri, name = tracking_uri(project), params.register_.name
-    champion = download_champion(uri, name, project.state / "champion" / _place(uri, name))
+    champion = download_champion(uri, name, champion_folder(project, params))
     samples, refused = read_samples(files, champion.image_size)
     return Predictions(name, champion.version, _classify(champion, samples), refused)
 
@@ -98,11 +98,6 @@ def read_samples(files: Sequence[Path], size: tuple[int, int]) -> tuple[tuple[Sa
         tuple(item for item in found if isinstance(item, Sample)),
         tuple(item for item in found if isinstance(item, Refused)),
     )
-
-
-def _place(uri: str, name: str) -> str:
-    """A folder of its own for each registry and model: version 1 of one is not version 1 of another."""
-    return sha256(f"{uri}\n{name}".encode()).hexdigest()[:16]
 
 
 def _read(file: Path, size: tuple[int, int]) -> Iterator[Sample | Refused]:

@@ -20,6 +20,7 @@ from fashion.stages.dataset import load_split
 from fashion.stages.history import read_history
 from fashion.stages.judgement import SYNTHETIC_DATA, judge_candidate, keep_judgement, look_up_judgement
 from fashion.stages.proposal import PROPOSE, awaits_approval, note_outcome
+from fashion.stages.reference import DESCRIPTORS, OUTPUTS
 from fashion.stages.registry import MODEL_DIGEST, REASON, VERDICT, registry_of, run_name
 from fashion.storage import file_digest, folder_digest, read_json
 
@@ -116,7 +117,10 @@ def _package(project: Project) -> tracking.Package:
     return tracking.Package(
         model=load_classifier(project.model_file),
         example=load_split(project, "train").images[:1],
-        beside_model=(project.export / "model.tflite", project.export / "classes.json"),
+        beside_model=(
+            *(project.export / name for name in ("model.tflite", "classes.json")),
+            *(project.evaluation / name for name in (OUTPUTS, DESCRIPTORS)),
+        ),
         artifacts={
             "evaluation": (project.evaluation,),
             "export": (project.export,),

@@ -1,5 +1,8 @@
 """Which registry the project uses, and how `train` and `register` find each other's runs in it."""
 
+from hashlib import sha256
+from pathlib import Path
+
 from fashion.adapters.tracking.address import Registry
 from fashion.params import Params
 from fashion.paths import Project
@@ -17,3 +20,9 @@ def registry_of(project: Project, params: Params) -> Registry:
 
 def run_name(params: Params) -> str:
     return f"{params.train.model}, seed {params.train.seed}"
+
+
+def champion_folder(project: Project, params: Params) -> Path:
+    """Where champions are kept on this machine, apart for each registry and model: both may have a version 1."""
+    registry = registry_of(project, params)
+    return project.state / "champion" / sha256(f"{registry.uri}\n{registry.name}".encode()).hexdigest()[:16]

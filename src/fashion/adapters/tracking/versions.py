@@ -97,7 +97,7 @@ def version_with_alias(registry: Registry, alias: str) -> Version | None:
     except MlflowException as error:
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             return None
-        raise
+        raise ServiceError(f"MLflow at {registry.uri} refused the {alias} of {registry.name}: {error}") from error
 
 
 @in_words

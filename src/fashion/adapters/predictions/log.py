@@ -1,0 +1,174 @@
+"""Writing and reading the prediction log."""
+
+import os
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Engine, create_engine, delete, event, func, insert, make_url, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from fashion.adapters.predictions.rows import Record, Window, to_rows, to_window
+from fashion.adapters.predictions.tables import labels, metadata, predictions
+from fashion.errors import ParamsError, ServiceError
+
+PATIENCE = 5
+"""Seconds to wait for a database that another process writes to, or for a server to answer."""
+
+
+def new_id() -> str:
+    """A UUID of version 7, RFC 9562: 48 bits of milliseconds, 12 bits of their fraction, 62 random bits."""
+    nanoseconds = time.time_ns()
+    milliseconds, rest = divmod(nanoseconds, 1_000_000)
+    fraction = rest * 4096 // 1_000_000
+    random = int.from_bytes(os.urandom(8)) >> 2
+    return str(UUID(int=milliseconds << 80 | 7 << 76 | fraction << 64 | 2 << 62 | random))
+
+
+def _least_id(moment: datetime) -> str:
+    """No id made at that moment or later is smaller."""
+    return str(UUID(int=int(moment.timestamp() * 1000) << 80))
+
+
+class PredictionLog:
+    """The log at an address of SQLAlchemy's; nothing is opened before it is needed. For any number of threads.
+
+    An address that is none raises ParamsError; every method raises ServiceError when the database is away, or refuses.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._engine = _engine(url)
+        self._ready = False
+        self._preparing = threading.Lock()
+
+    def write(self, records: Sequence[Record]) -> None:
+        """All of them or none; those that are there already stay as they are, so it can be repeated."""
+        make = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
+        with self._transaction() as connection:
+            connection.execute(make(predictions).on_conflict_do_nothing(), to_rows(records))
+
+    def knows(self, prediction_id: str) -> bool:
+        with self._transaction() as connection:
+            return connection.scalar(select(predictions.c.id).filter_by(id=prediction_id)) is not None
+
+    def add_label(self, prediction_id: str, label: int, source: str) -> int | None:
+        """Write down the true class of a prediction, or correct it; the label that counted before, if any."""
+        before = select(labels.c.label).filter_by(prediction_id=prediction_id).order_by(labels.c.number.desc()).limit(1)
+        row = {"prediction_id": prediction_id, "label": label, "time": datetime.now(UTC), "source": source}
+        with self._transaction() as connection:
+            previous = connection.scalar(before)
+            connection.execute(insert(labels), row)
+        return previous
+
+    def read_window(
+        self,
+        after: str | None = None,
+        until: datetime | None = None,
+        limit: int | None = None,
+        version: str | None = None,
+    ) -> Window:
+        """The oldest predictions after an id, before a moment, at most `limit`, of one model version.
+
+        Rows are written up to a second after their ids are made: a reader that goes on from the last id it saw asks
+        `until` a few seconds ago, or it may pass one over.
+
+        Raises:
+            DataError: the models have different inputs or outputs; ask for one version.
+        """
+        chosen = select(predictions)
+        if after is not None:
+            chosen = chosen.where(predictions.c.id > after)
+        if until is not None:
+            chosen = chosen.where(predictions.c.id < _least_id(until))
+        if version is not None:
+            chosen = chosen.where(predictions.c.model_version == version)
+        window = chosen.order_by(predictions.c.id).limit(limit).subquery()
+        newest = (
+            select(func.max(labels.c.number))
+            .where(labels.c.prediction_id == window.c.id)
+            .correlate(window)
+            .scalar_subquery()
+        )
+        labelled = window.outerjoin(labels, labels.c.number == newest)
+        rows = select(window, labels.c.label).select_from(labelled).order_by(window.c.id)
+        with self._transaction() as connection:
+            return to_window(connection.execute(rows).all())
+
+    def count(self) -> int:
+        with self._transaction() as connection:
+            return connection.scalar(select(func.count()).select_from(predictions)) or 0
+
+    def forget(self, before: datetime, beyond: int) -> int:
+        """Remove predictions made before a moment and all but the newest `beyond`, with their labels; how many."""
+        with self._transaction() as connection:
+            newest = select(predictions.c.id).order_by(predictions.c.id.desc())
+            last = connection.scalar(newest.offset(beyond).limit(1)) or ""
+            old = (predictions.c.id <= last) | (predictions.c.id < _least_id(before))
+            connection.execute(delete(labels).where(labels.c.prediction_id.in_(select(predictions.c.id).where(old))))
+            return connection.execute(delete(predictions).where(old)).rowcount
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        try:
+            self._prepare()
+            with self._engine.begin() as connection:
+                yield connection
+        except (DBAPIError, PoolTimeout, OSError) as error:
+            where = self._engine.url.render_as_string(hide_password=True)
+            reason = " ".join(str(getattr(error, "orig", None) or error).split())
+            raise ServiceError(
+                f"The prediction log {where} cannot be used ({reason}). Start its database, or set "
+                "FASHION_PREDICTIONS_URL to another one."
+            ) from error
+
+    def _prepare(self) -> None:
+        """Make the tables, once; another process may do so at the same time."""
+        with self._preparing:
+            if self._ready:
+                return
+            if self._engine.dialect.name == "sqlite" and self._engine.url.database:
+                Path(self._engine.url.database).parent.mkdir(parents=True, exist_ok=True)
+            with self._engine.begin() as connection:
+                _lock_out_others(connection)
+                metadata.create_all(connection)
+            self._ready = True
+
+
+def _engine(url: str) -> Engine:
+    try:
+        address = make_url(url)
+        kind = address.get_backend_name()
+    except ArgumentError as error:
+        raise ParamsError(f"FASHION_PREDICTIONS_URL is no address of a database: {error}") from error
+    if kind not in ("sqlite", "postgresql"):
+        raise ParamsError(f"FASHION_PREDICTIONS_URL: expected sqlite:// or postgresql://, found {kind}://")
+    if kind == "postgresql":
+        # The driver that is installed, whichever form of the address is written.
+        address = address.set(drivername="postgresql+psycopg")
+        return create_engine(address, connect_args={"connect_timeout": PATIENCE}, pool_pre_ping=True)
+    engine = create_engine(address, connect_args={"timeout": PATIENCE})
+    event.listen(engine, "connect", _set_up_sqlite)
+    return engine
+
+
+def _set_up_sqlite(connection: Any, _: Any) -> None:
+    """Readers do not wait for the writer. A killed process loses nothing it has committed; a power cut may."""
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _lock_out_others(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(7_201_634)))
+    else:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")

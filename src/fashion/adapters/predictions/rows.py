@@ -1,0 +1,123 @@
+"""What goes into the prediction log and what comes out, as arrays."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fashion.errors import DataError
+from fashion.images.descriptors import describe
+
+DESCRIPTORS = ("mean", "standard_deviation", "minimum", "maximum", "ink_fraction", "content_hash")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One prediction."""
+
+    id: str
+    time: datetime
+    """With its zone."""
+    model_version: str
+    image: NDArray[np.uint8]
+    """(height, width)."""
+    probabilities: NDArray[np.float32]
+    """(classes,)."""
+    embedding: NDArray[np.float32]
+    """(d,); d is 0 where the model has none."""
+    reason: str | None
+    """Why the model abstained; None where it answered."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """Predictions in the order of their ids, which is that of time; each array has one row a prediction."""
+
+    ids: NDArray[np.str_]
+    times: NDArray[np.datetime64]
+    """UTC, microseconds."""
+    images: NDArray[np.uint8]
+    """(n, height, width)."""
+    probabilities: NDArray[np.float32]
+    """(n, classes)."""
+    embeddings: NDArray[np.float32]
+    """(n, d)."""
+    predicted: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    """The newest label of each; -1 where there is none."""
+    versions: NDArray[np.str_]
+    reasons: tuple[str | None, ...]
+    """Why the model abstained; None where it answered."""
+    descriptors: pd.DataFrame
+    """The columns of `fashion.images.descriptors.describe`."""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def to_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
+    """The columns of the table `predictions`."""
+    rows: list[dict[str, Any]] = []
+    for size in {record.image.shape for record in records}:
+        alike = [record for record in records if record.image.shape == size]
+        described = describe(np.stack([record.image for record in alike]))[list(DESCRIPTORS)].to_dict("records")
+        rows += [_row(record) | descriptors for record, descriptors in zip(alike, described, strict=True)]
+    return rows
+
+
+def _row(record: Record) -> dict[str, Any]:
+    height, width = record.image.shape
+    predicted = int(record.probabilities.argmax())
+    return {
+        "id": record.id,
+        "time": record.time,
+        "model_version": record.model_version,
+        "image": record.image.tobytes(),
+        "height": height,
+        "width": width,
+        "probabilities": record.probabilities.astype("<f4").tobytes(),
+        "predicted": predicted,
+        "confidence": float(record.probabilities[predicted]),
+        "abstained": record.reason is not None,
+        "reason": record.reason,
+        "embedding": record.embedding.astype("<f4").tobytes(),
+    }
+
+
+def to_window(rows: Sequence[Any]) -> Window:
+    """The window of rows of the table `predictions`, each with its newest `label` or None.
+
+    Raises:
+        DataError: the images have several sizes, or the models several numbers of classes.
+    """
+    shapes = {(row.height, row.width, len(row.probabilities), len(row.embedding)) for row in rows}
+    if len(shapes) > 1:
+        raise DataError("The predictions are by models of different inputs or outputs; read those of one version")
+    height, width, *_ = shapes.pop() if shapes else (0, 0)
+    images = _stack([row.image for row in rows], np.uint8).reshape(len(rows), height, width)
+    descriptors = pd.DataFrame(
+        [{name: getattr(row, name) for name in DESCRIPTORS} for row in rows], columns=DESCRIPTORS
+    )
+    return Window(
+        ids=np.array([row.id for row in rows], dtype=np.str_),
+        times=np.array([row.time.replace(tzinfo=None) for row in rows], dtype="datetime64[us]"),
+        images=images,
+        probabilities=_stack([row.probabilities for row in rows], np.dtype("<f4")),
+        embeddings=_stack([row.embedding for row in rows], np.dtype("<f4")),
+        predicted=np.array([row.predicted for row in rows], dtype=np.int64),
+        labels=np.array([-1 if row.label is None else row.label for row in rows], dtype=np.int64),
+        versions=np.array([row.model_version for row in rows], dtype=np.str_),
+        reasons=tuple(row.reason for row in rows),
+        descriptors=descriptors.assign(height=height, width=width),
+    )
+
+
+def _stack(blobs: Sequence[bytes], dtype: Any) -> NDArray[Any]:
+    """(n, length) of n equally long byte strings."""
+    if not blobs:
+        return np.empty((0, 0), dtype)
+    return np.frombuffer(b"".join(blobs), dtype).reshape(len(blobs), len(blobs[0]) // np.dtype(dtype).itemsize)

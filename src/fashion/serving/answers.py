@@ -1,0 +1,146 @@
+"""What goes out."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel
+
+from fashion.adapters.predictions import Record, new_id
+from fashion.serving.batches import Answers
+from fashion.serving.champions import Champions, Served
+from fashion.serving.recorder import Recorder
+
+
+class Prediction(BaseModel):
+    """What the model says about one image."""
+
+    id: str
+    """For /feedback."""
+    predicted: str
+    confidence: float
+    probabilities: dict[str, float]
+    abstain: bool
+    """The model should not be relied on here."""
+    reason: str | None
+    """`unsure`: the confidence is too low; `unlike`: the image is far from all known ones."""
+    seen: list[list[int]] | None = None
+    """The image as the model saw it, if that was asked for."""
+
+
+class Predictions(BaseModel):
+    """In the order of the images."""
+
+    model: str
+    version: str
+    predictions: list[Prediction]
+
+
+class Corrected(BaseModel):
+    """The feedback was written down."""
+
+    prediction_id: str
+    label: str
+    previous: str | None
+    """The label that counted before."""
+
+
+class Sample(BaseModel):
+    """An image of the test set."""
+
+    image: list[list[int]]
+    label: str
+
+
+class Model(BaseModel):
+    """The version that answers."""
+
+    model: str
+    version: str
+    created: str
+    run: str
+    classes: list[str]
+    image_size: list[int]
+    """Height and width."""
+    abstention: dict[str, float] | None
+    """The limits beyond which it abstains; none for a version that was registered without."""
+    tags: dict[str, str]
+    """Lineage, gates and verdict."""
+
+
+class Ready(BaseModel):
+    """Whether it can answer, and what is not as it should be."""
+
+    ready: bool
+    version: str
+    registry: str
+    """`up`, or why it could not be asked: the champion then is the last one that is known here."""
+    log: str
+    """`up`, or why predictions wait."""
+    log_waiting: int
+    log_lost: int
+
+
+class Error(BaseModel):
+    """Why not."""
+
+    error: str
+
+
+def to_records(images: NDArray[np.uint8], answers: Answers, version: str, time: datetime) -> list[Record]:
+    """For the log, each with an id of its own."""
+    rows = zip(images, answers.probabilities, answers.embeddings, answers.reasons, strict=True)
+    return [
+        Record(new_id(), time, version, image, probabilities, embedding, reason)
+        for image, probabilities, embedding, reason in rows
+    ]
+
+
+def to_predictions(name: str, classes: Sequence[str], records: Sequence[Record], seen: bool) -> dict[str, Any]:
+    """As `Predictions`."""
+    return {
+        "model": name,
+        "version": records[0].model_version,
+        "predictions": [_prediction(record, classes, seen) for record in records],
+    }
+
+
+def _prediction(record: Record, classes: Sequence[str], seen: bool) -> dict[str, Any]:
+    probabilities = record.probabilities.tolist()
+    confidence = max(probabilities)
+    content = {
+        "id": record.id,
+        "predicted": classes[probabilities.index(confidence)],
+        "confidence": confidence,
+        "probabilities": dict(zip(classes, probabilities, strict=True)),
+        "abstain": record.reason is not None,
+        "reason": record.reason,
+    }
+    return content | {"seen": record.image.tolist()} if seen else content
+
+
+def describe_model(name: str, served: Served) -> Model:
+    lineage, rule = served.lineage, served.rule
+    return Model(
+        model=name,
+        version=lineage.number,
+        created=lineage.created,
+        run=lineage.run_id,
+        classes=list(served.champion.classes),
+        image_size=list(served.champion.image_size),
+        abstention={"confidence": rule.confidence_limit, "distance": rule.distance_limit} if rule else None,
+        tags=dict(lineage.tags),
+    )
+
+
+def describe_readiness(champions: Champions, recorder: Recorder) -> Ready:
+    return Ready(
+        ready=True,
+        version=champions.current.lineage.number,
+        registry=champions.trouble or "up",
+        log=recorder.trouble or "up",
+        log_waiting=recorder.waiting,
+        log_lost=recorder.lost,
+    )

@@ -1,0 +1,220 @@
+"""The routes."""
+
+import asyncio
+import gc
+import json
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, JSONResponse
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+from fashion.adapters.predictions import PredictionLog, Record
+from fashion.errors import ServiceError
+from fashion.serving import answers
+from fashion.serving.champions import Champions, Served
+from fashion.serving.description import FEEDBACK_BODY, PREDICT_BODY, secured
+from fashion.serving.limits import Gatekeeper, Limits, refusal
+from fashion.serving.metrics import Metrics
+from fashion.serving.recorder import Recorder
+from fashion.serving.requests import Feedback, read_images, read_json
+
+PAGE = Path(__file__).parent / "page"
+POLICY = "default-src 'self'; img-src 'self' blob: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+REFUSED: dict[int | str, dict[str, Any]] = {
+    status: {"model": answers.Error, "description": words}
+    for status, words in {
+        400: "The request is not well-formed.",
+        401: "The key is missing or wrong.",
+        403: "A page of another site asks, or not through a loopback address.",
+        413: "The body is too large.",
+        422: "The content cannot be used; the reason says what is wrong where.",
+        503: "There is too much to do, or a database is away; try again later.",
+    }.items()
+}
+
+
+@dataclass(frozen=True)
+class Service:
+    """Everything that the routes use."""
+
+    name: str
+    champions: Champions
+    log: PredictionLog
+    recorder: Recorder
+    draw_samples: Callable[[], list[answers.Sample]]
+    """Images of the test set, others each time; none where there is no test set."""
+    key: str | None = None
+    limits: Limits = field(default_factory=Limits)
+    metrics: Metrics = field(default_factory=Metrics)
+    pictures: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(2, "pictures"))
+
+
+def create_app(service: Service) -> FastAPI:
+    """The application; at its end the recorder is closed."""
+    app = FastAPI(
+        title=service.name,
+        version="1",
+        description="Says what is in a picture, and learns from corrections.",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lambda _: _life(service),
+    )
+    service.metrics.watch(service.recorder, service.champions)
+    app.add_middleware(Gatekeeper, limits=service.limits, key=service.key, metrics=service.metrics)
+    app.add_exception_handler(StarletteHTTPException, _explain)
+    app.add_exception_handler(RequestValidationError, _explain_validation)
+    app.add_exception_handler(ServiceError, _explain_absence)
+    _add_predictions(app, service)
+    _add_state(app, service)
+    _add_page(app)
+    if service.key:
+        app.openapi = secured(app.openapi)  # type: ignore[method-assign]
+    return app
+
+
+@asynccontextmanager
+async def _life(service: Service) -> AsyncIterator[None]:
+    # What is there now stays: not looking at it again saves pauses of a tenth of a second.
+    gc.collect()
+    gc.freeze()
+    watching = asyncio.create_task(service.champions.watch())
+    yield
+    watching.cancel()
+    with suppress(asyncio.CancelledError):
+        await watching
+    await asyncio.to_thread(service.recorder.close)
+    service.pictures.shutdown()
+    service.champions.current.retire()
+    service.log.close()
+
+
+def _add_predictions(app: FastAPI, service: Service) -> None:
+    @app.post(
+        "/predict",
+        response_model=answers.Predictions,
+        response_model_exclude_none=True,
+        responses=REFUSED | {415: REFUSED[422] | {"description": "Neither a form nor JSON."}},
+        openapi_extra=PREDICT_BODY,
+    )
+    async def predict(request: Request, seen: bool = False) -> Response:
+        """What is in one or many images; with `seen=true`, how the model saw them, too.
+
+        Pictures (PNG, JPEG, WebP, GIF, BMP; of an animation the first frame) are brought to the form of the dataset as
+        `fashion predict` does: object bright on black, filling the frame. Arrays are taken as they are.
+        """
+        with service.champions.current.used() as served:
+            images = await read_images(request, served.champion.image_size, service.limits, service.pictures)
+            found = await served.ask(images)
+        records = answers.to_records(images, found, served.lineage.number, datetime.now(UTC))
+        service.recorder.add(records)
+        content = answers.to_predictions(service.name, served.champion.classes, records, seen)
+        _count(service.metrics, served, records)
+        return Response(json.dumps(content), media_type="application/json")
+
+    @app.post(
+        "/feedback",
+        responses=REFUSED | {404: REFUSED[422] | {"description": "There is no such prediction in the log."}},
+        openapi_extra=FEEDBACK_BODY,
+    )
+    async def feedback(request: Request) -> answers.Corrected:
+        """The true label of a prediction; given again, it corrects the one before."""
+        given = await read_json(request, Feedback)
+        classes = service.champions.current.champion.classes
+        if given.label not in classes:
+            raise HTTPException(422, f"label: expected one of {', '.join(classes)}, found {given.label!r}")
+        previous = await asyncio.to_thread(_write_label, service, given, classes.index(given.label))
+        service.metrics.labels.inc()
+        before = classes[previous] if previous is not None and previous < len(classes) else None
+        return answers.Corrected(prediction_id=given.prediction_id, label=given.label, previous=before)
+
+
+def _write_label(service: Service, given: Feedback, label: int) -> int | None:
+    if not service.recorder.holds(given.prediction_id) and not service.log.knows(given.prediction_id):
+        raise HTTPException(404, f"no prediction {given.prediction_id} in the log")
+    return service.log.add_label(given.prediction_id, label, given.source)
+
+
+def _count(metrics: Metrics, served: Served, records: list[Record]) -> None:
+    version, classes = served.lineage.number, served.champion.classes
+    for record in records:
+        best = int(record.probabilities.argmax())
+        metrics.predictions.labels(version, classes[best]).inc()
+        metrics.confidence.labels(version).observe(float(record.probabilities[best]))
+        if record.reason:
+            metrics.abstentions.labels(version, record.reason).inc()
+
+
+def _add_state(app: FastAPI, service: Service) -> None:
+    @app.get("/healthz")
+    async def healthz() -> dict[str, bool]:
+        """Whether the process answers."""
+        return {"healthy": True}
+
+    @app.get("/readyz")
+    async def readyz() -> answers.Ready:
+        """Which version answers, and whether registry and log are there."""
+        return answers.describe_readiness(service.champions, service.recorder)
+
+    @app.get("/metrics", responses={200: {"content": {"text/plain": {}}}, 401: REFUSED[401]})
+    async def metrics() -> Response:
+        """For Prometheus."""
+        return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    @app.get("/model", responses={401: REFUSED[401]})
+    async def model() -> answers.Model:
+        """The version that answers: lineage, gates, classes, limits."""
+        return answers.describe_model(service.name, service.champions.current)
+
+    @app.post("/model/refresh", responses={401: REFUSED[401], 403: REFUSED[403], 413: REFUSED[413]})
+    async def refresh() -> answers.Ready:
+        """Look at the registry now, and change to the champion that it names."""
+        await service.champions.look()
+        return answers.describe_readiness(service.champions, service.recorder)
+
+    @app.get("/samples", responses={401: REFUSED[401]})
+    async def samples() -> list[answers.Sample]:
+        """Some images of the test set, others each time; none where it is not on this machine."""
+        return await asyncio.to_thread(service.draw_samples)
+
+
+def _add_page(app: FastAPI) -> None:
+    files = {path.name: path for path in PAGE.iterdir()}
+
+    def send(name: str) -> FileResponse:
+        headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-cache"}
+        return FileResponse(files[name], headers=headers)
+
+    @app.get("/", include_in_schema=False)
+    async def index() -> FileResponse:
+        return send("index.html")
+
+    @app.get("/page/{name}", include_in_schema=False)
+    async def page(name: str) -> FileResponse:
+        if name not in files:
+            raise HTTPException(404, f"no file {name!r}")
+        return send(name)
+
+
+async def _explain(request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, StarletteHTTPException):
+        raise error
+    return refusal(request.scope, error.status_code, str(error.detail), dict(error.headers or {}))
+
+
+async def _explain_validation(request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    first = error.errors()[0]
+    return refusal(request.scope, 422, f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
+
+
+async def _explain_absence(request: Request, error: Exception) -> JSONResponse:
+    return refusal(request.scope, 503, str(error), {"Retry-After": "5"})

@@ -1,0 +1,109 @@
+"""The threads that ask a model. What arrives while they are busy is answered together."""
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fashion.adapters.litert import Session
+from fashion.evaluation.abstention import Abstention, reasons
+
+MOST_AT_ONCE = 32
+"""Images that are asked together unless one request brings more; beyond that they only wait for each other."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """One row an image: probabilities (n, classes), embeddings (n, d), and why the model abstains, or None."""
+
+    probabilities: NDArray[np.float32]
+    embeddings: NDArray[np.float32]
+    reasons: list[str | None]
+
+
+@dataclass(frozen=True)
+class _Question:
+    images: NDArray[np.uint8]
+    answer: asyncio.Future[Answers]
+
+
+class Batches:
+    """One thread for each session. To be used from one event loop, and closed."""
+
+    def __init__(self, sessions: Sequence[Session], rule: Abstention | None) -> None:
+        self._rule = rule
+        self._questions: SimpleQueue[_Question | None] = SimpleQueue()
+        self._threads = [
+            threading.Thread(target=self._work, args=(session,), name="model", daemon=True) for session in sessions
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    async def ask(self, images: NDArray[np.uint8]) -> Answers:
+        """What the model says about images (n, height, width) of its own size, n at least 1."""
+        question = _Question(images, asyncio.get_running_loop().create_future())
+        self._questions.put(question)
+        return await question.answer
+
+    def close(self) -> None:
+        """Let the threads end after what was asked before."""
+        for _ in self._threads:
+            self._questions.put(None)
+
+    def _work(self, session: Session) -> None:
+        going_on = True
+        while going_on:
+            questions, going_on = self._collect()
+            if questions:
+                self._answer(session, questions)
+
+    def _collect(self) -> tuple[list[_Question], bool]:
+        """At least one question, and those that wait already; False with the last ones."""
+        questions: list[_Question] = []
+        images = 0
+        while not questions or images < MOST_AT_ONCE:
+            try:
+                question = self._questions.get(block=not questions)
+            except Empty:
+                break
+            if question is None:
+                return questions, False
+            questions.append(question)
+            images += len(question.images)
+        return questions, True
+
+    def _answer(self, session: Session, questions: list[_Question]) -> None:
+        loop = questions[0].answer.get_loop()
+        try:
+            found = self._run(session, np.concatenate([question.images for question in questions]))
+        except Exception as error:  # noqa: BLE001, whoever asked gets it, and the thread goes on
+            loop.call_soon_threadsafe(_fail, questions, error)
+        else:
+            loop.call_soon_threadsafe(_deliver, questions, found)
+
+    def _run(self, session: Session, images: NDArray[np.uint8]) -> Answers:
+        outputs = session.run(images)
+        embeddings = outputs.embedding if outputs.embedding is not None else np.empty((len(images), 0), np.float32)
+        if self._rule is None:
+            return Answers(outputs.probabilities, embeddings, [None] * len(images))
+        return Answers(outputs.probabilities, embeddings, reasons(self._rule, outputs.probabilities, embeddings))
+
+
+def _deliver(questions: list[_Question], found: Answers) -> None:
+    start = 0
+    for question in questions:
+        end = start + len(question.images)
+        if not question.answer.done():
+            part = Answers(found.probabilities[start:end], found.embeddings[start:end], found.reasons[start:end])
+            question.answer.set_result(part)
+        start = end
+
+
+def _fail(questions: list[_Question], error: Exception) -> None:
+    for question in questions:
+        if not question.answer.done():
+            question.answer.set_exception(error)

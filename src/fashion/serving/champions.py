@@ -1,0 +1,122 @@
+"""The champion that answers now, and its successor when the registry names one."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fashion.adapters.litert import Session
+from fashion.adapters.tracking import Champion
+from fashion.errors import ArtifactError, FashionError
+from fashion.evaluation.abstention import Abstention
+from fashion.serving.batches import Answers, Batches
+from fashion.stages.champion import Found
+from fashion.stages.reference import OUTPUTS, read_reference
+
+THREADS = 2
+"""That ask the model at once, each with an interpreter of its own."""
+LOOK_SECONDS = 10.0
+"""Between two looks at the registry, unless somebody asks for one."""
+
+logger = logging.getLogger(__name__)
+
+
+class Served:
+    """A champion that is ready to answer. Used by one event loop; retired, it ends with its last user.
+
+    Raises:
+        ArtifactError: its files are damaged, or do not fit each other.
+    """
+
+    def __init__(self, found: Found) -> None:
+        self.champion = found.champion
+        self.lineage = found.lineage
+        self.rule = _read_rule(found.champion)
+        sessions = [Session(self.champion.model, self.champion.image_size, threads=1) for _ in range(THREADS)]
+        for session in sessions:
+            _try_out(session, self.champion)
+        self._batches = Batches(sessions, self.rule)
+        self._users = 0
+        self._retired = False
+
+    async def ask(self, images: NDArray[np.uint8]) -> Answers:
+        """What it says about images (n, height, width) uint8."""
+        return await self._batches.ask(images)
+
+    @contextmanager
+    def used(self) -> Iterator["Served"]:
+        self._users += 1
+        try:
+            yield self
+        finally:
+            self._users -= 1
+            self._end_if_idle()
+
+    def retire(self) -> None:
+        self._retired = True
+        self._end_if_idle()
+
+    def _end_if_idle(self) -> None:
+        if self._retired and not self._users:
+            self._batches.close()
+
+
+class Champions:
+    """Holds the champion, and looks for its successor."""
+
+    def __init__(self, find: Callable[[], Found], first: Found) -> None:
+        """Raises ArtifactError as `Served`. `find` may take seconds and raise FashionError."""
+        self._find = find
+        self.current = Served(first)
+        self.trouble = first.trouble
+        """Why nobody knows whether the champion still is one; None when the last look went well."""
+        self.swaps = 0
+        self._looking = asyncio.Lock()
+
+    async def watch(self) -> None:
+        """Look at the registry again and again, until cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            await self.look()
+
+    async def look(self) -> None:
+        """Change to the champion that the registry names now; where that fails, the present one stays."""
+        async with self._looking:
+            try:
+                found = await asyncio.to_thread(self._find)
+                if found.lineage.number != self.current.lineage.number:
+                    self._swap(await asyncio.to_thread(Served, found))
+                trouble = found.trouble
+            except FashionError as error:
+                trouble = str(error)
+            except Exception as error:  # The champion goes on answering, whatever a library stumbles over.
+                logger.exception("Looking for the champion failed")
+                trouble = f"{type(error).__name__}: {error}"
+            if trouble and trouble != self.trouble:
+                logger.warning("Version %s goes on: %s", self.current.lineage.number, trouble)
+            self.trouble = trouble
+
+    def _swap(self, successor: Served) -> None:
+        previous, self.current = self.current, successor
+        previous.retire()
+        self.swaps += 1
+        logger.info("Version %s took the place of %s", successor.lineage.number, previous.lineage.number)
+
+
+def _read_rule(champion: Champion) -> Abstention | None:
+    """None for a version that was registered without a reference: it never abstains."""
+    folder = champion.model.parent
+    return read_reference(folder).abstention if (folder / OUTPUTS).is_file() else None
+
+
+def _try_out(session: Session, champion: Champion) -> None:
+    """The first call allocates memory; and what it answers must fit the classes."""
+    found = session.run(np.zeros((1, *champion.image_size), np.uint8)).probabilities.shape[1]
+    if found != len(champion.classes):
+        raise ArtifactError(
+            f"{champion.model} gives {found} probabilities for {len(champion.classes)} classes; remove "
+            f"{champion.model.parent.parent} to fetch version {champion.version} again"
+        )

@@ -1,0 +1,132 @@
+"""Who may ask, how much, and how many at once; every request passes here, and is counted."""
+
+import hmac
+import logging
+import time
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from fashion.serving.metrics import Metrics
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+OPEN = ("/", "/healthz", "/readyz", "/openapi.json")
+"""Need no key, like the files of the page: it asks for the key, and shows nothing before."""
+UNCOUNTED = ("/healthz", "/readyz", "/metrics")
+"""Are answered however much there is to do."""
+KEY_HEADER = "X-API-Key"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one request, and all of them together, may ask for."""
+
+    body_bytes: int = 8 << 20
+    images: int = 64
+    """In one request."""
+    requests: int = 256
+    """At once."""
+
+
+def refusal(scope: Scope, status: int, reason: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    """An answer that says why, after a line in the log."""
+    logger.info("%s %r refused with %d: %s", scope["method"], scope["path"], status, reason)
+    return JSONResponse({"error": reason}, status, headers)
+
+
+class Gatekeeper:
+    """ASGI middleware. Without a key, only programs on this machine may ask, and no page of another site."""
+
+    def __init__(self, app: ASGIApp, limits: Limits, key: str | None, metrics: Metrics) -> None:
+        self._app, self._limits, self._key, self._metrics = app, limits, key, metrics
+        self._active = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        start = time.perf_counter()
+        status = 500
+
+        async def note(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            refused = self._refuse(scope)
+            if refused:
+                await refused(scope, receive, note)
+            else:
+                await self._pass(scope, receive, note)
+        finally:
+            self._count(scope, status, time.perf_counter() - start)
+
+    async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
+        weight = 0 if scope["path"] in UNCOUNTED else 1
+        self._active += weight
+        try:
+            await self._app(scope, self._bounded(receive), send)
+        finally:
+            self._active -= weight
+
+    def _refuse(self, scope: Scope) -> JSONResponse | None:
+        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        if reason := self._stranger(scope, headers):
+            return refusal(scope, 403, reason)
+        if not self._knows(scope, headers):
+            return refusal(scope, 401, f"the header {KEY_HEADER} must hold the service's key")
+        if self._active >= self._limits.requests and scope["path"] not in UNCOUNTED:
+            return refusal(scope, 503, f"{self._active} requests are being answered already", {"Retry-After": "1"})
+        length = headers.get(b"content-length", "0")
+        if length.isdecimal() and int(length) > self._limits.body_bytes:
+            return refusal(scope, 413, self._too_large)
+        return None
+
+    def _stranger(self, scope: Scope, headers: dict[bytes, str]) -> str | None:
+        """A page of another site reaches a loopback address through its visitor's browser."""
+        host = headers.get(b"host", "")
+        if self._key is None and urlsplit(f"//{host}").hostname not in LOOPBACK:
+            return f"expected a loopback address as the host, found {host!r}"
+        origin = headers.get(b"origin")
+        if origin is not None and urlsplit(origin).netloc != host:
+            return f"requests from pages of {origin!r} are not answered"
+        return None
+
+    def _knows(self, scope: Scope, headers: dict[bytes, str]) -> bool:
+        path = scope["path"]
+        if self._key is None or path in OPEN or path.startswith("/page/"):
+            return True
+        given = headers.get(KEY_HEADER.lower().encode(), "")
+        return hmac.compare_digest(given.encode("latin-1"), self._key.encode())
+
+    @property
+    def _too_large(self) -> str:
+        return f"the body may have {self._limits.body_bytes:,} bytes at most"
+
+    def _bounded(self, receive: Receive) -> Receive:
+        """A body whose length was not said is measured as it comes."""
+        received = 0
+
+        async def bounded() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._limits.body_bytes:
+                raise HTTPException(413, self._too_large)
+            return message
+
+        return bounded
+
+    def _count(self, scope: Scope, status: int, seconds: float) -> None:
+        route: Any = scope.get("route")
+        path = getattr(route, "path", "other")
+        self._metrics.requests.labels(scope["method"], path, status).inc()
+        self._metrics.seconds.labels(path).observe(seconds)

@@ -1,0 +1,64 @@
+"""What Prometheus is told."""
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from fashion.serving.champions import Champions
+from fashion.serving.recorder import Recorder
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
+CONFIDENCES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1)
+
+
+class Metrics:
+    """The figures of one service."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self.requests = self._counter("fashion_requests", "Requests answered.", "method", "path", "status")
+        self.predictions = self._counter("fashion_predictions", "Images by what was said.", "version", "predicted")
+        self.abstentions = self._counter("fashion_abstentions", "Images without an answer.", "version", "reason")
+        self.labels = self._counter("fashion_labels", "True labels that came in.")
+        self.seconds = Histogram(
+            "fashion_request_seconds", "Time to the answer.", ["path"], buckets=SECONDS, registry=self._registry
+        )
+        self.confidence = Histogram(
+            "fashion_confidence",
+            "Of the class that was said.",
+            ["version"],
+            buckets=CONFIDENCES,
+            registry=self._registry,
+        )
+
+    def watch(self, recorder: Recorder, champions: Champions) -> None:
+        """Add what these two count themselves."""
+        self._registry.register(_State(recorder, champions))
+
+    def text(self) -> bytes:
+        """In Prometheus' text format."""
+        return generate_latest(self._registry)
+
+    def _counter(self, name: str, words: str, *labels: str) -> Counter:
+        return Counter(name, words, labels, registry=self._registry)
+
+
+class _State(Collector):
+    def __init__(self, recorder: Recorder, champions: Champions) -> None:
+        self._recorder, self._champions = recorder, champions
+
+    def collect(self) -> Iterator[Metric]:
+        recorder, champions = self._recorder, self._champions
+        yield CounterMetricFamily("fashion_log_written", "Predictions in the log.", value=recorder.written)
+        yield CounterMetricFamily("fashion_log_lost", "Predictions that never got there.", value=recorder.lost)
+        yield GaugeMetricFamily("fashion_log_waiting", "Predictions on their way there.", value=recorder.waiting)
+        yield GaugeMetricFamily("fashion_log_up", "Whether it could be written last.", value=recorder.trouble is None)
+        yield CounterMetricFamily("fashion_swaps", "Changes of the champion.", value=champions.swaps)
+        yield GaugeMetricFamily(
+            "fashion_registry_up", "Whether it named the champion last.", value=champions.trouble is None
+        )
+        version = GaugeMetricFamily("fashion_champion", "The version that answers.", labels=["version"])
+        version.add_metric([champions.current.lineage.number], 1)
+        yield version

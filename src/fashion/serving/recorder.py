@@ -1,0 +1,112 @@
+"""Keeps predictions until they are in the log, off the way of the requests."""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from fashion.adapters.predictions import PredictionLog, Record
+from fashion.errors import ServiceError
+
+CAPACITY = 20_000
+"""Predictions that wait at most, some 40 MB; what comes when there is no room is lost, and counted."""
+BATCH = 500
+"""Rows in a transaction."""
+WRITE_SECONDS = 0.25
+"""Between two writings: what comes in meanwhile shares a transaction."""
+LONGEST_PAUSE = 5.0
+"""Seconds between two trials while the database is away."""
+CLEAN_SECONDS = 3600.0
+CLOSE_SECONDS = 20.0
+"""For the last ones at shutdown."""
+
+logger = logging.getLogger(__name__)
+
+
+class Recorder:
+    """A bounded queue and the thread that empties it into the log."""
+
+    def __init__(self, log: PredictionLog, keep_days: int, keep_rows: int, capacity: int = CAPACITY) -> None:
+        self._log, self._capacity = log, capacity
+        self._keep_days, self._keep_rows = keep_days, keep_rows
+        self._waiting: deque[Record] = deque()
+        self._ids: set[str] = set()
+        self._closing = threading.Event()
+        self._close_by = float("inf")
+        self._clean_at = 0.0
+        self.written = 0
+        self.lost = 0
+        self.trouble: str | None = None
+        """Why nothing can be written now."""
+        self._thread = threading.Thread(target=self._work, name="prediction log", daemon=True)
+        self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    def add(self, records: Sequence[Record]) -> None:
+        """Never waits. From one thread at a time."""
+        room = max(0, self._capacity - len(self._waiting))
+        self._ids.update(record.id for record in records[:room])
+        self._waiting.extend(records[:room])
+        self.lost += len(records[room:])
+
+    def holds(self, prediction_id: str) -> bool:
+        """Whether a prediction is on its way into the log."""
+        return prediction_id in self._ids
+
+    def close(self, seconds: float = CLOSE_SECONDS) -> None:
+        """Write what waits; what cannot be written in time is lost, and said."""
+        self._close_by = time.monotonic() + seconds
+        self._closing.set()
+        self._thread.join()
+        self.lost += len(self._waiting)
+        if self._waiting:
+            logger.error("%d predictions are lost: %s", len(self._waiting), self.trouble or "no time was left")
+
+    def _work(self) -> None:
+        pause = WRITE_SECONDS
+        while not (self._closing.wait(pause) and self._done()):
+            try:
+                self._write()
+                self._clean()
+                pause = WRITE_SECONDS
+            except ServiceError as error:
+                if self.trouble is None:
+                    logger.warning("Predictions wait for their log: %s", error)
+                self.trouble = str(error)
+                pause = min(2 * pause, LONGEST_PAUSE)
+                if self._closing.is_set():
+                    time.sleep(WRITE_SECONDS)
+            except Exception:  # Rows that cannot be made must not keep all later ones out.
+                logger.exception("Predictions cannot be written")
+                count = min(BATCH, len(self._waiting))
+                self._drop(count)
+                self.lost += count
+
+    def _done(self) -> bool:
+        return not self._waiting or time.monotonic() > self._close_by
+
+    def _write(self) -> None:
+        while self._waiting and time.monotonic() < self._close_by:
+            count = min(BATCH, len(self._waiting))
+            # By index, because others append meanwhile.
+            self._log.write([self._waiting[index] for index in range(count)])
+            self._drop(count)
+            self.written += count
+            self.trouble = None
+
+    def _drop(self, count: int) -> None:
+        for _ in range(count):
+            self._ids.discard(self._waiting.popleft().id)
+
+    def _clean(self) -> None:
+        if time.monotonic() < self._clean_at or self._closing.is_set():
+            return
+        before = datetime.now(UTC) - timedelta(days=self._keep_days)
+        if forgotten := self._log.forget(before, self._keep_rows):
+            logger.info("Removed %d old predictions", forgotten)
+        self._clean_at = time.monotonic() + CLEAN_SECONDS

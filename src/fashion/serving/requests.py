@@ -1,0 +1,127 @@
+"""What comes in: pictures as a form, arrays as JSON. Whatever else it is gets a 4xx and a reason in words."""
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from typing import Annotated, Any, BinaryIO, TypeVar
+
+import numpy as np
+from fastapi import HTTPException, Request
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import from_json
+from starlette.datastructures import UploadFile
+
+from fashion.adapters.photographs import read_picture, readable_name
+from fashion.errors import DataError
+from fashion.images.photos import match_dataset
+from fashion.serving.limits import Limits
+
+FIELD = "images"
+JSON, FORM = "application/json", "multipart/form-data"
+Pixel = Annotated[int, Field(ge=0, le=255)]
+Content = TypeVar("Content", bound=BaseModel)
+
+
+class Arrays(BaseModel):
+    """Images as the model takes them, row by row: 0 is the background, 255 the brightest pixel of the object."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    images: Annotated[list[list[list[Pixel]]], Field(min_length=1)]
+
+
+class Feedback(BaseModel):
+    """What is truly in the picture of a prediction. The newest feedback on a prediction counts."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    prediction_id: Annotated[
+        str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", description="As /predict gave it.")
+    ]
+    label: Annotated[str, Field(description="The name of a class of the model, see /model.")]
+    source: Annotated[str, Field(pattern=r"^[A-Za-z0-9 ._@-]{1,64}$", description="Who says so.")] = "user"
+
+
+async def read_images(request: Request, size: tuple[int, int], limits: Limits, executor: Executor) -> NDArray[np.uint8]:
+    """The images (n, height, width) of a request, as a model of that size takes them.
+
+    Raises:
+        HTTPException: 413, 415 or 422, with the reason.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == JSON:
+        return _read_arrays(await request.body(), size, limits)
+    if kind != FORM:
+        raise HTTPException(415, f"expected {FORM} with pictures, or {JSON} with arrays, found {kind or 'neither'}")
+    async with request.form(max_files=limits.images, max_fields=limits.images) as form:
+        return await _read_pictures(form.multi_items(), size, executor)
+
+
+async def read_json(request: Request, form: type[Content]) -> Content:
+    """The body as `form`, however it is called.
+
+    Raises:
+        HTTPException: 422, with the first of the reasons.
+    """
+    try:
+        return form.model_validate_json(await request.body())
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise HTTPException(422, f"{where}: {first['msg']}" if where else first["msg"]) from error
+
+
+def _read_arrays(body: bytes, size: tuple[int, int], limits: Limits) -> NDArray[np.uint8]:
+    """As `Arrays` says. By hand, because pydantic takes as long for the pixels as the model does."""
+    try:
+        content = from_json(body)
+    except ValueError as error:
+        raise HTTPException(422, f"no JSON: {error}") from error
+    images = content.get(FIELD) if isinstance(content, dict) and len(content) == 1 else None
+    if not isinstance(images, list) or not 1 <= len(images) <= limits.images:
+        raise HTTPException(422, f'expected {{"{FIELD}": [...]}} with 1 to {limits.images} images, and nothing else')
+    pixels = b"".join(_read_pixels(image, number, size) for number, image in enumerate(images))
+    return np.frombuffer(pixels, np.uint8).reshape(len(images), *size)
+
+
+def _read_pixels(image: Any, number: int, size: tuple[int, int]) -> bytes:
+    height, width = size
+    rows = image if isinstance(image, list) and len(image) == height else []
+    if not rows or any(not isinstance(row, list) or len(row) != width for row in rows):
+        raise HTTPException(422, f"{FIELD}.{number}: expected {height} rows of {width} pixels")
+    try:
+        return b"".join(map(bytes, rows))
+    except (TypeError, ValueError) as error:
+        raise HTTPException(422, f"{FIELD}.{number}: expected pixels that are whole numbers from 0 to 255") from error
+
+
+async def _read_pictures(
+    items: Sequence[tuple[str, Any]], size: tuple[int, int], executor: Executor
+) -> NDArray[np.uint8]:
+    files = [item for name, item in items if name == FIELD and isinstance(item, UploadFile)]
+    if not files or len(files) != len(items):
+        raise HTTPException(422, f"expected pictures as files in the field {FIELD}, and nothing else")
+    names = [readable_name(file.filename or f"{FIELD}.{number}") for number, file in enumerate(files)]
+    loop = asyncio.get_running_loop()
+    try:
+        seen = [
+            await loop.run_in_executor(executor, see, file.file, name, size)
+            for file, name in zip(files, names, strict=True)
+        ]
+    except DataError as error:
+        raise HTTPException(422, str(error)) from error
+    return np.stack(seen)
+
+
+def see(stream: BinaryIO, name: str, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """A picture as the model sees it, (height, width), by the way of `fashion predict`.
+
+    Raises:
+        DataError: it cannot be read, or shows nothing.
+    """
+    picture = read_picture(stream, name)
+    try:
+        return match_dataset(picture.pixels, size)
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from error

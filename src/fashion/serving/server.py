@@ -1,0 +1,106 @@
+"""The process: what is put together at start, and the socket."""
+
+import logging
+import socket
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import uvicorn
+
+from fashion.adapters.predictions import PredictionLog
+from fashion.errors import ArtifactError, ParamsError, ServiceError
+from fashion.params import Params
+from fashion.paths import Project
+from fashion.serving.answers import Sample
+from fashion.serving.app import Service, create_app
+from fashion.serving.champions import Champions
+from fashion.serving.limits import LOOPBACK
+from fashion.serving.recorder import Recorder
+from fashion.settings import load_settings, predictions_url
+from fashion.stages.champion import find_champion
+from fashion.stages.dataset import load_split
+
+SAMPLES = 12
+"""Images of the test set on the page."""
+DRAIN_SECONDS = 20
+"""For the requests that are being answered at shutdown."""
+
+logger = logging.getLogger(__name__)
+
+
+def serve(project: Project, params: Params, host: str, port: int) -> None:
+    """Answer until SIGTERM or Ctrl-C; then requests are finished and predictions written.
+
+    Raises:
+        ParamsError: the address is not of this machine alone and there is no key.
+        ServiceError: there is no champion, or the address is taken.
+        ArtifactError: the champion is damaged.
+    """
+    key = load_settings().serve_key
+    if host not in LOOPBACK and not key:
+        raise ParamsError(
+            f"On {host} others can reach the service, so it needs a key; set one with: export FASHION_SERVE_KEY=..."
+        )
+    with _listen(host, port) as listener:
+        service = build_service(project, params, key.get_secret_value() if key else None)
+        lineage, trouble = service.champions.current.lineage, service.champions.trouble
+        logger.info(
+            "%s version %s answers at http://%s:%d", service.name, lineage.number, host, listener.getsockname()[1]
+        )
+        if trouble:
+            logger.warning("It is the last one known here: %s", trouble)
+        config = uvicorn.Config(
+            create_app(service),
+            log_config=None,
+            access_log=False,
+            lifespan="on",
+            timeout_graceful_shutdown=DRAIN_SECONDS,
+        )
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def build_service(project: Project, params: Params, key: str | None) -> Service:
+    """Raises ServiceError without a champion, ArtifactError when it is damaged."""
+    settings = load_settings()
+    find = partial(find_champion, project, params)
+    champions = Champions(find, find())
+    log = PredictionLog(predictions_url(project))
+    return Service(
+        name=params.register_.name,
+        champions=champions,
+        log=log,
+        recorder=Recorder(log, settings.predictions_keep_days, settings.predictions_keep_rows),
+        draw_samples=_sampler(project, champions),
+        key=key,
+    )
+
+
+def _sampler(project: Project, champions: Champions) -> Callable[[], list[Sample]]:
+    random = np.random.default_rng()
+
+    def draw() -> list[Sample]:
+        champion = champions.current.champion
+        try:
+            test = load_split(project, "test")
+        except ArtifactError:
+            return []
+        if test.images.shape[1:] != champion.image_size:
+            return []
+        chosen = random.choice(len(test.labels), min(SAMPLES, len(test.labels)), replace=False)
+        return [
+            Sample(image=test.images[index].tolist(), label=champion.classes[test.labels[index]]) for index in chosen
+        ]
+
+    return draw
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise ServiceError(
+            f"{host}:{port} cannot be listened on ({error.strerror or error}). End the program that listens there, or "
+            "choose another port with: fashion serve --port"
+        ) from error

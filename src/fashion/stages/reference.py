@@ -1,0 +1,77 @@
+"""The reference of a model: what it said about the validation images. Later images are compared with it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fashion.errors import ArtifactError
+from fashion.evaluation.abstention import Abstention
+from fashion.images.descriptors import describe
+from fashion.storage import atomic_file
+
+OUTPUTS, DESCRIPTORS = "reference.npz", "reference.parquet"
+"""Files in artifacts/evaluation/, and beside the model of a registered version."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One row a validation image, in the order of the validation split."""
+
+    embeddings: NDArray[np.float32]
+    probabilities: NDArray[np.float32]
+    labels: NDArray[np.uint8]
+    predicted: NDArray[np.uint8]
+    abstention: Abstention
+
+
+def write_reference(folder: Path, reference: Reference, images: NDArray[np.uint8]) -> None:
+    """Write the outputs, and the descriptors of the images (n, height, width), into the existing `folder`."""
+    with atomic_file(folder / DESCRIPTORS) as path:
+        describe(images).to_parquet(path, index=False)
+    rule = reference.abstention
+    with atomic_file(folder / OUTPUTS) as path, path.open("wb") as stream:
+        np.savez(
+            stream,
+            embeddings=reference.embeddings,
+            probabilities=reference.probabilities,
+            labels=reference.labels,
+            predicted=reference.predicted,
+            neighbours=rule.neighbours,
+            distance_limit=rule.distance_limit,
+            confidence_limit=rule.confidence_limit,
+        )
+
+
+def read_reference(folder: Path) -> Reference:
+    """What `write_reference` has written.
+
+    Raises:
+        ArtifactError: it is missing or damaged.
+    """
+    path = folder / OUTPUTS
+    try:
+        with np.load(path) as arrays:
+            rule = Abstention(arrays["neighbours"], float(arrays["distance_limit"]), float(arrays["confidence_limit"]))
+            columns = {name: arrays[name] for name in ("embeddings", "probabilities", "labels", "predicted")}
+            return Reference(**columns, abstention=rule)
+    except FileNotFoundError as error:
+        raise ArtifactError(f"{path} is missing; make it with: dvc repro evaluate") from error
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise ArtifactError(f"{path} is damaged ({error}); make it again with: dvc repro --force evaluate") from error
+
+
+def read_descriptors(folder: Path) -> pd.DataFrame:
+    """One row a validation image, the columns of `fashion.images.descriptors.describe`.
+
+    Raises:
+        ArtifactError: they are missing or damaged.
+    """
+    path = folder / DESCRIPTORS
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{path} cannot be read ({error}); make it with: dvc repro --force evaluate") from error

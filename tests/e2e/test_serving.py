@@ -1,0 +1,183 @@
+"""`fashion serve` as a process, with a registry: swaps, kill -9, the registry away."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import requests
+from mlflow import MlflowClient
+
+from fashion.adapters.predictions import PredictionLog
+from fashion.params import load_params
+from fashion.settings import predictions_url, tracking_uri
+from fashion.stages.register import register
+from tests.projects import edit_params
+from tests.servers import free_port
+
+
+class Running:
+    """A service and its address."""
+
+    def __init__(self, project, port, log):
+        self.address = f"http://127.0.0.1:{port}"
+        command = [Path(sys.executable).parent / "fashion", "serve", "--port", str(port)]
+        with log.open("ab") as output:
+            self.process = subprocess.Popen(
+                command, cwd=project.root, stdout=output, stderr=output, start_new_session=True
+            )
+        self._await(log)
+
+    def _await(self, log):
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, log.read_text()
+            try:
+                if requests.get(f"{self.address}/readyz", timeout=5).ok:
+                    return
+            except requests.RequestException:
+                time.sleep(0.1)
+        pytest.fail(log.read_text())
+
+    def get(self, path):
+        return requests.get(self.address + path, timeout=30).json()
+
+    def ask(self, images):
+        return requests.post(f"{self.address}/predict", json={"images": images.tolist()}, timeout=30)
+
+    def end(self, signal_number=signal.SIGTERM):
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal_number)
+        return self.process.wait(timeout=60)
+
+
+@pytest.fixture
+def run(trained_project, tmp_path):
+    """Starts the service on one and the same port; whatever runs is ended."""
+    port, started = free_port(), []
+
+    def start():
+        started.append(Running(trained_project, port, tmp_path / "serve.log"))
+        return started[-1]
+
+    yield start
+    for service in started:
+        service.end(signal.SIGKILL)
+
+
+@pytest.fixture
+def images(trained_project):
+    return np.load(trained_project.dataset / "test_images.npy")
+
+
+def second_version(project):
+    """Version 2 is the same model with other gates; it is no champion."""
+    edit_params(project, {"evaluate": {"abstention": {"confidence_at_least": 0.4}}})
+    from fashion.stages.evaluate import evaluate
+
+    params = load_params(project.params)
+    evaluate(project, params)
+    assert register(project, params).version == "2"
+    return MlflowClient(tracking_uri(project))
+
+
+def test_the_answers_are_logged_corrected_and_flushed_at_the_end(run, trained_project, images):
+    service = run()
+    found = service.ask(images[:5]).json()
+    assert found["version"] == "1"
+    correction = {"prediction_id": found["predictions"][0]["id"], "label": "Bag"}
+    assert requests.post(f"{service.address}/feedback", json=correction, timeout=30).status_code == 200
+    files = {"images": ("picture.png", (trained_project.evaluation / "sample_predictions.png").read_bytes())}
+    assert requests.post(f"{service.address}/predict", files=files, timeout=30).status_code == 200
+    assert service.get("/model")["tags"]["gates"] == "passed"
+    assert service.get("/model")["abstention"]["confidence"] == 0.5
+    assert len(service.get("/samples")) == 12
+    last = service.ask(images[5:10]).json()
+    service.end()
+    log = PredictionLog(predictions_url(trained_project))
+    window = log.read_window()
+    assert len(window) == 11
+    assert (window.images[:5] == images[:5]).all()
+    assert window.ids[-1] == last["predictions"][-1]["id"]
+    assert list(window.labels) == [8] + [-1] * 10
+
+
+def test_the_alias_moves_under_load_and_no_request_fails(run, trained_project, images):
+    registry = second_version(trained_project)
+    service = run()
+    stop, answers = threading.Event(), []
+
+    def ask():
+        with requests.Session() as session:
+            while not stop.is_set():
+                body = {"images": images[:2].tolist()}
+                answer = session.post(f"{service.address}/predict", json=body, timeout=30)
+                answers.append((answer.status_code, answer.json().get("version")))
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for number in ("2", "1", "2", "1", "2"):
+        registry.set_registered_model_alias("fashion-classifier", "champion", number)
+        told = requests.post(f"{service.address}/model/refresh", timeout=60).json()
+        assert (told["version"], told["registry"]) == (number, "up")
+        before = len(answers)
+        while len(answers) < before + 8:
+            time.sleep(0.01)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert {status for status, _ in answers} == {200}
+    assert {version for _, version in answers} == {"1", "2"}
+    assert service.get("/model")["abstention"]["confidence"] == 0.4
+    assert "fashion_swaps_total 5.0" in requests.get(f"{service.address}/metrics", timeout=30).text
+
+
+def test_killed_under_load_it_leaves_whole_rows_and_serves_the_same_champion_without_its_registry(
+    run, trained_project, images, monkeypatch
+):
+    service = run()
+    killed = threading.Event()
+
+    def ask():
+        while not killed.is_set():
+            try:
+                service.ask(images[:10])
+            except requests.RequestException:
+                return
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    log = PredictionLog(predictions_url(trained_project))
+    deadline = time.monotonic() + 60
+    while log.count() < 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    service.end(signal.SIGKILL)
+    killed.set()
+    for thread in threads:
+        thread.join()
+    with sqlite3.connect(trained_project.state / "predictions.db") as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    window = log.read_window()
+    assert (window.images == np.tile(images[:10], (len(window) // 10 + 1, 1, 1))[: len(window)]).all()
+    assert np.allclose(window.probabilities.sum(axis=1), 1, atol=1e-4)
+
+    again = run()
+    assert again.get("/readyz")["version"] == "1"
+    assert again.ask(images[:1]).status_code == 200
+    again.end()
+    # The database is no database any more: the last champion answers from its copy.
+    (trained_project.state / "mlflow.db").write_bytes(b"destroyed" * 1000)
+    alone = run()
+    state = alone.get("/readyz")
+    assert (state["ready"], state["version"]) == (True, "1")
+    assert "mlflow.db cannot be used" in state["registry"]
+    assert alone.ask(images[:1]).json()["version"] == "1"

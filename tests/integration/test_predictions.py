@@ -1,0 +1,213 @@
+"""The prediction log in SQLite and in PostgreSQL."""
+
+import sqlite3
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from fashion.adapters.predictions import PredictionLog, Record, new_id
+from fashion.errors import DataError, ParamsError, ServiceError
+from fashion.images.descriptors import describe
+from fashion.settings import predictions_url
+from tests.servers import end, postgresql
+
+RANDOM = np.random.default_rng(0)
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture(scope="module")
+def server():
+    with postgresql() as (address, _):
+        yield address
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def log(request, tmp_path):
+    """An empty log."""
+    url = f"sqlite:///{tmp_path}/deep/log.db"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("server")
+    log = PredictionLog(url)
+    log.forget(datetime.max.replace(tzinfo=UTC) - timedelta(days=400_000), beyond=0)
+    yield log
+    log.close()
+
+
+def record(version="1", reason=None, size=(28, 28), classes=10, **changes):
+    probabilities = RANDOM.dirichlet(np.ones(classes)).astype(np.float32)
+    content = {
+        "id": new_id(),
+        "time": datetime.now(UTC),
+        "model_version": version,
+        "image": RANDOM.integers(0, 256, size, dtype=np.uint8),
+        "probabilities": probabilities,
+        "embedding": RANDOM.normal(size=16).astype(np.float32),
+        "reason": reason,
+    }
+    return Record(**content | changes)
+
+
+def test_everything_that_was_written_is_read_again(log):
+    records = [record(), record(reason="unsure"), record()]
+    log.write(records)
+    window = log.read_window()
+    assert list(window.ids) == [one.id for one in records]
+    assert (window.images == np.stack([one.image for one in records])).all()
+    assert (window.probabilities == np.stack([one.probabilities for one in records])).all()
+    assert (window.embeddings == np.stack([one.embedding for one in records])).all()
+    assert (window.predicted == window.probabilities.argmax(axis=1)).all()
+    assert window.reasons == (None, "unsure", None)
+    assert list(window.versions) == ["1"] * 3
+    assert list(window.labels) == [-1] * 3
+    assert [time.astype(datetime).replace(tzinfo=UTC) for time in window.times] == [one.time for one in records]
+    expected = describe(window.images)
+    assert (window.descriptors[expected.columns] == expected).all(axis=None)
+
+
+def test_the_newest_label_counts(log):
+    records = [record() for _ in range(3)]
+    log.write(records)
+    assert log.add_label(records[1].id, 4, "test") is None
+    assert log.add_label(records[1].id, 7, "test") == 4
+    assert log.add_label(records[2].id, 0, "test") is None
+    assert list(log.read_window().labels) == [-1, 7, 0]
+
+
+def test_windows_go_on_where_the_last_one_ended(log):
+    records = [record() for _ in range(25)]
+    log.write(records)
+    seen, after = [], None
+    while len(window := log.read_window(after=after, limit=10)):
+        assert len(window) <= 10
+        seen += list(window.ids)
+        after = str(window.ids[-1])
+    assert seen == [one.id for one in records]
+
+
+def test_a_window_ends_before_a_moment_and_holds_one_version(log):
+    log.write([record("1"), record("2")])
+    time.sleep(0.01)
+    moment = datetime.now(UTC)
+    log.write([late := record("2")])
+    assert late.id not in log.read_window(until=moment).ids
+    assert len(log.read_window(version="2")) == 2
+    assert len(log.read_window(until=moment, version="2")) == 1
+
+
+def test_an_empty_window_has_empty_arrays(log):
+    window = log.read_window(after=new_id())
+    assert len(window) == len(window.images) == len(window.probabilities) == len(window.descriptors) == 0
+
+
+def test_predictions_of_models_of_different_sizes_are_read_by_version(log):
+    log.write([record("1"), record("2", size=(12, 9), classes=3)])
+    with pytest.raises(DataError, match="read those of one version"):
+        log.read_window()
+    assert log.read_window(version="2").images.shape == (1, 12, 9)
+
+
+def test_a_model_without_an_embedding_is_logged_too(log):
+    log.write([record(embedding=np.empty(0, np.float32))])
+    assert log.read_window().embeddings.shape == (1, 0)
+
+
+def test_writing_again_what_is_there_changes_nothing(log):
+    records = [record(), record()]
+    log.write(records[:1])
+    log.write(records)
+    assert log.count() == 2
+
+
+def test_a_batch_that_cannot_be_written_leaves_nothing_behind(log):
+    with pytest.raises(ServiceError):
+        log.write([record(), record(id=None)])
+    assert log.count() == 0
+
+
+def test_old_and_surplus_predictions_are_forgotten_with_their_labels(log):
+    records = [record() for _ in range(6)]
+    log.write(records)
+    for one in records:
+        log.add_label(one.id, 1, "test")
+    long_ago = NOW - timedelta(days=1)
+    assert log.forget(before=long_ago, beyond=4) == 2
+    assert list(log.read_window().ids) == [one.id for one in records[2:]]
+    assert log.forget(before=long_ago, beyond=100) == 0
+    assert log.forget(before=datetime.now(UTC) + timedelta(seconds=1), beyond=100) == 4
+    assert not log.knows(records[5].id)
+
+
+def test_many_threads_write_and_label_at_once(log):
+    def work():
+        for _ in range(10):
+            one = record()
+            log.write([one])
+            log.add_label(one.id, 3, "test")
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (log.read_window().labels == 3).sum() == 40
+
+
+def test_ids_sort_by_time_and_are_uuids_of_version_7():
+    made = []
+    for _ in range(50):
+        made.append(new_id())
+        time.sleep(0.0005)
+    assert made == sorted(made)
+    assert {(one[14], one[19] in "89ab", len(one)) for one in made} == {("7", True, 36)}
+
+
+def test_sqlite_lets_others_read_while_it_writes(tmp_path):
+    log = PredictionLog(f"sqlite:///{tmp_path}/log.db")
+    log.write([record()])
+    with sqlite3.connect(tmp_path / "log.db") as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    log.close()
+
+
+def test_a_database_that_went_away_is_used_again_once_it_is_back(tmp_path):
+    folder = tmp_path / "state"
+    folder.write_text("in the way")
+    log = PredictionLog(f"sqlite:///{folder}/log.db")
+    with pytest.raises(ServiceError, match="FASHION_PREDICTIONS_URL"):
+        log.write([record()])
+    folder.unlink()
+    log.write([record()])
+    assert log.count() == 1
+    log.close()
+
+
+def test_a_postgresql_that_is_killed_is_one_clear_error():
+    with postgresql() as (address, process):
+        log = PredictionLog(address)
+        log.write([record()])
+        end(process)
+        with pytest.raises(ServiceError, match="Start its database"):
+            log.write([record()])
+        log.close()
+
+
+def test_a_password_is_not_shown():
+    log = PredictionLog("postgresql://someone:secret@127.0.0.1:9/log")
+    with pytest.raises(ServiceError) as raised:
+        log.count()
+    assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("url", ["no address", "mysql://127.0.0.1/log", ""])
+def test_an_address_of_another_kind_is_refused(url):
+    with pytest.raises(ParamsError, match="FASHION_PREDICTIONS_URL"):
+        PredictionLog(url)
+
+
+def test_the_default_lies_below_the_project(project, monkeypatch):
+    assert predictions_url(project) == f"sqlite:///{project.root}/.state/predictions.db"
+    monkeypatch.setenv("FASHION_PREDICTIONS_URL", "postgresql://somewhere/log")
+    assert predictions_url(project) == "postgresql://somewhere/log"

@@ -1,0 +1,511 @@
+"""The service in this process: real models in LiteRT, a real log, requests through its whole application."""
+
+import asyncio
+import io
+import json
+import logging
+import socket
+import struct
+import threading
+import time
+import zlib
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+
+from fashion.adapters.predictions import PredictionLog, Record, new_id
+from fashion.errors import ArtifactError, ParamsError, ServiceError
+from fashion.params import load_params
+from fashion.serving.app import create_app
+from fashion.serving.batches import Batches
+from fashion.serving.champions import Champions, Served
+from fashion.serving.limits import Limits
+from fashion.serving.recorder import Recorder
+from fashion.serving.server import serve
+from fashion.stages.champion import Found
+from tests.services import CLASSES, IMAGES, SIZE, make_champion, make_service
+
+HERE = "http://127.0.0.1"
+
+
+@pytest.fixture
+def service(tmp_path):
+    return make_service(tmp_path)
+
+
+@pytest.fixture
+def client(service):
+    with TestClient(create_app(service), base_url=HERE) as client:
+        yield client
+
+
+def png(pixels, kind="PNG", **options):
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def upload(client, content, name="picture.png"):
+    return client.post("/predict", files={"images": (name, content)})
+
+
+def ask(client, images):
+    return client.post("/predict", json={"images": images.tolist()})
+
+
+def flush(service):
+    """Wait until everything is in the log."""
+    deadline = time.monotonic() + 30
+    while service.recorder.waiting:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def figure(client, name):
+    lines = client.get("/metrics").text.splitlines()
+    return float(next(line.split()[-1] for line in lines if line.startswith(f"{name} ")))
+
+
+def test_arrays_are_answered_in_their_order_and_logged_as_they_were(client, service):
+    answer = ask(client, IMAGES)
+    assert answer.status_code == 200
+    content = answer.json()
+    assert (content["model"], content["version"]) == ("bands", "1")
+    found = content["predictions"]
+    assert [one["predicted"] for one in found] == [*CLASSES, *CLASSES]
+    assert all(list(one["probabilities"]) == list(CLASSES) for one in found)
+    assert all(sum(one["probabilities"].values()) == pytest.approx(1, abs=1e-5) for one in found)
+    assert all(one["confidence"] == max(one["probabilities"].values()) for one in found)
+    assert not any(one["abstain"] or "seen" in one for one in found)
+    flush(service)
+    window = service.log.read_window()
+    assert list(window.ids) == [one["id"] for one in found]
+    assert (window.images == IMAGES).all()
+    assert window.embeddings.shape == (10, 4)
+    assert set(window.versions) == {"1"}
+
+
+@pytest.mark.parametrize(("kind", "options"), [("PNG", {}), ("JPEG", {"quality": 95}), ("WEBP", {"lossless": True})])
+def test_a_picture_is_seen_as_fashion_predict_sees_it(client, kind, options):
+    photograph = np.full((300, 200), 250, np.uint8)
+    photograph[200:280, 40:160] = 30
+    files = {"images": ("a.png", png(photograph, kind, **options))}
+    (found,) = client.post("/predict?seen=true", files=files).json()["predictions"]
+    seen = np.array(found["seen"])
+    assert seen.shape == SIZE
+    assert seen[14, 14] > 200
+    assert seen[0, 0] == 0
+
+
+def test_many_pictures_come_in_one_form(client):
+    files = [("images", (f"{number}.png", png(image))) for number, image in enumerate(IMAGES[:3])]
+    found = client.post("/predict", files=files).json()["predictions"]
+    assert [one["predicted"] for one in found] == list(CLASSES[:3])
+
+
+def test_it_abstains_where_it_is_unsure(client, service):
+    (found,) = ask(client, np.full((1, *SIZE), 50, np.uint8)).json()["predictions"]
+    assert (found["abstain"], found["reason"]) == (True, "unsure")
+    assert 'fashion_abstentions_total{reason="unsure",version="1"} 1.0' in client.get("/metrics").text
+    flush(service)
+    assert service.log.read_window().reasons == ("unsure",)
+
+
+def test_it_abstains_from_what_is_unlike_everything_known(tmp_path):
+    served = Served(make_champion(tmp_path, "1", known=-0.5))
+    assert asyncio.run(served.ask(IMAGES[:2])).reasons == ["unlike", "unlike"]
+    served.retire()
+
+
+def test_a_version_without_a_reference_never_abstains(tmp_path):
+    served = Served(make_champion(tmp_path, "1", reference=False))
+    answers = asyncio.run(served.ask(np.zeros((1, *SIZE), np.uint8)))
+    assert answers.reasons == [None]
+    served.retire()
+
+
+def bomb():
+    """A PNG of a few hundred bytes that claims 30,000 x 30,000 pixels."""
+
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", 30_000, 30_000, 8, 0, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b"\0" * 1000))
+        + chunk(b"IEND", b"")
+    )
+
+
+BAD_FILES = {
+    "empty": (b"", "the file is empty"),
+    "text": (b"no picture at all", "neither a picture"),
+    "truncated": (png(np.random.default_rng(0).integers(0, 256, (80, 80), dtype=np.uint8))[:-2000], "damaged"),
+    "bomb": (bomb(), "pixels; save it smaller"),
+    "one shade": (png(np.full((50, 50), 90, np.uint8)), "all of one shade"),
+    "SVG": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "neither a picture"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_FILES)
+def test_a_file_that_is_no_picture_is_refused_in_words(client, name, caplog):
+    caplog.set_level(logging.INFO, "fashion")
+    content, words = BAD_FILES[name]
+    answer = upload(client, content, "my file.png")
+    assert answer.status_code == 422
+    assert answer.json()["error"].startswith("my file.png: ")
+    assert words in answer.json()["error"]
+    assert words in caplog.text
+    assert ask(client, IMAGES[:1]).status_code == 200
+
+
+def odd_files():
+    random = np.random.default_rng(0)
+    shirt = np.full((60, 40), 255, np.uint8)
+    shirt[10:50, 10:30] = random.integers(0, 60, (40, 20))
+    frames = [Image.fromarray(shirt), Image.fromarray(255 - shirt)]
+    animated = io.BytesIO()
+    frames[0].save(animated, "GIF", save_all=True, append_images=frames[1:])
+    cmyk = io.BytesIO()
+    Image.fromarray(shirt).convert("CMYK").save(cmyk, "JPEG")
+    deep = io.BytesIO()
+    Image.fromarray(shirt.astype(np.uint16) * 257).save(deep, "PNG")
+    return {"animated": animated.getvalue(), "CMYK": cmyk.getvalue(), "16-bit": deep.getvalue()}
+
+
+@pytest.mark.parametrize("name", ["animated", "CMYK", "16-bit"])
+def test_odd_kinds_of_pictures_are_answered(client, name):
+    assert upload(client, odd_files()[name]).status_code == 200
+
+
+def test_one_bad_file_refuses_all_and_nothing_is_logged(client, service):
+    files = [("images", ("good.png", png(IMAGES[0]))), ("images", ("bad.png", b"no"))]
+    answer = client.post("/predict", files=files)
+    assert answer.status_code == 422
+    assert answer.json()["error"].startswith("bad.png:")
+    flush(service)
+    assert service.log.count() == 0
+
+
+ONE = IMAGES[0].tolist()
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"", "no JSON"),
+        (b"{", "no JSON"),
+        (b"[" * 100_000, "no JSON"),
+        (b"\xff\xfe", "no JSON"),
+        (b"null", "expected"),
+        (b"{}", "expected"),
+        (b'{"images": []}', "1 to 64 images"),
+        (json.dumps({"images": [ONE], "more": 1}).encode(), "nothing else"),
+        (json.dumps({"images": ONE}).encode(), "28 rows of 28 pixels"),
+        (json.dumps({"images": [ONE[:27]]}).encode(), "images.0: expected 28 rows"),
+        (json.dumps({"images": [ONE, [*ONE[:27], ONE[0][:27]]]}).encode(), "images.1: expected 28 rows"),
+        (json.dumps({"images": [[*ONE[:27], [256] * 28]]}).encode(), "from 0 to 255"),
+        (json.dumps({"images": [[*ONE[:27], [-1] * 28]]}).encode(), "from 0 to 255"),
+        (json.dumps({"images": [[*ONE[:27], [0.5] * 28]]}).encode(), "from 0 to 255"),
+        (json.dumps({"images": [[*ONE[:27], ["0"] * 28]]}).encode(), "from 0 to 255"),
+        (json.dumps({"images": [[*ONE[:27], [10**30] * 28]]}).encode(), "from 0 to 255"),
+        (json.dumps({"images": [[*ONE[:27], "a" * 28]]}).encode(), "28 rows of 28 pixels"),
+        (json.dumps({"images": [ONE] * 65}).encode(), "1 to 64 images"),
+    ],
+)
+def test_arrays_that_are_no_images_are_refused_in_words(client, body, words):
+    answer = client.post("/predict", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422
+    assert words in answer.json()["error"]
+
+
+def test_what_is_neither_form_nor_json_is_refused(client):
+    assert client.post("/predict", content=b"x", headers={"Content-Type": "text/plain"}).status_code == 415
+    assert client.post("/predict").status_code == 415
+    no_form = client.post("/predict", content=b"x", headers={"Content-Type": "multipart/form-data"})
+    assert no_form.status_code == 400
+    assert no_form.json()["error"]
+    assert client.post("/predict", data={"images": "text"}, files={"other": b"x"}).status_code == 422
+    assert client.get("/predict").status_code == 405
+    assert client.get("/nothing").json() == {"error": "Not Found"}
+
+
+def test_too_many_pictures_are_refused(tmp_path):
+    service = make_service(tmp_path, limits=Limits(images=2))
+    with TestClient(create_app(service), base_url=HERE) as client:
+        files = [("images", (f"{number}.png", png(IMAGES[0]))) for number in range(3)]
+        answer = client.post("/predict", files=files)
+        assert answer.status_code == 400
+        assert "Maximum number of files is 2" in answer.json()["error"]
+
+
+def test_a_body_that_is_too_large_is_refused_whether_its_length_is_told_or_not(tmp_path):
+    service = make_service(tmp_path, limits=Limits(body_bytes=100_000))
+    with TestClient(create_app(service), base_url=HERE) as client:
+        content = b"x" * 200_000
+        headers = {"Content-Type": "application/json"}
+        assert client.post("/predict", content=content, headers=headers).status_code == 413
+        pieces = (content[start : start + 1000] for start in range(0, len(content), 1000))
+        answer = client.post("/predict", content=pieces, headers=headers)
+        assert answer.status_code == 413
+        assert "100,000 bytes" in answer.json()["error"]
+        form = client.post("/predict", files={"images": ("a.png", content)})
+        assert form.status_code == 413
+
+
+def test_more_requests_at_once_than_allowed_are_sent_away_and_health_still_answers(tmp_path):
+    service = make_service(tmp_path, limits=Limits(requests=0))
+    with TestClient(create_app(service), base_url=HERE) as client:
+        answer = ask(client, IMAGES[:1])
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+        assert client.get("/healthz").status_code == client.get("/readyz").status_code == 200
+        assert client.get("/metrics").status_code == 200
+
+
+def test_with_a_key_only_those_who_know_it_are_answered(tmp_path):
+    service = make_service(tmp_path, key="sécret")
+    with TestClient(create_app(service), base_url="http://example.org") as client:
+        for given in ({}, {"X-API-Key": "wrong"}, {"X-API-Key": ""}):
+            assert client.get("/model", headers=given).status_code == 401
+            assert client.post("/predict", headers=given).status_code == 401
+        assert client.get("/model", headers={b"X-API-Key": "sécret".encode()}).status_code == 200
+        for path in ("/", "/page/page.js", "/healthz", "/readyz", "/openapi.json"):
+            assert client.get(path).status_code == 200
+        assert client.get("/openapi.json").json()["paths"]["/model"]["get"]["security"] == [{"key": []}]
+
+
+def test_without_a_key_neither_foreign_hosts_nor_pages_of_other_sites_are_answered(client):
+    assert client.get("/model", headers={"Host": "evil.example"}).status_code == 403
+    assert client.post("/feedback", headers={"Origin": "http://evil.example"}).status_code == 403
+    assert client.get("/model", headers={"Origin": "null"}).status_code == 403
+    assert (
+        client.get("/model", headers={"Host": "localhost:8000", "Origin": "http://localhost:8000"}).status_code == 200
+    )
+    assert client.get("/model", headers={"Host": "[::1]:8000"}).status_code == 200
+
+
+def test_beyond_loopback_a_key_is_needed(project):
+    with pytest.raises(ParamsError, match="FASHION_SERVE_KEY"):
+        serve(project, load_params(project.params), "0.0.0.0", 0)
+
+
+def test_a_taken_port_and_a_missing_champion_are_clear_errors(project):
+    params = load_params(project.params)
+    with pytest.raises(ServiceError, match="has no champion"):
+        serve(project, params, "127.0.0.1", 0)
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(ServiceError, match="fashion serve --port"):
+        serve(project, params, "127.0.0.1", taken.getsockname()[1])
+
+
+def correct(client, prediction_id, label, **more):
+    return client.post("/feedback", json={"prediction_id": prediction_id, "label": label, **more})
+
+
+def test_feedback_is_taken_at_once_and_the_newest_counts(client, service):
+    prediction_id = ask(client, IMAGES[:1]).json()["predictions"][0]["id"]
+    first = correct(client, prediction_id, "lower")
+    assert first.status_code == 200
+    assert first.json() == {"prediction_id": prediction_id, "label": "lower", "previous": None}
+    flush(service)
+    assert correct(client, prediction_id, "top", source="an expert").json()["previous"] == "lower"
+    assert list(service.log.read_window().labels) == [0]
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "words"),
+    [
+        ({"prediction_id": new_id()}, 404, "no prediction"),
+        ({"prediction_id": "x"}, 422, "prediction_id"),
+        ({"prediction_id": "\0" * 36}, 422, "prediction_id"),
+        ({"label": "hat"}, 422, "expected one of top, upper"),
+        ({"label": 3}, 422, "label"),
+        ({"source": "a\nb"}, 422, "source"),
+        ({"more": 1}, 422, "more"),
+    ],
+)
+def test_feedback_that_cannot_be_meant_is_refused(client, change, status, words):
+    prediction_id = ask(client, IMAGES[:1]).json()["predictions"][0]["id"]
+    answer = client.post("/feedback", json={"prediction_id": prediction_id, "label": "top"} | change)
+    assert answer.status_code == status
+    assert words in answer.json()["error"]
+
+
+def test_while_the_log_is_away_requests_go_on_and_losses_are_counted(tmp_path):
+    blocked = tmp_path / "blocked"
+    blocked.write_text("in the way")
+    service = make_service(tmp_path, url=f"sqlite:///{blocked}/log.db", capacity=15)
+    with TestClient(create_app(service), base_url=HERE) as client:
+        first = ask(client, IMAGES).json()["predictions"][0]["id"]
+        assert ask(client, IMAGES).status_code == 200
+        assert correct(client, new_id(), "top").status_code == 503
+        deadline = time.monotonic() + 30
+        while (state := client.get("/readyz").json())["log"] == "up":
+            assert time.monotonic() < deadline
+        assert "FASHION_PREDICTIONS_URL" in state["log"]
+        assert (state["log_waiting"], state["log_lost"]) == (15, 5)
+        assert figure(client, "fashion_log_up") == 0
+        blocked.unlink()
+        flush(service)
+        assert correct(client, first, "top").status_code == 200
+        assert figure(client, "fashion_log_written_total") == 15
+        assert figure(client, "fashion_log_lost_total") == 5
+        assert client.get("/readyz").json()["log"] == "up"
+
+
+def test_what_waits_is_written_at_shutdown(tmp_path):
+    service = make_service(tmp_path)
+    with TestClient(create_app(service), base_url=HERE) as client:
+        for _ in range(20):
+            ask(client, IMAGES)
+    log = PredictionLog(f"sqlite:///{tmp_path}/log.db")
+    assert log.count() == 200
+    assert service.recorder.lost == 0
+
+
+def record():
+    return Record(
+        id=new_id(),
+        time=datetime.now(UTC),
+        model_version="1",
+        image=IMAGES[0],
+        probabilities=np.ones(5, np.float32),
+        embedding=np.ones(4, np.float32),
+        reason=None,
+    )
+
+
+def test_what_cannot_be_written_before_the_end_is_lost_and_said(tmp_path, caplog):
+    (tmp_path / "blocked").write_text("in the way")
+    recorder = Recorder(PredictionLog(f"sqlite:///{tmp_path}/blocked/log.db"), 90, 100)
+    recorder.add([record() for _ in range(3)])
+    recorder.close(seconds=0.5)
+    assert recorder.lost == 3
+    assert "3 predictions are lost" in caplog.text
+
+
+def test_old_predictions_are_removed_by_number(tmp_path):
+    log = PredictionLog(f"sqlite:///{tmp_path}/log.db")
+    log.write([record() for _ in range(10)])
+    recorder = Recorder(log, keep_days=90, keep_rows=4)
+    deadline = time.monotonic() + 30
+    while log.count() != 4:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    recorder.close()
+
+
+def test_the_model_says_where_it_comes_from(client):
+    content = client.get("/model").json()
+    assert (content["version"], content["classes"], content["image_size"]) == ("1", list(CLASSES), list(SIZE))
+    assert content["tags"] == {"gates": "passed", "git_commit": "abc"}
+    assert content["abstention"] == {"confidence": 0.25, "distance": 0.5}
+
+
+def test_readiness_and_figures(client):
+    ask(client, IMAGES[:2])
+    assert client.get("/healthz").json() == {"healthy": True}
+    state = client.get("/readyz").json()
+    assert (state["ready"], state["version"], state["registry"], state["log"]) == (True, "1", "up", "up")
+    text = client.get("/metrics").text
+    assert 'fashion_requests_total{method="POST",path="/predict",status="200"} 1.0' in text
+    assert 'fashion_predictions_total{predicted="upper",version="1"} 1.0' in text
+    assert 'fashion_champion{version="1"} 1.0' in text
+
+
+def test_the_page_loads_nothing_from_elsewhere(client):
+    page = client.get("/")
+    assert page.headers["Content-Security-Policy"].startswith("default-src 'self'")
+    for path in ("/page/style.css", "/page/page.js"):
+        assert path in page.text
+        assert "://" not in client.get(path).text
+    assert client.get("/page/nothing").status_code == 404
+    assert client.get("/page/..%2Fapp.py").status_code == 404
+
+
+class Registry:
+    """Names a champion, or raises."""
+
+    def __init__(self, found):
+        self.found = found
+
+    def __call__(self) -> Found:
+        if isinstance(self.found, Exception):
+            raise self.found
+        return self.found
+
+
+def test_no_request_fails_and_each_is_answered_by_one_version_while_champions_come_and_go(tmp_path):
+    versions = [make_champion(tmp_path, number) for number in ("1", "2")]
+    registry = Registry(versions[0])
+    champions = Champions(registry, versions[0])
+    before = threading.active_count()
+
+    async def ask_again_and_again(done, seen):
+        while not done.is_set():
+            with champions.current.used() as served:
+                number = served.lineage.number
+                await asyncio.sleep(0)
+                answers = await served.ask(IMAGES[:3])
+                assert list(answers.probabilities.argmax(axis=1)) == [0, 1, 2]
+            seen.add(number)
+
+    async def main():
+        done, seen = asyncio.Event(), set()
+        askers = [asyncio.create_task(ask_again_and_again(done, seen)) for _ in range(8)]
+        for swap in range(20):
+            registry.found = versions[(swap + 1) % 2]
+            await champions.look()
+        done.set()
+        await asyncio.gather(*askers)
+        return seen
+
+    assert asyncio.run(main()) == {"1", "2"}
+    assert champions.swaps == 20
+    deadline = time.monotonic() + 30
+    while threading.active_count() > before + 2:  # Those of the loop's own executor may still be there.
+        assert time.monotonic() < deadline, threading.enumerate()
+        time.sleep(0.05)
+    champions.current.retire()
+
+
+def test_a_damaged_or_missing_successor_leaves_the_champion_where_it_is(tmp_path, caplog):
+    first, damaged = make_champion(tmp_path, "1"), make_champion(tmp_path, "2")
+    damaged.champion.model.write_bytes(b"no model")
+    registry = Registry(first)
+    champions = Champions(registry, first)
+    for found, words in [
+        (damaged, "cannot be run by LiteRT"),
+        (ServiceError("No MLflow server answers"), "No MLflow server"),
+        (KeyError("a library's own"), "KeyError"),
+    ]:
+        registry.found = found
+        asyncio.run(champions.look())
+        assert champions.current.lineage.number == "1"
+        assert words in champions.trouble
+        assert words in caplog.text
+    registry.found = first
+    asyncio.run(champions.look())
+    assert champions.trouble is None
+    champions.current.retire()
+
+
+def test_a_champion_whose_classes_do_not_fit_is_refused(tmp_path):
+    found = make_champion(tmp_path, "1")
+    with pytest.raises(ArtifactError, match="5 probabilities for 2 classes"):
+        Served(replace(found, champion=replace(found.champion, classes=("a", "b"))))
+
+
+def test_a_model_that_fails_answers_500_and_goes_on(client, service, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("a bug")
+
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="a bug"):
+        patch.setattr(Batches, "_run", fail)
+        ask(client, IMAGES[:1])
+    assert ask(client, IMAGES[:1]).status_code == 200

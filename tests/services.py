@@ -1,0 +1,81 @@
+"""The service on models whose answers are known, without a registry."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import uvicorn
+
+from fashion.adapters.predictions import PredictionLog
+from fashion.adapters.tracking import Champion
+from fashion.evaluation.abstention import Abstention
+from fashion.serving.answers import Sample
+from fashion.serving.app import Service, create_app
+from fashion.serving.champions import Champions
+from fashion.serving.limits import Limits
+from fashion.serving.recorder import Recorder
+from fashion.stages.champion import Found, Lineage
+from fashion.stages.reference import Reference, write_reference
+from tests.litert_models import band_images, write_band_model
+from tests.servers import free_port, wait_until
+
+SIZE, CLASSES = (28, 28), ("top", "upper", "middle", "lower", "bottom")
+IMAGES = band_images(10, SIZE, len(CLASSES))
+
+
+def make_champion(folder: Path, number: str, reference: bool = True, known: float = 0.5) -> Found:
+    """A version on disk. The embeddings of all images but a black one point to `known`, 0.5, if that is positive."""
+    files = folder / number / "extra_files"
+    files.mkdir(parents=True)
+    model = files / "model.tflite"
+    model.write_bytes(_model())
+    if reference:
+        rule = Abstention(np.full((3, 4), known, np.float32), distance_limit=0.5, confidence_limit=0.25)
+        few = np.zeros(3, np.uint8)
+        outputs = Reference(np.ones((3, 4), np.float32), np.ones((3, 5), np.float32), few, few, rule)
+        write_reference(files, outputs, IMAGES[:3])
+    champion = Champion(number, model, folder / number / "model.keras", CLASSES, SIZE)
+    lineage = Lineage(number, "run", {"gates": "passed", "git_commit": "abc"}, "2026-01-01T00:00:00+00:00")
+    return Found(champion, lineage, None)
+
+
+@cache
+def _model() -> bytes:
+    with TemporaryDirectory() as folder:
+        return write_band_model(Path(folder, "model.tflite"), SIZE, len(CLASSES)).read_bytes()
+
+
+def make_service(
+    folder: Path, url: str | None = None, key: str | None = None, limits: Limits | None = None, capacity: int = 1000
+) -> Service:
+    """Version 1 answers, and stays the champion."""
+    first = make_champion(folder / "champions", "1")
+    log = PredictionLog(url or f"sqlite:///{folder}/log.db")
+    return Service(
+        name="bands",
+        champions=Champions(lambda: first, first),
+        log=log,
+        recorder=Recorder(log, keep_days=90, keep_rows=1_000_000, capacity=capacity),
+        draw_samples=lambda: [Sample(image=IMAGES[0].tolist(), label="top")],
+        key=key,
+        limits=limits or Limits(),
+    )
+
+
+@contextmanager
+def running(service: Service) -> Iterator[str]:
+    """The address at which the service answers, from a thread of this process."""
+    port = free_port()
+    server = uvicorn.Server(uvicorn.Config(create_app(service), port=port, log_config=None, access_log=False))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        wait_until(lambda: server.started)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join()
