@@ -194,6 +194,30 @@ class RegisterParams(Section):
     judgement: JudgementParams
 
 
+class AlarmParams(Section):
+    """When a window of predictions counts as drifted, and when that is an alarm."""
+
+    false_alarm_rate: Annotated[float, Field(gt=0, le=0.1)]
+    """The most, of clean windows, that may count as drifted."""
+    smallest_window: Annotated[int, Field(ge=10)]
+    """Predictions; fewer are not judged."""
+    needed: Positive
+    of: Positive
+    """An alarm is raised when so many (`needed`) of the last windows (`of`) drifted."""
+    cool_down: Annotated[int, Field(ge=0)]
+    """Windows after an alarm in which no other is raised."""
+
+    @model_validator(mode="after")
+    def _needed_can_be_reached(self) -> Self:
+        if self.needed > self.of:
+            raise ValueError(f"needed: {self.needed} of the last {self.of} windows can never be drifted")
+        return self
+
+
+class MonitorParams(Section):
+    alarm: AlarmParams
+
+
 class Params(Section):
     """All of params.yaml."""
 
@@ -204,6 +228,7 @@ class Params(Section):
     evaluate: EvaluateParams
     export: ExportParams
     register_: Annotated[RegisterParams, Field(alias="register")]
+    monitor: MonitorParams
 
 
 def load_params(path: Path) -> Params:

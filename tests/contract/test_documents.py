@@ -13,6 +13,7 @@ from packaging.version import Version
 from typer.main import get_command
 
 from fashion.cli import app
+from fashion.evaluation.drift import WEIGHTS
 from fashion.params import load_params
 from fashion.settings import Settings
 
@@ -79,6 +80,19 @@ def test_the_documents_quote_the_error_rates_of_the_judgement_to_the_letter():
 def test_the_error_rates_are_those_of_the_shipped_rule():
     measured = json.loads((ROOT / "benchmarks" / "judgement.json").read_text())
     assert measured["rule"] == load_params(ROOT / "params.yaml").register_.judgement.model_dump()
+
+
+def test_the_documents_quote_the_figures_of_the_alarm_to_the_letter():
+    document = (ROOT / "docs" / "drift.md").read_text()
+    tables = (ROOT / "benchmarks" / "drift.md").read_text()
+    for line in filter(None, tables.splitlines()):
+        assert line in document, line
+
+
+def test_the_figures_of_the_alarm_are_those_of_the_shipped_rule():
+    measured = json.loads((ROOT / "benchmarks" / "drift.json").read_text())
+    assert measured["rule"] == load_params(ROOT / "params.yaml").monitor.alarm.model_dump()
+    assert measured["weights"] == dict(WEIGHTS)
 
 
 def test_every_deployment_in_the_readme_is_in_prefect_yaml():

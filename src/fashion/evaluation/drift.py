@@ -1,0 +1,275 @@
+"""Does a window of predictions look like the reference? Scores whose false-alarm rate is calibrated, not hoped for.
+
+Every statistic is a function of a window's means of fixed features, so that ten thousand clean windows cost a matrix
+product and a detector is calibrated in a second or two:
+
+- descriptors, embeddings, confidence: Hotelling's T² of the features (and of their squares, where the spread matters),
+  along the axes of a shrunk covariance. H. Hotelling, "The generalization of Student's ratio", Annals of Mathematical
+  Statistics 2 (1931); O. Ledoit and M. Wolf, "A well-conditioned estimator for large-dimensional covariance matrices",
+  Journal of Multivariate Analysis 88 (2004).
+- class mix: T² of the class probabilities, which is Rao's score test against label shift; vanishing class: the largest
+  likelihood ratio of one class that comes more seldom. Both see through the classifier's confusions, as in Z. Lipton et
+  al., "Detecting and correcting for label shift with black box predictors", ICML 2018.
+- labels: the answers are right less often than the calibrated confidences promise.
+
+What the model says, tested for each aspect at its share of the level, was the best detector in S. Rabanser et al.,
+"Failing loudly: an empirical study of methods for detecting dataset shift", NeurIPS 2019.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+Floats = NDArray[np.floating]
+Labels = NDArray[np.integer]
+DESCRIPTORS = ("mean", "standard_deviation", "minimum", "maximum", "ink_fraction")
+"""The columns of `fashion.images.descriptors.describe` that are watched."""
+LABELS = "labels"
+T_SQUARED = ("descriptors", "embeddings", "confidence", "class mix")
+WEIGHTS: Mapping[str, float] = {
+    "descriptors": 1,
+    "embeddings": 1,
+    "confidence": 1,
+    "class mix": 3,
+    "vanishing class": 5,
+    LABELS: 2,
+}
+"""How the false-alarm rate is shared out: changed pixels are seen at any level, changed shares of classes are not."""
+RARER = 0.2
+"""The share of its images that a vanishing class keeps, supposedly; fixed, so that a likelihood ratio is a mean."""
+IMAGES_PER_AXIS = 20
+"""A covariance is trusted along no more axes than it has these many images each."""
+SHRINKAGE = 0.01
+FARTHEST = 5.0
+"""In standard deviations; the squares of features beyond it count no more."""
+MARGIN = 0.5
+"""Share of the false-alarm rate that is used up: the reference is finite, and the model, stopped and calibrated by it,
+is a little better on it than on other clean images."""
+RESAMPLES = 10_000
+AT_ONCE = 500
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What is known of n predictions, one row each."""
+
+    descriptors: Floats
+    """(n, len(DESCRIPTORS))"""
+    embeddings: Floats
+    """(n, d)"""
+    probabilities: Floats
+    """(n, classes), calibrated."""
+    labels: Labels
+    """(n,), -1 where the true class is not known."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def rows(self, chosen: Labels) -> "Sample":
+        return Sample(*(values[chosen] for values in vars(self).values()))
+
+
+@dataclass(frozen=True)
+class Axes:
+    """Features in units in which clean images have mean 0 and a covariance near 1."""
+
+    centre: Floats
+    scale: Floats
+    squares: bool
+    mean: Floats
+    whitening: Floats
+
+    def of(self, features: Floats) -> Floats:
+        """(n, features) to (n, axes)."""
+        whitened: Floats = (_expand(features, self.centre, self.scale, self.squares) - self.mean) @ self.whitening
+        return whitened
+
+
+@dataclass(frozen=True)
+class Detector:
+    """One half of the reference as axes to measure along; the other half, measured, to draw clean windows from."""
+
+    axes: Mapping[str, Axes]
+    shares: Floats
+    """Mean probability of each class, (classes,)."""
+    tolerance: float
+    clean: Mapping[str, Floats]
+    classes: Labels
+    """The class of each row of `clean`, ascending."""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """Of one statistic on clean windows of one size: the median, and what only false alarms exceed."""
+
+    typical: float
+    threshold: float
+
+
+def descriptor_values(table: pd.DataFrame) -> Floats:
+    """(n, len(DESCRIPTORS)) of a table of descriptors."""
+    values: Floats = table[list(DESCRIPTORS)].to_numpy(np.float64)
+    return values
+
+
+def build_detector(reference: Sample, tolerance: float, seed: int = 0) -> Detector:
+    """A detector of departures from `reference`, images of which every one is labelled and none was trained on.
+
+    Args:
+        tolerance: by how much a good model's accuracy may fall short of its mean confidence.
+        seed: of the division into halves, class by class.
+    """
+    order = np.random.default_rng(seed).permutation(len(reference))
+    order = order[np.argsort(reference.labels[order], kind="stable")]
+    half, other = reference.rows(order[::2]), reference.rows(order[1::2])
+    axes = {
+        name: _fit(values, squares=name in ("descriptors", "confidence")) for name, values in _features(half).items()
+    }
+    detector = Detector(axes, half.probabilities.mean(axis=0), tolerance, {}, other.labels)
+    clean = measure(detector, other)
+    # The worst that still counts as clean is an accuracy that falls short by the whole tolerance.
+    clean[LABELS] = clean[LABELS] - [clean[LABELS][:, 0].mean(), 0]
+    return Detector(axes, detector.shares, tolerance, clean, other.labels)
+
+
+def measure(detector: Detector, sample: Sample) -> dict[str, Floats]:
+    """What the statistics are functions of the means of: for each of them, (n, features)."""
+    measured = {name: detector.axes[name].of(values) for name, values in _features(sample).items()}
+    return measured | {
+        "vanishing class": _likelihood_ratios(sample.probabilities, detector.shares),
+        LABELS: _shortfall(sample, detector.tolerance),
+    }
+
+
+def calibrate(detector: Detector, size: int, labelled: int, rate: float, seed: int = 0) -> dict[str, Limit]:
+    """The limits of each statistic such that, of clean windows, at most a share `rate` exceeds one of them or more.
+
+    Clean windows of `size` images, `labelled` of them labelled, are drawn from the half of the reference that the axes
+    do not know; that half is itself resampled for each window, because it is but a sample of what is clean. Source: B.
+    Efron and R. Tibshirani, "An introduction to the bootstrap", Chapman & Hall 1993, chapter 17.
+
+    Each statistic has its share of the rate, by `WEIGHTS`; together they are as large as the rate allows in the windows
+    drawn, which is more than Bonferroni's inequality grants. Source: P. Westfall and S. Young, "Resampling-based
+    multiple testing", Wiley 1993.
+    """
+    drawn = _concatenate(_draw(detector, size, labelled, seed))
+    # A p value over its weight; the rate is that of the smallest in a window.
+    smallest = np.min([_tail(values) / WEIGHTS[name] for name, values in drawn.items()], axis=0)
+    level = np.quantile(smallest, MARGIN * rate, method="lower")
+    return {name: _limit(values, level * WEIGHTS[name]) for name, values in drawn.items()}
+
+
+def score(limits: Mapping[str, Limit], measured: Mapping[str, Floats], windows: Labels) -> dict[str, Floats]:
+    """How far windows of measured images depart from clean ones: 0 is typical, more than 1 is drift.
+
+    Args:
+        windows: (w, size) rows of `measured`; for one window of all rows, (1, n).
+
+    Returns:
+        (w,) for each statistic that has limits.
+    """
+    size = windows.shape[1]
+    means = {name: np.stack([values[rows].mean(axis=0) for rows in windows]) for name, values in measured.items()}
+    statistics = _statistics(means, size, size)
+    return {
+        name: (statistics[name] - limit.typical) / (limit.threshold - limit.typical) for name, limit in limits.items()
+    }
+
+
+def _limit(values: Floats, level: float) -> Limit:
+    typical = float(np.median(values))
+    # Apart even where all clean windows are alike.
+    return Limit(typical, max(float(np.quantile(values, 1 - level)), typical + 1e-9))
+
+
+def _features(sample: Sample) -> dict[str, Floats]:
+    probabilities = sample.probabilities.astype(np.float64)
+    entropy = -(probabilities * np.log(np.maximum(probabilities, 1e-9))).sum(axis=1)
+    return {
+        "descriptors": sample.descriptors,
+        "embeddings": sample.embeddings.astype(np.float64),
+        "confidence": np.column_stack([probabilities.max(axis=1), entropy]),
+        "class mix": probabilities,
+    }
+
+
+def _fit(features: Floats, squares: bool) -> Axes:
+    centre, scale = features.mean(axis=0), features.std(axis=0)
+    # A feature that is constant in the reference would make the smallest change infinite.
+    scale = np.maximum(scale, 0.01 * scale.max() + 1e-6)
+    expanded = _expand(features, centre, scale, squares)
+    variances, directions = np.linalg.eigh(np.atleast_2d(np.cov(expanded, rowvar=False)))
+    kept = slice(-max(1, min(len(variances), len(features) // IMAGES_PER_AXIS)), None)
+    deviations = np.sqrt(variances[kept].clip(0) + SHRINKAGE * variances.mean() + 1e-12)
+    return Axes(centre, scale, squares, expanded.mean(axis=0), directions[:, kept] / deviations)
+
+
+def _expand(features: Floats, centre: Floats, scale: Floats, squares: bool) -> Floats:
+    standard = (features - centre) / scale
+    if not squares:
+        return standard
+    return np.column_stack([standard, np.minimum(standard**2, FARTHEST**2)])
+
+
+def _likelihood_ratios(probabilities: Floats, shares: Floats) -> Floats:
+    """Logarithms, (n, classes), of how much likelier each image is if that class comes `RARER`."""
+    ratios: Floats = np.log((1 - (1 - RARER) * probabilities) / (1 - (1 - RARER) * shares))
+    return ratios
+
+
+def _shortfall(sample: Sample, tolerance: float) -> Floats:
+    """Confidence minus correctness minus tolerance, and the variance expected of it: (n, 2), 0 without a label."""
+    known = sample.labels >= 0
+    probabilities = sample.probabilities.astype(np.float64)
+    confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == sample.labels
+    figures = np.column_stack([confidence - correct - tolerance, confidence * (1 - confidence)])
+    return np.where(known[:, None], figures, 0)
+
+
+def _statistics(means: Mapping[str, Floats], size: int, labelled: int) -> dict[str, Floats]:
+    """From the means of windows, (windows, features) each, the statistics, (windows,) each."""
+    shortfall, variance = labelled * means[LABELS].T
+    return {
+        **{name: size * (means[name] ** 2).sum(axis=1) for name in T_SQUARED},
+        "vanishing class": size * means["vanishing class"].max(axis=1),
+        # No less than one image's worth, for windows that are all sure.
+        LABELS: shortfall / np.sqrt(np.maximum(variance, 1)),
+    }
+
+
+def _draw(detector: Detector, size: int, labelled: int, seed: int) -> Iterator[dict[str, Floats]]:
+    """The statistics of clean windows, `AT_ONCE` at a time; `labels` only if there are any."""
+    random = np.random.default_rng(seed)
+    for _ in range(RESAMPLES // AT_ONCE):
+        windows = _resample(detector.classes, size, random)
+        means = {name: windows @ values for name, values in detector.clean.items()}
+        if labelled:
+            means[LABELS] = _resample(detector.classes, labelled, random) @ detector.clean[LABELS]
+        statistics = _statistics(means, size, labelled)
+        yield statistics if labelled else {name: statistics[name] for name in statistics if name != LABELS}
+
+
+def _resample(classes: Labels, size: int, random: np.random.Generator) -> Floats:
+    """How often each image is in each window, as shares of the window: (AT_ONCE, images).
+
+    The mix of the classes is what it is; the images of each class are a sample, so they are resampled.
+    """
+    images = len(classes)
+    first, after = (np.searchsorted(classes, classes, side) for side in ("left", "right"))
+    population = random.integers(first, after, (AT_ONCE, images))
+    chosen = np.take_along_axis(population, random.integers(0, images, (AT_ONCE, size)), axis=1)
+    cells = (chosen + np.arange(AT_ONCE)[:, None] * images).ravel()
+    return np.bincount(cells, minlength=AT_ONCE * images).reshape(AT_ONCE, images) / size
+
+
+def _concatenate(parts: Iterator[dict[str, Floats]]) -> dict[str, Floats]:
+    collected = list(parts)
+    return {name: np.concatenate([part[name] for part in collected]) for name in collected[0]}
+
+
+def _tail(values: Floats) -> Floats:
+    """The share of the values that are at least as large as each: (n,)."""
+    return 1 - np.searchsorted(np.sort(values), values, side="left") / len(values)
