@@ -1,11 +1,12 @@
-"""data.dvc, through DVC as a library: pinning what stands in data/, and bringing what is pinned.
+"""DVC as a library: pinning what stands in data/, bringing what is pinned, and pushing all of it.
 
-Both take a fraction of a second here and touch no other stage, so the command's process of its own is not needed.
+All take a fraction of a second here and touch no other stage, so the command's process of its own is not needed.
 """
 
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from dvc.exceptions import DvcException, NotDvcRepoError
 from dvc.repo import Repo
@@ -41,22 +42,59 @@ def pull(project: Project, replace: bool) -> None:
     if not (project.root / PIN).exists():
         raise ServiceError(f"there is no {PIN}")
     with _repository(project, f"bring what {PIN} pins") as repository:
-        remote = repository.config["core"].get("remote")
-        place = f"the remote {remote!r}" if remote else "DVC's cache; no default DVC remote is configured"
-        try:
-            repository.pull(targets=[str(project.root / PIN)], force=replace)
-        except DvcException as error:
-            raise ServiceError(f"not to be had from {place} ({_first_line(error)})") from error
+        _pull(repository, project, replace)
+
+
+def pull_for(tree: Project, project: Project) -> None:
+    """Bring what the data.dvc of `tree` pins into the data/ of `tree`, from the cache and the remote of `project`.
+
+    Raises:
+        ServiceError: as `pull`.
+    """
+    with _repository(project, "read its configuration") as repository:
+        known = repository.config
+        borrowed = {
+            "core": {"remote": known["core"]["remote"]} if "remote" in known["core"] else {},
+            "remote": known["remote"],
+            "cache": {**known["cache"], "dir": repository.cache.local.path},
+        }
+    with _repository(tree, f"bring what {PIN} pins", borrowed) as repository:
+        _pull(repository, tree, replace=False)
+
+
+def push(project: Project) -> int | None:
+    """Bring data and artifacts to the default remote; how many files it lacked, or None where no remote is configured.
+
+    Raises:
+        ServiceError: the remote cannot be reached, or refused.
+    """
+    with _repository(project, "push to the default remote") as repository:
+        if "remote" not in repository.config["core"]:
+            return None
+        return int(repository.push())
+
+
+def _pull(repository: Repo, project: Project, replace: bool) -> None:
+    remote = repository.config["core"].get("remote")
+    place = f"the remote {remote!r}" if remote else "DVC's cache; no default DVC remote is configured"
+    try:
+        repository.pull(targets=[str(project.root / PIN)], force=replace)
+    except DvcException as error:
+        raise ServiceError(f"not to be had from {place} ({_first_line(error)})") from error
 
 
 @contextmanager
-def _repository(project: Project, purpose: str) -> Iterator[Repo]:
-    """The project's DVC repository, whose advice on the terminal is not wanted here."""
+def _repository(project: Project, purpose: str, config: dict[str, Any] | None = None) -> Iterator[Repo]:
+    """The project's DVC repository, whose advice on the terminal is not wanted here.
+
+    Args:
+        config: takes precedence over the project's configuration.
+    """
     logger = logging.getLogger("dvc")
     level = logger.level
     logger.setLevel(logging.CRITICAL)
     try:
-        with Repo(str(project.root)) as repository:
+        with Repo(str(project.root), config=config) as repository:
             yield repository
     except NotDvcRepoError as error:
         raise ServiceError(f"{project.root} has no .dvc folder; restore it with: git checkout -- .dvc") from error
