@@ -127,7 +127,7 @@ def test_a_patch_that_does_not_fit_leaves_no_tree_behind(repository, tmp_path):
     )
     head = git(repository.root, "rev-parse", "HEAD").strip()
     with (
-        pytest.raises(LineageError, match="git apply .*patch does not apply"),
+        pytest.raises(LineageError, match=r"git apply (.|\n)*patch does not apply"),
         tree_of(repository, head, tmp_path / "patch", tmp_path / "tree"),
     ):
         pytest.fail("there is no such tree")

@@ -1,8 +1,9 @@
-"""DVC as a library: pinning what stands in data/, bringing what is pinned, and pushing all of it.
+"""data.dvc, through DVC as a library: pinning what stands in data/, and bringing what is pinned.
 
 All take a fraction of a second here and touch no other stage, so the command's process of its own is not needed.
 """
 
+import errno
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ from fashion.errors import ServiceError
 from fashion.paths import Project
 
 PIN = "data.dvc"
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Of this disk: no other source would help."""
 
 
 def pin(project: Project) -> bool:
@@ -56,22 +59,21 @@ def pull_for(tree: Project, project: Project) -> None:
         borrowed = {
             "core": {"remote": known["core"]["remote"]} if "remote" in known["core"] else {},
             "remote": known["remote"],
-            "cache": {**known["cache"], "dir": repository.cache.local.path},
+            "cache": {"dir": repository.cache.default_local_cache_dir, **known["cache"]},
         }
     with _repository(tree, f"bring what {PIN} pins", borrowed) as repository:
         _pull(repository, tree, replace=False)
 
 
-def push(project: Project) -> int | None:
-    """Bring data and artifacts to the default remote; how many files it lacked, or None where no remote is configured.
+def default_remote(project: Project) -> str | None:
+    """The name of the DVC remote that commands use when none is named.
 
     Raises:
-        ServiceError: the remote cannot be reached, or refused.
+        ServiceError: the project has no .dvc folder, or its configuration is damaged.
     """
-    with _repository(project, "push to the default remote") as repository:
-        if "remote" not in repository.config["core"]:
-            return None
-        return int(repository.push())
+    with _repository(project, "read its configuration") as repository:
+        name: str | None = repository.config["core"].get("remote")
+        return name
 
 
 def _pull(repository: Repo, project: Project, replace: bool) -> None:
@@ -79,6 +81,10 @@ def _pull(repository: Repo, project: Project, replace: bool) -> None:
     place = f"the remote {remote!r}" if remote else "DVC's cache; no default DVC remote is configured"
     try:
         repository.pull(targets=[str(project.root / PIN)], force=replace)
+    except OSError as error:
+        if error.errno in FULL:
+            raise
+        raise ServiceError(f"not to be had from {place} ({error})") from error
     except DvcException as error:
         raise ServiceError(f"not to be had from {place} ({_first_line(error)})") from error
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,7 @@ def reproduce(project: Project, stage: str, on_line: OnLine, patience_seconds: f
     start = time.monotonic()
     noticed = -NOTICE_SECONDS
     while True:
-        code, lines = _run(project, ["--single-item", stage], os.environ, on_line)
+        code, lines = _run(project, ["repro", "--single-item", stage], os.environ, on_line)
         if code == 0:
             return any(RUNNING.match(line) for line in lines)
         if not _is_busy(lines):
@@ -75,9 +75,20 @@ def remake(project: Project, environment: Mapping[str, str], on_line: OnLine) ->
     Raises:
         StageError: a stage failed.
     """
-    code, lines = _run(project, ["--force", "--no-run-cache", "--no-commit"], environment, on_line)
+    code, lines = _run(project, ["repro", "--force", "--no-run-cache", "--no-commit"], environment, on_line)
     if code:
         raise StageError(_explain("A stage", lines))
+
+
+def push(project: Project, on_line: OnLine) -> None:
+    """Bring the data and the artifacts of dvc.lock to the default remote, as far as it lacks them.
+
+    Raises:
+        ServiceError: the remote cannot be reached, or refused.
+    """
+    code, lines = _run(project, ["push"], os.environ, on_line)
+    if code:
+        raise ServiceError(f"Not pushed; once the remote can be reached, type: dvc push\n{_explain('dvc push', lines)}")
 
 
 def lock(path: Path) -> dict[str, Any]:
@@ -96,12 +107,20 @@ def lock(path: Path) -> dict[str, Any]:
 
 
 def _locked(stage: dict[str, Any]) -> dict[str, Any]:
-    parameters = {name: value for file in stage.get("params", {}).values() for name, value in file.items()}
     return {
         "dependencies": {entry["path"]: entry.get("md5") for entry in stage.get("deps", [])},
-        "parameters": parameters,
+        "parameters": {name: value for file in stage.get("params", {}).values() for name, value in _leaves(file)},
         "outputs": {entry["path"]: entry.get("md5") for entry in stage.get("outs", [])},
     }
+
+
+def _leaves(section: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Each parameter of nested sections with its dotted name."""
+    for name, value in section.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 def data_version(project: Project) -> str:
@@ -123,9 +142,9 @@ def data_version(project: Project) -> str:
 def _run(
     project: Project, arguments: Sequence[str], environment: Mapping[str, str], on_line: OnLine
 ) -> tuple[int, list[str]]:
-    """Exit status and output of one `dvc repro`. Whatever ends this function ends the process group too."""
+    """Exit status and output of one DVC command. Whatever ends this function ends the process group too."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "dvc", "repro", *arguments],
+        [sys.executable, "-m", "dvc", *arguments],
         cwd=project.root,
         env=_environment(environment),
         stdin=subprocess.DEVNULL,

@@ -37,7 +37,7 @@ def lineage(
     if as_json:
         typer.echo(json.dumps(found.to_dict(), indent=2))
     else:
-        console.print(_tree(found), highlight=False)
+        console.print(_tree(found), highlight=False, soft_wrap=False)
 
 
 @app.command()
@@ -141,11 +141,13 @@ def _print_reproduction(made: "Reproduction") -> None:
     console.print(table)
     litert = "the same bytes" if made.same_litert else "other bytes"
     if made.identical:
-        console.print(f"The weights are identical: {made.weights.arrays} arrays, bit by bit. LiteRT model: {litert}.")
+        console.print(
+            f"The weights are identical, bit by bit: {made.weights.parts} parts of the model. LiteRT model: {litert}."
+        )
         return
     console.print(
-        f"The weights differ: {len(made.weights.different)} of {made.weights.arrays} arrays, one weight by up to "
-        f"{made.weights.largest_difference:.3g}. LiteRT model: {litert}."
+        f"The weights differ: {len(made.weights.different)} of {made.weights.parts} parts of the model, one weight by "
+        f"up to {made.weights.largest_difference:.3g}. LiteRT model: {litert}."
     )
     for cause in made.causes:
         console.print(f"- {cause}", markup=False, highlight=False)

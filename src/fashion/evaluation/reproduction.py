@@ -23,7 +23,7 @@ MACHINE = {
 class Weights:
     """How two models' arrays compare."""
 
-    arrays: int
+    parts: int
     different: tuple[str, ...]
     """Names of the arrays that are not equal bit by bit, or that only one model has."""
     largest_difference: float
@@ -81,7 +81,7 @@ def _gap(one: NDArray[np.generic], other: NDArray[np.generic]) -> float:
 
 
 def _inputs(version: Mapping[str, Any], remade: Mapping[str, Any]) -> Iterator[str]:
-    """What the stages depended on by the version's dvc.lock, against what they depended on now."""
+    """What the stages depended on by the version's dvc.lock, against what its commit and changes have."""
     told: set[str] = set()
     for stage in BEFORE_THE_MODEL:
         for kind in ("dependencies", "parameters"):
@@ -90,8 +90,8 @@ def _inputs(version: Mapping[str, Any], remade: Mapping[str, Any]) -> Iterator[s
                 if then.get(name) != now.get(name) and name not in told:
                     told.add(name)
                     yield (
-                        f"{name}, on which {stage} depends: the version was registered with another one than its "
-                        f"dvc.lock names ({_brief(then.get(name))} there, {_brief(now.get(name))} in the commit)"
+                        f"{name}, an input of {stage}: {_brief(then.get(name))} when it was trained, "
+                        f"{_brief(now.get(name))} when it was registered"
                     )
 
 

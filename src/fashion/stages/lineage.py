@@ -60,38 +60,43 @@ def describe(project: Project, source: Source) -> dict[str, Any]:
     """
     report = read_json(project.validation / "report.json", "dvc repro validate")
     dataset = read_json(project.dataset / "dataset.json", "dvc repro prepare")
-    evaluation = read_json(project.evaluation / "metrics.json", "dvc repro evaluate")
-    gates = [
-        read_json(project.evaluation / "gate.json", "dvc repro evaluate"),
-        read_json(project.export / "report.json", "dvc repro export"),
-    ]
+    data = {"version": versioning.data_version(project), "synthetic": report["synthetic"], "files": report["files"]}
+    validation = {name: report[name] for name in ("images", "quarantined")}
     return {
-        "code": {
-            "commit": source.commit,
-            "folder": source.folder,
-            "dirty": source.dirty,
-            "changed": list(source.changed),
-            "left_out": list(source.left_out),
-        },
+        "code": _code(source),
         "requirements_sha256": requirements_digest(project),
-        "data": {
-            "version": versioning.data_version(project),
-            "synthetic": report["synthetic"],
-            "files": report["files"],
-        },
-        "validation": {
-            "images": report["images"],
-            "quarantined": report["quarantined"],
-            "expectations_sha256": folder_digest(project.expectations),
-        },
+        "data": data,
+        "validation": validation | {"expectations_sha256": folder_digest(project.expectations)},
         "split": {name: dataset[name] for name in ("images", "validation_fraction", "seed")},
         "training": read_json(project.model / "training.json", "dvc repro train"),
         "machine": read_json(project.model / "machine.json", "dvc repro train"),
         "model_sha256": file_digest(project.model_file),
-        "metrics": {name: value for name, value in evaluation.items() if isinstance(value, (int, float))},
-        "gates": [check for gate in gates for check in gate["checks"]],
+        "metrics": _metrics(project),
+        "gates": _gates(project),
         "pipeline": versioning.lock(project.root / "dvc.lock"),
     }
+
+
+def _code(source: Source) -> dict[str, Any]:
+    return {
+        "commit": source.commit,
+        "folder": source.folder,
+        "dirty": source.dirty,
+        "changed": list(source.changed),
+        "left_out": list(source.left_out),
+    }
+
+
+def _metrics(project: Project) -> dict[str, float]:
+    """The figures that are one number each."""
+    figures = read_json(project.evaluation / "metrics.json", "dvc repro evaluate")
+    return {name: value for name, value in figures.items() if isinstance(value, (int, float))}
+
+
+def _gates(project: Project) -> list[dict[str, Any]]:
+    evaluation = read_json(project.evaluation / "gate.json", "dvc repro evaluate")
+    export = read_json(project.export / "report.json", "dvc repro export")
+    return [*evaluation["checks"], *export["checks"]]
 
 
 def requirements_digest(project: Project) -> str | None:

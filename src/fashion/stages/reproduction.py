@@ -156,7 +156,7 @@ def _end_processes_in(place: Path) -> None:
     """A training whose parent was killed goes on in its tree."""
     for process in psutil.process_iter():
         try:
-            if Path(process.cwd()).is_relative_to(place):
+            if Path(process.cwd()).is_relative_to(place.resolve()):
                 process.kill()
         except (psutil.Error, OSError):
             continue  # Another user's, or it has just ended.
