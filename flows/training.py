@@ -110,6 +110,19 @@ def conclude(project: Project, params: Params, number: str, given: Approval | No
     return outcome
 
 
+@task(name="push", task_run_name="push", cache_policy=NO_CACHE)
+def push(project: Project) -> State[None]:
+    """Bring data and artifacts to the default DVC remote. The model is in the registry: nothing here fails the run."""
+    from fashion.adapters import versioning
+
+    try:
+        versioning.push(project, get_run_logger().info)
+    except ServiceError as error:
+        get_run_logger().warning("%s", error)
+        return Completed(name="NotPushed", message=str(error).splitlines()[0])
+    return Completed()
+
+
 def name_of_run() -> str:
     """What is trained, why and when."""
     train = load_params(load_project().params).train
@@ -153,6 +166,8 @@ def _train(synthetic: bool, unattended: bool) -> dict[str, Any]:
             finally:
                 publish(project, stage)
         registration = register(project, params)
+        if _has_remote(project):
+            push(project)
     if registration["approval"] == "none" or unattended:
         return registration
     return await_approval(project, params, registration)  # Without the slot: a person may think for days.
@@ -171,6 +186,12 @@ def _check_tracking(project: Project) -> None:
     from fashion.adapters import tracking
 
     tracking.check(tracking_uri(project))
+
+
+def _has_remote(project: Project) -> bool:
+    from fashion.adapters import pinning
+
+    return pinning.default_remote(project) is not None
 
 
 def _data_version(project: Project) -> str:

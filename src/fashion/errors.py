@@ -8,6 +8,7 @@ FashionError
 ├── DiskError      a disk is full
 ├── TrainingError   training went wrong, for example a loss that is not finite
 ├── PromotionError  a version cannot have the alias that was asked for
+├── LineageError    where a version comes from is not known here, so that it cannot be made again
 └── ServiceError    a service (MLflow, DVC, Prefect) is away or answered nonsense
 """
 
@@ -46,6 +47,10 @@ class StageError(FashionError):
 
 class PromotionError(FashionError):
     """A version cannot have the alias that was asked for."""
+
+
+class LineageError(FashionError):
+    """Where a version comes from is not known, or not to be had here."""
 
 
 class ServiceError(FashionError):

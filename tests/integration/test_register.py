@@ -65,8 +65,9 @@ def test_a_version_carries_what_it_was_made_from(trained_project):
     assert version.tags["synthetic_data"] == "true"
     assert version.tags["data_version"].endswith(".dir")
     assert len(version.tags["git_commit"]) == 40
-    origin = {file.path for file in client.list_artifacts(version.run_id, "origin")}
-    assert {"origin/params.yaml", "origin/data.dvc", "origin/dvc.lock", "origin/expectations"} <= origin
+    folder = f"origin/{version.tags['artifacts_sha256']}"
+    origin = {file.path.removeprefix(f"{folder}/") for file in client.list_artifacts(version.run_id, folder)}
+    assert {"params.yaml", "data.dvc", "dvc.lock", "requirements.lock", "expectations", "changes.patch"} < origin
     assert "evaluation/confusion_matrix.png" in {
         file.path for file in client.list_artifacts(version.run_id, "evaluation")
     }

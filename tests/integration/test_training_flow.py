@@ -223,6 +223,20 @@ def test_an_approval_promotes_nothing_when_the_champion_has_changed_while_the_tr
     assert said.endswith("but the champion changed since the judgement: none then, version 2 now")
 
 
+@pytest.mark.parametrize(("remote", "state"), [("shared", "Completed"), ("/dev/null/folder", "NotPushed")])
+def test_a_training_pushes_to_the_default_remote_and_is_none_the_worse_if_that_fails(
+    trained_project, at_server, tmp_path, remote, state
+):
+    at_server(trained_project)
+    config = trained_project.root / ".dvc" / "config"
+    config.write_text(f"[core]\n    remote = storage\n['remote \"storage\"']\n    url = {tmp_path / remote}\n")
+    final, _, tasks, _ = run_flow(reason="a look", synthetic=True)
+    assert [task.name for task in tasks[-2:]] == ["register", "push"]
+    assert tasks[-1].state.name == state
+    assert final.is_completed()
+    assert (tmp_path / "shared" / "files" / "md5").exists() == (state == "Completed")
+
+
 def test_data_that_are_unfit_fail_the_run_with_the_words_of_the_stage(small_project, at_server, monkeypatch, capsys):
     at_server(small_project)
     damaged = small_project.data / "train-images-idx3-ubyte.gz"

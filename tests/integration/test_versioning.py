@@ -1,4 +1,4 @@
-"""DVC and git as the flows and the stages use them, on a pipeline of shell commands."""
+"""DVC as the flows and the stages use them, on a pipeline of shell commands."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ import time
 import pytest
 import yaml
 
-from fashion.adapters.versioning import data_version, git_commit, reproduce
+from fashion.adapters.versioning import data_version, reproduce
 from fashion.errors import DataError, ServiceError, StageError
 from fashion.paths import Project
 from tests.projects import commit, git
@@ -150,15 +150,3 @@ def test_a_data_dvc_that_pins_nothing_is_an_error_that_says_how_to_restore_it(pi
         path.write_text(content)
     with pytest.raises(DataError, match=r"git checkout -- data\.dvc"):
         data_version(pipeline)
-
-
-def test_the_commit_is_known_and_whether_files_differ_from_it(pipeline):
-    head = git(pipeline.root, "rev-parse", "HEAD").strip()
-    assert git_commit(pipeline) == (head, False)
-    (pipeline.root / "new.txt").write_text("new")
-    assert git_commit(pipeline) == (head, True)
-
-
-def test_a_project_outside_git_has_no_commit(tmp_path, monkeypatch):
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert git_commit(Project(tmp_path)) == (None, False)

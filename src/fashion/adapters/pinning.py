@@ -1,8 +1,9 @@
 """data.dvc, through DVC as a library: pinning what stands in data/, and bringing what is pinned.
 
-Both take a fraction of a second here and touch no other stage, so the command's process of its own is not needed.
+All take a fraction of a second here and touch no other stage, so the command's process of its own is not needed.
 """
 
+import errno
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ from fashion.locks import wait_until
 from fashion.paths import Project
 
 PIN = "data.dvc"
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Of this disk: no other source would help."""
 
 log = logging.getLogger(__name__)
 
@@ -46,12 +49,48 @@ def pull(project: Project, replace: bool) -> None:
     if not (project.root / PIN).exists():
         raise ServiceError(f"there is no {PIN}")
     with _repository(project, f"bring what {PIN} pins") as repository:
-        remote = repository.config["core"].get("remote")
-        place = f"the remote {remote!r}" if remote else "DVC's cache; no default DVC remote is configured"
-        try:
-            _patiently(lambda: repository.pull(targets=[str(project.root / PIN)], force=replace))
-        except DvcException as error:
-            raise ServiceError(f"not to be had from {place} ({_first_line(error)})") from error
+        _pull(repository, project, replace)
+
+
+def pull_for(tree: Project, project: Project) -> None:
+    """Bring what the data.dvc of `tree` pins into the data/ of `tree`, from the cache and the remote of `project`.
+
+    Raises:
+        ServiceError: as `pull`.
+    """
+    with _repository(project, "read its configuration") as repository:
+        known = repository.config
+        borrowed = {
+            "core": {"remote": known["core"]["remote"]} if "remote" in known["core"] else {},
+            "remote": known["remote"],
+            "cache": {"dir": repository.cache.default_local_cache_dir, **known["cache"]},
+        }
+    with _repository(tree, f"bring what {PIN} pins", borrowed) as repository:
+        _pull(repository, tree, replace=False)
+
+
+def default_remote(project: Project) -> str | None:
+    """The name of the DVC remote that commands use when none is named.
+
+    Raises:
+        ServiceError: the project has no .dvc folder, or its configuration is damaged.
+    """
+    with _repository(project, "read its configuration") as repository:
+        name: str | None = repository.config["core"].get("remote")
+        return name
+
+
+def _pull(repository: Repo, project: Project, replace: bool) -> None:
+    remote = repository.config["core"].get("remote")
+    place = f"the remote {remote!r}" if remote else "DVC's cache; no default DVC remote is configured"
+    try:
+        _patiently(lambda: repository.pull(targets=[str(project.root / PIN)], force=replace))
+    except OSError as error:
+        if error.errno in FULL:
+            raise
+        raise ServiceError(f"not to be had from {place} ({error})") from error
+    except DvcException as error:
+        raise ServiceError(f"not to be had from {place} ({_first_line(error)})") from error
 
 
 def _patiently(do: Callable[[], Any]) -> None:
@@ -71,13 +110,17 @@ def _patiently(do: Callable[[], Any]) -> None:
 
 
 @contextmanager
-def _repository(project: Project, purpose: str) -> Iterator[Repo]:
-    """The project's DVC repository, whose advice on the terminal is not wanted here."""
+def _repository(project: Project, purpose: str, config: dict[str, Any] | None = None) -> Iterator[Repo]:
+    """The project's DVC repository, whose advice on the terminal is not wanted here.
+
+    Args:
+        config: takes precedence over the project's configuration.
+    """
     logger = logging.getLogger("dvc")
     level = logger.level
     logger.setLevel(logging.CRITICAL)
     try:
-        with Repo(str(project.root)) as repository:
+        with Repo(str(project.root), config=config) as repository:
             yield repository
     except NotDvcRepoError as error:
         raise ServiceError(f"{project.root} has no .dvc folder; restore it with: git checkout -- .dvc") from error

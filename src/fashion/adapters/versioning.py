@@ -1,4 +1,4 @@
-"""DVC and git: bringing one stage up to date, and which data and code this is.
+"""DVC: bringing stages up to date, and which data this is.
 
 DVC runs as a command, not as a library: its process group can be ended as a whole, its locks are its own, and what a
 stage prints is seen as it comes.
@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,11 +61,11 @@ def reproduce(project: Project, stage: str, on_line: OnLine, patience_seconds: f
     noticed = -NOTICE_SECONDS
     while True:
         _forget_the_dead(project)
-        code, lines = _run(project, stage, on_line)
+        code, lines = _run(project, ["repro", "--single-item", stage], os.environ, on_line)
         if code == 0:
             return any(RUNNING.match(line) for line in lines)
         if not _is_busy(lines):
-            raise _failure(stage, lines)
+            raise _failure(f"Stage {stage}", lines)
         waited = time.monotonic() - start
         if waited > patience_seconds:
             raise ServiceError(_busy(project, stage, lines, waited))
@@ -73,6 +73,64 @@ def reproduce(project: Project, stage: str, on_line: OnLine, patience_seconds: f
             on_line(f"Waiting for DVC: the files of stage {stage} are in use by {_blockers(project, lines)}")
             noticed = waited
         time.sleep(RETRY_SECONDS)
+
+
+def remake(project: Project, environment: Mapping[str, str], on_line: OnLine) -> None:
+    """Run every stage, whatever is in DVC's caches, and put nothing into them.
+
+    Args:
+        environment: all that the stages shall have; they find this interpreter's commands first.
+        on_line: as in `reproduce`.
+
+    Raises:
+        StageError: a stage failed.
+    """
+    code, lines = _run(project, ["repro", "--force", "--no-run-cache", "--no-commit"], environment, on_line)
+    if code:
+        raise _failure("A stage", lines)
+
+
+def push(project: Project, on_line: OnLine) -> None:
+    """Bring the data and the artifacts of dvc.lock to the default remote, as far as it lacks them.
+
+    Raises:
+        ServiceError: the remote cannot be reached, or refused.
+    """
+    code, lines = _run(project, ["push"], os.environ, on_line)
+    if code:
+        raise ServiceError(f"Not pushed; once the remote can be reached, type: dvc push\n{_explain('dvc push', lines)}")
+
+
+def lock(path: Path) -> dict[str, Any]:
+    """The stages of a dvc.lock: what each depended on, its parameters, and what it made; empty where there is none.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    try:
+        stages: Any = yaml.safe_load(path.read_text(encoding="utf-8"))["stages"]
+        return {name: _locked(stage) for name, stage in stages.items()}
+    except FileNotFoundError:
+        return {}
+    except (yaml.YAMLError, KeyError, AttributeError, TypeError) as error:
+        raise DataError(f"{path} is damaged; restore it with: git checkout -- {path.name}") from error
+
+
+def _locked(stage: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "dependencies": {entry["path"]: entry.get("md5") for entry in stage.get("deps", [])},
+        "parameters": {name: value for file in stage.get("params", {}).values() for name, value in _leaves(file)},
+        "outputs": {entry["path"]: entry.get("md5") for entry in stage.get("outs", [])},
+    }
+
+
+def _leaves(section: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Each parameter of nested sections with its dotted name."""
+    for name, value in section.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 def data_version(project: Project) -> str:
@@ -91,29 +149,14 @@ def data_version(project: Project) -> str:
         raise DataError(f"{path} is damaged; restore it with: git checkout -- data.dvc") from error
 
 
-def git_commit(project: Project) -> tuple[str | None, bool]:
-    """The commit that is checked out, and whether a file differs from it; (None, False) where there is no commit."""
-    commit = _git(project.root, "rev-parse", "--verify", "--quiet", "HEAD")
-    if commit is None:
-        return None, False
-    return commit.strip(), bool(_git(project.root, "status", "--porcelain"))
-
-
-def _git(folder: Path, *arguments: str) -> str | None:
-    """What git prints; None when it is not installed, or this is no repository."""
-    try:
-        result = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        return None
-    return result.stdout if result.returncode == 0 else None
-
-
-def _run(project: Project, stage: str, on_line: OnLine) -> tuple[int, list[str]]:
-    """Exit status and output of one `dvc repro`. Whatever ends this function ends the process group too."""
+def _run(
+    project: Project, arguments: Sequence[str], environment: Mapping[str, str], on_line: OnLine
+) -> tuple[int, list[str]]:
+    """Exit status and output of one DVC command. Whatever ends this function ends the process group too."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "dvc", "repro", "--single-item", stage],
+        [sys.executable, "-m", "dvc", *arguments],
         cwd=project.root,
-        env=_environment(),
+        env=_environment(environment),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -140,11 +183,11 @@ def _follow(process: subprocess.Popen[str], on_line: OnLine) -> tuple[int, list[
     return process.wait(), lines
 
 
-def _environment() -> dict[str, str]:
-    """This process's own, with the commands beside its interpreter found first and output not held back."""
+def _environment(given: Mapping[str, str]) -> dict[str, str]:
+    """As given, with the commands beside this interpreter found first and output not held back."""
     folder = str(Path(sys.executable).parent)
-    path = os.pathsep.join([folder, os.environ.get("PATH", os.defpath)])
-    return {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1"}
+    path = os.pathsep.join([folder, given.get("PATH", os.defpath)])
+    return {**given, "PATH": path, "PYTHONUNBUFFERED": "1"}
 
 
 def _end(process: subprocess.Popen[str]) -> None:
@@ -225,18 +268,26 @@ def _busy(project: Project, stage: str, lines: list[str], waited: float) -> str:
     )
 
 
-def _failure(stage: str, lines: list[str]) -> StageError | DiskError:
-    """The stage's own error, if it gave one; DVC's, if no stage ran or the disk is full; else the end of the output."""
+def _failure(what: str, lines: list[str]) -> StageError | DiskError:
+    dvc = _words_of_dvc(lines)
+    if os.strerror(errno.ENOSPC) in dvc:
+        return DiskError(
+            f"The disk is full: DVC could not keep what {what} made ({dvc.splitlines()[0]}). Free some space "
+            "(dvc gc --workspace removes old versions), then type the same command again."
+        )
+    return StageError(_explain(what, lines))
+
+
+def _explain(what: str, lines: list[str]) -> str:
+    """The stage's own error, if it gave one; DVC's, if no stage ran; else that and the end of what was printed."""
     own = [line for line in lines if not line.startswith(DVC_ERROR)]
     starts = [number for number, line in enumerate(own) if line.startswith(STAGE_ERROR)]
     if starts:
-        return StageError("\n".join(own[starts[-1] :]).removeprefix(STAGE_ERROR))
-    dvc = "\n".join(line for line in lines if line not in own).removeprefix(DVC_ERROR)
-    if os.strerror(errno.ENOSPC) in dvc:
-        return DiskError(
-            f"The disk is full: DVC could not keep the outputs of stage {stage} ({dvc.splitlines()[0]}). Free some "
-            "space (dvc gc --workspace removes old versions), then type the same command again."
-        )
+        return "\n".join(own[starts[-1] :]).removeprefix(STAGE_ERROR)
     if not any(RUNNING.match(line) for line in lines):
-        return StageError(dvc)
-    return StageError("\n".join([f"Stage {stage} failed: {dvc}", "The end of what it printed:", *own[-TAIL:]]))
+        return _words_of_dvc(lines)
+    return "\n".join([f"{what} failed: {_words_of_dvc(lines)}", "The end of what it printed:", *own[-TAIL:]])
+
+
+def _words_of_dvc(lines: list[str]) -> str:
+    return "\n".join(line for line in lines if line.startswith(DVC_ERROR)).removeprefix(DVC_ERROR)

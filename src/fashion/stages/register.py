@@ -3,12 +3,16 @@
 It is no DVC stage: its result depends on the registry, not on files alone.
 """
 
-import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version as installed
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal
 
 from fashion.adapters import tracking, versioning
+from fashion.adapters.git import Source, read_source
+from fashion.adapters.machine import TENSORFLOW
 from fashion.errors import ArtifactError
 from fashion.evaluation.gates import Gate, gate_from_dicts
 from fashion.evaluation.judgement import Judgement, figures
@@ -19,13 +23,11 @@ from fashion.stages import promotion
 from fashion.stages.dataset import load_split
 from fashion.stages.history import read_history
 from fashion.stages.judgement import SYNTHETIC_DATA, judge_candidate, keep_judgement, look_up_judgement
+from fashion.stages.lineage import ARTIFACTS_DIGEST, write_origin
 from fashion.stages.proposal import PROPOSE, awaits_approval, note_outcome
 from fashion.stages.reference import DESCRIPTORS, OUTPUTS
 from fashion.stages.registry import MODEL_DIGEST, REASON, VERDICT, registry_of, run_name
 from fashion.storage import file_digest, folder_digest, read_json
-
-TENSORFLOW = "tensorflow" if sys.platform == "darwin" else "tensorflow-cpu"
-DIGEST = "artifacts_sha256"
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def register(project: Project, params: Params, flow_run: str | None = None) -> R
     tracking.check(registry.uri)
     gate = _read_gate(project)
     digest = folder_digest(project.model, project.evaluation, project.export)
-    known = tracking.find_version(registry, DIGEST, digest)
+    known = tracking.find_version(registry, ARTIFACTS_DIGEST, digest)
     version = known or _log(registry, project, params, digest, gate)
     if VERDICT not in version.tags:
         version = _decide(registry, project, params, version, gate, flow_run)
@@ -95,8 +97,9 @@ def _read_gate(project: Project) -> Gate:
 def _log(registry: tracking.Registry, project: Project, params: Params, digest: str, gate: Gate) -> tracking.Version:
     """Bring the artifacts into MLflow, into the run in which the model was trained if that can still be found."""
     model_digest = file_digest(project.model_file)
-    tags = _origin(project, params) | {
-        DIGEST: digest,
+    source = read_source(project)
+    tags = _origin(project, params, source) | {
+        ARTIFACTS_DIGEST: digest,
         MODEL_DIGEST: model_digest,
         promotion.GATES: promotion.PASSED if gate.passed else promotion.FAILED,
     }
@@ -104,16 +107,18 @@ def _log(registry: tracking.Registry, project: Project, params: Params, digest: 
     if run_id is None:
         history = read_history(project).drop(columns="epochs").to_dict(orient="records")
         run_id = tracking.recreate_run(registry, run_name(params), {MODEL_DIGEST: model_digest}, history)
-    return tracking.log_version(registry, run_id, _package(project), tags)
+    with TemporaryDirectory() as folder:
+        origin = Path(folder)
+        write_origin(project, source, origin)
+        return tracking.log_version(registry, run_id, _package(project, {f"origin/{digest}": (origin,)}), tags)
 
 
-def _package(project: Project) -> tracking.Package:
+def _package(project: Project, origin: Mapping[str, tuple[Path, ...]]) -> tracking.Package:
     # TensorFlow takes seconds to import, and artifacts that were registered before do not need it.
     with quiet_standard_error():
         from fashion.stages.classifier import load_classifier  # noqa: PLC0415
 
     figures = read_json(project.evaluation / "metrics.json", "dvc repro evaluate")
-    origin = [project.root / name for name in ("params.yaml", "dvc.yaml", "dvc.lock", "data.dvc", "requirements.lock")]
     return tracking.Package(
         model=load_classifier(project.model_file),
         example=load_split(project, "train").images[:1],
@@ -124,8 +129,7 @@ def _package(project: Project) -> tracking.Package:
         artifacts={
             "evaluation": (project.evaluation,),
             "export": (project.export,),
-            "origin": tuple(path for path in origin if path.exists()),
-            "origin/expectations": (project.expectations,),
+            **origin,
             "training": (project.model / "history.csv",),
             "validation": tuple(project.validation / name for name in ("report.json", "summary.md", "quarantine.csv")),
         },
@@ -134,17 +138,16 @@ def _package(project: Project) -> tracking.Package:
     )
 
 
-def _origin(project: Project, params: Params) -> dict[str, str]:
+def _origin(project: Project, params: Params, source: Source) -> dict[str, str]:
     """Where the version comes from, as tags."""
-    commit, dirty = versioning.git_commit(project)
     figures = read_json(project.evaluation / "metrics.json", "dvc repro evaluate")
     validation = read_json(project.validation / "report.json", "dvc repro validate")
     return {
         "accuracy": f"{figures['accuracy']:.4f}",
         "accuracy_interval": f"{figures['accuracy_low']:.4f} to {figures['accuracy_high']:.4f}",
         "data_version": versioning.data_version(project),
-        "git_commit": commit or "none",
-        "git_dirty": str(dirty).lower(),
+        "git_commit": source.commit or "none",
+        "git_dirty": str(source.dirty).lower(),
         "model": params.train.model,
         "seed": str(params.train.seed),
         SYNTHETIC_DATA: str(validation["synthetic"]).lower(),

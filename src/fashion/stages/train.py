@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 
 import pandas as pd
 
+from fashion.adapters.machine import describe_machine
 from fashion.adapters.tracking.runs import LiveRun, live_run
 from fashion.model.training import Epoch, Examples, Trained, Watch
 from fashion.model.training import train as train_network
@@ -93,3 +94,4 @@ def _save(project: Project, trained: Trained, summary: Training) -> None:
             trained.model.save(path)
         write_text(folder / "history.csv", pd.DataFrame(map(asdict, trained.history)).to_csv(index=False))
         write_json(folder / "training.json", asdict(summary))
+        write_json(folder / "machine.json", asdict(describe_machine()))

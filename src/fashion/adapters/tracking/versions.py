@@ -145,9 +145,9 @@ def log_folder(registry: Registry, version: Version, folder: Path, name: str) ->
 
 @in_words
 def fetch_folder(registry: Registry, version: Version, name: str, folder: Path) -> bool:
-    """Bring what `log_folder` has put under `name` into the existing `folder`; False when there is nothing."""
+    """Bring the files that were logged under `name` into the existing `folder`; False when there is none."""
     client = MlflowClient(registry.uri)
-    files = client.list_artifacts(version.run_id, name)
+    files = [file for file in client.list_artifacts(version.run_id, name) if not file.is_dir]
     for file in files:
         downloaded = client.download_artifacts(version.run_id, file.path)
         shutil.copy(downloaded, folder)

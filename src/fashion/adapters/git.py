@@ -1,0 +1,161 @@
+"""Git: the tree as it stands, as a commit and a patch on it; and a tree of an earlier time beside this one."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from fashion.errors import LineageError
+from fashion.paths import Project
+
+LARGEST_PATCH = 10_000_000
+"""Bytes of changed and new files that a patch holds, the smallest files first."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """The words of a project: a commit, and what in the tree differs from it.
+
+    Files that git ignores are no part of it; a new file that it does not ignore is.
+    """
+
+    commit: str | None
+    """None outside git, and before the first commit."""
+    folder: str
+    """The project's folder in the repository; empty for the repository's own."""
+    changed: tuple[str, ...]
+    left_out: tuple[str, ...]
+    """Changed files that would make the patch too large."""
+    patch: bytes
+
+    @property
+    def dirty(self) -> bool:
+        return bool(self.changed)
+
+
+def read_source(project: Project) -> Source:
+    """The project's tree as it stands. Neither git's index nor its objects are touched."""
+    commit = _ask(project.root, "rev-parse", "--verify", "--quiet", "HEAD")
+    top = _ask(project.root, "rev-parse", "--show-toplevel")
+    if commit is None or top is None:
+        return Source(None, "", (), (), b"")
+    root = Path(top.strip())
+    status = os.fsdecode(_run(root, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all"))
+    changed = sorted(entry[3:] for entry in status.split("\0") if entry)
+    taken = _fitting(root, changed)
+    folder = project.root.resolve().relative_to(root.resolve())
+    return Source(
+        commit=commit.strip(),
+        folder="" if folder == Path() else folder.as_posix(),
+        changed=tuple(changed),
+        left_out=tuple(path for path in changed if path not in taken),
+        patch=_patch(root, taken) if taken else b"",
+    )
+
+
+@contextmanager
+def tree_of(project: Project, commit: str, patch: Path, place: Path) -> Iterator[None]:
+    """The repository at `commit` with the patch on it, at `place`, for the duration of the block.
+
+    Raises:
+        LineageError: the commit is not in the repository, or the patch does not fit on it.
+    """
+    _check_commit(project, commit)
+    try:
+        # Hooks of the user's, such as DVC's checkout after git's, have no business there.
+        _run(project.root, "-c", "core.hooksPath=/dev/null", "worktree", "add", "--detach", str(place), commit)
+        if patch.exists() and patch.stat().st_size:
+            _run(place, "apply", "--whitespace=nowarn", str(patch.resolve()))
+        yield
+    finally:
+        remove_tree(project, place)
+
+
+def remove_tree(project: Project, place: Path) -> None:
+    """Remove a tree of `tree_of` and git's note of it. Other worktrees, even ones out of reach now, stay."""
+    shutil.rmtree(place, ignore_errors=True)
+    _ask(project.root, "worktree", "remove", "--force", "--force", str(place))
+
+
+def _check_commit(project: Project, commit: str) -> None:
+    if _ask(project.root, "cat-file", "-e", f"{commit}^{{commit}}") is not None:
+        return
+    shallow = (_ask(project.root, "rev-parse", "--is-shallow-repository") or "").strip() == "true"
+    command = "git fetch --unshallow" if shallow else f"git fetch origin {commit}"
+    raise LineageError(
+        f"Commit {commit} is not in the repository of {project.root}{', which is a shallow clone' if shallow else ''}. "
+        f"Bring it with: {command} (it must have been pushed from where the version was registered)"
+    )
+
+
+def _fitting(root: Path, changed: list[str]) -> set[str]:
+    """The smallest files, as long as there is room. A path that ends in a slash is a repository of its own."""
+    sizes = {path: _size(root / path) for path in changed if not path.endswith("/")}
+    taken, room = set(), LARGEST_PATCH
+    for path in sorted(sizes, key=lambda path: sizes[path]):
+        room -= sizes[path]
+        if room >= 0:
+            taken.add(path)
+    return taken
+
+
+def _size(path: Path) -> int:
+    return path.lstat().st_size if path.is_symlink() or path.is_file() else 0
+
+
+def _patch(root: Path, paths: set[str]) -> bytes:
+    """What `git add` of the paths would change, computed with an index and a store of objects of its own."""
+    objects = root / (_ask(root, "rev-parse", "--git-path", "objects") or "").strip()
+    names = os.fsencode("\0".join(sorted(paths)))
+    with tempfile.TemporaryDirectory() as folder:
+        own = {
+            "GIT_INDEX_FILE": f"{folder}/index",
+            "GIT_OBJECT_DIRECTORY": folder,
+            "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(objects),
+            "GIT_LITERAL_PATHSPECS": "1",
+        }
+        _run(root, "read-tree", "HEAD", environment=own)
+        _run(root, "add", "--all", "--pathspec-from-file=-", "--pathspec-file-nul", environment=own, given=names)
+        return _run(
+            root,
+            "diff-index",
+            "--cached",
+            "--patch",
+            "--binary",
+            "--full-index",
+            "--no-renames",
+            "HEAD",
+            environment=own,
+        )
+
+
+def _ask(folder: Path, *arguments: str) -> str | None:
+    """What git prints; None when it is not installed, this is no repository, or the answer is no."""
+    try:
+        return _run(folder, *arguments).decode(errors="replace")
+    except LineageError:
+        return None
+
+
+def _run(
+    folder: Path, *arguments: str, environment: Mapping[str, str] | None = None, given: bytes | None = None
+) -> bytes:
+    try:
+        result = subprocess.run(
+            ["git", "--no-optional-locks", *arguments],
+            cwd=folder,
+            env={**os.environ, **(environment or {})},
+            input=given,
+            capture_output=True,
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise LineageError("git is not installed, or not on the PATH; install it") from error
+    if result.returncode:
+        command = " ".join(argument for argument in arguments if not argument.startswith("-"))
+        raise LineageError(f"git {command} failed in {folder}: {result.stderr.decode(errors='replace').strip()}")
+    return result.stdout

@@ -1,0 +1,163 @@
+"""Where a version comes from, and making it again."""
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from fashion.cli.terminal import console, start
+
+if TYPE_CHECKING:
+    from fashion.evaluation.reproduction import Figure
+    from fashion.stages.lineage import Lineage
+    from fashion.stages.reproduction import Reproduction
+
+DIFFERS = 3
+"""Exit status; 1 is an error, and 2 a command that was mistyped."""
+
+app = typer.Typer()
+
+Version = Annotated[str, typer.Argument(help="Its number, or `champion` or `challenger`.")]
+
+
+@app.command()
+def lineage(
+    version: Version,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the tree.")] = False,
+) -> None:
+    """Show where a version comes from, from the data to its aliases."""
+    project, params = start()
+    from fashion.stages.lineage import look_up_lineage
+
+    found = look_up_lineage(project, params, version)
+    if as_json:
+        typer.echo(json.dumps(found.to_dict(), indent=2))
+    else:
+        console.print(_tree(found), highlight=False, soft_wrap=False)
+
+
+@app.command()
+def reproduce(version: Version) -> None:
+    """Make a version again and compare: weights bit by bit, figures side by side.
+
+    It takes the version's commit and uncommitted changes in a git worktree below .state, its data from DVC's cache or
+    the default remote, and the environment in which you type this. Every stage runs, whatever DVC has in its caches.
+    Your files, the registry and the cache of artifacts stay as they are.
+
+    Exit status: 0 the weights are identical, 3 they differ (likely causes are named), 1 it could not be made again.
+    """
+    project, params = start()
+    from fashion.stages.reproduction import reproduce as run
+
+    made = run(project, params, version, lambda line: console.print(line, markup=False, highlight=False))
+    _print_reproduction(made)
+    if not made.identical:
+        raise typer.Exit(DIFFERS)
+
+
+def _tree(found: "Lineage") -> Tree:
+    origin, tags = found.origin, found.version.tags
+    tree = Tree(f"[bold]{found.name} version {found.version.number}[/], {found.version.created}")
+    for title, lines in (
+        ("data", _data_lines(origin["data"])),
+        ("validation", _validation_lines(origin)),
+        ("split", _split_lines(origin)),
+        ("code", _code_lines(origin)),
+        ("model", _model_lines(origin)),
+        ("evaluation", [f"accuracy {origin['metrics']['accuracy']:.2%}, interval {tags['accuracy_interval']}"]),
+        ("gates", _gate_lines(origin["gates"])),
+        ("judgement", [f"{tags.get('verdict', 'none yet')}: {tags.get('reason', 'register was interrupted')}"]),
+        ("aliases", [", ".join(found.version.aliases) or "none now", *_history_lines(found)]),
+    ):
+        branch = tree.add(f"[bold]{title}[/]")
+        for line in lines:
+            branch.add(escape(line))
+    return tree
+
+
+def _data_lines(data: dict[str, Any]) -> list[str]:
+    kind = ", drawn" if data["synthetic"] else ""
+    return [f"data.dvc {data['version']}{kind}", *(f"{name} {digest[:12]}" for name, digest in data["files"].items())]
+
+
+def _validation_lines(origin: dict[str, Any]) -> list[str]:
+    found = origin["validation"]
+    return [
+        f"{found['images']:,} images fit to learn from, {found['quarantined']} in quarantine",
+        f"expectations {found['expectations_sha256'][:12]}",
+    ]
+
+
+def _split_lines(origin: dict[str, Any]) -> list[str]:
+    counts = ", ".join(f"{name} {count:,}" for name, count in origin["split"]["images"].items())
+    made = origin["pipeline"].get("prepare", {}).get("outputs", {}).get("artifacts/dataset", "not in dvc.lock")
+    return [f"{counts}; seed {origin['split']['seed']}", f"artifacts/dataset {made}"]
+
+
+def _code_lines(origin: dict[str, Any]) -> list[str]:
+    code = origin["code"]
+    lines = [f"commit {code['commit'] or 'none: there was none'}"]
+    if code["changed"]:
+        lines.append(f"changed and not committed: {', '.join(code['changed'])}")
+    if code["left_out"]:
+        lines.append(f"of these too large to be kept: {', '.join(code['left_out'])}")
+    return [*lines, f"requirements.lock {(origin['requirements_sha256'] or 'none')[:12]}"]
+
+
+def _model_lines(origin: dict[str, Any]) -> list[str]:
+    training, machine = origin["training"], origin["machine"]
+    packages = ", ".join(f"{name} {number}" for name, number in machine["packages"].items())
+    instructions = [name for name in machine["instructions"] if name.startswith(("avx", "fma", "amx", "sve"))]
+    return [
+        f"{training['model']}, seed {training['seed']}, {training['epochs']} epochs, "
+        f"validation accuracy {training['validation_accuracy']:.2%}",
+        f"model.keras {origin['model_sha256'][:12]}",
+        f"on {machine['processor']}, {machine['cpus']} CPUs, {machine['system']}",
+        f"instructions {' '.join(instructions) or 'not known'}",
+        f"Python {machine['python']}, {packages}",
+        *(f"{name}={value}" for name, value in machine["variables"].items()),
+    ]
+
+
+def _gate_lines(checks: list[dict[str, Any]]) -> list[str]:
+    failed = [check for check in checks if not check["passed"]]
+    if not failed:
+        return [f"all {len(checks)} passed"]
+    return [f"failed: {check['name']} is {check['value']:.6g}, limit {check['limit']:.6g}" for check in failed]
+
+
+def _history_lines(found: "Lineage") -> list[str]:
+    return [f"{change.time[:16].replace('T', ' ')} {change.action}: {change}" for change in found.history]
+
+
+def _print_reproduction(made: "Reproduction") -> None:
+    table = Table("figure", f"version {made.version}", "made again", "difference")
+    for figure in made.figures:
+        table.add_row(*_cells(figure))
+    console.print(table)
+    litert = "the same bytes" if made.same_litert else "other bytes"
+    if made.identical:
+        console.print(
+            f"The weights are identical, bit by bit: {made.weights.parts} parts of the model. LiteRT model: {litert}."
+        )
+        return
+    console.print(
+        f"The weights differ: {len(made.weights.different)} of {made.weights.parts} parts of the model, one weight by "
+        f"up to {made.weights.largest_difference:.3g}. LiteRT model: {litert}."
+    )
+    for cause in made.causes:
+        console.print(f"- {cause}", markup=False, highlight=False)
+    if not made.causes:
+        console.print("Nothing that was written down explains it: code, data, libraries and processor are the same.")
+
+
+def _cells(figure: "Figure") -> tuple[Text, ...]:
+    then, now = (("none" if value is None else f"{value:.6g}") for value in (figure.version, figure.remade))
+    if figure.version is None or figure.remade is None:
+        return Text(figure.name), Text(then), Text(now), Text("")
+    gap = figure.remade - figure.version
+    return Text(figure.name), Text(then), Text(now), Text(f"{gap:+.3g}" if gap else "none")

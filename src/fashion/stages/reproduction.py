@@ -1,0 +1,162 @@
+"""Making a version again: in a tree of its commit, with its data, by running every stage."""
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from fashion.adapters import git, pinning, tracking, versioning
+from fashion.adapters.weights import read_weights
+from fashion.errors import LineageError, ServiceError
+from fashion.evaluation.reproduction import Figure, Weights, compare_figures, compare_weights, likely_causes
+from fashion.params import Params
+from fashion.paths import Project
+from fashion.settings import SQLITE, environment_defaults
+from fashion.stages.lineage import PATCH, Lineage, describe, fetch_lineage, requirements_digest
+from fashion.stages.registry import registry_of
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """How the remade model compares with the version. Identical are the weights; the LiteRT model follows from them."""
+
+    name: str
+    version: str
+    weights: Weights
+    same_litert: bool
+    """Whether the float LiteRT models are the same bytes."""
+    figures: tuple[Figure, ...]
+    causes: tuple[str, ...]
+    """What may explain a difference; empty where there is none."""
+
+    @property
+    def identical(self) -> bool:
+        return self.weights.identical
+
+
+def reproduce(project: Project, params: Params, which: str, on_line: versioning.OnLine) -> Reproduction:
+    """Make a version again and compare; nothing of the project changes but DVC's cache, if data had to be fetched.
+
+    Args:
+        which: the version's number, or an alias.
+        on_line: is given what is being done, and each line of the stages.
+
+    Raises:
+        LineageError: no such version, or its commit, its changes or its data are not to be had.
+        ServiceError: MLflow is away, or another reproduction is at work.
+        StageError: a stage failed.
+    """
+    with _workplace(project) as place:
+        origin = place / "origin"
+        origin.mkdir()
+        found = fetch_lineage(project, params, which, origin)
+        on_line(f"Version {found.version.number}: {_words(found)}")
+        files = tracking.download_version(
+            registry_of(project, params).uri, found.name, found.version.number, place / "version"
+        )
+        with git.tree_of(project, _commit(found), origin / PATCH, place / "tree"):
+            tree = Project(place / "tree" / found.origin["code"]["folder"])
+            _bring_data(tree, project, found)
+            versioning.remake(tree, _environment(tree), on_line)
+            return _compare(project, tree, found, files)
+
+
+def _commit(found: Lineage) -> str:
+    commit: str | None = found.origin["code"]["commit"]
+    if commit is None:
+        raise LineageError(
+            f"Version {found.version.number} of {found.name} was registered where there was no git commit: its code "
+            "is not known. Make a version that has one: git init, git add --all, git commit, then make run"
+        )
+    return commit
+
+
+def _words(found: Lineage) -> str:
+    """What of the version is brought together."""
+    code = found.origin["code"]
+    changes = f" with {len(code['changed'])} changed files" if code["dirty"] else ""
+    return f"commit {str(code['commit'])[:12]}{changes}, data {found.origin['data']['version'][:12]}"
+
+
+def _bring_data(tree: Project, project: Project, found: Lineage) -> None:
+    try:
+        pinning.pull_for(tree, project)
+    except ServiceError as error:
+        advice = (
+            "These are drawn images; draw the same again with: fashion fetch --synthetic"
+            if found.origin["data"]["synthetic"]
+            else "Where they still are, type: dvc push. Here: dvc remote add (docs/remote.md says how)"
+        )
+        raise LineageError(
+            f"The data of version {found.version.number} ({found.origin['data']['version']}) are {error}. {advice}"
+        ) from error
+
+
+def _environment(tree: Project) -> dict[str, str]:
+    """For the stages: the tree's own code, settings and state, whatever this process was told about the project."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("FASHION_", "GIT_"))}
+    code = os.pathsep.join(filter(None, [str(tree.root / "src"), kept.get("PYTHONPATH")]))
+    own = {"FASHION_HOME": str(tree.root), "MLFLOW_TRACKING_URI": f"{SQLITE}{tree.state}/mlflow.db", "PYTHONPATH": code}
+    return kept | environment_defaults(tree) | own
+
+
+def _compare(project: Project, tree: Project, found: Lineage, files: tracking.Champion) -> Reproduction:
+    remade = describe(tree, git.read_source(tree)) | {"requirements_sha256": requirements_digest(project)}
+    weights = compare_weights(read_weights(files.keras_model), read_weights(tree.model_file))
+    return Reproduction(
+        name=found.name,
+        version=found.version.number,
+        weights=weights,
+        same_litert=files.model.read_bytes() == (tree.export / "model.tflite").read_bytes(),
+        figures=compare_figures(found.origin["metrics"], remade["metrics"]),
+        causes=() if weights.identical else likely_causes(found.origin, remade),
+    )
+
+
+@contextmanager
+def _workplace(project: Project) -> Iterator[Path]:
+    """A new folder below .state, removed in the end; what a killed reproduction left there is removed first."""
+    home = project.state / "reproduction"
+    home.mkdir(parents=True, exist_ok=True)
+    with _alone(home / "lock"):
+        for left in home.iterdir():
+            if left.is_dir():
+                _clear(project, left)
+        place = Path(tempfile.mkdtemp(dir=home))
+        try:
+            yield place
+        finally:
+            _clear(project, place)
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Hold a lock that the kernel lets go of when the process ends, however it ends."""
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ServiceError("Another reproduction is at work in this project; wait until it has ended") from error
+        yield
+
+
+def _clear(project: Project, place: Path) -> None:
+    _end_processes_in(place)
+    git.remove_tree(project, place / "tree")
+    shutil.rmtree(place, ignore_errors=True)
+
+
+def _end_processes_in(place: Path) -> None:
+    """A training whose parent was killed goes on in its tree."""
+    for process in psutil.process_iter():
+        try:
+            if Path(process.cwd()).is_relative_to(place.resolve()):
+                process.kill()
+        except (psutil.Error, OSError):
+            continue  # Another user's, or it has just ended.

@@ -1,0 +1,135 @@
+"""What git tells of a tree, and a tree made from it."""
+
+import pytest
+
+from fashion.adapters import git as source
+from fashion.adapters.git import read_source, tree_of
+from fashion.errors import LineageError
+from fashion.paths import Project
+from tests.projects import commit, git
+
+
+@pytest.fixture
+def repository(tmp_path):
+    """A commit with a few files."""
+    root = tmp_path / "repository"
+    root.mkdir()
+    for name in ("kept.txt", "edited.txt", "removed.txt"):
+        (root / name).write_text(f"{name}\n")
+    (root / ".gitignore").write_text("ignored.txt\n")
+    git(root, "init", "--quiet")
+    commit(root, "First")
+    return Project(root)
+
+
+def make_changes(root):
+    (root / "edited.txt").write_text("edited\r\nwithout an end")
+    (root / "removed.txt").unlink()
+    (root / "new folder").mkdir()
+    (root / "new folder" / "ünïcode.bin").write_bytes(bytes(range(256)))
+    (root / "run.sh").write_text("#!/bin/sh\n")
+    (root / "run.sh").chmod(0o755)
+    (root / "ignored.txt").write_text("a secret")
+
+
+def contents(root):
+    files = sorted(path for path in root.rglob("*") if path.is_file() and ".git" not in path.parts)
+    return {path.relative_to(root).as_posix(): (path.read_bytes(), path.stat().st_mode & 0o100) for path in files}
+
+
+def test_a_clean_tree_is_its_commit(repository):
+    head = git(repository.root, "rev-parse", "HEAD").strip()
+    found = read_source(repository)
+    assert (found.commit, found.dirty, found.patch) == (head, False, b"")
+
+
+def test_a_dirty_tree_comes_back_from_commit_and_patch_but_for_what_git_ignores(repository, tmp_path):
+    make_changes(repository.root)
+    found = read_source(repository)
+    assert found.changed == ("edited.txt", "new folder/ünïcode.bin", "removed.txt", "run.sh")
+    expected = contents(repository.root)
+    del expected["ignored.txt"]
+    (tmp_path / "patch").write_bytes(found.patch)
+    git(repository.root, "stash", "--include-untracked")
+    commit(repository.root, "Another one on top")
+    with tree_of(repository, found.commit, tmp_path / "patch", tmp_path / "tree"):
+        assert contents(tmp_path / "tree") == expected
+    assert not (tmp_path / "tree").exists()
+    assert git(repository.root, "worktree", "list", "--porcelain").count("worktree ") == 1
+
+
+def test_looking_changes_nothing_in_the_repository(repository):
+    make_changes(repository.root)
+    git(repository.root, "add", "edited.txt")
+    before = git(repository.root, "status", "--porcelain"), git(repository.root, "count-objects")
+    index = (repository.root / ".git" / "index").read_bytes()
+    read_source(repository)
+    assert (git(repository.root, "status", "--porcelain"), git(repository.root, "count-objects")) == before
+    assert (repository.root / ".git" / "index").read_bytes() == index
+
+
+def test_files_that_would_make_the_patch_too_large_are_named(repository, monkeypatch):
+    monkeypatch.setattr(source, "LARGEST_PATCH", 100)
+    (repository.root / "notes.txt").write_text("small")
+    (repository.root / "film.avi").write_bytes(bytes(200))
+    found = read_source(repository)
+    assert found.changed == ("film.avi", "notes.txt")
+    assert found.left_out == ("film.avi",)
+    assert b"notes.txt" in found.patch
+    assert b"film.avi" not in found.patch
+
+
+def test_a_repository_inside_is_left_out(repository):
+    (repository.root / "inner").mkdir()
+    git(repository.root / "inner", "init", "--quiet")
+    assert read_source(repository).left_out == ("inner/",)
+
+
+def test_a_project_in_a_folder_of_a_repository_knows_which(repository):
+    inner = Project(repository.root / "models" / "fashion")
+    inner.root.mkdir(parents=True)
+    (inner.root / "params.yaml").write_text("")
+    found = read_source(inner)
+    assert (found.folder, found.changed) == ("models/fashion", ("models/fashion/params.yaml",))
+
+
+@pytest.mark.parametrize("made", [False, True], ids=["no repository", "no commit yet"])
+def test_without_a_commit_there_is_none(tmp_path, monkeypatch, made):
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    if made:
+        git(tmp_path, "init", "--quiet")
+    found = read_source(Project(tmp_path))
+    assert (found.commit, found.dirty) == (None, False)
+
+
+def test_a_commit_that_a_shallow_clone_lacks_is_told_with_the_command_that_brings_it(repository, tmp_path):
+    first = git(repository.root, "rev-parse", "HEAD").strip()
+    commit(repository.root, "Second")
+    git(tmp_path, "clone", "--quiet", "--depth=1", repository.root.as_uri(), "clone")
+    with (
+        pytest.raises(LineageError, match=rf"{first}.*shallow clone.*git fetch --unshallow"),
+        tree_of(Project(tmp_path / "clone"), first, tmp_path / "none", tmp_path / "tree"),
+    ):
+        pytest.fail("there is no such tree")
+
+
+def test_a_commit_of_another_repository_is_told(repository, tmp_path):
+    with (
+        pytest.raises(LineageError, match="git fetch origin 0123"),
+        tree_of(repository, "0123" * 10, tmp_path / "none", tmp_path / "tree"),
+    ):
+        pytest.fail("there is no such tree")
+
+
+def test_a_patch_that_does_not_fit_leaves_no_tree_behind(repository, tmp_path):
+    (tmp_path / "patch").write_text(
+        "diff --git a/kept.txt b/kept.txt\n--- a/kept.txt\n+++ b/kept.txt\n@@ -1 +1 @@\n-x\n+y\n"
+    )
+    head = git(repository.root, "rev-parse", "HEAD").strip()
+    with (
+        pytest.raises(LineageError, match=r"git apply (.|\n)*patch does not apply"),
+        tree_of(repository, head, tmp_path / "patch", tmp_path / "tree"),
+    ):
+        pytest.fail("there is no such tree")
+    assert not (tmp_path / "tree").exists()
+    assert git(repository.root, "worktree", "list", "--porcelain").count("worktree ") == 1
