@@ -1,4 +1,4 @@
-"""Stage `evaluate`: the only one that touches the test set, on every image of it."""
+"""Stage `evaluate`: the only one that touches the test sets, on every image of them."""
 
 import time
 from dataclasses import asdict, dataclass
@@ -20,7 +20,7 @@ from fashion.model.networks import logits_and_probabilities, temperature_of
 from fashion.params import EvaluationGates, Params
 from fashion.paths import Project
 from fashion.stages.classifier import load_classifier
-from fashion.stages.dataset import Split, load_split
+from fashion.stages.dataset import RECENT, Split, has_recent, load_split
 from fashion.stages.history import read_history
 from fashion.storage import atomic_file, atomic_folder, file_digest, write_json, write_text
 
@@ -50,7 +50,7 @@ class _Outputs:
 
 
 def evaluate(project: Project, params: Params) -> Evaluation:
-    """Measure artifacts/model/model.keras on the test set and write artifacts/evaluation/.
+    """Measure artifacts/model/model.keras on the test set, and on the recent one if any; write artifacts/evaluation/.
 
     Raises:
         ArtifactError: the model or the prepared dataset is missing or damaged.
@@ -65,6 +65,8 @@ def evaluate(project: Project, params: Params) -> Evaluation:
         "model_bytes": project.model_file.stat().st_size,
         "latency_milliseconds": _latency(model, test.images[:1]),
     }
+    if has_recent(project):
+        figures |= _recent(model, load_split(project, RECENT))
     gate = _gate(figures, params.evaluate.gates)
     with atomic_folder(project.evaluation) as folder:
         _write_tables(folder, outputs, test, params.data.classes)
@@ -102,6 +104,17 @@ def _quality(outputs: _Outputs, test: Split, accuracy: metrics.Proportion, param
             outputs.uncalibrated.max(axis=1), outputs.correct, bins
         ),
         "per_class": {name: asdict(figures) for name, figures in zip(params.data.classes, classes, strict=True)},
+    }
+
+
+def _recent(model: keras.Model, recent: Split) -> dict[str, Any]:
+    """How the model does on images that came in while a model was in use."""
+    accuracy = metrics.proportion(_predict(model, recent).correct)
+    return {
+        "recent_images": accuracy.n,
+        "recent_accuracy": accuracy.value,
+        "recent_accuracy_low": accuracy.low,
+        "recent_accuracy_high": accuracy.high,
     }
 
 
