@@ -29,6 +29,7 @@ STAGE_ERROR = "error: "
 DVC_ERROR = "ERROR: "
 TAIL = 20
 """Lines of output quoted when a failing stage has not said `error:`."""
+PIN = "data.dvc"
 RETRY_SECONDS = 3.0
 NOTICE_SECONDS = 30.0
 GRACE_SECONDS = 10.0
@@ -71,7 +72,7 @@ def data_version(project: Project) -> str:
     Raises:
         DataError: data.dvc is missing or damaged.
     """
-    path = project.root / "data.dvc"
+    path = project.root / PIN
     try:
         content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
         return str(content["outs"][0]["md5"])
@@ -87,6 +88,21 @@ def git_commit(project: Project) -> tuple[str | None, bool]:
     if commit is None:
         return None, False
     return commit.strip(), bool(_git(project.root, "status", "--porcelain"))
+
+
+def commit_data(project: Project, message: str) -> None:
+    """Commit data.dvc, and nothing else; nothing happens if it is as in the last commit.
+
+    Raises:
+        ServiceError: git refused.
+    """
+    if not _git(project.root, "status", "--porcelain", "--", PIN):
+        return
+    commands = (["add", "--", PIN], ["commit", "--quiet", "--only", "--message", message, "--", PIN])
+    for arguments in commands:
+        result = subprocess.run(["git", *arguments], cwd=project.root, capture_output=True, text=True, check=False)
+        if result.returncode:
+            raise ServiceError(f"git {arguments[0]} {PIN} failed: {(result.stderr or result.stdout).strip()}")
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

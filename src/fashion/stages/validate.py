@@ -158,16 +158,26 @@ def _share(summary: Validated) -> float:
 
 
 def _complaint(project: Project, summary: Validated, findings: Sequence[Finding]) -> str:
-    lines = [f"The data in {project.data} are not fit to learn from:"]
-    for finding in _failures(findings):
-        lines.append(f"  expectations/{finding.suite}.json, {finding.expectation}: {finding.reason}")
-        lines.append(f"    expected {_expected(finding)}, found {_found(finding)}")
+    lines = [f"The data in {project.data} are not fit to learn from:", *_explanations(findings)]
     if _share(summary) > summary.max_quarantined:
         lines.append(f"  too many bad images (validate.max_quarantined in params.yaml): {_counts(summary)}")
         common = [finding for finding in findings if finding.on_breach == "quarantine" and finding.rows]
         lines += [f"    {len(finding.rows):,} images: {finding.reason}" for finding in common]
     lines.append(f"Look at {project.validation}: summary.md, quarantine.csv, quarantine.png, docs/index.html")
     return "\n".join(lines)
+
+
+def explain_findings(findings: Sequence[Finding]) -> str:
+    """What failed, what was expected and what was found."""
+    return "\n".join(_explanations(findings))
+
+
+def _explanations(findings: Sequence[Finding]) -> list[str]:
+    lines = []
+    for finding in _failures(findings):
+        lines.append(f"  expectations/{finding.suite}.json, {finding.expectation}: {finding.reason}")
+        lines.append(f"    expected {_expected(finding)}, found {_found(finding)}")
+    return lines
 
 
 def _failures(findings: Sequence[Finding]) -> list[Finding]:
