@@ -9,7 +9,7 @@ import sys
 import typer
 from rich.console import Console
 
-from fashion.cli import collection, pipeline, predictions, registry
+from fashion.cli import collection, pipeline, predictions, registry, simulation
 from fashion.errors import FashionError
 
 app = typer.Typer(
@@ -20,7 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for part in (pipeline, registry, predictions, collection):
+for part in (pipeline, registry, predictions, collection, simulation):
     app.add_typer(part.app)
 
 

@@ -15,7 +15,6 @@ from fashion.storage import file_digest
 BATCH_IMAGES, BATCH_LABELS = "images-idx3-ubyte.gz", "labels-idx1-ubyte.gz"
 RECENT = "recent"
 """The split of collected images that nothing is trained on."""
-PULL = "Bring back what data.dvc pins with: dvc pull data.dvc"
 SYNTHETIC = "SYNTHETIC"
 """Name of the file that stands in data/ while any file there is drawn; it says how."""
 
@@ -65,14 +64,24 @@ def read_batches(project: Project, params: DataParams) -> dict[str, Split]:
 
 def read_batch(folder: Path, params: DataParams) -> Split:
     """One batch. Raises DataError as `read_batches`."""
-    split = Split(
-        _read(folder / BATCH_IMAGES, dimensions=3, again=PULL), _read(folder / BATCH_LABELS, dimensions=1, again=PULL)
-    )
+    try:
+        return read_labelled_files(folder / BATCH_IMAGES, folder / BATCH_LABELS, params)
+    except DataError as error:
+        raise DataError(f"{error}. Bring back what data.dvc pins with: dvc pull data.dvc") from error
+
+
+def read_labelled_files(images_path: Path, labels_path: Path, params: DataParams) -> Split:
+    """Two gzipped IDX files that belong together; the images have the dataset's size.
+
+    Raises:
+        DataError: a file is missing or damaged, they disagree in number, or the images have another size.
+    """
+    split = Split(_read_file(images_path, dimensions=3), _read_file(labels_path, dimensions=1))
     if len(split.images) != len(split.labels):
-        raise DataError(f"{folder} holds {len(split.images)} images but {len(split.labels)} labels. {PULL}")
+        raise DataError(f"{images_path} holds {len(split.images)} images but {labels_path} {len(split.labels)} labels")
     if split.images.shape[1:] != params.image_size:
         raise DataError(
-            f"{folder}: expected images of {_size(params.image_size)} (data.image_size in params.yaml), found "
+            f"{images_path}: expected images of {_size(params.image_size)} (data.image_size in params.yaml), found "
             f"{_size(split.images.shape[1:])}"
         )
     return split
@@ -135,16 +144,23 @@ def _read_pair(folder: Path, images_file: DataFile, labels_file: DataFile) -> Sp
     return Split(images, labels)
 
 
-def _read(path: Path, dimensions: int, again: str | None = None) -> NDArray[np.uint8]:
-    """`again` says how to get the file; without it, it is one of those that `fetch` brings."""
+def _read(path: Path, dimensions: int) -> NDArray[np.uint8]:
+    """One of the files that `fetch` brings."""
+    if not path.exists():
+        raise DataError(f"{path} is missing; bring it with: fashion fetch")
+    try:
+        return _read_file(path, dimensions)
+    except DataError as error:
+        command = "fashion fetch --synthetic" if (path.parent / SYNTHETIC).exists() else "fashion fetch --force"
+        raise DataError(f"{error}. Bring the right file with: {command}") from error
+
+
+def _read_file(path: Path, dimensions: int) -> NDArray[np.uint8]:
     try:
         with path.open("rb") as stream:
             return read_idx(stream, f"{path.parent.name}/{path.name}", dimensions)
-    except FileNotFoundError as error:
-        raise DataError(f"{path} is missing{f'. {again}' if again else '; bring it with: fashion fetch'}") from error
-    except DataError as error:
-        command = "fashion fetch --synthetic" if (path.parent / SYNTHETIC).exists() else "fashion fetch --force"
-        raise DataError(f"{error}. {again or f'Bring the right file with: {command}'}") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def _size(size: tuple[int, ...]) -> str:
