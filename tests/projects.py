@@ -172,7 +172,7 @@ def _merge(content: dict[str, Any], changes: dict[str, Any]) -> None:
 
 def _edit_suites(project: Project, counts: dict[str, int], classes: int, size: tuple[int, int]) -> None:
     values = {"label": list(range(classes)), "height": [size[0]], "width": [size[1]]}
-    for name in ("images", *counts):
+    for name in ("images", "batch", *counts):
         suite = read_suite(project, name)
         for expectation in suite["expectations"]:
             kwargs = expectation["kwargs"]

@@ -75,6 +75,10 @@ class ValidateParams(Section):
 class PrepareParams(Section):
     validation_fraction: Annotated[float, Field(gt=0, lt=1)]
     seed: Annotated[int, Field(ge=0, lt=2**32)]
+    recent_test_fraction: Annotated[float, Field(gt=0, lt=1)]
+    """Share of every batch of collected images that is never trained on: the recent test set."""
+    recent_copies: Positive
+    """How often each collected image stands in the training set, to count beside many more old ones."""
 
 
 class Recipe(Section):
@@ -218,6 +222,13 @@ class MonitorParams(Section):
     alarm: AlarmParams
 
 
+class CollectParams(Section):
+    at_least: Positive
+    """New labelled images; fewer are left for the next time."""
+    at_most: Positive
+    """Of the newest ones, in one batch."""
+
+
 class Params(Section):
     """All of params.yaml."""
 
@@ -229,6 +240,7 @@ class Params(Section):
     export: ExportParams
     register_: Annotated[RegisterParams, Field(alias="register")]
     monitor: MonitorParams
+    collect: CollectParams
 
 
 def load_params(path: Path) -> Params:

@@ -21,6 +21,11 @@ class Project:
         return self.root / "data"
 
     @property
+    def batches(self) -> Path:
+        """Labelled images that came in while the model was in use, a folder a batch."""
+        return self.data / "batches"
+
+    @property
     def expectations(self) -> Path:
         return self.root / "expectations"
 

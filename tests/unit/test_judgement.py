@@ -9,6 +9,7 @@ import pytest
 from fashion.evaluation.gates import Gate, at_least, at_most
 from fashion.evaluation.judgement import (
     accept_first,
+    add_recent,
     compare,
     figures,
     judge,
@@ -41,6 +42,47 @@ def make_comparison(candidate_only=(50, 50, 50), champion_only=(50, 50, 50), **m
     pairs = Pairs(np.full(3, 4_000), np.full(3, 3_500), np.array(candidate_only), np.array(champion_only))
     beside = {"calibration_error": SAME, "size": exact_difference(100_000, 100_000), "latency": SAME_LATENCY} | measured
     return compare("version 3", pairs, CLASSES, **beside, confidence=RULE.confidence)
+
+
+def with_recent(comparison, candidate_only, champion_only):
+    """Three classes of 100 recent images."""
+    pairs = Pairs(np.full(3, 100), np.full(3, 40), np.array(candidate_only), np.array(champion_only))
+    return add_recent(comparison, pairs, RULE.confidence)
+
+
+def test_a_candidate_that_is_better_on_recent_images_alone_is_promoted_for_that():
+    judgement = judge(PASSED, with_recent(make_comparison(), (30, 30, 30), (5, 5, 5)), RULE)
+    assert judgement.promoted
+    assert "better in accuracy on recent images (+25.00 points" in judgement.reason
+    assert [line.verdict for line in judgement.lines if line.figure == "accuracy on recent images"] == ["better"]
+    assert "300 recent images" in markdown(judgement)
+    assert judgement_from_dict(json.loads(json.dumps(judgement.to_dict()))) == judgement
+
+
+def test_a_candidate_that_pays_for_recent_images_with_the_frozen_ones_is_refused_for_that_alone():
+    comparison = with_recent(make_comparison((20, 20, 20), (80, 80, 80)), (30, 30, 30), (5, 5, 5))
+    judgement = judge(PASSED, comparison, RULE)
+    assert not judgement.promoted
+    assert len(judgement.reasons) == 1
+    assert "its accuracy may be below version 3's by more than the margin" in judgement.reason
+
+
+def test_where_there_are_recent_images_to_be_better_on_the_frozen_ones_is_not_enough():
+    judgement = judge(PASSED, with_recent(make_comparison((150, 150, 150)), (5, 5, 5), (5, 5, 5)), RULE)
+    assert not judgement.promoted
+    assert judgement.reason.startswith("no better than version 3 in any objective")
+
+
+def test_a_candidate_that_is_worse_on_recent_images_is_refused_for_that_alone():
+    judgement = judge(PASSED, with_recent(make_comparison(size=SMALLER), (5, 5, 5), (30, 30, 30)), RULE)
+    assert not judgement.promoted
+    assert len(judgement.reasons) == 1
+    assert "its accuracy on recent images is below version 3's by more than the margin" in judgement.reason
+
+
+def test_a_class_that_is_not_among_the_recent_images_is_no_trouble():
+    pairs = Pairs(np.array([100, 100, 0]), np.array([40, 40, 0]), np.array([40, 30, 0]), np.array([5, 5, 0]))
+    assert judge(PASSED, add_recent(make_comparison(), pairs, RULE.confidence), RULE).promoted
 
 
 def test_equal_models_are_a_tie_and_a_tie_promotes_nobody():

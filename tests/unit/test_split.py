@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fashion.images.split import class_counts, stratified_split
+from fashion.images.split import class_counts, held_out, stratified_split
 
 LABELS = np.random.default_rng(0).permutation(np.repeat(np.arange(3), [40, 80, 120])).astype(np.uint8)
 
@@ -25,3 +25,20 @@ def test_the_seed_decides_how_images_are_divided():
 
 def test_a_class_without_images_is_counted_as_none():
     assert class_counts(np.array([0, 2, 2], np.uint8), 4).tolist() == [1, 0, 2, 0]
+
+
+def test_about_the_wanted_share_is_held_out():
+    images = np.random.default_rng(0).integers(0, 256, (4000, 8, 8), dtype=np.uint8)
+    assert abs(held_out(images, 0.3).mean() - 0.3) < 0.03
+    assert not held_out(images, 0.0).any()
+
+
+def test_copies_of_an_image_are_held_out_together_whatever_stands_beside_them():
+    images = np.random.default_rng(0).integers(0, 256, (50, 8, 8), dtype=np.uint8)
+    alone = [held_out(image[None], 0.3).item() for image in images]
+    np.testing.assert_array_equal(held_out(images, 0.3), alone)
+    np.testing.assert_array_equal(held_out(images[::-1], 0.3), alone[::-1])
+
+
+def test_no_images_are_no_trouble():
+    assert held_out(np.zeros((0, 8, 8), np.uint8), 0.3).shape == (0,)

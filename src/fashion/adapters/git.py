@@ -57,6 +57,18 @@ def read_source(project: Project) -> Source:
     )
 
 
+def commit_file(project: Project, path: Path, message: str) -> None:
+    """Commit one file, and nothing else; nothing happens if it is as in the last commit.
+
+    Raises:
+        LineageError: git refused.
+    """
+    if not _run(project.root, "status", "--porcelain", "--", str(path)).strip():
+        return
+    _run(project.root, "add", "--", str(path))
+    _run(project.root, "commit", "--quiet", "--only", "--message", message, "--", str(path))
+
+
 @contextmanager
 def tree_of(project: Project, commit: str, patch: Path, place: Path) -> Iterator[None]:
     """The repository at `commit` with the patch on it, at `place`, for the duration of the block.

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import yaml
 from dvc.exceptions import DvcException, NotDvcRepoError
 from dvc.lock import LockError
 from dvc.repo import Repo
 
-from fashion.errors import ServiceError
+from fashion.errors import DataError, ServiceError
 from fashion.locks import wait_until
 from fashion.paths import Project
 
@@ -35,6 +36,18 @@ def pin(project: Project) -> bool:
     with _repository(project, "pin data/") as repository:
         _patiently(lambda: repository.add([str(project.data)]))
     return path.read_bytes() != before
+
+
+def pinned_files(project: Project) -> int:
+    """How many files data.dvc pins; 0 where it does not say."""
+    path = project.root / PIN
+    try:
+        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return int(content["outs"][0].get("nfiles", 0))
+    except FileNotFoundError:
+        return 0
+    except (yaml.YAMLError, KeyError, IndexError, TypeError, ValueError) as error:
+        raise DataError(f"{path} is damaged; restore it with: git checkout -- {PIN}") from error
 
 
 def pull(project: Project, replace: bool) -> None:

@@ -34,6 +34,7 @@ STAGE_ERROR = "error: "
 DVC_ERROR = "ERROR: "
 TAIL = 20
 """Lines of output quoted when a failing stage has not said `error:`."""
+PIN = "data.dvc"
 RETRY_SECONDS = 3.0
 NOTICE_SECONDS = 30.0
 GRACE_SECONDS = 10.0
@@ -139,7 +140,7 @@ def data_version(project: Project) -> str:
     Raises:
         DataError: data.dvc is missing or damaged.
     """
-    path = project.root / "data.dvc"
+    path = project.root / PIN
     try:
         content: Any = yaml.safe_load(read_text(path, LARGEST_POINTER))
         return str(content["outs"][0]["md5"])

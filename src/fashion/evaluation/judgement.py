@@ -5,7 +5,7 @@ non-inferiority trials: S. Wellek, "Testing statistical hypotheses of equivalenc
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from fashion.evaluation.gates import Gate
@@ -23,7 +23,8 @@ from fashion.evaluation.quantities import (
 )
 from fashion.params import JudgementParams
 
-OVERALL = ("accuracy", "calibration error", "size", "latency")
+RECENT = "accuracy on recent images"
+OVERALL = ("accuracy", RECENT, "calibration error", "size", "latency")
 BETTER, NOT_WORSE, NO_BETTER, NOT_SHOWN, WORSE = "better", "not worse", "no better", "may be worse", "worse"
 
 
@@ -44,6 +45,17 @@ class Comparison:
     """Bytes."""
     latency: Difference
     """Milliseconds."""
+    recent: "Recent | None" = None
+    """On images that came in while the champion was in use, if there are any."""
+
+
+@dataclass(frozen=True)
+class Recent:
+    """The two models on the recent test set."""
+
+    images: int
+    mcnemar_p: float
+    accuracy: Difference
 
 
 @dataclass(frozen=True)
@@ -71,6 +83,8 @@ class Judgement:
     candidate_only: int = 0
     champion_only: int = 0
     mcnemar_p: float = 1.0
+    recent_images: int = 0
+    recent_mcnemar_p: float = 1.0
     lines: tuple[Line, ...] = ()
 
     @property
@@ -112,6 +126,12 @@ def compare(
     )
 
 
+def add_recent(comparison: Comparison, pairs: Pairs, confidence: float) -> Comparison:
+    """The comparison with that on the recent test set beside it."""
+    p = mcnemar(int(pairs.candidate_only.sum()), int(pairs.champion_only.sum()))
+    return replace(comparison, recent=Recent(int(pairs.images.sum()), p, accuracy_difference(pairs, confidence)))
+
+
 def accept_first(gate: Gate) -> Judgement:
     """The judgement where there is no champion: the absolute gates decide alone."""
     failures = _gate_failures(gate)
@@ -128,6 +148,9 @@ def judge(gate: Gate, comparison: Comparison, rule: JudgementParams) -> Judgemen
 
     - Accuracy: the lower end of its interval lies above minus the margin. What is not shown is not believed.
     - Each class: its simultaneous interval does not lie below minus the margin as a whole.
+    - The recent test set, where there is one: its interval does not lie below minus the margin as a whole (it is too
+      small to ask for more), and accuracy as an objective is won there, not on the frozen test set: what counts as
+      better is what the model meets now.
     - An objective is won when the whole interval lies beyond the gain that counts; in accuracy McNemar's exact test
       must say so, too, because the bootstrap is too sure of itself when a handful of images tells the models apart.
     """
@@ -144,6 +167,8 @@ def judge(gate: Gate, comparison: Comparison, rule: JudgementParams) -> Judgemen
         candidate_only=comparison.candidate_only,
         champion_only=comparison.champion_only,
         mcnemar_p=comparison.mcnemar_p,
+        recent_images=comparison.recent.images if comparison.recent else 0,
+        recent_mcnemar_p=comparison.recent.mcnemar_p if comparison.recent else 1.0,
         lines=_lines(comparison, rule, gains),
     )
 
@@ -166,7 +191,16 @@ def _losses(comparison: Comparison, rule: JudgementParams) -> list[str]:
         for name, recall in comparison.recalls.items()
         if _is_worse(recall, rule)
     ]
+    if comparison.recent and _is_worse_recently(comparison.recent, rule):
+        reasons.append(
+            f"its accuracy on recent images is below {whose} by more than the margin of {points(margins.accuracy)}: "
+            f"{explain(comparison.recent.accuracy, SHARE)}"
+        )
     return reasons
+
+
+def _is_worse_recently(recent: Recent, rule: JudgementParams) -> bool:
+    return recent.accuracy.high < -rule.margins.accuracy
 
 
 def _is_not_inferior(comparison: Comparison, rule: JudgementParams) -> bool:
@@ -181,9 +215,10 @@ def _gains(comparison: Comparison, rule: JudgementParams) -> dict[str, str]:
     """The objectives that are won, with the figures that show it."""
     declared = rule.objectives
     accuracy, error, size, latency = declared.accuracy, declared.calibration_error, declared.size, declared.latency
-    significant = comparison.mcnemar_p < 1 - rule.confidence
+    name, where = (RECENT, comparison.recent) if comparison.recent else ("accuracy", comparison)
+    significant = where.mcnemar_p < 1 - rule.confidence
     won = {
-        "accuracy": accuracy is not None and significant and comparison.accuracy.low > accuracy,
+        name: accuracy is not None and significant and where.accuracy.low > accuracy,
         "calibration error": error is not None and comparison.calibration_error.high < -error,
         "size": size is not None and comparison.size.high < -size * comparison.size.champion,
         "latency": latency is not None and comparison.latency.high < -latency * comparison.latency.champion,
@@ -193,8 +228,10 @@ def _gains(comparison: Comparison, rule: JudgementParams) -> dict[str, str]:
 
 
 def _figures(comparison: Comparison) -> dict[str, tuple[Difference, str]]:
+    recent = {RECENT: (comparison.recent.accuracy, SHARE)} if comparison.recent else {}
     return {
         "accuracy": (comparison.accuracy, SHARE),
+        **recent,
         "calibration error": (comparison.calibration_error, ERROR),
         "size": (comparison.size, BYTES),
         "latency": (comparison.latency, MILLISECONDS),
@@ -213,6 +250,8 @@ def _praise(comparison: Comparison, gains: Mapping[str, str]) -> str:
 
 def _lines(comparison: Comparison, rule: JudgementParams, gains: Mapping[str, str]) -> tuple[Line, ...]:
     kept = {"accuracy": NOT_WORSE if _is_not_inferior(comparison, rule) else NOT_SHOWN}
+    if comparison.recent:
+        kept[RECENT] = WORSE if _is_worse_recently(comparison.recent, rule) else NO_BETTER
     overall = [
         _line(name, unit, difference, BETTER if name in gains else kept.get(name, NO_BETTER))
         for name, (difference, unit) in _figures(comparison).items()
@@ -221,7 +260,8 @@ def _lines(comparison: Comparison, rule: JudgementParams, gains: Mapping[str, st
         _line(f"recall of {name}", SHARE, recall, WORSE if _is_worse(recall, rule) else NOT_WORSE)
         for name, recall in comparison.recalls.items()
     ]
-    return (*overall[:1], *recalls, *overall[1:])
+    accuracies = 2 if comparison.recent else 1
+    return (*overall[:accuracies], *recalls, *overall[accuracies:])
 
 
 def _line(figure: str, unit: str, difference: Difference, verdict: str) -> Line:
@@ -265,9 +305,11 @@ def summary(judgement: Judgement) -> str:
     """One line about the comparison; empty where there was none."""
     if judgement.champion is None:
         return ""
+    recent = f" {judgement.recent_images:,} recent images (p = {judgement.recent_mcnemar_p:.3g})."
     return (
         f"{judgement.images:,} images; only the candidate is right on {judgement.candidate_only:,} of them, only "
         f"{judgement.champion} on {judgement.champion_only:,} (McNemar's exact p = {judgement.mcnemar_p:.3g})."
+        f"{recent if judgement.recent_images else ''}"
     )
 
 

@@ -1,5 +1,7 @@
 """Dividing labelled images so that every class has its share on both sides."""
 
+from hashlib import blake2b
+
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
@@ -24,6 +26,18 @@ def stratified_split(labels: NDArray[np.uint8], fraction: float, seed: int) -> t
     positions = np.arange(len(labels), dtype=np.int64)
     first, second = train_test_split(positions, test_size=fraction, random_state=seed, stratify=labels)
     return np.sort(first), np.sort(second)
+
+
+def held_out(images: NDArray[np.uint8], fraction: float) -> NDArray[np.bool_]:
+    """Which images are set apart for testing, decided by their pixels: copies of an image are never on both sides.
+
+    Args:
+        images: (n, height, width).
+        fraction: share that is set apart, from 0 to 1.
+    """
+    limit = int(fraction * 2**64)
+    digests = (blake2b(image.tobytes(), digest_size=8).digest() for image in images)
+    return np.array([int.from_bytes(digest, "big") < limit for digest in digests], dtype=bool)
 
 
 def class_counts(labels: NDArray[np.uint8], classes: int) -> NDArray[np.int64]:

@@ -12,6 +12,9 @@ from fashion.params import DataFile, DataParams
 from fashion.paths import Project
 from fashion.storage import file_digest
 
+BATCH_IMAGES, BATCH_LABELS = "images-idx3-ubyte.gz", "labels-idx1-ubyte.gz"
+RECENT = "recent"
+"""The split of collected images that nothing is trained on."""
 SYNTHETIC = "SYNTHETIC"
 """Name of the file that stands in data/ while any file there is drawn; it says how."""
 
@@ -49,9 +52,51 @@ def read_raw(project: Project, params: DataParams) -> dict[str, Split]:
     return splits
 
 
+def read_batches(project: Project, params: DataParams) -> dict[str, Split]:
+    """The batches of collected images under data/batches, by name, the oldest first; none is usual.
+
+    Raises:
+        DataError: a file is missing or damaged, or the images have another size than the dataset's.
+    """
+    folders = sorted(path for path in project.batches.glob("*") if path.is_dir())
+    return {folder.name: read_batch(folder, params) for folder in folders}
+
+
+def read_batch(folder: Path, params: DataParams) -> Split:
+    """One batch. Raises DataError as `read_batches`."""
+    try:
+        return read_labelled_files(folder / BATCH_IMAGES, folder / BATCH_LABELS, params)
+    except DataError as error:
+        raise DataError(f"{error}. Bring back what data.dvc pins with: dvc pull data.dvc") from error
+
+
+def read_labelled_files(images_path: Path, labels_path: Path, params: DataParams) -> Split:
+    """Two gzipped IDX files that belong together; the images have the dataset's size.
+
+    Raises:
+        DataError: a file is missing or damaged, they disagree in number, or the images have another size.
+    """
+    split = Split(_read_file(images_path, dimensions=3), _read_file(labels_path, dimensions=1))
+    if len(split.images) != len(split.labels):
+        raise DataError(f"{images_path} holds {len(split.images)} images but {labels_path} {len(split.labels)} labels")
+    if split.images.shape[1:] != params.image_size:
+        raise DataError(
+            f"{images_path}: expected images of {_size(params.image_size)} (data.image_size in params.yaml), found "
+            f"{_size(split.images.shape[1:])}"
+        )
+    return split
+
+
+def has_recent(project: Project) -> bool:
+    """Whether there are collected images to test on: the split `recent`."""
+    return (project.dataset / f"{RECENT}_images.npy").exists()
+
+
 def digests(project: Project, params: DataParams) -> dict[str, str]:
-    """SHA-256 of each data file by its name."""
-    return {file.name: file_digest(project.data / file.name) for file in params.files}
+    """SHA-256 of each data file, those of the batches too, by its path below data/."""
+    files = [project.data / file.name for file in params.files]
+    batches = sorted(path for path in project.batches.glob("*/*") if path.is_file())
+    return {path.relative_to(project.data).as_posix(): file_digest(path) for path in (*files, *batches)}
 
 
 def load_split(project: Project, name: str) -> Split:
@@ -107,16 +152,24 @@ def _read_pair(folder: Path, images_file: DataFile, labels_file: DataFile) -> Sp
 
 
 def _read(path: Path, dimensions: int) -> NDArray[np.uint8]:
+    """One of the files that `fetch` brings."""
+    if not path.exists():
+        raise DataError(f"{path} is missing; bring it with: fashion fetch")
     try:
-        if path.exists() and not path.is_file():
-            raise DataError(f"data/{path.name}: expected a file, found a folder or a device")
-        with path.open("rb") as stream:
-            return read_idx(stream, f"data/{path.name}", dimensions)
-    except FileNotFoundError as error:
-        raise DataError(f"{path} is missing; bring it with: fashion fetch") from error
+        return _read_file(path, dimensions)
     except DataError as error:
         command = "fashion fetch --synthetic" if (path.parent / SYNTHETIC).exists() else "fashion fetch --force"
         raise DataError(f"{error}. Bring the right file with: {command}") from error
+
+
+def _read_file(path: Path, dimensions: int) -> NDArray[np.uint8]:
+    if path.exists() and not path.is_file():
+        raise DataError(f"{path.parent.name}/{path.name}: expected a file, found a folder or a device")
+    try:
+        with path.open("rb") as stream:
+            return read_idx(stream, f"{path.parent.name}/{path.name}", dimensions)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def _size(size: tuple[int, ...]) -> str:

@@ -1,4 +1,4 @@
-"""Stage `evaluate`: the only one that touches the test set, on every image of it."""
+"""Stage `evaluate`: the only one that touches the test sets, on every image of them."""
 
 import time
 from dataclasses import asdict, dataclass
@@ -21,7 +21,7 @@ from fashion.model.networks import embeddings, logits_and_probabilities, tempera
 from fashion.params import EvaluationGates, Params
 from fashion.paths import Project
 from fashion.stages.classifier import load_classifier
-from fashion.stages.dataset import Split, load_split
+from fashion.stages.dataset import RECENT, Split, has_recent, load_split
 from fashion.stages.history import read_history
 from fashion.stages.reference import Reference, write_reference
 from fashion.storage import atomic_file, atomic_folder, file_digest, write_json, write_text
@@ -52,7 +52,7 @@ class _Outputs:
 
 
 def evaluate(project: Project, params: Params) -> Evaluation:
-    """Measure artifacts/model/model.keras on the test set and write artifacts/evaluation/.
+    """Measure artifacts/model/model.keras on the test set, and on the recent one if any; write artifacts/evaluation/.
 
     Beside the figures lies the reference: what the model says about the validation images, and when it should abstain.
 
@@ -75,6 +75,8 @@ def evaluate(project: Project, params: Params) -> Evaluation:
             "latency_milliseconds": _latency(model, test.images[:1]),
         }
     )
+    if has_recent(project):
+        figures |= _recent(model, load_split(project, RECENT))
     gate = _gate(figures, params.evaluate.gates)
     with atomic_folder(project.evaluation) as folder:
         _write_tables(folder, outputs, test, params.data.classes)
@@ -135,6 +137,17 @@ def _abstained(reference: Reference, model: keras.Model, test: Split, outputs: _
     answered = np.array([reason is None for reason in found])
     accuracy = {"accuracy_when_answering": float(outputs.correct[answered].mean())} if answered.any() else {}
     return {"abstained": float(1 - answered.mean())} | accuracy
+
+
+def _recent(model: keras.Model, recent: Split) -> dict[str, Any]:
+    """How the model does on images that came in while a model was in use."""
+    accuracy = metrics.proportion(_predict(model, recent).correct)
+    return {
+        "recent_images": accuracy.n,
+        "recent_accuracy": accuracy.value,
+        "recent_accuracy_low": accuracy.low,
+        "recent_accuracy_high": accuracy.high,
+    }
 
 
 def _latency(model: keras.Model, image: NDArray[np.uint8]) -> float:

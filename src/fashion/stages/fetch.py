@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fashion.adapters.download import download
-from fashion.adapters.pinning import pin, pull
+from fashion.adapters.pinning import pin, pinned_files, pull
 from fashion.errors import DataError, DiskError, FashionError, ServiceError
 from fashion.images.idx import write_idx
 from fashion.images.synthetic import draw
@@ -16,7 +16,7 @@ from fashion.params import DataFile, DataParams, Params
 from fashion.paths import Project
 from fashion.settings import load_settings
 from fashion.stages.dataset import SYNTHETIC, is_synthetic
-from fashion.storage import FULL, atomic_file, file_digest, full_disk_explained, write_text
+from fashion.storage import FULL, atomic_file, file_digest, files_below, full_disk_explained, write_text
 
 DVC = "dvc"
 
@@ -66,6 +66,8 @@ def fetch(project: Project, params: Params, force: bool = False, progress: Progr
         missing = _missing_files(project, params.data, replace)
         origins = {file.name: "already there" for file in params.data.files if file not in missing}
         origins |= _bring(project, params.data, missing, replace, progress)
+        if not replace:
+            _bring_batches(project)
         (project.data / SYNTHETIC).unlink(missing_ok=True)
         return _pinned(project, params.data, origins)
 
@@ -263,6 +265,20 @@ def _draw_files(project: Project, params: DataParams, drawing: Drawing) -> None:
     for file, array in zip(params.files, (*train, *test), strict=True):
         with atomic_file(project.data / file.name) as temporary:
             temporary.write_bytes(write_idx(array))
+
+
+def _bring_batches(project: Project) -> None:
+    """Batches of collected images are to be had from DVC alone; pinning without them would forget them."""
+    if pinned_files(project) <= len(files_below(project.data)):
+        return
+    try:
+        pull(project, replace=False)
+    except ServiceError as error:
+        raise DataError(
+            f"data.dvc pins {pinned_files(project)} files, {len(files_below(project.data))} are here: the batches of "
+            f"collected images are {error}. Name the remote that has them: dvc remote add --default NAME ADDRESS; or "
+            "go on without them, in data.dvc too: fashion fetch --force"
+        ) from error
 
 
 def _pinned(project: Project, params: DataParams, origins: dict[str, str]) -> Fetched:

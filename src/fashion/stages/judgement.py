@@ -3,6 +3,7 @@
 The judgement is kept with the candidate's run in MLflow and, for the last one, in .state/judgement/.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,6 +19,7 @@ from fashion.evaluation.judgement import (
     Comparison,
     Judgement,
     accept_first,
+    add_recent,
     compare,
     judge,
     judgement_from_dict,
@@ -26,7 +28,7 @@ from fashion.evaluation.judgement import (
 )
 from fashion.params import Params
 from fashion.paths import Project
-from fashion.stages.dataset import Split, load_split
+from fashion.stages.dataset import RECENT, Split, has_recent, load_split
 from fashion.storage import atomic_folder, read_json, write_json, write_text
 
 JSON, MARKDOWN = "judgement.json", "judgement.md"
@@ -36,10 +38,10 @@ SYNTHETIC_DATA = "synthetic_data"
 
 @dataclass(frozen=True)
 class _Contestant:
-    """A LiteRT model, the form in which a champion answers, and its probabilities (n, classes) of the test images."""
+    """A LiteRT model, the form in which a champion answers, and its probabilities (n, classes) by test set."""
 
     model: Path
-    probabilities: NDArray[np.float32]
+    probabilities: dict[str, NDArray[np.float32]]
 
 
 def judge_candidate(
@@ -59,44 +61,52 @@ def judge_candidate(
     if version.tags[SYNTHETIC_DATA] == "true" and champion.tags.get(SYNTHETIC_DATA) != "true":
         # On drawn images it would win against any model of real ones.
         return refuse(gate, f"it learned from drawn images, the champion, {name}, from real ones")
-    test = load_split(project, "test")
-    ours = _answer(project.export / "model.tflite", test)
+    splits = {name: load_split(project, name) for name in ("test", *([RECENT] if has_recent(project) else []))}
+    ours = _answer(project.export / "model.tflite", splits)
     # Fetched afresh each time: what cannot be loaded from the registry now is no champion to lean on.
     with TemporaryDirectory() as folder:
         try:
-            theirs = _answer(_download(registry, project, champion, Path(folder)), test)
+            theirs = _answer(_download(registry, project, champion, Path(folder)), splits)
         except (ServiceError, ArtifactError, DataError) as error:
             tracking.check(registry.uri)  # Where MLflow itself is away nothing is said about its champion.
             return refuse(gate, f"the champion, {name}, cannot be compared: {error}")
         if ours.model.read_bytes() == theirs.model.read_bytes():
             return refuse(gate, f"it is the same model as the champion, {name}, byte for byte")
-        return judge(gate, _compare(name, test, ours, theirs, params), params.register_.judgement)
+        return judge(gate, _compare(name, splits, ours, theirs, params), params.register_.judgement)
 
 
-def _answer(model: Path, test: Split) -> _Contestant:
+def _answer(model: Path, splits: Mapping[str, Split]) -> _Contestant:
     """Raises ArtifactError if the model cannot be run, or answers what is no probability."""
-    probabilities = litert.predict(model, test.images).probabilities
-    if not np.isfinite(probabilities).all():
+    probabilities = {name: litert.predict(model, split.images).probabilities for name, split in splits.items()}
+    if not all(np.isfinite(found).all() for found in probabilities.values()):
         raise ArtifactError(f"{model}: expected probabilities, found numbers that are not finite")
     return _Contestant(model, probabilities)
 
 
-def _compare(name: str, test: Split, ours: _Contestant, theirs: _Contestant, params: Params) -> Comparison:
+def _compare(
+    name: str, splits: Mapping[str, Split], ours: _Contestant, theirs: _Contestant, params: Params
+) -> Comparison:
     confidence, bins = params.register_.judgement.confidence, params.evaluate.calibration_bins
-    correct = [one.probabilities.argmax(axis=1) == test.labels for one in (ours, theirs)]
-    sizes = [one.model.stat().st_size for one in (ours, theirs)]
-    times = litert.latencies([ours.model, theirs.model], test.images[:1])
-    return compare(
+    test, both = splits["test"], (ours, theirs)
+    candidate, champion = (one.probabilities["test"] for one in both)
+    sizes = [one.model.stat().st_size for one in both]
+    times = litert.latencies([one.model for one in both], test.images[:1])
+    pairs = {key: _pairs(split, *(one.probabilities[key] for one in both)) for key, split in splits.items()}
+    comparison = compare(
         name,
-        paired.count_pairs(test.labels, correct[0], correct[1], len(params.data.classes)),
+        pairs["test"],
         params.data.classes,
-        calibration_error=paired.calibration_difference(
-            test.labels, ours.probabilities, theirs.probabilities, bins, confidence
-        ),
+        calibration_error=paired.calibration_difference(test.labels, candidate, champion, bins, confidence),
         size=paired.exact_difference(sizes[0], sizes[1]),
         latency=paired.latency_difference(times[0], times[1], confidence),
         confidence=confidence,
     )
+    return add_recent(comparison, pairs[RECENT], confidence) if RECENT in pairs else comparison
+
+
+def _pairs(split: Split, candidate: NDArray[np.float32], champion: NDArray[np.float32]) -> paired.Pairs:
+    candidate_correct, champion_correct = (one.argmax(axis=1) == split.labels for one in (candidate, champion))
+    return paired.count_pairs(split.labels, candidate_correct, champion_correct, candidate.shape[1])
 
 
 def _download(registry: tracking.Registry, project: Project, champion: tracking.Version, folder: Path) -> Path:

@@ -8,10 +8,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fashion.errors import ArtifactError, DataError
-from fashion.images.split import class_counts, stratified_split
+from fashion.images.split import class_counts, held_out, stratified_split
 from fashion.params import Params
 from fashion.paths import Project
-from fashion.stages.dataset import Split, digests, is_synthetic, read_raw
+from fashion.stages.dataset import RECENT, Split, digests, is_synthetic, read_batches, read_raw
 from fashion.storage import atomic_folder, write_json
 
 
@@ -25,7 +25,7 @@ class Prepared:
     images_of_class: dict[str, dict[str, int]]
     """By split, then by class."""
     quarantined: int
-    """Training images left out."""
+    """Training images and collected ones, left out."""
     validation_fraction: float
     seed: int
     synthetic: bool
@@ -34,21 +34,26 @@ class Prepared:
 
 
 def prepare(project: Project, params: Params) -> Prepared:
-    """Drop quarantined training images, set a validation part aside, and write all splits to artifacts/dataset.
+    """Drop quarantined images, set a validation part aside, and write all splits to artifacts/dataset.
 
-    The published test set stays as it is.
+    The published test set stays as it is. Of the collected images a part becomes the recent test set, the others are
+    learned from.
 
     Raises:
         DataError: a data file is damaged, a label names no class, or a class has too few images.
         ArtifactError: `validate` has not run, or its list of quarantined images is damaged.
     """
-    raw = read_raw(project, params.data)
-    quarantined = _quarantined(project, len(raw["train"].labels))
-    kept = np.delete(np.arange(len(raw["train"].labels)), quarantined)
+    raw, batches = read_raw(project, params.data), read_batches(project, params.data)
+    quarantined = {
+        name: _quarantined(project, name, split) for name, split in {"train": raw["train"], **batches}.items()
+    }
+    kept = np.delete(np.arange(len(raw["train"].labels)), quarantined["train"])
     _check_labels(params, "train", raw["train"].labels[kept])
     _check_labels(params, "test", raw["test"].labels)
     splits = {**_divide(params, raw["train"], kept), "test": raw["test"]}
-    prepared = _describe(project, params, splits, len(quarantined))
+    if batches:
+        splits = _with_collected(params, splits, _join(batches, quarantined))
+    prepared = _describe(project, params, splits, sum(map(len, quarantined.values())))
     with atomic_folder(project.dataset) as folder:
         for name, split in splits.items():
             np.save(folder / f"{name}_images.npy", split.images)
@@ -57,13 +62,14 @@ def prepare(project: Project, params: Params) -> Prepared:
     return prepared
 
 
-def _quarantined(project: Project, images: int) -> NDArray[np.int64]:
-    """Positions of the training images that `validate` wants out, ascending and each once."""
+def _quarantined(project: Project, name: str, split: Split) -> NDArray[np.int64]:
+    """Positions of the images in a split that `validate` wants out, ascending and each once."""
+    images = len(split.labels)
     path = project.validation / "quarantine.csv"
     again = "make it again with: dvc repro --force validate"
     try:
         table = pd.read_csv(path)
-        positions = np.unique(table.loc[table["split"] == "train", "index"].to_numpy(np.int64))
+        positions = np.unique(table.loc[table["split"] == name, "index"].to_numpy(np.int64))
     except FileNotFoundError as error:
         raise ArtifactError(f"{path} is missing; make it with: dvc repro validate") from error
     except (ValueError, KeyError) as error:
@@ -104,6 +110,38 @@ def _divide(params: Params, train: Split, kept: NDArray[np.int64]) -> dict[str, 
         name: Split(train.images[kept[part]], labels[part])
         for name, part in zip(("train", "validation"), parts, strict=True)
     }
+
+
+def _join(batches: Mapping[str, Split], quarantined: Mapping[str, NDArray[np.int64]]) -> Split:
+    """The images of all batches that are fit to learn from."""
+    fit = {name: np.delete(np.arange(len(batch.labels)), quarantined[name]) for name, batch in batches.items()}
+    return Split(
+        np.concatenate([batch.images[fit[name]] for name, batch in batches.items()]),
+        np.concatenate([batch.labels[fit[name]] for name, batch in batches.items()]),
+    )
+
+
+def _with_collected(params: Params, splits: Mapping[str, Split], collected: Split) -> dict[str, Split]:
+    """The splits with collected images in training and validation, and the split of those to test on.
+
+    Copies of an image are on one side, in whatever batch they came: what is tested on was never trained on.
+    """
+    tested = held_out(collected.images, params.prepare.recent_test_fraction)
+    chosen = held_out(collected.images[~tested][:, ::-1], params.prepare.validation_fraction)
+    learned = Split(collected.images[~tested], collected.labels[~tested])
+    return {
+        **splits,
+        "train": _extend(splits["train"], learned, ~chosen, params.prepare.recent_copies),
+        "validation": _extend(splits["validation"], learned, chosen, 1),
+        RECENT: Split(collected.images[tested], collected.labels[tested]),
+    }
+
+
+def _extend(split: Split, more: Split, chosen: NDArray[np.bool_], copies: int) -> Split:
+    return Split(
+        np.concatenate([split.images, *[more.images[chosen]] * copies]),
+        np.concatenate([split.labels, *[more.labels[chosen]] * copies]),
+    )
 
 
 def _describe(project: Project, params: Params, splits: Mapping[str, Split], quarantined: int) -> Prepared:

@@ -1,7 +1,7 @@
 """Whether the data are fit to learn from: the suites of expectations/ held against a table of descriptors."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,10 @@ from fashion.adapters.pictures import contact_sheet
 from fashion.adapters.quality import Finding, check
 from fashion.errors import DataError
 from fashion.images.descriptors import describe_dataset
+from fashion.images.labels import label_support
 from fashion.params import Params
 from fashion.paths import Project
-from fashion.stages.dataset import Split, digests, is_synthetic, read_raw
+from fashion.stages.dataset import Split, digests, is_synthetic, read_batches, read_raw
 from fashion.storage import atomic_folder, write_json, write_text
 
 SHEET = 64
@@ -27,9 +28,9 @@ class Validated:
 
     success: bool
     images: int
-    """In both splits."""
+    """In all splits, batches of collected images included."""
     quarantined: int
-    """Training images left out of training."""
+    """Training images and collected ones, left out."""
     reported_in_test: int
     """Test images with the same faults. They stay: the published test set is whole."""
     max_quarantined: float
@@ -44,13 +45,16 @@ def validate(project: Project, params: Params) -> Validated:
         DataError: a data file is missing or damaged, or the data are unfit; the report is written in this second case.
         SuiteError: a suite is missing, not JSON, or has an expectation that cannot be checked.
     """
-    splits = read_raw(project, params.data)
-    table = describe_dataset({name: (split.images, split.labels) for name, split in splits.items()})
+    splits, batches = read_raw(project, params.data), read_batches(project, params.data)
+    table = describe_dataset({name: (split.images, split.labels) for name, split in (splits | batches).items()})
     with atomic_folder(project.validation) as folder:
-        findings = check(_tables(project, table), folder / "docs")
+        findings = check(_tables(project, table[~table["split"].isin(batches)]), folder / "docs")
+        for name, batch in batches.items():
+            rows = with_label_support(table[table["split"] == name], batch, splits["train"])
+            findings += check_batch(project, rows, folder / "docs" / name)
         quarantine = _quarantine(table, findings)
         summary = _summarise(project, params, table, quarantine, findings)
-        _save(folder, splits, table, quarantine)
+        _save(folder, splits | batches, table, quarantine)
         files = digests(project, params.data)
         write_json(folder / "report.json", _report(summary, files, findings))
         write_text(folder / "summary.md", _markdown(summary, quarantine, findings))
@@ -59,8 +63,21 @@ def validate(project: Project, params: Params) -> Validated:
     return summary
 
 
+def check_batch(project: Project, table: pd.DataFrame, docs: Path) -> list[Finding]:
+    """Hold batch.json against the descriptors of one batch of collected images; reasons name the batch."""
+    name = str(table["split"].iloc[0])
+    findings = check({project.expectations / "batch.json": table}, docs)
+    return [replace(finding, reason=f"{finding.reason} ({name})") for finding in findings]
+
+
+def with_label_support(table: pd.DataFrame, batch: Split, train: Split) -> pd.DataFrame:
+    """The descriptors of a batch, and how far its labels agree with those of similar images."""
+    support = label_support(batch.images, batch.labels, train.images, train.labels)
+    return table.join(support.set_index(table.index))
+
+
 def _tables(project: Project, table: pd.DataFrame) -> dict[Path, pd.DataFrame]:
-    """images.json is about every image; the others are about one split as a whole."""
+    """images.json is about every published image; the others are about one split as a whole."""
     parts = {"images": table, **{str(name): part for name, part in table.groupby("split", sort=False)}}
     return {project.expectations / f"{name}.json": part for name, part in parts.items()}
 
@@ -141,16 +158,26 @@ def _share(summary: Validated) -> float:
 
 
 def _complaint(project: Project, summary: Validated, findings: Sequence[Finding]) -> str:
-    lines = [f"The data in {project.data} are not fit to learn from:"]
-    for finding in _failures(findings):
-        lines.append(f"  expectations/{finding.suite}.json, {finding.expectation}: {finding.reason}")
-        lines.append(f"    expected {_expected(finding)}, found {_found(finding)}")
+    lines = [f"The data in {project.data} are not fit to learn from:", *_explanations(findings)]
     if _share(summary) > summary.max_quarantined:
         lines.append(f"  too many bad images (validate.max_quarantined in params.yaml): {_counts(summary)}")
         common = [finding for finding in findings if finding.on_breach == "quarantine" and finding.rows]
         lines += [f"    {len(finding.rows):,} images: {finding.reason}" for finding in common]
     lines.append(f"Look at {project.validation}: summary.md, quarantine.csv, quarantine.png, docs/index.html")
     return "\n".join(lines)
+
+
+def explain_findings(findings: Sequence[Finding]) -> str:
+    """What failed, what was expected and what was found."""
+    return "\n".join(_explanations(findings))
+
+
+def _explanations(findings: Sequence[Finding]) -> list[str]:
+    lines = []
+    for finding in _failures(findings):
+        lines.append(f"  expectations/{finding.suite}.json, {finding.expectation}: {finding.reason}")
+        lines.append(f"    expected {_expected(finding)}, found {_found(finding)}")
+    return lines
 
 
 def _failures(findings: Sequence[Finding]) -> list[Finding]:

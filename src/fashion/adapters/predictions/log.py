@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,10 +15,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from fashion.adapters.predictions.rows import Record, Window, to_rows, to_window
+from fashion.adapters.predictions.rows import Labelled, Record, Window, to_labelled, to_rows, to_window
 from fashion.adapters.predictions.tables import labels, metadata, predictions
 from fashion.errors import ParamsError, ServiceError
 
+AT_ONCE = 500
+"""Ids in one question; databases limit how many a statement may hold."""
 PATIENCE = 5
 """Seconds to wait for a database that another process writes to, or for a server to answer."""
 
@@ -100,6 +102,27 @@ class PredictionLog:
         rows = select(window, labels.c.label).select_from(labelled).order_by(window.c.id)
         with self._transaction() as connection:
             return to_window(connection.execute(rows).all())
+
+    def read_labelled(self, size: tuple[int, int], used: Set[str], since: datetime | None, limit: int) -> Labelled:
+        """The newest predictions with a label, at most `limit`, each with the label that counts.
+
+        Args:
+            size: height and width; images of another size are passed over.
+            used: ids that are not wanted.
+            since: no prediction made before this moment.
+        """
+        known = select(labels.c.prediction_id).join(predictions, predictions.c.id == labels.c.prediction_id)
+        known = known.where(predictions.c.height == size[0], predictions.c.width == size[1]).distinct()
+        if since is not None:
+            known = known.where(predictions.c.id >= _least_id(since))
+        counts = select(labels.c.label).filter_by(prediction_id=predictions.c.id).order_by(labels.c.number.desc())
+        columns = (predictions.c.id, predictions.c.time, predictions.c.image)
+        rows = select(*columns, counts.limit(1).scalar_subquery().label("label"))
+        with self._transaction() as connection:
+            wanted = sorted(set(connection.scalars(known)) - used)[-limit:]
+            parts = [wanted[start : start + AT_ONCE] for start in range(0, len(wanted), AT_ONCE)]
+            found = [row for part in parts for row in connection.execute(rows.where(predictions.c.id.in_(part)))]
+        return to_labelled(sorted(found, key=lambda row: str(row.id)), size)
 
     def count(self) -> int:
         with self._transaction() as connection:

@@ -59,6 +59,18 @@ class Window:
         return len(self.ids)
 
 
+@dataclass(frozen=True)
+class Labelled:
+    """Images whose true class is known, in the order of their predictions; each array has one row a prediction."""
+
+    ids: NDArray[np.str_]
+    times: NDArray[np.datetime64]
+    """Of the prediction; UTC, microseconds."""
+    images: NDArray[np.uint8]
+    """(n, height, width)."""
+    labels: NDArray[np.uint8]
+
+
 def to_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
     """The columns of the table `predictions`."""
     rows: list[dict[str, Any]] = []
@@ -113,6 +125,16 @@ def to_window(rows: Sequence[Any]) -> Window:
         versions=np.array([row.model_version for row in rows], dtype=np.str_),
         reasons=tuple(row.reason for row in rows),
         descriptors=descriptors.assign(height=height, width=width),
+    )
+
+
+def to_labelled(rows: Sequence[Any], size: tuple[int, int]) -> Labelled:
+    """Of rows with id, time, image and label; the images are all of `size`, height and width."""
+    return Labelled(
+        ids=np.array([row.id for row in rows], dtype=np.str_),
+        times=np.array([row.time.replace(tzinfo=None) for row in rows], dtype="datetime64[us]"),
+        images=_stack([row.image for row in rows], np.uint8).reshape(len(rows), *size),
+        labels=np.array([row.label for row in rows], dtype=np.uint8),
     )
 
 

@@ -1,0 +1,43 @@
+"""Learning from what came in."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from fashion.cli.terminal import console, start
+
+app = typer.Typer()
+
+
+@app.command()
+def collect(
+    since: Annotated[
+        datetime | None, typer.Option(help="Take no prediction that was made before this time (UTC).")
+    ] = None,
+    commit: Annotated[bool, typer.Option("--commit", help="Commit data.dvc to git, and nothing else.")] = False,
+) -> None:
+    """Make a batch under data/batches of labelled predictions that were not used yet, and pin it in data.dvc.
+
+    The batch is held against expectations/batch.json first; one that is not fit to learn from does not enter data/.
+    `dvc repro` then learns from old and new images together; a part of the new ones is never learned from and becomes
+    the recent test set.
+    """
+    project, params = start()
+    from fashion.adapters import git, versioning
+    from fashion.stages.collect import collect as run
+
+    collected = run(project, params, since.replace(tzinfo=UTC) if since else None)
+    if collected.batch is None:
+        wanted = params.collect.at_least
+        console.print(
+            f"Nothing to learn from: {collected.images:,} new labels, {wanted:,} are wanted (collect.at_least)"
+        )
+        return
+    console.print(
+        f"data/batches/{collected.batch}: {collected.images:,} images, {collected.quarantined:,} in quarantine. "
+        "Learn from them with: dvc repro"
+    )
+    if commit:
+        message = f"Data: {collected.images} labelled images, batch {collected.batch}"
+        git.commit_file(project, project.root / versioning.PIN, message)

@@ -1,0 +1,59 @@
+"""Traffic for a running service."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fashion.cli.terminal import console, progress_bar, start
+from fashion.errors import DataError
+from fashion.settings import load_settings
+
+app = typer.Typer()
+
+
+@app.command()
+def simulate(
+    images: Annotated[int, typer.Option(min=1, help="How many images are sent.")] = 1000,
+    rate: Annotated[float, typer.Option(min=0.01, help="Images a second.")] = 50.0,
+    drift: Annotated[str | None, typer.Option(help="What changes; `--drift list` names the kinds.")] = None,
+    severity: Annotated[int, typer.Option(min=1, max=5, help="How much it changes.")] = 3,
+    onset: Annotated[int, typer.Option(min=0, help="Images that are sent before it changes.")] = 0,
+    label_share: Annotated[float, typer.Option(min=0, max=1, help="Of the images, whose true class is told.")] = 1.0,
+    label_delay: Annotated[float, typer.Option(min=0, help="Seconds until it is told.")] = 0.0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the order and of the change.")] = 0,
+    url: Annotated[str | None, typer.Option(help="The service; otherwise the one of `fashion serve` here.")] = None,
+    source: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(metavar="IMAGES LABELS", help="Gzipped IDX files to send instead of the test set."),
+    ] = None,
+) -> None:
+    """Send images of the test set to a running service (fashion serve), and tell it later what was in them.
+
+    For trials, demonstrations and load. What is learned from images of the test set says nothing about new images any
+    more: for an experiment, send others by --source.
+    """
+    project, params = start()
+    from fashion.images.traffic import DRIFTS
+    from fashion.stages.simulate import Plan
+    from fashion.stages.simulate import simulate as run
+
+    if drift is not None and drift not in DRIFTS:
+        raise DataError(f"--drift {drift}: expected one of {', '.join(DRIFTS)}")
+    settings = load_settings()
+    address = url or f"http://127.0.0.1:{settings.serve_port}"
+    key = settings.serve_key.get_secret_value() if settings.serve_key else None
+    plan = Plan(images, rate, drift, severity, onset, label_share, label_delay, seed)
+    with progress_bar("sending") as advance:
+        went = run(project, params, address, key, plan, source, advance)
+    console.print(
+        f"{went.answered:,} answers in {went.seconds:.1f} s, {went.failed:,} failures, {went.labelled:,} labels told"
+    )
+    for when, accuracy in (("before the change" if drift else "all", went.before), ("after it", went.after)):
+        if accuracy:
+            console.print(f"Accuracy {when}: {accuracy}", highlight=False)
+    versions = ", ".join(f"version {version}: {answers:,}" for version, answers in went.versions.items())
+    console.print(f"Answered by {versions}")
+    if went.failed:
+        sys.exit(1)

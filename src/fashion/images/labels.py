@@ -1,0 +1,44 @@
+"""Whether labels can be believed: do images that look alike have the same one?"""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.neighbors import NearestNeighbors
+
+Bytes = NDArray[np.uint8]
+
+NEIGHBOURS = 10
+
+
+def label_support(images: Bytes, labels: Bytes, known_images: Bytes, known_labels: Bytes) -> pd.DataFrame:
+    """How far the labels of new images agree with those of the images most like them, new or known.
+
+    Edited nearest neighbours: D. L. Wilson, "Asymptotic properties of nearest neighbor rules using edited data", IEEE
+    Transactions on Systems, Man, and Cybernetics 2 (1972). Images that changed all alike support each other, so a drift
+    of the images is no reason for doubt; nor, however, is one label that stands for another on all images of a drifted
+    class: that looks like a change of meaning.
+
+    Args:
+        images, labels: (n, height, width) uint8 and (n,) uint8, n at least 1.
+        known_images, known_labels: the same of images whose labels are trusted; none of `images` among them.
+
+    Returns:
+        label_support: of each image, the share of its nearest neighbours that have its label, from 0 to 1;
+        class_label_support: the mean of that over the images with its label.
+    """
+    everything = np.concatenate([_pixels(images), _pixels(known_images)])
+    known = np.concatenate([labels, known_labels])
+    wanted = min(NEIGHBOURS, len(everything) - 1)
+    search = NearestNeighbors(n_neighbors=wanted + 1, algorithm="brute").fit(everything)
+    found = search.kneighbors(_pixels(images), return_distance=False)
+    others = found != np.arange(len(images))[:, None]
+    # An image has itself among its neighbours, unless too many copies of it came first.
+    others[others.all(axis=1), -1] = False
+    agrees = (known[found] == labels[:, None]) & others
+    table = pd.DataFrame({"label_support": agrees.sum(axis=1) / max(wanted, 1)})
+    table["class_label_support"] = table.groupby(labels)["label_support"].transform("mean")
+    return table
+
+
+def _pixels(images: Bytes) -> NDArray[np.float32]:
+    return images.reshape(len(images), -1).astype(np.float32)

@@ -1,0 +1,157 @@
+"""Traffic for a running service, as it comes when the world changes. For demonstrations, load and tests."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fashion.adapters.service import Reply, Service
+from fashion.errors import DataError, ServiceError
+from fashion.evaluation.metrics import Proportion, proportion
+from fashion.images.traffic import Traffic, draw_traffic
+from fashion.params import Params
+from fashion.paths import Project
+from fashion.stages.dataset import Split, read_labelled_files, read_raw
+
+AT_ONCE = 64
+"""Requests under way; a service that is slower than the rate is not flooded."""
+HOPELESS = 20
+"""Failures in a row after which nothing more is sent."""
+SOURCE = "simulation"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is sent, and what is said about it afterwards."""
+
+    images: int
+    rate: float
+    """Images a second."""
+    drift: str | None = None
+    """One of `fashion.images.traffic.DRIFTS`."""
+    severity: int = 3
+    onset: int = 0
+    """Images that are sent before the drift sets in."""
+    label_share: float = 1.0
+    """Of the images, for which the true class is told."""
+    label_delay: float = 0.0
+    """Seconds after the answer."""
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """How it went."""
+
+    answered: int
+    failed: int
+    labelled: int
+    seconds: float
+    before: Proportion | None
+    """Accuracy on the images before the drift set in, and after; none where there were no such answers."""
+    after: Proportion | None
+    versions: dict[str, int]
+    """Answers by the version of the model."""
+
+
+def simulate(
+    project: Project,
+    params: Params,
+    address: str,
+    key: str | None,
+    plan: Plan,
+    source: tuple[Path, Path] | None,
+    on_answer: Callable[[int, int], None],
+) -> Simulated:
+    """Send images to the service at `address`, by default those of the test set, and give labels back.
+
+    Args:
+        key: the service's key, if it asks for one.
+        source: gzipped IDX files of images and of labels to send instead.
+        on_answer: called with the answers so far and the images there are in all.
+
+    Raises:
+        DataError: the images to send are missing or damaged.
+        ServiceError: no service answers, or it has failed many times in a row.
+    """
+    given = read_labelled_files(*source, params.data) if source else read_raw(project, params.data)["test"]
+    _check_classes(given, params)
+    traffic = draw_traffic(given.images, given.labels, plan.images, plan.drift, plan.severity, plan.onset, plan.seed)
+    try:
+        return asyncio.run(_Sender(params.data.classes, plan, traffic, on_answer).send(address, key))
+    except ExceptionGroup as group:
+        raise group.exceptions[0] from group
+
+
+def _check_classes(given: Split, params: Params) -> None:
+    if (given.labels >= len(params.data.classes)).any():
+        raise DataError(f"Expected labels below {len(params.data.classes)} (data.classes), found {given.labels.max()}")
+
+
+class _Sender:
+    """One simulation under way."""
+
+    def __init__(
+        self, classes: tuple[str, ...], plan: Plan, traffic: Traffic, on_answer: Callable[[int, int], None]
+    ) -> None:
+        self._classes, self._plan, self._traffic, self._on_answer = classes, plan, traffic, on_answer
+        self._replies: dict[int, Reply] = {}
+        self._labelled = self._failed = self._failed_in_a_row = 0
+        self._tells = np.random.default_rng(plan.seed + 1).random(plan.images) < plan.label_share
+
+    async def send(self, address: str, key: str | None) -> Simulated:
+        start = time.monotonic()
+        free = asyncio.Semaphore(AT_ONCE)
+        async with Service(address, key, AT_ONCE) as service, asyncio.TaskGroup() as tasks:
+            for number in range(self._plan.images):
+                await asyncio.sleep(max(0.0, start + number / self._plan.rate - time.monotonic()))
+                await free.acquire()
+                tasks.create_task(self._send_one(service, number, tasks)).add_done_callback(lambda _: free.release())
+        return self._summarise(time.monotonic() - start)
+
+    async def _send_one(self, service: Service, number: int, tasks: asyncio.TaskGroup) -> None:
+        try:
+            reply = await service.predict(self._traffic.images[number])
+        except ServiceError as error:
+            self._count(error)
+            return
+        self._failed_in_a_row = 0
+        self._replies[number] = reply
+        self._on_answer(len(self._replies), self._plan.images)
+        if self._tells[number]:
+            tasks.create_task(self._tell(service, number, reply))
+
+    async def _tell(self, service: Service, number: int, reply: Reply) -> None:
+        await asyncio.sleep(self._plan.label_delay)
+        try:
+            await service.correct(reply.prediction_id, self._classes[self._traffic.given[number]], SOURCE)
+        except ServiceError as error:
+            self._count(error)
+            return
+        self._labelled += 1
+
+    def _count(self, error: ServiceError) -> None:
+        """Raises it when there is no hope."""
+        self._failed += 1
+        self._failed_in_a_row += 1
+        if self._failed_in_a_row >= HOPELESS or not self._replies:
+            raise error
+
+    def _summarise(self, seconds: float) -> Simulated:
+        numbers = np.array(sorted(self._replies), dtype=np.int64)
+        predicted = np.array([self._replies[number].predicted for number in numbers])
+        correct = predicted == np.array(self._classes)[self._traffic.labels[numbers]]
+        drifted = self._traffic.drifted[numbers]
+        versions = [reply.version for reply in self._replies.values()]
+        return Simulated(
+            answered=len(numbers),
+            failed=self._failed,
+            labelled=self._labelled,
+            seconds=seconds,
+            before=proportion(correct[~drifted]) if (~drifted).any() else None,
+            after=proportion(correct[drifted]) if drifted.any() else None,
+            versions={version: versions.count(version) for version in sorted(set(versions))},
+        )

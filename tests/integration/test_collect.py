@@ -1,0 +1,198 @@
+"""From labelled predictions in a real log to batches, and what the next stages make of them."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fashion.adapters.git import commit_file
+from fashion.adapters.pinning import pin
+from fashion.adapters.predictions import PredictionLog, Record, new_id
+from fashion.adapters.versioning import data_version
+from fashion.errors import DataError
+from fashion.images.synthetic import draw
+from fashion.settings import predictions_url
+from fashion.stages.collect import collect
+from fashion.stages.dataset import has_recent, load_split, read_batches
+from fashion.stages.fetch import fetch
+from fashion.stages.prepare import prepare
+from fashion.stages.validate import validate
+from fashion.storage import file_digest
+from tests.projects import edit_params, git, make_small
+
+ENOUGH = 150
+
+
+@pytest.fixture
+def served(project):
+    """A project with 1,500 training images, and the parameters to collect from 150 labels on."""
+    make_small(project, train=1500, test=200)
+    return project, edit_params(project, {"collect": {"at_least": ENOUGH}})
+
+
+def predict(project, images, labels, made=None):
+    """Write what a service would into the log: predictions, and labels where there is one; the ids."""
+    log = PredictionLog(predictions_url(project))
+    nothing = {
+        "model_version": "1",
+        "probabilities": np.full(10, 0.1, np.float32),
+        "embedding": np.zeros(4, np.float32),
+    }
+    records = [
+        Record(id=new_id(), time=made or datetime.now(UTC), image=image, reason=None, **nothing) for image in images
+    ]
+    log.write(records)
+    for record, label in zip(records, labels, strict=True):
+        if label is not None:
+            log.add_label(record.id, int(label), "test")
+    log.close()
+    return [record.id for record in records]
+
+
+def test_labelled_predictions_become_a_batch_that_data_dvc_pins(served):
+    project, params = served
+    before = data_version(project)
+    images, labels = draw(ENOUGH + 10, 10, (28, 28), seed=11)
+    ids = predict(project, images, [*labels[:ENOUGH], *[None] * 10])
+    collected = collect(project, params)
+    assert (collected.images, collected.quarantined) == (ENOUGH, 0)
+    batch = read_batches(project, params.data)[collected.batch]
+    np.testing.assert_array_equal(batch.images, images[:ENOUGH])
+    np.testing.assert_array_equal(batch.labels, labels[:ENOUGH])
+    assert list(pd.read_csv(project.batches / collected.batch / "predictions.csv")["id"]) == ids[:ENOUGH]
+    assert data_version(project) != before
+    assert not pin(project)
+    for name, value in (("name", "test"), ("email", "test@localhost")):
+        git(project.root, "config", f"user.{name}", value)
+    commit_file(project, project.root / "data.dvc", "New data")
+    assert git(project.root, "show", "--name-only", "--format=%s").split() == ["New", "data", "data.dvc"]
+
+
+def test_with_nothing_new_there_is_no_batch(served):
+    project, params = served
+    before = data_version(project)
+    assert collect(project, params).images == 0
+    predict(project, *draw(ENOUGH - 1, 10, (28, 28), seed=11))
+    assert collect(project, params).images == ENOUGH - 1
+    predict(project, *draw(1, 10, (28, 28), seed=12))
+    assert collect(project, params).batch is not None
+    assert collect(project, params).images == 0
+    assert data_version(project) != before
+
+
+def test_a_corrected_label_counts_and_of_too_many_the_newest_are_taken(served):
+    project, params = served
+    params = edit_params(project, {"collect": {"at_most": ENOUGH}})
+    images, labels = draw(ENOUGH + 5, 10, (28, 28), seed=11)
+    ids = predict(project, images, labels)
+    log = PredictionLog(predictions_url(project))
+    log.add_label(ids[-1], (int(labels[-1]) + 1) % 10, "second look")
+    log.close()
+    collected = collect(project, params)
+    batch = read_batches(project, params.data)[collected.batch]
+    np.testing.assert_array_equal(batch.images, images[5:])
+    assert batch.labels[-1] == (labels[-1] + 1) % 10
+
+
+def test_predictions_from_before_a_time_can_be_left_out(served):
+    project, params = served
+    predict(project, *draw(ENOUGH, 10, (28, 28), seed=11))
+    assert collect(project, params, since=datetime.now(UTC) + timedelta(seconds=1)).images == 0
+
+
+def shuffled(labels):
+    return np.random.default_rng(0).permutation(labels)
+
+
+def under_another_name(labels):
+    return np.where(labels == 5, 8, labels)
+
+
+def exchanged(labels):
+    return np.where(labels == 5, 8, np.where(labels == 8, 5, labels))
+
+
+@pytest.mark.parametrize(
+    ("poison", "complaint"),
+    [
+        (shuffled, "were they mixed up"),
+        (under_another_name, "does one go by the name of another"),
+        (exchanged, "does it go by another name"),
+    ],
+)
+def test_poisoned_labels_do_not_enter_the_data(served, poison, complaint):
+    project, params = served
+    before = data_version(project)
+    images, labels = draw(ENOUGH, 10, (28, 28), seed=11)
+    predict(project, images, poison(labels))
+    with pytest.raises(DataError, match=complaint):
+        collect(project, params)
+    assert not project.batches.exists()
+    assert data_version(project) == before
+    (refused,) = (project.state / "refused").iterdir()
+    assert {path.name for path in refused.iterdir()} >= {"docs", "predictions.csv", "sample.png", "summary.txt"}
+
+
+def test_bad_and_leaked_images_of_a_batch_are_quarantined_and_the_rest_is_divided(served):
+    project, params = served
+    test_images = read_test_images(project, params)
+    images, labels = draw(ENOUGH, 10, (28, 28), seed=11)
+    images[:3], images[3] = test_images[:3], 0
+    predict(project, images, labels)
+    collected = collect(project, params)
+    assert collected.quarantined == 4
+    assert validate(project, params).quarantined == 4
+    prepared = prepare(project, params)
+    assert has_recent(project)
+    recent, train, validation = (load_split(project, name) for name in ("recent", "train", "validation"))
+    learned = images[4:]
+    tested = {image.tobytes() for image in recent.images}
+    trained = {image.tobytes() for image in (*train.images, *validation.images)}
+    assert not tested & trained
+    assert sum(image.tobytes() in tested for image in learned) == len(recent.labels) == prepared.images["recent"]
+    assert all(image.tobytes() in tested | trained for image in learned)
+    assert not any(image.tobytes() in tested | trained for image in images[:4])
+    copies = sum(image.tobytes() in {one.tobytes() for one in learned} for image in train.images)
+    assert copies % params.prepare.recent_copies == 0
+    assert len(train.labels) == prepared.images["train"]
+
+
+def read_test_images(project, params):
+    from fashion.stages.dataset import read_raw
+
+    return read_raw(project, params.data)["test"].images
+
+
+def test_what_was_tested_on_stays_so_when_more_comes_in(served):
+    project, params = served
+    params = edit_params(project, {"validate": {"max_quarantined": 0.5}})
+    for seed in (11, 12):
+        predict(project, *draw(ENOUGH, 10, (28, 28), seed=seed))
+        collect(project, params)
+        validate(project, params)
+        prepare(project, params)
+        if seed == 11:
+            first = {image.tobytes() for image in load_split(project, "recent").images}
+    assert first < {image.tobytes() for image in load_split(project, "recent").images}
+
+
+def test_fetching_does_not_forget_batches_that_are_missing_here(served):
+    project, params = served
+    predict(project, *draw(ENOUGH, 10, (28, 28), seed=11))
+    batch = project.batches / collect(project, params).batch
+    (project.data / "SYNTHETIC").unlink()
+    pin(project)
+    names = ("train_images", "train_labels", "test_images", "test_labels")
+    drawn = {name: file_digest(project.data / getattr(params.data, name).name) for name in names}
+    params = edit_params(project, {"data": {name: {"sha256": digest} for name, digest in drawn.items()}})
+    for path in batch.iterdir():
+        path.chmod(0o644)
+        path.unlink()
+    batch.rmdir()
+    cache = project.root / ".dvc" / "cache"
+    cache.rename(project.root / "cache")
+    pinned = data_version(project)
+    with pytest.raises(DataError, match=r"the batches of\s+collected images are not to be had"):
+        fetch(project, params)
+    assert data_version(project) == pinned
