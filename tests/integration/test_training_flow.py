@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from uuid import UUID
 
 import httpx
@@ -92,6 +93,7 @@ def run_flow(**parameters):
         tasks = client.read_task_runs(flow_run_filter=own)
         artifacts = client.read_artifacts(flow_run_filter=own)
     tasks.sort(key=lambda task: task.start_time)
+    artifacts.sort(key=lambda artifact: artifact.created)  # Of two with one key, the later one is shown.
     return state, run, tasks, {artifact.key: artifact for artifact in artifacts}
 
 
@@ -139,11 +141,14 @@ def train_and(answer):
 def paused_run():
     deadline = time.monotonic() + 120
     while True:
-        try:
-            return orchestration.find_paused_run(os.environ["PREFECT_API_URL"], "1")
-        except ServiceError:
-            assert time.monotonic() < deadline, "no run has paused"
-            time.sleep(0.2)
+        with suppress(ServiceError):
+            run = orchestration.find_paused_run(os.environ["PREFECT_API_URL"], "1")
+            # First Prefect sets the state, then it saves the form and the question.
+            form = httpx.post(f"{os.environ['PREFECT_API_URL']}/flow_runs/{run.id}/input/filter", json={"prefix": "p"})
+            if len(form.json()) == 2:
+                return run
+        assert time.monotonic() < deadline, "no run has paused"
+        time.sleep(0.2)
 
 
 def resume(run, **form):
