@@ -3,20 +3,23 @@
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import boto3
 import pytest
 import yaml
 from moto.server import ThreadedMotoServer
 from typer.testing import CliRunner
 
-from fashion.adapters.pinning import default_remote
+from fashion.adapters.pinning import default_remote, pull_for
 from fashion.adapters.versioning import push
 from fashion.cli import app
 from fashion.errors import ServiceError
 from fashion.paths import Project
+from fashion.storage import folder_digest
 from tests.projects import IDENTITY, git
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "remote.md").read_text(encoding="utf-8")
@@ -82,6 +85,16 @@ def test_a_clone_with_nothing_but_git_and_a_folder_has_nothing_to_run(trained_pr
     assert git(other.root, "status", "--porcelain") == ""
 
 
+def test_data_of_a_commit_from_before_the_remote_come_from_it_all_the_same(trained_project, tmp_path):
+    type_in(trained_project.root, BLOCKS[FOLDER][0], {"/mnt/shared/fashion": tmp_path / "shared folder"})
+    shutil.rmtree(trained_project.root / ".dvc" / "cache")
+    git(trained_project.root, "worktree", "add", "--detach", str(tmp_path / "tree"), "HEAD~1")
+    tree = Project(tmp_path / "tree")
+    assert default_remote(tree) is None
+    pull_for(tree, trained_project)
+    assert folder_digest(tree.data) == folder_digest(trained_project.data)
+
+
 @pytest.fixture
 def bucket(monkeypatch):
     """An S3 server on loopback with a bucket, and nothing in the environment that opens it."""
@@ -93,8 +106,6 @@ def bucket(monkeypatch):
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     host, port = server.get_host_and_port()
     address = f"http://{host}:{port}"
-    import boto3
-
     keys = {"aws_access_key_id": "key", "aws_secret_access_key": "secret"}
     boto3.client("s3", endpoint_url=address, **keys).create_bucket(Bucket="garments")
     yield address
