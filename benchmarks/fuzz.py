@@ -1,16 +1,17 @@
 """Fuzz every reader for long; writes benchmarks/fuzz.json and benchmarks/fuzz.md.
 
-    python -m benchmarks.fuzz --seconds 120      # a reader; two minutes for each of them
+    python -m benchmarks.fuzz --seconds 60      # for each of six readers and two engines: twelve minutes
 
-Where atheris is installed the inputs are led by coverage (libFuzzer), else they are hypothesis's. Every reader runs in
-a process of its own under the limits of tests/fuzz/worker.py. Failing inputs are kept in .state/fuzz/, and the exit
-status is 1 if there are any.
+Hypothesis makes inputs that keep the form of their format; atheris (libFuzzer), where it is installed, is led by
+coverage. Each runs in a process of its own under the limits of tests/fuzz/worker.py. Failing inputs are kept in
+.state/fuzz/, and the exit status is 1 if there are any.
 """
 
 import argparse
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,10 @@ TABLE = Path(__file__).with_suffix(".md")
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=120)
+    parser.add_argument("--seconds", type=float, default=60)
     seconds = parser.parse_args().seconds
-    tallies = [fuzz(name, seconds) for name in TARGETS]
+    engines = ["hypothesis", "atheris"] if find_spec("atheris") else ["hypothesis"]
+    tallies = [fuzz(name, engine, seconds) for name in TARGETS for engine in engines]
     write_json(RESULTS, tallies)
     write_text(TABLE, render(tallies))
     print(TABLE.read_text(encoding="utf-8"))
@@ -35,10 +37,11 @@ def main() -> int:
     return 1 if any(tally["failures"] for tally in tallies) else 0
 
 
-def fuzz(name: str, seconds: float) -> dict[str, Any]:
+def fuzz(name: str, engine: str, seconds: float) -> dict[str, Any]:
     """The tally of one reader, as tests/fuzz/worker.py prints it."""
     keep = ROOT / ".state" / "fuzz"
-    command = [sys.executable, "-m", "tests.fuzz.worker", name, "--seconds", str(seconds), "--keep", str(keep)]
+    options = ["--engine", engine, "--seconds", str(seconds), "--keep", str(keep)]
+    command = [sys.executable, "-m", "tests.fuzz.worker", name, *options]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{name}: the process ended with {done.returncode}:\n{done.stderr[-2000:]}")

@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,8 @@ class Target:
     seeds: Callable[[], Sequence[bytes]]
     tokens: tuple[bytes, ...] = ()
     """Pieces that the format gives a meaning to."""
+    trees: Callable[[], Sequence[Any]] = tuple
+    """Good contents of formats that are trees, of which JSON is one spelling."""
 
     def prepare(self) -> None:
         for module in self.modules:
@@ -206,7 +209,7 @@ def _params_seeds() -> list[bytes]:
         b'"\\ud800"',
         b"2001-99-99",
         b"~",
-        b"[" * 5000,
+        b"[" * 900,
     ]
     changed = [shipped.replace(b"learning_rate: 0.008", b"learning_rate: " + value) for value in values]
     return [
@@ -215,7 +218,7 @@ def _params_seeds() -> list[bytes]:
         merges,
         *changed,
         b"%s: 1\n" % (b"k" * 900),
-        b"\n".join(b"k%d: 1" % n for n in range(3000)),
+        b"\n".join(b"k%d: 1" % n for n in range(300)),
     ]
 
 
@@ -257,6 +260,18 @@ def _array(array: NDArray[np.generic]) -> bytes:
     buffer = io.BytesIO()
     np.save(buffer, array)
     return buffer.getvalue()
+
+
+def _params_trees() -> list[Any]:
+    import yaml
+
+    return [yaml.safe_load((ROOT / "params.yaml").read_text())]
+
+
+def _suite_trees() -> list[Any]:
+    """Suites of one expectation each, as many damages of one are seen as there are expectations."""
+    shipped = [json.loads(path.read_text()) for path in sorted((ROOT / "expectations").glob("*.json"))]
+    return [{"name": "one", "expectations": [entry]} for suite in shipped for entry in suite["expectations"]]
 
 
 _DESCRIPTORS = {
@@ -337,9 +352,9 @@ _BINARY_TOKENS = (
 TARGETS = {
     "idx": Target(("fashion.images.idx",), read_idx, _idx_seeds, _BINARY_TOKENS),
     "photographs": Target(("fashion.stages.predict",), read_photograph, _photograph_seeds, _BINARY_TOKENS),
-    "params": Target(("fashion.params",), read_params, _params_seeds, _YAML_TOKENS),
-    "suites": Target(("fashion.adapters.quality",), read_suite, _suite_seeds, _SUITE_TOKENS),
-    "checks": Target(("fashion.adapters.quality",), check_suite, _suite_seeds, _SUITE_TOKENS),
+    "params": Target(("fashion.params",), read_params, _params_seeds, _YAML_TOKENS, _params_trees),
+    "suites": Target(("fashion.adapters.quality",), read_suite, _suite_seeds, _SUITE_TOKENS, _suite_trees),
+    "checks": Target(("fashion.adapters.quality",), check_suite, _suite_seeds, _SUITE_TOKENS, _suite_trees),
     "artifacts": Target(
         ("fashion.stages.dataset", "fashion.stages.history"),
         read_artifact,
