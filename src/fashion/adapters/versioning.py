@@ -58,6 +58,8 @@ def reproduce(project: Project, stage: str, on_line: OnLine, patience_seconds: f
     while True:
         _forget_the_dead(project)
         code, lines = _run(project, stage, on_line)
+        if _cache_is_full(lines):
+            raise DiskError(_full(stage, lines))
         if code == 0:
             return any(RUNNING.match(line) for line in lines)
         if not _is_busy(lines):
@@ -221,18 +223,26 @@ def _busy(project: Project, stage: str, lines: list[str], waited: float) -> str:
     )
 
 
-def _failure(stage: str, lines: list[str]) -> StageError | DiskError:
-    """The stage's own error, if it gave one; DVC's, if no stage ran or the disk is full; else the end of the output."""
+def _cache_is_full(lines: list[str]) -> bool:
+    """Whether DVC could not keep an output; of a folder it says so, and still ends as if all were well."""
+    return any(line.startswith(DVC_ERROR) and os.strerror(errno.ENOSPC) in line for line in lines)
+
+
+def _full(stage: str, lines: list[str]) -> str:
+    reason = next(line for line in lines if line.startswith(DVC_ERROR)).removeprefix(DVC_ERROR)
+    return (
+        f"The disk is full: DVC could not keep the outputs of stage {stage} ({reason}). Free some space "
+        "(dvc gc --workspace removes old versions), then type the same command again."
+    )
+
+
+def _failure(stage: str, lines: list[str]) -> StageError:
+    """The stage's own error, if it gave one; DVC's, if no stage ran; else both and the end of what was printed."""
     own = [line for line in lines if not line.startswith(DVC_ERROR)]
     starts = [number for number, line in enumerate(own) if line.startswith(STAGE_ERROR)]
     if starts:
         return StageError("\n".join(own[starts[-1] :]).removeprefix(STAGE_ERROR))
     dvc = "\n".join(line for line in lines if line not in own).removeprefix(DVC_ERROR)
-    if os.strerror(errno.ENOSPC) in dvc:
-        return DiskError(
-            f"The disk is full: DVC could not keep the outputs of stage {stage} ({dvc.splitlines()[0]}). Free some "
-            "space (dvc gc --workspace removes old versions), then type the same command again."
-        )
     if not any(RUNNING.match(line) for line in lines):
         return StageError(dvc)
     return StageError("\n".join([f"Stage {stage} failed: {dvc}", "The end of what it printed:", *own[-TAIL:]]))
