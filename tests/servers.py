@@ -16,9 +16,9 @@ import pytest
 import requests
 
 
-def start_mlflow(folder: Path) -> tuple[str, subprocess.Popen[bytes]]:
+def start_mlflow(folder: Path, port: int | None = None) -> tuple[str, subprocess.Popen[bytes]]:
     """An MLflow server that keeps everything in `folder`: its address and its process, not yet ready."""
-    port = free_port()
+    port = port or free_port()
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     store = ["--backend-store-uri", f"sqlite:///{folder}/server.db", "--artifacts-destination", str(folder / "served")]
     process = subprocess.Popen(

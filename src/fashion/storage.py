@@ -194,15 +194,18 @@ def _is_alive(process: int) -> bool:
 
 
 def _disk_is_full(error: Exception, path: Path) -> bool:
-    """By the error's own word or a cause's; or by a look, since NumPy and TensorFlow give no number of an error."""
+    """By the error's own word or a cause's; or by a look, since NumPy gives no reason."""
     if isinstance(error, FashionError) and not isinstance(error, DiskError):
         return False
     reason: BaseException | None = error
     while reason:
-        if isinstance(reason, DiskError) or getattr(reason, "errno", None) in FULL:
-            return True
-        if getattr(reason, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+        if _says_full(reason):
             return True
         reason = reason.__cause__ or reason.__context__
     folder = next(folder for folder in path.parents if folder.exists())
     return shutil.disk_usage(folder).free < LEFT
+
+
+def _says_full(error: BaseException) -> bool:
+    by_number = getattr(error, "errno", None) in FULL or getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL
+    return by_number or isinstance(error, DiskError) or os.strerror(errno.ENOSPC) in str(error)

@@ -3,6 +3,7 @@
 import json
 import logging
 import numbers
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
@@ -100,8 +101,24 @@ def check(tables: Mapping[Path, pd.DataFrame], docs: Path) -> list[Finding]:
     for path, table in tables.items():
         batch = source.add_dataframe_asset(path.stem).add_batch_definition_whole_dataframe("all")
         findings += _check_one(context, path, suites[path], batch, table)
-    context.build_data_docs(site_names=[SITE])
+    _build_docs(context)
     return findings
+
+
+def _build_docs(context: EphemeralDataContext) -> None:
+    """Great Expectations logs what keeps it from writing a page and leaves the page out; here that is raised."""
+    logger = logging.getLogger("great_expectations.render.renderer.site_builder")
+    logger.addFilter(_raise_again)
+    try:
+        context.build_data_docs(site_names=[SITE])
+    finally:
+        logger.removeFilter(_raise_again)
+
+
+def _raise_again(_: logging.LogRecord) -> bool:
+    if error := sys.exception():
+        raise error
+    return True
 
 
 def load_suite(path: Path) -> gx.ExpectationSuite:

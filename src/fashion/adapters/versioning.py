@@ -63,6 +63,8 @@ def reproduce(project: Project, stage: str, on_line: OnLine, patience_seconds: f
     while True:
         _forget_the_dead(project)
         code, lines = _run(project, ["repro", "--single-item", stage], os.environ, on_line)
+        if _cache_is_full(lines):
+            raise _failure(f"Stage {stage}", lines)
         if code == 0:
             return any(RUNNING.match(line) for line in lines)
         if not _is_busy(lines):
@@ -269,11 +271,16 @@ def _busy(project: Project, stage: str, lines: list[str], waited: float) -> str:
     )
 
 
+def _cache_is_full(lines: list[str]) -> bool:
+    """Whether DVC could not keep an output; of a folder it says so, and still ends as if all were well."""
+    return any(line.startswith(DVC_ERROR) and os.strerror(errno.ENOSPC) in line for line in lines)
+
+
 def _failure(what: str, lines: list[str]) -> StageError | DiskError:
     dvc = _words_of_dvc(lines)
-    if os.strerror(errno.ENOSPC) in dvc:
+    if _cache_is_full(lines):
         return DiskError(
-            f"The disk is full: DVC could not keep what {what} made ({dvc.splitlines()[0]}). Free some space "
+            f"{what}: the disk is full, DVC could not keep its outputs ({dvc.splitlines()[0]}). Free some space "
             "(dvc gc --workspace removes old versions), then type the same command again."
         )
     return StageError(_explain(what, lines))

@@ -1,0 +1,172 @@
+"""The disk is full while something is written: words instead of a traceback, nothing half there, and on it goes."""
+
+import subprocess
+
+import pytest
+
+from fashion.adapters import tracking
+from fashion.adapters.versioning import reproduce
+from fashion.errors import DiskError
+from fashion.params import load_params
+from fashion.stages.registry import registry_of
+from tests.conftest import forget_artifact_folders
+from tests.projects import edit_params
+
+KIB = 1 << 10
+
+
+@pytest.fixture
+def small_disk():
+    """Puts a folder on a disk of its own with so many bytes free, with what is in it; the disk can be made larger."""
+    mounted = []
+
+    def mount(folder, free):
+        folder.mkdir(parents=True, exist_ok=True)
+        aside = folder.with_name(f"{folder.name}-aside")
+        folder.rename(aside)
+        folder.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", "size=1g", "fashion-test", str(folder)]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        if result.returncode:
+            folder.rmdir()
+            aside.rename(folder)
+            pytest.skip(f"a small disk needs root and tmpfs: {result.stderr.strip()}")
+        mounted.append(folder)
+        subprocess.run(["cp", "-a", f"{aside}/.", str(folder)], check=True)
+        resize(folder, used(folder) + free)
+
+    yield mount
+    for folder in mounted:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def used(folder):
+    return int(subprocess.check_output(["df", "--output=used", "--block-size=1", folder]).split()[1])
+
+
+def resize(folder, size):
+    subprocess.run(["mount", "-o", f"remount,size={size}", str(folder)], check=True)
+
+
+def make_room(folder):
+    resize(folder, 1 << 30)
+
+
+def contents(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def draw(project, params):
+    from fashion.stages.fetch import Drawing, draw_data
+
+    draw_data(project, params, Drawing(600, 200, seed=7))
+
+
+def validate(project, params):
+    from fashion.stages.validate import validate
+
+    validate(project, params)
+
+
+def prepare(project, params):
+    from fashion.stages.prepare import prepare
+
+    prepare(project, params)
+
+
+def train(project, params):
+    from fashion.stages.train import train
+
+    train(project, params, lambda done, total: None)
+
+
+def evaluate(project, params):
+    from fashion.stages.evaluate import evaluate
+
+    evaluate(project, params)
+
+
+def export(project, params):
+    from fashion.stages.export import export
+
+    export(project, params)
+
+
+@pytest.mark.parametrize("free", [0, 64 * KIB])
+@pytest.mark.parametrize(
+    ("stage", "output"),
+    [
+        (validate, "artifacts/validation"),
+        (prepare, "artifacts/dataset"),
+        (train, "artifacts/model"),
+        (evaluate, "artifacts/evaluation"),
+        (export, "artifacts/export"),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else "",
+)
+def test_a_stage_says_that_the_disk_is_full_and_keeps_what_was_there(trained_project, small_disk, stage, output, free):
+    params = edit_params(trained_project, {"train": {"recipes": {"compact": {"epochs": 1}}}})
+    folder = trained_project.root / output
+    before = contents(folder)
+    small_disk(trained_project.root / "artifacts", free)
+    with pytest.raises(DiskError, match=f"(?s)The disk is full: .*{output}.* then type the same command again"):
+        stage(trained_project, params)
+    assert contents(folder) == before
+    assert not list(folder.parent.glob(".*"))
+    make_room(trained_project.root / "artifacts")
+    stage(trained_project, params)
+    assert {path.parts[0] for path in contents(folder)} == {path.parts[0] for path in before}
+
+
+def test_a_page_of_the_data_docs_that_does_not_fit_is_not_left_out_silently(trained_project, small_disk, tmp_path):
+    """Great Expectations would go on without it."""
+    from fashion.adapters.quality import check
+    from fashion.images.descriptors import describe_dataset
+    from fashion.stages.dataset import read_raw
+
+    splits = read_raw(trained_project, load_params(trained_project.params).data)
+    table = describe_dataset({name: (split.images, split.labels) for name, split in splits.items()})
+    suite = {trained_project.expectations / "images.json": table}
+    check(suite, tmp_path / "whole")
+    size = sum(len(content) for content in contents(tmp_path / "whole").values())
+    small_disk(tmp_path / "docs", size - 20 * KIB)
+    with pytest.raises(OSError, match="No space left"):
+        check(suite, tmp_path / "docs")
+
+
+def test_fetch_says_that_the_disk_is_full_and_goes_on_when_there_is_room(trained_project, small_disk):
+    params = load_params(trained_project.params)
+    small_disk(trained_project.data, 8 * KIB)
+    with pytest.raises(DiskError, match="The disk is full"):
+        draw(trained_project, params)
+    assert not list(trained_project.data.glob(".*"))
+    make_room(trained_project.data)
+    draw(trained_project, params)
+
+
+def test_a_full_cache_of_dvc_is_said_and_the_same_command_goes_on(trained_project, small_disk):
+    cache = trained_project.root / ".dvc" / "cache"
+    edit_params(trained_project, {"prepare": {"seed": 5}})
+    small_disk(cache, 8 * KIB)
+    with pytest.raises(DiskError, match="Stage prepare: the disk is full, DVC could not keep its outputs"):
+        reproduce(trained_project, "prepare", print)
+    make_room(cache)
+    assert reproduce(trained_project, "prepare", print) is True
+    assert reproduce(trained_project, "prepare", print) is False
+
+
+@pytest.mark.parametrize(("free", "versions"), [(16 * KIB, 0), (2048 * KIB, 0)], ids=["database", "artifacts"])
+def test_a_full_disk_of_mlflow_makes_no_half_version(trained_project, small_disk, free, versions):
+    """With 16 KiB nothing can be written at all, with 2 MiB the artifacts do not all fit."""
+    from fashion.stages.register import register
+
+    params = edit_params(trained_project, {"register": {"name": "another"}})
+    registry = registry_of(trained_project, params)
+    forget_artifact_folders()
+    small_disk(trained_project.state, free)
+    with pytest.raises(DiskError, match="(?s)The disk is full.*the same command"):
+        register(trained_project, params)
+    assert len(tracking.list_versions(registry)) == versions
+    make_room(trained_project.state)
+    assert register(trained_project, params).verdict == "champion"
+    assert len(tracking.list_versions(registry)) == 1
