@@ -2,8 +2,8 @@
 
 python -m benchmarks.load 127.0.0.1:8000 fashion images.npy --clients 8 --seconds 10
 
-Prints one line of JSON, when the time is over or after SIGTERM. A process of its own, so that the service's time is not its time; raw HTTP, because a client library would cost more
-than the service.
+Prints one line of JSON, when the time is over or after SIGTERM. A process of its own, so that the service's time is not
+its time; raw HTTP, because a client library would cost more than the service.
 """
 
 import argparse

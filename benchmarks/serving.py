@@ -3,8 +3,8 @@
 python -m benchmarks.serving      # about eight minutes, after: make run
 
 Both serve the same registered version, one image a request, in a project of their own under .state/benchmark-serving.
-They take turns, round by round, so that a slow minute of the machine meets both; the clients are a process of their own.
-Then: the memory of `fashion serve` over 100,000 requests, and requests that fail while the champion changes 20 times.
+They take turns, round by round, so that a slow minute of the machine meets both; the clients are a process of their
+own. Then: requests that fail while the champion changes 20 times, and memory over 100,000 requests.
 """
 
 import argparse
@@ -238,8 +238,8 @@ def render(results: dict[str, Any]) -> str:
             "",
             f"- {swaps['swaps']} changes of the champion under the load of 8 clients: {swaps['failed']} of "
             f"{swaps['requests']:,} requests failed; {failed} in the table above.",
-            f"- Memory after 10 % of {memory['requests']:,} requests {sizes[0]:.0f} MiB, after all {sizes[-1]:.0f} MiB, "
-            f"at most {max(sizes):.0f} MiB; {memory['lost']} predictions lost to the log.",
+            f"- Memory after 10 % of {memory['requests']:,} requests {sizes[0]:.0f} MiB, after all {sizes[-1]:.0f} "
+            f"MiB, at most {max(sizes):.0f} MiB; {memory['lost']} predictions lost to the log.",
             "",
         ]
     )
