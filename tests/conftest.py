@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -104,6 +104,37 @@ def server(tmp_path: Path) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
         yield address, process
     finally:
         end(process)
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Prefect server for the tests of one file."""
+    from prefect.context import refresh_global_settings_context
+
+    from flows.server import prefect_server
+
+    with pytest.MonkeyPatch.context() as patch:
+        home = Project(tmp_path_factory.mktemp("server"))
+        use_environment(home, patch)
+        with prefect_server(home) as temporary:
+            assert temporary
+            yield os.environ["PREFECT_API_URL"]
+    refresh_global_settings_context()
+
+
+@pytest.fixture
+def at_server(address: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[Project], Project]:
+    """Everything in this test, and what it starts, speaks to that server."""
+    from prefect.context import refresh_global_settings_context
+
+    def enter(project: Project) -> Project:
+        project.state.mkdir(exist_ok=True)
+        monkeypatch.setenv("PREFECT_API_URL", address)
+        monkeypatch.setenv("FASHION_HOME", str(project.root))
+        refresh_global_settings_context()
+        return project
+
+    return enter
 
 
 @pytest.fixture(scope="session")

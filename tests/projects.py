@@ -6,13 +6,18 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
+from fashion.adapters.predictions import PredictionLog, Record, new_id
 from fashion.params import Params, load_params
 from fashion.paths import Project
+from fashion.settings import predictions_url
 from fashion.stages.fetch import Drawing, draw_data
 
 SOURCE = Path(__file__).resolve().parent.parent
@@ -183,3 +188,24 @@ def _edit_suites(project: Project, counts: dict[str, int], classes: int, size: t
             if "partition_object" in kwargs:
                 kwargs["partition_object"] = {"values": values["label"], "weights": [1 / classes] * classes}
         write_suite(project, name, suite)
+
+
+def log_predictions(
+    project: Project, images: Iterable[Any], labels: Iterable[Any], made: datetime | None = None
+) -> list[str]:
+    """Write what a service would into the log: predictions, and labels where there is one; the ids."""
+    log = PredictionLog(predictions_url(project))
+    nothing = {
+        "model_version": "1",
+        "probabilities": np.full(10, 0.1, np.float32),
+        "embedding": np.zeros(4, np.float32),
+    }
+    records = [
+        Record(id=new_id(), time=made or datetime.now(UTC), image=image, reason=None, **nothing) for image in images
+    ]
+    log.write(records)
+    for record, label in zip(records, labels, strict=True):
+        if label is not None:
+            log.add_label(record.id, int(label), "test")
+    log.close()
+    return [record.id for record in records]

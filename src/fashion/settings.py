@@ -35,6 +35,9 @@ class Settings(BaseSettings):
     """Where `fashion serve` listens."""
     serve_key: SecretStr | None = None
     """What callers of `fashion serve` must give; needed as soon as it listens beyond loopback."""
+    notify: SecretStr | None = None
+    """Who hears of alarms, retrainings, promotions and failures: a webhook's address, or a notification block of
+    Prefect's by type and name, such as slack-webhook/team."""
     predictions_url: str = f"{SQLITE}.state/predictions.db"
     """The prediction log, SQLite or PostgreSQL. A relative SQLite path counts from the project's folder."""
     predictions_keep_days: Annotated[int, Field(gt=0)] = 90

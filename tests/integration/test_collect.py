@@ -8,7 +8,7 @@ import pytest
 
 from fashion.adapters.git import commit_file
 from fashion.adapters.pinning import pin
-from fashion.adapters.predictions import PredictionLog, Record, new_id
+from fashion.adapters.predictions import PredictionLog
 from fashion.adapters.versioning import data_version
 from fashion.errors import DataError
 from fashion.images.synthetic import draw
@@ -19,7 +19,7 @@ from fashion.stages.fetch import fetch
 from fashion.stages.prepare import prepare
 from fashion.stages.validate import validate
 from fashion.storage import file_digest
-from tests.projects import edit_params, git, make_small
+from tests.projects import edit_params, git, log_predictions, make_small
 
 ENOUGH = 150
 
@@ -31,30 +31,11 @@ def served(project):
     return project, edit_params(project, {"collect": {"at_least": ENOUGH}})
 
 
-def predict(project, images, labels, made=None):
-    """Write what a service would into the log: predictions, and labels where there is one; the ids."""
-    log = PredictionLog(predictions_url(project))
-    nothing = {
-        "model_version": "1",
-        "probabilities": np.full(10, 0.1, np.float32),
-        "embedding": np.zeros(4, np.float32),
-    }
-    records = [
-        Record(id=new_id(), time=made or datetime.now(UTC), image=image, reason=None, **nothing) for image in images
-    ]
-    log.write(records)
-    for record, label in zip(records, labels, strict=True):
-        if label is not None:
-            log.add_label(record.id, int(label), "test")
-    log.close()
-    return [record.id for record in records]
-
-
 def test_labelled_predictions_become_a_batch_that_data_dvc_pins(served):
     project, params = served
     before = data_version(project)
     images, labels = draw(ENOUGH + 10, 10, (28, 28), seed=11)
-    ids = predict(project, images, [*labels[:ENOUGH], *[None] * 10])
+    ids = log_predictions(project, images, [*labels[:ENOUGH], *[None] * 10])
     collected = collect(project, params)
     assert (collected.images, collected.quarantined) == (ENOUGH, 0)
     batch = read_batches(project, params.data)[collected.batch]
@@ -73,9 +54,9 @@ def test_with_nothing_new_there_is_no_batch(served):
     project, params = served
     before = data_version(project)
     assert collect(project, params).images == 0
-    predict(project, *draw(ENOUGH - 1, 10, (28, 28), seed=11))
+    log_predictions(project, *draw(ENOUGH - 1, 10, (28, 28), seed=11))
     assert collect(project, params).images == ENOUGH - 1
-    predict(project, *draw(1, 10, (28, 28), seed=12))
+    log_predictions(project, *draw(1, 10, (28, 28), seed=12))
     assert collect(project, params).batch is not None
     assert collect(project, params).images == 0
     assert data_version(project) != before
@@ -85,7 +66,7 @@ def test_a_corrected_label_counts_and_of_too_many_the_newest_are_taken(served):
     project, params = served
     params = edit_params(project, {"collect": {"at_most": ENOUGH}})
     images, labels = draw(ENOUGH + 5, 10, (28, 28), seed=11)
-    ids = predict(project, images, labels)
+    ids = log_predictions(project, images, labels)
     log = PredictionLog(predictions_url(project))
     log.add_label(ids[-1], (int(labels[-1]) + 1) % 10, "second look")
     log.close()
@@ -97,7 +78,7 @@ def test_a_corrected_label_counts_and_of_too_many_the_newest_are_taken(served):
 
 def test_predictions_from_before_a_time_can_be_left_out(served):
     project, params = served
-    predict(project, *draw(ENOUGH, 10, (28, 28), seed=11))
+    log_predictions(project, *draw(ENOUGH, 10, (28, 28), seed=11))
     assert collect(project, params, since=datetime.now(UTC) + timedelta(seconds=1)).images == 0
 
 
@@ -125,7 +106,7 @@ def test_poisoned_labels_do_not_enter_the_data(served, poison, complaint):
     project, params = served
     before = data_version(project)
     images, labels = draw(ENOUGH, 10, (28, 28), seed=11)
-    predict(project, images, poison(labels))
+    log_predictions(project, images, poison(labels))
     with pytest.raises(DataError, match=complaint):
         collect(project, params)
     assert not project.batches.exists()
@@ -139,7 +120,7 @@ def test_bad_and_leaked_images_of_a_batch_are_quarantined_and_the_rest_is_divide
     test_images = read_test_images(project, params)
     images, labels = draw(ENOUGH, 10, (28, 28), seed=11)
     images[:3], images[3] = test_images[:3], 0
-    predict(project, images, labels)
+    log_predictions(project, images, labels)
     collected = collect(project, params)
     assert collected.quarantined == 4
     assert validate(project, params).quarantined == 4
@@ -168,7 +149,7 @@ def test_what_was_tested_on_stays_so_when_more_comes_in(served):
     project, params = served
     params = edit_params(project, {"validate": {"max_quarantined": 0.5}})
     for seed in (11, 12):
-        predict(project, *draw(ENOUGH, 10, (28, 28), seed=seed))
+        log_predictions(project, *draw(ENOUGH, 10, (28, 28), seed=seed))
         collect(project, params)
         validate(project, params)
         prepare(project, params)
@@ -179,7 +160,7 @@ def test_what_was_tested_on_stays_so_when_more_comes_in(served):
 
 def test_fetching_does_not_forget_batches_that_are_missing_here(served):
     project, params = served
-    predict(project, *draw(ENOUGH, 10, (28, 28), seed=11))
+    log_predictions(project, *draw(ENOUGH, 10, (28, 28), seed=11))
     batch = project.batches / collect(project, params).batch
     (project.data / "SYNTHETIC").unlink()
     pin(project)

@@ -16,7 +16,6 @@ import pytest
 from mlflow import MlflowClient
 from prefect import flow, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
-from prefect.context import refresh_global_settings_context
 
 from fashion.adapters import orchestration
 from fashion.errors import ServiceError
@@ -28,10 +27,9 @@ from fashion.stages.approval import answer
 from fashion.stages.overview import list_changes, list_models
 from fashion.stages.promotion import promote
 from flows import training as training_module
-from flows.server import answers, prefect_server
+from flows.server import answers
 from flows.slot import LIMIT, training_slot
 from flows.training import PIPELINE, training
-from tests.conftest import use_environment
 from tests.projects import SOURCE, edit_params
 
 HOLD_THE_SLOT = """
@@ -49,32 +47,6 @@ def hold(seconds):
 
 hold(float(sys.argv[2]))
 """
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory):
-    """One server for the tests of this file."""
-    with pytest.MonkeyPatch.context() as patch:
-        home = Project(tmp_path_factory.mktemp("server"))
-        use_environment(home, patch)
-        with prefect_server(home) as temporary:
-            assert temporary
-            yield os.environ["PREFECT_API_URL"]
-    refresh_global_settings_context()
-
-
-@pytest.fixture
-def at_server(address, monkeypatch):
-    """Everything in this test, and what it starts, speaks to that server."""
-
-    def enter(project):
-        project.state.mkdir(exist_ok=True)
-        monkeypatch.setenv("PREFECT_API_URL", address)
-        monkeypatch.setenv("FASHION_HOME", str(project.root))
-        refresh_global_settings_context()
-        return project
-
-    return enter
 
 
 @pytest.fixture

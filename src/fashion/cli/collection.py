@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from fashion.cli.terminal import console, start
+from fashion.locks import one_at_a_time
 
 app = typer.Typer()
 
@@ -27,7 +28,8 @@ def collect(
     from fashion.adapters import git, versioning
     from fashion.stages.collect import collect as run
 
-    collected = run(project, params, since.replace(tzinfo=UTC) if since else None)
+    with one_at_a_time(project, "collect"):
+        collected = run(project, params, since.replace(tzinfo=UTC) if since else None)
     if collected.batch is None:
         wanted = params.collect.at_least
         console.print(

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from fashion.adapters import tracking, versioning
 from fashion.adapters.pictures import contact_sheet
 from fashion.adapters.pinning import pin
 from fashion.adapters.predictions import Labelled, PredictionLog
@@ -26,6 +27,7 @@ from fashion.params import Params
 from fashion.paths import Project
 from fashion.settings import predictions_url
 from fashion.stages.dataset import BATCH_IMAGES, BATCH_LABELS, Split, read_raw
+from fashion.stages.registry import DATA_VERSION, registry_of
 from fashion.stages.validate import check_batch, explain_findings, with_label_support
 from fashion.storage import atomic_folder, write_text
 
@@ -69,6 +71,17 @@ def collect(project: Project, params: Params, since: datetime | None = None) -> 
     pin(project)
     rows = {row for finding in findings if finding.on_breach == "quarantine" for row in finding.rows}
     return Collected(name, len(labelled.labels), len(rows))
+
+
+def is_learned(project: Project, params: Params) -> bool:
+    """Whether a version in the registry was made of the data that are there.
+
+    Raises:
+        DataError: data.dvc is missing or damaged.
+        ServiceError: MLflow cannot be used.
+    """
+    versions = tracking.list_versions(registry_of(project, params))
+    return versioning.data_version(project) in {version.tags.get(DATA_VERSION) for version in versions}
 
 
 def _new_ones(project: Project, params: Params, since: datetime | None) -> Labelled:

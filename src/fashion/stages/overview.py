@@ -7,7 +7,7 @@ from fashion.adapters import tracking
 from fashion.params import Params
 from fashion.paths import Project
 from fashion.stages.promotion import GATES
-from fashion.stages.registry import registry_of
+from fashion.stages.registry import DATA_VERSION, registry_of
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def _model(version: tracking.Version, aliases: tracking.Aliases) -> Model:
         accuracy=tags.get("accuracy"),
         accuracy_interval=tags.get("accuracy_interval"),
         network=tags.get("model"),
-        data_version=tags.get("data_version"),
+        data_version=tags.get(DATA_VERSION),
         created=version.created,
         reason=tags.get("reason"),
     )

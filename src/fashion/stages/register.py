@@ -26,7 +26,7 @@ from fashion.stages.judgement import SYNTHETIC_DATA, judge_candidate, keep_judge
 from fashion.stages.lineage import ARTIFACTS_DIGEST, write_origin
 from fashion.stages.proposal import PROPOSE, awaits_approval, note_outcome
 from fashion.stages.reference import DESCRIPTORS, OUTPUTS
-from fashion.stages.registry import MODEL_DIGEST, REASON, VERDICT, registry_of, run_name
+from fashion.stages.registry import DATA_VERSION, MODEL_DIGEST, REASON, VERDICT, registry_of, run_name
 from fashion.storage import file_digest, folder_digest, read_json
 
 
@@ -145,7 +145,7 @@ def _origin(project: Project, params: Params, source: Source) -> dict[str, str]:
     return {
         "accuracy": f"{figures['accuracy']:.4f}",
         "accuracy_interval": f"{figures['accuracy_low']:.4f} to {figures['accuracy_high']:.4f}",
-        "data_version": versioning.data_version(project),
+        DATA_VERSION: versioning.data_version(project),
         "git_commit": source.commit or "none",
         "git_dirty": str(source.dirty).lower(),
         "model": params.train.model,

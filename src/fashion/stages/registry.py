@@ -10,6 +10,8 @@ from fashion.settings import tracking_uri
 
 MODEL_DIGEST = "model_sha256"
 """The tag by which `register` finds the run in which a model was trained."""
+DATA_VERSION = "data_version"
+"""The tag that says of which data a version was made: the digest in data.dvc."""
 VERDICT, REASON = "verdict", "reason"
 """The tags that say what was decided about a version, and why."""
 

@@ -1,0 +1,75 @@
+"""Flow `monitoring`: a look at the predictions since the last look. By its schedule and by hand.
+
+An alarm is an event, `fashion.drift.detected`; the deployment `retraining/on-drift` waits for it.
+"""
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from fashion.stages.monitor import Watched
+from prefect import flow, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.events import emit_event
+from prefect.logging import get_run_logger
+from prefect.states import Completed
+
+from fashion.params import Params
+from fashion.paths import Project
+from flows.announcement import announce, announce_failure
+from flows.pipeline import open_project, unless_stopped
+
+EVENT = "fashion.drift.detected"
+RESOURCE = {"prefect.resource.id": "fashion.monitor", "prefect.resource.name": "fashion monitor"}
+
+
+@task(name="look", task_run_name="look", cache_policy=NO_CACHE)
+def look(project: Project, params: Params) -> Watched:
+    """Judge the window, keep it in the history, and show it."""
+    from fashion.stages.monitor import monitor
+
+    watched = monitor(project, params)
+    create_markdown_artifact(_describe(watched), key="drift", description=watched.because)
+    return watched
+
+
+def name_of_run() -> str:
+    return f"monitoring, {datetime.now():%Y-%m-%d %H:%M:%S}"
+
+
+@flow(name="monitoring", flow_run_name=name_of_run, on_failure=[announce_failure], on_crashed=[announce_failure])
+def monitoring() -> State[Any]:
+    """Look at the predictions since the last look. Drift that lasts raises an alarm, which starts a retraining."""
+    return unless_stopped(_watch)
+
+
+def _watch() -> State[Any]:
+    project, params = open_project()
+    watched = look(project, params)
+    if watched.alarm:
+        payload = {"window": watched.window, "version": watched.version, "because": watched.because}
+        emit_event(EVENT, resource=RESOURCE, payload=payload)
+        announce(f"Drift: alarm in window {watched.window}", watched.because)
+    get_run_logger().info("%s", watched.because)
+    return Completed(name=_name(watched), message=watched.because, data=asdict(watched))
+
+
+def _name(watched: Watched) -> str | None:
+    if watched.window is None:
+        return "TooFew"
+    return "Alarm" if watched.alarm else "Drifted" if watched.drifted else None
+
+
+def _describe(watched: Watched) -> str:
+    """The window as Prefect's page shows it."""
+    rows = [("Predictions", f"{watched.predictions:,}"), ("of them with a label", f"{watched.labelled:,}")]
+    if watched.estimated_accuracy is not None:
+        rows.append(("Accuracy, estimated without labels", f"{watched.estimated_accuracy:.1%}"))
+    if watched.accuracy is not None:
+        found = f"{watched.accuracy:.1%} ({watched.accuracy_low:.1%} to {watched.accuracy_high:.1%})"
+        rows.append(("Accuracy of those with a label", found))
+    rows += [(f"Score of {name.replace('_', ' ')}", f"{score:.2f}") for name, score in watched.scores.items()]
+    table = "\n".join(f"| {name} | {value} |" for name, value in rows)
+    return f"# Version {watched.version}: {watched.because}\n\n| | |\n|---|---|\n{table}"

@@ -1,0 +1,211 @@
+"""What every run that trains is made of: tasks, their order, and how such a run begins and ends.
+
+The steps that make files are DVC's: each is a task that brings one stage of dvc.yaml up to date.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from prefect import Task, get_client, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.exceptions import TerminationSignal
+from prefect.logging import get_run_logger
+from prefect.runtime import deployment, flow_run
+from prefect.states import Cancelled, Completed
+
+from fashion.adapters.orchestration import approval_tag
+from fashion.errors import FashionError, ServiceError
+from fashion.locks import one_at_a_time
+from fashion.params import Params, load_params
+from fashion.paths import Project
+from fashion.settings import apply_environment, load_project, tracking_uri
+from flows.announcement import announce
+from flows.approval import Approval, ask
+from flows.report import publish, publish_judgement
+
+PIPELINE = ("validate", "prepare", "train", "evaluate", "export")
+"""The stages of dvc.yaml, one task each."""
+RETRY_SECONDS = [10.0, 60.0]
+
+
+def service_is_away(_: Task[..., Any], __: TaskRun, state: State[Any]) -> bool:
+    """Only services are tried again: wrong data or a damaged file stays what it is."""
+    return isinstance(state.result(raise_on_failure=False), ServiceError)
+
+
+@task(
+    name="fetch",
+    task_run_name="fetch",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=RETRY_SECONDS,
+    retry_condition_fn=service_is_away,
+)
+def fetch(project: Project, params: Params, synthetic: bool) -> State[None]:
+    """Bring the data into data/, or draw it; data that is there already stays."""
+    from fashion.stages import fetch as stage
+    from fashion.stages.dataset import is_synthetic
+
+    if synthetic and is_synthetic(project):
+        return Completed(name="UpToDate", message="The drawn dataset is there already")
+    with one_at_a_time(project, "fetch"):
+        fetched = stage.draw_data(project, params, stage.Drawing()) if synthetic else stage.fetch(project, params)
+    origins = ", ".join(sorted(set(fetched.origins.values())))
+    get_run_logger().info("%d bytes of data: %s", fetched.bytes, origins)
+    return Completed(name="UpToDate" if origins == "already there" else None, message=f"Data: {origins}")
+
+
+@task(cache_policy=NO_CACHE)
+def reproduce(project: Project, stage: str) -> State[None]:
+    """Bring one stage of dvc.yaml up to date, with its lines in this task's log."""
+    from fashion.adapters import versioning
+
+    if versioning.reproduce(project, stage, get_run_logger().info):
+        return Completed()
+    return Completed(name="UpToDate", message=f"Nothing that {stage} depends on has changed")
+
+
+@task(
+    name="register",
+    task_run_name="register",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=RETRY_SECONDS,
+    retry_condition_fn=service_is_away,
+)
+def register(project: Project, params: Params) -> dict[str, Any]:
+    """Bring the model into the registry and decide whether it becomes the champion."""
+    from fashion.stages.register import register as stage
+
+    with one_at_a_time(project, "register"):
+        outcome = asdict(stage(project, params, flow_run=flow_run.name))
+    publish_judgement(outcome)
+    return outcome
+
+
+@task(
+    name="conclude",
+    task_run_name="conclude",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=RETRY_SECONDS,
+    retry_condition_fn=service_is_away,
+)
+def conclude(project: Project, params: Params, number: str, given: Approval | None) -> dict[str, Any]:
+    """Do what a person answered about the new version; none if nobody did."""
+    from fashion.stages.approval import Answer
+    from fashion.stages.approval import conclude as stage
+
+    answer = Answer(given.decision == "approve", given.who, given.via, given.reason) if given else None
+    outcome = asdict(stage(project, params, number, answer, flow_run=flow_run.name))
+    publish_judgement(outcome)
+    return outcome
+
+
+@task(name="push", task_run_name="push", cache_policy=NO_CACHE)
+def push(project: Project) -> State[None]:
+    """Bring data and artifacts to the default DVC remote. The model is in the registry: nothing here fails the run."""
+    from fashion.adapters import versioning
+
+    try:
+        versioning.push(project, get_run_logger().info)
+    except ServiceError as error:
+        get_run_logger().warning("%s", error)
+        return Completed(name="NotPushed", message=str(error).splitlines()[0])
+    return Completed()
+
+
+def open_project() -> tuple[Project, Params]:
+    """What every run begins with."""
+    _explain_errors()
+    project = load_project()
+    apply_environment(project)
+    return project, load_params(project.params)
+
+
+def unless_stopped(run: Callable[[], State[Any]]) -> State[Any]:
+    """What `run` returns; of a run without a deployment that is stopped from outside, the state `Cancelled`."""
+    try:
+        return run()
+    except (KeyboardInterrupt, TerminationSignal):
+        if deployment.id:
+            raise  # The worker that started this run says how it ended.
+        return Cancelled(message="Stopped from outside; what was finished is kept")
+
+
+def say_for_whom(holder: str) -> None:
+    """Said while a run waits for the training slot."""
+    get_run_logger().info("Waiting for another training: %s", holder)
+
+
+def run_pipeline(project: Project, params: Params) -> dict[str, Any]:
+    """From the data that are there to a judged version; what was decided about it. Within the training slot."""
+    _tag(f"model:{params.train.model}", f"data:{_data_version(project)}")
+    for stage in PIPELINE:
+        try:
+            reproduce.with_options(name=stage, task_run_name=stage)(project, stage)
+        finally:
+            publish(project, stage)
+    registration = register(project, params)
+    if _has_remote(project):
+        push(project)
+    return registration
+
+
+def conclude_run(project: Project, params: Params, registration: dict[str, Any], unattended: bool) -> State[Any]:
+    """How the run ends, after a person's word where one is needed. Without the slot: a person may think for days."""
+    if registration["approval"] == "awaited" and not unattended:
+        _tag(approval_tag(registration["name"], registration["version"]))
+        given = ask(registration, params.register_.approval_days)
+        registration = conclude(project, params, registration["version"], given)
+    return _outcome(registration)
+
+
+def check_tracking(project: Project) -> None:
+    """MLflow is needed at the end: find out now whether it is there."""
+    from fashion.adapters import tracking
+
+    tracking.check(tracking_uri(project))
+
+
+def _has_remote(project: Project) -> bool:
+    from fashion.adapters import pinning
+
+    return pinning.default_remote(project) is not None
+
+
+def _data_version(project: Project) -> str:
+    from fashion.adapters import versioning
+
+    return versioning.data_version(project)[:8]
+
+
+def _tag(*tags: str) -> None:
+    """Add to the tags that the run has."""
+    with get_client(sync_client=True) as client:
+        client.update_flow_run(flow_run.id, tags=[*client.read_flow_run(flow_run.id).tags, *tags])
+
+
+def _outcome(registration: dict[str, Any]) -> State[dict[str, Any]]:
+    """A model that is not good enough is a result, not a failure."""
+    message = f"Version {registration['version']} is {registration['verdict']}: {registration['reason']}"
+    if registration["created"]:
+        announce(f"{registration['name']}: version {registration['version']}", message)
+    refused = "AwaitsApproval" if registration["approval"] == "awaited" else "NotPromoted"
+    name = None if registration["verdict"] == "champion" else refused
+    return Completed(name=name, message=message, data=registration)
+
+
+def _explain_errors() -> None:
+    """An error that a user can meet says all there is to say; only a bug needs its traceback in the log."""
+    for logger in ("prefect.flow_runs", "prefect.task_runs"):
+        logging.getLogger(logger).addFilter(_without_traceback)
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    if record.exc_info and isinstance(record.exc_info[1], FashionError):
+        record.msg, record.args, record.exc_info = str(record.exc_info[1]), (), None
+    return True

@@ -1,0 +1,129 @@
+"""The flows `retraining` and `monitoring` against a real Prefect server, and who hears of it."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+from prefect import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+
+from fashion.adapters.versioning import data_version
+from fashion.images.synthetic import draw
+from fashion.stages.collect import is_learned
+from flows.pipeline import PIPELINE
+from flows.retraining import retraining
+from tests.projects import edit_params, log_predictions
+
+ENOUGH = 150
+
+
+@pytest.fixture
+def heard(monkeypatch):
+    """What a webhook is told, as a list of titles and texts."""
+    told = []
+
+    class Hook(BaseHTTPRequestHandler):
+        def do_POST(self):
+            content = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            told.append((content["title"], content["text"]))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *arguments):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hook)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("FASHION_NOTIFY", f"http://127.0.0.1:{server.server_port}/hook")
+    yield told
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def served(trained_project, at_server):
+    """A project with a champion that would learn from 150 labels."""
+    params = edit_params(trained_project, {"collect": {"at_least": ENOUGH}})
+    return at_server(trained_project), params
+
+
+def run(flow, **parameters):
+    """The final state, the names of the tasks, and the announcements among the artifacts."""
+    state = flow(**parameters, return_state=True)
+    with get_client(sync_client=True) as client:
+        own = FlowRunFilter(id=FlowRunFilterId(any_=[state.state_details.flow_run_id]))
+        tasks = sorted(client.read_task_runs(flow_run_filter=own), key=lambda task: task.start_time)
+        artifacts = client.read_artifacts(flow_run_filter=own)
+    announced = [artifact.description for artifact in artifacts if artifact.key == "announcements"]
+    return state, [task.name for task in tasks], announced
+
+
+def test_with_nothing_new_nothing_is_trained(served, heard):
+    project, _ = served
+    before = data_version(project)
+    state, tasks, announced = run(retraining)
+    assert (state.type, state.name) == ("COMPLETED", "NothingNew")
+    assert state.message == "Nothing to learn from: 0 new labels, 150 are wanted (collect.at_least)"
+    assert tasks == ["fetch", "collect"]
+    assert (heard, announced) == ([], [])
+    assert data_version(project) == before
+
+
+def test_new_labels_are_learned_from_and_everybody_hears_what_came_of_it(served, heard):
+    project, params = served
+    log_predictions(project, *draw(ENOUGH, 10, (28, 28), seed=11))
+    state, tasks, announced = run(retraining, reason="drift in window 7")
+    assert state.is_completed()
+    assert tasks == ["fetch", "collect", *PIPELINE, "register"]
+    assert state.result()["version"] == "2"
+    assert is_learned(project, params)
+    (first, because), (second, outcome) = heard
+    assert (first, second) == ("Retraining", "fashion-classifier: version 2")
+    assert because.startswith("Retraining: Because of drift in window 7. 150 images, 0 in quarantine: data/batches/")
+    assert outcome.startswith("fashion-classifier: version 2: Version 2 is ")
+    assert sorted(announced) == ["Retraining", "fashion-classifier: version 2"]
+
+
+def test_a_batch_that_no_model_has_learned_from_is_not_forgotten(served, heard):
+    """The run that collected it was killed."""
+    project, params = served
+    log_predictions(project, *draw(ENOUGH, 10, (28, 28), seed=11))
+    edit_params(project, {"train": {"recipes": {"compact": {"epochs": 1}}}})
+    from fashion.stages.collect import collect
+
+    assert collect(project, params).batch
+    assert not is_learned(project, params)
+    state, tasks, _ = run(retraining)
+    assert state.is_completed()
+    assert "train" in tasks
+    assert "no model has learned from the data that are there" in heard[0][1]
+
+
+def test_poisoned_labels_end_the_run_before_training_and_that_is_announced(served, heard):
+    project, _ = served
+    before = data_version(project)
+    images, labels = draw(ENOUGH, 10, (28, 28), seed=11)
+    log_predictions(project, images, np.random.default_rng(0).permutation(labels))
+    state, tasks, announced = run(retraining)
+    assert state.is_failed()
+    assert tasks == ["fetch", "collect"]
+    ((title, text),) = heard
+    assert title == "retraining failed"
+    assert "were they mixed up" in text
+    assert announced == ["retraining failed"]
+    assert data_version(project) == before
+
+
+@pytest.mark.parametrize("destination", ["http://127.0.0.1:9/secret", "slack-webhook/nobody", "nonsense"])
+def test_a_destination_that_does_not_answer_stops_nothing_and_is_not_shown(served, monkeypatch, caplog, destination):
+    project, _ = served
+    monkeypatch.setenv("FASHION_NOTIFY", destination)
+    images, labels = draw(ENOUGH, 10, (28, 28), seed=11)
+    log_predictions(project, images, np.random.default_rng(0).permutation(labels))
+    state, _, announced = run(retraining)
+    assert "were they mixed up" in state.message
+    assert announced == ["retraining failed"]
+    assert "Nobody was notified, see FASHION_NOTIFY" in caplog.text
+    assert destination not in caplog.text
