@@ -141,6 +141,9 @@ class AbstentionParams(Section):
 
 class EvaluateParams(Section):
     calibration_bins: Annotated[int, Field(ge=2, le=1000)]
+    recent_reference: Annotated[int, Field(ge=100)]
+    """So many of the newest collected images that were not trained on are the reference; where fewer are there, the
+    validation images."""
     abstention: AbstentionParams
     gates: EvaluationGates
 

@@ -54,7 +54,8 @@ class _Outputs:
 def evaluate(project: Project, params: Params) -> Evaluation:
     """Measure artifacts/model/model.keras on the test set, and on the recent one if any; write artifacts/evaluation/.
 
-    Beside the figures lies the reference: what the model says about the validation images, and when it should abstain.
+    Beside the figures lies the reference: what the model says about images as they come in now, and when it should
+    abstain.
 
     Raises:
         ArtifactError: the model or the prepared dataset is missing or damaged.
@@ -63,7 +64,8 @@ def evaluate(project: Project, params: Params) -> Evaluation:
     test = load_split(project, "test")
     outputs = _predict(model, test)
     validation = load_split(project, "validation")
-    reference = _refer(model, validation, params)
+    normal = _normal(project, params, validation)
+    reference = _refer(model, normal, validation, params)
     accuracy = metrics.proportion(outputs.correct)
     figures = (
         _quality(outputs, test, accuracy, params)
@@ -80,7 +82,7 @@ def evaluate(project: Project, params: Params) -> Evaluation:
     gate = _gate(figures, params.evaluate.gates)
     with atomic_folder(project.evaluation) as folder:
         _write_tables(folder, outputs, test, params.data.classes)
-        write_reference(folder, reference, validation.images)
+        write_reference(folder, reference, normal.images)
         _draw(folder, project, outputs, test, params)
         write_json(folder / "metrics.json", figures)
         write_json(folder / "gate.json", {"model_sha256": file_digest(project.model_file)} | gate.to_dict())
@@ -118,16 +120,28 @@ def _quality(outputs: _Outputs, test: Split, accuracy: metrics.Proportion, param
     }
 
 
-def _refer(model: keras.Model, validation: Split, params: Params) -> Reference:
-    _, probabilities = logits_and_probabilities(model, validation.images)
-    embedded = embeddings(model, validation.images)
+def _normal(project: Project, params: Params, validation: Split) -> Split:
+    """What comes in while nothing changes: the newest collected images not trained on, if there are enough of them.
+
+    A model that has learned from a change would otherwise be told of that same change for ever.
+    """
+    newest = params.evaluate.recent_reference
+    recent = load_split(project, RECENT) if has_recent(project) else None
+    if recent is None or len(recent.labels) < newest:
+        return validation
+    return Split(recent.images[-newest:], recent.labels[-newest:])
+
+
+def _refer(model: keras.Model, normal: Split, validation: Split, params: Params) -> Reference:
+    _, probabilities = logits_and_probabilities(model, normal.images)
     limits = params.evaluate.abstention
+    known = embeddings(model, validation.images)
     return Reference(
-        embeddings=embedded,
+        embeddings=embeddings(model, normal.images),
         probabilities=probabilities,
-        labels=validation.labels,
+        labels=normal.labels,
         predicted=probabilities.argmax(axis=1).astype(np.uint8),
-        abstention=fit_abstention(embedded, limits.distance_quantile, limits.confidence_at_least),
+        abstention=fit_abstention(known, limits.distance_quantile, limits.confidence_at_least),
     )
 
 

@@ -1,4 +1,4 @@
-"""The reference of a model: what it said about the validation images. Later images are compared with it."""
+"""The reference of a model: what it said about images as they came in when it was made. Later ones are compared."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ OUTPUTS, DESCRIPTORS = "reference.npz", "reference.parquet"
 
 @dataclass(frozen=True)
 class Reference:
-    """One row a validation image, in the order of the validation split."""
+    """One row an image that the model was not trained on."""
 
     embeddings: NDArray[np.float32]
     probabilities: NDArray[np.float32]
@@ -65,7 +65,7 @@ def read_reference(folder: Path) -> Reference:
 
 
 def read_descriptors(folder: Path) -> pd.DataFrame:
-    """One row a validation image, the columns of `fashion.images.descriptors.describe`.
+    """One row an image of the reference, the columns of `fashion.images.descriptors.describe`.
 
     Raises:
         ArtifactError: they are missing or damaged.
