@@ -222,7 +222,15 @@ class AlarmParams(Section):
 
 
 class MonitorParams(Section):
+    largest_window: Positive
+    """Predictions; of more the newest are looked at."""
     alarm: AlarmParams
+
+    @model_validator(mode="after")
+    def _a_window_can_be_judged(self) -> Self:
+        if self.largest_window < self.alarm.smallest_window:
+            raise ValueError(f"largest_window: {self.largest_window} is less than alarm.smallest_window")
+        return self
 
 
 class CollectParams(Section):

@@ -60,6 +60,11 @@ class Project:
         return self.root / "artifacts" / "export"
 
     @property
+    def monitoring(self) -> Path:
+        """A folder a window of predictions; no function of files, so not owned by DVC."""
+        return self.root / "artifacts" / "monitoring"
+
+    @property
     def model_file(self) -> Path:
         return self.model / "model.keras"
 

@@ -77,14 +77,16 @@ def test_the_newest_label_counts(log):
 
 
 def test_windows_go_on_where_the_last_one_ended(log):
-    records = [record() for _ in range(25)]
-    log.write(records)
-    seen, after = [], None
-    while len(window := log.read_window(after=after, limit=10)):
-        assert len(window) <= 10
-        seen += list(window.ids)
-        after = str(window.ids[-1])
-    assert seen == [one.id for one in records]
+    log.write(first := [record() for _ in range(10)])
+    after = str(log.read_window().ids[-1])
+    log.write(second := [record() for _ in range(15)])
+    assert list(log.read_window().ids) == [one.id for one in (*first, *second)]
+    assert list(log.read_window(after=after).ids) == [one.id for one in second]
+
+
+def test_of_too_many_predictions_the_newest_are_read_in_their_order(log):
+    log.write(records := [record() for _ in range(25)])
+    assert list(log.read_window(limit=10).ids) == [one.id for one in records[15:]]
 
 
 def test_a_window_ends_before_a_moment_and_holds_one_version(log):
@@ -93,6 +95,7 @@ def test_a_window_ends_before_a_moment_and_holds_one_version(log):
     moment = datetime.now(UTC)
     log.write([late := record("2")])
     assert late.id not in log.read_window(until=moment).ids
+    assert list(log.read_window(since=moment).ids) == [late.id]
     assert len(log.read_window(version="2")) == 2
     assert len(log.read_window(until=moment, version="2")) == 1
 

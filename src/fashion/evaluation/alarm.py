@@ -37,14 +37,23 @@ def decide(earlier: Sequence[Verdict], scores: Mapping[str, float], policy: Alar
     if not scores:
         return Decision(Verdict.TOO_SMALL, f"fewer than {policy.smallest_window} predictions say nothing")
     judged = [one for one in earlier if one is not Verdict.TOO_SMALL]
-    beyond = [name for name, value in scores.items() if value > 1]
-    if not beyond:
-        return Decision(Verdict.CLEAN, "no statistic is beyond its threshold")
+    if not is_drifted(scores):
+        return Decision(Verdict.CLEAN, "no statistic is beyond its limit")
     recent = judged[max(0, len(judged) - policy.of + 1) :]
     drifted = 1 + sum(one is not Verdict.CLEAN for one in recent)
-    found = f"{', '.join(beyond)} beyond the threshold; {drifted} of the last {len(recent) + 1} windows drifted"
+    found = f"{name_beyond(scores)}; {drifted} of the last {len(recent) + 1} windows drifted"
     if drifted < policy.needed:
         return Decision(Verdict.DRIFTED, f"{found}, an alarm needs {policy.needed} of {policy.of}")
     if Verdict.ALARM in judged[max(0, len(judged) - policy.cool_down) :]:
         return Decision(Verdict.SILENCED, f"{found}; the last alarm is not {policy.cool_down} windows ago")
     return Decision(Verdict.ALARM, found)
+
+
+def is_drifted(scores: Mapping[str, float]) -> bool:
+    return any(value > 1 for value in scores.values())
+
+
+def name_beyond(scores: Mapping[str, float]) -> str:
+    """The statistics beyond their limit, the farthest first."""
+    farthest = sorted(scores.items(), key=lambda item: -item[1])
+    return ", ".join(f"{name} at {value:,.1f} times its limit" for name, value in farthest if value > 1)

@@ -1,6 +1,7 @@
 """SQLAlchemy: the prediction log, in SQLite or PostgreSQL. One row a prediction; labels arrive later."""
 
+from fashion.adapters.predictions.history import JudgedWindow, WindowHistory
 from fashion.adapters.predictions.log import PredictionLog, new_id
 from fashion.adapters.predictions.rows import Labelled, Record, Window
 
-__all__ = ["Labelled", "PredictionLog", "Record", "Window", "new_id"]
+__all__ = ["JudgedWindow", "Labelled", "PredictionLog", "Record", "Window", "WindowHistory", "new_id"]

@@ -53,18 +53,18 @@ class PredictionLog:
     def write(self, records: Sequence[Record]) -> None:
         """All of them or none; those that are there already stay as they are, so it can be repeated."""
         make = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             connection.execute(make(predictions).on_conflict_do_nothing(), to_rows(records))
 
     def knows(self, prediction_id: str) -> bool:
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             return connection.scalar(select(predictions.c.id).filter_by(id=prediction_id)) is not None
 
     def add_label(self, prediction_id: str, label: int, source: str) -> int | None:
         """Write down the true class of a prediction, or correct it; the label that counted before, if any."""
         before = select(labels.c.label).filter_by(prediction_id=prediction_id).order_by(labels.c.number.desc()).limit(1)
         row = {"prediction_id": prediction_id, "label": label, "time": datetime.now(UTC), "source": source}
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             previous = connection.scalar(before)
             connection.execute(insert(labels), row)
         return previous
@@ -72,11 +72,12 @@ class PredictionLog:
     def read_window(
         self,
         after: str | None = None,
+        since: datetime | None = None,
         until: datetime | None = None,
         limit: int | None = None,
         version: str | None = None,
     ) -> Window:
-        """The oldest predictions after an id, before a moment, at most `limit`, of one model version.
+        """Predictions after an id, from one moment to another, of one model version; the newest, at most `limit`.
 
         Rows are written up to a second after their ids are made: a reader that goes on from the last id it saw asks
         `until` a few seconds ago, or it may pass one over.
@@ -87,11 +88,13 @@ class PredictionLog:
         chosen = select(predictions)
         if after is not None:
             chosen = chosen.where(predictions.c.id > after)
+        if since is not None:
+            chosen = chosen.where(predictions.c.id >= _least_id(since))
         if until is not None:
             chosen = chosen.where(predictions.c.id < _least_id(until))
         if version is not None:
             chosen = chosen.where(predictions.c.model_version == version)
-        window = chosen.order_by(predictions.c.id).limit(limit).subquery()
+        window = chosen.order_by(predictions.c.id.desc()).limit(limit).subquery()
         newest = (
             select(func.max(labels.c.number))
             .where(labels.c.prediction_id == window.c.id)
@@ -100,7 +103,7 @@ class PredictionLog:
         )
         labelled = window.outerjoin(labels, labels.c.number == newest)
         rows = select(window, labels.c.label).select_from(labelled).order_by(window.c.id)
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             return to_window(connection.execute(rows).all())
 
     def read_labelled(self, size: tuple[int, int], used: Set[str], since: datetime | None, limit: int) -> Labelled:
@@ -118,19 +121,19 @@ class PredictionLog:
         counts = select(labels.c.label).filter_by(prediction_id=predictions.c.id).order_by(labels.c.number.desc())
         columns = (predictions.c.id, predictions.c.time, predictions.c.image)
         rows = select(*columns, counts.limit(1).scalar_subquery().label("label"))
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             wanted = sorted(set(connection.scalars(known)) - used)[-limit:]
             parts = [wanted[start : start + AT_ONCE] for start in range(0, len(wanted), AT_ONCE)]
             found = [row for part in parts for row in connection.execute(rows.where(predictions.c.id.in_(part)))]
         return to_labelled(sorted(found, key=lambda row: str(row.id)), size)
 
     def count(self) -> int:
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             return connection.scalar(select(func.count()).select_from(predictions)) or 0
 
     def forget(self, before: datetime, beyond: int) -> int:
         """Remove predictions made before a moment and all but the newest `beyond`, with their labels; how many."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             newest = select(predictions.c.id).order_by(predictions.c.id.desc())
             last = connection.scalar(newest.offset(beyond).limit(1)) or ""
             old = (predictions.c.id <= last) | (predictions.c.id < _least_id(before))
@@ -141,7 +144,8 @@ class PredictionLog:
         self._engine.dispose()
 
     @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
+    def transaction(self) -> Iterator[Connection]:
+        """For this package alone."""
         try:
             self._prepare()
             with self._engine.begin() as connection:

@@ -1,8 +1,9 @@
-"""The two tables of the prediction log."""
+"""The tables of the prediction log, and of the windows of it that were judged."""
 
 from datetime import UTC, datetime
 
 from sqlalchemy import (
+    JSON,
     BigInteger,
     Boolean,
     Column,
@@ -15,6 +16,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    Text,
     TypeDecorator,
 )
 
@@ -69,4 +71,28 @@ labels = Table(
     Column("label", Integer, nullable=False),
     Column("time", UtcTime, nullable=False),
     Column("source", String(64), nullable=False),
+)
+
+windows = Table(
+    "windows",
+    metadata,
+    # Given by whoever adds it: of two that judge the same predictions at once, one is refused.
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("time", UtcTime, nullable=False),
+    Column("model_version", String(64), nullable=False),
+    Column("first_id", String(ID_LENGTH), nullable=False),
+    Column("last_id", String(ID_LENGTH), nullable=False),
+    Column("start", UtcTime, nullable=False),  # of the first prediction
+    Column("end", UtcTime, nullable=False),  # of the last prediction
+    Column("predictions", Integer, nullable=False),
+    Column("scores", JSON, nullable=False),  # by statistic
+    Column("verdict", String(32), nullable=False),
+    Column("drifted", Boolean, nullable=False),
+    Column("alarm", Boolean, nullable=False),
+    Column("because", Text, nullable=False),
+    Column("estimated_accuracy", Double, nullable=False),
+    # What follows changes as labels come.
+    Column("labelled", Integer, nullable=False),
+    Column("correct", Integer, nullable=False),
+    Column("by_class", JSON, nullable=False),  # labelled and correct, by the number of the true class
 )

@@ -1,0 +1,120 @@
+"""The windows of predictions that were judged: what was said of them, and how right the model was once labels came."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, case, func, insert, select, update
+
+from fashion.adapters.predictions.log import PredictionLog
+from fashion.adapters.predictions.tables import labels, predictions, windows
+from fashion.evaluation.alarm import Verdict
+
+CHANGING = ("by_class", "labelled", "correct")
+ByClass = Mapping[str, tuple[int, int]]
+"""How many are labelled, and how many of them correct, by the number of the true class."""
+
+
+@dataclass(frozen=True)
+class JudgedWindow:
+    """A window of predictions of one model version, and what was said of it."""
+
+    number: int
+    time: datetime
+    """When it was judged."""
+    model_version: str
+    first_id: str
+    last_id: str
+    start: datetime
+    """Of the first prediction."""
+    end: datetime
+    """Of the last prediction."""
+    predictions: int
+    scores: Mapping[str, float]
+    """By statistic; more than 1 is drift."""
+    verdict: Verdict
+    because: str
+    estimated_accuracy: float
+    """The mean confidence."""
+    by_class: ByClass
+    """As far as labels have come."""
+
+    @property
+    def drifted(self) -> bool:
+        return self.verdict is not Verdict.CLEAN
+
+    @property
+    def alarm(self) -> bool:
+        return self.verdict is Verdict.ALARM
+
+    @property
+    def labelled(self) -> int:
+        return sum(labelled for labelled, _ in self.by_class.values())
+
+    @property
+    def correct(self) -> int:
+        return sum(correct for _, correct in self.by_class.values())
+
+
+class WindowHistory:
+    """The table of windows beside the predictions; every method raises ServiceError as those of the log do."""
+
+    def __init__(self, log: PredictionLog) -> None:
+        self._log = log
+
+    def add(self, window: JudgedWindow) -> None:
+        """Its number must be new."""
+        row = asdict(window) | {"verdict": window.verdict.value}
+        row |= {name: getattr(window, name) for name in ("drifted", "alarm", *CHANGING)}
+        with self._log.transaction() as connection:
+            connection.execute(insert(windows), row)
+
+    def read(self, limit: int, version: str | None = None) -> list[JudgedWindow]:
+        """The last windows, at most `limit`, of one model version or all; the oldest first."""
+        with self._log.transaction() as connection:
+            return _read(connection, limit, version)
+
+    def refresh(self, limit: int) -> None:
+        """Count the labels that have come since, in each of the last windows, at most `limit`.
+
+        Of predictions that are not in the log any more, the labels stay counted as they were.
+        """
+        with self._log.transaction() as connection:
+            for window in _read(connection, limit, None):
+                refreshed = replace(window, by_class=_count(connection, window))
+                if refreshed.labelled >= window.labelled and refreshed != window:
+                    values = {name: getattr(refreshed, name) for name in CHANGING}
+                    connection.execute(update(windows).where(windows.c.number == window.number).values(values))
+
+
+def _read(connection: Connection, limit: int, version: str | None) -> list[JudgedWindow]:
+    chosen = select(windows).order_by(windows.c.number.desc()).limit(limit)
+    if version is not None:
+        chosen = chosen.where(windows.c.model_version == version)
+    return [_to_window(row) for row in reversed(connection.execute(chosen).all())]
+
+
+def _to_window(row: Any) -> JudgedWindow:
+    values = {name: getattr(row, name) for name in JudgedWindow.__dataclass_fields__}
+    by_class = {label: (labelled, correct) for label, (labelled, correct) in row.by_class.items()}
+    return JudgedWindow(**values | {"verdict": Verdict(row.verdict), "by_class": by_class})
+
+
+def _count(connection: Connection, window: JudgedWindow) -> ByClass:
+    newest = (
+        select(func.max(labels.c.number))
+        .where(labels.c.prediction_id == predictions.c.id)
+        .correlate(predictions)
+        .scalar_subquery()
+    )
+    correct = func.sum(case((predictions.c.predicted == labels.c.label, 1), else_=0))
+    counts = (
+        select(labels.c.label, func.count(), correct)
+        .join(predictions, labels.c.number == newest)
+        .where(predictions.c.id.between(window.first_id, window.last_id))
+        .where(predictions.c.model_version == window.model_version)
+        .group_by(labels.c.label)
+        .order_by(labels.c.label)
+    )
+    return {str(label): (labelled, int(right)) for label, labelled, right in connection.execute(counts)}

@@ -1,0 +1,104 @@
+"""Watching what the champion is asked and how it does."""
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from fashion.cli.terminal import console, start
+
+if TYPE_CHECKING:
+    from fashion.adapters.predictions import JudgedWindow
+    from fashion.stages.monitor import Watched
+
+app = typer.Typer()
+
+
+@app.command()
+def monitor(
+    last: Annotated[
+        int | None, typer.Option(min=1, help="Look at so many of the newest predictions; shown, not recorded.")
+    ] = None,
+    since: Annotated[
+        datetime | None, typer.Option(help="Look at predictions from this time on (UTC); shown, not recorded.")
+    ] = None,
+    history: Annotated[bool, typer.Option("--history", help="Show the windows of the past; look at nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")] = False,
+) -> None:
+    """Hold the champion's predictions since the last look against its reference: has anything drifted, is it an alarm?
+
+    What was found is recorded, and a page is written about it under artifacts/monitoring. With --last or --since the
+    window is chosen by hand: it is judged and shown in the same way, but not recorded, so that predictions that are
+    looked at twice do not count twice in an alarm. An alarm is no error: the exit status is 0.
+    """
+    if history and (last or since):
+        raise typer.BadParameter(
+            "the windows of the past cannot be chosen by --last or --since", param_hint="--history"
+        )
+    project, params = start()
+    from fashion.stages import monitor as stage
+
+    if history:
+        _show_history(stage.read_history(project), as_json)
+        return
+    watched = stage.monitor(project, params, last=last, since=since.replace(tzinfo=UTC) if since else None)
+    if as_json:
+        typer.echo(json.dumps(asdict(watched), indent=2))
+    else:
+        _print_watched(watched)
+
+
+def _print_watched(watched: "Watched") -> None:
+    name = f"Window {watched.window}" if watched.window else "Not recorded"
+    verdict = "alarm" if watched.alarm else "drifted" if watched.drifted else "no drift"
+    console.print(
+        f"{name}, version {watched.version}: {verdict if watched.scores else 'not judged'}. {watched.because}"
+    )
+    if not watched.scores:
+        return
+    console.print(
+        f"{watched.predictions:,} predictions from {watched.start} to {watched.end}, {watched.labelled:,} labelled"
+    )
+    table = Table("statistic", "score", "", caption="0 is typical of clean windows, above 1 is drift")
+    for statistic, score in watched.scores.items():
+        table.add_row(statistic, f"{score:,.2f}", "drifted" if score > 1 else "")
+    console.print(table)
+    console.print(f"Accuracy: {_percent(watched.estimated_accuracy)} estimated, {_live(watched)}")
+    console.print(f"Page: {watched.report}")
+
+
+def _live(watched: "Watched") -> str:
+    if watched.accuracy is None:
+        return "no label yet"
+    interval = f"{_percent(watched.accuracy_low)} to {_percent(watched.accuracy_high)}"
+    return f"{_percent(watched.accuracy)} live (95 % interval {interval})"
+
+
+def _show_history(windows: "list[JudgedWindow]", as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps([asdict(window) for window in windows], indent=2, default=str))
+        return
+    table = Table(
+        "window", "until (UTC)", "version", "predictions", "verdict", "highest score", "estimated", "live", "labels"
+    )
+    for window in windows:
+        highest = max(window.scores, key=window.scores.__getitem__)
+        table.add_row(
+            str(window.number),
+            f"{window.end:%Y-%m-%d %H:%M:%S}",
+            window.model_version,
+            f"{window.predictions:,}",
+            window.verdict,
+            f"{window.scores[highest]:,.2f} ({highest})",
+            _percent(window.estimated_accuracy),
+            _percent(window.correct / window.labelled if window.labelled else None),
+            f"{window.labelled:,}",
+        )
+    console.print(table)
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.1%}"

@@ -1,0 +1,234 @@
+"""Holds the champion's latest predictions against its reference, and keeps a history of what was found."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+
+from fashion.adapters.predictions import JudgedWindow, PredictionLog, Window, WindowHistory
+from fashion.adapters.tracking import Champion
+from fashion.errors import ArtifactError, DataError
+from fashion.evaluation.alarm import Decision, Verdict, decide, is_drifted, name_beyond
+from fashion.evaluation.drift import Sample, build_detector, calibrate, descriptor_values, measure, score
+from fashion.evaluation.metrics import Proportion, proportion
+from fashion.locks import one_at_a_time
+from fashion.params import Params
+from fashion.paths import Project
+from fashion.settings import predictions_url
+from fashion.stages.champion import find_champion
+from fashion.stages.reference import read_descriptors, read_reference
+
+SETTLED = timedelta(seconds=2)
+"""What is younger may not all be in the log yet; it is left for the next look."""
+KEPT = 50
+"""Windows that are shown, and whose figures follow the labels."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What a look at the predictions found."""
+
+    window: int | None
+    """Its number in the history; None where it was too small to judge, or chosen by hand and so not recorded."""
+    version: str
+    """Of the champion, whose predictions were looked at."""
+    start: str | None
+    """Of the first prediction, UTC, ISO 8601; None where there is none."""
+    end: str | None
+    predictions: int
+    labelled: int
+    drifted: bool
+    alarm: bool
+    because: str
+    scores: dict[str, float] = field(default_factory=dict)
+    """By statistic; more than 1 is drift. This and what follows is left out where the window was too small to judge."""
+    estimated_accuracy: float | None = None
+    """The mean confidence."""
+    accuracy: float | None = None
+    """Of the labelled predictions, with its 95 % interval; None where there is no label."""
+    accuracy_low: float | None = None
+    accuracy_high: float | None = None
+    report: str | None = None
+    """Path of the page about the window."""
+
+
+def monitor(project: Project, params: Params, *, last: int | None = None, since: datetime | None = None) -> Watched:
+    """Judge the champion's predictions since the last look, record what was found, and write a page about it.
+
+    Predictions of other versions are not looked at: each version is measured by its own reference. Too few predictions
+    wait for the next look. Of more than `monitor.largest_window` the newest are looked at.
+
+    Args:
+        last: look at so many of the newest predictions instead. Like `since`, such a look is shown and not recorded: it
+            raises no alarm, does not count in one, and the next look starts where it would have started without it.
+        since: look at the predictions from this moment on, with its zone, instead.
+
+    Raises:
+        ArtifactError: the champion's reference is missing or damaged.
+        DataError: the predictions in the log are by another model of the same version number.
+        ServiceError: there is no champion, or the log's database is away.
+    """
+    with one_at_a_time(project, "monitor"):
+        found = find_champion(project, params)
+        if found.trouble:
+            logger.warning("The last known champion, version %s, is taken: %s", found.champion.version, found.trouble)
+        log = PredictionLog(predictions_url(project))
+        try:
+            return _look(params, found.champion, log, last, since)
+        finally:
+            log.close()
+
+
+def read_history(project: Project, limit: int = KEPT) -> list[JudgedWindow]:
+    """The last windows that were recorded, the oldest first, with the labels that have come since.
+
+    Raises:
+        ServiceError: the log's database is away.
+    """
+    log = PredictionLog(predictions_url(project))
+    try:
+        history = WindowHistory(log)
+        history.refresh(limit)
+        return history.read(limit)
+    finally:
+        log.close()
+
+
+def live_accuracy(window: JudgedWindow) -> Proportion | None:
+    """Of the labelled predictions of a window; None while there is no label."""
+    return proportion(np.arange(window.labelled) < window.correct) if window.labelled else None
+
+
+def _look(params: Params, champion: Champion, log: PredictionLog, last: int | None, since: datetime | None) -> Watched:
+    history = WindowHistory(log)
+    history.refresh(KEPT)
+    by_hand = last is not None or since is not None
+    earlier = history.read(KEPT, champion.version)
+    largest = params.monitor.largest_window
+    window = log.read_window(
+        after=earlier[-1].last_id if earlier and not by_hand else None,
+        since=since,
+        until=datetime.now(UTC) - SETTLED,
+        limit=min(last or largest, largest),
+        version=champion.version,
+    )
+    if len(window) < params.monitor.alarm.smallest_window:
+        return _too_few(params, champion, window)
+    scores = _score(params, champion, window)
+    decision = _by_hand(scores) if by_hand else decide([one.verdict for one in earlier], scores, params.monitor.alarm)
+    past = history.read(KEPT)
+    judged = _judge(window, scores, decision, past)
+    if not by_hand:
+        history.add(judged)
+    return _watched(judged, recorded=not by_hand)
+
+
+def _score(params: Params, champion: Champion, window: Window) -> dict[str, float]:
+    """How far the window departs from the champion's reference; the limits are for its size and number of labels."""
+    reference = _reference(champion)
+    sample = Sample(descriptor_values(window.descriptors), window.embeddings, window.probabilities, window.labels)
+    if [values.shape[1:] for values in vars(sample).values()] != [
+        values.shape[1:] for values in vars(reference).values()
+    ]:
+        raise DataError(
+            f"The log holds predictions of another model that was version {champion.version}, too: they have other "
+            "numbers of classes or embeddings. Give each registry a log of its own: FASHION_PREDICTIONS_URL"
+        )
+    detector = build_detector(reference, params.evaluate.gates.expected_calibration_error_at_most)
+    labelled = int((sample.labels >= 0).sum())
+    limits = calibrate(detector, len(sample), labelled, params.monitor.alarm.false_alarm_rate)
+    scores = score(limits, measure(detector, sample), np.arange(len(sample))[None])
+    return {name: float(value[0]) for name, value in scores.items()}
+
+
+def _reference(champion: Champion) -> Sample:
+    folder = champion.model.parent
+    try:
+        reference = read_reference(folder)
+        descriptors = descriptor_values(read_descriptors(folder))
+    except ArtifactError as error:
+        raise ArtifactError(
+            f"Version {champion.version} cannot be monitored: {error}. If the registry has its files whole, remove "
+            f"{folder.parent}, and they are fetched again"
+        ) from error
+    return Sample(descriptors, reference.embeddings, reference.probabilities, reference.labels.astype(np.int64))
+
+
+def _by_hand(scores: dict[str, float]) -> Decision:
+    if is_drifted(scores):
+        return Decision(Verdict.DRIFTED, f"{name_beyond(scores)}; chosen by hand, so it does not count")
+    return Decision(Verdict.CLEAN, "")
+
+
+def _judge(window: Window, scores: dict[str, float], decision: Decision, past: Sequence[JudgedWindow]) -> JudgedWindow:
+    start, end = _ends(window)
+    return JudgedWindow(
+        number=past[-1].number + 1 if past else 1,
+        time=datetime.now(UTC),
+        model_version=str(window.versions[0]),
+        first_id=str(window.ids[0]),
+        last_id=str(window.ids[-1]),
+        start=start,
+        end=end,
+        predictions=len(window),
+        scores=scores,
+        verdict=decision.verdict,
+        because=decision.reason if is_drifted(scores) else f"{len(window):,} predictions like the reference",
+        estimated_accuracy=float(window.probabilities.max(axis=1).mean()),
+        by_class=_count(window),
+    )
+
+
+def _count(window: Window) -> dict[str, tuple[int, int]]:
+    """Labelled predictions and correct ones among them, by the number of the true class."""
+    correct = window.predicted == window.labels
+    known = np.unique(window.labels[window.labels >= 0])
+    return {
+        str(label): (int((window.labels == label).sum()), int(correct[window.labels == label].sum())) for label in known
+    }
+
+
+def _ends(window: Window) -> tuple[datetime, datetime]:
+    first, final = (window.times[index].astype(datetime).replace(tzinfo=UTC) for index in (0, -1))
+    return first, final
+
+
+def _too_few(params: Params, champion: Champion, window: Window) -> Watched:
+    wanted = params.monitor.alarm.smallest_window
+    start, end = (moment.isoformat() for moment in _ends(window)) if len(window) else (None, None)
+    return Watched(
+        window=None,
+        version=champion.version,
+        start=start,
+        end=end,
+        predictions=len(window),
+        labelled=int((window.labels >= 0).sum()),
+        drifted=False,
+        alarm=False,
+        because=f"{len(window):,} predictions, {wanted:,} are wanted (monitor.alarm.smallest_window)",
+    )
+
+
+def _watched(window: JudgedWindow, recorded: bool) -> Watched:
+    accuracy = live_accuracy(window)
+    return Watched(
+        window=window.number if recorded else None,
+        version=window.model_version,
+        start=window.start.isoformat(),
+        end=window.end.isoformat(),
+        predictions=window.predictions,
+        labelled=window.labelled,
+        drifted=window.drifted,
+        alarm=window.alarm,
+        because=window.because,
+        scores=dict(window.scores),
+        estimated_accuracy=window.estimated_accuracy,
+        accuracy=accuracy.value if accuracy else None,
+        accuracy_low=accuracy.low if accuracy else None,
+        accuracy_high=accuracy.high if accuracy else None,
+        report=None,
+    )
