@@ -101,7 +101,8 @@ def window_trend(windows: Mapping[str, Sequence[Any]], path: Path) -> None:
     above.axhline(1, color=WRONG, linestyle="--", linewidth=1, label="limit")
     # Clean windows lie below 1, and an inverted image far above 1,000.
     above.set_yscale("symlog", linthresh=2)
-    above.set(ylabel="score", title="Drift")
+    above.yaxis.set_major_formatter("{x:,.0f}")
+    above.set(ylabel="score", title="Drift", ylim=(min(-1, scores.min()) - 0.5, 2 * max(2, scores.max())))
     live, low, high = (np.array(windows[name], dtype=float) for name in ("live", "low", "high"))
     below.plot(numbers, windows["estimated"], color="grey", marker="o", markersize=4, label="estimated")
     below.errorbar(

@@ -23,6 +23,8 @@ HTML, JSON = "evidently.html", "evidently.json"
 PROJECT = "fashion"
 EMBEDDING = "embedding"
 TAB = "Drift"
+NUMBERS_BY, CLASSES_BY = "wasserstein", "jensenshannon"
+"""Distances. Chosen by Evidently, they change with the values that occur, and the line of the trend breaks."""
 MOST_RUNS = 50
 """In the workspace, half a MB each; all of them are read whenever it is opened."""
 
@@ -69,8 +71,9 @@ def write_report(folder: Path, window: Described, reference: Described, moment: 
     report = Report(
         [
             EmbeddingAuc(),
-            DriftedColumnsCount(columns=columns),
-            *(ValueDrift(column=column) for column in columns),
+            DriftedColumnsCount(columns=columns, num_method=NUMBERS_BY, cat_method=CLASSES_BY),
+            *(ValueDrift(column=column, method=NUMBERS_BY) for column in window.numbers.columns),
+            ValueDrift(column="predicted", method=CLASSES_BY),
             RowCount(),
             DuplicatedRowCount(),
             DatasetMissingValueCount(),

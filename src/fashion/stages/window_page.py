@@ -16,7 +16,7 @@ from fashion.evaluation.neighbours import nearest
 from fashion.stages.reference import Examples, Known
 
 PAGE, TREND, STRANGEST = "index.html", "trend.png", "strangest.png"
-SHOWN = 16
+SHOWN = 8
 """The strangest images of a window, each beside `NEIGHBOURS`: a row of the sheet holds two."""
 NEIGHBOURS = 3
 STYLE = """
@@ -119,8 +119,8 @@ def _render(
 to {judged.end:%Y-%m-%d %H:%M:%S} UTC; {judged.labelled:,} of them are labelled.</p>
 <h2>Is it like the reference?</h2>
 {_scores(judged)}
-<p>0 is typical of clean windows of this size; above 1 is drift.
-<a href="{reports.HTML}">Evidently's report</a> shows each descriptor beside the reference.</p>
+<p>0 is typical of clean windows of this size; above 1 is drift. <a href="{reports.HTML}">Evidently's report</a> shows
+each descriptor beside the reference; its own verdicts raise no alarm.</p>
 <h2>Is it right?</h2>
 {_accuracy(judged, windows)}
 {_classes(judged, classes)}
@@ -148,6 +148,8 @@ def _accuracy(judged: JudgedWindow, windows: Sequence[JudgedWindow]) -> str:
     told = f"<p>Estimated from the calibrated confidences: <b>{judged.estimated_accuracy:.1%}</b>. "
     if live:
         told += f"Live: <b>{live.value:.1%}</b>, 95 % interval {live.low:.1%} to {live.high:.1%}, {live.n:,} labels. "
+        error = judged.estimated_accuracy - live.value
+        told += f"The estimate is {100 * abs(error):.1f} points too {'high' if error > 0 else 'low'}. "
     else:
         told += "Live: no label has come yet. "
     return f"{told}{_estimate_errors(windows)}</p>"
@@ -158,8 +160,8 @@ def _estimate_errors(windows: Sequence[JudgedWindow]) -> str:
     if not errors:
         return ""
     return (
-        f"Over the last {len(errors)} windows with labels the estimate was {np.mean(errors):+.1%} off on average, "
-        f"{np.max(np.abs(errors)):.1%} at most."
+        f"Over the last {len(errors)} windows with labels the estimate was {100 * np.mean(np.abs(errors)):.1f} "
+        f"points off on average, {100 * np.max(np.abs(errors)):.1f} at most."
     )
 
 
