@@ -34,13 +34,13 @@ from benchmarks.main_job import machine, make_project, wait_for
 from benchmarks.serving import free_port
 from fashion.adapters.pinning import pin
 from fashion.adapters.predictions import JudgedWindow, PredictionLog
-from fashion.evaluation.metrics import Proportion, proportion
+from fashion.evaluation.metrics import Proportion, proportion, proportion_of
 from fashion.images.idx import write_idx
 from fashion.params import load_params
 from fashion.paths import Project
 from fashion.settings import environment_defaults, predictions_url
 from fashion.stages.dataset import read_raw
-from fashion.stages.monitor import live_accuracy, read_history
+from fashion.stages.monitor import read_history
 from fashion.storage import atomic_file, file_digest, read_json, write_json, write_text
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -186,7 +186,7 @@ def look(project: Project) -> None:
     time.sleep(2)  # The youngest predictions are left for the next look.
     run(project, ["prefect", "deployment", "run", "monitoring/default", "--watch"])
     window = read_history(project)[-1]
-    accuracy = live_accuracy(window)
+    accuracy = accuracy_in(window)
     figures = [
         f"live accuracy {accuracy.value:.1%}" if accuracy else "no labels yet",
         f"estimated {window.estimated_accuracy:.1%}",
@@ -241,8 +241,12 @@ def accuracy_of(log: PredictionLog, **which: Any) -> Proportion:
     return proportion((window.predicted == window.labels)[labelled])
 
 
+def accuracy_in(window: JudgedWindow) -> Proportion | None:
+    return proportion_of(window.correct, window.labelled) if window.labelled else None
+
+
 def shown(window: JudgedWindow) -> dict[str, Any]:
-    accuracy = live_accuracy(window)
+    accuracy = accuracy_in(window)
     return {
         "end": window.end.isoformat(),
         "version": window.model_version,

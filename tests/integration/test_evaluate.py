@@ -9,7 +9,7 @@ from fashion.errors import ArtifactError
 from fashion.params import load_params
 from fashion.stages.evaluate import evaluate
 from fashion.stages.history import read_history
-from fashion.stages.reference import read_descriptors, read_reference
+from fashion.stages.reference import read_descriptors, read_examples, read_reference
 from tests.projects import edit_params
 
 PICTURES = ("training_curves", "confusion_matrix", "sample_predictions", "confident_mistakes", "calibration")
@@ -90,7 +90,16 @@ def test_the_reference_is_what_the_model_says_about_the_validation_images(traine
 def test_a_registered_version_carries_its_reference_beside_the_model(trained_project):
     (beside,) = (trained_project.state / "mlflow").glob("**/extra_files")
     assert read_reference(beside).abstention.confidence_limit == 0.5
+    assert len(read_examples(beside).labels) == 540
     assert len(read_descriptors(beside)) == len(read_reference(trained_project.evaluation).labels)
+
+
+def test_the_examples_are_training_images_with_their_labels(trained_project):
+    examples = read_examples(trained_project.evaluation)
+    images, labels = (np.load(trained_project.dataset / f"train_{kind}.npy") for kind in ("images", "labels"))
+    known = {image.tobytes(): label for image, label in zip(images, labels, strict=True)}
+    assert [known[image.tobytes()] for image in examples.images] == list(examples.labels)
+    assert len(examples.embeddings) == len(examples.images)
 
 
 @pytest.mark.parametrize("content", [b"", b"no zip file", b"PK\x03\x04 cut off"])

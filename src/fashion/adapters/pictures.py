@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
@@ -81,6 +82,41 @@ def reliability(
     axis.set(xlabel="confidence", ylabel="accuracy", title="Calibration on the test set", xlim=(0, 1), ylim=(0, 1))
     axis.grid(alpha=0.3)
     axis.legend()
+    _save(figure, path)
+
+
+def window_trend(windows: Mapping[str, Sequence[Any]], path: Path) -> None:
+    """Scores, alarms and accuracies over windows of predictions, from the oldest to the newest.
+
+    Args:
+        windows: number; version; score, the highest one; alarm; estimated, accuracy; live, low, high, accuracy with its
+            interval, NaN where there is no label.
+    """
+    figure = Figure(figsize=(10, 5.5), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True)
+    numbers, scores = np.array(windows["number"]), np.array(windows["score"])
+    alarms = np.array(windows["alarm"], dtype=bool)
+    above.plot(numbers, scores, color="grey", marker="o", markersize=4, label="highest score")
+    above.plot(numbers[alarms], scores[alarms], color=WRONG, marker="v", linestyle="", markersize=10, label="alarm")
+    above.axhline(1, color=WRONG, linestyle="--", linewidth=1, label="limit")
+    # Clean windows lie below 1, and an inverted image far above 1,000.
+    above.set_yscale("symlog", linthresh=2)
+    above.yaxis.set_major_formatter("{x:,.0f}")
+    above.set(ylabel="score", title="Drift", ylim=(min(-1, scores.min()) - 0.5, 2 * max(2, scores.max())))
+    live, low, high = (np.array(windows[name], dtype=float) for name in ("live", "low", "high"))
+    below.plot(numbers, windows["estimated"], color="grey", marker="o", markersize=4, label="estimated")
+    below.errorbar(
+        numbers, live, (live - low, high - live), fmt="o", color=CORRECT, capsize=3, label="live, 95 % interval"
+    )
+    below.set(xlabel="window", ylabel="accuracy", title="Accuracy", ylim=(0, 1.02))
+    below.xaxis.get_major_locator().set_params(integer=True)
+    for axis in (above, below):
+        for before, number, version in zip(windows["version"], numbers[1:], windows["version"][1:], strict=False):
+            if version != before:
+                axis.axvline(number - 0.5, color="black", linestyle=":", linewidth=1)
+                axis.text(number - 0.45, axis.get_ylim()[1], f"version {version}", va="top", fontsize=8)
+        axis.grid(alpha=0.3)
+        axis.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     _save(figure, path)
 
 

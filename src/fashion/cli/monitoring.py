@@ -81,21 +81,21 @@ def _show_history(windows: "list[JudgedWindow]", as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps([asdict(window) for window in windows], indent=2, default=str))
         return
+    columns = ("window", "until (UTC)", "version", "n", "verdict", "score", "estimate", "live")
     table = Table(
-        "window", "until (UTC)", "version", "predictions", "verdict", "highest score", "estimated", "live", "labels"
+        *columns, box=None, pad_edge=False, caption="n: predictions. score: the highest one. live: of the labelled ones"
     )
     for window in windows:
-        highest = max(window.scores, key=window.scores.__getitem__)
+        live = f"{_percent(window.correct / window.labelled)} of {window.labelled:,}" if window.labelled else "no label"
         table.add_row(
             str(window.number),
-            f"{window.end:%Y-%m-%d %H:%M:%S}",
+            f"{window.end:%m-%d %H:%M}",
             window.model_version,
             f"{window.predictions:,}",
             window.verdict,
-            f"{window.scores[highest]:,.2f} ({highest})",
+            f"{max(window.scores.values()):,.2f}",
             _percent(window.estimated_accuracy),
-            _percent(window.correct / window.labelled if window.labelled else None),
-            f"{window.labelled:,}",
+            live,
         )
     console.print(table)
 

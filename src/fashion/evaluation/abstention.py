@@ -37,7 +37,7 @@ def fit_abstention(embeddings: Floats, distance_quantile: float, confidence_limi
         confidence_limit: the least confidence with which the model answers.
     """
     known = min(MOST_NEIGHBOURS, len(embeddings) // 2)
-    neighbours = _unit(embeddings[:known])
+    neighbours = unit_length(embeddings[:known])
     limit = np.quantile(_distances(neighbours, embeddings[known:]), distance_quantile)
     return Abstention(neighbours, float(limit), confidence_limit)
 
@@ -52,13 +52,13 @@ def reasons(rule: Abstention, probabilities: Floats, embeddings: Floats) -> list
 def _distances(neighbours: Floats, embeddings: Floats) -> Floats:
     """1 minus the cosine of the angle to the fifth nearest neighbour, (n,), 0 to 2."""
     rank = min(NEIGHBOUR, len(neighbours))
-    similarities = _unit(embeddings) @ neighbours.T
+    similarities = unit_length(embeddings) @ neighbours.T
     nearest: Floats = np.partition(similarities, -rank, axis=1)[:, -rank]
     return 1 - nearest
 
 
-def _unit(embeddings: Floats) -> Floats:
-    """An embedding of length 0 stays so: it is at distance 1 from everything."""
+def unit_length(embeddings: Floats) -> Floats:
+    """An embedding (n, d) of length 0 stays so: it is at distance 1 from everything."""
     lengths: Floats = np.linalg.norm(embeddings, axis=1, keepdims=True)
     lengths[lengths == 0] = 1
     return embeddings / lengths

@@ -40,9 +40,13 @@ def proportion(successes: Booleans) -> Proportion:
 
     Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22 (1927).
     """
-    test = binomtest(int(successes.sum()), len(successes))
-    interval = test.proportion_ci(confidence_level=0.95, method="wilson")
-    return Proportion(float(successes.mean()), float(interval.low), float(interval.high), len(successes))
+    return proportion_of(int(successes.sum()), len(successes))
+
+
+def proportion_of(successes: int, trials: int) -> Proportion:
+    """The same of numbers; there is at least one trial."""
+    interval = binomtest(successes, trials).proportion_ci(confidence_level=0.95, method="wilson")
+    return Proportion(successes / trials, float(interval.low), float(interval.high), trials)
 
 
 def class_figures(labels: Labels, predictions: Labels, classes: int) -> list[ClassFigures]:

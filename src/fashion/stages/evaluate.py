@@ -23,13 +23,15 @@ from fashion.paths import Project
 from fashion.stages.classifier import load_classifier
 from fashion.stages.dataset import RECENT, Split, has_recent, load_split
 from fashion.stages.history import read_history
-from fashion.stages.reference import Reference, write_reference
+from fashion.stages.reference import Examples, Reference, write_examples, write_reference
 from fashion.storage import atomic_file, atomic_folder, file_digest, write_json, write_text
 
 SHOWN = 32
 """Images on the pages of samples and of mistakes."""
 TIMED = 50
 """Predictions of one image of which the median time is taken."""
+MOST_EXAMPLES = 2000
+"""Training images that go with the reference: with their embeddings some 2 MB."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,8 @@ class _Outputs:
 def evaluate(project: Project, params: Params) -> Evaluation:
     """Measure artifacts/model/model.keras on the test set, and on the recent one if any; write artifacts/evaluation/.
 
-    Beside the figures lies the reference: what the model says about images as they come in now, and when it should
-    abstain.
+    Beside the figures lies the reference: what the model says about images as they come in now, when it should abstain,
+    and some training images that later ones can be compared with.
 
     Raises:
         ArtifactError: the model or the prepared dataset is missing or damaged.
@@ -83,6 +85,7 @@ def evaluate(project: Project, params: Params) -> Evaluation:
     with atomic_folder(project.evaluation) as folder:
         _write_tables(folder, outputs, test, params.data.classes)
         write_reference(folder, reference, normal.images)
+        write_examples(folder, _choose_examples(model, load_split(project, "train")))
         _draw(folder, project, outputs, test, params)
         write_json(folder / "metrics.json", figures)
         write_json(folder / "gate.json", {"model_sha256": file_digest(project.model_file)} | gate.to_dict())
@@ -143,6 +146,12 @@ def _refer(model: keras.Model, normal: Split, validation: Split, params: Params)
         predicted=probabilities.argmax(axis=1).astype(np.uint8),
         abstention=fit_abstention(known, limits.distance_quantile, limits.confidence_at_least),
     )
+
+
+def _choose_examples(model: keras.Model, train: Split) -> Examples:
+    chosen = np.random.default_rng(0).permutation(len(train.labels))[:MOST_EXAMPLES]
+    images = train.images[chosen]
+    return Examples(images, train.labels[chosen], embeddings(model, images))
 
 
 def _abstained(reference: Reference, model: keras.Model, test: Split, outputs: _Outputs) -> dict[str, float]:

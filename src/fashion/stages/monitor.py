@@ -1,9 +1,11 @@
 """Holds the champion's latest predictions against its reference, and keeps a history of what was found."""
 
 import logging
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 
@@ -12,18 +14,22 @@ from fashion.adapters.tracking import Champion
 from fashion.errors import ArtifactError, DataError
 from fashion.evaluation.alarm import Decision, Verdict, decide, is_drifted, name_beyond
 from fashion.evaluation.drift import Sample, build_detector, calibrate, descriptor_values, measure, score
-from fashion.evaluation.metrics import Proportion, proportion
+from fashion.evaluation.metrics import proportion_of
 from fashion.locks import one_at_a_time
 from fashion.params import Params
 from fashion.paths import Project
 from fashion.settings import predictions_url
 from fashion.stages.champion import find_champion
-from fashion.stages.reference import read_descriptors, read_reference
+from fashion.stages.reference import Known, read_descriptors, read_examples, read_reference
+from fashion.storage import atomic_folder
 
 SETTLED = timedelta(seconds=2)
 """What is younger may not all be in the log yet; it is left for the next look."""
 KEPT = 50
 """Windows that are shown, and whose figures follow the labels."""
+
+BY_HAND = "by-hand"
+"""The folder of the page about the last window that was chosen by hand."""
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +84,7 @@ def monitor(project: Project, params: Params, *, last: int | None = None, since:
             logger.warning("The last known champion, version %s, is taken: %s", found.champion.version, found.trouble)
         log = PredictionLog(predictions_url(project))
         try:
-            return _look(params, found.champion, log, last, since)
+            return _look(project, params, found.champion, log, last, since)
         finally:
             log.close()
 
@@ -98,12 +104,9 @@ def read_history(project: Project, limit: int = KEPT) -> list[JudgedWindow]:
         log.close()
 
 
-def live_accuracy(window: JudgedWindow) -> Proportion | None:
-    """Of the labelled predictions of a window; None while there is no label."""
-    return proportion(np.arange(window.labelled) < window.correct) if window.labelled else None
-
-
-def _look(params: Params, champion: Champion, log: PredictionLog, last: int | None, since: datetime | None) -> Watched:
+def _look(
+    project: Project, params: Params, champion: Champion, log: PredictionLog, last: int | None, since: datetime | None
+) -> Watched:
     history = WindowHistory(log)
     history.refresh(KEPT)
     by_hand = last is not None or since is not None
@@ -118,18 +121,23 @@ def _look(params: Params, champion: Champion, log: PredictionLog, last: int | No
     )
     if len(window) < params.monitor.alarm.smallest_window:
         return _too_few(params, champion, window)
-    scores = _score(params, champion, window)
+    known = _read_known(champion)
+    scores = _score(params, champion, known, window)
     decision = _by_hand(scores) if by_hand else decide([one.verdict for one in earlier], scores, params.monitor.alarm)
     past = history.read(KEPT)
     judged = _judge(window, scores, decision, past)
+    page = _write_page(project, champion, window, judged, past, known, by_hand)
     if not by_hand:
         history.add(judged)
-    return _watched(judged, recorded=not by_hand)
+        _forget_pages(project, judged.number)
+    return _watched(judged, page, by_hand)
 
 
-def _score(params: Params, champion: Champion, window: Window) -> dict[str, float]:
+def _score(params: Params, champion: Champion, known: Known, window: Window) -> dict[str, float]:
     """How far the window departs from the champion's reference; the limits are for its size and number of labels."""
-    reference = _reference(champion)
+    clean = known.reference
+    labels = clean.labels.astype(np.int64)
+    reference = Sample(descriptor_values(known.descriptors), clean.embeddings, clean.probabilities, labels)
     sample = Sample(descriptor_values(window.descriptors), window.embeddings, window.probabilities, window.labels)
     if [values.shape[1:] for values in vars(sample).values()] != [
         values.shape[1:] for values in vars(reference).values()
@@ -145,17 +153,15 @@ def _score(params: Params, champion: Champion, window: Window) -> dict[str, floa
     return {name: float(value[0]) for name, value in scores.items()}
 
 
-def _reference(champion: Champion) -> Sample:
+def _read_known(champion: Champion) -> Known:
     folder = champion.model.parent
     try:
-        reference = read_reference(folder)
-        descriptors = descriptor_values(read_descriptors(folder))
+        return Known(read_reference(folder), read_descriptors(folder), read_examples(folder))
     except ArtifactError as error:
         raise ArtifactError(
-            f"Version {champion.version} cannot be monitored: {error}. If the registry has its files whole, remove "
-            f"{folder.parent}, and they are fetched again"
+            f"Version {champion.version} cannot be monitored: {error}, then register it. If the registry has its files "
+            f"whole, remove {folder.parent}, and they are fetched again"
         ) from error
-    return Sample(descriptors, reference.embeddings, reference.probabilities, reference.labels.astype(np.int64))
 
 
 def _by_hand(scores: dict[str, float]) -> Decision:
@@ -197,6 +203,31 @@ def _ends(window: Window) -> tuple[datetime, datetime]:
     return first, final
 
 
+def _write_page(
+    project: Project,
+    champion: Champion,
+    window: Window,
+    judged: JudgedWindow,
+    past: Sequence[JudgedWindow],
+    known: Known,
+    by_hand: bool,
+) -> Path:
+    # Evidently takes seconds to import, and most looks of a quiet service find too little to judge.
+    from fashion.stages.window_page import PAGE, write_page  # noqa: PLC0415
+
+    folder = project.monitoring / (BY_HAND if by_hand else str(judged.number))
+    with atomic_folder(folder) as temporary:
+        trend = None if by_hand else project.state / "evidently"
+        write_page(temporary, window, judged, past, known, champion.classes, trend)
+    return folder / PAGE
+
+
+def _forget_pages(project: Project, newest: int) -> None:
+    for folder in project.monitoring.iterdir():
+        if folder.name.isdecimal() and int(folder.name) <= newest - KEPT:
+            shutil.rmtree(folder)
+
+
 def _too_few(params: Params, champion: Champion, window: Window) -> Watched:
     wanted = params.monitor.alarm.smallest_window
     start, end = (moment.isoformat() for moment in _ends(window)) if len(window) else (None, None)
@@ -213,10 +244,10 @@ def _too_few(params: Params, champion: Champion, window: Window) -> Watched:
     )
 
 
-def _watched(window: JudgedWindow, recorded: bool) -> Watched:
-    accuracy = live_accuracy(window)
+def _watched(window: JudgedWindow, page: Path, by_hand: bool) -> Watched:
+    accuracy = proportion_of(window.correct, window.labelled) if window.labelled else None
     return Watched(
-        window=window.number if recorded else None,
+        window=None if by_hand else window.number,
         version=window.model_version,
         start=window.start.isoformat(),
         end=window.end.isoformat(),
@@ -230,5 +261,5 @@ def _watched(window: JudgedWindow, recorded: bool) -> Watched:
         accuracy=accuracy.value if accuracy else None,
         accuracy_low=accuracy.low if accuracy else None,
         accuracy_high=accuracy.high if accuracy else None,
-        report=None,
+        report=str(page),
     )

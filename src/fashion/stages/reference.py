@@ -15,6 +15,8 @@ from fashion.storage import atomic_file
 
 OUTPUTS, DESCRIPTORS = "reference.npz", "reference.parquet"
 """Files in artifacts/evaluation/, and beside the model of a registered version."""
+EXAMPLES = "examples.npz"
+"""Another one."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,25 @@ class Reference:
     labels: NDArray[np.uint8]
     predicted: NDArray[np.uint8]
     abstention: Abstention
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Some of the images that the model was trained on, to be shown beside later ones."""
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.uint8]
+    embeddings: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Known:
+    """All that later images are compared with."""
+
+    reference: Reference
+    descriptors: pd.DataFrame
+    """Of the images of the reference, the columns of `fashion.images.descriptors.describe`."""
+    examples: Examples
 
 
 def write_reference(folder: Path, reference: Reference, images: NDArray[np.uint8]) -> None:
@@ -74,4 +95,23 @@ def read_descriptors(folder: Path) -> pd.DataFrame:
     try:
         return pd.read_parquet(path)
     except (OSError, ValueError) as error:
+        raise ArtifactError(f"{path} cannot be read ({error}); make it with: dvc repro --force evaluate") from error
+
+
+def write_examples(folder: Path, examples: Examples) -> None:
+    with atomic_file(folder / EXAMPLES) as path, path.open("wb") as stream:
+        np.savez_compressed(stream, **vars(examples))
+
+
+def read_examples(folder: Path) -> Examples:
+    """What `write_examples` has written.
+
+    Raises:
+        ArtifactError: it is missing or damaged.
+    """
+    path = folder / EXAMPLES
+    try:
+        with np.load(path) as arrays:
+            return Examples(**{name: arrays[name] for name in ("images", "labels", "embeddings")})
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise ArtifactError(f"{path} cannot be read ({error}); make it with: dvc repro --force evaluate") from error

@@ -25,7 +25,7 @@ from fashion.stages.history import read_history
 from fashion.stages.judgement import SYNTHETIC_DATA, judge_candidate, keep_judgement, look_up_judgement
 from fashion.stages.lineage import ARTIFACTS_DIGEST, write_origin
 from fashion.stages.proposal import PROPOSE, awaits_approval, note_outcome
-from fashion.stages.reference import DESCRIPTORS, OUTPUTS
+from fashion.stages.reference import DESCRIPTORS, EXAMPLES, OUTPUTS
 from fashion.stages.registry import DATA_VERSION, MODEL_DIGEST, REASON, VERDICT, registry_of, run_name
 from fashion.storage import file_digest, folder_digest, read_json
 
@@ -124,7 +124,7 @@ def _package(project: Project, origin: Mapping[str, tuple[Path, ...]]) -> tracki
         example=load_split(project, "train").images[:1],
         beside_model=(
             *(project.export / name for name in ("model.tflite", "classes.json")),
-            *(project.evaluation / name for name in (OUTPUTS, DESCRIPTORS)),
+            *(project.evaluation / name for name in (OUTPUTS, DESCRIPTORS, EXAMPLES)),
         ),
         artifacts={
             "evaluation": (project.evaluation,),

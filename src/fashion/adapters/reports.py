@@ -1,0 +1,135 @@
+"""Evidently: a report on what changed in a window of predictions, and a workspace that shows the trend over windows."""
+
+import logging
+import shutil
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from evidently import DataDefinition, Dataset, Report
+from evidently.core.metric_types import SingleValue, SingleValueCalculation, SingleValueMetric
+from evidently.core.report import Context, Snapshot
+from evidently.metrics import DatasetMissingValueCount, DriftedColumnsCount, DuplicatedRowCount, RowCount, ValueDrift
+from evidently.sdk.models import PanelMetric
+from evidently.sdk.panels import line_plot_panel
+from evidently.ui.workspace import Project, Workspace
+from numpy.typing import NDArray
+
+from fashion.evaluation.neighbours import domain_auc
+
+HTML, JSON = "evidently.html", "evidently.json"
+PROJECT = "fashion"
+EMBEDDING = "embedding"
+TAB = "Drift"
+NUMBERS_BY, CLASSES_BY = "wasserstein", "jensenshannon"
+"""Distances. Chosen by Evidently, they change with the values that occur, and the line of the trend breaks."""
+MOST_RUNS = 50
+"""In the workspace, half a MB each; all of them are read whenever it is opened."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Described:
+    """Predictions, one row each."""
+
+    numbers: pd.DataFrame
+    """Numerical columns."""
+    predicted: NDArray[np.str_]
+    """(n,), names of classes."""
+    embeddings: NDArray[np.float32]
+    """(n, d)"""
+
+
+class EmbeddingAuc(SingleValueMetric):  # type: ignore[misc]
+    """How well a classifier tells the window's embeddings from the reference's.
+
+    Evidently's own metric of embeddings draws a t-SNE each time, which takes up to a minute.
+    """
+
+
+class EmbeddingAucCalculation(SingleValueCalculation[EmbeddingAuc]):  # type: ignore[misc]
+    """What Evidently calls for `EmbeddingAuc`."""
+
+    def calculate(self, context: Context, current_data: Dataset, reference_data: Dataset) -> SingleValue:
+        return self.result(domain_auc(_embeddings(current_data), _embeddings(reference_data)))
+
+    def display_name(self) -> str:
+        return "Embeddings: area under the ROC curve of a classifier between window and reference"
+
+
+def write_report(folder: Path, window: Described, reference: Described, moment: datetime, trend: Path | None) -> None:
+    """Compare a window with the reference: a page and its JSON in the existing `folder`.
+
+    Args:
+        moment: where the window stands on the axis of time.
+        trend: the workspace to which the report is added, for `evidently ui`; it is made if need be.
+    """
+    columns = [*window.numbers.columns, "predicted"]
+    report = Report(
+        [
+            EmbeddingAuc(),
+            DriftedColumnsCount(columns=columns, num_method=NUMBERS_BY, cat_method=CLASSES_BY),
+            *(ValueDrift(column=column, method=NUMBERS_BY) for column in window.numbers.columns),
+            ValueDrift(column="predicted", method=CLASSES_BY),
+            RowCount(),
+            DuplicatedRowCount(),
+            DatasetMissingValueCount(),
+        ]
+    )
+    # A column that is constant has no correlations, and Evidently looks for them all the same.
+    with np.errstate(invalid="ignore"):
+        snapshot = report.run(_dataset(window), _dataset(reference), timestamp=moment)
+    snapshot.save_html(str(folder / HTML))
+    snapshot.save_json(str(folder / JSON))
+    if trend:
+        _add_to_trend(trend, snapshot, columns)
+
+
+def _dataset(described: Described) -> Dataset:
+    table = described.numbers.assign(predicted=described.predicted).reset_index(drop=True)
+    embedded = pd.DataFrame(described.embeddings).add_prefix(EMBEDDING)
+    definition = DataDefinition(
+        numerical_columns=list(described.numbers.columns),
+        categorical_columns=["predicted"],
+        embeddings={EMBEDDING: list(embedded.columns)},
+    )
+    return Dataset.from_pandas(pd.concat([table, embedded], axis=1), data_definition=definition)
+
+
+def _embeddings(dataset: Dataset) -> NDArray[np.float32]:
+    rows: NDArray[np.float32] = dataset.as_dataframe().filter(regex=f"^{EMBEDDING}[0-9]+$").to_numpy(np.float32)
+    return rows
+
+
+def _add_to_trend(folder: Path, snapshot: Snapshot, columns: list[str]) -> None:
+    try:
+        workspace = Workspace.create(str(folder))
+    except (ValueError, OSError) as error:
+        # Whoever is killed while it is written leaves it so. The history itself is in the database.
+        logger.warning("%s is damaged (%s); the trend in it begins anew", folder, error)
+        shutil.rmtree(folder)
+        workspace = Workspace.create(str(folder))
+    known = workspace.search_project(PROJECT)
+    project = known[0] if known else _new_project(workspace, columns)
+    workspace.add_run(project.id, snapshot)
+    for run in sorted(workspace.list_runs(project.id))[:-MOST_RUNS]:
+        workspace.delete_run(project.id, run)
+
+
+def _new_project(workspace: Workspace, columns: list[str]) -> Project:
+    project = workspace.create_project(PROJECT)
+    share = PanelMetric(metric="DriftedColumnsCount", metric_labels={"value_type": "share"}, legend="share")
+    drift = [PanelMetric(metric="ValueDrift", metric_labels={"column": name}, legend=name) for name in columns]
+    panels = [
+        line_plot_panel("Embeddings: area under the ROC curve", [PanelMetric(metric="EmbeddingAuc", legend="area")]),
+        line_plot_panel("Share of drifted columns", [share]),
+        line_plot_panel("Predictions", [PanelMetric(metric="RowCount", legend="rows")]),
+        line_plot_panel("Drift by column", drift),
+    ]
+    for panel in panels:
+        project.dashboard.add_panel(panel, tab=TAB)
+    project.save()
+    return project
