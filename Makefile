@@ -11,7 +11,7 @@ export UV_CACHE_DIR ?= $(CURDIR)/.venv/cache
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock run test up down bench check format clean
+.PHONY: help setup lock run test up down demo bench check format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -51,6 +51,9 @@ up: setup ## Prefect, MLflow and a worker, with the deployments; Ctrl-C ends the
 
 down: setup ## end from elsewhere what `make up` started
 	@python -m flows.services down
+
+demo: setup ## the closed loop in ten minutes: drift sets in, alarm, retraining, accuracy back; draws .state/demo/demo.svg
+	python -m benchmarks.demo
 
 bench: setup ## measure what the README quotes; writes benchmarks/main_job.json and .md
 	python -m benchmarks.main_job

@@ -1,9 +1,12 @@
 """The flows `retraining` and `monitoring` against a real Prefect server, and who hears of it."""
 
 import json
+import os
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import httpx
 import numpy as np
 import pytest
 from prefect import get_client
@@ -12,8 +15,10 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from fashion.adapters.versioning import data_version
 from fashion.images.synthetic import draw
 from fashion.stages.collect import is_learned
+from flows.monitoring import EVENT, monitoring
 from flows.pipeline import PIPELINE
 from flows.retraining import retraining
+from tests.integration.test_monitor import Traffic, inverted
 from tests.projects import edit_params, log_predictions
 
 ENOUGH = 150
@@ -127,3 +132,44 @@ def test_a_destination_that_does_not_answer_stops_nothing_and_is_not_shown(serve
     assert announced == ["retraining failed"]
     assert "Nobody was notified, see FASHION_NOTIFY" in caplog.text
     assert destination not in caplog.text
+
+
+def events(name, seconds=60):
+    """What the server knows of the latest event; it comes some time after it was sent."""
+    deadline = time.monotonic() + seconds
+    wanted = {"filter": {"event": {"name": [name]}}}
+    while True:
+        found = httpx.post(f"{os.environ['PREFECT_API_URL']}/events/filter", json=wanted).json()["events"]
+        if found:
+            return found
+        assert time.monotonic() < deadline, f"no event {name}"
+        time.sleep(0.5)
+
+
+def test_drift_that_lasts_is_an_event_and_everybody_hears_of_it(served, heard):
+    project, params = served
+    state, tasks, announced = run(monitoring)
+    assert (state.name, tasks, announced) == ("TooFew", ["look"], [])
+    assert state.message == "0 predictions, 100 are wanted (monitor.alarm.smallest_window)"
+    sender = Traffic(project, params)
+    for name in ("Drifted", "Alarm"):
+        sender.send(300, inverted)
+        state, _, announced = run(monitoring)
+        assert (state.type, state.name) == ("COMPLETED", name)
+    sender.log.close()
+    assert announced == ["Drift: alarm in window 2"]
+    ((title, text),) = heard
+    assert title == "Drift: alarm in window 2"
+    assert text == f"{title}: {state.message}"
+    (event,) = events(EVENT)
+    assert event["resource"]["prefect.resource.id"] == "fashion.monitor"
+    assert event["payload"] == {"window": 2, "version": "1", "because": state.message}
+
+
+def test_a_monitor_that_cannot_look_says_so_to_everybody(project, at_server, heard):
+    at_server(project)
+    state, _, announced = run(monitoring)
+    assert state.is_failed()
+    assert "has no champion" in state.message
+    assert announced == ["monitoring failed"]
+    assert [title for title, _ in heard] == ["monitoring failed"]
