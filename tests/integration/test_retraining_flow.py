@@ -15,6 +15,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from fashion.adapters.versioning import data_version
 from fashion.images.synthetic import draw
 from fashion.stages.collect import is_learned
+from fashion.stages.overview import list_models
 from flows.monitoring import EVENT, monitoring
 from flows.pipeline import PIPELINE
 from flows.retraining import retraining
@@ -119,6 +120,23 @@ def test_poisoned_labels_end_the_run_before_training_and_that_is_announced(serve
     assert "were they mixed up" in text
     assert announced == ["retraining failed"]
     assert data_version(project) == before
+
+
+def test_a_poisoned_batch_that_its_suite_lets_pass_is_refused_by_the_judgement(served, heard):
+    """Two classes go by each other's name, in the recent test set as well: only the frozen one can tell."""
+    project, params = served
+    suite = project.root / "expectations" / "batch.json"
+    content = json.loads(suite.read_text())
+    content["expectations"] = [
+        one for one in content["expectations"] if "support" not in one["kwargs"].get("column", "")
+    ]
+    suite.write_text(json.dumps(content))
+    images, labels = draw(600, 10, (28, 28), seed=11)
+    log_predictions(project, images, np.where(labels == 5, 8, np.where(labels == 8, 5, labels)))
+    state, _, _ = run(retraining)
+    assert (state.type, state.name) == ("COMPLETED", "NotPromoted")
+    assert "recall of" in state.message
+    assert [model.aliases for model in list_models(project, params).models if model.version == "1"] == [("champion",)]
 
 
 @pytest.mark.parametrize("destination", ["http://127.0.0.1:9/secret", "slack-webhook/nobody", "nonsense"])
