@@ -98,7 +98,11 @@ def _await_start(process: subprocess.Popen[bytes], address: str, log: Path) -> N
     deadline = time.monotonic() + START_SECONDS
     while not answers(address):
         if process.poll() is not None or time.monotonic() > deadline:
-            raise ServiceError(f"The temporary Prefect server did not start within {START_SECONDS:.0f} s; see {log}")
+            # On a full disk the log is empty.
+            raise ServiceError(
+                f"The temporary Prefect server has not started. See {log}, and whether its disk is full: "
+                f"df -h {log.parent}; then type the same command again."
+            )
         time.sleep(0.1)
 
 

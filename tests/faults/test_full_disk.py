@@ -8,10 +8,11 @@ from starlette.testclient import TestClient
 
 from fashion.adapters import tracking
 from fashion.adapters.versioning import reproduce
-from fashion.errors import DiskError
+from fashion.errors import DiskError, ServiceError
 from fashion.params import load_params
 from fashion.serving.app import create_app
 from fashion.stages.registry import registry_of
+from flows.server import prefect_server
 from tests.conftest import forget_artifact_folders
 from tests.projects import edit_params
 from tests.servers import wait_until
@@ -198,3 +199,14 @@ def test_a_full_disk_of_the_prediction_log_stops_no_request_and_loses_no_predict
         assert (window.images == np.tile(IMAGES, (len(window) // len(IMAGES), 1, 1))).all()
         assert window.ids[-1] == last["id"]
         assert window.labels[-1] == len(CLASSES) - 1
+
+
+@pytest.mark.parametrize("free", [4 * KIB, 2048 * KIB])
+def test_a_full_disk_under_prefects_database_is_said_before_anything_is_done(project, small_disk, free):
+    """With 2 MiB its database is begun."""
+    small_disk(project.state, free)
+    with pytest.raises(ServiceError, match="whether its disk is full: df -h .*same command"), prefect_server(project):
+        pytest.fail("it started")
+    make_room(project.state)
+    with prefect_server(project) as temporary:
+        assert temporary
