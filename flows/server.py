@@ -98,7 +98,12 @@ def _await_start(process: subprocess.Popen[bytes], address: str, log: Path) -> N
     deadline = time.monotonic() + START_SECONDS
     while not answers(address):
         if process.poll() is not None or time.monotonic() > deadline:
-            raise ServiceError(f"The temporary Prefect server did not start within {START_SECONDS:.0f} s; see {log}")
+            # On a full disk the log is empty. Prefect does not get past a database whose making was interrupted.
+            database = Path(os.environ.get("PREFECT_HOME", "~/.prefect")) / "prefect.db"
+            raise ServiceError(
+                f"The temporary Prefect server has not started; see {log}. Is its disk full (df -h {log.parent})? Was "
+                f"its first start interrupted? Then its database is half made; remove it with: rm {database}*"
+            )
         time.sleep(0.1)
 
 

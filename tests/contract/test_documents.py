@@ -12,10 +12,13 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 from typer.main import get_command
 
+from fashion.adapters.photographs import MOST_PIXELS
 from fashion.cli import app
 from fashion.evaluation.drift import WEIGHTS
 from fashion.params import load_params
+from fashion.serving.limits import Limits
 from fashion.settings import Settings
+from tests.fuzz.targets import TARGETS as READERS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -57,6 +60,38 @@ def test_every_file_and_variable_in_the_readme_exists():
     assert all((ROOT / link).exists() for link in links)
     variables = set(re.findall(r"FASHION_[A-Z_]+[A-Z]", README))
     assert variables <= {f"FASHION_{name.upper()}" for name in Settings.model_fields}
+
+
+def test_every_link_in_the_documents_leads_to_a_file():
+    documents = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "benchmarks").glob("*.md")]
+    links = [(path, link) for path in documents for link in re.findall(r"\]\(([^)#]+)", path.read_text())]
+    assert [(path.name, link) for path, link in links if "://" not in link and not (path.parent / link).exists()] == []
+    linked = {(path.parent / link).resolve() for path, link in links}
+    assert set((ROOT / "docs").glob("*.md")) <= linked
+
+
+def test_every_test_that_the_documents_name_exists():
+    named = re.findall(r"`(tests/[\w/.]+)`", (ROOT / "docs" / "faults.md").read_text())
+    assert named
+    assert all((ROOT / name).exists() for name in named)
+
+
+def test_the_service_has_the_limits_and_settings_of_its_document():
+    document = (ROOT / "docs" / "serving.md").read_text()
+    for limit in (f"{Limits.body_bytes >> 20} MiB", str(Limits.images), str(Limits.requests)):
+        assert f"| {limit} |" in document
+    assert f"| {MOST_PIXELS // 1_000_000} million | pixels" in document
+    for name in ("serve_port", "serve_key", "predictions_url", "predictions_keep_days", "predictions_keep_rows"):
+        default = Settings.model_fields[name].default
+        shown = {None: "none"}.get(default, f"{default:,}" if name.endswith("rows") else str(default))
+        assert re.search(rf"\| `FASHION_{name.upper()}` \| `?{re.escape(shown)}`? \|", document), name
+
+
+def test_the_documents_quote_the_inputs_that_were_fuzzed_to_the_letter():
+    document = (ROOT / "docs" / "fuzzing.md").read_text()
+    assert (ROOT / "benchmarks" / "fuzz.md").read_text() in document
+    measured = json.loads((ROOT / "benchmarks" / "fuzz.json").read_text())
+    assert {tally["target"] for tally in measured} == set(READERS)
 
 
 def test_the_readme_quotes_the_benchmark_to_the_letter():

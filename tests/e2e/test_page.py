@@ -1,14 +1,13 @@
 """The page in headless Chromium, with mouse, keyboard, clipboard and files."""
 
 import io
-import os
-import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Error, expect, sync_playwright
+from playwright.sync_api import expect
 
+from tests.browser import chromium
 from tests.services import CLASSES, IMAGES, make_service, running
 
 PHONE, DESK = {"width": 360, "height": 740}, {"width": 1100, "height": 900}
@@ -27,18 +26,8 @@ NAMELESS = """() => [...document.querySelectorAll("button, input, select")].filt
 
 @pytest.fixture(scope="module")
 def browser():
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    # Chromium's sandbox does not work for root.
-    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with sync_playwright() as playwright:
-        try:
-            browser = playwright.chromium.launch(executable_path=found, args=arguments)
-        except Error as error:
-            pytest.skip(
-                f"no Chromium here; install it with: apt-get install chromium ({error.message.splitlines()[0]})"
-            )
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,19 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
+from uuid import UUID
 
 import psutil
 import pytest
+from playwright.sync_api import expect
 
+from fashion.params import load_params
+from fashion.stages.overview import list_changes
+from flows.janitor import SILENCE
+from tests.browser import chromium
 from tests.projects import edit_params
+from tests.servers import wait_until
 
 
 def run(project, *command):
@@ -32,13 +40,12 @@ def ports(monkeypatch):
     return prefect, mlflow
 
 
-@pytest.fixture
-def services(trained_project, ports, tmp_path):
-    """The services of a trained project, up, with their log; ended afterwards whatever happens."""
-    log = tmp_path / "up.log"
+@contextmanager
+def services_of(project, log):
+    """The services of a project, up, with their log; ended afterwards whatever happens."""
     with log.open("wb") as output:
         up = subprocess.Popen(
-            [sys.executable, "-m", "flows.services", "up"], cwd=trained_project.root, stdout=output, stderr=output
+            [sys.executable, "-m", "flows.services", "up"], cwd=project.root, stdout=output, stderr=output
         )
     try:
         wait_for(log, r"Worker 'fashion' started", up)
@@ -54,19 +61,18 @@ def services(trained_project, ports, tmp_path):
             process.kill()
 
 
+@pytest.fixture
+def services(trained_project, ports, tmp_path):
+    with services_of(trained_project, tmp_path / "up.log") as (up, log):
+        yield up, log
+
+
 def wait_for(log, pattern, process, seconds=180):
     deadline = time.monotonic() + seconds
     while not re.search(pattern, log.read_text()):
         assert process.poll() is None, log.read_text()
         assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.2)
-
-
-def wait_until(condition, complaint, seconds=180):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, complaint
-        time.sleep(0.5)
 
 
 def family(process):
@@ -78,13 +84,27 @@ def query(project, statement):
         return connection.execute(statement).fetchall()
 
 
+TRAIN = ("prefect", "deployment", "run", "training/default", "--param", "synthetic=true")
+
+
+def never_end(project):
+    """A training that ends only when it is ended."""
+    return edit_params(project, {"train": {"seed": 2, "recipes": {"compact": {"epochs": 1000}}}})
+
+
+def seed_2(project):
+    """State of the run of `never_end`, and the slots that are taken."""
+    (state,) = query(project, "SELECT state_name FROM flow_run WHERE name LIKE 'compact, seed 2%'")
+    (slots,) = query(project, "SELECT active_slots FROM concurrency_limit_v2 WHERE name = 'training'")
+    return *state, *slots
+
+
 def test_a_deployment_runs_to_its_end_and_nothing_is_left_after_down(services, trained_project, ports):
     up, log = services
     for port in ports:
         assert f"http://127.0.0.1:{port}" in log.read_text()
 
-    command = ("prefect", "deployment", "run", "training/default", "--param", "synthetic=true")
-    watched = run(trained_project, *command, "--watch")
+    watched = run(trained_project, *TRAIN, "--watch")
     assert watched.returncode == 0, watched.stdout + watched.stderr + log.read_text()
     assert "Completed" in watched.stdout
     assert "error" not in log.read_text().lower()
@@ -96,14 +116,14 @@ def test_a_deployment_runs_to_its_end_and_nothing_is_left_after_down(services, t
     emit += "resource={'prefect.resource.id': 'fashion.monitor'}, payload={'window': 7})"
     subprocess.run([sys.executable, "-c", emit], cwd=trained_project.root, check=True, timeout=120)
     found = "SELECT name FROM flow_run WHERE name LIKE 'drift in window 7, %' AND state_name = 'NothingNew'"
-    wait_until(lambda: query(trained_project, found), "no retraining was started by the event")
+    wait_until(lambda: query(trained_project, found), seconds=180)
 
     second = run(trained_project, "flows.services", "up")
     assert second.returncode == 1
     assert "error: The services are up already" in second.stderr
 
-    edit_params(trained_project, {"train": {"seed": 2, "recipes": {"compact": {"epochs": 1000}}}})
-    assert run(trained_project, *command).returncode == 0
+    never_end(trained_project)
+    assert run(trained_project, *TRAIN).returncode == 0
     wait_for(log, r"epoch 1 of 1000", up)
     everything = family(up)
     assert len(everything) > 6
@@ -112,9 +132,61 @@ def test_a_deployment_runs_to_its_end_and_nothing_is_left_after_down(services, t
     assert up.wait(timeout=10) == 0
     assert psutil.wait_procs(everything, timeout=5)[1] == []
 
-    states = query(trained_project, "SELECT state_name FROM flow_run WHERE name LIKE 'compact, seed 2%'")
-    assert states == [("Cancelled",)]
-    assert query(trained_project, "SELECT active_slots FROM concurrency_limit_v2 WHERE name = 'training'") == [(0,)]
+    assert seed_2(trained_project) == ("Cancelled", 0)
+
+
+def test_a_run_that_was_killed_with_its_worker_is_crashed_and_its_slot_is_free(services, trained_project, tmp_path):
+    up, log = services
+    never_end(trained_project)
+    assert run(trained_project, *TRAIN).returncode == 0
+    wait_for(log, r"epoch 1 of 1000", up)
+    assert seed_2(trained_project) == ("Running", 1)
+    everything = family(up)
+    worker = psutil.Process(int((trained_project.state / "worker.pid").read_text()))
+    for process in [worker, *worker.children()]:
+        process.kill()
+    assert up.wait(timeout=120) == 1
+    assert "error: worker ended, so all were ended" in log.read_text()
+    assert psutil.wait_procs(everything, timeout=30)[1] == []
+    assert seed_2(trained_project) == ("Running", 1)
+    with services_of(trained_project, tmp_path / "again.log") as (again, _):
+        deadline = time.monotonic() + SILENCE.total_seconds() + 180
+        while seed_2(trained_project) != ("Crashed", 0):
+            assert time.monotonic() < deadline, seed_2(trained_project)
+            assert again.poll() is None
+            time.sleep(1)
+
+
+def find_pause(project):
+    """The id of the run that waits for a person, once the form is there."""
+    rows = query(project, "SELECT flow_run_id FROM flow_run_input GROUP BY flow_run_id HAVING count(*) = 2")
+    return UUID(rows[0][0]) if rows else None
+
+
+def test_a_training_goes_on_by_a_click_in_prefects_page_and_the_history_says_whose(services, trained_project, ports):
+    edit_params(trained_project, {"register": {"name": "asked", "approval": "required"}})
+    assert run(trained_project, *TRAIN).returncode == 0
+    with chromium() as browser:
+        wait_until(lambda: find_pause(trained_project), seconds=180)
+        page = browser.new_page(viewport={"width": 1300, "height": 1100})
+        page.goto(f"http://127.0.0.1:{ports[0]}/flow-runs/flow-run/{find_pause(trained_project)}")
+        page.get_by_role("button", name="Resume").click(timeout=60_000)
+        form = page.get_by_role("dialog")
+        expect(form.get_by_role("heading", name="Shall asked version 1 be champion?")).to_be_visible(timeout=60_000)
+        expect(form.get_by_role("listitem")).to_have_text("all gates passed; there was no champion")
+        reason, who = form.locator("textarea").all()
+        reason.fill("looks right")
+        who.fill("Ann")
+        form.get_by_role("button", name="Submit").click()
+        expect(form).to_contain_text("required", timeout=60_000)
+        form.locator(".p-select").click()
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("Enter")
+        form.get_by_role("button", name="Submit").click()
+        registry = load_params(trained_project.params)
+        wait_until(lambda: list_changes(trained_project, registry)[0].action == "approve", seconds=120)
+    change = list_changes(trained_project, registry)[0]
+    assert (change.who, change.via, change.reason) == ("Ann", "Prefect's page", "looks right")
 
 
 def test_a_port_that_is_taken_is_said_before_anything_starts(project, ports):

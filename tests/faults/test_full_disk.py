@@ -2,15 +2,21 @@
 
 import subprocess
 
+import numpy as np
 import pytest
+from starlette.testclient import TestClient
 
 from fashion.adapters import tracking
 from fashion.adapters.versioning import reproduce
-from fashion.errors import DiskError
+from fashion.errors import DiskError, ServiceError
 from fashion.params import load_params
+from fashion.serving.app import create_app
 from fashion.stages.registry import registry_of
+from flows.server import prefect_server
 from tests.conftest import forget_artifact_folders
 from tests.projects import edit_params
+from tests.servers import wait_until
+from tests.services import CLASSES, IMAGES, make_service
 
 KIB = 1 << 10
 
@@ -170,3 +176,37 @@ def test_a_full_disk_of_mlflow_makes_no_half_version(trained_project, small_disk
     make_room(trained_project.state)
     assert register(trained_project, params).verdict == "champion"
     assert len(tracking.list_versions(registry)) == 1
+
+
+@pytest.mark.parametrize("free", [4 * KIB, 64 * KIB, 256 * KIB])
+def test_a_full_disk_of_the_prediction_log_stops_no_request_and_loses_no_prediction(tmp_path, small_disk, free):
+    """With 64 KiB the tables fit, with 256 KiB some of the rows."""
+    small_disk(tmp_path / "disk", free)
+    service = make_service(tmp_path, url=f"sqlite:///{tmp_path}/disk/log.db")
+    images = {"images": IMAGES.tolist()}
+    with TestClient(create_app(service), base_url="http://127.0.0.1") as client:
+        wait_until(lambda: client.post("/predict", json=images).status_code == 200 and service.recorder.trouble)
+        last = client.post("/predict", json=images).json()["predictions"][-1]
+        assert "full" in client.get("/readyz").json()["log"]
+        correction = {"prediction_id": last["id"], "label": CLASSES[-1]}
+        assert client.post("/feedback", json=correction).status_code in (200, 503)  # A label may fit where rows do not.
+        make_room(tmp_path / "disk")
+        wait_until(lambda: not service.recorder.waiting)
+        assert client.post("/feedback", json=correction).status_code == 200
+        assert service.recorder.lost == 0
+        window = service.log.read_window()
+        assert len(window) == service.recorder.written
+        assert (window.images == np.tile(IMAGES, (len(window) // len(IMAGES), 1, 1))).all()
+        assert window.ids[-1] == last["id"]
+        assert window.labels[-1] == len(CLASSES) - 1
+
+
+def test_a_full_disk_under_prefects_database_is_said_before_anything_is_done(project, small_disk):
+    """Prefect begins to make its database, and later does not get past what it has begun."""
+    small_disk(project.state, 2048 * KIB)
+    with pytest.raises(ServiceError, match="Is its disk full.*half made") as caught, prefect_server(project):
+        pytest.fail("it started")
+    make_room(project.state)
+    subprocess.run(str(caught.value).rpartition(": ")[2], shell=True, check=True)
+    with prefect_server(project) as temporary:
+        assert temporary

@@ -3,11 +3,16 @@
 import json
 import os
 import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
 
 import pandas as pd
 import yaml
 
 from fashion.adapters import tracking
+from fashion.locks import read_holder
 from fashion.params import load_params
 from fashion.paths import Project
 from fashion.stages.registry import registry_of
@@ -22,6 +27,7 @@ FOLDERS = {
     "export": "export",
 }
 DRAW = ("fashion", "fetch", "--synthetic", "--images", "600", "--test-images", "200")
+FLOW = (sys.executable, "-m", "flows.training", "--synthetic", "--reason", "test")
 
 
 def half_written(folder):
@@ -80,3 +86,41 @@ def test_every_stage_that_is_killed_makes_the_same_when_it_is_started_again(smal
         must(small_project, *repro)
         assert half_written(artifacts) is None
     assert outputs(small_project) == outputs(Project(trained_template))
+
+
+def trains(project):
+    """Its process is there, but has written nothing yet."""
+    return "process" in read_holder(project.state / "train.lock")
+
+
+def registers(project):
+    """The version's words are in MLflow; the version is not there, or has no alias."""
+    return next(project.state.glob("mlflow/*/artifacts/origin"), None)
+
+
+def kill_when(far_enough, project):
+    """Start the flow, and kill it alone when it is far enough: DVC and the stage know nothing of it."""
+    flow = start(project, *FLOW, stdout=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: far_enough(project), flow)
+    finally:
+        flow.kill()
+        flow.wait()
+
+
+def run_states(project):
+    """Of all runs of flows, in the order of their start."""
+    with closing(sqlite3.connect(project.state / "prefect" / "prefect.db")) as database:
+        return [state for (state,) in database.execute("SELECT state_name FROM flow_run ORDER BY start_time")]
+
+
+def test_a_flow_that_is_killed_again_and_again_makes_the_same_in_the_end(small_project, trained_template):
+    make_quick(small_project)
+    for far_enough in (trains, registers):
+        kill_when(far_enough, small_project)
+        assert all("champion" not in aliases for aliases in versions(small_project).values())
+    must(small_project, *FLOW)
+    assert half_written(small_project.root / "artifacts") is None
+    assert outputs(small_project) == outputs(Project(trained_template))
+    assert versions(small_project) == {"1": ("champion",)}
+    assert run_states(small_project) == ["Crashed", "Crashed", "Completed"]

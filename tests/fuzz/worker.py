@@ -119,9 +119,11 @@ def main() -> None:
         _instrument()
     TARGETS[arguments.target].prepare()
     seeds = list(TARGETS[arguments.target].seeds())
-    # What the libraries import and set up for their first file is no property of that file.
-    with tempfile.TemporaryDirectory() as folder, contextlib.suppress(FashionError):
-        TARGETS[arguments.target].read(seeds[0], Path(folder))
+    # What the libraries import and set up for their first file is no property of that file. The first table that pandas
+    # reads, for one, makes Arrow set a gibibyte of addresses aside.
+    for content in seeds[:2]:
+        with tempfile.TemporaryDirectory() as folder, contextlib.suppress(FashionError):
+            TARGETS[arguments.target].read(content, Path(folder))
     fuzzer = Fuzzer(arguments.target, arguments.engine, arguments.keep)
     resource.setrlimit(resource.RLIMIT_AS, (_resident("VmSize") + MOST_BYTES,) * 2)
     for content in seeds if arguments.replay is None else [arguments.replay.read_bytes()]:

@@ -88,6 +88,10 @@ def test_a_missing_suite_is_named_with_the_command_that_restores_it(tmp_path):
             "some.json: expect_column_values_to_be_in_set could not be checked: .*colour",
         ),
         (entry({**BALANCE, "kwargs": {**BALANCE["kwargs"], "partition_object": {}}}), "some.json"),
+        (
+            entry({"type": "expect_table_columns_to_match_ordered_list", "kwargs": {"column_list": [["label"]]}}),
+            "some.json holds kwargs that the Data Docs cannot show .*unhashable",
+        ),
     ],
 )
 def test_an_expectation_that_cannot_be_checked_is_named(tmp_path, bad, complaint):

@@ -35,6 +35,20 @@ def test_every_operation_is_tried(operations):
     assert set(operations) == set(OPERATIONS)
 
 
+def example(operation):
+    (body,) = [body for body in operation.definition.raw["requestBody"]["content"].values() if "examples" in body]
+    (found,) = body["examples"].values()
+    return found["value"]
+
+
+def test_the_examples_are_answered(operations):
+    """One of feedback names a prediction that is not there."""
+    for label, status in (("POST /predict", 200), ("POST /feedback", 404)):
+        operation = operations[label]
+        case = operation.Case(body=example(operation), media_type="application/json")
+        assert case.call(headers={"X-API-Key": KEY}).status_code == status
+
+
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=["good", "bad"])
 @pytest.mark.parametrize("label", OPERATIONS)
 def test_every_answer_is_as_described_and_none_is_a_500(operations, label, mode):

@@ -4,7 +4,7 @@ import json
 import logging
 import numbers
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -88,7 +88,7 @@ def check(tables: Mapping[Path, pd.DataFrame], docs: Path) -> list[Finding]:
         docs: the folder to write the Data Docs to; `index.html` is the page to open.
 
     Raises:
-        SuiteError: a suite is missing or not JSON, or one of its expectations is unknown or cannot be checked.
+        SuiteError: a suite is missing or not JSON, or one of its expectations cannot be built, checked or shown.
     """
     suites = {path: load_suite(path) for path in tables}
     # This module of it sets its own logger to INFO on import, whatever the application wants to hear.
@@ -101,16 +101,19 @@ def check(tables: Mapping[Path, pd.DataFrame], docs: Path) -> list[Finding]:
     for path, table in tables.items():
         batch = source.add_dataframe_asset(path.stem).add_batch_definition_whole_dataframe("all")
         findings += _check_one(context, path, suites[path], batch, table)
-    _build_docs(context)
+    _build_docs(context, suites)
     return findings
 
 
-def _build_docs(context: EphemeralDataContext) -> None:
+def _build_docs(context: EphemeralDataContext, suites: Iterable[Path]) -> None:
     """Great Expectations logs what keeps it from writing a page and leaves the page out; here that is raised."""
     logger = logging.getLogger("great_expectations.render.renderer.site_builder")
     logger.addFilter(_raise_again)
     try:
         context.build_data_docs(site_names=[SITE])
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, GreatExpectationsError) as error:
+        where = " or ".join(map(str, suites))
+        raise SuiteError(f"{where} holds kwargs that the Data Docs cannot show ({error}); make them simpler") from error
     finally:
         logger.removeFilter(_raise_again)
 

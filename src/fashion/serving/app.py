@@ -20,7 +20,7 @@ from fashion.adapters.predictions import PredictionLog, Record
 from fashion.errors import ServiceError
 from fashion.serving import answers
 from fashion.serving.champions import Champions, Served
-from fashion.serving.description import FEEDBACK_BODY, PREDICT_BODY, secured
+from fashion.serving.description import feedback_body, predict_body, secured
 from fashion.serving.limits import Gatekeeper, Limits, refusal
 from fashion.serving.metrics import Metrics
 from fashion.serving.recorder import Recorder
@@ -97,12 +97,14 @@ async def _life(service: Service) -> AsyncIterator[None]:
 
 
 def _add_predictions(app: FastAPI, service: Service) -> None:
+    champion = service.champions.current.champion
+
     @app.post(
         "/predict",
         response_model=answers.Predictions,
         response_model_exclude_none=True,
         responses=REFUSED | {415: REFUSED[422] | {"description": "Neither a form nor JSON."}},
-        openapi_extra=PREDICT_BODY,
+        openapi_extra=predict_body(champion.image_size),
     )
     async def predict(request: Request, seen: bool = False) -> Response:
         """What is in one or many images; with `seen=true`, how the model saw them, too.
@@ -122,7 +124,7 @@ def _add_predictions(app: FastAPI, service: Service) -> None:
     @app.post(
         "/feedback",
         responses=REFUSED | {404: REFUSED[422] | {"description": "There is no such prediction in the log."}},
-        openapi_extra=FEEDBACK_BODY,
+        openapi_extra=feedback_body(champion.classes[0]),
     )
     async def feedback(request: Request) -> answers.Corrected:
         """The true label of a prediction; given again, it corrects the one before."""

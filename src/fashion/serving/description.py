@@ -19,26 +19,24 @@ _PICTURES = {
         }
     },
 }
-_EXAMPLE_IMAGE = [[0] * 28] * 4 + [[0] * 8 + [200] * 12 + [0] * 8] * 20 + [[0] * 28] * 4
-_EXAMPLE_FEEDBACK = {"prediction_id": "019a6f2c-7d41-7a3b-9c55-1f0e2d3c4b5a", "label": "Coat", "source": "user"}
+
+
+def predict_body(image_size: tuple[int, int]) -> dict[str, Any]:
+    """The body of /predict, with a bright bar as an example."""
+    height, width = image_size
+    bar = [[200 * (abs(2 * column - width) < width // 2) for column in range(width)]] * height
+    examples = {"a bright bar": {"value": {FIELD: [bar]}}}
+    return _body({FORM: {"schema": _PICTURES}, JSON: {"schema": Arrays.model_json_schema(), "examples": examples}})
+
+
+def feedback_body(label: str) -> dict[str, Any]:
+    """The body of /feedback, with a correction to `label` as an example."""
+    value = {"prediction_id": "019a6f2c-7d41-7a3b-9c55-1f0e2d3c4b5a", "label": label, "source": "user"}
+    return _body({JSON: {"schema": Feedback.model_json_schema(), "examples": {"a correction": {"value": value}}}})
 
 
 def _body(content: dict[str, Any]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
-
-
-PREDICT_BODY = _body(
-    {
-        FORM: {"schema": _PICTURES},
-        JSON: {
-            "schema": Arrays.model_json_schema(),
-            "examples": {"a bright block": {"value": {"images": [_EXAMPLE_IMAGE]}}},
-        },
-    }
-)
-FEEDBACK_BODY = _body(
-    {JSON: {"schema": Feedback.model_json_schema(), "examples": {"a coat": {"value": _EXAMPLE_FEEDBACK}}}}
-)
 
 
 def secured(describe: Callable[[], dict[str, Any]]) -> Callable[[], dict[str, Any]]:

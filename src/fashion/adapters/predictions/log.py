@@ -154,8 +154,8 @@ class PredictionLog:
             where = self._engine.url.render_as_string(hide_password=True)
             reason = " ".join(str(getattr(error, "orig", None) or error).split())
             raise ServiceError(
-                f"The prediction log {where} cannot be used ({reason}). Start its database, or set "
-                "FASHION_PREDICTIONS_URL to another one."
+                f"The prediction log {where} cannot be used ({reason}). Start its database, or make room "
+                "on its disk, or set FASHION_PREDICTIONS_URL to another one."
             ) from error
 
     def _prepare(self) -> None:
