@@ -99,7 +99,7 @@ def test_a_training_with_nothing_to_do_shows_every_step_and_changes_nothing(trai
 @pytest.fixture
 def asked(trained_project, at_server):
     """A trained project with an empty registry, where a person must agree before anything becomes champion."""
-    edit_params(trained_project, {"register": {"name": "asked", "approval": "required"}})
+    edit_params(trained_project, {"register": {"name": "asked", "approval": "required", "approval_days": 0.002}})
     return at_server(trained_project)
 
 
@@ -116,7 +116,9 @@ def paused_run():
         with suppress(ServiceError):
             run = orchestration.find_paused_run(os.environ["PREFECT_API_URL"], "1")
             # First Prefect sets the state, then it saves the form and the question.
-            form = httpx.post(f"{os.environ['PREFECT_API_URL']}/flow_runs/{run.id}/input/filter", json={"prefix": "p"})
+            form = httpx.post(
+                f"{os.environ['PREFECT_API_URL']}/flow_runs/{run.id}/input/filter", json={"prefix": "p", "limit": 2}
+            )
             if len(form.json()) == 2:
                 return run
         assert time.monotonic() < deadline, "no run has paused"
