@@ -167,12 +167,14 @@ def _error(windows: Sequence[JudgedWindow]) -> str:
 
 def _classes(judged: JudgedWindow, classes: tuple[str, ...]) -> str:
     rows = []
-    for label, (labelled, correct) in judged.by_class.items():
-        share = proportion_of(correct, labelled)
-        rows.append(
-            f"<tr><td>{escape(classes[int(label)])}</td><td>{labelled:,}</td><td>{share.value:.0%}</td>"
-            f"<td>{share.low:.0%} to {share.high:.0%}</td></tr>"
-        )
+    for number, name in enumerate(classes):
+        labelled, correct = judged.by_class.get(str(number), (0, 0))
+        if labelled:
+            share = proportion_of(correct, labelled)
+            rows.append(
+                f"<tr><td>{escape(name)}</td><td>{labelled:,}</td><td>{share.value:.0%}</td>"
+                f"<td>{share.low:.0%} to {share.high:.0%}</td></tr>"
+            )
     head = "<tr><th>true class</th><th>labels</th><th>right</th><th>95 % interval</th></tr>"
     return f"<table>{head}{''.join(rows)}</table>" if rows else ""
 
