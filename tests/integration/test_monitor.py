@@ -1,17 +1,28 @@
 """`fashion monitor` with a real champion, its own reference and a real log."""
 
+import json
+import re
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from fashion.adapters import litert
 from fashion.adapters.predictions import PredictionLog, Record
+from fashion.cli import app
+from fashion.errors import ArtifactError, DataError, ServiceError
 from fashion.images.synthetic import draw
 from fashion.params import load_params
 from fashion.settings import predictions_url
 from fashion.stages.champion import find_champion
-from fashion.stages.monitor import monitor
+from fashion.stages.monitor import KEPT, monitor, read_history
+from fashion.stages.window_page import PAGE
+from tests.conftest import forget_artifact_folders
+from tests.projects import edit_params
 
 
 class Traffic:
@@ -49,7 +60,8 @@ class Traffic:
 
 
 @pytest.fixture
-def traffic(trained_project):
+def watched(trained_project):
+    """The project, its parameters, and traffic to its champion."""
     params = load_params(trained_project.params)
     traffic = Traffic(trained_project, params)
     yield trained_project, params, traffic
@@ -60,9 +72,153 @@ def inverted(images):
     return 255 - images
 
 
-def test_predictions_like_the_reference_are_no_drift(traffic):
-    project, params, sender = traffic
-    sender.send(300)
-    watched = monitor(project, params)
-    assert (watched.window, watched.drifted, watched.alarm, watched.predictions) == (1, False, False, 300), watched
-    assert watched.because == "300 predictions like the reference"
+def test_windows_go_from_clean_to_an_alarm_and_the_history_follows_the_labels(watched):
+    project, params, traffic = watched
+    traffic.send(300, labelled=True)
+    clean = monitor(project, params)
+    assert (clean.window, clean.drifted, clean.alarm, clean.predictions, clean.labelled) == (1, False, False, 300, 300)
+    assert clean.because == "300 predictions like the reference"
+    assert clean.accuracy_low < clean.accuracy < clean.accuracy_high
+    assert clean.version == traffic.champion.version
+    assert datetime.fromisoformat(clean.start) < datetime.fromisoformat(clean.end) <= traffic.time
+
+    ids, labels = traffic.send(120, inverted)
+    drifted = monitor(project, params)
+    assert (drifted.window, drifted.drifted, drifted.alarm, drifted.predictions) == (2, True, False, 120)
+    assert drifted.scores["descriptors"] > 1
+    assert re.match(r"\w+ at [\d,.]+, .* times the limit; 1 of the last 2 windows drifted", drifted.because)
+    assert drifted.accuracy is None
+
+    traffic.send(120, inverted)
+    alarm = monitor(project, params)
+    assert (alarm.window, alarm.drifted, alarm.alarm) == (3, True, True)
+
+    traffic.label(ids, labels)
+    first, second, third = read_history(project)
+    predicted = traffic.log.read_window().predicted[300:420]
+    assert (second.labelled, second.correct) == (120, int((predicted == labels).sum()))
+    assert sum(labelled for labelled, _ in second.by_class.values()) == 120
+    assert (first.labelled, third.labelled) == (300, 0)
+    assert [one.verdict for one in (first, second, third)] == ["clean", "drifted", "alarm"]
+    assert (second.scores, second.because) == (drifted.scores, drifted.because)
+
+    page = (project.monitoring / "3" / PAGE).read_text()
+    assert alarm.report == str(project.monitoring / "3" / PAGE)
+    assert "<b>Alarm.</b>" in page
+    assert not re.search(r"(src|href)=.?(http|//|/)", page)
+    assert page.count("data:image/png;base64,") == 2
+    assert "no label has come yet" in page
+    metrics = json.loads((project.monitoring / "3" / "evidently.json").read_text())["metrics"]
+    figures = {metric["metric_name"].partition("(")[0]: metric["value"] for metric in metrics}
+    assert figures["EmbeddingAuc"] > 0.8
+    assert figures["RowCount"] == 120
+    assert len(list((project.state / "evidently").glob("*/snapshots/*.json"))) == 3
+
+
+def test_too_few_predictions_wait_and_of_too_many_the_newest_are_looked_at_and_none_of_another_version(watched):
+    project, params, traffic = watched
+    params = edit_params(project, {"monitor": {"largest_window": 110}})
+    traffic.send(150, inverted, version="7")
+    nothing = monitor(project, params)
+    assert (nothing.window, nothing.predictions, nothing.start, nothing.scores) == (None, 0, None, {})
+    traffic.send(60, inverted)
+    few = monitor(project, params)
+    assert (few.window, few.drifted, few.alarm, few.report) == (None, False, False, None)
+    assert few.because == "60 predictions, 100 are wanted (monitor.alarm.smallest_window)"
+    assert read_history(project) == []
+    traffic.send(110)
+    traffic.send(50, inverted, version="7")
+    looked = monitor(project, params)
+    assert (looked.window, looked.predictions, looked.drifted) == (1, 110, False)
+    assert monitor(project, params).predictions == 0
+
+
+def test_a_window_chosen_by_hand_is_shown_and_does_not_count(watched):
+    project, params, traffic = watched
+    traffic.send(100)
+    moment = traffic.time + timedelta(milliseconds=1)
+    traffic.send(130, inverted)
+    params = edit_params(project, {"monitor": {"alarm": {"needed": 1, "of": 1}}})
+    chosen = monitor(project, params, since=moment)
+    assert (chosen.window, chosen.predictions, chosen.drifted, chosen.alarm) == (None, 130, True, False)
+    assert chosen.because.endswith("chosen by hand, so it does not count")
+    assert chosen.report == str(project.monitoring / "by-hand" / PAGE)
+    assert read_history(project) == []
+    counted = monitor(project, params)
+    assert (counted.window, counted.predictions, counted.alarm) == (1, 230, True)
+
+
+def test_pages_of_long_ago_go_and_a_damaged_trend_begins_anew(watched, caplog):
+    project, params, traffic = watched
+    traffic.send(100)
+    assert monitor(project, params).window == 1
+    (snapshot,) = (project.state / "evidently").glob("*/snapshots/*.json")
+    snapshot.write_text('{"cut off')
+    with closing(sqlite3.connect(project.state / "predictions.db")) as database, database:
+        database.execute("UPDATE windows SET number = ?", (KEPT,))
+    traffic.send(100)
+    assert monitor(project, params).window == KEPT + 1
+    assert [folder.name for folder in project.monitoring.iterdir()] == [str(KEPT + 1)]
+    assert "the trend in it begins anew" in caplog.text
+    assert len(list((project.state / "evidently").glob("*/snapshots/*.json"))) == 1
+
+
+def test_a_registry_that_is_away_leaves_the_last_known_champion(watched, monkeypatch, caplog):
+    project, params, traffic = watched
+    traffic.send(100)
+    (project.state / "mlflow.db").write_bytes(b"no database")
+    forget_artifact_folders()
+    assert monitor(project, params).predictions == 100
+    assert "The last known champion, version 1, is taken" in caplog.text
+
+
+def test_without_a_champion_there_is_nothing_to_look_at(small_project):
+    with pytest.raises(ServiceError, match="has no champion"):
+        monitor(small_project, load_params(small_project.params))
+
+
+@pytest.mark.parametrize("name", ["reference.npz", "reference.parquet", "examples.npz"])
+def test_a_damaged_reference_says_how_to_get_it_again(watched, name):
+    project, params, traffic = watched
+    traffic.send(100)
+    (traffic.champion.model.parent / name).write_bytes(b"PK\x03\x04 cut off")
+    with pytest.raises(
+        ArtifactError, match=rf"Version 1 cannot be monitored: .*{name}.* remove .*, and they are fetched"
+    ):
+        monitor(project, params)
+    assert read_history(project) == []
+
+
+def test_predictions_of_another_model_with_the_same_number_are_refused(watched):
+    project, params, traffic = watched
+    images, _ = draw(100, 10, (28, 28), seed=1)
+    probabilities, embedding = np.full(3, 1 / 3, np.float32), np.zeros(2, np.float32)
+    traffic.log.write(
+        [Record(traffic._id(), traffic.time, "1", image, probabilities, embedding, None) for image in images]
+    )
+    with pytest.raises(DataError, match="another model that was version 1"):
+        monitor(project, params)
+
+
+def test_a_log_that_is_away_is_one_clear_error(watched, monkeypatch):
+    project, params, _ = watched
+    monkeypatch.setenv("FASHION_PREDICTIONS_URL", "postgresql://127.0.0.1:9/log")
+    with pytest.raises(ServiceError, match="FASHION_PREDICTIONS_URL"):
+        monitor(project, params)
+
+
+def test_the_command_speaks_in_words_and_in_json(watched, monkeypatch):
+    project, _, traffic = watched
+    monkeypatch.setenv("FASHION_HOME", str(project.root))
+    run = lambda *options: CliRunner().invoke(app, ["monitor", *options])  # noqa: E731
+    assert "Not recorded, version 1: not judged. 0 predictions" in run().stdout
+    traffic.send(100, inverted, labelled=True)
+    found = run()
+    assert found.exit_code == 0
+    assert "Window 1, version 1: drifted." in found.stdout
+    assert "live (95 % interval" in found.stdout
+    assert json.loads(run("--last", "100", "--json").stdout)["drifted"] is True
+    assert "drifted" in run("--history").stdout
+    (window,) = json.loads(run("--history", "--json").stdout)
+    assert (window["number"], window["predictions"]) == (1, 100)
+    assert run("--history", "--last", "5").exit_code == 2

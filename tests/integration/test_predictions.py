@@ -7,9 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
+from sqlalchemy import delete
 
-from fashion.adapters.predictions import PredictionLog, Record, new_id
+from fashion.adapters.predictions import JudgedWindow, PredictionLog, Record, WindowHistory, new_id
+from fashion.adapters.predictions.tables import windows
 from fashion.errors import DataError, ParamsError, ServiceError
+from fashion.evaluation.alarm import Verdict
 from fashion.images.descriptors import describe
 from fashion.settings import predictions_url
 from tests.servers import end, postgresql
@@ -32,6 +35,8 @@ def log(request, tmp_path):
         url = request.getfixturevalue("server")
     log = PredictionLog(url)
     log.forget(datetime.max.replace(tzinfo=UTC) - timedelta(days=400_000), beyond=0)
+    with log.transaction() as connection:
+        connection.execute(delete(windows))
     yield log
     log.close()
 
@@ -156,6 +161,59 @@ def test_many_threads_write_and_label_at_once(log):
     for thread in threads:
         thread.join()
     assert (log.read_window().labels == 3).sum() == 40
+
+
+def judged(number, records, version="1", verdict=Verdict.CLEAN):
+    return JudgedWindow(
+        number=number,
+        time=NOW,
+        model_version=version,
+        first_id=records[0].id,
+        last_id=records[-1].id,
+        start=records[0].time,
+        end=records[-1].time,
+        predictions=len(records),
+        scores={"embeddings": 0.25, "class mix": -1.5},
+        verdict=verdict,
+        because="10 predictions like the reference",
+        estimated_accuracy=0.9,
+        by_class={},
+    )
+
+
+def test_windows_that_were_judged_are_read_again(log):
+    log.write(records := [record() for _ in range(4)])
+    history = WindowHistory(log)
+    added = [judged(1, records[:2]), judged(2, records[2:3], "2"), judged(3, records[3:], verdict=Verdict.ALARM)]
+    for one in added:
+        history.add(one)
+    assert history.read(10) == added
+    assert history.read(2) == added[1:]
+    assert history.read(10, version="1") == [added[0], added[2]]
+    with pytest.raises(ServiceError):
+        history.add(judged(3, records))
+    assert history.read(10) == added
+
+
+def test_labels_that_come_later_are_counted_in_their_windows(log):
+    log.write(records := [record() for _ in range(6)])
+    history = WindowHistory(log)
+    for number, part in ((1, records[:3]), (2, records[3:])):
+        history.add(judged(number, part))
+    right, wrong = int(records[0].probabilities.argmax()), (int(records[1].probabilities.argmax()) + 1) % 10
+    log.write([other := record("2", id=records[1].id[:-1] + "z")])
+    for one, label in ((records[0], right), (records[1], right), (records[1], wrong), (other, right)):
+        log.add_label(one.id, label, "test")
+    history.refresh(1)
+    assert [window.labelled for window in history.read(10)] == [0, 0]
+    history.refresh(2)
+    first, second = history.read(10)
+    assert (first.labelled, first.correct, second.labelled) == (2, 1, 0)
+    counted = {str(right): (1, 1), str(wrong): (1, 0)} if right != wrong else {str(right): (2, 1)}
+    assert first.by_class == counted
+    log.forget(before=datetime.now(UTC) + timedelta(seconds=1), beyond=0)
+    history.refresh(2)
+    assert history.read(10)[0] == first
 
 
 def test_ids_sort_by_time_and_are_uuids_of_version_7():

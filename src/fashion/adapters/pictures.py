@@ -109,6 +109,7 @@ def window_trend(windows: Mapping[str, Sequence[Any]], path: Path) -> None:
         numbers, live, (live - low, high - live), fmt="o", color=CORRECT, capsize=3, label="live, 95 % interval"
     )
     below.set(xlabel="window", ylabel="accuracy", title="Accuracy", ylim=(0, 1.02))
+    below.set_xlim(numbers[0] - 0.6, numbers[-1] + 0.6)
     below.xaxis.get_major_locator().set_params(integer=True)
     for axis in (above, below):
         for before, number, version in zip(windows["version"], numbers[1:], windows["version"][1:], strict=False):

@@ -21,7 +21,6 @@ from fashion.evaluation.neighbours import domain_auc
 
 HTML, JSON = "evidently.html", "evidently.json"
 PROJECT = "fashion"
-EMBEDDING = "embedding"
 TAB = "Drift"
 NUMBERS_BY, CLASSES_BY = "wasserstein", "jensenshannon"
 """Distances. Chosen by Evidently, they change with the values that occur, and the line of the trend breaks."""
@@ -89,25 +88,23 @@ def write_report(folder: Path, window: Described, reference: Described, moment: 
 
 
 def _dataset(described: Described) -> Dataset:
-    table = described.numbers.assign(predicted=described.predicted).reset_index(drop=True)
-    embedded = pd.DataFrame(described.embeddings).add_prefix(EMBEDDING)
-    definition = DataDefinition(
-        numerical_columns=list(described.numbers.columns),
-        categorical_columns=["predicted"],
-        embeddings={EMBEDDING: list(embedded.columns)},
-    )
-    return Dataset.from_pandas(pd.concat([table, embedded], axis=1), data_definition=definition)
+    # Embeddings as one column of bytes: Evidently's figures on quality compare every column with every other.
+    embedded = [row.astype("<f4").tobytes() for row in described.embeddings]
+    table = described.numbers.assign(predicted=described.predicted, embedding=embedded)
+    numbers = list(described.numbers.columns)
+    definition = DataDefinition(numerical_columns=numbers, categorical_columns=["predicted"])
+    return Dataset.from_pandas(table, data_definition=definition)
 
 
 def _embeddings(dataset: Dataset) -> NDArray[np.float32]:
-    rows: NDArray[np.float32] = dataset.as_dataframe().filter(regex=f"^{EMBEDDING}[0-9]+$").to_numpy(np.float32)
-    return rows
+    rows: list[bytes] = list(dataset.as_dataframe()["embedding"])
+    return np.frombuffer(b"".join(rows), "<f4").reshape(len(rows), -1)
 
 
 def _add_to_trend(folder: Path, snapshot: Snapshot, columns: list[str]) -> None:
     try:
         workspace = Workspace.create(str(folder))
-    except (ValueError, OSError) as error:
+    except (ValueError, FileNotFoundError) as error:
         # Whoever is killed while it is written leaves it so. The history itself is in the database.
         logger.warning("%s is damaged (%s); the trend in it begins anew", folder, error)
         shutil.rmtree(folder)

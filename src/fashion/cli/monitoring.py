@@ -79,7 +79,8 @@ def _live(watched: "Watched") -> str:
 
 def _show_history(windows: "list[JudgedWindow]", as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps([asdict(window) for window in windows], indent=2, default=str))
+        rows = [asdict(window) | {"labelled": window.labelled, "correct": window.correct} for window in windows]
+        typer.echo(json.dumps(rows, indent=2, default=str))
         return
     columns = ("window", "until (UTC)", "version", "n", "verdict", "score", "estimate", "live")
     table = Table(

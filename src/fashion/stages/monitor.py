@@ -139,9 +139,7 @@ def _score(params: Params, champion: Champion, known: Known, window: Window) -> 
     labels = clean.labels.astype(np.int64)
     reference = Sample(descriptor_values(known.descriptors), clean.embeddings, clean.probabilities, labels)
     sample = Sample(descriptor_values(window.descriptors), window.embeddings, window.probabilities, window.labels)
-    if [values.shape[1:] for values in vars(sample).values()] != [
-        values.shape[1:] for values in vars(reference).values()
-    ]:
+    if _widths(sample) != _widths(reference):
         raise DataError(
             f"The log holds predictions of another model that was version {champion.version}, too: they have other "
             "numbers of classes or embeddings. Give each registry a log of its own: FASHION_PREDICTIONS_URL"
@@ -151,6 +149,10 @@ def _score(params: Params, champion: Champion, known: Known, window: Window) -> 
     limits = calibrate(detector, len(sample), labelled, params.monitor.alarm.false_alarm_rate)
     scores = score(limits, measure(detector, sample), np.arange(len(sample))[None])
     return {name: float(value[0]) for name, value in scores.items()}
+
+
+def _widths(sample: Sample) -> list[tuple[int, ...]]:
+    return [values.shape[1:] for values in vars(sample).values()]
 
 
 def _read_known(champion: Champion) -> Known:

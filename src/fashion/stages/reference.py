@@ -13,10 +13,8 @@ from fashion.evaluation.abstention import Abstention
 from fashion.images.descriptors import describe
 from fashion.storage import atomic_file
 
-OUTPUTS, DESCRIPTORS = "reference.npz", "reference.parquet"
+OUTPUTS, DESCRIPTORS, EXAMPLES = "reference.npz", "reference.parquet", "examples.npz"
 """Files in artifacts/evaluation/, and beside the model of a registered version."""
-EXAMPLES = "examples.npz"
-"""Another one."""
 
 
 @dataclass(frozen=True)

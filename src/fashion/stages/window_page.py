@@ -144,35 +144,37 @@ def _scores(judged: JudgedWindow) -> str:
 
 
 def _accuracy(judged: JudgedWindow, windows: Sequence[JudgedWindow]) -> str:
-    live = _live(judged)
-    told = f"<p>Estimated from the calibrated confidences: <b>{judged.estimated_accuracy:.1%}</b>. "
-    if live:
-        told += f"Live: <b>{live.value:.1%}</b>, 95 % interval {live.low:.1%} to {live.high:.1%}, {live.n:,} labels. "
-        error = judged.estimated_accuracy - live.value
-        told += f"The estimate is {100 * abs(error):.1f} points too {'high' if error > 0 else 'low'}. "
+    told = [f"Estimated from the calibrated confidences: <b>{judged.estimated_accuracy:.1%}</b>."]
+    if live := _live(judged):
+        interval = f"95 % interval {live.low:.1%} to {live.high:.1%}, {live.n:,} labels"
+        told.append(f"Live: <b>{live.value:.1%}</b>, {interval}; the estimate is {_error([judged])}.")
     else:
-        told += "Live: no label has come yet. "
-    return f"{told}{_estimate_errors(windows)}</p>"
+        told.append("Live: no label has come yet.")
+    labelled = [window for window in windows if window.labelled]
+    if len(labelled) > 1:
+        told.append(
+            f"Over the labels of the last {len(labelled)} windows that have any the estimate is {_error(labelled)}."
+        )
+    return f"<p>{' '.join(told)}</p>"
 
 
-def _estimate_errors(windows: Sequence[JudgedWindow]) -> str:
-    errors = [window.estimated_accuracy - window.correct / window.labelled for window in windows if window.labelled]
-    if not errors:
-        return ""
-    return (
-        f"Over the last {len(errors)} windows with labels the estimate was {100 * np.mean(np.abs(errors)):.1f} "
-        f"points off on average, {100 * np.max(np.abs(errors)):.1f} at most."
-    )
+def _error(windows: Sequence[JudgedWindow]) -> str:
+    """Of the estimate, over all labels of these windows; there is at least one."""
+    estimated = sum(window.estimated_accuracy * window.labelled for window in windows)
+    error = (estimated - sum(window.correct for window in windows)) / sum(window.labelled for window in windows)
+    return f"{100 * abs(error):.1f} points too {'high' if error > 0 else 'low'}"
 
 
 def _classes(judged: JudgedWindow, classes: tuple[str, ...]) -> str:
     rows = []
-    for label, (labelled, correct) in judged.by_class.items():
-        share = proportion_of(correct, labelled)
-        rows.append(
-            f"<tr><td>{escape(classes[int(label)])}</td><td>{labelled:,}</td><td>{share.value:.0%}</td>"
-            f"<td>{share.low:.0%} to {share.high:.0%}</td></tr>"
-        )
+    for number, name in enumerate(classes):
+        labelled, correct = judged.by_class.get(str(number), (0, 0))
+        if labelled:
+            share = proportion_of(correct, labelled)
+            rows.append(
+                f"<tr><td>{escape(name)}</td><td>{labelled:,}</td><td>{share.value:.0%}</td>"
+                f"<td>{share.low:.0%} to {share.high:.0%}</td></tr>"
+            )
     head = "<tr><th>true class</th><th>labels</th><th>right</th><th>95 % interval</th></tr>"
     return f"<table>{head}{''.join(rows)}</table>" if rows else ""
 

@@ -81,11 +81,13 @@ class WindowHistory:
         Of predictions that are not in the log any more, the labels stay counted as they were.
         """
         with self._log.transaction() as connection:
-            for window in _read(connection, limit, None):
-                refreshed = replace(window, by_class=_count(connection, window))
-                if refreshed.labelled >= window.labelled and refreshed != window:
-                    values = {name: getattr(refreshed, name) for name in CHANGING}
-                    connection.execute(update(windows).where(windows.c.number == window.number).values(values))
+            known = _read(connection, limit, None)
+            # All are counted before the first is written, since the service cannot write from then on.
+            counted = [replace(window, by_class=_count(connection, window)) for window in known]
+            for before, now in zip(known, counted, strict=True):
+                if now.labelled >= before.labelled and now != before:
+                    values = {name: getattr(now, name) for name in CHANGING}
+                    connection.execute(update(windows).where(windows.c.number == now.number).values(values))
 
 
 def _read(connection: Connection, limit: int, version: str | None) -> list[JudgedWindow]:
