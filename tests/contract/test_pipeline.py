@@ -28,7 +28,7 @@ def test_every_stage_is_a_module_with_a_function_of_its_name():
 
 
 def test_the_flow_runs_the_stages_of_dvc_in_their_order():
-    from flows.training import PIPELINE
+    from flows.pipeline import PIPELINE
 
     assert list(PIPELINE) == list(STAGES)
 

@@ -4,59 +4,22 @@ import json
 import re
 import sqlite3
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
-from uuid import UUID
+from datetime import datetime, timedelta
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from fashion.adapters import litert
-from fashion.adapters.predictions import PredictionLog, Record
+from fashion.adapters.predictions import Record
 from fashion.cli import app
 from fashion.errors import ArtifactError, DataError, ServiceError
 from fashion.images.synthetic import draw
 from fashion.params import load_params
-from fashion.settings import predictions_url
-from fashion.stages.champion import find_champion
 from fashion.stages.monitor import KEPT, monitor, read_history
 from fashion.stages.window_page import PAGE
 from tests.conftest import forget_artifact_folders
 from tests.projects import edit_params
-
-
-class Traffic:
-    """Predictions of the champion as a service would log them, a second apart, long enough ago to be looked at."""
-
-    def __init__(self, project, params):
-        self.champion = find_champion(project, params).champion
-        self.log = PredictionLog(predictions_url(project))
-        self.time = datetime.now(UTC) - timedelta(days=1)
-        self.seed = 100
-
-    def send(self, count, change=lambda images: images, version=None, labelled=False):
-        """Log predictions for drawn images; their ids and true classes."""
-        self.seed += 1
-        images, labels = draw(count, 10, (28, 28), seed=self.seed)
-        images = change(images)
-        outputs = litert.predict(self.champion.model, images)
-        records = [
-            Record(self._id(), self.time, version or self.champion.version, *row, None)
-            for row in zip(images, outputs.probabilities, outputs.embedding, strict=True)
-        ]
-        self.log.write(records)
-        ids = [record.id for record in records]
-        if labelled:
-            self.label(ids, labels)
-        return ids, labels
-
-    def label(self, ids, labels):
-        for one, label in zip(ids, labels, strict=True):
-            self.log.add_label(one, int(label), "test")
-
-    def _id(self):
-        self.time += timedelta(seconds=1)
-        return str(UUID(int=int(self.time.timestamp() * 1000) << 80 | 7 << 76 | 2 << 62))
+from tests.traffic import Traffic, inverted
 
 
 @pytest.fixture
@@ -66,10 +29,6 @@ def watched(trained_project):
     traffic = Traffic(trained_project, params)
     yield trained_project, params, traffic
     traffic.log.close()
-
-
-def inverted(images):
-    return 255 - images
 
 
 def test_windows_go_from_clean_to_an_alarm_and_the_history_follows_the_labels(watched):

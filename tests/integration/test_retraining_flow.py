@@ -19,8 +19,8 @@ from fashion.stages.overview import list_models
 from flows.monitoring import EVENT, monitoring
 from flows.pipeline import PIPELINE
 from flows.retraining import retraining
-from tests.integration.test_monitor import Traffic, inverted
 from tests.projects import edit_params, log_predictions
+from tests.traffic import Traffic, inverted
 
 ENOUGH = 150
 

@@ -28,8 +28,9 @@ from fashion.stages.approval import answer
 from fashion.stages.overview import list_changes, list_models
 from fashion.stages.promotion import promote
 from flows import training as training_module
+from flows.pipeline import PIPELINE
 from flows.slot import LIMIT, training_slot
-from flows.training import PIPELINE, training
+from flows.training import training
 from tests.projects import SOURCE, edit_params
 
 HOLD_THE_SLOT = """
