@@ -56,6 +56,8 @@ CLEAN, AFTER = 3, 3
 RATE = 100
 PATIENCE = 900.0
 """Seconds from the change to the new champion."""
+PAUSE = 20.0
+"""Seconds between windows after the change: the training needs the processor, too."""
 
 
 def main() -> None:
@@ -175,6 +177,7 @@ def tell(project: Project, address: str, drift: str, severity: str) -> dict[str,
             raise SystemExit(f"No new champion within {PATIENCE:.0f} s; Prefect says: {runs_of_retraining()}")
         send(project, next(windows), drift, severity)
         look(project)
+        time.sleep(PAUSE)
     swapped = datetime.now(UTC)
     say(f"Version {version} has taken over")
     for _ in range(AFTER):

@@ -162,7 +162,15 @@ class Margins(Section):
     """The most that a candidate may lose against the champion, as shares of the images."""
 
     accuracy: Share
+    accuracy_for_recent: Share
+    """On the frozen test set, of a candidate that is shown to be better on the recent one."""
     recall_of_a_class: Share
+
+    @model_validator(mode="after")
+    def _recent_images_allow_no_less(self) -> Self:
+        if self.accuracy_for_recent < self.accuracy:
+            raise ValueError("accuracy_for_recent: may not be less than accuracy")
+        return self
 
 
 class Objectives(Section):

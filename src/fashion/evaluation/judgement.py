@@ -146,7 +146,8 @@ def refuse(gate: Gate, obstacle: str) -> Judgement:
 def judge(gate: Gate, comparison: Comparison, rule: JudgementParams) -> Judgement:
     """Promoted if all gates passed, nothing may be worse beyond its margin, and an objective is won.
 
-    - Accuracy: the lower end of its interval lies above minus the margin. What is not shown is not believed.
+    - Accuracy: the lower end of its interval lies above minus the margin. What is not shown is not believed. The margin
+      is wider for a candidate that is shown to be better on the recent test set: it had to learn more.
     - Each class: its simultaneous interval does not lie below minus the margin as a whole.
     - The recent test set, where there is one: its interval does not lie below minus the margin as a whole (it is too
       small to ask for more), and accuracy as an objective is won there, not on the frozen test set: what counts as
@@ -155,7 +156,7 @@ def judge(gate: Gate, comparison: Comparison, rule: JudgementParams) -> Judgemen
       must say so, too, because the bootstrap is too sure of itself when a handful of images tells the models apart.
     """
     gains = _gains(comparison, rule)
-    losses = [*_gate_failures(gate), *_losses(comparison, rule)]
+    losses = [*_gate_failures(gate), *_losses(comparison, rule, gains)]
     tie = [] if gains else [f"no better than {comparison.champion} in any objective ({_objectives(rule)})"]
     refusals = (*losses, *tie)
     return Judgement(
@@ -177,12 +178,12 @@ def _gate_failures(gate: Gate) -> list[str]:
     return [] if gate.passed else [f"gates failed: {'; '.join(gate.failures)}"]
 
 
-def _losses(comparison: Comparison, rule: JudgementParams) -> list[str]:
-    margins, whose = rule.margins, f"{comparison.champion}'s"
+def _losses(comparison: Comparison, rule: JudgementParams, gains: Mapping[str, str]) -> list[str]:
+    margins, whose, margin = rule.margins, f"{comparison.champion}'s", _margin(rule, gains)
     reasons = []
-    if not _is_not_inferior(comparison, rule):
+    if not _is_not_inferior(comparison, margin):
         reasons.append(
-            f"its accuracy may be below {whose} by more than the margin of {points(margins.accuracy)}: "
+            f"its accuracy may be below {whose} by more than the margin of {points(margin)}: "
             f"{explain(comparison.accuracy, SHARE)}"
         )
     reasons += [
@@ -203,8 +204,13 @@ def _is_worse_recently(recent: Recent, rule: JudgementParams) -> bool:
     return recent.accuracy.high < -rule.margins.accuracy
 
 
-def _is_not_inferior(comparison: Comparison, rule: JudgementParams) -> bool:
-    return comparison.accuracy.low > -rule.margins.accuracy
+def _margin(rule: JudgementParams, gains: Mapping[str, str]) -> float:
+    """Of the accuracy on the frozen test set."""
+    return rule.margins.accuracy_for_recent if RECENT in gains else rule.margins.accuracy
+
+
+def _is_not_inferior(comparison: Comparison, margin: float) -> bool:
+    return comparison.accuracy.low > -margin
 
 
 def _is_worse(recall: Difference, rule: JudgementParams) -> bool:
@@ -249,7 +255,7 @@ def _praise(comparison: Comparison, gains: Mapping[str, str]) -> str:
 
 
 def _lines(comparison: Comparison, rule: JudgementParams, gains: Mapping[str, str]) -> tuple[Line, ...]:
-    kept = {"accuracy": NOT_WORSE if _is_not_inferior(comparison, rule) else NOT_SHOWN}
+    kept = {"accuracy": NOT_WORSE if _is_not_inferior(comparison, _margin(rule, gains)) else NOT_SHOWN}
     if comparison.recent:
         kept[RECENT] = WORSE if _is_worse_recently(comparison.recent, rule) else NO_BETTER
     overall = [
