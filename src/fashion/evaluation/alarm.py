@@ -56,4 +56,5 @@ def is_drifted(scores: Mapping[str, float]) -> bool:
 def name_beyond(scores: Mapping[str, float]) -> str:
     """The statistics beyond their limit, the farthest first."""
     farthest = sorted(scores.items(), key=lambda item: -item[1])
-    return ", ".join(f"{name} at {value:,.1f}" for name, value in farthest if value > 1) + " times the limit"
+    told = {name: f"{value:.1f}" if value < 1000 else "more than 1,000" for name, value in farthest if value > 1}
+    return ", ".join(f"{name} at {value}" for name, value in told.items()) + " times the limit"
