@@ -45,7 +45,7 @@ def test_windows_go_from_clean_to_an_alarm_and_the_history_follows_the_labels(wa
     drifted = monitor(project, params)
     assert (drifted.window, drifted.drifted, drifted.alarm, drifted.predictions) == (2, True, False, 120)
     assert drifted.scores["descriptors"] > 1
-    assert re.match(r"\w+ at [\d,.]+, .* times the limit; 1 of the last 2 windows drifted", drifted.because)
+    assert re.match(r"\w+ at .* times the limit; 1 of the last 2 windows drifted", drifted.because)
     assert drifted.accuracy is None
 
     traffic.send(120, inverted)

@@ -87,6 +87,7 @@ def _show_history(windows: "list[JudgedWindow]", as_json: bool) -> None:
         *columns, box=None, pad_edge=False, caption="n: predictions. score: the highest one. live: of the labelled ones"
     )
     for window in windows:
+        score = max(window.scores.values())
         live = f"{_percent(window.correct / window.labelled)} of {window.labelled:,}" if window.labelled else "no label"
         table.add_row(
             str(window.number),
@@ -94,7 +95,7 @@ def _show_history(windows: "list[JudgedWindow]", as_json: bool) -> None:
             window.model_version,
             f"{window.predictions:,}",
             window.verdict,
-            f"{max(window.scores.values()):,.2f}",
+            f"{score:.2f}" if score < 1000 else "> 1,000",
             _percent(window.estimated_accuracy),
             live,
         )

@@ -6,9 +6,6 @@ from enum import StrEnum
 
 from fashion.params import AlarmParams
 
-MANY = 1_000
-"""Times the limit; how much more it is says nothing to a reader."""
-
 
 class Verdict(StrEnum):
     """What is said of a window."""
@@ -59,8 +56,5 @@ def is_drifted(scores: Mapping[str, float]) -> bool:
 def name_beyond(scores: Mapping[str, float]) -> str:
     """The statistics beyond their limit, the farthest first."""
     farthest = sorted(scores.items(), key=lambda item: -item[1])
-    return ", ".join(f"{name} at {_in_words(value)}" for name, value in farthest if value > 1) + " times the limit"
-
-
-def _in_words(value: float) -> str:
-    return f"{value:.1f}" if value < MANY else f"over {MANY:,}"
+    told = {name: f"{value:.1f}" if value < 1000 else "more than 1,000" for name, value in farthest if value > 1}
+    return ", ".join(f"{name} at {value}" for name, value in told.items()) + " times the limit"
