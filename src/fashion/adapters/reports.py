@@ -119,14 +119,18 @@ def _add_to_trend(folder: Path, snapshot: Snapshot, columns: list[str]) -> None:
 def _new_project(workspace: Workspace, columns: list[str]) -> Project:
     project = workspace.create_project(PROJECT)
     share = PanelMetric(metric="DriftedColumnsCount", metric_labels={"value_type": "share"}, legend="share")
-    drift = [PanelMetric(metric="ValueDrift", metric_labels={"column": name}, legend=name) for name in columns]
     panels = [
         line_plot_panel("Embeddings: area under the ROC curve", [PanelMetric(metric="EmbeddingAuc", legend="area")]),
-        line_plot_panel("Share of drifted columns", [share]),
-        line_plot_panel("Predictions", [PanelMetric(metric="RowCount", legend="rows")]),
-        line_plot_panel("Drift by column", drift),
+        line_plot_panel("Share of drifted columns", [share], size="half"),
+        line_plot_panel("Predictions", [PanelMetric(metric="RowCount", legend="rows")], size="half"),
+        # One each, since a distance has no upper bound where the reference hardly varies.
+        *(line_plot_panel(f"Distance of {name}", [_distance_of(name)], size="half") for name in columns),
     ]
     for panel in panels:
         project.dashboard.add_panel(panel, tab=TAB)
     project.save()
     return project
+
+
+def _distance_of(column: str) -> PanelMetric:
+    return PanelMetric(metric="ValueDrift", metric_labels={"column": column}, legend=column)
