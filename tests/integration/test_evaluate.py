@@ -6,11 +6,16 @@ import pytest
 from PIL import Image
 
 from fashion.errors import ArtifactError
+from fashion.images.synthetic import draw
 from fashion.params import load_params
+from fashion.stages.collect import collect
+from fashion.stages.dataset import RECENT, load_split
 from fashion.stages.evaluate import evaluate
 from fashion.stages.history import read_history
+from fashion.stages.prepare import prepare
 from fashion.stages.reference import read_descriptors, read_examples, read_reference
-from tests.projects import edit_params
+from fashion.stages.validate import validate
+from tests.projects import edit_params, log_predictions
 
 PICTURES = ("training_curves", "confusion_matrix", "sample_predictions", "confident_mistakes", "calibration")
 
@@ -107,3 +112,22 @@ def test_a_damaged_reference_is_one_clear_error(trained_project, content):
     (trained_project.evaluation / "reference.npz").write_bytes(content)
     with pytest.raises(ArtifactError, match=r"reference\.npz is damaged"):
         read_reference(trained_project.evaluation)
+
+
+def test_the_newest_collected_images_are_the_reference_once_there_are_enough(trained_project):
+    log_predictions(trained_project, *draw(500, 10, (28, 28), seed=11))
+    params = edit_params(trained_project, {"evaluate": {"recent_reference": 100}})
+    collect(trained_project, params)
+    validate(trained_project, params)
+    prepare(trained_project, params)
+    evaluate(trained_project, params)
+    recent = load_split(trained_project, RECENT)
+    assert len(recent.labels) > 100
+    reference = read_reference(trained_project.evaluation)
+    np.testing.assert_array_equal(reference.labels, recent.labels[-100:])
+    assert len(read_descriptors(trained_project.evaluation)) == len(reference.embeddings) == 100
+    assert len(reference.abstention.neighbours) > 0
+    few = edit_params(trained_project, {"evaluate": {"recent_reference": 10_000}})
+    evaluate(trained_project, few)
+    validation = load_split(trained_project, "validation")
+    np.testing.assert_array_equal(read_reference(trained_project.evaluation).labels, validation.labels)
