@@ -7,7 +7,6 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from fashion.stages.monitor import Watched
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
@@ -18,6 +17,7 @@ from prefect.states import Completed
 
 from fashion.params import Params
 from fashion.paths import Project
+from fashion.stages.monitor import Watched
 from flows.announcement import announce, announce_failure
 from flows.pipeline import open_project, unless_stopped
 
