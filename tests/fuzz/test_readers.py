@@ -67,10 +67,8 @@ def hide_memory():
         bytearray(2 << 30)
     except Exception as error:
         raise DataError("damaged") from error
-calls = []
 def read(content, folder):
-    calls.append(content)
-    if len(calls) == 2:
+    if content == b"content":  # Not while the process warms up.
         {action}
     raise DataError("refused")
 targets.TARGETS["idx"] = replace(targets.TARGETS["idx"], read=read)

@@ -193,7 +193,7 @@ def test_a_decision_on_an_old_view_is_refused_and_leaves_nothing(trained_project
     version = tracking.get_version(registry(trained_project), three)
     with pytest.raises(ServiceError, match=r"came first: champion 1 → 2 by .*I was first.*Nothing was changed"):
         promotion.enter_judgement(
-            trained_project, registry(trained_project), seen, version, Judgement(True, ("late",)), None
+            trained_project, registry(trained_project), seen, version, Judgement(True, ("late",)), None, False
         )
     assert champion(trained_project) == two
     assert len(list_changes(trained_project, load(trained_project))) == 2
