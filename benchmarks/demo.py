@@ -26,7 +26,7 @@ from typing import Any
 import httpx
 import numpy as np
 import yaml
-from matplotlib import dates, rc_context
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -54,6 +54,8 @@ WINDOW, WINDOWS = 500, 20
 CLEAN, AFTER = 3, 3
 """Windows before the change, and after the new champion has taken over."""
 RATE = 100
+LEAST_SCORE = 0.1
+"""That is shown; one that is typical is 0."""
 PATIENCE = 900.0
 """Seconds from the change to the new champion."""
 PAUSE = 20.0
@@ -299,15 +301,15 @@ def render(results: dict[str, Any]) -> str:
     ]
     for story in results["stories"]:
         frozen = story["frozen"]
-        lost = f"{frozen['candidate'] - frozen['champion']:+.2f} points ({frozen['low']:+.2f} to {frozen['high']:+.2f})"
-        lasted = datetime.fromisoformat(story["swapped"]) - datetime.fromisoformat(story["changed"])
+        change = 100 * (frozen["candidate"] - frozen["champion"])
+        lost = f"{change:+.2f} points ({100 * frozen['low']:+.2f} to {100 * frozen['high']:+.2f})"
         cells = [
             f"{story['drift']}, severity {story['severity']}",
             *(percent(story[when]) for when in ("before", "during", "after")),
             f"{story['recovered']:.0%}",
             lost,
             str(story["windows_until_alarm"]),
-            f"{lasted.total_seconds() / 60:.1f}",
+            f"{minutes_since(story['changed'], story['swapped']):.1f}",
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, ""])
@@ -318,35 +320,38 @@ def percent(accuracy: dict[str, Any]) -> str:
 
 
 def draw(story: dict[str, Any], path: Path) -> None:
-    """Accuracy above, drift score below, over the same time."""
-    moments = [datetime.fromisoformat(window["end"]) for window in story["windows"]]
-    changed, swapped = datetime.fromisoformat(story["changed"]), datetime.fromisoformat(story["swapped"])
+    """Accuracy above, drift score below, over the minutes since the change."""
+    moments = [minutes_since(story["changed"], window["end"]) for window in story["windows"]]
+    alarms = [moment for moment, window in zip(moments, story["windows"], strict=True) if window["alarm"]]
+    events = [(0.0, f"{story['drift']} sets in", "#9a6700")]
+    events += [(alarm, "alarm\n ", "#cf222e") for alarm in alarms]
+    events += [(minutes_since(story["changed"], story["swapped"]), "new champion", "#1a7f37")]
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "demo", "font.family": "sans-serif"}):
         figure = Figure(figsize=(9, 5.2), layout="constrained")
         above, below = figure.subplots(2, sharex=True, height_ratios=(3, 2))
         draw_accuracy(above, story["windows"], moments)
-        below.plot(moments, [window["score"] for window in story["windows"]], "o-", color="#57606a", markersize=4)
+        scores = np.maximum([window["score"] for window in story["windows"]], LEAST_SCORE)
+        below.plot(moments, scores, "o-", color="#57606a", markersize=4)
         below.axhline(1, color="#cf222e", linewidth=1, linestyle="--")
-        below.set_yscale("symlog", linthresh=1)
+        below.set_yscale("log")
         below.set_ylabel("drift score\n(above 1: drifted)")
-        alarms = [moment for moment, window in zip(moments, story["windows"], strict=True) if window["alarm"]]
+        below.set_xlabel("minutes since the change")
         for axes in (above, below):
-            axes.axvline(changed, color="#9a6700", linewidth=1.2)
-            axes.axvline(swapped, color="#1a7f37", linewidth=1.2)
-            for alarm in alarms:
-                axes.axvline(alarm, color="#cf222e", linewidth=1.2)
             axes.spines[["top", "right"]].set_visible(False)
             axes.grid(axis="y", color="#d0d7de", linewidth=0.6)
-        above.text(changed, 1.01, f" {story['drift']} sets in", color="#9a6700", transform=above.get_xaxis_transform())
-        above.text(swapped, 1.01, " new champion", color="#1a7f37", transform=above.get_xaxis_transform())
-        for alarm in alarms:
-            above.text(alarm, 1.06, " alarm, retraining", color="#cf222e", transform=above.get_xaxis_transform())
-        below.xaxis.set_major_formatter(dates.ConciseDateFormatter(dates.AutoDateLocator()))
+            for moment, _, colour in events:
+                axes.axvline(moment, color=colour, linewidth=1.2)
+        for moment, name, colour in events:
+            above.text(moment, 1.02, f" {name}", color=colour, transform=above.get_xaxis_transform())
         with atomic_file(path) as partial:
             figure.savefig(partial, format="svg", metadata={"Date": None})
 
 
-def draw_accuracy(axes: Axes, windows: Sequence[dict[str, Any]], moments: Sequence[datetime]) -> None:
+def minutes_since(start: str, moment: str) -> float:
+    return (datetime.fromisoformat(moment) - datetime.fromisoformat(start)).total_seconds() / 60
+
+
+def draw_accuracy(axes: Axes, windows: Sequence[dict[str, Any]], moments: Sequence[float]) -> None:
     labelled = [(moment, window) for moment, window in zip(moments, windows, strict=True) if window["accuracy"]]
     versions = sorted({window["version"] for _, window in labelled}, key=int)
     for version, colour in zip(versions, ("#0969da", "#1a7f37", "#8250df"), strict=False):

@@ -94,14 +94,9 @@ def test_the_documents_quote_the_inputs_that_were_fuzzed_to_the_letter():
     assert {tally["target"] for tally in measured} == set(READERS)
 
 
-def test_the_readme_quotes_the_benchmark_to_the_letter():
-    tables = (ROOT / "benchmarks" / "main_job.md").read_text()
-    for line in filter(None, tables.splitlines()):
-        assert line in README, line
-
-
-def test_the_readme_quotes_the_judgements_to_the_letter():
-    for line in filter(None, (ROOT / "benchmarks" / "promotion.md").read_text().splitlines()):
+@pytest.mark.parametrize("name", ["main_job", "promotion", "demo", "serving"])
+def test_the_readme_quotes_its_figures_to_the_letter(name):
+    for line in filter(None, (ROOT / "benchmarks" / f"{name}.md").read_text().splitlines()):
         assert line in README, line
 
 
