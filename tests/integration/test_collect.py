@@ -1,15 +1,18 @@
 """From labelled predictions in a real log to batches, and what the next stages make of them."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 from fashion.adapters.git import commit_file
 from fashion.adapters.pinning import pin
 from fashion.adapters.predictions import PredictionLog
 from fashion.adapters.versioning import data_version
+from fashion.cli import app
 from fashion.errors import DataError
 from fashion.images.synthetic import draw
 from fashion.settings import predictions_url
@@ -48,6 +51,19 @@ def test_labelled_predictions_become_a_batch_that_data_dvc_pins(served):
         git(project.root, "config", f"user.{name}", value)
     commit_file(project, project.root / "data.dvc", "New data")
     assert git(project.root, "show", "--name-only", "--format=%s").split() == ["New", "data", "data.dvc"]
+
+
+def test_the_command_says_what_it_made_and_pushes_it_to_the_remote(served, tmp_path):
+    project, _ = served
+    remote = tmp_path / "remote"
+    config = project.root / ".dvc" / "config.local"
+    config.write_text(f"[core]\n    remote = storage\n['remote \"storage\"']\n    url = {remote}\n")
+    log_predictions(project, *draw(ENOUGH, 10, (28, 28), seed=11))
+    result = CliRunner().invoke(app, ["collect"], env={"FASHION_HOME": str(project.root)})
+    assert result.exit_code == 0, result.output
+    assert re.search(r"data/batches/\S+: 150 images, 0 in quarantine\. Learn from them with: dvc repro", result.output)
+    digest = data_version(project).removesuffix(".dir")
+    assert (remote / "files" / "md5" / digest[:2] / f"{digest[2:]}.dir").is_file()
 
 
 def test_with_nothing_new_there_is_no_batch(served):

@@ -93,13 +93,16 @@ def remake(project: Project, environment: Mapping[str, str], on_line: OnLine) ->
         raise _failure("A stage", lines)
 
 
-def push(project: Project, on_line: OnLine) -> None:
+def push(project: Project, on_line: OnLine, *targets: str) -> None:
     """Bring the data and the artifacts of dvc.lock to the default remote, as far as it lacks them.
+
+    Args:
+        targets: bring only these, such as data.dvc.
 
     Raises:
         ServiceError: the remote cannot be reached, or refused.
     """
-    code, lines = _run(project, ["push"], os.environ, on_line)
+    code, lines = _run(project, ["push", *targets], os.environ, on_line)
     if code:
         raise ServiceError(f"Not pushed; once the remote can be reached, type: dvc push\n{_explain('dvc push', lines)}")
 

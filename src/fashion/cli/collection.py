@@ -20,12 +20,14 @@ def collect(
 ) -> None:
     """Make a batch under data/batches of labelled predictions that were not used yet, and pin it in data.dvc.
 
+    It is pushed to the default DVC remote, if there is one.
+
     The batch is held against expectations/batch.json first; one that is not fit to learn from does not enter data/.
     `dvc repro` then learns from old and new images together; a part of the new ones is never learned from and becomes
     the recent test set.
     """
     project, params = start()
-    from fashion.adapters import git, versioning
+    from fashion.adapters import git, pinning, versioning
     from fashion.stages.collect import collect as run
 
     with one_at_a_time(project, "collect"):
@@ -43,3 +45,5 @@ def collect(
     if commit:
         message = f"Data: {collected.images} labelled images, batch {collected.batch}"
         git.commit_file(project, project.root / versioning.PIN, message)
+    if pinning.default_remote(project) is not None:
+        versioning.push(project, lambda line: console.print(line, markup=False), versioning.PIN)
