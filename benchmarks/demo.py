@@ -30,7 +30,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.main_job import machine, make_project, wait_for
+from benchmarks.main_job import machine, make_project, measured_on, wait_for
 from benchmarks.serving import free_port
 from fashion.adapters.pinning import pin
 from fashion.adapters.predictions import JudgedWindow, PredictionLog
@@ -291,9 +291,8 @@ def say(what: str, *commands: str) -> None:
 
 
 def render(results: dict[str, Any]) -> str:
-    head = "Measured on {date}: {processor}, {cores} cores, Python {python}".format(**results["machine"])
     lines = [
-        f"{head}; {results['minutes']:.1f} minutes in all.",
+        f"{measured_on(results['machine'])}; {results['minutes']:.1f} minutes in all.",
         "",
         "| change | live accuracy before | during | after | loss recovered | frozen test set | windows until alarm "
         "| minutes from change to swap |",

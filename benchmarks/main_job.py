@@ -11,7 +11,7 @@ imports included. Models take turns within a seed, so that a slow minute of the 
 import argparse
 import json
 import os
-import platform
+import re
 import shutil
 import signal
 import socket
@@ -29,6 +29,7 @@ from typing import Any
 
 import yaml
 
+from fashion.adapters.machine import describe_machine
 from fashion.paths import Project
 from fashion.settings import apply_environment
 from fashion.storage import write_json, write_text
@@ -38,6 +39,8 @@ RESULTS = Path(__file__).with_suffix(".json")
 TABLE = Path(__file__).with_suffix(".md")
 SEED_ACCURACY = 0.9102
 """What the original baseline reports for itself, trained on all 60,000 images."""
+INSTRUCTIONS = re.compile(r"avx2|avx_vnni|avx512(f|_vnni|_bf16|_fp16)|amx_\w+|asimd|sve2?")
+"""The flags of a processor by which oneDNN chooses its kernels."""
 
 
 @dataclass(frozen=True)
@@ -167,28 +170,29 @@ def only_numbers(figures: dict[str, Any]) -> dict[str, float]:
 
 
 def machine() -> dict[str, Any]:
+    """What a figure hangs on: weights differ between instruction sets, times between processors."""
+    here = describe_machine()
     return {
         "date": datetime.now(UTC).date().isoformat(),
-        "processor": processor(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
+        "processor": here.processor,
+        "instructions": [name for name in here.instructions if INSTRUCTIONS.fullmatch(name)],
+        "variables": here.variables,
+        "cores": here.cpus,
+        "python": here.python,
     }
 
 
-def processor() -> str:
-    information = Path("/proc/cpuinfo")
-    if not information.exists():
-        return platform.processor()
-    names = [
-        line.split(":")[1].strip() for line in information.read_text().splitlines() if line.startswith("model name")
-    ]
-    return names[0] if names else platform.machine()
+def measured_on(found: dict[str, Any]) -> str:
+    """The sentence, without its full stop, that stands above every table of times."""
+    flags = ", ".join([*found["instructions"], *(f"{name}={value}" for name, value in found["variables"].items())])
+    return "Measured on {date}: {processor} ({flags}), {cores} cores, Python {python}".format(**found, flags=flags)
 
 
 def render(results: dict[str, Any]) -> str:
     """The results as the tables the README quotes."""
-    machine_line = "Measured on {date}: {processor}, {cores} cores, Python {python}.".format(**results["machine"])
-    return "\n".join([machine_line, "", *model_table(results["models"]), "", *stage_table(results), ""])
+    return "\n".join(
+        [f"{measured_on(results['machine'])}.", "", *model_table(results["models"]), "", *stage_table(results), ""]
+    )
 
 
 def model_table(models: list[dict[str, Any]]) -> list[str]:

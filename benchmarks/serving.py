@@ -27,7 +27,7 @@ from typing import Any
 import psutil
 from mlflow import MlflowClient
 
-from benchmarks.main_job import machine, wait_for
+from benchmarks.main_job import machine, measured_on, wait_for
 from fashion.errors import ArtifactError
 from fashion.params import load_params
 from fashion.paths import Project
@@ -209,12 +209,9 @@ def figure(server: Server, name: str) -> int:
 
 def render(results: dict[str, Any]) -> str:
     """The tables that the README quotes."""
-    machine_line = (
-        "Measured on {date}: {processor}, {cores} cores, Python {python}; load average before and after "
-        "{load_average_before:.1f} and {load_average_after:.1f}.".format(**results["machine"])
-    )
+    load = "load average before and after {load_average_before:.1f} and {load_average_after:.1f}"
     lines = [
-        machine_line,
+        f"{measured_on(results['machine'])}; {load.format(**results['machine'])}.",
         "",
         "| clients | `fashion serve`, requests/s | p50, ms | p99, ms | `mlflow models serve`, requests/s | p50, ms "
         "| p99, ms | throughput | p99 |",

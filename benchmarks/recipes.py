@@ -1,0 +1,172 @@
+"""Compares recipes without looking at the test set; writes benchmarks/recipes.json and benchmarks/recipes.md.
+
+    python -m benchmarks.recipes                            # about half an hour on two cores
+    python -m benchmarks.recipes --recipes compact smoothed --seeds 1 2
+
+Of the 60,000 training images 10,000, with the shares of the classes, stand in for the test set: nothing is trained,
+stopped or calibrated on them. What is left is divided as `prepare` divides it, 45,000 to train on and 5,000 to
+validate on. Every recipe is the shipped one of `compact` but for what its name says. Rows are compared on the same
+images with the same seeds.
+"""
+
+import argparse
+import os
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import log_softmax, softmax
+
+from benchmarks.main_job import ROOT, machine, measured_on
+from fashion.evaluation.calibration import fit_temperature, negative_log_likelihood
+from fashion.evaluation.metrics import expected_calibration_error
+from fashion.images.split import stratified_split
+from fashion.model.networks import logits_and_probabilities
+from fashion.model.training import Examples, Watch, train
+from fashion.params import Params, Recipe, load_params
+from fashion.paths import Project
+from fashion.stages.dataset import read_raw
+from fashion.storage import write_json, write_text
+
+RESULTS = Path(__file__).with_suffix(".json")
+TABLE = Path(__file__).with_suffix(".md")
+SET_ASIDE = 1 / 6
+"""Share of the training images that stand in for the test set."""
+RECIPES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "compact": ("as shipped", {}),
+}
+Logits = NDArray[np.float32]
+Labels = NDArray[np.integer]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--recipes", nargs="+", choices=RECIPES, default=list(RECIPES))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
+    arguments = parser.parse_args()
+    tried = [(name, seed) for seed in arguments.seeds for name in arguments.recipes]
+    # Two processes with a thread each: a small network gains less from a second thread.
+    os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    with ProcessPoolExecutor(max_workers=2, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
+        found = [tell(one) for one in pool.map(try_recipe, *zip(*tried, strict=True))]
+    results = {"machine": machine(), "runs": found}
+    write_json(RESULTS, results)
+    write_text(TABLE, render(results))
+    print(TABLE.read_text(encoding="utf-8"))
+
+
+def tell(one: dict[str, Any]) -> dict[str, Any]:
+    print(f"{one['recipe']}, seed {one['seed']}: {one['accuracy']:.4f}", flush=True)
+    return one
+
+
+def try_recipe(name: str, seed: int) -> dict[str, Any]:
+    """Train once, in a process of its own; figures of the validation images and of those set aside."""
+    params = load_params(ROOT / "params.yaml")
+    recipe = Recipe(**{**params.train.recipes["compact"].model_dump(), **RECIPES[name][1]})
+    training, validation, aside = (Examples(*split) for split in divide(params))
+    silent = Watch(on_epoch=lambda *_: None, on_step=lambda *_: None)
+    trained = train("compact", recipe, training, validation, len(params.data.classes), seed, silent)
+    logits = {
+        split: logits_and_probabilities(trained.model, examples.images)[0]
+        for split, examples in (("validation", validation), ("aside", aside))
+    }
+    return {
+        "recipe": name,
+        "seed": seed,
+        "seconds": sum(epoch.seconds for epoch in trained.history),
+        **figures(logits["validation"], validation.labels, logits["aside"], aside.labels),
+    }
+
+
+def divide(params: Params) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+    """Images and labels to train on, to validate on, and set aside."""
+    train = read_raw(Project(ROOT), params.data)["train"]
+    rest, aside = stratified_split(train.labels, SET_ASIDE, seed=0)
+    first, second = stratified_split(train.labels[rest], params.prepare.validation_fraction, params.prepare.seed)
+    for chosen in (rest[first], rest[second], aside):
+        yield train.images[chosen], train.labels[chosen]
+
+
+def figures(validation: Logits, validation_labels: Labels, aside: Logits, aside_labels: Labels) -> dict[str, float]:
+    """Of the images set aside, unless the name says otherwise; by a temperature from the validation images."""
+    temperature = fit_temperature(validation, validation_labels)
+    probabilities = softmax(aside / temperature, axis=1)
+    halves = np.arange(len(aside_labels)) % 2
+    # What a calibration on images of the same kind, with which nothing was stopped, would do.
+    crossed = np.where(
+        halves[:, None],
+        *(aside / fit_temperature(aside[halves == half], aside_labels[halves == half]) for half in (0, 1)),
+    )
+    scale, offset = fit_vector(validation, validation_labels, 1 / temperature)
+    return {
+        "temperature": temperature,
+        "validation_accuracy": float(np.mean(validation.argmax(axis=1) == validation_labels)),
+        "accuracy": float(np.mean(aside.argmax(axis=1) == aside_labels)),
+        "overconfidence": float(probabilities.max(axis=1).mean() - np.mean(aside.argmax(axis=1) == aside_labels)),
+        "negative_log_likelihood": negative_log_likelihood(aside / temperature, aside_labels),
+        "error_on_validation": error_of(validation / temperature, validation_labels),
+        "error": error_of(aside / temperature, aside_labels),
+        "error_cross_fitted": error_of(crossed, aside_labels),
+        "error_by_vector": error_of(aside * scale + offset, aside_labels),
+    }
+
+
+def error_of(logits: Logits, labels: Labels) -> float:
+    probabilities = softmax(logits, axis=1)
+    return expected_calibration_error(probabilities.max(axis=1), probabilities.argmax(axis=1) == labels, bins=15)
+
+
+def fit_vector(logits: Logits, labels: Labels, start: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Vector scaling: a factor and an offset for each class. Source: C. Guo et al., ICML 2017."""
+    count, classes = logits.shape
+    truth = np.eye(classes)[labels]
+
+    def loss(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        likelihoods = log_softmax(logits * values[:classes] + values[classes:], axis=1)
+        gradient = (np.exp(likelihoods) - truth) / count
+        return -float((likelihoods * truth).sum()) / count, np.r_[(gradient * logits).sum(axis=0), gradient.sum(axis=0)]
+
+    found = minimize(loss, np.r_[np.full(classes, start), np.zeros(classes)], jac=True, method="L-BFGS-B").x
+    return found[:classes], found[classes:]
+
+
+def render(results: dict[str, Any]) -> str:
+    runs = results["runs"]
+    seeds = sorted({one["seed"] for one in runs})
+    lines = [
+        f"{measured_on(results['machine'])}. Seeds {', '.join(map(str, seeds))}; 10,000 training images set aside.",
+        "",
+        "| recipe | accuracy, mean ± deviation | validation accuracy | negative log-likelihood | temperature "
+        "| confidence minus accuracy | calibration error, mean | worst | cross-fitted | vector scaling | time |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    first = [one for one in runs if one["recipe"] == runs[0]["recipe"]]
+    for name in dict.fromkeys(one["recipe"] for one in runs):
+        chosen = [one for one in runs if one["recipe"] == name]
+        mean = {key: float(np.mean([one[key] for one in chosen])) for key in chosen[0] if key != "recipe"}
+        deviation = float(np.std([one["accuracy"] for one in chosen], ddof=1)) if len(chosen) > 1 else 0.0
+        cells = [
+            RECIPES[name][0],
+            f"{mean['accuracy']:.2%} ± {deviation:.2%}",
+            f"{mean['validation_accuracy']:.2%}",
+            f"{mean['negative_log_likelihood']:.4f}",
+            f"{mean['temperature']:.2f}",
+            f"{100 * mean['overconfidence']:+.2f} points",
+            f"{mean['error']:.4f}",
+            f"{max(one['error'] for one in chosen):.4f}",
+            f"{mean['error_cross_fitted']:.4f}",
+            f"{mean['error_by_vector']:.4f}",
+            f"{mean['seconds'] / np.mean([one['seconds'] for one in first]):.2f}",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, ""])
+
+
+if __name__ == "__main__":
+    main()
