@@ -101,6 +101,15 @@ class Recipe(Section):
     """Stop after so many epochs without a better validation accuracy."""
 
     @model_validator(mode="after")
+    def _one_cycle_runs_to_its_end(self) -> Self:
+        if self.patience is not None and self.schedule == "one_cycle":
+            raise ValueError(
+                "patience: a one_cycle schedule learns most in its last, small steps, which a training that stops early "
+                "never takes; remove patience, or set schedule: constant"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _smoothing_needs_one_hot_labels(self) -> Self:
         if self.label_smoothing and not self.one_hot:
             raise ValueError("label_smoothing needs one_hot: true")

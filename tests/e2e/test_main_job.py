@@ -93,7 +93,7 @@ def test_nothing_is_written_into_the_users_home(trained_project, own_home):
 def test_a_training_that_is_asked_to_end_leaves_no_half_model_and_says_so_in_mlflow(small_project):
     prepared = run(small_project, "dvc", "repro", "prepare")
     assert prepared.returncode == 0, prepared.stdout + prepared.stderr
-    params = edit_params(small_project, {"train": {"recipes": {"compact": {"epochs": 10_000, "patience": 10_000}}}})
+    params = edit_params(small_project, {"train": {"recipes": {"compact": {"epochs": 10_000}}}})
     training = subprocess.Popen(
         [Path(sys.executable).parent / "fashion", "train"], cwd=small_project.root, stderr=subprocess.PIPE, text=True
     )

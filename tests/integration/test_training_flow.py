@@ -328,7 +328,7 @@ def test_a_stopped_training_is_cancelled_and_leaves_nothing_behind(
 ):
     """A terminal sends Ctrl-C to the whole process group; SIGTERM comes to one process."""
     small_project.state.mkdir(exist_ok=True)
-    edit_params(small_project, {"train": {"recipes": {"compact": {"epochs": 10_000, "patience": 10_000}}}})
+    edit_params(small_project, {"train": {"recipes": {"compact": {"epochs": 10_000}}}})
     log = tmp_path / "log"
     environment = {**os.environ, "PREFECT_API_URL": "http://127.0.0.1:9/api"}
     command = [sys.executable, "-m", "flows.training", "--synthetic"]

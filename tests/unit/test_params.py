@@ -45,6 +45,7 @@ def test_the_shipped_parameters_are_valid():
         ("data.classes", ["one", "one"], "each class name may stand there once"),
         ("data.train_images.name", "../../etc/passwd", "data.train_images.name"),
         ("evaluate.gates.accuracy_at_least", float("nan"), "evaluate.gates.accuracy_at_least"),
+        ("train.recipes.compact.patience", 2, "remove patience, or set schedule: constant"),
         ("monitor.alarm.needed", 4, "4 of the last 3 windows can never be drifted"),
     ],
 )
