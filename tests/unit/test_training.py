@@ -118,7 +118,7 @@ def test_muon_moves_convolution_kernels_and_leaves_the_stem_and_the_logits_to_ad
         if velocity is None
     }
     shapes = [tuple(variable.shape) for variable in model.trainable_variables if variable.path in by_muon]
-    assert shapes == [(3, 3, 16, 48), (3, 3, 48, 96), (3, 3, 96, 128), (1152, 128)]
+    assert shapes == [(3, 3, 16, 32), (3, 3, 32, 80), (3, 3, 80, 128), (1152, 128)]
 
 
 def test_a_muon_step_changes_all_directions_of_a_kernel_alike():

@@ -45,8 +45,8 @@ def compact(pixels: Tensor) -> Tensor:
     """
     features = layers.Conv2D(16, 3, padding="same", activation="relu", kernel_initializer="he_normal")(pixels)
     features = layers.MaxPooling2D(2)(features)
-    features = _normalised(layers.MaxPooling2D(2)(_convolution(features, 48)))
-    features = _normalised(layers.MaxPooling2D(2)(_convolution(features, 96)))
+    features = _normalised(layers.MaxPooling2D(2)(_convolution(features, 32)))
+    features = _normalised(layers.MaxPooling2D(2)(_convolution(features, 80)))
     features = _normalised(_convolution(features, 128))
     features = layers.Flatten()(features)
     features = layers.Dense(128, use_bias=False, kernel_initializer="he_normal")(features)
