@@ -4,7 +4,7 @@ from dataclasses import asdict
 import pytest
 
 from fashion.evaluation.estimates import CALLS, Estimate, exact, proportion_of
-from fashion.evaluation.gates import Gate, at_least, at_most, gate_from_dicts
+from fashion.evaluation.gates import Gate, at_least, at_most, gate_from_dict
 
 WIDE = Estimate(0.9, 0.85, 0.95, 100)
 
@@ -97,10 +97,10 @@ def test_a_row_shows_value_interval_limit_and_verdict():
 def test_a_gate_survives_its_file_format():
     gate = Gate((at_least("accuracy", WIDE, 0.9), at_most("bytes", exact(3), 2)))
     stored = json.loads(json.dumps({"model_sha256": "0", **gate.to_dict()}))
-    assert gate_from_dicts([stored]) == gate
+    assert gate_from_dict(stored) == gate
     assert stored["checks"][0] == asdict(gate.checks[0])
 
 
 def test_the_form_of_before_there_were_intervals_is_refused():
     with pytest.raises(TypeError):
-        gate_from_dicts([{"checks": [{"name": "accuracy", "value": 0.9, "limit": 0.8, "passed": True}]}])
+        gate_from_dict({"checks": [{"name": "accuracy", "value": 0.9, "limit": 0.8, "passed": True}]})

@@ -1,6 +1,6 @@
 """Absolute gates: an estimate with its interval, a limit and a verdict each."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -120,6 +120,6 @@ def _check(name: str, estimate: Estimate, limit: float, *, whole: bool, part: bo
     return Check(name, estimate.value, estimate.low, estimate.high, limit, verdict, estimate.n, estimate.unit, needed)
 
 
-def gate_from_dicts(contents: Iterable[Mapping[str, Any]]) -> Gate:
-    """One gate out of the contents of several gate files. Raises TypeError or KeyError if they are no such contents."""
-    return Gate(tuple(Check(**check) for content in contents for check in content["checks"]))
+def gate_from_dict(content: Mapping[str, Any]) -> Gate:
+    """Return the gate in the content of a gate file. Raises TypeError or KeyError if it is no such content."""
+    return Gate(tuple(Check(**check) for check in content["checks"]))

@@ -11,7 +11,6 @@ from fashion.adapters.git import Source
 from fashion.errors import LineageError
 from fashion.params import Params
 from fashion.paths import Project
-from fashion.stages.gates import read_gate
 from fashion.stages.overview import change_to_dict
 from fashion.stages.registry import registry_of
 from fashion.storage import file_digest, folder_digest, read_json, write_json
@@ -73,7 +72,7 @@ def describe(project: Project, source: Source) -> dict[str, Any]:
         "machine": read_json(project.model / "machine.json", "dvc repro train"),
         "model_sha256": file_digest(project.model_file),
         "metrics": _metrics(project),
-        "gates": read_gate(project).to_dict()["checks"],
+        "gates": _gates(project),
         "pipeline": versioning.lock(project.root / "dvc.lock"),
     }
 
@@ -92,6 +91,12 @@ def _metrics(project: Project) -> dict[str, float]:
     """The figures that are one number each."""
     figures = read_json(project.evaluation / "metrics.json", "dvc repro evaluate")
     return {name: value for name, value in figures.items() if isinstance(value, (int, float))}
+
+
+def _gates(project: Project) -> list[dict[str, Any]]:
+    evaluation = read_json(project.evaluation / "gate.json", "dvc repro evaluate")
+    export = read_json(project.export / "report.json", "dvc repro export")
+    return [*evaluation["checks"], *export["checks"]]
 
 
 def requirements_digest(project: Project) -> str | None:
