@@ -34,7 +34,7 @@ from benchmarks.main_job import machine, make_project, measured_on, wait_for
 from benchmarks.serving import free_port
 from fashion.adapters.pinning import pin
 from fashion.adapters.predictions import JudgedWindow, PredictionLog
-from fashion.evaluation.metrics import Proportion, proportion, proportion_of
+from fashion.evaluation.estimates import Estimate, proportion, proportion_of
 from fashion.images.idx import write_idx
 from fashion.params import load_params
 from fashion.paths import Project
@@ -258,13 +258,13 @@ def summarise(
     }
 
 
-def accuracy_of(log: PredictionLog, **which: Any) -> Proportion:
+def accuracy_of(log: PredictionLog, **which: Any) -> Estimate:
     window = log.read_window(**which)
     labelled = window.labels >= 0
     return proportion((window.predicted == window.labels)[labelled])
 
 
-def accuracy_in(window: JudgedWindow) -> Proportion | None:
+def accuracy_in(window: JudgedWindow) -> Estimate | None:
     return proportion_of(window.correct, window.labelled) if window.labelled else None
 
 

@@ -128,7 +128,7 @@ def prepare(project: Project, windows: int) -> Bench:
     params = load_params(project.params)
     validation = load_split(project, "validation")
     reference = see(project, np.array(validation.images), validation.labels)
-    detector = build_detector(reference, params.evaluate.gates.expected_calibration_error_at_most)
+    detector = build_detector(reference, params.monitor.overconfidence_tolerated)
     rate = params.monitor.alarm.false_alarm_rate
     limits = {
         (size, labelled): calibrate(detector, size, size if labelled else 0, rate)

@@ -9,12 +9,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from fashion.cli.terminal import gate_table
+from fashion.evaluation.gates import FAILED, Check
 from fashion.evaluation.judgement import Judgement, judgement_from_dict, markdown, rows, summary
 from fashion.paths import Project
 from fashion.settings import tracking_uri
+from fashion.stages.gates import read_gate
 from fashion.storage import read_json
-
-Checks = list[dict[str, Any]]
 
 
 def publish(project: Project, stage: str) -> None:
@@ -42,10 +43,10 @@ def _publish_pictures(project: Project) -> None:
 
 
 def _publish_gates(project: Project) -> None:
-    """Each absolute gate with its value, limit and verdict."""
+    """Each absolute gate with its value, interval, limit and verdict."""
     if (project.export / "report.json").exists():
-        checks = _checks(project)
-        create_table_artifact([_row(check) for check in checks], key="gates", description=_count(checks))
+        gate = read_gate(project)
+        create_table_artifact([_row(check) for check in gate.checks], key="gates", description=gate.count)
 
 
 def publish_judgement(outcome: Mapping[str, Any]) -> None:
@@ -84,38 +85,14 @@ def _print_measurements(project: Project, console: Console) -> None:
         f"(95 % interval {metrics['accuracy_low']:.2%} to {metrics['accuracy_high']:.2%})",
         highlight=False,
     )
-    console.print(_table(_checks(project)))
+    console.print(gate_table(read_gate(project)))
     if read_json(project.validation / "report.json", "dvc repro validate")["synthetic"]:
         console.print("The images are drawn: nothing here holds for real ones.", style="yellow")
 
 
-def _checks(project: Project) -> Checks:
-    gate = read_json(project.evaluation / "gate.json", "dvc repro evaluate")
-    export = read_json(project.export / "report.json", "dvc repro export")
-    return [*gate["checks"], *export["checks"]]
-
-
-def _row(check: Mapping[str, Any]) -> dict[str, str]:
-    return {
-        "gate": _title(check["name"]),
-        "value": _number(check["value"]),
-        "limit": _number(check["limit"]),
-        "verdict": "passed" if check["passed"] else "**failed**",
-    }
-
-
-def _count(checks: Checks) -> str:
-    failed = sum(not check["passed"] for check in checks)
-    return f"{failed} of {len(checks)} gates failed" if failed else f"All {len(checks)} gates passed"
-
-
-def _table(checks: Checks) -> Table:
-    table = Table("Gate", "Value", "Limit", "Verdict", title=_count(checks), title_justify="left")
-    for check in checks:
-        row = _row(check)
-        verdict = "[green]passed[/]" if check["passed"] else "[bold red]failed[/]"
-        table.add_row(row["gate"], row["value"], row["limit"], verdict)
-    return table
+def _row(check: Check) -> dict[str, str]:
+    row = check.row()
+    return row | {"verdict": f"**{row['verdict']}**" if check.verdict == FAILED else row["verdict"]}
 
 
 def judgement_of(outcome: Mapping[str, Any]) -> Judgement | None:
@@ -151,10 +128,6 @@ def _next_steps(project: Project) -> str:
 def _title(name: str) -> str:
     words = name.replace("_", " ")
     return words[:1].upper() + words[1:]
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.6g}"
 
 
 def _embed(png: bytes) -> str:

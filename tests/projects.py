@@ -77,6 +77,7 @@ def make_quick(project: Project) -> None:
             "train": {"recipes": {"compact": quick}},
             "evaluate": {"gates": gates},
             "export": {"gates": {"int8_agreement_at_least": 0.0}},
+            "monitor": {"overconfidence_tolerated": 0.5},
         },
     )
     commit(project.root, "A quick recipe and easy gates")

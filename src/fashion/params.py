@@ -241,6 +241,8 @@ class AlarmParams(Section):
 class MonitorParams(Section):
     largest_window: Positive
     """Predictions; of more the newest are looked at."""
+    overconfidence_tolerated: Share = 0.02
+    """By how much the accuracy of labelled predictions may fall short of their mean confidence without being drift."""
     alarm: AlarmParams
 
     @model_validator(mode="after")

@@ -12,9 +12,11 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 from typer.main import get_command
 
+from benchmarks.gates import TIMED
 from fashion.adapters.photographs import MOST_PIXELS
 from fashion.cli import app
 from fashion.evaluation.drift import WEIGHTS
+from fashion.evaluation.estimates import CONFIDENCE
 from fashion.params import load_params
 from fashion.serving.limits import Limits
 from fashion.settings import Settings
@@ -110,6 +112,18 @@ def test_the_documents_quote_the_error_rates_of_the_judgement_to_the_letter():
 def test_the_error_rates_are_those_of_the_shipped_rule():
     measured = json.loads((ROOT / "benchmarks" / "judgement.json").read_text())
     assert measured["rule"] == load_params(ROOT / "params.yaml").register_.judgement.model_dump()
+
+
+def test_the_documents_quote_the_error_rates_of_the_gates_to_the_letter():
+    document = (ROOT / "docs" / "judgement.md").read_text()
+    for line in filter(None, (ROOT / "benchmarks" / "gates.md").read_text().splitlines()):
+        assert line in document, line
+
+
+def test_the_error_rates_of_the_gates_are_those_of_the_shipped_limits():
+    measured = json.loads((ROOT / "benchmarks" / "gates.json").read_text())
+    limits = load_params(ROOT / "params.yaml").evaluate.gates.model_dump()
+    assert measured["rule"] == {"confidence": CONFIDENCE, "calls": TIMED, "limits": limits}
 
 
 def test_the_documents_quote_the_figures_of_the_alarm_to_the_letter():

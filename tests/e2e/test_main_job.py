@@ -33,10 +33,12 @@ def test_one_command_goes_from_raw_data_to_a_champion(trained_project):
     assert "fashion-classifier version 1 is champion" in output
     metrics = read(trained_project.evaluation / "metrics.json")
     named = {"accuracy", "accuracy_low", "accuracy_high", "macro_precision", "macro_recall", "macro_f1"}
-    assert named | {"expected_calibration_error", "per_class"} <= set(metrics)
+    error = "expected_calibration_error"
+    corrected = {f"corrected_calibration_error{end}" for end in ("", "_low", "_high")}
+    assert named | corrected | {error, f"{error}_bias", "per_class"} <= set(metrics)
     gate = read(trained_project.evaluation / "gate.json")
-    assert gate["passed"] is True
-    assert all({"name", "value", "limit", "passed"} <= set(check) for check in gate["checks"])
+    assert gate["verdict"] == "passed"
+    assert all({"name", "value", "low", "high", "limit", "verdict"} <= set(check) for check in gate["checks"])
     report = read(trained_project.validation / "report.json")
     assert (report["success"], report["images"], report["quarantined"]) == (True, 800, 0)
     assert len(pd.read_parquet(trained_project.evaluation / "predictions.parquet")) == 200

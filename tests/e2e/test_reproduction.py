@@ -97,8 +97,23 @@ def test_lineage_leads_from_the_data_to_the_aliases(trained_project, monkeypatch
     assert found["pipeline"]["train"]["dependencies"]["artifacts/dataset"].endswith(".dir")
     assert [change["action"] for change in found["history"]] == ["register"]
     tree = CliRunner().invoke(app, ["lineage", "1"])
-    for words in ("data.dvc", "seed 0", "compact, seed 1", "all 17 passed", "champion none → 1"):
+    for words in ("data.dvc", "seed 0", "compact, seed 1", "All 17 gates passed", "champion none → 1"):
         assert words in tree.stdout
+
+
+def test_the_lineage_of_a_version_from_before_gates_had_intervals_is_shown_as_it_was_judged(
+    trained_project, monkeypatch
+):
+    monkeypatch.setenv("FASHION_HOME", str(trained_project.root))
+    (kept,) = (trained_project.state / "mlflow").glob("**/origin/*/lineage.json")
+    content = json.loads(kept.read_text())
+    accuracy = {"name": "accuracy", "value": 0.8954, "limit": 0.9, "passed": False}
+    size = {"name": "model_bytes", "value": 1_000_000, "limit": 5_000_000, "passed": True}
+    kept.write_text(json.dumps(content | {"gates": [accuracy, size]}))
+    tree = CliRunner().invoke(app, ["lineage", "1"])
+    assert tree.exit_code == 0, tree.output
+    assert "failed: accuracy is 0.8954, limit 0.9" in tree.stdout
+    assert "model_bytes is" not in tree.stdout
 
 
 @pytest.mark.parametrize(

@@ -249,7 +249,7 @@ def _suite_seeds() -> list[bytes]:
 
 
 def _artifact_seeds() -> list[bytes]:
-    report = b'\0{"passed": true, "checks": [{"name": "a", "value": 1.5, "limit": 2, "passed": true}]}'
+    report = b'\0{"verdict": "passed", "checks": [{"name": "a", "value": 1.5, "limit": 2, "needed": null}]}'
     history = b"\1epoch,loss,accuracy\n1,0.5,0.9\n2,0.4,0.95\n"
     images = [_array(np.zeros((2, 3, 4), kind)) for kind in (np.uint8, np.float32, np.object_)]
     huge = images[0].replace(b"(2, 3, 4)", b"(2, 9999999999, 4)")

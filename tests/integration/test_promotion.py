@@ -132,6 +132,11 @@ def test_a_change_without_a_reason_in_a_line_is_refused(trained_project, reason)
         promote(trained_project, load(trained_project), "1", reason)
 
 
+def test_a_version_whose_gates_decided_nothing_is_promoted_like_one_that_passed(trained_project):
+    (two,) = add_versions(trained_project, gates="undecided")
+    assert promote(trained_project, load(trained_project), two, "no gate failed").champion == two
+
+
 @pytest.mark.parametrize("gates", ["failed", "?"])
 def test_a_version_whose_gates_failed_needs_force_and_force_is_kept(trained_project, gates):
     (two,) = add_versions(trained_project, gates=gates)

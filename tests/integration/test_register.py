@@ -253,6 +253,32 @@ def test_a_model_that_was_not_measured_is_refused(trained_project):
     assert len(versions(trained_project)) == 1
 
 
+@pytest.mark.parametrize(("file", "stage"), [("evaluation/gate.json", "evaluate"), ("export/report.json", "export")])
+def test_gates_from_before_there_were_intervals_are_refused_with_the_command_that_measures_again(
+    trained_project, file, stage
+):
+    path = trained_project.root / "artifacts" / file
+    content = json.loads(path.read_text())
+    old = [{name: one[name] for name in ("name", "value", "limit")} | {"passed": True} for one in content["checks"]]
+    path.chmod(0o644)
+    path.write_text(json.dumps(content | {"passed": True, "checks": old}))
+    with pytest.raises(ArtifactError, match=f"make it again with: dvc repro {stage}$"):
+        register(trained_project, load(trained_project))
+
+
+def test_a_candidate_whose_gates_decide_nothing_is_registered_as_undecided(trained_project):
+    accuracy = json.loads((trained_project.evaluation / "metrics.json").read_text())["accuracy"]
+    changes = {"register": {"name": "undecided"}, "evaluate": {"gates": {"accuracy_at_least": accuracy}}}
+    params = edit_params(trained_project, changes)
+    evaluate(trained_project, params)
+    registered = register(trained_project, params)
+    assert registered.verdict == "champion"
+    assert registered.reason.startswith("no gate failed, 1 undecided: accuracy is ")
+    assert registered.reason.endswith("; there was no champion")
+    version = tracking.get_version(registry_of(trained_project, params), registered.version)
+    assert version.tags["gates"] == "undecided"
+
+
 def test_missing_artifacts_say_how_to_make_them(small_project):
     with pytest.raises(ArtifactError, match="dvc repro evaluate"):
         register(small_project, load(small_project))

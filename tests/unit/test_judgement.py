@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from fashion.evaluation.estimates import exact, proportion_of
 from fashion.evaluation.gates import Gate, at_least, at_most
 from fashion.evaluation.judgement import (
     accept_first,
@@ -22,8 +23,10 @@ from fashion.evaluation.judgement import (
 from fashion.evaluation.paired import Difference, Pairs, exact_difference
 from fashion.params import JudgementParams
 
-PASSED = Gate((at_least("accuracy", 0.93, 0.9),))
-FAILED = Gate((at_least("accuracy", 0.89, 0.9), at_most("model_bytes", 10, 20)))
+PASSED = Gate((at_least("accuracy", exact(0.93), 0.9),))
+FAILED = Gate((at_least("accuracy", exact(0.89), 0.9), at_most("model_bytes", exact(10), 20)))
+UNDECIDED = Gate((at_least("accuracy", proportion_of(8_954, 10_000), 0.9),))
+TOLD = "no gate failed, 1 undecided: accuracy is 0.8954 (0.8892 to 0.9012), limit 0.9"
 CLASSES = ("Shirt", "Coat", "Bag")
 RULE = JudgementParams.model_validate(
     {
@@ -209,6 +212,15 @@ def test_without_a_champion_the_gates_decide():
     assert accept_first(PASSED).reason == "all gates passed; there was no champion"
     assert accept_first(FAILED).reasons == ("gates failed: accuracy is 0.89, limit 0.9",)
     assert not accept_first(FAILED).promoted
+
+
+def test_a_gate_that_is_undecided_refuses_nobody_and_is_told():
+    assert accept_first(UNDECIDED).promoted
+    assert accept_first(UNDECIDED).reason == f"{TOLD}; there was no champion"
+    promoted = judge(UNDECIDED, make_comparison(size=SMALLER), RULE)
+    assert promoted.promoted
+    assert promoted.reason.startswith(f"{TOLD}, not worse than version 3, and better in size")
+    assert refuse(UNDECIDED, "its files are gone").reasons == ("its files are gone",)
 
 
 def test_a_champion_that_cannot_be_compared_is_not_replaced():

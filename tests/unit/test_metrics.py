@@ -4,20 +4,6 @@ import pytest
 from fashion.evaluation import metrics
 
 
-def test_the_interval_of_a_proportion_is_wilsons():
-    # Worked example of Newcombe (1998), table I: 81 of 263.
-    found = metrics.proportion(np.arange(263) < 81)
-    assert found.value == pytest.approx(81 / 263)
-    assert (found.low, found.high) == (pytest.approx(0.2553, abs=5e-5), pytest.approx(0.3662, abs=5e-5))
-    assert found.n == 263
-
-
-def test_a_perfect_score_still_has_an_interval():
-    found = metrics.proportion(np.ones(50, bool))
-    assert found.high == 1.0
-    assert 0.9 < found.low < 1.0
-
-
 def test_class_figures_count_what_is_right_for_each_class():
     first, second, third = metrics.class_figures(np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1]), classes=3)
     assert (first.precision, first.recall, first.support) == (1.0, 0.5, 2)

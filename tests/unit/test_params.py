@@ -60,6 +60,13 @@ def test_an_unknown_key_is_answered_with_the_likely_one(changed):
         load_params(changed("train.sed", 1))
 
 
+def test_a_project_from_before_there_was_a_tolerance_of_its_own_goes_on(tmp_path):
+    content = yaml.safe_load(SHIPPED.read_text())
+    del content["monitor"]["overconfidence_tolerated"]
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
+    assert load_params(tmp_path / "params.yaml").monitor.overconfidence_tolerated == 0.02
+
+
 def test_a_missing_section_is_named(tmp_path):
     content = yaml.safe_load(SHIPPED.read_text())
     del content["export"]

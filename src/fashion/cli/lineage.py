@@ -124,10 +124,14 @@ def _model_lines(origin: dict[str, Any]) -> list[str]:
 
 
 def _gate_lines(checks: list[dict[str, Any]]) -> list[str]:
-    failed = [check for check in checks if not check["passed"]]
-    if not failed:
-        return [f"all {len(checks)} passed"]
-    return [f"failed: {check['name']} is {check['value']:.6g}, limit {check['limit']:.6g}" for check in failed]
+    from fashion.evaluation.gates import PASSED, gate_from_dict
+
+    if any("verdict" not in check for check in checks):  # Registered when values were compared, not intervals.
+        failed = [check for check in checks if not check["passed"]]
+        lines = [f"failed: {check['name']} is {check['value']:.6g}, limit {check['limit']:.6g}" for check in failed]
+        return lines or [f"all {len(checks)} passed"]
+    gate = gate_from_dict({"checks": checks})
+    return [gate.count, *(f"{check}: {check.outcome}" for check in gate.checks if check.verdict != PASSED)]
 
 
 def _history_lines(found: "Lineage") -> list[str]:

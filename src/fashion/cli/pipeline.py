@@ -6,7 +6,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from fashion.cli.terminal import console, download_bars, progress_bar, start
+from fashion.cli.terminal import console, download_bars, gate_table, progress_bar, start
 from fashion.locks import one_at_a_time
 from fashion.quiet import quiet_standard_error
 
@@ -100,11 +100,12 @@ def evaluate() -> None:
     """Measure the model on every test image; writes artifacts/evaluation/ with figures, pictures and gates."""
     project, params = start()
     with quiet_standard_error():
+        from fashion.evaluation.estimates import percentage
         from fashion.stages.evaluate import evaluate as run
     with one_at_a_time(project, "evaluate"):
         evaluation = run(project, params)
-    console.print(f"accuracy {evaluation.accuracy}")
-    _print_gate("gates", evaluation.gate.passed, evaluation.gate.failures)
+    console.print(f"accuracy {percentage(evaluation.accuracy)}")
+    console.print(gate_table(evaluation.gate))
 
 
 @app.command()
@@ -118,12 +119,12 @@ def export() -> None:
     for name, size in summary.sizes.items():
         latency = f", {summary.latencies[name]:.3f} ms an image" if name in summary.latencies else ""
         console.print(f"{name}: {size:,} bytes{latency}")
-    _print_gate("agreement", summary.gate.passed, summary.gate.failures)
+    console.print(gate_table(summary.gate))
 
 
 @app.command()
 def register() -> None:
-    """Bring the candidate into MLflow; it becomes champion if it passes its gates and the judgement.
+    """Bring the candidate into MLflow; it becomes champion if it fails no gate and passes the judgement.
 
     Champion and candidate answer the same test images: the candidate must not be worse beyond the margins of
     params.yaml (register.judgement), and be better in at least one objective. A tie changes nothing.
@@ -153,7 +154,3 @@ def _print_judgement(judgement: "Judgement") -> None:
         table.add_row(*map(Text, row.values()))
     console.print(table)
     console.print(f"{summary(judgement)} More: .state/judgement/judgement.md", highlight=False)
-
-
-def _print_gate(name: str, passed: bool, failures: list[str]) -> None:
-    console.print(f"{name}: passed" if passed else f"{name}: failed: {'; '.join(failures)}")

@@ -35,6 +35,7 @@ def simulate(
     more: for an experiment, send others by --source.
     """
     project, params = start()
+    from fashion.evaluation.estimates import percentage
     from fashion.images.traffic import DRIFTS
     from fashion.stages.simulate import Plan
     from fashion.stages.simulate import simulate as run
@@ -52,7 +53,7 @@ def simulate(
     )
     for when, accuracy in (("before the change" if drift else "all", went.before), ("after it", went.after)):
         if accuracy:
-            console.print(f"Accuracy {when}: {accuracy}", highlight=False)
+            console.print(f"Accuracy {when}: {percentage(accuracy)}", highlight=False)
     versions = ", ".join(f"version {version}: {answers:,}" for version, answers in went.versions.items())
     console.print(f"Answered by {versions}")
     if went.failed:

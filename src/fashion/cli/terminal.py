@@ -4,6 +4,7 @@ import contextlib
 import logging
 import sys
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import (
@@ -15,12 +16,18 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
+from rich.text import Text
 
 from fashion.params import Params, load_params
 from fashion.paths import Project
 from fashion.settings import apply_environment, load_project
 
+if TYPE_CHECKING:
+    from fashion.evaluation.gates import Gate
+
 console = Console(soft_wrap=True)
+COLOURS = {"passed": "green", "undecided": "yellow", "failed": "bold red"}
 
 
 def start() -> tuple[Project, Params]:
@@ -30,6 +37,15 @@ def start() -> tuple[Project, Params]:
     project = load_project()
     apply_environment(project)
     return project, load_params(project.params)
+
+
+def gate_table(gate: "Gate") -> Table:
+    """Return every gate with its value, interval, limit and verdict."""
+    table = Table("Gate", "Value", "Interval", "Limit", "Verdict", title=gate.count, title_justify="left")
+    for check in gate.checks:
+        *cells, verdict = check.row().values()
+        table.add_row(*map(Text, cells), Text(verdict, COLOURS[check.verdict]))
+    return table
 
 
 @contextlib.contextmanager

@@ -1,48 +1,125 @@
-"""Absolute gates: a value, a limit and a verdict each."""
+"""Absolute gates: an estimate with its interval, a limit and a verdict each."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from fashion.evaluation.estimates import Estimate
+
+PASSED, FAILED, UNDECIDED = "passed", "failed", "undecided"
 
 
 @dataclass(frozen=True)
 class Check:
-    """One gate. `limit` is met when it is reached, from above or from below."""
+    """One gate. A limit is met when it is reached, from above or from below.
+
+    It is passed if the whole interval meets the limit, failed if the whole interval misses it, and otherwise undecided,
+    which lets through. An exact figure is an interval without width, so it is never undecided.
+    """
 
     name: str
     value: float
+    low: float
+    high: float
     limit: float
-    passed: bool
+    verdict: str
+    n: int | None
+    """Images or calls behind the value; None for an exact figure."""
+    unit: str
+    needed: int | None
+    """The n that would decide if the value stayed as it is; None where it is decided, or where no n would do."""
+
+    def __str__(self) -> str:
+        return f"{self.name} is {self._number(self.value)}{self._brackets}, limit {self._number(self.limit)}"
+
+    @property
+    def outcome(self) -> str:
+        """The verdict, and what would decide if nothing has."""
+        return f"{self.verdict}: about {self.needed:,} {self.unit} would decide" if self.needed else self.verdict
+
+    @property
+    def interval(self) -> str:
+        """Empty for an exact figure."""
+        return "" if self.low == self.high else f"{self._number(self.low)} to {self._number(self.high)}"
+
+    def row(self) -> dict[str, str]:
+        """Return the check as a row of a table."""
+        words = self.name.replace("_", " ")
+        return {
+            "gate": words[:1].upper() + words[1:],
+            "value": self._number(self.value),
+            "interval": self.interval,
+            "limit": self._number(self.limit),
+            "verdict": self.outcome,
+        }
+
+    @property
+    def _brackets(self) -> str:
+        return f" ({self.interval})" if self.interval else ""
+
+    def _number(self, value: float) -> str:
+        if abs(value) >= 1000:
+            return f"{value:,.0f}"
+        return f"{value:.6g}" if self.low == self.high else f"{value:.4g}"
 
 
 @dataclass(frozen=True)
 class Gate:
-    """All checks of a stage."""
+    """All checks of a stage, or of several."""
 
     checks: tuple[Check, ...]
 
     @property
-    def passed(self) -> bool:
-        return all(check.passed for check in self.checks)
+    def verdict(self) -> str:
+        """Failed if any check is, else undecided if any is."""
+        found = {check.verdict for check in self.checks}
+        return next((verdict for verdict in (FAILED, UNDECIDED) if verdict in found), PASSED)
 
     @property
     def failures(self) -> list[str]:
-        return [
-            f"{check.name} is {check.value:.6g}, limit {check.limit:.6g}" for check in self.checks if not check.passed
-        ]
+        return [str(check) for check in self.checks if check.verdict == FAILED]
+
+    @property
+    def summary(self) -> str:
+        """What the gates say, in one line, with the figures of those that were not passed."""
+        if self.failures:
+            return f"gates failed: {'; '.join(self.failures)}"
+        undecided = [str(check) for check in self.checks if check.verdict == UNDECIDED]
+        return (
+            f"no gate failed, {len(undecided)} undecided: {'; '.join(undecided)}" if undecided else "all gates passed"
+        )
+
+    @property
+    def count(self) -> str:
+        """How many gates came to which verdict."""
+        counts = {verdict: self._count(verdict) for verdict in (FAILED, UNDECIDED, PASSED)}
+        if counts[PASSED] == len(self.checks):
+            return f"All {len(self.checks)} gates passed"
+        told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count or verdict == FAILED)
+        return f"{len(self.checks)} gates: {told}"
 
     def to_dict(self) -> dict[str, Any]:
-        return {"passed": self.passed, "checks": [asdict(check) for check in self.checks]}
+        return {"verdict": self.verdict, "checks": [asdict(check) for check in self.checks]}
+
+    def _count(self, verdict: str) -> int:
+        return sum(check.verdict == verdict for check in self.checks)
 
 
-def at_least(name: str, value: float, limit: float) -> Check:
-    return Check(name, value, limit, value >= limit)
+def at_least(name: str, estimate: Estimate, limit: float) -> Check:
+    return _check(name, estimate, limit, whole=estimate.low >= limit, part=estimate.high >= limit)
 
 
-def at_most(name: str, value: float, limit: float) -> Check:
-    return Check(name, value, limit, value <= limit)
+def at_most(name: str, estimate: Estimate, limit: float) -> Check:
+    return _check(name, estimate, limit, whole=estimate.high <= limit, part=estimate.low <= limit)
 
 
-def gate_from_dicts(contents: Iterable[dict[str, Any]]) -> Gate:
-    """One gate out of the contents of several gate files."""
-    return Gate(tuple(Check(**check) for content in contents for check in content["checks"]))
+def _check(name: str, estimate: Estimate, limit: float, *, whole: bool, part: bool) -> Check:
+    """Numbers that are none meet nothing, not even in part: they fail."""
+    verdict = PASSED if whole else UNDECIDED if part else FAILED
+    needed = estimate.needed(limit) if verdict == UNDECIDED else None
+    return Check(name, estimate.value, estimate.low, estimate.high, limit, verdict, estimate.n, estimate.unit, needed)
+
+
+def gate_from_dict(content: Mapping[str, Any]) -> Gate:
+    """Return the gate in the content of a gate file. Raises TypeError or KeyError if it is no such content."""
+    return Gate(tuple(Check(**check) for check in content["checks"]))

@@ -135,7 +135,7 @@ def add_recent(comparison: Comparison, pairs: Pairs, confidence: float) -> Compa
 def accept_first(gate: Gate) -> Judgement:
     """The judgement where there is no champion: the absolute gates decide alone."""
     failures = _gate_failures(gate)
-    return Judgement(not failures, tuple(failures) or ("all gates passed; there was no champion",))
+    return Judgement(not failures, tuple(failures) or (f"{gate.summary}; there was no champion",))
 
 
 def refuse(gate: Gate, obstacle: str) -> Judgement:
@@ -144,7 +144,7 @@ def refuse(gate: Gate, obstacle: str) -> Judgement:
 
 
 def judge(gate: Gate, comparison: Comparison, rule: JudgementParams) -> Judgement:
-    """Promoted if all gates passed, nothing may be worse beyond its margin, and an objective is won.
+    """Promoted if no gate failed, nothing may be worse beyond its margin, and an objective is won.
 
     - Accuracy: the lower end of its interval lies above minus the margin. What is not shown is not believed. The margin
       is wider for a candidate that is shown to be better on the recent test set: it had to learn more.
@@ -161,7 +161,7 @@ def judge(gate: Gate, comparison: Comparison, rule: JudgementParams) -> Judgemen
     refusals = (*losses, *tie)
     return Judgement(
         promoted=not refusals,
-        reasons=refusals or (_praise(comparison, gains),),
+        reasons=refusals or (_praise(gate, comparison, gains),),
         champion=comparison.champion,
         confidence=rule.confidence,
         images=comparison.images,
@@ -175,7 +175,7 @@ def judge(gate: Gate, comparison: Comparison, rule: JudgementParams) -> Judgemen
 
 
 def _gate_failures(gate: Gate) -> list[str]:
-    return [] if gate.passed else [f"gates failed: {'; '.join(gate.failures)}"]
+    return [gate.summary] if gate.failures else []
 
 
 def _losses(comparison: Comparison, rule: JudgementParams, gains: Mapping[str, str]) -> list[str]:
@@ -249,9 +249,9 @@ def _objectives(rule: JudgementParams) -> str:
     return ", ".join(name.replace("_", " ") for name in declared)
 
 
-def _praise(comparison: Comparison, gains: Mapping[str, str]) -> str:
+def _praise(gate: Gate, comparison: Comparison, gains: Mapping[str, str]) -> str:
     won = "; ".join(f"{name} ({figures})" for name, figures in gains.items())
-    return f"all gates passed, not worse than {comparison.champion}, and better in {won}"
+    return f"{gate.summary}, not worse than {comparison.champion}, and better in {won}"
 
 
 def _lines(comparison: Comparison, rule: JudgementParams, gains: Mapping[str, str]) -> tuple[Line, ...]:

@@ -4,25 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest
 from sklearn.metrics import precision_recall_fscore_support
 
 Floats = NDArray[np.floating]
 Labels = NDArray[np.integer]
 Booleans = NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Proportion:
-    """A share of n trials with a two-sided 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-    n: int
-
-    def __str__(self) -> str:
-        return f"{self.value:.2%} (95 % interval {self.low:.2%} to {self.high:.2%}, n = {self.n:,})"
 
 
 @dataclass(frozen=True)
@@ -33,20 +19,6 @@ class ClassFigures:
     recall: float
     f1: float
     support: int
-
-
-def proportion(successes: Booleans) -> Proportion:
-    """Share of True in `successes` (n,) with Wilson's score interval.
-
-    Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22 (1927).
-    """
-    return proportion_of(int(successes.sum()), len(successes))
-
-
-def proportion_of(successes: int, trials: int) -> Proportion:
-    """The same of numbers; there is at least one trial."""
-    interval = binomtest(successes, trials).proportion_ci(confidence_level=0.95, method="wilson")
-    return Proportion(successes / trials, float(interval.low), float(interval.high), trials)
 
 
 def class_figures(labels: Labels, predictions: Labels, classes: int) -> list[ClassFigures]:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binom, binomtest, norm
+from scipy.stats import binomtest, norm
+
+from fashion.evaluation.estimates import median_interval, raise_confidence
 
 Floats = NDArray[np.floating]
 Counts = NDArray[np.integer]
@@ -92,7 +94,7 @@ def recall_differences(pairs: Pairs, confidence: float) -> dict[int, Difference]
     """
     present = np.flatnonzero(pairs.images)
     images = pairs.images[present]
-    raised = 1 - (1 - confidence) / len(present)
+    raised = raise_confidence(confidence, len(present))
     low, high = score_interval(pairs.candidate_only[present], pairs.champion_only[present], images, raised)
     candidate = (pairs.both + pairs.candidate_only)[present] / images
     champion = (pairs.both + pairs.champion_only)[present] / images
@@ -173,13 +175,6 @@ def exact_difference(candidate: float, champion: float) -> Difference:
 
 
 def latency_difference(candidate: Floats, champion: Floats, confidence: float) -> Difference:
-    """Medians of times that were taken in turns, both (n,), and an interval of the median difference.
-
-    Its ends are two of the sorted differences, as the sign test gives them: no distribution is supposed. Source:
-    W. J. Conover, "Practical nonparametric statistics", Wiley 1999, section 3.2.
-    """
-    differences = np.sort(candidate - champion)
-    last = len(differences) - 1
-    skipped = min(max(int(binom.ppf((1 - confidence) / 2, len(differences), 0.5)) - 1, 0), last // 2)
-    low, high = differences[skipped], differences[last - skipped]
-    return Difference(float(np.median(candidate)), float(np.median(champion)), float(low), float(high))
+    """Medians of times that were taken in turns, both (n,), and an interval of the median difference."""
+    low, high = median_interval(candidate - champion, confidence)
+    return Difference(float(np.median(candidate)), float(np.median(champion)), low, high)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fashion.adapters import exports, litert
+from fashion.evaluation.estimates import exact
 from fashion.evaluation.gates import Gate, at_least
 from fashion.evaluation.metrics import agreement
 from fashion.model.networks import logits_and_probabilities
@@ -70,7 +71,8 @@ def _measure(folder: Path, project: Project, params: Params) -> Export:
     }
     gate = Gate(
         tuple(
-            at_least(f"{name}_agreement", agreement(found, expected), limit) for name, (found, limit) in answers.items()
+            at_least(f"{name}_agreement", exact(agreement(found, expected)), limit)
+            for name, (found, limit) in answers.items()
         )
     )
     latencies = {

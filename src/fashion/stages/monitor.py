@@ -14,7 +14,7 @@ from fashion.adapters.tracking import Champion
 from fashion.errors import ArtifactError, DataError
 from fashion.evaluation.alarm import Decision, Verdict, decide, is_drifted, name_beyond
 from fashion.evaluation.drift import Sample, build_detector, calibrate, descriptor_values, measure, score
-from fashion.evaluation.metrics import proportion_of
+from fashion.evaluation.estimates import proportion_of
 from fashion.locks import one_at_a_time
 from fashion.params import Params
 from fashion.paths import Project
@@ -144,7 +144,7 @@ def _score(params: Params, champion: Champion, known: Known, window: Window) -> 
             f"The log holds predictions of another model that was version {champion.version}, too: they have other "
             "numbers of classes or embeddings. Give each registry a log of its own: FASHION_PREDICTIONS_URL"
         )
-    detector = build_detector(reference, params.evaluate.gates.expected_calibration_error_at_most)
+    detector = build_detector(reference, params.monitor.overconfidence_tolerated)
     labelled = int((sample.labels >= 0).sum())
     limits = calibrate(detector, len(sample), labelled, params.monitor.alarm.false_alarm_rate)
     scores = score(limits, measure(detector, sample), np.arange(len(sample))[None])

@@ -10,14 +10,15 @@ import numpy as np
 
 from fashion.adapters import litert, tracking
 from fashion.errors import ArtifactError, PromotionError, ServiceError
+from fashion.evaluation.gates import FAILED, PASSED, UNDECIDED
 from fashion.evaluation.judgement import Judgement, figures
 from fashion.params import Params
 from fashion.paths import Project
 from fashion.stages.proposal import PROPOSE, note_outcome
 from fashion.stages.registry import registry_of
 
-GATES, PASSED, FAILED = "gates", "passed", "failed"
-"""The tag that says whether a version met the absolute gates when it was registered."""
+GATES = "gates"
+"""The tag that says what the absolute gates came to when a version was registered: passed, undecided or failed."""
 REGISTER, PROMOTE, ROLLBACK = "register", "promote", "rollback"
 LONGEST_REASON = 1000
 
@@ -161,7 +162,7 @@ def existing(registry: tracking.Registry, number: str) -> tracking.Version:
 
 def _check_gates(version: tracking.Version, registry: tracking.Registry, force: bool) -> None:
     gates = version.tags.get(GATES)
-    if gates == PASSED or force:
+    if gates in (PASSED, UNDECIDED) or force:
         return
     found = "failed its gates" if gates == FAILED else "does not say whether it passed its gates"
     raise PromotionError(

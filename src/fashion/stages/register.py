@@ -13,14 +13,14 @@ from typing import Literal
 from fashion.adapters import tracking, versioning
 from fashion.adapters.git import Source, read_source
 from fashion.adapters.machine import TENSORFLOW
-from fashion.errors import ArtifactError
-from fashion.evaluation.gates import Gate, gate_from_dicts
+from fashion.evaluation.gates import Gate
 from fashion.evaluation.judgement import Judgement, figures
 from fashion.params import Params
 from fashion.paths import Project
 from fashion.quiet import quiet_standard_error
 from fashion.stages import promotion
 from fashion.stages.dataset import load_split
+from fashion.stages.gates import read_gate
 from fashion.stages.history import read_history
 from fashion.stages.judgement import SYNTHETIC_DATA, judge_candidate, keep_judgement, look_up_judgement
 from fashion.stages.lineage import ARTIFACTS_DIGEST, write_origin
@@ -60,7 +60,7 @@ def register(project: Project, params: Params, flow_run: str | None = None) -> R
     """
     registry = registry_of(project, params)
     tracking.check(registry.uri)
-    gate = _read_gate(project)
+    gate = read_gate(project)
     digest = folder_digest(project.model, project.evaluation, project.export)
     known = tracking.find_version(registry, ARTIFACTS_DIGEST, digest)
     version = known or _log(registry, project, params, digest, gate)
@@ -80,20 +80,6 @@ def register(project: Project, params: Params, flow_run: str | None = None) -> R
     )
 
 
-def _read_gate(project: Project) -> Gate:
-    """All absolute gates, after a look whether they were measured on this very model."""
-    reports = {
-        "dvc repro evaluate": read_json(project.evaluation / "gate.json", "dvc repro evaluate"),
-        "dvc repro export": read_json(project.export / "report.json", "dvc repro export"),
-    }
-    if not project.model_file.is_file():
-        raise ArtifactError(f"{project.model_file} is missing; make it with: dvc repro train")
-    for command, report in reports.items():
-        if report.get("model_sha256") != file_digest(project.model_file):
-            raise ArtifactError(f"{project.model_file} is not the model that was measured; measure it with: {command}")
-    return gate_from_dicts(reports.values())
-
-
 def _log(registry: tracking.Registry, project: Project, params: Params, digest: str, gate: Gate) -> tracking.Version:
     """Bring the artifacts into MLflow, into the run in which the model was trained if that can still be found."""
     model_digest = file_digest(project.model_file)
@@ -101,7 +87,7 @@ def _log(registry: tracking.Registry, project: Project, params: Params, digest: 
     tags = _origin(project, params, source) | {
         ARTIFACTS_DIGEST: digest,
         MODEL_DIGEST: model_digest,
-        promotion.GATES: promotion.PASSED if gate.passed else promotion.FAILED,
+        promotion.GATES: gate.verdict,
     }
     run_id = tracking.find_run(registry, MODEL_DIGEST, model_digest)
     if run_id is None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from fashion.adapters.service import Reply, Service
 from fashion.errors import DataError, ServiceError
-from fashion.evaluation.metrics import Proportion, proportion
+from fashion.evaluation.estimates import Estimate, proportion
 from fashion.images.traffic import Traffic, draw_traffic
 from fashion.params import Params
 from fashion.paths import Project
@@ -50,9 +50,9 @@ class Simulated:
     failed: int
     labelled: int
     seconds: float
-    before: Proportion | None
+    before: Estimate | None
     """Accuracy on the images before the drift set in, and after; none where there were no such answers."""
-    after: Proportion | None
+    after: Estimate | None
     versions: dict[str, int]
     """Answers by the version of the model."""
 

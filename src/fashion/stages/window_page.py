@@ -11,7 +11,7 @@ import numpy as np
 from fashion.adapters import pictures, reports
 from fashion.adapters.predictions import JudgedWindow, Window
 from fashion.evaluation.drift import DESCRIPTORS
-from fashion.evaluation.metrics import Proportion, proportion_of
+from fashion.evaluation.estimates import Estimate, proportion_of
 from fashion.evaluation.neighbours import nearest
 from fashion.stages.reference import Examples, Known
 
@@ -55,7 +55,7 @@ def write_page(
     (folder / PAGE).write_text(content, encoding="utf-8")
 
 
-def _live(window: JudgedWindow) -> Proportion | None:
+def _live(window: JudgedWindow) -> Estimate | None:
     return proportion_of(window.correct, window.labelled) if window.labelled else None
 
 

@@ -1,0 +1,172 @@
+"""Estimates with their intervals (numpy and scipy only)."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import erf
+from scipy.stats import binom, binomtest, norm
+
+Floats = NDArray[np.floating]
+Booleans = NDArray[np.bool_]
+CONFIDENCE = 0.95
+"""Of every two-sided interval, unless said otherwise."""
+HALVINGS = 50
+IMAGES, CALLS = "images", "calls"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure and its two-sided interval; an exact figure is its own interval."""
+
+    value: float
+    low: float
+    high: float
+    n: int | None = None
+    """Images or calls behind it; None for an exact figure."""
+    unit: str = IMAGES
+    z: float | None = None
+    """Of a share: the quantile of the normal distribution in Wilson's interval."""
+
+    def needed(self, limit: float) -> int | None:
+        """Return about how large n must be for the interval to leave out `limit`, if the value stays as it is.
+
+        Wilson's interval is solved for n; any other is taken to shrink with the square root of n. Rounded up to two
+        digits. None if no n would do: for an exact figure, and for a value that equals the limit.
+        """
+        distance = abs(self.value - limit)
+        if self.n is None or not distance:
+            return None
+        if self.z is not None:
+            return _round_up(limit * (1 - limit) * (self.z / distance) ** 2)
+        end = self.high if limit > self.value else self.low
+        return _round_up(self.n * ((end - self.value) / distance) ** 2)
+
+
+@dataclass(frozen=True)
+class CalibrationError:
+    """The expected calibration error: as it is usually estimated, by how much that is too large, and corrected."""
+
+    plug_in: float
+    bias: float
+    corrected: Estimate
+
+
+def exact(value: float) -> Estimate:
+    return Estimate(value, value, value)
+
+
+def proportion(successes: Booleans) -> Estimate:
+    """Share of True in `successes` (n,) with Wilson's score interval."""
+    return proportion_of(int(successes.sum()), len(successes))
+
+
+def proportion_of(successes: int, trials: int, confidence: float = CONFIDENCE) -> Estimate:
+    """Return the share of successes with Wilson's score interval; of no trials at all, that it may be anything.
+
+    Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22 (1927).
+    """
+    z = float(norm.ppf((1 + confidence) / 2))
+    if not trials:
+        return Estimate(0.0, 0.0, 1.0, 0, z=z)
+    interval = binomtest(successes, trials).proportion_ci(confidence_level=confidence, method="wilson")
+    return Estimate(successes / trials, float(interval.low), float(interval.high), trials, z=z)
+
+
+def percentage(share: Estimate) -> str:
+    """Return a share as text."""
+    return f"{share.value:.2%} ({100 * CONFIDENCE:g} % interval {share.low:.2%} to {share.high:.2%}, n = {share.n:,})"
+
+
+def raise_confidence(confidence: float, intervals: int) -> float:
+    """Return the confidence of each of so many intervals that hold together with `confidence`: Bonferroni's."""
+    return 1 - (1 - confidence) / intervals
+
+
+def median(values: Floats, unit: str) -> Estimate:
+    """Return the median of `values` (n,), n at least 6, and its interval."""
+    low, high = median_interval(values, CONFIDENCE)
+    return Estimate(float(np.median(values)), low, high, len(values), unit)
+
+
+def median_interval(values: Floats, confidence: float) -> tuple[float, float]:
+    """Return two of the sorted values, as the sign test gives them: no distribution is supposed.
+
+    Source: W. J. Conover, "Practical nonparametric statistics", Wiley 1999, section 3.2.
+    """
+    ordered = np.sort(values)
+    last = len(ordered) - 1
+    skipped = min(max(int(binom.ppf((1 - confidence) / 2, len(ordered), 0.5)) - 1, 0), last // 2)
+    return float(ordered[skipped]), float(ordered[last - skipped])
+
+
+def calibration_error(confidences: Floats, correct: Booleans, bins: int) -> CalibrationError:
+    """Return the expected calibration error over equal bins of the confidence of the predicted class, both (n,).
+
+    The plug-in estimate is the sum over the bins of |gap|, a gap being confidence minus correctness, summed over the
+    bin's images and divided by n (M. P. Naeini et al., "Obtaining well calibrated probabilities using Bayesian
+    binning", AAAI 2015). The gaps are sums over many images, so they are nearly normal, and the absolute value of noise
+    is positive: the plug-in estimate is too large on average.
+
+    - Bias: what resampling the gaps from those normal distributions would add once more, as in A. Kumar, P. Liang and
+      T. Ma, "Verified uncertainty calibration", NeurIPS 2019. The mean of an absolute normal variable has a closed
+      form, so nothing is drawn.
+    - Interval: every error under which the plug-in estimate would not be out of the ordinary (J. Carpenter, "Test
+      inversion bootstrap confidence intervals", JRSS B 61, 1999). The gaps supposed under a smaller error are the
+      found ones, each shrunk by the same number of its standard deviations and no further than to 0: what may be noise
+      vanishes first.
+    """
+    gaps, deviations = _gaps(confidences.astype(np.float64), correct, bins)
+    z = float(norm.ppf((1 + CONFIDENCE) / 2))
+    plug_in = float(gaps.sum())
+    bias = _absolute_sum(gaps, deviations)[0] - plug_in
+    low, high = _end(gaps, deviations, z), _end(gaps, deviations, -z)
+    corrected = min(max(plug_in - bias, low), high)
+    return CalibrationError(plug_in, bias, Estimate(corrected, low, high, len(correct)))
+
+
+def _gaps(confidences: Floats, correct: Booleans, bins: int) -> tuple[Floats, Floats]:
+    """Return the size of each gap and its standard deviation, of the bins that are not empty."""
+    members = np.minimum((confidences * bins).astype(int), bins - 1)
+    counts = np.bincount(members, minlength=bins)
+    right = np.bincount(members, weights=correct, minlength=bins)
+    gaps = np.bincount(members, weights=confidences, minlength=bins) - right
+    # Laplace's rule: where all of a few images are right, it is not certain that all ever are.
+    accuracy = (right + 1) / (counts + 2)
+    filled = counts > 0
+    n = len(confidences)
+    return np.abs(gaps)[filled] / n, np.sqrt(counts * accuracy * (1 - accuracy))[filled] / n
+
+
+def _end(gaps: Floats, deviations: Floats, z: float) -> float:
+    """Return the error under which the plug-in estimate lies `z` standard deviations above its mean, by halving."""
+    plug_in = gaps.sum()
+    low, high = -abs(z), float((gaps / deviations).max()) + 1
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        mean, deviation = _absolute_sum(_shrink(gaps, deviations, middle), deviations)
+        low, high = (low, middle) if plug_in - mean > z * deviation else (middle, high)
+    return float(_shrink(gaps, deviations, high).sum())
+
+
+def _shrink(gaps: Floats, deviations: Floats, factor: float) -> Floats:
+    shrunk: Floats = np.maximum(gaps - factor * deviations, 0)
+    return shrunk
+
+
+def _absolute_sum(means: Floats, deviations: Floats) -> tuple[float, float]:
+    """Return mean and standard deviation of the sum of absolute values of independent normal variables.
+
+    Source: F. C. Leone, L. S. Nelson, R. B. Nottingham, "The folded normal distribution", Technometrics 3 (1961).
+    """
+    ratios = means / deviations
+    folded = deviations * np.sqrt(2 / np.pi) * np.exp(-(ratios**2) / 2) + means * erf(ratios / np.sqrt(2))
+    variances = means**2 + deviations**2 - folded**2
+    return float(folded.sum()), float(np.sqrt(np.maximum(variances, 0).sum()))
+
+
+def _round_up(number: float) -> int:
+    """Return a number of two digits and zeros that is not smaller."""
+    step = int(10 ** max(len(str(math.ceil(number))) - 2, 0))
+    return math.ceil(number / step) * step
