@@ -15,9 +15,8 @@ from fashion.params import Params
 from fashion.paths import Project
 from fashion.stages.proposal import PROPOSE, note_outcome
 from fashion.stages.registry import registry_of
+from fashion.stages.tags import FAILED, GATES, needs_force
 
-GATES, PASSED, FAILED = "gates", "passed", "failed"
-"""The tag that says whether a version met the absolute gates when it was registered."""
 REGISTER, PROMOTE, ROLLBACK = "register", "promote", "rollback"
 LONGEST_REASON = 1000
 
@@ -160,10 +159,9 @@ def existing(registry: tracking.Registry, number: str) -> tracking.Version:
 
 
 def _check_gates(version: tracking.Version, registry: tracking.Registry, force: bool) -> None:
-    gates = version.tags.get(GATES)
-    if gates == PASSED or force:
+    if force or not needs_force(version):
         return
-    found = "failed its gates" if gates == FAILED else "does not say whether it passed its gates"
+    found = "failed its gates" if version.tags.get(GATES) == FAILED else "does not say whether it passed its gates"
     raise PromotionError(
         f"Version {version.number} of {registry.name} {found}; see fashion models. To take it all the same, on record, "
         "add --force"
