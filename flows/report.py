@@ -70,7 +70,9 @@ def print_summary(project: Project, outcome: Mapping[str, Any], console: Console
     if outcome["absence"]:
         console.print(Text(f"\n{outcome['absence']}", style="yellow"), soft_wrap=True)
         if _is_synthetic(project):
-            where = f"{project.root} is where fashion is typed; make run, and params.yaml, are where it was typed now."
+            where = (
+                f"Type fashion commands in {project.root}; edit params.yaml and type make run where you did just now."
+            )
             console.print(Text(where), soft_wrap=True)
     if outcome["approval"] == "awaited":
         by_hand = f"To make it the champion: fashion promote {outcome['version']} --reason '...'. "
@@ -129,7 +131,7 @@ def _table(checks: Checks) -> Table:
     for check in checks:
         row = _row(check)
         verdict = "[green]passed[/]" if check["passed"] else "[bold red]failed[/]"
-        table.add_row(row["gate"], row["value"], row["limit"], verdict)
+        table.add_row(Text(row["gate"]), row["value"], row["limit"], verdict)
     return table
 
 

@@ -158,4 +158,4 @@ def _print_judgement(judgement: "Judgement") -> None:
 
 
 def _print_gate(name: str, passed: bool, failures: list[str]) -> None:
-    console.print(f"{name}: passed" if passed else f"{name}: failed: {'; '.join(failures)}")
+    console.print(Text(f"{name}: passed" if passed else f"{name}: failed: {'; '.join(failures)}"))
