@@ -24,7 +24,7 @@ from fashion.paths import Project
 from fashion.settings import apply_environment, load_project, tracking_uri
 from flows.announcement import announce
 from flows.approval import Approval, ask
-from flows.report import publish, publish_judgement
+from flows.report import conclusion, publish, publish_judgement
 
 PIPELINE = ("validate", "prepare", "train", "evaluate", "export")
 """The stages of dvc.yaml, one task each."""
@@ -190,13 +190,23 @@ def _tag(*tags: str) -> None:
 
 
 def _outcome(registration: dict[str, Any]) -> State[dict[str, Any]]:
-    """A model that is not good enough is a result, not a failure."""
-    message = f"Version {registration['version']} is {registration['verdict']}: {registration['reason']}"
+    """A model that is not good enough is a result, not a failure; even if the registry has no champion after it."""
+    said = conclusion(registration)
+    message = f"{said[:1].upper()}{said[1:]}"
+    if registration["absence"]:
+        message = f"{message}.\n\n{registration['absence']}"
     if registration["created"]:
         announce(f"{registration['name']}: version {registration['version']}", message)
-    refused = "AwaitsApproval" if registration["approval"] == "awaited" else "NotPromoted"
-    name = None if registration["verdict"] == "champion" else refused
-    return Completed(name=name, message=message, data=registration)
+    return Completed(name=_name(registration), message=message, data=registration)
+
+
+def _name(registration: dict[str, Any]) -> str | None:
+    """Of the final state; where nothing is left to be done, Prefect's own."""
+    if registration["approval"] == "awaited":
+        return "AwaitsApproval"
+    if registration["absence"]:
+        return "NoChampion"
+    return None if registration["verdict"] == "champion" else "NotPromoted"
 
 
 def _explain_errors() -> None:

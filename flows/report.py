@@ -54,7 +54,8 @@ def publish_judgement(outcome: Mapping[str, Any]) -> None:
     if judgement := judgement_of(outcome):
         heading = f"# {outcome['name']} version {outcome['version']} is {outcome['verdict']}"
         asked = "" if outcome["reason"] == judgement.reason else f"{outcome['reason']}\n\n"
-        create_markdown_artifact(f"{heading}\n\n{asked}{markdown(judgement)}", key="judgement")
+        absence = f"\n## No champion\n\n{outcome['absence']}\n" if outcome["absence"] else ""
+        create_markdown_artifact(f"{heading}\n\n{asked}{markdown(judgement)}{absence}", key="judgement")
 
 
 def print_summary(project: Project, outcome: Mapping[str, Any], console: Console) -> None:
@@ -62,20 +63,32 @@ def print_summary(project: Project, outcome: Mapping[str, Any], console: Console
     console.print()
     if outcome["approval"] != "answered":  # While that was waited for, another training may have made other files.
         _print_measurements(project, console)
-    console.print(
-        f"{outcome['name']} version {outcome['version']} is [bold]{outcome['verdict']}[/]: {outcome['reason']}",
-        soft_wrap=True,
-    )
+    console.print(Text(f"{outcome['name']} {conclusion(outcome)}", style="bold"), soft_wrap=True)
     judgement = judgement_of(outcome)
     if judgement and judgement.champion:
         console.print(_judgement_table(judgement))
         console.print(summary(judgement), highlight=False)
+    if outcome["absence"]:
+        console.print(Text(f"\n{outcome['absence']}", style="yellow"), soft_wrap=True)
+        if _is_synthetic(project):
+            where = (
+                f"Type fashion commands in {project.root}; edit params.yaml and type make run where you did just now."
+            )
+            console.print(Text(where), soft_wrap=True)
     if outcome["approval"] == "awaited":
+        by_hand = f"To make it the champion: fashion promote {outcome['version']} --reason '...'. "
         console.print(
-            "Nobody could be asked: no Prefect server answered. To make it the champion: "
-            f"fashion promote {outcome['version']} --reason '...'. To be asked: make up, then this command again."
+            f"Nobody could be asked: no Prefect server answered. {'' if outcome['absence'] else by_hand}"
+            "To be asked: make up, then this command again."
         )
-    console.print(f"\n{_next_steps(project)}", highlight=False, soft_wrap=True)
+    steps = _next_steps(project, has_champion=outcome["absence"] is None)
+    console.print(Text(f"\n{steps}"), soft_wrap=True)
+
+
+def conclusion(outcome: Mapping[str, Any]) -> str:
+    """Which version is what, and why; without the reason where the words about an absent champion give it."""
+    said = outcome["reason"] in (outcome["absence"] or "")
+    return f"version {outcome['version']} is {outcome['verdict']}{'' if said else ': ' + outcome['reason']}"
 
 
 def _print_measurements(project: Project, console: Console) -> None:
@@ -86,8 +99,12 @@ def _print_measurements(project: Project, console: Console) -> None:
         highlight=False,
     )
     console.print(gate_table(read_gate(project)))
-    if read_json(project.validation / "report.json", "dvc repro validate")["synthetic"]:
+    if _is_synthetic(project):
         console.print("The images are drawn: nothing here holds for real ones.", style="yellow")
+
+
+def _is_synthetic(project: Project) -> bool:
+    return bool(read_json(project.validation / "report.json", "dvc repro validate")["synthetic"])
 
 
 def _row(check: Check) -> dict[str, str]:
@@ -109,14 +126,16 @@ def _judgement_table(judgement: Judgement) -> Table:
     return table
 
 
-def _next_steps(project: Project) -> str:
-    """Files and commands; paths as they are typed in the project's folder."""
+def _next_steps(project: Project, has_champion: bool) -> str:
+    """Files and commands; paths and commands as they are typed in the project's folder."""
+    ask = {"fashion predict IMAGE...": "ask the champion about images of yours"}
+    compare = {"fashion models": "every version with its verdict, gates and accuracy"}
     steps = {
         "artifacts/evaluation/": "every figure, picture and prediction",
         ".state/judgement/judgement.md": "why the candidate was or was not promoted",
         "artifacts/validation/summary.md": "what was found in the data",
         "dvc metrics show": "the figures of this model",
-        "fashion predict IMAGE...": "ask the champion about images of yours",
+        **(ask if has_champion else compare),
         "make up": f"Prefect and MLflow in the browser ({tracking_uri(project)})",
     }
     width = max(map(len, steps))

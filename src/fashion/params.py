@@ -104,8 +104,8 @@ class Recipe(Section):
     def _one_cycle_runs_to_its_end(self) -> Self:
         if self.patience is not None and self.schedule == "one_cycle":
             raise ValueError(
-                "patience: a one_cycle schedule learns most in its last, small steps, which a training that stops early "
-                "never takes; remove patience, or set schedule: constant"
+                "patience: a one_cycle schedule learns most in its last, small steps, which a training that stops "
+                "early never takes; remove patience, or set schedule: constant"
             )
         return self
 

@@ -16,7 +16,7 @@ from mlflow import MlflowClient
 from fashion.adapters import litert
 from fashion.adapters.photographs import read_pictures
 from fashion.adapters.quality import load_suite
-from fashion.adapters.tracking import download_champion
+from fashion.adapters.tracking import download_version
 from fashion.errors import ArtifactError, DataError, FashionError, ParamsError, ServiceError, SuiteError
 from fashion.params import load_params
 from fashion.settings import tracking_uri
@@ -278,12 +278,12 @@ def publish(project, contract, marker):
     client.create_registered_model(name)
     client.create_model_version(name, folder.as_uri())
     client.set_registered_model_alias(name, "champion", "1")
-    return tracking_uri(project), name, project.state / "champion"
+    return tracking_uri(project), name, "1", project.state / "champion"
 
 
 def test_a_hostile_version_is_fetched_and_nothing_of_it_is_run(project, marker):
     registry = publish(project, json.dumps({"classes": ["a", "b"], "image_size": SIZE}), marker)
-    champion = download_champion(*registry)
+    champion = download_version(*registry)
     with pytest.raises(ArtifactError):
         litert.predict(champion.model, np.zeros((1, *SIZE), np.uint8))
     # What a version says about itself is checked like any other file.
@@ -303,4 +303,4 @@ def test_a_hostile_version_is_fetched_and_nothing_of_it_is_run(project, marker):
     ):
         (champion.model.parent / "classes.json").write_bytes(contract.encode("latin-1"))
         with pytest.raises(ServiceError, match="cannot be loaded"):
-            download_champion(*registry)
+            download_version(*registry)

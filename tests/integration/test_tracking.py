@@ -87,11 +87,6 @@ def test_an_alias_that_nobody_set_points_to_nothing(registry):
     assert tracking.find_version(registry, "digest", "0") is None
 
 
-def test_without_a_champion_the_error_says_how_to_get_one(registry, tmp_path):
-    with pytest.raises(ServiceError, match="garments has no champion.*make run"):
-        tracking.download_champion(registry.uri, registry.name, tmp_path / "champion")
-
-
 def test_training_goes_on_when_the_server_dies_and_says_so_once(server, tmp_path, caplog):
     address, process = server
     finished = []

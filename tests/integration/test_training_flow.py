@@ -85,6 +85,7 @@ def test_a_training_with_nothing_to_do_shows_every_step_and_changes_nothing(trai
         "verdict": "champion",
         "reason": "all gates passed; there was no champion",
         "approval": "none",
+        "absence": None,
     }
     assert run.name.startswith("compact, seed 1, a look, ")
     assert "model:compact" in run.tags
@@ -143,6 +144,7 @@ def fashion(project, *arguments):
 def test_a_training_that_nobody_could_answer_asks_when_it_runs_again_and_the_command_approves(asked):
     state, *_ = run_flow(synthetic=True, unattended=True)
     assert (state.name, state.result()["approval"]) == ("AwaitsApproval", "awaited")
+    assert "asked has no champion: version 1 awaits approval." in state.message
     assert list_models(asked, load_params(asked.params)).models[0].aliases == ("challenger",)
 
     def approve(run):
@@ -175,14 +177,15 @@ def test_a_refusal_in_the_page_needs_a_choice_and_the_second_click_changes_nothi
 
     (state, *_), clicks = train_and(refuse)
     assert clicks == ["REJECT", "REJECT", "ACCEPT", "ABORT"]
-    assert (state.name, state.result()["verdict"]) == ("NotPromoted", "challenger")
+    assert (state.name, state.result()["verdict"]) == ("NoChampion", "challenger")
     assert state.result()["reason"] == "refused by Ann (Prefect's page): no reason given"
+    assert "was refused (refused by Ann (Prefect's page): no reason given)" in state.message
 
 
 def test_without_an_answer_in_time_the_training_ends_and_a_late_one_is_told_so(asked):
     edit_params(asked, {"register": {"approval_days": 1 / 86400}})
     state, run, *_ = run_flow(synthetic=True)
-    assert state.name == "NotPromoted"
+    assert state.name == "NoChampion"
     assert state.result()["reason"].startswith("nobody answered within")
     found = {"id": str(run.id), "name": run.name, "tags": run.tags, "state": None}
     with pytest.raises(ServiceError, match="too late"):
@@ -204,6 +207,24 @@ def test_an_approval_promotes_nothing_when_the_champion_has_changed_while_the_tr
     assert state.result()["verdict"] == "challenger"
     assert said == state.message
     assert said.endswith("but the champion changed since the judgement: none then, version 2 now")
+
+
+def test_a_training_that_leaves_the_registry_without_a_champion_ends_as_such_and_says_what_to_do(
+    trained_project, at_server
+):
+    at_server(trained_project)
+    edit_params(trained_project, {"register": {"name": "strict"}, "evaluate": {"gates": {"model_bytes_at_most": 1}}})
+    state, _, _, artifacts = run_flow(synthetic=True)
+    assert (state.type, state.name) == ("COMPLETED", "NoChampion")
+    absence = state.result()["absence"]
+    assert "strict has no champion: version 1, the newest, was refused (gates failed: model_bytes is" in absence
+    assert state.message == f"Version 1 is challenger.\n\n{absence}"
+    assert absence in artifacts["announcements"].data
+    assert absence in artifacts["judgement"].data
+    promote(trained_project, load_params(trained_project.params), "1", "good enough", force=True)
+    state, *_ = run_flow(synthetic=True)
+    assert (state.name, state.result()["absence"]) == ("NotPromoted", None)
+    assert state.message.startswith("Version 1 is challenger: gates failed: model_bytes is")
 
 
 @pytest.mark.parametrize(("remote", "state"), [("shared", "Completed"), ("/dev/null/folder", "NotPushed")])

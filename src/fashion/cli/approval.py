@@ -29,4 +29,4 @@ def _answer(run: str, approved: bool, reason: str) -> None:
     start()
     from fashion.stages.approval import answer
 
-    console.print(answer(run, approved, reason), highlight=False)
+    console.print(answer(run, approved, reason), markup=False, highlight=False)

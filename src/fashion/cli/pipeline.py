@@ -138,10 +138,12 @@ def register() -> None:
         registration = run(project, params)
     known = "" if registration.created else " (these artifacts were registered before)"
     console.print(f"{registration.name} version {registration.version}{known}: {registration.verdict}")
-    console.print(f"because {registration.reason}")
+    console.print(Text(f"because {registration.reason}"), highlight=False)
     if registration.judgement and registration.judgement.champion:
         _print_judgement(registration.judgement)
-    if registration.approval == "awaited":
+    if registration.absence:
+        console.print(Text(registration.absence), highlight=False)
+    elif registration.approval == "awaited":
         console.print(f"To make it the champion: fashion promote {registration.version} --reason '...'")
 
 

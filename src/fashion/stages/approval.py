@@ -9,6 +9,7 @@ from fashion.adapters import orchestration, tracking
 from fashion.params import Params
 from fashion.paths import Project
 from fashion.settings import load_settings
+from fashion.stages.absence import explain_absence
 from fashion.stages.judgement import read_judgement
 from fashion.stages.promotion import LONGEST_REASON, check_loadable, existing
 from fashion.stages.proposal import APPROVE, LAPSE, PROPOSE, REFUSE, awaits_approval, note_outcome
@@ -73,6 +74,7 @@ def conclude(project: Project, params: Params, number: str, given: Answer | None
         reason=version.tags[REASON],
         judgement=read_judgement(registry, version),
         approval="answered",
+        absence=explain_absence(registry) if ledger.aliases.champion is None else None,
     )
 
 

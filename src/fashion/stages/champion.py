@@ -10,6 +10,7 @@ from fashion.adapters import tracking
 from fashion.errors import ServiceError
 from fashion.params import Params
 from fashion.paths import Project
+from fashion.stages.absence import explain_absence
 from fashion.stages.registry import champion_folder, registry_of
 from fashion.storage import write_json
 
@@ -52,12 +53,22 @@ def find_champion(project: Project, params: Params) -> Found:
         return found
 
 
-def _ask(project: Project, params: Params, folder: Path) -> Found:
-    registry = registry_of(project, params)
+def champion_version(registry: tracking.Registry) -> tracking.Version:
+    """Return the version that the registry calls champion.
+
+    Raises:
+        ServiceError: the registry is away, or has no champion: why, and how to get one.
+    """
     tracking.check(registry.uri)
     version = tracking.version_with_alias(registry, tracking.CHAMPION)
     if version is None:
-        raise ServiceError(f"{registry.name} has no champion in {registry.uri}. Train and register one with: make run")
+        raise ServiceError(explain_absence(registry))
+    return version
+
+
+def _ask(project: Project, params: Params, folder: Path) -> Found:
+    registry = registry_of(project, params)
+    version = champion_version(registry)
     champion = tracking.download_version(registry.uri, registry.name, version.number, folder)
     lineage = Lineage(version.number, version.run_id, version.tags, version.created)
     if _read(folder) != asdict(lineage):

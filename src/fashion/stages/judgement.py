@@ -29,11 +29,10 @@ from fashion.evaluation.judgement import (
 from fashion.params import Params
 from fashion.paths import Project
 from fashion.stages.dataset import RECENT, Split, has_recent, load_split
+from fashion.stages.tags import SYNTHETIC_DATA
 from fashion.storage import atomic_folder, read_json, write_json, write_text
 
 JSON, MARKDOWN = "judgement.json", "judgement.md"
-SYNTHETIC_DATA = "synthetic_data"
-"""The tag that says whether a version learned from drawn images."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from fashion.adapters.git import Source
 from fashion.errors import LineageError
 from fashion.params import Params
 from fashion.paths import Project
+from fashion.stages.absence import explain_absence
 from fashion.stages.overview import change_to_dict
 from fashion.stages.registry import registry_of
 from fashion.storage import file_digest, folder_digest, read_json, write_json
@@ -138,6 +139,8 @@ def _find(registry: tracking.Registry, which: str) -> tracking.Version:
         version = tracking.version_with_alias(registry, which)
     else:
         version = tracking.get_version(registry, which)
+    if version is None and which == tracking.CHAMPION:
+        raise LineageError(explain_absence(registry))
     if version is None:
         known = ", ".join(one.number for one in tracking.list_versions(registry)) or "none"
         raise LineageError(

@@ -6,8 +6,8 @@ from typing import Any
 from fashion.adapters import tracking
 from fashion.params import Params
 from fashion.paths import Project
-from fashion.stages.promotion import GATES
 from fashion.stages.registry import DATA_VERSION, registry_of
+from fashion.stages.tags import GATES
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from fashion.adapters import litert
 from fashion.adapters.photographs import read_pictures, readable_name
-from fashion.adapters.tracking import Champion, download_champion
+from fashion.adapters.tracking import Champion, download_version
 from fashion.errors import ArtifactError, DataError
 from fashion.images.photos import match_dataset
 from fashion.params import Params
 from fashion.paths import Project
-from fashion.settings import tracking_uri
-from fashion.stages.registry import champion_folder
+from fashion.stages.champion import champion_version
+from fashion.stages.registry import champion_folder, registry_of
 
 
 @dataclass(frozen=True)
@@ -85,10 +85,11 @@ def predict(project: Project, params: Params, files: Sequence[Path]) -> Predicti
         ServiceError: MLflow is away, or there is no champion.
         ArtifactError: the champion's model is damaged.
     """
-    uri, name = tracking_uri(project), params.register_.name
-    champion = download_champion(uri, name, champion_folder(project, params))
+    registry = registry_of(project, params)
+    number = champion_version(registry).number
+    champion = download_version(registry.uri, registry.name, number, champion_folder(project, params))
     samples, refused = read_samples(files, champion.image_size)
-    return Predictions(name, champion.version, _classify(champion, samples), refused)
+    return Predictions(registry.name, champion.version, _classify(champion, samples), refused)
 
 
 def read_samples(files: Sequence[Path], size: tuple[int, int]) -> tuple[tuple[Sample, ...], tuple[Refused, ...]]:

@@ -10,15 +10,14 @@ import numpy as np
 
 from fashion.adapters import litert, tracking
 from fashion.errors import ArtifactError, PromotionError, ServiceError
-from fashion.evaluation.gates import FAILED, PASSED, UNDECIDED
+from fashion.evaluation.gates import FAILED
 from fashion.evaluation.judgement import Judgement, figures
 from fashion.params import Params
 from fashion.paths import Project
 from fashion.stages.proposal import PROPOSE, note_outcome
 from fashion.stages.registry import registry_of
+from fashion.stages.tags import GATES, needs_force
 
-GATES = "gates"
-"""The tag that says what the absolute gates came to when a version was registered: passed, undecided or failed."""
 REGISTER, PROMOTE, ROLLBACK = "register", "promote", "rollback"
 LONGEST_REASON = 1000
 
@@ -161,10 +160,9 @@ def existing(registry: tracking.Registry, number: str) -> tracking.Version:
 
 
 def _check_gates(version: tracking.Version, registry: tracking.Registry, force: bool) -> None:
-    gates = version.tags.get(GATES)
-    if gates in (PASSED, UNDECIDED) or force:
+    if force or not needs_force(version):
         return
-    found = "failed its gates" if gates == FAILED else "does not say whether it passed its gates"
+    found = "failed its gates" if version.tags.get(GATES) == FAILED else "does not say whether it passed its gates"
     raise PromotionError(
         f"Version {version.number} of {registry.name} {found}; see fashion models. To take it all the same, on record, "
         "add --force"

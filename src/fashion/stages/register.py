@@ -19,14 +19,16 @@ from fashion.params import Params
 from fashion.paths import Project
 from fashion.quiet import quiet_standard_error
 from fashion.stages import promotion
+from fashion.stages.absence import explain_absence
 from fashion.stages.dataset import load_split
 from fashion.stages.gates import read_gate
 from fashion.stages.history import read_history
-from fashion.stages.judgement import SYNTHETIC_DATA, judge_candidate, keep_judgement, look_up_judgement
+from fashion.stages.judgement import judge_candidate, keep_judgement, look_up_judgement
 from fashion.stages.lineage import ARTIFACTS_DIGEST, write_origin
 from fashion.stages.proposal import PROPOSE, awaits_approval, note_outcome
 from fashion.stages.reference import DESCRIPTORS, EXAMPLES, OUTPUTS
 from fashion.stages.registry import DATA_VERSION, MODEL_DIGEST, REASON, VERDICT, registry_of, run_name
+from fashion.stages.tags import GATES, SYNTHETIC_DATA
 from fashion.storage import file_digest, folder_digest, read_json
 
 
@@ -43,6 +45,8 @@ class Registration:
     """With its figures; none where the version's run does not hold them any more."""
     approval: Literal["none", "awaited", "answered"] = "none"
     """awaited: it would be champion if a person agreed."""
+    absence: str | None = None
+    """Where the registry has no champion now: why, what that means, and what to do; lines of text."""
 
 
 def register(project: Project, params: Params, flow_run: str | None = None) -> Registration:
@@ -77,6 +81,7 @@ def register(project: Project, params: Params, flow_run: str | None = None) -> R
         reason=version.tags[REASON],
         judgement=judgement,
         approval="awaited" if awaits_approval(ledger, version.number) else "none",
+        absence=explain_absence(registry) if ledger.aliases.champion is None else None,
     )
 
 
@@ -87,7 +92,7 @@ def _log(registry: tracking.Registry, project: Project, params: Params, digest: 
     tags = _origin(project, params, source) | {
         ARTIFACTS_DIGEST: digest,
         MODEL_DIGEST: model_digest,
-        promotion.GATES: gate.verdict,
+        GATES: gate.verdict,
     }
     run_id = tracking.find_run(registry, MODEL_DIGEST, model_digest)
     if run_id is None:

@@ -15,7 +15,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from pydantic import BaseModel
 
-from fashion.adapters.tracking.address import Registry, check, in_words
+from fashion.adapters.tracking.address import Registry, in_words
 from fashion.errors import ServiceError
 from fashion.params import Classes, ImageSize
 from fashion.storage import atomic_folder, load_json
@@ -171,19 +171,6 @@ class Champion:
     keras_model: Path
     classes: tuple[str, ...]
     image_size: tuple[int, int]
-
-
-def download_champion(uri: str, name: str, folder: Path) -> Champion:
-    """Bring the champion's files into `folder`/<version>, once.
-
-    Raises:
-        ServiceError: MLflow is away, there is no champion, or its files are not all there.
-    """
-    check(uri)
-    version = version_with_alias(Registry(uri, folder, name), CHAMPION)
-    if version is None:
-        raise ServiceError(f"{name} has no champion in {uri}. Train and register one with: make run")
-    return download_version(uri, name, version.number, folder)
 
 
 def download_version(uri: str, name: str, number: str, folder: Path) -> Champion:

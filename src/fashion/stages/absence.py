@@ -1,0 +1,112 @@
+"""Why the registry has no champion, what follows from that, and what to do: one text for errors, summaries, Prefect."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fashion.adapters import tracking
+from fashion.evaluation.gates import FAILED
+from fashion.stages.proposal import awaits_approval
+from fashion.stages.registry import REASON, VERDICT
+from fashion.stages.tags import GATES, SYNTHETIC_DATA, needs_force
+
+NOBODY_ANSWERS = "Until there is one, fashion predict, fashion serve and fashion monitor have no model to answer with."
+LAST_ONE_ANSWERS = (
+    "Until there is one, fashion predict has no model to answer with; fashion serve and fashion monitor have only the "
+    "last champion that was fetched to their machine, if one was."
+)
+LIMITS = "evaluate.gates in params.yaml, or export.gates for an agreement"
+
+
+@dataclass(frozen=True)
+class _Cause:
+    """Something that keeps the registry without a champion, and the ways out; each is a command that works now."""
+
+    why: str
+    remedies: tuple[str, ...]
+
+
+def explain_absence(registry: tracking.Registry) -> str:
+    """Return why no version is champion, what that means for those who need one, and each way to get one.
+
+    Raises:
+        ServiceError: MLflow refused, or somebody deleted the history of the aliases.
+    """
+    versions = tracking.list_versions(registry)
+    if not versions:
+        return (
+            f"{registry.name} has no champion in {registry.uri}: no version is registered there under this name. "
+            "Train and register one with: make run"
+        )
+    ledger = tracking.read_ledger(registry)
+    former = _former_champions(ledger)
+    causes = [_explain_former(ledger, former, versions)] if former else []
+    awaiting = [version for version in versions if awaits_approval(ledger, version.number)]
+    others = {version.number: version for version in (*awaiting, versions[0]) if version.number not in former}
+    causes += [_explain_version(ledger, version) for version in others.values()]
+    remedies = dict.fromkeys(remedy for cause in causes for remedy in cause.remedies)
+    return "\n".join(
+        [
+            f"{registry.name} has no champion: {'; '.join(cause.why for cause in causes)}.",
+            LAST_ONE_ANSWERS if former else NOBODY_ANSWERS,
+            "To get one:",
+            *(f"  - {remedy}" for remedy in remedies),
+        ]
+    )
+
+
+def _former_champions(ledger: tracking.Ledger) -> list[str]:
+    """Every version that was champion, the last one first."""
+    champions = (change.after.champion for change in ledger.changes[::-1])
+    return list(dict.fromkeys(number for number in champions if number is not None))
+
+
+def _explain_former(ledger: tracking.Ledger, former: Sequence[str], versions: Sequence[tracking.Version]) -> _Cause:
+    """The champion lost its alias in MLflow, was deleted there, or never got the alias that it was to have."""
+    last, kept = former[0], {version.number: version for version in versions}
+    if last in kept and not ledger.finished:
+        why = f"version {last} was to become champion, but that change was interrupted"
+        return _Cause(why, (f"carry it out: {_promote(kept[last], force=False)}",))
+    target = next((kept[number] for number in former if number in kept), None)
+    lost = "the alias was removed" if last in kept else "the version was deleted"
+    why = f"version {last} was champion until {lost} in MLflow"
+    if target is None:
+        return _Cause(why, (_train_another(versions[0]),))
+    to = "" if target.number == last else f" --to {target.number}"
+    force = " --force" if needs_force(target) else ""
+    command = f"fashion rollback{to} --reason '...'{force}"
+    return _Cause(why, (f"make version {target.number} champion again: {command}",))
+
+
+def _explain_version(ledger: tracking.Ledger, version: tracking.Version) -> _Cause:
+    """A version that is not in the history as champion: proposed, not judged to the end, or refused."""
+    number, verdict = version.number, version.tags.get(VERDICT)
+    by_hand = f"make version {number} champion by hand, on record: {_promote(version, needs_force(version))}"
+    if awaits_approval(ledger, number):
+        answer = f"while its training waits for an answer, give it in Prefect's page or with: fashion approve {number}"
+        asked = (answer,) if _was_proposed_in_a_flow(ledger, number) else ()
+        return _Cause(f"version {number} awaits approval", (*asked, by_hand))
+    if verdict is None:
+        return _Cause(f"the registration of version {number} was interrupted", (f"finish it: {_run(version)}", by_hand))
+    if verdict == tracking.CHAMPION:
+        return _Cause(f"version {number} lost the alias, and the history does not know it", (by_hand,))
+    limits = f"if a limit is stricter than you need ({LIMITS}), change it, then: {_run(version)}"
+    missed = (limits,) if version.tags.get(GATES) == FAILED else ()
+    why = f"version {number}, the newest, was refused ({version.tags.get(REASON, 'no reason is known')})"
+    return _Cause(why, (_train_another(version), *missed, by_hand))
+
+
+def _was_proposed_in_a_flow(ledger: tracking.Ledger, number: str) -> bool:
+    """Whether a run of Prefect may wait for the answer; `fashion register` waits for none."""
+    return any(change.version == number and change.flow_run for change in ledger.changes)
+
+
+def _train_another(version: tracking.Version) -> str:
+    return f"try another seed (train.seed in params.yaml) or recipe (train.model), then: {_run(version)}"
+
+
+def _run(version: tracking.Version) -> str:
+    return "make run DATA=synthetic" if version.tags.get(SYNTHETIC_DATA) == "true" else "make run"
+
+
+def _promote(version: tracking.Version, force: bool) -> str:
+    return f"fashion promote {version.number} --reason '...'{' --force' if force else ''}"

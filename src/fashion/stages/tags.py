@@ -1,0 +1,14 @@
+"""What a version's tags say about it, apart from those that `train` writes, too (see `registry`)."""
+
+from fashion.adapters import tracking
+from fashion.evaluation.gates import PASSED, UNDECIDED
+
+GATES = "gates"
+"""The tag that says what the absolute gates came to when a version was registered: passed, undecided or failed."""
+SYNTHETIC_DATA = "synthetic_data"
+"""The tag that says whether a version learned from drawn images."""
+
+
+def needs_force(version: tracking.Version) -> bool:
+    """Whether the version becomes champion by hand only with `--force`: its gates failed, or nobody knows."""
+    return version.tags.get(GATES) not in (PASSED, UNDECIDED)
