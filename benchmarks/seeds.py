@@ -54,7 +54,8 @@ def main() -> None:
     base = make_base(ROOT / ".state" / "benchmark-seeds")
     sets = [name for name in NEEDED_BY_FLOAT32 if FLAGS[name] in describe_machine().instructions]
     with ThreadPoolExecutor(2) as pool:
-        groups = [(name, arguments.seeds[half::2]) for name in reversed(sets) for half in (0, 1)]
+        halves = filter(None, (arguments.seeds[::2], arguments.seeds[1::2]))
+        groups = [(name, half) for half in halves for name in reversed(sets)]
         done = list(pool.map(lambda group: start(base, *group, arguments.models), groups))
     runs = sorted((one for group in done for one in group), key=lambda one: (one["model"], one["set"], one["seed"]))
     results = {"machine": machine(), "runs": runs}
