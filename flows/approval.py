@@ -42,7 +42,7 @@ def ask(registration: Mapping[str, Any], days: float) -> Approval | None:
     """Pause this run until somebody answers about the proposed version; none if nobody does in time.
 
     Not by Prefect's `pause_flow_run`: that one saves the form after the pause, misses an answer that is taken after its
-    last look, and fails when the pause is not confirmed, the server is away for a minute, or the run asks again.
+    last look, fails when the pause is not confirmed, and gives a run that is tried again the answer from before.
     """
     number = registration["version"]
     get_run_logger().info(
