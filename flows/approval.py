@@ -4,12 +4,13 @@ import signal
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, Literal
+from typing import Any, Literal, cast
 from uuid import uuid4
 
 import httpx
 from prefect import get_client
 from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.objects import State
 from prefect.exceptions import TerminationSignal
 from prefect.input import Keyset, RunInput, keyset_from_paused_state, read_flow_run_input
 from prefect.logging import get_run_logger
@@ -52,13 +53,14 @@ def ask(registration: Mapping[str, Any], days: float) -> Approval | None:
     )
     seconds = max(1, round(days * DAY))
     # A key of its own: a run that is tried again asks again, and Prefect keeps the earlier answer.
-    pause = Paused(timeout_seconds=seconds, pause_key=str(uuid4()))
-    keys = pause.state_details.run_input_keyset = keyset_from_paused_state(pause)
+    pause: State[Any] = Paused(timeout_seconds=seconds, pause_key=str(uuid4()))
+    keys = keyset_from_paused_state(pause)
+    pause.state_details.run_input_keyset = {str(part): key for part, key in keys.items()}
     Approval.with_initial_data(description=_question(registration)).save(keys)
     with get_client(sync_client=True) as client:
         client.set_flow_run_state(flow_run.id, pause)
-        if _await_answer(client, seconds):
-            return _read_answer(keys) or Approval(decision="refuse", reason="the run was resumed without an answer")
+        if given := _await_answer(client, keys, seconds):
+            return given
         # Prefect may have marked the run as failed, its time being up. Once it runs, no answer is taken any more.
         client.set_flow_run_state(flow_run.id, Running(), force=True)
     return _read_answer(keys)
@@ -70,23 +72,23 @@ def _question(registration: Mapping[str, Any]) -> str:
     return f"# Shall {registration['name']} version {registration['version']} be champion?\n\n{found}"
 
 
-def _await_answer(client: SyncPrefectClient, seconds: float) -> bool:
-    """Whether somebody let the run go on in time."""
+def _await_answer(client: SyncPrefectClient, keys: Keyset, seconds: float) -> Approval | None:
+    """Return what was answered by whoever let the run go on; none if nobody did in time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         with suppress(httpx.HTTPError):  # A server that is away keeps what it was told.
             state = client.read_flow_run(flow_run.id).state
             if state and state.is_running():
-                return True
+                return _read_answer(keys) or Approval(decision="refuse", reason="the run was resumed without an answer")
             if state and state.is_failed():
-                return False
+                return None
             if state and not state.is_paused():
                 raise TerminationSignal(signal.SIGTERM)  # Somebody has ended the run by hand.
         time.sleep(POLL_SECONDS)
-    return False
+    return None
 
 
 def _read_answer(keys: Keyset) -> Approval | None:
-    """The answer that Prefect keeps; it stores it together with the state."""
-    content = read_flow_run_input(keys["response"])
+    """Return the answer that Prefect keeps; it stores it together with the state."""
+    content = cast("dict[str, Any] | None", read_flow_run_input(keys["response"]))
     return Approval(**content) if content else None

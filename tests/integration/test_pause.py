@@ -67,6 +67,8 @@ def app():
                 pass
             await whole(scope, receive, lost)
             await PlainTextResponse("lost", 500)(scope, receive, send)
+        elif scope["type"] == "http" and scope["path"].endswith("-response") and ordered("keep the answer to yourself"):
+            await PlainTextResponse("away", 500)(scope, receive, send)
         elif scope["type"] == "http" and scope["method"] == "GET" and ordered("be away"):
             await PlainTextResponse("away", 500)(scope, receive, send)
         else:
@@ -322,8 +324,9 @@ def test_a_pause_that_prefect_could_not_confirm_is_waited_for_all_the_same(addre
     assert lost
 
 
-def test_a_server_that_is_away_for_a_while_is_waited_for(address, moments, order):
-    moments.looked = [lambda run: (click(address, run, YES), order("be away", times=3))]
+@pytest.mark.parametrize("what", ["be away", "keep the answer to yourself"])
+def test_a_server_that_is_away_for_a_while_is_waited_for(address, moments, order, what):
+    moments.looked = [lambda run: (click(address, run, YES), order(what, times=3))]
     assert ask() == YES
 
 

@@ -120,7 +120,7 @@ def resume(address: str, run: Run, run_input: dict[str, str]) -> None:
 
 
 def _kept_input(address: str, run: Run) -> dict[str, Any] | None:
-    """The input with which a run went on; none if Prefect keeps none."""
+    """Return the input with which a run went on; none if Prefect keeps none."""
     keys = run.state.state_details.run_input_keyset if run.state else None
     if not keys:
         return None
@@ -151,7 +151,7 @@ def await_end(address: str, run: Run) -> str:
 
 
 def _look(address: str, run: Run) -> _State | None:
-    """The state of a run; none when Prefect does not say, which may be for a moment only."""
+    """Return the state of a run; none when Prefect does not say, which may be for a moment only."""
     try:
         return _ask(address, "GET", f"flow_runs/{run.id}", TypeAdapter(Run)).state
     except ServiceError:
