@@ -1,16 +1,22 @@
 """A training that asks a person before it promotes: it pauses, and Prefect's page shows the judgement with a form."""
 
+import signal
+import time
 from collections.abc import Mapping
-from typing import Any, Literal
+from contextlib import suppress
+from typing import Any, Literal, cast
+from uuid import uuid4
 
+import httpx
 from prefect import get_client
-from prefect.exceptions import FlowPauseTimeout
-from prefect.flow_runs import pause_flow_run
-from prefect.input import RunInput
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.objects import State
+from prefect.exceptions import TerminationSignal
+from prefect.input import Keyset, RunInput, keyset_from_paused_state, read_flow_run_input
 from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
-from prefect.states import Running
-from pydantic import ConfigDict, Field, ValidationError
+from prefect.states import Paused, Running
+from pydantic import ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from fashion.evaluation.judgement import narrow_markdown
@@ -34,21 +40,30 @@ class Approval(RunInput):
 
 
 def ask(registration: Mapping[str, Any], days: float) -> Approval | None:
-    """Pause this run until somebody answers about the proposed version; none if nobody does in time."""
+    """Pause this run until somebody answers about the proposed version; none if nobody does in time.
+
+    Not by Prefect's `pause_flow_run`: that one saves the form after the pause, misses an answer that is taken after its
+    last look, fails when the pause is not confirmed, and gives a run that is tried again the answer from before.
+    """
     number = registration["version"]
     get_run_logger().info(
         "Waiting for an answer, at most %g days: shall version %s be champion? Resume the run at %s, or type: "
         "fashion approve %s, or: fashion refuse %s --reason '...'",
         *(days, number, flow_run.ui_url, number, number),
     )
-    form = Approval.with_initial_data(description=_question(registration))
-    try:
-        return pause_flow_run(wait_for_input=form, timeout=max(1, round(days * DAY)), poll_interval=POLL_SECONDS)
-    except FlowPauseTimeout:
-        _go_on()
-        return None
-    except ValidationError:  # Somebody has set the run's state by hand.
-        return Approval(decision="refuse", reason="the run was resumed without an answer")
+    seconds = max(1, round(days * DAY))
+    # A key of its own: a run that is tried again asks again, and Prefect keeps the earlier answer.
+    pause: State[Any] = Paused(timeout_seconds=seconds, pause_key=str(uuid4()))
+    keys = keyset_from_paused_state(pause)
+    pause.state_details.run_input_keyset = {str(part): key for part, key in keys.items()}
+    Approval.with_initial_data(description=_question(registration)).save(keys)
+    with get_client(sync_client=True) as client:
+        client.set_flow_run_state(flow_run.id, pause)
+        if given := _await_answer(client, keys, seconds):
+            return given
+        # Prefect may have marked the run as failed, its time being up. Once it runs, no answer is taken any more.
+        client.set_flow_run_state(flow_run.id, Running(), force=True)
+    return _read_answer(keys)
 
 
 def _question(registration: Mapping[str, Any]) -> str:
@@ -57,7 +72,23 @@ def _question(registration: Mapping[str, Any]) -> str:
     return f"# Shall {registration['name']} version {registration['version']} be champion?\n\n{found}"
 
 
-def _go_on() -> None:
-    """A pause whose time is up counts as a failure of the run, which may be marked already; here it is an answer."""
-    with get_client(sync_client=True) as client:
-        client.set_flow_run_state(flow_run.id, Running(), force=True)
+def _await_answer(client: SyncPrefectClient, keys: Keyset, seconds: float) -> Approval | None:
+    """Return what was answered by whoever let the run go on; none if nobody did in time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with suppress(httpx.HTTPError):  # A server that is away keeps what it was told.
+            state = client.read_flow_run(flow_run.id).state
+            if state and state.is_running():
+                return _read_answer(keys) or Approval(decision="refuse", reason="the run was resumed without an answer")
+            if state and state.is_failed():
+                return None
+            if state and not state.is_paused():
+                raise TerminationSignal(signal.SIGTERM)  # Somebody has ended the run by hand.
+        time.sleep(POLL_SECONDS)
+    return None
+
+
+def _read_answer(keys: Keyset) -> Approval | None:
+    """Return the answer that Prefect keeps; it stores it together with the state."""
+    content = cast("dict[str, Any] | None", read_flow_run_input(keys["response"]))
+    return Approval(**content) if content else None

@@ -8,8 +8,11 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from fashion.errors import ServiceError
 
-REQUEST_SECONDS = 10.0
+REQUEST_TIMEOUT = httpx.Timeout(75.0, connect=10.0)
+"""Prefect waits up to 60 s for a locked SQLite database before it says so."""
 POLL_SECONDS = 0.5
+TRIES = 5
+RETRY_SECONDS = 1.0
 END_SECONDS = 180.0
 """How long a run may take to carry out an answer: MLflow's retries included."""
 APPROVAL = "approval:"
@@ -17,9 +20,18 @@ APPROVAL = "approval:"
 Content = TypeVar("Content")
 
 
+class _Keys(BaseModel):
+    response: str
+
+
+class _StateDetails(BaseModel):
+    run_input_keyset: _Keys | None = None
+
+
 class _State(BaseModel):
     type: str
     message: str | None = None
+    state_details: _StateDetails = _StateDetails()
 
 
 class Run(BaseModel):
@@ -78,36 +90,72 @@ def find_paused_run(address: str, wanted: str) -> Run:
 def resume(address: str, run: Run, run_input: dict[str, str]) -> None:
     """Let a paused run go on with this input.
 
+    Prefect may say neither yes nor no: 503 when its database was busy, and then nothing was taken; or nothing at all,
+    and then it may have been. It takes one answer of a pause and keeps it, so that to ask again does no harm.
+
     Raises:
-        ServiceError: Prefect is away or refused: the run was answered already, or its time was up.
+        ServiceError: Prefect refused: the run was answered already, or its time was up. Or it said neither yes nor no,
+            several times.
     """
-    outcome = TypeAdapter(_Orchestration)
-    answered = _ask(address, "POST", f"flow_runs/{run.id}/resume", outcome, {"run_input": run_input})
-    if answered.status != "ACCEPT":
+    unclear: ServiceError | None = None
+    for _ in range(TRIES):
+        try:
+            answered = _ask(
+                address, "POST", f"flow_runs/{run.id}/resume", TypeAdapter(_Orchestration), {"run_input": run_input}
+            )
+        except ServiceError as error:
+            unclear = error
+            time.sleep(RETRY_SECONDS)
+            continue
+        if answered.status == "ACCEPT" or (unclear and _kept_input(address, run) == run_input):
+            return
         raise ServiceError(
             f"The answer came too late or was refused: {answered.details.reason} It was about {run}; "
             "see what was decided with: fashion history"
         )
+    raise ServiceError(
+        f"Prefect did not say whether it took the answer about {run}. Type the same command again; if that says that "
+        f"no such run waits, it was taken, and this shows what was decided: fashion history. {unclear}"
+    ) from unclear
+
+
+def _kept_input(address: str, run: Run) -> dict[str, Any] | None:
+    """Return the input with which a run went on; none if Prefect keeps none."""
+    keys = run.state.state_details.run_input_keyset if run.state else None
+    if not keys:
+        return None
+    try:
+        return _ask(address, "GET", f"flow_runs/{run.id}/input/{keys.response}", TypeAdapter(dict[str, Any]))
+    except ServiceError:
+        return None
 
 
 def await_end(address: str, run: Run) -> str:
     """What a run that was answered says at its end.
 
     Raises:
-        ServiceError: Prefect is away, the run failed, or its process is gone and it does not end.
+        ServiceError: the run failed, or it does not end: its process is gone, or Prefect is away.
     """
     deadline = time.monotonic() + END_SECONDS
     while time.monotonic() < deadline:
-        state = _ask(address, "GET", f"flow_runs/{run.id}", TypeAdapter(Run)).state
+        state = _look(address, run)
         if state and state.type == "COMPLETED":
             return state.message or state.type
         if state and state.type in ("FAILED", "CRASHED", "CANCELLED"):
             raise ServiceError(f"The answer was given, but the run {state.type}: {state.message}. {_by_hand(run)}")
         time.sleep(POLL_SECONDS)
     raise ServiceError(
-        f"The answer was given, but the run did not end within {END_SECONDS:.0f} s; its process may be gone. "
-        f"{_by_hand(run)}"
+        f"The answer was given, but no end of the run was seen within {END_SECONDS:.0f} s; its process or Prefect may "
+        f"be gone. {_by_hand(run)}"
     )
+
+
+def _look(address: str, run: Run) -> _State | None:
+    """Return the state of a run; none when Prefect does not say, which may be for a moment only."""
+    try:
+        return _ask(address, "GET", f"flow_runs/{run.id}", TypeAdapter(Run)).state
+    except ServiceError:
+        return None
 
 
 def _by_hand(run: Run) -> str:
@@ -121,7 +169,7 @@ def _ask(
     address: str, method: str, path: str, expected: TypeAdapter[Content], content: dict[str, Any] | None = None
 ) -> Content:
     try:
-        response = httpx.request(method, f"{address}/{path}", json=content, timeout=REQUEST_SECONDS)
+        response = httpx.request(method, f"{address}/{path}", json=content, timeout=REQUEST_TIMEOUT)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise ServiceError(
             f"No Prefect server answers at {address or 'PREFECT_API_URL, which is not set'} ({type(error).__name__}). "
