@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,8 @@ from filelock import FileLock
 
 from fashion.paths import Project
 from fashion.settings import environment_defaults
-from tests.projects import SOURCE, copy_project, make_small, move_registry, train_small
-from tests.servers import end, start_mlflow, wait_for
+from tests.projects import SOURCE, copy_project, make_pipeline, make_small, move_registry, train_small
+from tests.servers import end, reserved_port, start_mlflow, wait_for
 
 REAL_DATA = SOURCE.parent / "shared" / "data" / "fashion-mnist"
 
@@ -40,65 +41,99 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+def project(bare_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A bare copy of this project: no data, no artifacts."""
-    copy = copy_project(tmp_path / "project")
-    use_environment(copy, monkeypatch)
-    return copy
+    return copy_template(bare_template, tmp_path / "project", monkeypatch)
 
 
 @pytest.fixture
 def small_project(small_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A copy of this project with 600 training and 200 test images, drawn."""
-    copy = Project(tmp_path / "small")
-    shutil.copytree(small_template, copy.root, symlinks=True)
-    use_environment(copy, monkeypatch)
-    return copy
-
-
-@pytest.fixture(scope="session")
-def small_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Made once for all workers. Copy it; never change it."""
-    folder = tmp_path_factory.getbasetemp()
-    shared = folder.parent if os.environ.get("PYTEST_XDIST_WORKER") else folder
-    template = shared / "small-template"
-    with FileLock(shared / "small-template.lock"), pytest.MonkeyPatch.context() as patch:
-        if not (template / ".state" / "drawn").exists():
-            use_environment(Project(template), patch)
-            make_small(copy_project(template))
-            (template / ".state" / "drawn").touch()
-    return template
+    return copy_template(small_template, tmp_path / "small", monkeypatch)
 
 
 @pytest.fixture
 def trained_project(trained_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A copy of this project after the whole main job on 600 drawn images: artifacts, runs and a champion."""
-    copy = Project(tmp_path / "project")
-    shutil.copytree(trained_template, copy.root, symlinks=True)
+    copy = copy_template(trained_template, tmp_path / "project", monkeypatch)
     move_registry(copy, trained_template)
     forget_artifact_folders()
-    use_environment(copy, monkeypatch)
     return copy
+
+
+# Templates: made once for all workers. Copy them; never change them.
+
+
+@pytest.fixture(scope="session")
+def bare_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_template(tmp_path_factory, "bare", copy_project)
+
+
+@pytest.fixture(scope="session")
+def small_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_template(tmp_path_factory, "small", lambda folder: make_small(copy_project(folder)))
 
 
 @pytest.fixture(scope="session")
 def trained_template(small_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Made once for all workers, by the command that `make run` types. Copy it; never change it."""
-    shared = small_template.parent
-    template = shared / "trained-template"
-    with FileLock(shared / "trained-template.lock"), pytest.MonkeyPatch.context() as patch:
-        if not (template / ".state" / "trained").exists():
-            shutil.copytree(small_template, template, symlinks=True)
-            use_environment(Project(template), patch)
-            train_small(Project(template))
-            (template / ".state" / "trained").touch()
-    return template
+    """By the command that `make run` types."""
+
+    def make(folder: Path) -> None:
+        shutil.copytree(small_template, folder, symlinks=True)
+        train_small(Project(folder))
+
+    return make_template(tmp_path_factory, "trained", make)
+
+
+@pytest.fixture(scope="session")
+def pipeline_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_template(tmp_path_factory, "pipeline", lambda folder: make_pipeline(Project(folder)))
+
+
+@pytest.fixture(scope="session")
+def registry_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an empty `mlflow.db`, for which MLflow takes seconds."""
+
+    from mlflow import MlflowClient
+
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        MlflowClient(f"sqlite:///{folder}/mlflow.db").search_experiments()
+
+    return make_template(tmp_path_factory, "registry", make)
+
+
+def make_template(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """The folder that `make` makes, unless another worker has done so or is about to."""
+    base = factory.getbasetemp()
+    shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+    folder, made = shared / f"{name}-template", shared / f"{name}-template.made"
+    with FileLock(shared / f"{name}-template.lock"), pytest.MonkeyPatch.context() as patch:
+        if not made.exists():
+            use_environment(Project(folder), patch)
+            make(folder)
+            made.touch()
+    return folder
+
+
+def copy_template(template: Path, destination: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project of this test's own, to which everything it starts belongs."""
+    copy = Project(shutil.copytree(template, destination, symlinks=True))
+    use_environment(copy, monkeypatch)
+    return copy
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
-    """An MLflow server on a free port: its address and its process."""
-    address, process = start_mlflow(tmp_path)
+def new_port() -> Iterator[Callable[[], int]]:
+    """Each call gives a port that is this test's own."""
+    with ExitStack() as reserved:
+        yield lambda: reserved.enter_context(reserved_port())
+
+
+@pytest.fixture
+def server(tmp_path: Path, new_port: Callable[[], int]) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
+    """An MLflow server: its address and its process."""
+    address, process = start_mlflow(tmp_path, new_port())
     try:
         wait_for(address, process)
         yield address, process

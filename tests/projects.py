@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -63,8 +63,8 @@ def make_small(
 
 
 def make_quick(project: Project) -> None:
-    """Set a recipe of a few seconds, and gates that its model can pass."""
-    quick = {"epochs": 6, "batch_size": 32}
+    """Set a recipe of a few seconds whose epochs are always six, and gates that its model can pass."""
+    quick = {"epochs": 6, "batch_size": 32, "patience": None}
     gates = {
         "accuracy_at_least": 0.0,
         "recall_of_every_class_at_least": 0.0,
@@ -116,6 +116,23 @@ def move_registry(project: Project, origin: Path) -> None:
         for table, names in columns.items():
             for name in names:
                 database.execute(f"UPDATE {table} SET {name} = replace({name}, ?, ?)", (str(origin), str(project.root)))
+
+
+def make_pipeline(project: Project) -> None:
+    """A repository with one file in data/, pinned, and no stages yet."""
+    project.data.mkdir(parents=True)
+    (project.data / "a").write_text("a", encoding="utf-8")
+    git(project.root, "init", "--quiet")
+    for command in (["init", "--quiet"], ["add", "--quiet", "data"]):
+        subprocess.run([sys.executable, "-m", "dvc", *command], cwd=project.root, check=True)
+
+
+def copy_pipeline(template: Path, destination: Path, stages: Mapping[str, Any]) -> Project:
+    """A copy of such a repository with these stages, committed."""
+    project = Project(shutil.copytree(template, destination, symlinks=True))
+    (project.root / "dvc.yaml").write_text(yaml.safe_dump({"stages": dict(stages)}), encoding="utf-8")
+    commit(project.root, "A pipeline")
+    return project
 
 
 def edit_params(project: Project, changes: dict[str, Any]) -> Params:

@@ -1,4 +1,4 @@
-"""Real servers for tests, on free ports of loopback, ended by their id."""
+"""Real servers for tests, on ports of loopback that are theirs alone, ended by their id."""
 
 import os
 import shutil
@@ -15,10 +15,28 @@ from pathlib import Path
 import pytest
 import requests
 
+PATIENCE_SECONDS = 600
+"""How long anything is waited for: so that a hang ends, and no busy machine is taken for one."""
 
-def start_mlflow(folder: Path, port: int | None = None) -> tuple[str, subprocess.Popen[bytes]]:
+
+@contextmanager
+def reserved_port() -> Iterator[int]:
+    """A port that nobody else is given during the block, and on which a program that is told its number can listen.
+
+    Bound and not listened on, it is handed out to nobody and refuses connections; a server's own socket may be bound to
+    it all the same, as both say SO_REUSEADDR. That holds on Linux; elsewhere the port is merely free to begin with.
+    """
+    with socket.socket() as place:
+        place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        place.bind(("127.0.0.1", 0))
+        port = int(place.getsockname()[1])
+        if sys.platform != "linux":
+            place.close()
+        yield port
+
+
+def start_mlflow(folder: Path, port: int) -> tuple[str, subprocess.Popen[bytes]]:
     """An MLflow server that keeps everything in `folder`: its address and its process, not yet ready."""
-    port = port or free_port()
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     store = ["--backend-store-uri", f"sqlite:///{folder}/server.db", "--artifacts-destination", str(folder / "served")]
     process = subprocess.Popen(
@@ -27,8 +45,8 @@ def start_mlflow(folder: Path, port: int | None = None) -> tuple[str, subprocess
     return f"http://127.0.0.1:{port}", process
 
 
-def wait_for(address: str, process: subprocess.Popen[bytes], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
+def wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         try:
             if requests.get(f"{address}/health", timeout=2).ok:
@@ -42,12 +60,6 @@ def end(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager
@@ -65,14 +77,14 @@ def postgresql() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
             shutil.chown(folder, user)
         initdb = [programs["initdb"], "--pgdata", folder / "data", "--username", "test", "--auth", "trust", "--no-sync"]
         subprocess.run(initdb, user=user, cwd=folder, check=True, capture_output=True, text=True)
-        port = free_port()
-        where = ["-D", folder / "data", "-p", str(port), "-k", folder, "-h", "127.0.0.1", "-F"]
-        process = start_postgresql([programs["postgres"], *where], user)
-        try:
-            wait_for_port(port, process)
-            yield f"postgresql://test@127.0.0.1:{port}/postgres", process
-        finally:
-            end(process)
+        with reserved_port() as port:
+            where = ["-D", folder / "data", "-p", str(port), "-k", folder, "-h", "127.0.0.1", "-F"]
+            process = start_postgresql([programs["postgres"], *where], user)
+            try:
+                wait_for_port(port, process)
+                yield f"postgresql://test@127.0.0.1:{port}/postgres", process
+            finally:
+                end(process)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -83,15 +95,15 @@ def start_postgresql(command: list[str | Path], user: str | None) -> subprocess.
     )
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
+def wait_until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
 
-def wait_for_port(port: int, process: "subprocess.Popen[bytes]", seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
+def wait_for_port(port: int, process: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=2).close()

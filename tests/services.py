@@ -1,5 +1,6 @@
 """The service on models whose answers are known, without a registry."""
 
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from fashion.serving.recorder import Recorder
 from fashion.stages.champion import Found, Lineage
 from fashion.stages.reference import Reference, write_reference
 from tests.litert_models import band_images, write_band_model
-from tests.servers import free_port, wait_until
+from tests.servers import wait_until
 
 SIZE, CLASSES = (28, 28), ("top", "upper", "middle", "lower", "bottom")
 IMAGES = band_images(10, SIZE, len(CLASSES))
@@ -69,13 +70,13 @@ def make_service(
 @contextmanager
 def running(service: Service) -> Iterator[str]:
     """The address at which the service answers, from a thread of this process."""
-    port = free_port()
-    server = uvicorn.Server(uvicorn.Config(create_app(service), port=port, log_config=None, access_log=False))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        wait_until(lambda: server.started)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = True
-        thread.join()
+    server = uvicorn.Server(uvicorn.Config(create_app(service), log_config=None, access_log=False))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            wait_until(lambda: server.started)
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()

@@ -19,7 +19,7 @@ from fashion.params import load_params
 from fashion.settings import predictions_url, tracking_uri
 from fashion.stages.register import register
 from tests.projects import edit_params
-from tests.servers import free_port
+from tests.servers import PATIENCE_SECONDS, wait_until
 
 
 class Running:
@@ -35,7 +35,7 @@ class Running:
         self._await(log)
 
     def _await(self, log):
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:
             assert self.process.poll() is None, log.read_text()
             try:
@@ -46,21 +46,21 @@ class Running:
         pytest.fail(log.read_text())
 
     def get(self, path):
-        return requests.get(self.address + path, timeout=30).json()
+        return requests.get(self.address + path, timeout=PATIENCE_SECONDS).json()
 
     def ask(self, images):
-        return requests.post(f"{self.address}/predict", json={"images": images.tolist()}, timeout=30)
+        return requests.post(f"{self.address}/predict", json={"images": images.tolist()}, timeout=PATIENCE_SECONDS)
 
     def end(self, signal_number=signal.SIGTERM):
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal_number)
-        return self.process.wait(timeout=60)
+        return self.process.wait(timeout=PATIENCE_SECONDS)
 
 
 @pytest.fixture
-def run(trained_project, tmp_path):
+def run(trained_project, tmp_path, new_port):
     """Starts the service on one and the same port; whatever runs is ended."""
-    port, started = free_port(), []
+    port, started = new_port(), []
 
     def start():
         started.append(Running(trained_project, port, tmp_path / "serve.log"))
@@ -92,9 +92,9 @@ def test_the_answers_are_logged_corrected_and_flushed_at_the_end(run, trained_pr
     found = service.ask(images[:5]).json()
     assert found["version"] == "1"
     correction = {"prediction_id": found["predictions"][0]["id"], "label": "Bag"}
-    assert requests.post(f"{service.address}/feedback", json=correction, timeout=30).status_code == 200
+    assert requests.post(f"{service.address}/feedback", json=correction, timeout=PATIENCE_SECONDS).status_code == 200
     files = {"images": ("picture.png", (trained_project.evaluation / "sample_predictions.png").read_bytes())}
-    assert requests.post(f"{service.address}/predict", files=files, timeout=30).status_code == 200
+    assert requests.post(f"{service.address}/predict", files=files, timeout=PATIENCE_SECONDS).status_code == 200
     assert service.get("/model")["tags"]["gates"] == "passed"
     assert service.get("/model")["abstention"]["confidence"] == 0.5
     assert len(service.get("/samples")) == 12
@@ -117,7 +117,7 @@ def test_the_alias_moves_under_load_and_no_request_fails(run, trained_project, i
         with requests.Session() as session:
             while not stop.is_set():
                 body = {"images": images[:2].tolist()}
-                answer = session.post(f"{service.address}/predict", json=body, timeout=30)
+                answer = session.post(f"{service.address}/predict", json=body, timeout=PATIENCE_SECONDS)
                 answers.append((answer.status_code, answer.json().get("version")))
 
     threads = [threading.Thread(target=ask) for _ in range(4)]
@@ -125,7 +125,7 @@ def test_the_alias_moves_under_load_and_no_request_fails(run, trained_project, i
         thread.start()
     for number in ("2", "1", "2", "1", "2"):
         registry.set_registered_model_alias("fashion-classifier", "champion", number)
-        told = requests.post(f"{service.address}/model/refresh", timeout=60).json()
+        told = requests.post(f"{service.address}/model/refresh", timeout=PATIENCE_SECONDS).json()
         assert (told["version"], told["registry"]) == (number, "up")
         before = len(answers)
         while len(answers) < before + 8:
@@ -136,7 +136,7 @@ def test_the_alias_moves_under_load_and_no_request_fails(run, trained_project, i
     assert {status for status, _ in answers} == {200}
     assert {version for _, version in answers} == {"1", "2"}
     assert service.get("/model")["abstention"]["confidence"] == 0.4
-    assert "fashion_swaps_total 5.0" in requests.get(f"{service.address}/metrics", timeout=30).text
+    assert "fashion_swaps_total 5.0" in requests.get(f"{service.address}/metrics", timeout=PATIENCE_SECONDS).text
 
 
 def test_killed_under_load_it_leaves_whole_rows_and_serves_the_same_champion_without_its_registry(
@@ -156,10 +156,7 @@ def test_killed_under_load_it_leaves_whole_rows_and_serves_the_same_champion_wit
     for thread in threads:
         thread.start()
     log = PredictionLog(predictions_url(trained_project))
-    deadline = time.monotonic() + 60
-    while log.count() < 200:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: log.count() >= 200)
     service.end(signal.SIGKILL)
     killed.set()
     for thread in threads:

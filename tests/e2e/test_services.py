@@ -1,74 +1,99 @@
 """`make up` and `make down`: the services as a person starts and ends them."""
 
+import os
 import re
 import socket
 import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
 from uuid import UUID
 
+import httpx
 import psutil
 import pytest
 from playwright.sync_api import expect
 
 from fashion.params import load_params
 from fashion.stages.overview import list_changes
-from flows.janitor import SILENCE
 from tests.browser import chromium
-from tests.projects import edit_params
-from tests.servers import wait_until
+from tests.conftest import copy_template, use_environment
+from tests.projects import edit_params, git, move_registry
+from tests.servers import PATIENCE_SECONDS, reserved_port, wait_until
 
 
 def run(project, *command):
     command = [sys.executable, "-m", *command]
-    return subprocess.run(command, cwd=project.root, capture_output=True, text=True, check=False, timeout=300)
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
+    return subprocess.run(
+        command, cwd=project.root, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS
+    )
 
 
 @pytest.fixture
-def ports(monkeypatch):
-    """Free ports for Prefect and MLflow, set for what this test starts."""
-    prefect, mlflow = free_port(), free_port()
+def ports(new_port, monkeypatch):
+    """Ports for Prefect and MLflow, set for what this test starts."""
+    prefect, mlflow = new_port(), new_port()
     monkeypatch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{prefect}/api")
     monkeypatch.setenv("FASHION_MLFLOW_PORT", str(mlflow))
     return prefect, mlflow
 
 
-@contextmanager
-def services_of(project, log):
-    """The services of a project, up, with their log; ended afterwards whatever happens."""
-    with log.open("wb") as output:
-        up = subprocess.Popen(
-            [sys.executable, "-m", "flows.services", "up"], cwd=project.root, stdout=output, stderr=output
-        )
-    try:
-        wait_for(log, r"Worker 'fashion' started", up)
-        yield up, log
-    finally:
-        everything = family(up)
-        up.terminate()
+class Host:
+    """A trained project and its services, which cost half a minute to start: the tests of this file share them."""
+
+    def __init__(self, project, ports, folder):
+        self.project, self.ports, self.folder = project, ports, folder
+        self.up, self.log, self.starts = None, None, 0
+
+    def start(self):
+        """Start them unless they are up; the process and its log."""
+        if self.up is None or self.up.poll() is not None:
+            self.starts += 1
+            self.log = self.folder / f"up{self.starts}.log"
+            with self.log.open("wb") as output:
+                command = [sys.executable, "-m", "flows.services", "up"]
+                self.up = subprocess.Popen(command, cwd=self.project.root, stdout=output, stderr=output)
+            wait_for(self.log, r"Worker 'fashion' started", self.up)
+        return self.up, self.log
+
+    def end(self):
+        everything = family(self.up)
+        self.up.terminate()
         try:
-            up.wait(timeout=60)
+            self.up.wait(timeout=60)
         except subprocess.TimeoutExpired:
-            up.kill()
+            self.up.kill()
         for process in psutil.wait_procs(everything, timeout=5)[1]:
             process.kill()
 
 
+@pytest.fixture(scope="module")
+def host(trained_template, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("host")
+    with pytest.MonkeyPatch.context() as patch, reserved_port() as prefect, reserved_port() as mlflow:
+        project = copy_template(trained_template, folder / "project", patch)
+        move_registry(project, trained_template)
+        host = Host(project, (prefect, mlflow), folder)
+        yield host
+        if host.up:
+            host.end()
+
+
 @pytest.fixture
-def services(trained_project, ports, tmp_path):
-    with services_of(trained_project, tmp_path / "up.log") as (up, log):
-        yield up, log
+def services(host, monkeypatch):
+    """They are up, and the project has the parameters it was trained with."""
+    prefect, mlflow = host.ports
+    git(host.project.root, "checkout", "--quiet", "--", "params.yaml")
+    use_environment(host.project, monkeypatch)
+    monkeypatch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{prefect}/api")
+    monkeypatch.setenv("FASHION_MLFLOW_PORT", str(mlflow))
+    monkeypatch.setenv("PREFECT_WORKER_QUERY_SECONDS", "1")
+    host.start()
+    return host
 
 
-def wait_for(log, pattern, process, seconds=180):
-    deadline = time.monotonic() + seconds
+def wait_for(log, pattern, process):
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not re.search(pattern, log.read_text()):
         assert process.poll() is None, log.read_text()
         assert time.monotonic() < deadline, log.read_text()
@@ -87,74 +112,24 @@ def query(project, statement):
 TRAIN = ("prefect", "deployment", "run", "training/default", "--param", "synthetic=true")
 
 
-def never_end(project):
+def never_end(project, seed):
     """A training that ends only when it is ended."""
-    return edit_params(project, {"train": {"seed": 2, "recipes": {"compact": {"epochs": 1000}}}})
+    edit_params(project, {"train": {"seed": seed, "recipes": {"compact": {"epochs": 1000}}}})
 
 
-def seed_2(project):
+def start_training():
+    """What a click in Prefect's page does."""
+    api = os.environ["PREFECT_API_URL"]
+    deployment = httpx.get(f"{api}/deployments/name/training/default", timeout=60).raise_for_status().json()["id"]
+    content = {"parameters": {"synthetic": True}}
+    httpx.post(f"{api}/deployments/{deployment}/create_flow_run", json=content, timeout=60).raise_for_status()
+
+
+def state_of(project, seed):
     """State of the run of `never_end`, and the slots that are taken."""
-    (state,) = query(project, "SELECT state_name FROM flow_run WHERE name LIKE 'compact, seed 2%'")
+    (state,) = query(project, f"SELECT state_name FROM flow_run WHERE name LIKE 'compact, seed {seed}%'")
     (slots,) = query(project, "SELECT active_slots FROM concurrency_limit_v2 WHERE name = 'training'")
     return *state, *slots
-
-
-def test_a_deployment_runs_to_its_end_and_nothing_is_left_after_down(services, trained_project, ports):
-    up, log = services
-    for port in ports:
-        assert f"http://127.0.0.1:{port}" in log.read_text()
-
-    watched = run(trained_project, *TRAIN, "--watch")
-    assert watched.returncode == 0, watched.stdout + watched.stderr + log.read_text()
-    assert "Completed" in watched.stdout
-    assert "error" not in log.read_text().lower()
-
-    scheduled = query(trained_project, "SELECT parameters FROM flow_run WHERE state_type = 'SCHEDULED'")
-    assert any('"weekly"' in parameters for (parameters,) in scheduled), "the weekly schedule has planned no run"
-
-    emit = "from prefect.events import emit_event; emit_event('fashion.drift.detected', "
-    emit += "resource={'prefect.resource.id': 'fashion.monitor'}, payload={'window': 7})"
-    subprocess.run([sys.executable, "-c", emit], cwd=trained_project.root, check=True, timeout=120)
-    found = "SELECT name FROM flow_run WHERE name LIKE 'drift in window 7, %' AND state_name = 'NothingNew'"
-    wait_until(lambda: query(trained_project, found), seconds=180)
-
-    second = run(trained_project, "flows.services", "up")
-    assert second.returncode == 1
-    assert "error: The services are up already" in second.stderr
-
-    never_end(trained_project)
-    assert run(trained_project, *TRAIN).returncode == 0
-    wait_for(log, r"epoch 1 of 1000", up)
-    everything = family(up)
-    assert len(everything) > 6
-    down = run(trained_project, "flows.services", "down")
-    assert (down.returncode, down.stdout) == (0, "All services have ended.\n")
-    assert up.wait(timeout=10) == 0
-    assert psutil.wait_procs(everything, timeout=5)[1] == []
-
-    assert seed_2(trained_project) == ("Cancelled", 0)
-
-
-def test_a_run_that_was_killed_with_its_worker_is_crashed_and_its_slot_is_free(services, trained_project, tmp_path):
-    up, log = services
-    never_end(trained_project)
-    assert run(trained_project, *TRAIN).returncode == 0
-    wait_for(log, r"epoch 1 of 1000", up)
-    assert seed_2(trained_project) == ("Running", 1)
-    everything = family(up)
-    worker = psutil.Process(int((trained_project.state / "worker.pid").read_text()))
-    for process in [worker, *worker.children()]:
-        process.kill()
-    assert up.wait(timeout=120) == 1
-    assert "error: worker ended, so all were ended" in log.read_text()
-    assert psutil.wait_procs(everything, timeout=30)[1] == []
-    assert seed_2(trained_project) == ("Running", 1)
-    with services_of(trained_project, tmp_path / "again.log") as (again, _):
-        deadline = time.monotonic() + SILENCE.total_seconds() + 180
-        while seed_2(trained_project) != ("Crashed", 0):
-            assert time.monotonic() < deadline, seed_2(trained_project)
-            assert again.poll() is None
-            time.sleep(1)
 
 
 def find_pause(project):
@@ -163,13 +138,14 @@ def find_pause(project):
     return UUID(rows[0][0]) if rows else None
 
 
-def test_a_training_goes_on_by_a_click_in_prefects_page_and_the_history_says_whose(services, trained_project, ports):
+def test_a_training_goes_on_by_a_click_in_prefects_page_and_the_history_says_whose(services):
+    trained_project = services.project
     edit_params(trained_project, {"register": {"name": "asked", "approval": "required"}})
-    assert run(trained_project, *TRAIN).returncode == 0
+    start_training()
     with chromium() as browser:
-        wait_until(lambda: find_pause(trained_project), seconds=180)
+        wait_until(lambda: find_pause(trained_project))
         page = browser.new_page(viewport={"width": 1300, "height": 1100})
-        page.goto(f"http://127.0.0.1:{ports[0]}/flow-runs/flow-run/{find_pause(trained_project)}")
+        page.goto(f"http://127.0.0.1:{services.ports[0]}/flow-runs/flow-run/{find_pause(trained_project)}")
         page.get_by_role("button", name="Resume").click(timeout=60_000)
         form = page.get_by_role("dialog")
         expect(form.get_by_role("heading", name="Shall asked version 1 be champion?")).to_be_visible(timeout=60_000)
@@ -184,9 +160,67 @@ def test_a_training_goes_on_by_a_click_in_prefects_page_and_the_history_says_who
         page.keyboard.press("Enter")
         form.get_by_role("button", name="Submit").click()
         registry = load_params(trained_project.params)
-        wait_until(lambda: list_changes(trained_project, registry)[0].action == "approve", seconds=120)
+        wait_until(lambda: list_changes(trained_project, registry)[0].action == "approve")
     change = list_changes(trained_project, registry)[0]
     assert (change.who, change.via, change.reason) == ("Ann", "Prefect's page", "looks right")
+
+
+def test_a_run_that_was_killed_with_its_worker_is_crashed_and_its_slot_is_free(services):
+    trained_project, up, log = services.project, services.up, services.log
+    never_end(trained_project, seed=2)
+    start_training()
+    wait_for(log, r"epoch 1 of 1000", up)
+    assert state_of(trained_project, seed=2) == ("Running", 1)
+    everything = family(up)
+    worker = psutil.Process(int((trained_project.state / "worker.pid").read_text()))
+    for process in [worker, *worker.children()]:
+        process.kill()
+    assert up.wait(timeout=PATIENCE_SECONDS) == 1
+    assert "error: worker ended, so all were ended" in log.read_text()
+    assert psutil.wait_procs(everything, timeout=60)[1] == []
+    assert state_of(trained_project, seed=2) == ("Running", 1)
+    again, _ = services.start()
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while state_of(trained_project, seed=2) != ("Crashed", 0):
+        assert time.monotonic() < deadline, state_of(trained_project, seed=2)
+        assert again.poll() is None
+        time.sleep(0.5)
+
+
+def test_a_deployment_runs_to_its_end_and_nothing_is_left_after_down(services):
+    trained_project, up, log = services.project, services.up, services.log
+    for port in services.ports:
+        assert f"http://127.0.0.1:{port}" in log.read_text()
+
+    watched = run(trained_project, *TRAIN, "--watch")
+    assert watched.returncode == 0, watched.stdout + watched.stderr + log.read_text()
+    assert "Completed" in watched.stdout
+    assert "error" not in log.read_text().lower()
+
+    scheduled = query(trained_project, "SELECT parameters FROM flow_run WHERE state_type = 'SCHEDULED'")
+    assert any('"weekly"' in parameters for (parameters,) in scheduled), "the weekly schedule has planned no run"
+
+    emit = "from prefect.events import emit_event; emit_event('fashion.drift.detected', "
+    emit += "resource={'prefect.resource.id': 'fashion.monitor'}, payload={'window': 7})"
+    subprocess.run([sys.executable, "-c", emit], cwd=trained_project.root, check=True, timeout=PATIENCE_SECONDS)
+    found = "SELECT name FROM flow_run WHERE name LIKE 'drift in window 7, %' AND state_name = 'NothingNew'"
+    wait_until(lambda: query(trained_project, found))
+
+    second = run(trained_project, "flows.services", "up")
+    assert second.returncode == 1
+    assert "error: The services are up already" in second.stderr
+
+    never_end(trained_project, seed=3)
+    start_training()
+    wait_for(log, r"epoch 1 of 1000", up)
+    everything = family(up)
+    assert len(everything) > 6
+    down = run(trained_project, "flows.services", "down")
+    assert (down.returncode, down.stdout) == (0, "All services have ended.\n")
+    assert up.wait(timeout=PATIENCE_SECONDS) == 0
+    assert psutil.wait_procs(everything, timeout=60)[1] == []
+
+    assert state_of(trained_project, seed=3) == ("Cancelled", 0)
 
 
 def test_a_port_that_is_taken_is_said_before_anything_starts(project, ports):
@@ -215,9 +249,9 @@ def test_a_service_that_dies_ends_all_and_is_named(project, ports, tmp_path):
             time.sleep(0.05)
         everything = family(up)
         psutil.Process(int(pid_file.read_text())).kill()
-        assert up.wait(timeout=60) == 1
+        assert up.wait(timeout=PATIENCE_SECONDS) == 1
     finally:
         up.terminate()
         up.wait(timeout=60)
     assert "error: mlflow ended, so all were ended" in log.read_text()
-    assert psutil.wait_procs(everything, timeout=5)[1] == []
+    assert psutil.wait_procs(everything, timeout=60)[1] == []

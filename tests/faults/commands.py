@@ -6,6 +6,8 @@ import sys
 import time
 from pathlib import Path
 
+from tests.servers import PATIENCE_SECONDS
+
 BIN = Path(sys.executable).parent
 
 
@@ -23,11 +25,11 @@ def start(project, *command, **options):
     )
 
 
-def run(project, *command, seconds=300):
+def run(project, *command):
     """Exit status and output of a command."""
     process = start(project, *command)
     try:
-        output, _ = process.communicate(timeout=seconds)
+        output, _ = process.communicate(timeout=PATIENCE_SECONDS)
     finally:
         process.kill()
     return process.returncode, output
@@ -40,9 +42,9 @@ def must(project, *command):
     return output
 
 
-def wait_until(condition, process=None, seconds=180):
+def wait_until(condition, process=None):
     """What the condition gave when it was first true."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not (found := condition()):
         assert process is None or process.poll() is None, "it ended meanwhile"
         assert time.monotonic() < deadline, "it never came true"

@@ -3,30 +3,39 @@
 import os
 import subprocess
 import sys
-import time
+from datetime import timedelta
 
 import pytest
 from prefect import get_client
 from prefect.context import refresh_global_settings_context
 
 from fashion.paths import Project
-from flows.janitor import NAME, SILENCE, crash_dead_runs
+from flows import janitor
+from flows.janitor import NAME, crash_dead_runs
 from flows.server import prefect_server
 from tests.conftest import use_environment
+from tests.servers import PATIENCE_SECONDS, wait_until
 
+SHORT = timedelta(seconds=20)
+"""Instead of SILENCE, which is three of the heartbeats that Prefect sends every thirty seconds at the most."""
 FLOW = """
-import sys, time
+import select, sys
 from prefect import flow
+from prefect.events import emit_event
+from prefect.runtime import flow_run
 from prefect.states import Completed
 
 @flow(flow_run_name=sys.argv[1])
 def run():
+    resource = {"prefect.resource.id": f"prefect.flow-run.{flow_run.id}"}
     print("running", flush=True)
-    time.sleep(float(sys.argv[2]))
+    while not select.select([sys.stdin], [], [], 1)[0]:
+        emit_event("prefect.flow-run.heartbeat", resource=resource)
     return Completed(name="NotPromoted")
 
 run()
 """
+"""It sends a heartbeat a second, until its input ends."""
 
 
 @pytest.fixture
@@ -44,9 +53,9 @@ def start():
     """Starts a flow run in a process of its own; killed at the end if it is still there."""
     processes = []
 
-    def run(name, seconds):
-        command = [sys.executable, "-c", FLOW, name, str(seconds)]
-        process = subprocess.Popen(command, env=os.environ.copy(), stdout=subprocess.PIPE, text=True)
+    def run(name):
+        command, pipes = [sys.executable, "-c", FLOW, name], {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        process = subprocess.Popen(command, env=os.environ.copy(), text=True, **pipes)
         processes.append(process)
         assert process.stdout.readline() == "running\n"
         return process
@@ -54,24 +63,41 @@ def start():
     yield run
     for process in processes:
         process.kill()
-        process.communicate()
+        process.wait()
+        process.stdin.close()
+        process.stdout.close()
 
 
 def states(client):
     return {run.name: run.state.name for run in client.read_flow_runs()}
 
 
-def test_a_killed_run_is_crashed_and_one_that_lives_or_has_ended_is_not(client, start):
+def heartbeats(client):
+    """The names of the runs of which the server has had one."""
+    wanted = {"filter": {"event": {"name": ["prefect.flow-run.heartbeat"]}}, "limit": 200}
+    events = client.request("POST", "/events/filter", json=wanted).json()["events"]
+    seen = {event["resource"]["prefect.resource.id"] for event in events}
+    return {run.name for run in client.read_flow_runs() if f"prefect.flow-run.{run.id}" in seen}
+
+
+def await_crash(client, name):
+    wait_until(lambda: states(client)[name] != "Running")
+    assert states(client)[name] == "Crashed"
+
+
+def test_a_killed_run_is_crashed_and_one_that_lives_or_has_ended_is_not(client, start, monkeypatch):
+    monkeypatch.setattr(janitor, "SILENCE", SHORT)
     for _ in range(2):
         crash_dead_runs(client)
     assert len(client.read_automations_by_name(NAME)) == 1
-    ended, _, killed = start("ended", 1), start("alive", 600), start("killed", 600)
-    assert ended.wait(timeout=60) == 0
-    time.sleep(5)  # The first heartbeat is on its way.
+    ended, alive, killed = (start(name) for name in ("ended", "alive", "killed"))
+    wait_until(lambda: heartbeats(client) == {"ended", "alive", "killed"})
+    ended.stdin.close()
+    assert ended.wait(timeout=PATIENCE_SECONDS) == 0
     killed.kill()
-    deadline = time.monotonic() + SILENCE.total_seconds() + 120
-    while states(client)["killed"] == "Running":
-        assert time.monotonic() < deadline
-        time.sleep(1)
-    time.sleep(20)  # The others would be crashed within these seconds: they started before.
+    await_crash(client, "killed")
     assert states(client) == {"ended": "NotPromoted", "alive": "Running", "killed": "Crashed"}
+    # Until this one is crashed too, the other has been silent for longer than any run may be.
+    alive.kill()
+    await_crash(client, "alive")
+    assert states(client) == {"ended": "NotPromoted", "alive": "Crashed", "killed": "Crashed"}

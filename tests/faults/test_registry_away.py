@@ -1,22 +1,22 @@
 """MLflow dies, or somebody else holds its database, in the middle of registering; then the same command again."""
 
 import sqlite3
-import time
 from contextlib import closing
 
 import pytest
 from mlflow import MlflowClient
 
 from fashion.adapters import tracking
+from fashion.adapters.tracking import address as address_module
 from fashion.adapters.tracking.address import Registry
+from fashion.adapters.tracking.runs import EXPERIMENT
 from fashion.errors import ServiceError
-from fashion.params import load_params
 from fashion.stages.register import register
 from fashion.stages.registry import registry_of
 from fashion.stages.train import train
 from tests.conftest import forget_artifact_folders
 from tests.projects import edit_params
-from tests.servers import end, start_mlflow, wait_for
+from tests.servers import end, reserved_port, start_mlflow, wait_for
 
 
 def loadable_aliases(registry, folder):
@@ -28,40 +28,69 @@ def loadable_aliases(registry, folder):
     return {version.number: version.aliases for version in found}
 
 
+class Mortal:
+    """An MLflow server that dies and comes back, at one address and with the same database."""
+
+    def __init__(self, folder, port):
+        self.folder, self.port = folder, port
+        self.start()
+
+    def start(self):
+        self.address, self.process = start_mlflow(self.folder, self.port)
+        wait_for(self.address, self.process)
+
+    def die(self):
+        end(self.process)
+
+
+@pytest.fixture(scope="module")
+def mortal(tmp_path_factory):
+    with reserved_port() as port:
+        server = Mortal(tmp_path_factory.mktemp("server"), port)
+        yield server
+        server.die()
+
+
+@pytest.fixture
+def server(mortal):
+    """It is alive, and remembers no run of the tests before."""
+    if mortal.process.poll() is not None:
+        mortal.start()
+    client = MlflowClient(mortal.address)
+    if experiment := client.get_experiment_by_name(EXPERIMENT):
+        for run in client.search_runs([experiment.experiment_id]):
+            client.delete_run(run.info.run_id)
+    return mortal
+
+
 @pytest.mark.parametrize(
     "call",
     ["log_artifacts", "create_model_version", "log_param", "set_registered_model_alias", "set_model_version_tag"],
 )
 def test_what_mlflow_died_in_the_middle_of_is_finished_by_the_same_command(
-    trained_project, tmp_path, monkeypatch, call
+    trained_project, server, tmp_path, monkeypatch, call
 ):
     """MLflow is killed as it is asked for the step, whose request is then made of nobody."""
-    address, process = start_mlflow(tmp_path)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)
     forget_artifact_folders()
-    params = load_params(trained_project.params)
+    params = edit_params(trained_project, {"register": {"name": f"garments-{call}"}})
     registry = registry_of(trained_project, params)
     real = getattr(MlflowClient, call)
 
     def die(self, *arguments, **options):
-        end(process)
+        server.die()
         return real(self, *arguments, **options)
 
-    try:
-        wait_for(address, process)
-        with monkeypatch.context() as patch, pytest.raises(ServiceError, match="the same command goes on"):
-            patch.setattr(MlflowClient, call, die)
-            register(trained_project, params)
-        _, process = start_mlflow(tmp_path, int(address.rpartition(":")[2]))
-        wait_for(address, process)
-        forget_artifact_folders()
-        known = loadable_aliases(registry, tmp_path / "before")
-        assert set(known) <= {"1"}
-        finished = register(trained_project, params)
-        assert (finished.version, finished.verdict) == ("1", "champion")
-        assert loadable_aliases(registry, tmp_path / "after") == {"1": ("champion",)}
-    finally:
-        end(process)
+    with monkeypatch.context() as patch, pytest.raises(ServiceError, match="the same command goes on"):
+        patch.setattr(MlflowClient, call, die)
+        register(trained_project, params)
+    server.start()
+    forget_artifact_folders()
+    known = loadable_aliases(registry, tmp_path / "before")
+    assert set(known) <= {"1"}
+    finished = register(trained_project, params)
+    assert (finished.version, finished.verdict) == ("1", "champion")
+    assert loadable_aliases(registry, tmp_path / "after") == {"1": ("champion",)}
 
 
 @pytest.fixture
@@ -71,13 +100,15 @@ def database(trained_project):
         yield connection
 
 
-def test_a_database_that_is_held_by_another_program_is_said_in_seconds(trained_project, database):
+def test_a_database_that_is_held_by_another_program_is_said_before_mlflow_is_asked(
+    trained_project, database, monkeypatch
+):
+    """MLflow would wait for twenty seconds at each of its calls."""
     params = edit_params(trained_project, {"register": {"name": "another"}})
     database.execute("BEGIN EXCLUSIVE")
-    start = time.monotonic()
-    with pytest.raises(ServiceError, match="database is locked"):
+    with monkeypatch.context() as patch, pytest.raises(ServiceError, match=r"cannot be used \(database is locked\)"):
+        patch.setattr(address_module, "PATIENCE", 0.1)
         register(trained_project, params)
-    assert time.monotonic() - start < 30
     database.execute("ROLLBACK")
     assert register(trained_project, params).version == "1"
 

@@ -1,22 +1,20 @@
 """Two at once: the second waits and says for whom. Locks of processes that are gone hold up nobody."""
 
 import json
+import logging
 import os
 import signal
 import subprocess
-import sys
-import threading
 
 import psutil
 import pytest
-import yaml
 
 from fashion.adapters.pinning import pin
 from fashion.adapters.versioning import reproduce
 from fashion.locks import one_at_a_time
-from fashion.paths import Project
 from tests.faults.commands import run, start, wait_until
-from tests.projects import commit, git
+from tests.projects import copy_pipeline
+from tests.servers import PATIENCE_SECONDS
 
 READ = "touch reading; while [ ! -e go ]; do sleep 0.1; done; cp data/a b"
 STAGES = {
@@ -26,17 +24,9 @@ STAGES = {
 
 
 @pytest.fixture
-def pipeline(tmp_path):
+def pipeline(pipeline_template, tmp_path):
     """A repository with data/ pinned and a stage that reads it until a file `go` is there."""
-    project = Project(tmp_path / "pipeline")
-    project.data.mkdir(parents=True)
-    (project.data / "a").write_text("a")
-    (project.root / "dvc.yaml").write_text(yaml.safe_dump({"stages": STAGES}))
-    git(project.root, "init", "--quiet")
-    for command in (["init", "--quiet"], ["add", "--quiet", "data"]):
-        subprocess.run([sys.executable, "-m", "dvc", *command], cwd=project.root, check=True)
-    commit(project.root, "A pipeline")
-    return project
+    return copy_pipeline(pipeline_template, tmp_path / "pipeline", STAGES)
 
 
 @pytest.fixture
@@ -48,7 +38,7 @@ def by_hand(pipeline):
         yield process
     finally:
         (pipeline.root / "go").touch()
-        process.communicate(timeout=60)
+        process.communicate(timeout=PATIENCE_SECONDS)
 
 
 def test_the_flows_stage_waits_for_a_dvc_repro_by_hand_and_names_it(pipeline, by_hand):
@@ -67,8 +57,17 @@ def test_the_flows_stage_waits_for_a_dvc_repro_by_hand_and_names_it(pipeline, by
 def test_pinning_waits_for_a_dvc_repro_that_reads_the_data(pipeline, by_hand, caplog):
     (pipeline.data / "a").write_text("another")
     caplog.set_level("INFO", "fashion")
-    threading.Timer(2, (pipeline.root / "go").touch).start()
-    assert pin(pipeline) is True
+
+    class Release(logging.Handler):
+        def emit(self, record):
+            (pipeline.root / "go").touch()
+
+    release = Release()
+    logging.getLogger("fashion").addHandler(release)
+    try:
+        assert pin(pipeline) is True
+    finally:
+        logging.getLogger("fashion").removeHandler(release)
     assert f"Waiting for DVC: data/ is in use by (PID {by_hand.pid})" in caplog.text
 
 
@@ -77,7 +76,7 @@ def test_a_dvc_repro_by_hand_during_another_one_says_whose_turn_it_is_and_loses_
     assert status == 255
     assert f"(PID {by_hand.pid}): " in output
     (pipeline.root / "go").touch()
-    assert by_hand.wait(timeout=60) == 0
+    assert by_hand.wait(timeout=PATIENCE_SECONDS) == 0
     status, output = run(pipeline, "dvc", "repro", "read")
     assert (status, "didn't change" in output) == (0, True)
 
@@ -88,7 +87,7 @@ def test_a_stage_by_hand_waits_for_the_same_stage_and_says_so(small_project):
         said = second.stdout.readline()
         assert said == f"Waiting for fashion validate (process {os.getpid()})\n"
         assert not small_project.validation.exists()
-    rest, _ = second.communicate(timeout=300)
+    rest, _ = second.communicate(timeout=PATIENCE_SECONDS)
     assert second.returncode == 0, rest
     assert small_project.validation.is_dir()
 

@@ -62,11 +62,11 @@ class Tally:
 class Fuzzer:
     """Hands inputs to a target and keeps the tally."""
 
-    def __init__(self, name: str, engine: str, keep: Path) -> None:
+    def __init__(self, name: str, engine: str, keep: Path, most_seconds: float) -> None:
         self.target: Target = TARGETS[name]
         self.tally = Tally(name, engine)
         self.keep = keep
-        self.most_seconds = MOST_SECONDS * (SLOWDOWN if engine == "atheris" else 1)
+        self.most_seconds = most_seconds * (SLOWDOWN if engine == "atheris" else 1)
         self.started = time.monotonic()
         self.memory = _resident("VmRSS")
 
@@ -106,6 +106,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("target", choices=TARGETS)
     parser.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir()), help="folder for failing inputs")
+    parser.add_argument("--most-seconds", type=float, default=MOST_SECONDS, help="of processor time, for one input")
     parser.add_argument("--engine", choices=("hypothesis", "atheris"), default="hypothesis")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--inputs", type=int)
@@ -124,7 +125,7 @@ def main() -> None:
     for content in seeds[:2]:
         with tempfile.TemporaryDirectory() as folder, contextlib.suppress(FashionError):
             TARGETS[arguments.target].read(content, Path(folder))
-    fuzzer = Fuzzer(arguments.target, arguments.engine, arguments.keep)
+    fuzzer = Fuzzer(arguments.target, arguments.engine, arguments.keep, arguments.most_seconds)
     resource.setrlimit(resource.RLIMIT_AS, (_resident("VmSize") + MOST_BYTES,) * 2)
     for content in seeds if arguments.replay is None else [arguments.replay.read_bytes()]:
         fuzzer.try_input(content)

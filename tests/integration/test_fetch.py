@@ -2,7 +2,6 @@ import errno
 import http.server
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -110,12 +109,6 @@ def server(source, monkeypatch):
         thread.join()
 
 
-def closed_address():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{free.getsockname()[1]}"
-
-
 # Folders
 
 
@@ -175,11 +168,11 @@ def test_a_source_with_a_wrong_file_is_passed_over(project, params, source, monk
 
 
 def test_if_nothing_can_be_reached_every_source_is_named_with_its_reason(
-    project, params, source, monkeypatch, tmp_path
+    project, params, source, monkeypatch, tmp_path, new_port
 ):
     wrong = shutil.copytree(source, tmp_path / "wrong")
     (wrong / "train_images.gz").write_bytes(b"other")
-    closed = closed_address()
+    closed = f"http://127.0.0.1:{new_port()}"
     with pytest.raises(DataError) as caught:
         fetch_from(monkeypatch, project, params, "dvc", "/nowhere", wrong, closed, "ftp://some.where")
     message = str(caught.value)

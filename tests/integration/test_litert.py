@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -65,7 +66,11 @@ def test_the_latencies_of_models_that_take_turns_have_a_row_a_model(models):
 
 
 def test_the_latency_is_that_of_one_call_in_milliseconds(models):
-    assert 0.0005 < litert.latency(models["float"], IMAGES[:1], repeats=20) < 50
+    start = time.perf_counter()
+    latency = litert.latency(models["float"], IMAGES[:1], repeats=20)
+    elapsed = 1000 * (time.perf_counter() - start)
+    # Ten of twenty calls took as long as the median or longer; none takes less than half a microsecond.
+    assert 0.0005 < latency < elapsed / 10
 
 
 def test_images_that_may_not_be_written_to_are_read(models, tmp_path):

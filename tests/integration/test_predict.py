@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import shutil
 import struct
 import zlib
 
@@ -52,6 +53,13 @@ def seen(path):
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     return write_band_model(tmp_path_factory.mktemp("champion") / "model.tflite", SIZE, len(CLASSES))
+
+
+@pytest.fixture
+def project(project, registry_template):
+    """With an empty registry."""
+    shutil.copytree(registry_template, project.state)
+    return project
 
 
 def publish(project, model, classes=CLASSES):

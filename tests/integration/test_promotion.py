@@ -9,10 +9,12 @@ from dataclasses import replace
 import mlflow
 import pytest
 from mlflow import MlflowClient
+from typer.testing import CliRunner
 
 from fashion.adapters import tracking
 from fashion.adapters.tracking import ledger as ledger_module
 from fashion.adapters.tracking.ledger import Aliases, Change, Decision
+from fashion.cli import app
 from fashion.errors import PromotionError, ServiceError
 from fashion.evaluation.judgement import Judgement
 from fashion.params import load_params
@@ -22,8 +24,9 @@ from fashion.stages.overview import change_to_dict, list_changes, list_models
 from fashion.stages.promotion import line, promote, roll_back
 from fashion.stages.register import register
 from fashion.stages.registry import registry_of
-from tests.integration.test_register import make_candidate
+from tests.candidates import make_candidate
 from tests.projects import SOURCE
+from tests.servers import PATIENCE_SECONDS
 
 
 @pytest.fixture(autouse=True)
@@ -68,9 +71,9 @@ def fashion(project, *arguments):
 
 
 def typed(project, *arguments):
-    process = fashion(project, *arguments)
-    output, errors = process.communicate(timeout=120)
-    return process.returncode, output, errors
+    """Exit status, output and error of a command, in this process."""
+    result = CliRunner().invoke(app, arguments, env={"FASHION_HOME": str(project.root)})
+    return result.exit_code, result.stdout, f"{result.stderr}{result.exception or ''}"
 
 
 def change(action, before, after, number=1):
@@ -293,7 +296,11 @@ def one_wins_or_both_in_turn(project, numbers, results):
 
 def promote_at_once(project, numbers):
     processes = [fashion(project, "promote", number, "--reason", f"I want {number}") for number in numbers]
-    return [(process.returncode, *output) for process in processes for output in [process.communicate(timeout=180)]]
+    return [
+        (process.returncode, *output)
+        for process in processes
+        for output in [process.communicate(timeout=PATIENCE_SECONDS)]
+    ]
 
 
 def test_processes_that_promote_at_once_leave_one_champion_and_a_true_history(trained_project):
@@ -330,7 +337,9 @@ def test_no_entry_is_lost_when_processes_start_the_history_and_write_it_at_once(
     for process in processes:
         process.stdin.write("go\n")
         process.stdin.flush()
-    made = dict(zip("abc", [int(process.communicate(timeout=120)[0]) for process in processes], strict=True))
+    made = dict(
+        zip("abc", [int(process.communicate(timeout=PATIENCE_SECONDS)[0]) for process in processes], strict=True)
+    )
     changes = tracking.read_ledger(here).changes
     assert [one.number for one in changes] == list(range(1, len(changes) + 1))
     assert {name: sum(one.reason == name for one in changes) for name in "abc"} == made

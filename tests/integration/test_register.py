@@ -13,10 +13,10 @@ from fashion.cli import app
 from fashion.errors import ArtifactError, ServiceError
 from fashion.params import load_params
 from fashion.stages.evaluate import evaluate
-from fashion.stages.export import export
 from fashion.stages.register import register
 from fashion.stages.registry import registry_of
 from fashion.stages.train import train
+from tests.candidates import make_candidate
 from tests.projects import edit_params
 
 WEAK = {"epochs": 1, "learning_rate": 1e-5}
@@ -25,15 +25,6 @@ WEAK = {"epochs": 1, "learning_rate": 1e-5}
 
 def load(project):
     return load_params(project.params)
-
-
-def make_candidate(project, **training):
-    """Train, measure and export a model in this process."""
-    params = edit_params(project, {"train": training})
-    train(project, params, on_step=lambda done, total: None)
-    evaluate(project, params)
-    export(project, params)
-    return params
 
 
 def aliases(project):
@@ -209,7 +200,7 @@ def test_a_model_of_drawn_images_never_replaces_one_of_real_images(trained_proje
     registry = registry_of(trained_project, load(trained_project))
     champion = tracking.version_with_alias(registry, tracking.CHAMPION)
     tracking.tag_version(registry, champion, {"synthetic_data": "false"})
-    make_candidate(trained_project, seed=6)
+    make_candidate(trained_project, seed=5)
     refused = register(trained_project, load(trained_project))
     assert refused.verdict == "challenger"
     assert "drawn images" in refused.reason
@@ -219,7 +210,7 @@ def test_a_model_of_drawn_images_never_replaces_one_of_real_images(trained_proje
 def test_a_champion_whose_files_are_gone_is_never_replaced_silently(trained_project):
     shutil.rmtree(trained_project.state / "mlflow" / "models")
     shutil.rmtree(trained_project.state / "champion", ignore_errors=True)
-    make_candidate(trained_project, seed=9)
+    make_candidate(trained_project, seed=5)
     refused = register(trained_project, load(trained_project))
     assert refused.verdict == "challenger"
     assert "cannot be compared" in refused.reason
@@ -228,7 +219,7 @@ def test_a_champion_whose_files_are_gone_is_never_replaced_silently(trained_proj
 def test_a_champion_whose_model_is_damaged_is_never_replaced_silently(trained_project):
     (model,) = (trained_project.state / "mlflow").glob("**/extra_files/model.tflite")
     model.write_bytes(model.read_bytes()[:1000])
-    make_candidate(trained_project, seed=9)
+    make_candidate(trained_project, seed=5)
     refused = register(trained_project, load(trained_project))
     assert refused.verdict == "challenger"
     assert "the champion, version 1, cannot be compared" in refused.reason

@@ -20,6 +20,7 @@ from flows.monitoring import EVENT, monitoring
 from flows.pipeline import PIPELINE
 from flows.retraining import retraining
 from tests.projects import edit_params, log_predictions
+from tests.servers import PATIENCE_SECONDS
 from tests.traffic import Traffic, inverted
 
 ENOUGH = 150
@@ -152,9 +153,9 @@ def test_a_destination_that_does_not_answer_stops_nothing_and_is_not_shown(serve
     assert destination not in caplog.text
 
 
-def events(name, seconds=60):
+def events(name):
     """What the server knows of the latest event; it comes some time after it was sent."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + PATIENCE_SECONDS
     wanted = {"filter": {"event": {"name": [name]}}}
     while True:
         found = httpx.post(f"{os.environ['PREFECT_API_URL']}/events/filter", json=wanted).json()["events"]

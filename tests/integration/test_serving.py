@@ -7,7 +7,6 @@ import logging
 import socket
 import struct
 import threading
-import time
 import zlib
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -27,6 +26,7 @@ from fashion.serving.limits import Limits
 from fashion.serving.recorder import Recorder
 from fashion.serving.server import serve
 from fashion.stages.champion import Found
+from tests.servers import wait_until
 from tests.services import CLASSES, IMAGES, SIZE, make_champion, make_service
 
 HERE = "http://127.0.0.1"
@@ -59,10 +59,7 @@ def ask(client, images):
 
 def flush(service):
     """Wait until everything is in the log."""
-    deadline = time.monotonic() + 30
-    while service.recorder.waiting:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until(lambda: not service.recorder.waiting)
 
 
 def figure(client, name):
@@ -344,9 +341,8 @@ def test_while_the_log_is_away_requests_go_on_and_losses_are_counted(tmp_path):
         first = ask(client, IMAGES).json()["predictions"][0]["id"]
         assert ask(client, IMAGES).status_code == 200
         assert correct(client, new_id(), "top").status_code == 503
-        deadline = time.monotonic() + 30
-        while (state := client.get("/readyz").json())["log"] == "up":
-            assert time.monotonic() < deadline
+        wait_until(lambda: client.get("/readyz").json()["log"] != "up")
+        state = client.get("/readyz").json()
         assert "FASHION_PREDICTIONS_URL" in state["log"]
         assert (state["log_waiting"], state["log_lost"]) == (15, 5)
         assert figure(client, "fashion_log_up") == 0
@@ -393,10 +389,7 @@ def test_old_predictions_are_removed_by_number(tmp_path):
     log = PredictionLog(f"sqlite:///{tmp_path}/log.db")
     log.write([record() for _ in range(10)])
     recorder = Recorder(log, keep_days=90, keep_rows=4)
-    deadline = time.monotonic() + 30
-    while log.count() != 4:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: log.count() == 4)
     recorder.close()
 
 
@@ -467,10 +460,7 @@ def test_no_request_fails_and_each_is_answered_by_one_version_while_champions_co
 
     assert asyncio.run(main()) == {"1", "2"}
     assert champions.swaps == 20
-    deadline = time.monotonic() + 30
-    while threading.active_count() > before + 2:  # Those of the loop's own executor may still be there.
-        assert time.monotonic() < deadline, threading.enumerate()
-        time.sleep(0.05)
+    wait_until(lambda: threading.active_count() <= before + 2)  # Those of the loop's own executor may still be there.
     champions.current.retire()
 
 

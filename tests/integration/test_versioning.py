@@ -4,15 +4,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 import yaml
 
 from fashion.adapters.versioning import data_version, reproduce
 from fashion.errors import DataError, ServiceError, StageError
-from fashion.paths import Project
-from tests.projects import commit, git
+from tests.projects import copy_pipeline
+from tests.servers import PATIENCE_SECONDS, wait_until
 
 SAY_AND_FAIL = 'sh -c \'echo 3 of 7; echo "error: x.gz is truncated" >&2; echo "fetch it again" >&2; exit 1\''
 STAGES = {
@@ -20,22 +19,18 @@ STAGES = {
     "fail": {"cmd": SAY_AND_FAIL, "deps": ["b"], "outs": ["c"]},
     "break": {"cmd": "sh -c 'echo Traceback; exit 3'", "deps": ["b"], "outs": ["d"]},
     "slow": {"cmd": "sh -c 'echo $$ > pid; sleep 60; touch e'", "deps": ["b"], "outs": ["e"]},
-    "hold": {"cmd": "sh -c 'touch held; sleep 3; touch f'", "deps": ["b"], "outs": ["f"]},
+    "hold": {
+        "cmd": "sh -c 'touch held; while [ ! -e go ]; do sleep 0.05; done; touch f'",
+        "deps": ["b"],
+        "outs": ["f"],
+    },
 }
 
 
 @pytest.fixture
-def pipeline(tmp_path):
+def pipeline(pipeline_template, tmp_path):
     """A repository with data/ pinned and the stages above."""
-    project = Project(tmp_path / "pipeline")
-    project.data.mkdir(parents=True)
-    (project.data / "a").write_text("a")
-    (project.root / "dvc.yaml").write_text(yaml.safe_dump({"stages": STAGES}))
-    git(project.root, "init", "--quiet")
-    for command in (["init", "--quiet"], ["add", "--quiet", "data"]):
-        subprocess.run([sys.executable, "-m", "dvc", *command], cwd=project.root, check=True)
-    commit(project.root, "A pipeline")
-    return project
+    return copy_pipeline(pipeline_template, tmp_path / "pipeline", STAGES)
 
 
 def ignore(line):
@@ -48,13 +43,6 @@ def is_alive(process_id):
     except ProcessLookupError:
         return False
     return True
-
-
-def wait_for(condition, seconds=20):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_a_stage_runs_once_and_its_lines_are_seen(pipeline):
@@ -89,12 +77,12 @@ def test_an_interrupted_call_leaves_no_process_behind_and_the_next_one_works(pip
     pid_file = pipeline.root / "pid"
 
     def interrupt(line):
-        wait_for(lambda: pid_file.exists() and pid_file.read_text().strip())
+        wait_until(lambda: pid_file.exists() and pid_file.read_text().strip())
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         reproduce(pipeline, "slow", interrupt)
-    wait_for(lambda: not is_alive(int(pid_file.read_text())))
+    wait_until(lambda: not is_alive(int(pid_file.read_text())))
     assert reproduce(pipeline, "copy", ignore) is False
 
 
@@ -106,7 +94,7 @@ def start_holding(project):
         stdout=subprocess.DEVNULL,
         start_new_session=True,
     )
-    wait_for((project.root / "held").exists)
+    wait_until((project.root / "held").exists)
     return holder
 
 
@@ -114,9 +102,14 @@ def test_a_stage_held_by_another_process_is_waited_for_and_its_holder_named(pipe
     reproduce(pipeline, "copy", ignore)
     holder = start_holding(pipeline)
     lines = []
+
+    def hear(line):
+        lines.append(line)
+        (pipeline.root / "go").touch()
+
     try:
-        assert reproduce(pipeline, "hold", lines.append) is False
-        assert holder.wait(timeout=10) == 0
+        assert reproduce(pipeline, "hold", hear) is False
+        assert holder.wait(timeout=PATIENCE_SECONDS) == 0
     finally:
         if holder.poll() is None:
             os.killpg(holder.pid, signal.SIGKILL)

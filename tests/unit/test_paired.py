@@ -53,10 +53,19 @@ def test_the_bootstrap_interval_is_the_one_of_resampling_images_one_by_one():
     assert [difference.low, difference.high] == pytest.approx(np.quantile(resampled, [0.025, 0.975]), abs=0.0026)
 
 
-def test_the_bootstrap_of_ten_thousand_images_takes_far_less_than_a_second():
-    start = time.perf_counter()
-    accuracy_difference(pairs_of(10_000, 9_000, 300, 250), 0.95)
-    assert time.perf_counter() - start < 0.5
+def fastest(pairs):
+    """Processor time of the fastest of five intervals, in seconds."""
+    times = []
+    for _ in range(5):
+        start = time.process_time()
+        accuracy_difference(pairs, 0.95)
+        times.append(time.process_time() - start)
+    return min(times)
+
+
+def test_the_bootstrap_of_a_million_images_takes_hardly_longer_than_that_of_a_hundred():
+    many, few = pairs_of(1_000_000, 900_000, 30_000, 25_000), pairs_of(100, 90, 3, 2)
+    assert fastest(many) < 100 * fastest(few)
 
 
 def test_the_same_counts_give_the_same_interval():
