@@ -16,7 +16,6 @@ from fashion.evaluation.estimates import (
     proportion_of,
     raise_confidence,
 )
-from fashion.evaluation.metrics import expected_calibration_error
 
 
 def test_the_interval_of_a_proportion_is_wilsons():
@@ -89,10 +88,21 @@ def test_the_interval_of_a_median_is_the_sign_tests():
     assert 2 * binom.cdf(17, 50, 0.5) < 0.05 < 2 * binom.cdf(18, 50, 0.5)
 
 
-def test_the_plug_in_error_is_the_one_of_the_metrics():
-    confidences, correct = draw_answers(1_000, 0.05, np.random.default_rng(2))
-    found = calibration_error(confidences, correct, 15)
-    assert found.plug_in == pytest.approx(expected_calibration_error(confidences, correct, 15))
+def test_confidence_that_equals_accuracy_has_no_calibration_error():
+    found = calibration_error(np.full(10, 0.7), np.arange(10) < 7, 15)
+    assert found.plug_in == pytest.approx(0)
+    assert found.corrected.low == 0
+
+
+def test_the_calibration_error_weighs_bins_by_their_images():
+    confidences = np.array([0.95] * 8 + [0.55] * 2)
+    correct = np.array([True] * 8 + [False] * 2)
+    assert calibration_error(confidences, correct, 10).plug_in == pytest.approx(0.8 * 0.05 + 0.2 * 0.55)
+
+
+def test_the_corrected_error_is_the_plug_in_estimate_without_its_bias():
+    found = calibration_error(*draw_answers(1_000, 0.05, np.random.default_rng(2)), 15)
+    assert found.bias > 0
     assert found.corrected.value == pytest.approx(found.plug_in - found.bias)
 
 

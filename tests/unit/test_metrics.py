@@ -11,19 +11,6 @@ def test_class_figures_count_what_is_right_for_each_class():
     assert (third.precision, third.recall, third.support) == (0.0, 0.0, 0)
 
 
-def test_confidence_that_equals_accuracy_has_no_calibration_error():
-    confidences = np.full(10, 0.7)
-    correct = np.arange(10) < 7
-    assert metrics.expected_calibration_error(confidences, correct, bins=15) == pytest.approx(0.0)
-
-
-def test_the_calibration_error_weighs_bins_by_their_images():
-    confidences = np.array([0.95] * 8 + [0.55] * 2)
-    correct = np.array([True] * 8 + [False] * 2)
-    expected = 0.8 * 0.05 + 0.2 * 0.55
-    assert metrics.expected_calibration_error(confidences, correct, bins=10) == pytest.approx(expected)
-
-
 def test_full_confidence_falls_into_the_last_bin():
     table = metrics.calibration_bins(np.array([1.0, 0.999]), np.array([True, False]), bins=10)
     assert table["share"].tolist() == [1.0]

@@ -3,7 +3,7 @@ import time
 import numpy as np
 import pytest
 
-from fashion.evaluation.metrics import expected_calibration_error
+from fashion.evaluation.estimates import calibration_error
 from fashion.evaluation.paired import (
     Pairs,
     accuracy_difference,
@@ -151,14 +151,14 @@ def answers(rng, labels, honest):
     return np.column_stack([1 - stated, stated])
 
 
-def test_calibration_errors_are_those_of_the_metrics():
+def test_calibration_errors_are_the_plug_in_estimates():
     rng = np.random.default_rng(5)
     labels = rng.integers(0, 2, 1_000)
     candidate, champion = answers(rng, labels, 0.0), answers(rng, labels, 0.1)
     difference = calibration_difference(labels, candidate, champion, 15, 0.95)
     for probabilities, found in ((candidate, difference.candidate), (champion, difference.champion)):
         correct = probabilities.argmax(axis=1) == labels
-        assert found == pytest.approx(expected_calibration_error(probabilities.max(axis=1), correct, 15))
+        assert found == pytest.approx(calibration_error(probabilities.max(axis=1), correct, 15).plug_in)
     assert difference.low <= difference.value <= difference.high < 0
 
 

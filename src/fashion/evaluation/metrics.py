@@ -42,15 +42,6 @@ def calibration_bins(confidences: Floats, correct: Booleans, bins: int) -> dict[
     }
 
 
-def expected_calibration_error(confidences: Floats, correct: Booleans, bins: int) -> float:
-    """Mean distance between confidence and accuracy over bins, weighted by their share of images.
-
-    Source: M. P. Naeini et al., "Obtaining well calibrated probabilities using Bayesian binning", AAAI 2015.
-    """
-    table = calibration_bins(confidences, correct, bins)
-    return float(np.sum(table["share"] * np.abs(table["confidence"] - table["accuracy"])))
-
-
 def agreement(some: Floats, others: Floats) -> float:
     """Share of images for which two arrays of probabilities (n, classes) name the same class."""
     return float(np.mean(some.argmax(axis=1) == others.argmax(axis=1)))
