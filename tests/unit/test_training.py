@@ -5,8 +5,16 @@ import numpy as np
 import pytest
 
 from fashion.errors import TrainingError
+from fashion.images.augmentation import move
 from fashion.images.synthetic import draw
-from fashion.model.networks import NETWORKS, classifier, logits_and_probabilities, temperature_of, with_temperature
+from fashion.model.networks import (
+    NETWORKS,
+    classifier,
+    embeddings,
+    logits_and_probabilities,
+    rebuild,
+    temperature_of,
+)
 from fashion.model.optimizers import ConvolutionalMuon, OneCycle
 from fashion.model.training import Examples, Watch, train
 from fashion.params import Recipe
@@ -47,7 +55,7 @@ def test_the_baseline_is_the_seeds_network():
 def test_the_temperature_softens_probabilities_and_leaves_logits_alone():
     model = classifier("baseline", SIZE, 3)
     images = draw(5, 3, SIZE, 0)[0]
-    softer = with_temperature(model, 4.0)
+    softer = rebuild(model, 4.0)
     logits, probabilities = logits_and_probabilities(model, images)
     softer_logits, softer_probabilities = logits_and_probabilities(softer, images)
     assert temperature_of(softer) == pytest.approx(4.0)
@@ -55,10 +63,30 @@ def test_the_temperature_softens_probabilities_and_leaves_logits_alone():
     assert (softer_probabilities.max(axis=1) < probabilities.max(axis=1)).all()
 
 
-OURS = {"optimizer": "muon", "schedule": "one_cycle", "one_hot": True, "label_smoothing": 0.1, "shift": 1}
+def test_averaged_shifts_are_the_mean_of_the_answers_for_the_moved_images():
+    model = classifier("compact", SIZE, 3)
+    images = draw(5, 3, SIZE, 0)[0]
+    moves = [(0, 0), (2, 0), (-2, 0), (0, 2), (0, -2)]
+    moved = [move(images, np.full(5, down), np.full(5, right)) for down, right in moves]
+    logits = np.mean([logits_and_probabilities(model, one)[0] for one in moved], axis=0)
+    embedding = np.mean([embeddings(model, one) for one in moved], axis=0)
+    averaging = rebuild(model, 1.0, average_shifts=2)
+    assert logits_and_probabilities(averaging, images)[0] == pytest.approx(logits, abs=1e-5)
+    assert embeddings(averaging, images) == pytest.approx(embedding, abs=1e-5)
+    assert averaging.count_params() == model.count_params()
 
 
-@pytest.mark.parametrize("changes", [{}, OURS], ids=["plain", "ours"])
+OURS = {
+    "optimizer": "muon",
+    "schedule": "one_cycle",
+    "one_hot": True,
+    "label_smoothing": 0.1,
+    "shift": 1,
+    "average_shifts": 1,
+}
+
+
+@pytest.mark.parametrize("changes", [{}, OURS, SMOOTHED], ids=["plain", "ours", "smoothed"])
 def test_the_same_seed_gives_the_same_weights(examples, changes):
     first, again = (trained(examples, **changes).model.get_weights() for _ in range(2))
     other = trained(examples, seed=2, **changes).model.get_weights()

@@ -1,6 +1,6 @@
 """The networks. Each takes raw uint8 images and gives calibrated probabilities and an embedding."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import keras
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 Tensor: TypeAlias = keras.KerasTensor
 Network = Callable[[Tensor], Tensor]
-BATCH = 1000
+BATCH = 500
 """Images scored at a time."""
 
 
@@ -65,28 +65,55 @@ def _normalised(features: Tensor, name: str | None = None) -> Tensor:
 NETWORKS: dict[str, Network] = {"baseline": baseline, "dropout": dropout, "compact": compact}
 
 
-def classifier(name: str, image_size: tuple[int, int], classes: int, temperature: float = 1.0) -> keras.Model:
+def classifier(
+    name: str, image_size: tuple[int, int], classes: int, temperature: float = 1.0, average_shifts: int = 0
+) -> keras.Model:
     """An untrained model with input `image` (n, height, width) uint8.
 
     Its outputs are `probabilities` (n, classes), the softmax of the logits divided by `temperature`, and `embedding`
-    (n, d), both float32.
+    (n, d), both float32. With `average_shifts` logits and embedding are the means of those of the image and of it moved
+    by so many pixels up, down, left and right: strides and pooling make a network answer differently to each.
     """
     image = keras.Input(image_size, dtype="uint8", name="image")
     pixels = layers.Reshape((*image_size, 1))(layers.Rescaling(1 / 255)(image))
-    embedding = NETWORKS[name](pixels)
-    logits = layers.Dense(classes, name="logits")(embedding)
-    scaled = layers.Rescaling(1 / temperature, name="temperature")(logits)
+    network = _network(name, image_size, classes)
+    views = [pixels, *_moved(pixels, average_shifts)]
+    embeddings, logits = zip(*map(network, views), strict=True)
+    embedding, mean_logits = _mean(embeddings, "embedding"), _mean(logits, "logits")
+    scaled = layers.Rescaling(1 / temperature, name="temperature")(mean_logits)
     probabilities = layers.Softmax(name="probabilities")(scaled)
     return keras.Model(image, {"probabilities": probabilities, "embedding": embedding}, name=name)
 
 
-def with_temperature(model: keras.Model, temperature: float) -> keras.Model:
-    """The same network and weights with another temperature."""
+def _network(name: str, image_size: tuple[int, int], classes: int) -> keras.Model:
+    """From pixels (n, height, width, 1) in [0, 1] to embedding and logits."""
+    pixels = keras.Input((*image_size, 1), name="pixels")
+    embedding = NETWORKS[name](pixels)
+    return keras.Model(pixels, [embedding, layers.Dense(classes, name="logits")(embedding)], name="network")
+
+
+def _moved(pixels: Tensor, reach: int) -> list[Tensor]:
+    """The images moved by `reach` pixels down, up, right and left; what comes in is black."""
+    if not reach:
+        return []
+    padded = layers.ZeroPadding2D(reach)(pixels)
+    ends = ((0, 2 * reach), (2 * reach, 0))
+    vertical = [layers.Cropping2D((rows, (reach, reach)))(padded) for rows in ends]
+    return [*vertical, *(layers.Cropping2D(((reach, reach), columns))(padded) for columns in ends)]
+
+
+def _mean(tensors: Sequence[Tensor], name: str) -> Tensor:
+    layer = layers.Average(name=name) if len(tensors) > 1 else layers.Identity(name=name)
+    return layer(list(tensors) if len(tensors) > 1 else tensors[0])
+
+
+def rebuild(model: keras.Model, temperature: float, average_shifts: int = 0) -> keras.Model:
+    """The same network and weights, answering in another way: see `classifier`."""
     _, height, width = model.input_shape
-    classes = model.get_layer("logits").units
-    calibrated = classifier(model.name, (height, width), classes, temperature)
-    calibrated.set_weights(model.get_weights())
-    return calibrated
+    classes = model.get_layer("logits").output.shape[-1]
+    rebuilt = classifier(model.name, (height, width), classes, temperature, average_shifts)
+    rebuilt.set_weights(model.get_weights())
+    return rebuilt
 
 
 def temperature_of(model: keras.Model) -> float:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fashion.errors import TrainingError
 from fashion.evaluation.calibration import fit_temperature
 from fashion.images.augmentation import shift_randomly
-from fashion.model.networks import classifier, logits_model, predict_in_batches, with_temperature
+from fashion.model.networks import classifier, logits_model, predict_in_batches, rebuild
 from fashion.model.optimizers import ConvolutionalMuon, OneCycle
 from fashion.params import Recipe
 
@@ -83,9 +83,11 @@ def train(
     trainee.compile(_optimizer(recipe, recipe.epochs * steps), _loss(recipe, classes), metrics=["accuracy"])
     history, best_weights = _run_epochs(trainee, recipe, training, validation, seed, steps, watch)
     trainee.set_weights(best_weights)
-    logits = predict_in_batches(trainee, validation.images)
+    uncalibrated = rebuild(model, temperature=1.0, average_shifts=recipe.average_shifts)
+    logits = predict_in_batches(logits_model(uncalibrated), validation.images)
+    temperature = fit_temperature(logits, validation.labels)
     return Trained(
-        model=with_temperature(model, temperature := fit_temperature(logits, validation.labels)),
+        model=rebuild(uncalibrated, temperature, recipe.average_shifts),
         history=tuple(history),
         temperature=temperature,
         validation_accuracy=_accuracy(logits, validation.labels),
