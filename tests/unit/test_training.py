@@ -76,14 +76,8 @@ def test_averaged_shifts_are_the_mean_of_the_answers_for_the_moved_images():
     assert averaging.count_params() == model.count_params()
 
 
-OURS = {
-    "optimizer": "muon",
-    "schedule": "one_cycle",
-    "one_hot": True,
-    "label_smoothing": 0.1,
-    "shift": 1,
-    "average_shifts": 1,
-}
+OURS = {"optimizer": "muon", "schedule": "one_cycle", "shift": 1, "average_shifts": 1}
+SMOOTHED = {"one_hot": True, "label_smoothing": 0.1}
 
 
 @pytest.mark.parametrize("changes", [{}, OURS, SMOOTHED], ids=["plain", "ours", "smoothed"])
