@@ -200,23 +200,16 @@ def measured_on(found: dict[str, Any]) -> str:
 
 def render(results: dict[str, Any]) -> str:
     """The results as the tables the README quotes."""
-    return "\n".join(
-        [
-            f"{measured_on(results['machine'])}.",
-            "",
-            *model_table(results["models"], results["machine"]),
-            "",
-            *stage_table(results),
-            "",
-        ]
-    )
+    head = f"{measured_on(results['machine'])}."
+    models = model_table(results["models"], results["machine"])
+    return "\n".join([head, "", *models, "", *stage_table(results), ""])
 
 
 def model_table(models: list[dict[str, Any]], machine: dict[str, Any]) -> Iterator[str]:
-    """A row a model and instruction set; of what `benchmarks.seeds` has measured, its many seeds instead of these few."""
+    """A row a model and instruction set, by the many seeds of `benchmarks.seeds` where it has measured them."""
     yield (
-        "| model | kernels | seeds | accuracy on 10,000 test images, mean ± deviation | worst | calibration error, mean "
-        "| worst | parameters | training, s | of `baseline`'s time |"
+        "| model | kernels | seeds | accuracy on 10,000 test images, mean ± deviation | worst "
+        "| calibration error, mean | worst | parameters | training, s | of `baseline`'s time |"
     )
     yield "|---|---|---|---|---|---|---|---|---|---|"
     yield f"| the seed's own report | | 1 | {SEED_ACCURACY:.2%} | | | | | | |"
@@ -234,7 +227,8 @@ def model_table(models: list[dict[str, Any]], machine: dict[str, Any]) -> Iterat
             chosen = [one for one in runs if one["set"] == kernels]
             ratio = f"{seconds / mean_seconds['baseline']:.2f}" if "baseline" in mean_seconds else ""
             times = [f"{seconds:.0f}", ratio] if kernels == best else ["", ""]
-            yield f"| `{name}` | {kernels} | {' | '.join([*accuracy_cells(chosen), f'{few[0]["parameters"]:,}', *times])} |"
+            cells = [f"`{name}`", kernels, *accuracy_cells(chosen), f"{few[0]['parameters']:,}", *times]
+            yield f"| {' | '.join(cells)} |"
 
 
 def error_of(one: dict[str, Any]) -> float:
