@@ -4,6 +4,7 @@ PYTHON ?= $(shell for python in python3 python3.11 python3.12 python3.13; do \
 BIN := .venv/bin
 DATA ?= real
 SYNTHETIC := .state/synthetic
+QUICK := tests/unit tests/contract $(addprefix tests/integration/test_,another_dataset.py prepare.py quality.py git.py)
 
 # Without compiled bytecode every process starts two to four times slower.
 unexport PYTHONDONTWRITEBYTECODE
@@ -11,7 +12,7 @@ export UV_CACHE_DIR ?= $(CURDIR)/.venv/cache
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock run test up down demo bench check format clean
+.PHONY: help setup lock run quick test up down demo bench check format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -42,6 +43,9 @@ ifeq ($(DATA),synthetic)
 else
 	python -m flows.training
 endif
+
+quick: check ## what a change needs first: the checks, unit and contract tests, every stage once
+	pytest $(QUICK)
 
 test: setup ## all tests
 	pytest

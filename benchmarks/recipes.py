@@ -26,7 +26,7 @@ from benchmarks.main_job import ROOT, machine, measured_on
 from fashion.evaluation.calibration import fit_temperature, negative_log_likelihood
 from fashion.evaluation.metrics import expected_calibration_error
 from fashion.images.split import stratified_split
-from fashion.model.networks import logits_and_probabilities
+from fashion.model.networks import answer
 from fashion.model.training import Examples, Watch, train
 from fashion.params import Params, Recipe, load_params
 from fashion.paths import Project
@@ -76,7 +76,7 @@ def try_recipe(name: str, seed: int) -> dict[str, Any]:
     silent = Watch(on_epoch=lambda *_: None, on_step=lambda *_: None)
     trained = train("compact", recipe, training, validation, len(params.data.classes), seed, silent)
     logits = {
-        split: logits_and_probabilities(trained.model, examples.images)[0]
+        split: answer(trained.model, examples.images).logits
         for split, examples in (("validation", validation), ("aside", aside))
     }
     return {

@@ -19,6 +19,34 @@ from tests.servers import end, reserved_port, start_mlflow, wait_for
 REAL_DATA = SOURCE.parent / "shared" / "data" / "fashion-mnist"
 
 
+SLOWEST_FIRST = (
+    "e2e/test_services.py",
+    "fuzz/test_readers.py",
+    "integration/test_training_flow.py",
+    "integration/test_retraining_flow.py",
+    "faults/test_full_disk.py",
+    "faults/test_killed.py",
+    "e2e/test_reproduction.py",
+    "faults/test_registry_away.py",
+    "integration/test_register.py",
+    "integration/test_promotion.py",
+    "e2e/test_main_job.py",
+    "e2e/test_service.py",
+    "faults/test_janitor.py",
+    "e2e/test_remote.py",
+    "integration/test_another_dataset.py",
+    "unit/test_training.py",
+)
+"""Files by the time they take, so that no worker is left alone with a long one at the end. The second one needs nothing
+trained, so that it does not wait until the first has trained it."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With --dist=loadfile and --no-loadscope-reorder a worker takes the next file when it is done with one."""
+    place = {name: number for number, name in enumerate(SLOWEST_FIRST)}
+    items.sort(key=lambda item: place.get(item.path.relative_to(Path(__file__).parent).as_posix(), len(place)))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """How many inputs were tried on which reader."""
     reports = (report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, []))

@@ -5,7 +5,7 @@ import pytest
 
 from fashion.images.augmentation import move
 from fashion.images.idx import read_idx
-from fashion.model.networks import logits_and_probabilities
+from fashion.model.networks import answer
 from fashion.model.training import Examples, Watch, train
 from fashion.params import load_params
 from tests.projects import SOURCE
@@ -38,7 +38,7 @@ def read_pair(folder, name):
 
 
 def predictions(model, images):
-    return logits_and_probabilities(model, images)[1].argmax(axis=1)
+    return answer(model, images).probabilities.argmax(axis=1)
 
 
 def test_a_short_training_on_real_images_already_beats_85_percent(model, tested):
@@ -67,6 +67,6 @@ def test_what_has_no_left_and_right_may_be_mirrored(model, tested):
 
 def test_an_image_is_judged_alone(model, tested):
     """The answer for an image must not depend on which images come with it."""
-    alone = np.concatenate([logits_and_probabilities(model, tested.images[i : i + 1])[1] for i in range(5)])
-    together = logits_and_probabilities(model, tested.images)[1][:5]
+    alone = np.concatenate([answer(model, tested.images[i : i + 1]).probabilities for i in range(5)])
+    together = answer(model, tested.images).probabilities[:5]
     assert alone == pytest.approx(together, abs=1e-5)

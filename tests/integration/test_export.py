@@ -6,7 +6,7 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
 from fashion.adapters import exports, litert
-from fashion.model.networks import logits_and_probabilities
+from fashion.model.networks import answer
 from fashion.params import load_params
 from fashion.stages.classifier import load_classifier
 from fashion.stages.dataset import load_split
@@ -15,7 +15,7 @@ from fashion.stages.export import export
 
 def test_every_export_gives_the_probabilities_of_the_keras_model(trained_project):
     images = load_split(trained_project, "test").images
-    _, expected = logits_and_probabilities(load_classifier(trained_project.model_file), images)
+    expected = answer(load_classifier(trained_project.model_file), images).probabilities
     served = exports.run_saved_model(trained_project.export / "saved_model" / "1", images)
     floating = litert.predict(trained_project.export / "model.tflite", images).probabilities
     assert served == pytest.approx(expected, abs=1e-5)

@@ -14,7 +14,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
 from fashion.adapters.versioning import data_version
 from fashion.images.synthetic import draw
-from fashion.stages.collect import is_learned
+from fashion.stages.collect import collect, is_learned
 from fashion.stages.overview import list_models
 from flows.monitoring import EVENT, monitoring
 from flows.pipeline import PIPELINE
@@ -93,21 +93,6 @@ def test_new_labels_are_learned_from_and_everybody_hears_what_came_of_it(served,
     assert sorted(announced) == ["Retraining", "fashion-classifier: version 2"]
 
 
-def test_a_batch_that_no_model_has_learned_from_is_not_forgotten(served, heard):
-    """The run that collected it was killed."""
-    project, params = served
-    log_predictions(project, *draw(ENOUGH, 10, (28, 28), seed=11))
-    edit_params(project, {"train": {"recipes": {"compact": {"epochs": 1}}}})
-    from fashion.stages.collect import collect
-
-    assert collect(project, params).batch
-    assert not is_learned(project, params)
-    state, tasks, _ = run(retraining)
-    assert state.is_completed()
-    assert "train" in tasks
-    assert "no model has learned from the data that are there" in heard[0][1]
-
-
 def test_poisoned_labels_end_the_run_before_training_and_that_is_announced(served, heard):
     project, _ = served
     before = data_version(project)
@@ -123,8 +108,13 @@ def test_poisoned_labels_end_the_run_before_training_and_that_is_announced(serve
     assert data_version(project) == before
 
 
-def test_a_poisoned_batch_that_its_suite_lets_pass_is_refused_by_the_judgement(served, heard):
-    """Two classes go by each other's name, in the recent test set as well: only the frozen one can tell."""
+def test_a_batch_that_no_model_has_learned_from_is_not_forgotten_and_if_poisoned_refused_by_the_judgement(
+    served, heard
+):
+    """The run that collected it was killed.
+
+    Two classes go by each other's name, in the recent test set as well: only the frozen one can tell.
+    """
     project, params = served
     suite = project.root / "expectations" / "batch.json"
     content = json.loads(suite.read_text())
@@ -134,7 +124,11 @@ def test_a_poisoned_batch_that_its_suite_lets_pass_is_refused_by_the_judgement(s
     suite.write_text(json.dumps(content))
     images, labels = draw(600, 10, (28, 28), seed=11)
     log_predictions(project, images, np.where(labels == 5, 8, np.where(labels == 8, 5, labels)))
-    state, _, _ = run(retraining)
+    assert collect(project, params).batch
+    assert not is_learned(project, params)
+    state, tasks, _ = run(retraining)
+    assert "train" in tasks
+    assert "no model has learned from the data that are there" in heard[0][1]
     assert (state.type, state.name) == ("COMPLETED", "NotPromoted")
     assert "recall of" in state.message
     assert [model.aliases for model in list_models(project, params).models if model.version == "1"] == [("champion",)]

@@ -9,9 +9,8 @@ from fashion.images.augmentation import move
 from fashion.images.synthetic import draw
 from fashion.model.networks import (
     NETWORKS,
+    answer,
     classifier,
-    embeddings,
-    logits_and_probabilities,
     rebuild,
     temperature_of,
 )
@@ -56,11 +55,10 @@ def test_the_temperature_softens_probabilities_and_leaves_logits_alone():
     model = classifier("baseline", SIZE, 3)
     images = draw(5, 3, SIZE, 0)[0]
     softer = rebuild(model, 4.0)
-    logits, probabilities = logits_and_probabilities(model, images)
-    softer_logits, softer_probabilities = logits_and_probabilities(softer, images)
+    hard, soft = answer(model, images), answer(softer, images)
     assert temperature_of(softer) == pytest.approx(4.0)
-    assert np.array_equal(logits, softer_logits)
-    assert (softer_probabilities.max(axis=1) < probabilities.max(axis=1)).all()
+    assert np.array_equal(hard.logits, soft.logits)
+    assert (soft.probabilities.max(axis=1) < hard.probabilities.max(axis=1)).all()
 
 
 def test_averaged_shifts_are_the_mean_of_the_answers_for_the_moved_images():
@@ -68,11 +66,11 @@ def test_averaged_shifts_are_the_mean_of_the_answers_for_the_moved_images():
     images = draw(5, 3, SIZE, 0)[0]
     moves = [(0, 0), (2, 0), (-2, 0), (0, 2), (0, -2)]
     moved = [move(images, np.full(5, down), np.full(5, right)) for down, right in moves]
-    logits = np.mean([logits_and_probabilities(model, one)[0] for one in moved], axis=0)
-    embedding = np.mean([embeddings(model, one) for one in moved], axis=0)
+    answers = [answer(model, one) for one in moved]
     averaging = rebuild(model, 1.0, average_shifts=2)
-    assert logits_and_probabilities(averaging, images)[0] == pytest.approx(logits, abs=1e-5)
-    assert embeddings(averaging, images) == pytest.approx(embedding, abs=1e-5)
+    averaged = answer(averaging, images)
+    assert averaged.logits == pytest.approx(np.mean([one.logits for one in answers], axis=0), abs=1e-5)
+    assert averaged.embedding == pytest.approx(np.mean([one.embedding for one in answers], axis=0), abs=1e-5)
     assert averaging.count_params() == model.count_params()
 
 
@@ -102,7 +100,7 @@ def test_training_learns_and_tells_the_watch_about_it(examples):
 def test_the_training_accuracy_of_an_epoch_is_that_of_all_its_images(examples):
     result = trained(examples, name="baseline", epochs=1, batch_size=100, learning_rate=1e-12)
     training, _ = examples
-    expected = np.mean(logits_and_probabilities(result.model, training.images)[1].argmax(axis=1) == training.labels)
+    expected = np.mean(answer(result.model, training.images).probabilities.argmax(axis=1) == training.labels)
     assert result.history[0].accuracy == pytest.approx(expected)
 
 

@@ -1,6 +1,7 @@
 """The networks. Each takes raw uint8 images and gives calibrated probabilities and an embedding."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import keras
@@ -60,6 +61,18 @@ def _convolution(features: Tensor, channels: int) -> Tensor:
 def _normalised(features: Tensor, name: str | None = None) -> Tensor:
     # Keras's momentum of 0.99 would take more steps to settle than a training of five epochs has to spare.
     return layers.ReLU(name=name)(layers.BatchNormalization(momentum=0.9)(features))
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a model says about n images; each array has one row an image."""
+
+    logits: NDArray[np.float32]
+    """(n, classes), before the temperature."""
+    probabilities: NDArray[np.float32]
+    """(n, classes), calibrated."""
+    embedding: NDArray[np.float32]
+    """(n, d), what the model makes of an image before it decides."""
 
 
 NETWORKS: dict[str, Network] = {"baseline": baseline, "dropout": dropout, "compact": compact}
@@ -125,20 +138,18 @@ def logits_model(model: keras.Model) -> keras.Model:
     return keras.Model(model.input, model.get_layer("logits").output, name=model.name)
 
 
-def logits_and_probabilities(
-    model: keras.Model, images: NDArray[np.uint8]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Logits before temperature scaling and calibrated probabilities, each (n, classes) float32."""
-    probabilities = keras.Model(model.input, model.get_layer("probabilities").output)
-    return predict_in_batches(logits_model(model), images), predict_in_batches(probabilities, images)
+def answer(model: keras.Model, images: NDArray[np.uint8]) -> Outputs:
+    """Everything the model says about images (n, height, width), by one pass over them."""
+    layers_of_interest = [model.get_layer(name).output for name in ("logits", "probabilities", "embedding")]
+    outputs = keras.Model(model.input, layers_of_interest)
+    batches = [outputs.predict_on_batch(batch) for batch in _batches(images)]
+    return Outputs(*(np.concatenate(parts) for parts in zip(*batches, strict=True)))
 
 
-def embeddings(model: keras.Model, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """What the model makes of the images before it decides, (n, d) float32."""
-    return predict_in_batches(keras.Model(model.input, model.get_layer("embedding").output), images)
+def predict_logits(model: keras.Model, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The logits (n, classes) of a model that has no other output."""
+    return np.concatenate([model.predict_on_batch(batch) for batch in _batches(images)])
 
 
-def predict_in_batches(model: keras.Model, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The one output of `model` for images (n, height, width)."""
-    starts = range(0, len(images), BATCH)
-    return np.concatenate([model.predict_on_batch(images[start : start + BATCH]) for start in starts])
+def _batches(images: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
+    return (images[start : start + BATCH] for start in range(0, len(images), BATCH))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fashion.errors import TrainingError
 from fashion.evaluation.calibration import fit_temperature
 from fashion.images.augmentation import shift_randomly
-from fashion.model.networks import classifier, logits_model, predict_in_batches, rebuild
+from fashion.model.networks import classifier, logits_model, predict_logits, rebuild
 from fashion.model.optimizers import ConvolutionalMuon, OneCycle
 from fashion.params import Recipe
 
@@ -84,7 +84,7 @@ def train(
     history, best_weights = _run_epochs(trainee, recipe, training, validation, seed, steps, watch)
     trainee.set_weights(best_weights)
     uncalibrated = rebuild(model, temperature=1.0, average_shifts=recipe.average_shifts)
-    logits = predict_in_batches(logits_model(uncalibrated), validation.images)
+    logits = predict_logits(logits_model(uncalibrated), validation.images)
     temperature = fit_temperature(logits, validation.labels)
     return Trained(
         model=rebuild(uncalibrated, temperature, recipe.average_shifts),
@@ -160,7 +160,7 @@ def _batches(
 def _close_epoch(
     trainee: keras.Model, recipe: Recipe, validation: Examples, epoch: int, figures: dict[str, float], seconds: float
 ) -> Epoch:
-    logits = predict_in_batches(trainee, validation.images)
+    logits = predict_logits(trainee, validation.images)
     return Epoch(
         epoch=epoch,
         epochs=recipe.epochs,

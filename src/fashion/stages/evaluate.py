@@ -30,7 +30,7 @@ from fashion.evaluation.estimates import (
     raise_confidence,
 )
 from fashion.evaluation.gates import Gate, at_least, at_most
-from fashion.model.networks import embeddings, logits_and_probabilities, temperature_of
+from fashion.model.networks import answer, temperature_of
 from fashion.params import EvaluationGates, Params
 from fashion.paths import Project
 from fashion.stages.classifier import load_classifier
@@ -72,6 +72,7 @@ class _Outputs:
 
     uncalibrated: NDArray[np.float32]
     probabilities: NDArray[np.float32]
+    embedding: NDArray[np.float32]
     predictions: NDArray[np.intp]
     confidences: NDArray[np.float32]
     correct: NDArray[np.bool_]
@@ -95,7 +96,7 @@ def evaluate(project: Project, params: Params) -> Evaluation:
     found = _estimate(project, params, model, test, outputs)
     figures = (
         _quality(outputs, test, found, params)
-        | _abstained(reference, model, test, outputs)
+        | _abstained(reference, outputs)
         | {
             "temperature": temperature_of(model),
             "parameters": model.count_params(),
@@ -117,13 +118,14 @@ def evaluate(project: Project, params: Params) -> Evaluation:
 
 
 def _predict(model: keras.Model, test: Split) -> _Outputs:
-    logits, probabilities = logits_and_probabilities(model, test.images)
-    predictions = probabilities.argmax(axis=1)
+    outputs = answer(model, test.images)
+    predictions = outputs.probabilities.argmax(axis=1)
     return _Outputs(
-        uncalibrated=softmax(logits, axis=1),
-        probabilities=probabilities,
+        uncalibrated=softmax(outputs.logits, axis=1),
+        probabilities=outputs.probabilities,
+        embedding=outputs.embedding,
         predictions=predictions,
-        confidences=probabilities.max(axis=1),
+        confidences=outputs.probabilities.max(axis=1),
         correct=predictions == test.labels,
     )
 
@@ -179,27 +181,27 @@ def _normal(project: Project, params: Params, validation: Split) -> Split:
 
 
 def _refer(model: keras.Model, normal: Split, validation: Split, params: Params) -> Reference:
-    _, probabilities = logits_and_probabilities(model, normal.images)
+    outputs = answer(model, normal.images)
+    known = outputs if normal is validation else answer(model, validation.images)
     limits = params.evaluate.abstention
-    known = embeddings(model, validation.images)
     return Reference(
-        embeddings=embeddings(model, normal.images),
-        probabilities=probabilities,
+        embeddings=outputs.embedding,
+        probabilities=outputs.probabilities,
         labels=normal.labels,
-        predicted=probabilities.argmax(axis=1).astype(np.uint8),
-        abstention=fit_abstention(known, limits.distance_quantile, limits.confidence_at_least),
+        predicted=outputs.probabilities.argmax(axis=1).astype(np.uint8),
+        abstention=fit_abstention(known.embedding, limits.distance_quantile, limits.confidence_at_least),
     )
 
 
 def _choose_examples(model: keras.Model, train: Split) -> Examples:
     chosen = np.random.default_rng(0).permutation(len(train.labels))[:MOST_EXAMPLES]
     images = train.images[chosen]
-    return Examples(images, train.labels[chosen], embeddings(model, images))
+    return Examples(images, train.labels[chosen], answer(model, images).embedding)
 
 
-def _abstained(reference: Reference, model: keras.Model, test: Split, outputs: _Outputs) -> dict[str, float]:
+def _abstained(reference: Reference, outputs: _Outputs) -> dict[str, float]:
     """How often the model would rather say nothing, and its accuracy where it answers."""
-    found = reasons(reference.abstention, outputs.probabilities, embeddings(model, test.images))
+    found = reasons(reference.abstention, outputs.probabilities, outputs.embedding)
     answered = np.array([reason is None for reason in found])
     accuracy = {"accuracy_when_answering": float(outputs.correct[answered].mean())} if answered.any() else {}
     return {"abstained": float(1 - answered.mean())} | accuracy

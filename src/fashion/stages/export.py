@@ -8,7 +8,7 @@ from fashion.adapters import exports, litert
 from fashion.evaluation.estimates import exact
 from fashion.evaluation.gates import Gate, at_least
 from fashion.evaluation.metrics import agreement
-from fashion.model.networks import logits_and_probabilities
+from fashion.model.networks import answer
 from fashion.params import Params
 from fashion.paths import Project
 from fashion.stages.classifier import load_classifier
@@ -59,7 +59,7 @@ def _write_formats(folder: Path, project: Project) -> None:
 
 def _measure(folder: Path, project: Project, params: Params) -> Export:
     test = load_split(project, "test").images
-    _, expected = logits_and_probabilities(load_classifier(project.model_file), test)
+    expected = answer(load_classifier(project.model_file), test).probabilities
     limits = params.export.gates
     answers = {
         "saved_model": (

@@ -1,0 +1,51 @@
+"""What the tests themselves keep to, so that they pass on a slow, a busy and another machine."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import SLOWEST_FIRST
+
+TESTS = Path(__file__).parents[1]
+MODULES = sorted(TESTS.rglob("*.py"))
+CLOCKS = {"monotonic", "perf_counter", "time"}
+
+
+@pytest.mark.parametrize("name", SLOWEST_FIRST)
+def test_the_files_that_start_first_exist(name):
+    assert (TESTS / name).is_file()
+
+
+def nodes(path, kind):
+    return [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, kind)]
+
+
+def test_a_port_is_asked_for_where_its_socket_stays_open():
+    """Elsewhere `reserved_port` gives one that is free when it is bound, and not only when it was looked for."""
+    asking = {
+        path.relative_to(TESTS).as_posix()
+        for path in MODULES
+        if any(node.attr == "getsockname" for node in nodes(path, ast.Attribute))
+    }
+    assert asking == {"servers.py", "services.py", "integration/test_serving.py"}
+
+
+def reads_a_clock(node):
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in CLOCKS
+        and isinstance(node.func.value, ast.Name)
+        and node.func.value.id == "time"
+    )
+
+
+def test_no_assertion_measures_time_by_the_clock():
+    measuring = [
+        f"{path.relative_to(TESTS)}:{node.lineno}"
+        for path in MODULES
+        for node in nodes(path, ast.Assert)
+        if any(isinstance(part, ast.BinOp) and reads_a_clock(part.left) for part in ast.walk(node))
+    ]
+    assert measuring == []
