@@ -228,7 +228,7 @@ def test_the_limits_are_named_only_where_one_was_missed_and_approve_only_where_a
 
 
 LOOKING = [["predict", "shirt.png"], ["predict", "shirt.png", "--json"], ["serve", "--port", "0"]]
-LOOKING += [["monitor"], ["monitor", "--json"], ["lineage", "champion"]]
+LOOKING += [["monitor"], ["monitor", "--json"], ["lineage", "champion"], ["rollback", "--reason", "it was better"]]
 
 
 def test_whoever_looks_for_a_champion_hears_the_same(trained_project, monkeypatch):

@@ -14,6 +14,7 @@ from fashion.evaluation.gates import FAILED
 from fashion.evaluation.judgement import Judgement, figures
 from fashion.params import Params
 from fashion.paths import Project
+from fashion.stages.absence import explain_absence
 from fashion.stages.proposal import PROPOSE, note_outcome
 from fashion.stages.registry import registry_of
 from fashion.stages.tags import GATES, needs_force
@@ -145,6 +146,8 @@ def _predecessor(registry: tracking.Registry, ledger: tracking.Ledger) -> str:
     champions = line(ledger.changes)
     if ledger.aliases.champion is None and champions:
         return champions[-1]
+    if ledger.aliases.champion is None:
+        raise PromotionError(explain_absence(registry))
     if len(champions) < 2:
         raise PromotionError(f"{registry.name} has no champion before the present one; see: fashion history")
     return champions[-2]
