@@ -22,20 +22,21 @@ REAL_DATA = SOURCE.parent / "shared" / "data" / "fashion-mnist"
 SLOWEST_FIRST = (
     "e2e/test_services.py",
     "fuzz/test_readers.py",
-    "integration/test_training_flow.py",
-    "integration/test_retraining_flow.py",
-    "faults/test_full_disk.py",
     "faults/test_killed.py",
+    "integration/test_retraining_flow.py",
     "e2e/test_reproduction.py",
+    "integration/test_training_flow.py",
     "faults/test_registry_away.py",
+    "e2e/test_main_job.py",
+    "faults/test_janitor.py",
+    "faults/test_full_disk.py",
     "integration/test_register.py",
     "integration/test_promotion.py",
-    "e2e/test_main_job.py",
     "e2e/test_service.py",
-    "faults/test_janitor.py",
+    "integration/test_serving.py",
     "e2e/test_remote.py",
-    "integration/test_another_dataset.py",
     "unit/test_training.py",
+    "integration/test_another_dataset.py",
 )
 """Files by the time they take, so that no worker is left alone with a long one at the end. The second one needs nothing
 trained, so that it does not wait until the first has trained it."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
 import requests
 
@@ -81,8 +82,9 @@ def postgresql() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
             where = ["-D", folder / "data", "-p", str(port), "-k", folder, "-h", "127.0.0.1", "-F"]
             process = start_postgresql([programs["postgres"], *where], user)
             try:
-                wait_for_port(port, process)
-                yield f"postgresql://test@127.0.0.1:{port}/postgres", process
+                address = f"postgresql://test@127.0.0.1:{port}/postgres"
+                wait_for_postgresql(address, process)
+                yield address, process
             finally:
                 end(process)
     finally:
@@ -102,13 +104,14 @@ def wait_until(condition: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
-def wait_for_port(port: int, process: "subprocess.Popen[bytes]") -> None:
+def wait_for_postgresql(address: str, process: "subprocess.Popen[bytes]") -> None:
+    """It listens some time before it answers."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            socket.create_connection(("127.0.0.1", port), timeout=2).close()
-        except OSError:
+            psycopg.connect(address).close()
+        except psycopg.OperationalError:
             time.sleep(0.1)
         else:
             return
-    pytest.fail(f"nothing listens on port {port}")
+    pytest.fail(f"no PostgreSQL at {address}")

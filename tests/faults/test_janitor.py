@@ -74,7 +74,7 @@ def states(client):
 
 def heartbeats(client):
     """The names of the runs of which the server has had one."""
-    wanted = {"filter": {"event": {"name": ["prefect.flow-run.heartbeat"]}}, "limit": 200}
+    wanted = {"filter": {"event": {"name": ["prefect.flow-run.heartbeat"]}}}
     events = client.request("POST", "/events/filter", json=wanted).json()["events"]
     seen = {event["resource"]["prefect.resource.id"] for event in events}
     return {run.name for run in client.read_flow_runs() if f"prefect.flow-run.{run.id}" in seen}
