@@ -135,7 +135,7 @@ def find_pause(project):
 
 
 def fill_in_and_submit(page):
-    """Whether Prefect took the answer; while its database is busy with another write it does not, and one clicks again."""
+    """Whether Prefect took the answer; while its database is busy it does not, and one clicks again."""
     page.get_by_role("button", name="Resume").click()
     form = page.get_by_role("dialog")
     expect(form.get_by_role("heading", name="Shall asked version 1 be champion?")).to_be_visible()
