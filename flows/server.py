@@ -23,7 +23,7 @@ from prefect.logging.handlers import APILogHandler
 from fashion.errors import ServiceError
 from fashion.paths import Project
 
-START_SECONDS = 120.0
+START_SECONDS = 300.0
 STOP_SECONDS = 10.0
 SETTINGS = {
     "PREFECT_UI_ENABLED": "false",

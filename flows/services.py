@@ -30,7 +30,7 @@ from fashion.settings import apply_environment, load_project, load_settings, tra
 POOL = "fashion"
 PREFECT, MLFLOW, WORKER = "prefect", "mlflow", "worker"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-START_SECONDS = 180.0
+START_SECONDS = 300.0
 STOP_SECONDS = {WORKER: 60.0, PREFECT: 15.0, MLFLOW: 15.0}
 """How long a service may take to end when asked, before it is killed; the runs of the worker have as long again."""
 LOG_BYTES = 5_000_000

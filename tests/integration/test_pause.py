@@ -107,7 +107,7 @@ def own_server(tmp_path_factory):
             start_new_session=True,
         )
     try:
-        wait_until(lambda: process.poll() is not None or answers(address), 600)
+        wait_until(lambda: process.poll() is not None or answers(address))
         assert process.poll() is None, (home.root / "log").read_text()[-2000:]
         yield address, orders
     finally:

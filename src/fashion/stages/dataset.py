@@ -106,9 +106,7 @@ def load_split(project: Project, name: str) -> Split:
         ArtifactError: `prepare` has not run, or its files are damaged.
     """
     try:
-        images, labels = (
-            np.lib.format.open_memmap(project.dataset / f"{name}_{part}.npy", mode="r") for part in ("images", "labels")
-        )
+        images, labels = (_map(project.dataset / f"{name}_{part}.npy") for part in ("images", "labels"))
         _check_arrays(images, labels)
     except FileNotFoundError as error:
         raise ArtifactError(f"{error.filename} is missing; make it with: dvc repro prepare") from error
@@ -117,6 +115,12 @@ def load_split(project: Project, name: str) -> Split:
             f"{project.dataset} is damaged ({error}); make it again with: dvc repro --force prepare"
         ) from error
     return Split(images, labels)
+
+
+def _map(path: Path) -> NDArray[np.uint8]:
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path.name}: expected a file, found a folder or a device")  # A pipe would be waited for.
+    return np.lib.format.open_memmap(path, mode="r")
 
 
 def _check_arrays(images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> None:
