@@ -7,7 +7,8 @@
 Training, evaluation and export are the stages that `make run` runs, on the real dataset, in projects of their own under
 .state/benchmark-seeds; a model is a champion if no gate keeps it out. A processor with AVX-512 also measures what one
 without it does: oneDNN, which computes the convolutions, can be told to do with AVX2. Two trainings run at a time, so
-times are not to be compared with those of `make bench`.
+times are not to be compared with those of `make bench`. What was finished is kept: after Ctrl-C the same command goes on
+from there, as long as recipes and source are the same.
 """
 
 import argparse
@@ -29,6 +30,7 @@ from benchmarks.main_job import ROOT, machine, make_project, measured_on, run, s
 from fashion.adapters.machine import describe_machine
 from fashion.params import load_params
 from fashion.paths import Project
+from fashion.settings import apply_environment
 from fashion.stages.evaluate import evaluate
 from fashion.stages.export import export
 from fashion.stages.train import train
@@ -42,6 +44,7 @@ FLAGS = {AVX2: "avx2", AVX512: "avx512f", AMX: "amx_tile"}
 """By which Linux names what oneDNN has kernels for."""
 NEEDED_BY_FLOAT32 = (AVX2, AVX512)
 """AMX multiplies bfloat16 and int8; these networks compute in float32."""
+RUNS = "runs.jsonl"
 
 
 def main() -> None:
@@ -50,17 +53,19 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=list(range(1, 21)))
     parser.add_argument("--add", action="store_true", help="keep the runs of other seeds that are in seeds.json")
     parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)  # What a process of its own does.
+    parser.add_argument("--set", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.work:
-        return measure(Project(arguments.work), arguments.models, arguments.seeds)
+        return measure(Project(arguments.work), arguments.set, arguments.models, arguments.seeds)
     base = make_base(ROOT / ".state" / "benchmark-seeds")
     sets = [name for name in NEEDED_BY_FLOAT32 if FLAGS[name] in describe_machine().instructions]
+    halves = filter(None, (arguments.seeds[::2], arguments.seeds[1::2]))
     with ThreadPoolExecutor(2) as pool:
-        halves = filter(None, (arguments.seeds[::2], arguments.seeds[1::2]))
         groups = [(name, half) for half in halves for name in reversed(sets)]
-        done = list(pool.map(lambda group: start(base, *group, arguments.models), groups))
+        list(pool.map(lambda group: start(base, *group, arguments.models), groups))
+    done = [one for one in finished(base) if one["model"] in arguments.models and one["seed"] in arguments.seeds]
     recipes = load_params(ROOT / "params.yaml").model_dump(mode="json")["train"]["recipes"]
-    results = {"machine": machine(), "recipes": recipes, "runs": [one for group in done for one in group]}
+    results = {"machine": machine(), "recipes": recipes, "runs": done}
     if arguments.add:
         results["runs"] += earlier(results)
     results["runs"].sort(key=lambda one: (one["model"], one["set"], one["seed"]))
@@ -83,30 +88,46 @@ def earlier(results: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def make_base(folder: Path) -> Path:
-    """A project with the prepared dataset, to be copied."""
+    """A project with the prepared dataset, to be copied; the one that is there, if the same is to be measured."""
+    tree = subprocess.run(["git", "rev-parse", "HEAD:src"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    measured = {"source": tree.strip(), "params": (ROOT / "params.yaml").read_text(encoding="utf-8")}
+    mark = folder / "measured.json"
+    if mark.exists() and read(mark) == measured:
+        return folder / "base"
     shutil.rmtree(folder, ignore_errors=True)
     project = make_project(folder / "base")
     for stage in ("validate", "prepare"):
         run(["dvc", "repro", "--single-item", stage], project.root)
+    write_json(mark, measured)
     return project.root
 
 
-def start(base: Path, instructions: str, seeds: Sequence[int], models: Sequence[str]) -> list[dict[str, Any]]:
-    """A process for these seeds, in a project of its own; what it found."""
+def finished(base: Path) -> list[dict[str, Any]]:
+    """What the processes have found so far."""
+    files = sorted(base.parent.glob(f"*/{RUNS}"))
+    return [json.loads(line) for path in files for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def start(base: Path, instructions: str, seeds: Sequence[int], models: Sequence[str]) -> None:
+    """A process for those of these seeds that are not finished, in a project of its own."""
+    done = {(one["model"], one["set"], one["seed"]) for one in finished(base)}
+    left = [seed for seed in seeds if any((model, instructions, seed) not in done for model in models)]
+    if not left:
+        return
     folder = base.parent / f"{instructions}-{seeds[0]}"
-    shutil.copytree(base, folder, symlinks=True)
-    # What `make_project` has set holds for its own folder.
-    environment = {name: value.replace(str(base), str(folder)) for name, value in os.environ.items()}
+    if not folder.exists():
+        shutil.copytree(base, folder, symlinks=True)
+    # The commands' defaults hold for the folder in which they are looked up.
+    environment = {name: value for name, value in os.environ.items() if str(base) not in value}
     # Without the limit oneDNN takes the best that the processor has.
     environment |= {LIMIT: "AVX2"} if instructions == AVX2 else {}
-    command = [sys.executable, "-m", "benchmarks.seeds", "--work", str(folder)]
-    options = ["--models", *models, "--seeds", *map(str, seeds)]
-    process = subprocess.run([*command, *options], cwd=ROOT, env=environment, stdout=subprocess.PIPE, check=True)
-    return [json.loads(line) | {"set": instructions} for line in process.stdout.splitlines()]
+    command = [sys.executable, "-m", "benchmarks.seeds", "--work", str(folder), "--set", instructions]
+    subprocess.run([*command, "--models", *models, "--seeds", *map(str, left)], cwd=ROOT, env=environment, check=True)
 
 
-def measure(project: Project, models: Sequence[str], seeds: Sequence[int]) -> None:
-    """Print a line of JSON for each model and seed."""
+def measure(project: Project, instructions: str, models: Sequence[str], seeds: Sequence[int]) -> None:
+    """Add a line of JSON to the project's file for each model and seed."""
+    apply_environment(project)
     for seed in seeds:
         for model in models:
             set_training(project, model, seed)
@@ -114,9 +135,10 @@ def measure(project: Project, models: Sequence[str], seeds: Sequence[int]) -> No
             train(project, params, on_step=lambda *_: None)
             evaluate(project, params)
             export(project, params)
-            found = {"model": model, "seed": seed, **figures(project)}
-            print(json.dumps(found), flush=True)
-            print(f"{project.root.name}: {model}, seed {seed}: {found['accuracy']:.4f}", file=sys.stderr, flush=True)
+            found = {"model": model, "set": instructions, "seed": seed, **figures(project)}
+            with (project.root / RUNS).open("a", encoding="utf-8") as stream:
+                stream.write(f"{json.dumps(found)}\n")
+            print(f"{instructions}: {model}, seed {seed}: {found['accuracy']:.4f}", flush=True)
 
 
 def figures(project: Project) -> dict[str, Any]:
