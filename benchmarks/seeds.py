@@ -7,8 +7,8 @@
 Training, evaluation and export are the stages that `make run` runs, on the real dataset, in projects of their own under
 .state/benchmark-seeds; a model is a champion if no gate keeps it out. A processor with AVX-512 also measures what one
 without it does: oneDNN, which computes the convolutions, can be told to do with AVX2. Two trainings run at a time, so
-times are not to be compared with those of `make bench`. What was finished is kept: after Ctrl-C the same command goes on
-from there, as long as recipes and source are the same.
+times are not to be compared with those of `make bench`. What was finished is kept: after Ctrl-C the same command goes
+on from there, as long as recipes and source are the same.
 """
 
 import argparse
