@@ -79,8 +79,7 @@ def main() -> None:
         with services(project) as address:
             stories.append(tell(project, address, *drift.split(":")))
     folder = project.root.parent
-    minutes = {"prepared_minutes": prepared / 60, "minutes": (time.monotonic() - start) / 60}
-    results = {"machine": machine(), **minutes, "stories": stories}
+    results = {"machine": machine(), "minutes": (time.monotonic() - start) / 60, "stories": stories}
     write_json(folder / "demo.json", results)
     write_text(folder / "demo.md", render(results))
     draw(stories[0], folder / "demo.svg")
@@ -108,8 +107,8 @@ def prepare(folder: Path) -> tuple[Project, Path]:
 def left(prepared: float, stories: int) -> float:
     """Minutes until the end, if the rest takes as many times longer than where it was published as the beginning."""
     published = read_json(PUBLISHED["demo.json"], "git checkout -- benchmarks/demo.json")
-    rest = (published["minutes"] - published["prepared_minutes"]) / len(published["stories"])
-    return float(stories * rest * prepared / 60 / published["prepared_minutes"])
+    told = [minutes_since(one["windows"][0]["end"], one["windows"][-1]["end"]) for one in published["stories"]]
+    return float(stories * np.mean(told) * prepared / 60 / (published["minutes"] - sum(told)))
 
 
 def set_aside(project: Project) -> None:
