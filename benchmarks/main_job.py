@@ -238,9 +238,10 @@ def error_of(one: dict[str, Any]) -> float:
 def accuracy_cells(runs: Sequence[dict[str, Any]]) -> list[str]:
     accuracies, errors = ([one[figure] for one in runs] for figure in ("accuracy", "error"))
     deviation = statistics.stdev(accuracies) if len(runs) > 1 else 0.0
-    seeds = [one["seed"] for one in runs]
+    seeds = sorted(one["seed"] for one in runs)
+    in_a_row = len(seeds) > 3 and seeds == list(range(seeds[0], seeds[-1] + 1))
     return [
-        f"{min(seeds)} to {max(seeds)}" if len(seeds) > 1 else str(*seeds),
+        f"{seeds[0]} to {seeds[-1]}" if in_a_row else ", ".join(map(str, seeds)),
         f"{statistics.mean(accuracies):.2%} ± {deviation:.2%}",
         f"{min(accuracies):.2%}",
         f"{statistics.mean(errors):.4f}",
