@@ -24,7 +24,7 @@ from scipy.special import log_softmax, softmax
 
 from benchmarks.main_job import ROOT, machine, measured_on
 from fashion.evaluation.calibration import fit_temperature, negative_log_likelihood
-from fashion.evaluation.metrics import expected_calibration_error
+from fashion.evaluation.estimates import calibration_error
 from fashion.images.split import stratified_split
 from fashion.model.networks import answer
 from fashion.model.training import Examples, Watch, train
@@ -121,8 +121,9 @@ def figures(validation: Logits, validation_labels: Labels, aside: Logits, aside_
 
 
 def error_of(logits: Logits, labels: Labels) -> float:
+    """The plug-in estimate of the calibration error, as `evaluate` reports it."""
     probabilities = softmax(logits, axis=1)
-    return expected_calibration_error(probabilities.max(axis=1), probabilities.argmax(axis=1) == labels, bins=15)
+    return calibration_error(probabilities.max(axis=1), probabilities.argmax(axis=1) == labels, bins=15).plug_in
 
 
 def fit_vector(logits: Logits, labels: Labels, start: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

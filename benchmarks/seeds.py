@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.main_job import ROOT, machine, make_project, measured_on, run, set_training
+from benchmarks.main_job import ROOT, accuracy_cells, machine, make_project, measured_on, run, set_training
 from fashion.adapters.machine import describe_machine
 from fashion.params import load_params
 from fashion.paths import Project
@@ -199,16 +199,10 @@ def table(runs: Sequence[dict[str, Any]]) -> Iterator[str]:
     yield "|---|---|---|---|---|---|---|---|---|---|"
     for model, instructions in dict.fromkeys((one["model"], one["set"]) for one in runs):
         chosen = [one for one in runs if (one["model"], one["set"]) == (model, instructions)]
-        accuracies, errors = ([one[name] for one in chosen] for name in ("accuracy", "error"))
-        deviation = statistics.stdev(accuracies) if len(chosen) > 1 else 0.0
         cells = [
             f"`{model}`",
             instructions,
-            f"{len(chosen)} ({', '.join(str(one['seed']) for one in chosen)})",
-            f"{statistics.mean(accuracies):.2%} ± {deviation:.2%}",
-            f"{min(accuracies):.2%}",
-            f"{statistics.mean(errors):.4f}",
-            f"{max(errors):.4f}",
+            *accuracy_cells(chosen),
             f"{max(one['exported_bytes'] for one in chosen):,}",
             str(sum(not one["failed"] for one in chosen)),
             str(sum(map(meets_all, chosen))),

@@ -24,8 +24,8 @@ from fashion.stages.promotion import promote
 from fashion.stages.register import register
 from fashion.stages.registry import registry_of
 from flows.report import print_summary
+from tests.candidates import make_candidate
 from tests.integration.test_promotion import add_versions
-from tests.integration.test_register import make_candidate
 from tests.projects import edit_params
 
 STRICT = {"register": {"name": "strict"}, "evaluate": {"gates": {"model_bytes_at_most": 1}}}
