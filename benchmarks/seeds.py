@@ -2,7 +2,6 @@
 
     python -m benchmarks.seeds                   # 20 seeds on each instruction set, about 40 minutes on two cores
     python -m benchmarks.seeds --seeds 1 2 3 --models baseline compact
-    python -m benchmarks.seeds --seeds 21 22 --add        # to what the same recipe gave on this processor before
 
 Training, evaluation and export are the stages that `make run` runs, on the real dataset, in projects of their own under
 .state/benchmark-seeds; a model is a champion if no gate keeps it out. A processor with AVX-512 also measures what one
@@ -51,7 +50,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=["compact"])
     parser.add_argument("--seeds", nargs="+", type=int, default=list(range(1, 21)))
-    parser.add_argument("--add", action="store_true", help="keep the runs of other seeds that are in seeds.json")
     parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)  # What a process of its own does.
     parser.add_argument("--set", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -66,25 +64,11 @@ def main() -> None:
     done = [one for one in finished(base) if one["model"] in arguments.models and one["seed"] in arguments.seeds]
     recipes = load_params(ROOT / "params.yaml").model_dump(mode="json")["train"]["recipes"]
     results = {"machine": machine(), "recipes": recipes, "runs": done}
-    if arguments.add:
-        results["runs"] += earlier(results)
     results["runs"].sort(key=lambda one: (one["model"], one["set"], one["seed"]))
     write_json(RESULTS, results)
     write_text(TABLE, render(results))
     print(TABLE.read_text(encoding="utf-8"))
     return None
-
-
-def earlier(results: dict[str, Any]) -> list[dict[str, Any]]:
-    """The runs in seeds.json that were not made again."""
-    before = read(RESULTS)
-    for what in ("recipes", "machine"):
-        ignored = {"date"}
-        here, there = ({name: one[what][name] for name in one[what].keys() - ignored} for one in (results, before))
-        if here != there:
-            raise SystemExit(f"{RESULTS.name} was measured with other {what}; leave out --add")
-    again = {(one["model"], one["set"], one["seed"]) for one in results["runs"]}
-    return [one for one in before["runs"] if (one["model"], one["set"], one["seed"]) not in again]
 
 
 def make_base(folder: Path) -> Path:
