@@ -104,11 +104,27 @@ def small_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def trained_template(small_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def prefect_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The state of a project whose Prefect server has once been up: its database takes longer to make than to start."""
+    from prefect.context import refresh_global_settings_context
+
+    from flows.server import prefect_server
+
+    def make(folder: Path) -> None:
+        with prefect_server(Project(folder)):
+            pass
+        refresh_global_settings_context()
+
+    return make_template(tmp_path_factory, "prefect", make) / ".state" / "prefect"
+
+
+@pytest.fixture(scope="session")
+def trained_template(small_template: Path, prefect_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """By the command that `make run` types."""
 
     def make(folder: Path) -> None:
         shutil.copytree(small_template, folder, symlinks=True)
+        copy_prefect(prefect_template, Project(folder))
         train_small(Project(folder))
 
     return make_template(tmp_path_factory, "trained", make)
@@ -145,6 +161,11 @@ def make_template(factory: pytest.TempPathFactory, name: str, make: Callable[[Pa
     return folder
 
 
+def copy_prefect(template: Path, project: Project) -> None:
+    """Give the project the database of a Prefect server that knows of no run."""
+    shutil.copytree(template, project.state / "prefect")
+
+
 def copy_template(template: Path, destination: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A project of this test's own, to which everything it starts belongs."""
     copy = Project(shutil.copytree(template, destination, symlinks=True))
@@ -171,7 +192,7 @@ def server(tmp_path: Path, new_port: Callable[[], int]) -> Iterator[tuple[str, "
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def address(prefect_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Prefect server for the tests of one file."""
     from prefect.context import refresh_global_settings_context
 
@@ -180,6 +201,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         home = Project(tmp_path_factory.mktemp("server"))
         use_environment(home, patch)
+        copy_prefect(prefect_template, home)
         with prefect_server(home) as temporary:
             assert temporary
             yield os.environ["PREFECT_API_URL"]

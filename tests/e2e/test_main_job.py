@@ -97,7 +97,7 @@ def test_nothing_is_written_into_the_users_home(trained_project, own_home):
 
 def test_a_training_that_is_asked_to_end_leaves_no_half_model_and_says_so_in_mlflow(trained_project):
     shutil.rmtree(trained_project.model)
-    params = edit_params(trained_project, {"train": {"recipes": {"compact": {"epochs": 10_000}}}})
+    params = edit_params(trained_project, {"train": {"recipes": {"baseline": {"epochs": 10_000}}}})
     training = subprocess.Popen(
         [Path(sys.executable).parent / "fashion", "train"], cwd=trained_project.root, stderr=subprocess.PIPE, text=True
     )

@@ -114,7 +114,7 @@ TRAIN = ("prefect", "deployment", "run", "training/default", "--param", "synthet
 
 def start_training(project, seed=1, epochs=6):
     """What a click in Prefect's page does."""
-    edit_params(project, {"train": {"seed": seed, "recipes": {"compact": {"epochs": epochs}}}})
+    edit_params(project, {"train": {"seed": seed, "recipes": {"baseline": {"epochs": epochs}}}})
     api = os.environ["PREFECT_API_URL"]
     deployment = httpx.get(f"{api}/deployments/name/training/default", timeout=60).raise_for_status().json()["id"]
     content = {"parameters": {"synthetic": True}}
@@ -123,7 +123,7 @@ def start_training(project, seed=1, epochs=6):
 
 def state_of(project, seed):
     """State of the run with this seed, and the slots that are taken."""
-    (state,) = query(project, f"SELECT state_name FROM flow_run WHERE name LIKE 'compact, seed {seed}%'")
+    (state,) = query(project, f"SELECT state_name FROM flow_run WHERE name LIKE 'baseline, seed {seed}%'")
     (slots,) = query(project, "SELECT active_slots FROM concurrency_limit_v2 WHERE name = 'training'")
     return *state, *slots
 

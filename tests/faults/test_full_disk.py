@@ -111,7 +111,7 @@ def export(project, params):
     ids=lambda value: value.__name__ if callable(value) else "",
 )
 def test_a_stage_says_that_the_disk_is_full_and_keeps_what_was_there(trained_project, small_disk, stage, output, free):
-    params = edit_params(trained_project, {"train": {"recipes": {"compact": {"epochs": 1}}}})
+    params = edit_params(trained_project, {"train": {"recipes": {"baseline": {"epochs": 1}}}})
     folder = trained_project.root / output
     before = contents(folder)
     small_disk(trained_project.root / "artifacts", free)

@@ -13,7 +13,7 @@ from fashion.paths import Project
 from flows import janitor
 from flows.janitor import NAME, crash_dead_runs
 from flows.server import prefect_server
-from tests.conftest import use_environment
+from tests.conftest import copy_prefect, use_environment
 from tests.servers import PATIENCE_SECONDS, wait_until
 
 SHORT = timedelta(seconds=20)
@@ -39,10 +39,11 @@ run()
 
 
 @pytest.fixture
-def client(tmp_path, monkeypatch):
+def client(prefect_template, tmp_path, monkeypatch):
     """A client of a server of this test's own."""
     home = Project(tmp_path)
     use_environment(home, monkeypatch)
+    copy_prefect(prefect_template, home)
     with prefect_server(home), get_client(sync_client=True) as client:
         yield client
     refresh_global_settings_context()

@@ -16,6 +16,7 @@ from fashion.locks import read_holder
 from fashion.params import load_params
 from fashion.paths import Project
 from fashion.stages.registry import registry_of
+from tests.conftest import copy_prefect
 from tests.faults.commands import must, start, wait_until
 from tests.projects import make_quick
 from tests.servers import PATIENCE_SECONDS
@@ -107,8 +108,11 @@ def run_states(project):
         return [state for (state,) in database.execute("SELECT state_name FROM flow_run ORDER BY start_time")]
 
 
-def test_a_flow_that_is_killed_again_and_again_makes_the_same_in_the_end(small_project, trained_template):
+def test_a_flow_that_is_killed_again_and_again_makes_the_same_in_the_end(
+    small_project, trained_template, prefect_template
+):
     make_quick(small_project)
+    copy_prefect(prefect_template, small_project)
     for far_enough in (trains, registers):
         kill_when(far_enough, small_project)
         assert all("champion" not in aliases for aliases in versions(small_project).values())

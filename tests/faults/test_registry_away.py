@@ -135,7 +135,7 @@ def test_a_database_that_is_taken_while_a_version_is_registered_loses_nothing(tr
 def test_a_training_ends_well_without_its_curves_where_the_database_is_taken(
     trained_project, database, monkeypatch, caplog
 ):
-    params = edit_params(trained_project, {"train": {"recipes": {"compact": {"epochs": 1}}}})
+    params = edit_params(trained_project, {"train": {"recipes": {"baseline": {"epochs": 1}}}})
     real = MlflowClient.log_metric
 
     def take(self, *arguments, **options):

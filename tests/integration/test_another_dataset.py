@@ -1,4 +1,4 @@
-"""Every stage in turn, in this process, on data that this project was not written for."""
+"""Every stage in turn, with the shipped network, in this process, on data that this project was not written for."""
 
 import json
 
@@ -22,7 +22,7 @@ def shoes(project):
 
 def test_another_dataset_runs_through_by_editing_parameters_and_expectations(shoes, monkeypatch):
     monkeypatch.setenv("FASHION_HOME", str(shoes.root))
-    make_quick(shoes)
+    make_quick(shoes, "compact")
     for stage in ("validate", "prepare", "train", "evaluate", "export", "register"):
         result = CliRunner().invoke(app, [stage], catch_exceptions=False)
         assert result.exit_code == 0, result.output

@@ -11,33 +11,41 @@ from fashion.params import load_params
 from fashion.stages.classifier import load_classifier
 from fashion.stages.dataset import load_split
 from fashion.stages.export import export
+from tests.candidates import make_candidate
 
 
-def test_every_export_gives_the_probabilities_of_the_keras_model(trained_project):
-    images = load_split(trained_project, "test").images
-    expected = answer(load_classifier(trained_project.model_file), images).probabilities
-    served = exports.run_saved_model(trained_project.export / "saved_model" / "1", images)
-    floating = litert.predict(trained_project.export / "model.tflite", images).probabilities
+@pytest.fixture
+def shipped_project(trained_project):
+    """With the network that this project ships, which answers by several views of an image."""
+    make_candidate(trained_project, model="compact", recipes={"compact": {"epochs": 2, "batch_size": 32}})
+    return trained_project
+
+
+def test_every_export_gives_the_probabilities_of_the_keras_model(shipped_project):
+    images = load_split(shipped_project, "test").images
+    expected = answer(load_classifier(shipped_project.model_file), images).probabilities
+    served = exports.run_saved_model(shipped_project.export / "saved_model" / "1", images)
+    floating = litert.predict(shipped_project.export / "model.tflite", images).probabilities
     assert served == pytest.approx(expected, abs=1e-5)
     assert floating == pytest.approx(expected, abs=1e-5)
-    int8 = litert.predict(trained_project.export / "model_int8.tflite", images).probabilities
+    int8 = litert.predict(shipped_project.export / "model_int8.tflite", images).probabilities
     assert np.abs(int8 - expected).mean() < 0.05
 
 
-def test_the_saved_model_has_named_inputs_and_outputs(trained_project):
-    signature = tf.saved_model.load(str(trained_project.export / "saved_model" / "1")).signatures["serving_default"]
+def test_the_saved_model_has_named_inputs_and_outputs(shipped_project):
+    signature = tf.saved_model.load(str(shipped_project.export / "saved_model" / "1")).signatures["serving_default"]
     assert {name: spec.dtype for name, spec in signature.structured_input_signature[1].items()} == {"image": tf.uint8}
     assert set(signature.structured_outputs) == {"probabilities", "embedding"}
 
 
-def test_the_int8_model_computes_nothing_in_floating_point(trained_project):
-    interpreter = Interpreter(str(trained_project.export / "model_int8.tflite"))
+def test_the_int8_model_computes_nothing_in_floating_point(shipped_project):
+    interpreter = Interpreter(str(shipped_project.export / "model_int8.tflite"))
     interpreter.allocate_tensors()
     assert {tensor["dtype"] for tensor in interpreter.get_tensor_details()} <= {np.int8, np.uint8, np.int32}
 
 
-def test_the_report_holds_sizes_latencies_and_the_verdict(trained_project):
-    report = json.loads((trained_project.export / "report.json").read_text())
+def test_the_report_holds_sizes_latencies_and_the_verdict(shipped_project):
+    report = json.loads((shipped_project.export / "report.json").read_text())
     assert report["verdict"] == "passed"
     assert all(check["low"] == check["value"] == check["high"] for check in report["checks"])
     assert {check["name"] for check in report["checks"]} == {
@@ -46,11 +54,11 @@ def test_the_report_holds_sizes_latencies_and_the_verdict(trained_project):
         "int8_agreement",
     }
     assert report["bytes"]["int8"] < report["bytes"]["float"]
-    assert report["bytes"]["keras"] == (trained_project.export / "model.keras").stat().st_size
+    assert report["bytes"]["keras"] == (shipped_project.export / "model.keras").stat().st_size
     assert all(0 < value < 1000 for value in report["latency_milliseconds"].values())
 
 
-def test_exporting_again_leaves_nothing_of_the_export_before(trained_project):
-    (trained_project.export / "left_over").touch()
-    export(trained_project, load_params(trained_project.params))
-    assert not (trained_project.export / "left_over").exists()
+def test_exporting_again_leaves_nothing_of_the_export_before(shipped_project):
+    (shipped_project.export / "left_over").touch()
+    export(shipped_project, load_params(shipped_project.params))
+    assert not (shipped_project.export / "left_over").exists()

@@ -85,7 +85,7 @@ def test_the_flow_that_made_the_first_champion_is_in_the_history(trained_project
     assert (first.number, first.action, first.version) == (1, "register", "1")
     assert first.moves == (("champion", None, "1"),)
     assert "@" in first.who
-    assert first.flow_run.startswith("compact, seed")
+    assert first.flow_run.startswith("baseline, seed")
     assert first.time.endswith("+00:00")
     assert first.reason == "all gates passed; there was no champion"
 

@@ -111,7 +111,7 @@ def test_the_judgement_is_kept_in_the_registry_and_at_hand(trained_project):
 def test_the_command_prints_the_judgement(trained_project, monkeypatch):
     monkeypatch.setenv("FASHION_HOME", str(trained_project.root))
     weak = load(trained_project).train.recipe.model_dump() | WEAK
-    make_candidate(trained_project, recipes={"compact": weak})
+    make_candidate(trained_project, recipes={"baseline": weak})
     monkeypatch.setattr("fashion.cli.pipeline.console", Console(width=160, soft_wrap=True))
     result = CliRunner().invoke(app, ["register"])
     assert result.exit_code == 0, result.output

@@ -74,6 +74,15 @@ def test_averaged_shifts_are_the_mean_of_the_answers_for_the_moved_images():
     assert averaging.count_params() == model.count_params()
 
 
+def test_an_answer_is_that_of_the_weights_which_the_model_has_now():
+    model, images = classifier("compact", SIZE, 3), draw(5, 3, SIZE, 0)[0]
+    before = answer(model, images)
+    model.set_weights([weights * 0.5 for weights in model.get_weights()])
+    after = answer(model, images)
+    assert not np.allclose(before.logits, after.logits)
+    assert after.probabilities == pytest.approx(model.predict(images, verbose=0)["probabilities"])
+
+
 OURS = {"optimizer": "muon", "schedule": "one_cycle", "shift": 1, "average_shifts": 1}
 SMOOTHED = {"one_hot": True, "label_smoothing": 0.1}
 

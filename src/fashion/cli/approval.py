@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from fashion.cli.terminal import console, start
+from fashion.importing import heavy_imports
 
 app = typer.Typer()
 
@@ -27,6 +28,7 @@ def refuse(run: Run, reason: Annotated[str, typer.Option(help="Why, in a line; t
 
 def _answer(run: str, approved: bool, reason: str) -> None:
     start()
-    from fashion.stages.approval import answer
+    with heavy_imports():
+        from fashion.stages.approval import answer
 
     console.print(answer(run, approved, reason), markup=False, highlight=False)

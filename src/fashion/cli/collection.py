@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from fashion.cli.terminal import console, start
+from fashion.importing import heavy_imports
 from fashion.locks import one_at_a_time
 
 app = typer.Typer()
@@ -27,8 +28,9 @@ def collect(
     the recent test set.
     """
     project, params = start()
-    from fashion.adapters import git, pinning, versioning
-    from fashion.stages.collect import collect as run
+    with heavy_imports():
+        from fashion.adapters import git, pinning, versioning
+        from fashion.stages.collect import collect as run
 
     with one_at_a_time(project, "collect"):
         collected = run(project, params, since.replace(tzinfo=UTC) if since else None)

@@ -10,6 +10,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from fashion.cli.terminal import console, start
+from fashion.importing import heavy_imports
 
 if TYPE_CHECKING:
     from fashion.evaluation.reproduction import Figure
@@ -31,7 +32,8 @@ def lineage(
 ) -> None:
     """Show where a version comes from, from the data to its aliases."""
     project, params = start()
-    from fashion.stages.lineage import look_up_lineage
+    with heavy_imports():
+        from fashion.stages.lineage import look_up_lineage
 
     found = look_up_lineage(project, params, version)
     if as_json:
@@ -51,7 +53,8 @@ def reproduce(version: Version) -> None:
     Exit status: 0 the weights are identical, 3 they differ (likely causes are named), 1 it could not be made again.
     """
     project, params = start()
-    from fashion.stages.reproduction import reproduce as run
+    with heavy_imports():
+        from fashion.stages.reproduction import reproduce as run
 
     made = run(project, params, version, lambda line: console.print(line, markup=False, highlight=False))
     _print_reproduction(made)

@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from fashion.cli.terminal import console, start
+from fashion.importing import heavy_imports
 
 if TYPE_CHECKING:
     from fashion.adapters.predictions import JudgedWindow
@@ -39,7 +40,8 @@ def monitor(
             "the windows of the past cannot be chosen by --last or --since", param_hint="--history"
         )
     project, params = start()
-    from fashion.stages import monitor as stage
+    with heavy_imports():
+        from fashion.stages import monitor as stage
 
     if history:
         _show_history(stage.read_history(project), as_json)

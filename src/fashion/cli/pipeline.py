@@ -7,8 +7,8 @@ from rich.table import Table
 from rich.text import Text
 
 from fashion.cli.terminal import console, download_bars, gate_table, progress_bar, start
+from fashion.importing import heavy_imports
 from fashion.locks import one_at_a_time
-from fashion.quiet import quiet_standard_error
 
 if TYPE_CHECKING:
     from fashion.evaluation.judgement import Judgement
@@ -57,7 +57,8 @@ def validate() -> None:
     Bad images go into quarantine and are left out of training; too many of them, or a breach that must not be, fail.
     """
     project, params = start()
-    from fashion.stages.validate import validate as run
+    with heavy_imports():
+        from fashion.stages.validate import validate as run
 
     with one_at_a_time(project, "validate"):
         summary = run(project, params)
@@ -85,7 +86,7 @@ def train() -> None:
     Live curves go to MLflow. To try another network, edit params.yaml and run `dvc repro`.
     """
     project, params = start()
-    with quiet_standard_error():
+    with heavy_imports():
         from fashion.stages.train import train as run
     with one_at_a_time(project, "train"), progress_bar(f"training {params.train.model}") as advance:
         summary = run(project, params, advance)
@@ -99,7 +100,7 @@ def train() -> None:
 def evaluate() -> None:
     """Measure the model on every test image; writes artifacts/evaluation/ with figures, pictures and gates."""
     project, params = start()
-    with quiet_standard_error():
+    with heavy_imports():
         from fashion.evaluation.estimates import percentage
         from fashion.stages.evaluate import evaluate as run
     with one_at_a_time(project, "evaluate"):
@@ -112,7 +113,7 @@ def evaluate() -> None:
 def export() -> None:
     """Write the model as SavedModel and LiteRT (float, int8), each compared with the Keras model."""
     project, params = start()
-    with quiet_standard_error():
+    with heavy_imports():
         from fashion.stages.export import export as run
     with one_at_a_time(project, "export"):
         summary = run(project, params)
@@ -132,7 +133,7 @@ def register() -> None:
     Repeating it is safe: the same artifacts make no second version.
     """
     project, params = start()
-    with quiet_standard_error():
+    with heavy_imports():
         from fashion.stages.register import register as run
     with one_at_a_time(project, "register"):
         registration = run(project, params)

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fashion.cli.terminal import console, start
+from fashion.importing import heavy_imports
 
 if TYPE_CHECKING:
     from fashion.stages.predict import Predictions
@@ -29,7 +30,8 @@ def predict(
     A file that cannot be read is one line on standard error; the others are still predicted. The exit status is then 1.
     """
     project, params = start()
-    from fashion.stages.predict import predict as run
+    with heavy_imports():
+        from fashion.stages.predict import predict as run
 
     found = run(project, params, images)
     if as_json:

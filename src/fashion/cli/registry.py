@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fashion.cli.terminal import console, start
+from fashion.importing import heavy_imports
 
 if TYPE_CHECKING:
     from fashion.adapters.tracking import Change
@@ -24,7 +25,8 @@ def models(
 ) -> None:
     """Show the registered versions, the newest first: aliases, verdicts, gates, accuracies."""
     project, params = start()
-    from fashion.stages.overview import list_models
+    with heavy_imports():
+        from fashion.stages.overview import list_models
 
     found = list_models(project, params)
     if as_json:
@@ -39,7 +41,8 @@ def history(
 ) -> None:
     """Show every decision about the aliases champion and challenger, the newest first: when, who, from, to, why."""
     project, params = start()
-    from fashion.stages.overview import change_to_dict, list_changes
+    with heavy_imports():
+        from fashion.stages.overview import change_to_dict, list_changes
 
     changes = list_changes(project, params)
     if as_json:
@@ -60,7 +63,8 @@ def promote(
 ) -> None:
     """Make a version the champion by hand."""
     project, params = start()
-    from fashion.stages.promotion import promote as run
+    with heavy_imports():
+        from fashion.stages.promotion import promote as run
 
     _print_promotion(run(project, params, version, reason, force))
 
@@ -73,7 +77,8 @@ def rollback(
 ) -> None:
     """Make an earlier champion the champion again. A second rollback goes further back, not forth."""
     project, params = start()
-    from fashion.stages.promotion import roll_back
+    with heavy_imports():
+        from fashion.stages.promotion import roll_back
 
     _print_promotion(roll_back(project, params, to, reason, force))
 

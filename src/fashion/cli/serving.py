@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from fashion.cli.terminal import start
+from fashion.importing import heavy_imports
 from fashion.settings import load_settings
 
 app = typer.Typer()
@@ -26,6 +27,7 @@ def serve(
     project, params = start()
     # The products of small matrices that a request needs are slower on several threads. Read once, by numpy's import.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from fashion.serving.server import serve as run
+    with heavy_imports():
+        from fashion.serving.server import serve as run
 
     run(project, params, host, load_settings().serve_port if port is None else port)

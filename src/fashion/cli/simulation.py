@@ -8,6 +8,7 @@ import typer
 
 from fashion.cli.terminal import console, progress_bar, start
 from fashion.errors import DataError
+from fashion.importing import heavy_imports
 from fashion.settings import load_settings
 
 app = typer.Typer()
@@ -35,10 +36,11 @@ def simulate(
     more: for an experiment, send others by --source.
     """
     project, params = start()
-    from fashion.evaluation.estimates import percentage
-    from fashion.images.traffic import DRIFTS
-    from fashion.stages.simulate import Plan
-    from fashion.stages.simulate import simulate as run
+    with heavy_imports():
+        from fashion.evaluation.estimates import percentage
+        from fashion.images.traffic import DRIFTS
+        from fashion.stages.simulate import Plan
+        from fashion.stages.simulate import simulate as run
 
     if drift is not None and drift not in DRIFTS:
         raise DataError(f"--drift {drift}: expected one of {', '.join(DRIFTS)}")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeAlias
 
 import keras
@@ -140,10 +141,15 @@ def logits_model(model: keras.Model) -> keras.Model:
 
 def answer(model: keras.Model, images: NDArray[np.uint8]) -> Outputs:
     """Everything the model says about images (n, height, width), by one pass over them."""
-    layers_of_interest = [model.get_layer(name).output for name in ("logits", "probabilities", "embedding")]
-    outputs = keras.Model(model.input, layers_of_interest)
-    batches = [outputs.predict_on_batch(batch) for batch in _batches(images)]
+    answering = _answering(model)
+    batches = [answering.predict_on_batch(batch) for batch in _batches(images)]
     return Outputs(*(np.concatenate(parts) for parts in zip(*batches, strict=True)))
+
+
+@lru_cache(maxsize=1)
+def _answering(model: keras.Model) -> keras.Model:
+    """The same layers with all three outputs, kept for the next images: compiling it takes longer than a thousand."""
+    return keras.Model(model.input, [model.get_layer(name).output for name in ("logits", "probabilities", "embedding")])
 
 
 def predict_logits(model: keras.Model, images: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -15,9 +15,9 @@ from fashion.adapters.git import Source, read_source
 from fashion.adapters.machine import TENSORFLOW
 from fashion.evaluation.gates import Gate
 from fashion.evaluation.judgement import Judgement, figures
+from fashion.importing import heavy_imports
 from fashion.params import Params
 from fashion.paths import Project
-from fashion.quiet import quiet_standard_error
 from fashion.stages import promotion
 from fashion.stages.absence import explain_absence
 from fashion.stages.dataset import load_split
@@ -106,7 +106,7 @@ def _log(registry: tracking.Registry, project: Project, params: Params, digest: 
 
 def _package(project: Project, origin: Mapping[str, tuple[Path, ...]]) -> tracking.Package:
     # TensorFlow takes seconds to import, and artifacts that were registered before do not need it.
-    with quiet_standard_error():
+    with heavy_imports():
         from fashion.stages.classifier import load_classifier  # noqa: PLC0415
 
     figures = read_json(project.evaluation / "metrics.json", "dvc repro evaluate")

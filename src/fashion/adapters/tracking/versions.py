@@ -66,7 +66,7 @@ def log_version(registry: Registry, run_id: str, package: Package, tags: Mapping
         info = mlflow.tensorflow.log_model(
             package.model,
             name="model",
-            signature=mlflow.models.infer_signature(package.example, package.model.predict(package.example, verbose=0)),
+            signature=mlflow.models.infer_signature(package.example, _answer(package)),
             input_example=package.example,
             pip_requirements=list(package.requirements),
             extra_files=[str(path) for path in package.beside_model],
@@ -77,6 +77,11 @@ def log_version(registry: Registry, run_id: str, package: Package, tags: Mapping
         registry.name, info.model_uri, run_id, tags=dict(tags), model_id=info.model_id
     )
     return _version(created)
+
+
+def _answer(package: Package) -> dict[str, Any]:
+    """What the model says about the example, uncompiled: `predict` would compile it for this one image."""
+    return {name: answer.numpy() for name, answer in package.model(package.example, training=False).items()}
 
 
 @in_words
