@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import socketserver
+import subprocess
 import sys
 import threading
 import time
@@ -16,7 +17,7 @@ from sqlalchemy.orm import Session
 from fashion.adapters import tracking
 from fashion.adapters.tracking import Registry
 from fashion.errors import ServiceError
-from tests.servers import end
+from tests.servers import PATIENCE_SECONDS, end
 
 
 @pytest.fixture
@@ -45,6 +46,28 @@ def test_a_file_that_is_no_database_is_named(tmp_path):
     (tmp_path / "mlflow.db").write_text("these bytes are no database " * 100)
     with pytest.raises(ServiceError, match=r"mlflow\.db cannot be used"):
         tracking.check(f"sqlite:///{tmp_path}/mlflow.db")
+
+
+LIST = """
+import sys
+from pathlib import Path
+from fashion.adapters.tracking import Registry, list_versions
+folder = Path(sys.argv[1])
+print("imported", flush=True)
+sys.stdin.readline()
+print(list_versions(Registry(f"sqlite:///{folder}/mlflow.db", folder / "artifacts", "garments")))
+"""
+
+
+def test_processes_that_meet_a_new_database_at_once_all_find_it_whole(tmp_path):
+    command, pipes = [sys.executable, "-c", LIST, str(tmp_path)], dict.fromkeys(("stdin", "stdout"), subprocess.PIPE)
+    processes = [subprocess.Popen(command, text=True, **pipes) for _ in range(2)]
+    for process in processes:
+        assert process.stdout.readline() == "imported\n"
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    assert [process.communicate(timeout=PATIENCE_SECONDS)[0] for process in processes] == ["()\n", "()\n"]
 
 
 def test_a_run_keeps_its_curves_tags_and_end(registry):

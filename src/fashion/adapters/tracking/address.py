@@ -5,15 +5,17 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import wraps
+from functools import lru_cache, wraps
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 import requests
+from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from fashion.errors import ServiceError
+from fashion.locks import hold
 from fashion.storage import full_disk_explained
 
 SQLITE = "sqlite:///"
@@ -50,6 +52,7 @@ def explained(registry: Registry) -> Iterator[None]:
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     try:
         with full_disk_explained(registry.artifacts):
+            _make_database(registry.uri)
             yield
     except (MlflowException, SQLAlchemyError, requests.RequestException, OSError) as error:
         locked = "Another program holds its database; end that program. " if "database is locked" in str(error) else ""
@@ -57,6 +60,19 @@ def explained(registry: Registry) -> Iterator[None]:
             f"MLflow at {registry.uri} went away or refused: {error}\n"
             f"{locked}What was registered stays; when MLflow is well, the same command goes on from there."
         ) from error
+
+
+@lru_cache
+def _make_database(uri: str) -> None:
+    """Let one process at a time make the tables of a database file; once in each process.
+
+    MLflow sees to that for its registry's tables alone. Of two processes that meet a new file, a killed run's stage and
+    the next command, say, one would find the other's migration half done and fail.
+    """
+    if uri.startswith(SQLITE):
+        path = Path(uri.removeprefix(SQLITE))
+        with hold(path.with_name(f"{path.name}.lock"), on_wait=lambda _: None):
+            MlflowClient(uri)
 
 
 def in_words(function: Callable[Concatenate[Registry, P], T]) -> Callable[Concatenate[Registry, P], T]:
