@@ -22,6 +22,7 @@ REAL_DATA = SOURCE.parent / "shared" / "data" / "fashion-mnist"
 SLOWEST_FIRST = (
     "e2e/test_services.py",
     "fuzz/test_readers.py",
+    "unit/test_training.py",
     "faults/test_killed.py",
     "integration/test_retraining_flow.py",
     "e2e/test_reproduction.py",
@@ -35,11 +36,10 @@ SLOWEST_FIRST = (
     "e2e/test_service.py",
     "integration/test_serving.py",
     "e2e/test_remote.py",
-    "unit/test_training.py",
     "integration/test_another_dataset.py",
 )
-"""Files by the time they take, so that no worker is left alone with a long one at the end. The second one needs nothing
-trained, so that it does not wait until the first has trained it."""
+"""Files by the time they take, so that no worker is left alone with a long one at the end. The second and third
+need nothing trained, so that they do not wait until the first has trained it."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
