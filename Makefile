@@ -56,7 +56,7 @@ up: setup ## Prefect, MLflow and a worker, with the deployments; Ctrl-C ends the
 down: setup ## end from elsewhere what `make up` started
 	@python -m flows.services down
 
-demo: setup ## the closed loop, in ten minutes on two fast cores: drift sets in, alarm, retraining, accuracy back; draws .state/demo/demo.svg
+demo: setup ## the closed loop, in ten minutes on two cores: drift sets in, alarm, retraining, accuracy back; draws .state/demo/demo.svg
 	python -m benchmarks.demo
 
 bench: setup ## measure what the README quotes; writes benchmarks/main_job.json and .md

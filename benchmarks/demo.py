@@ -1,6 +1,6 @@
 """The whole loop as it is lived: a champion serves, the world changes, accuracy falls, and comes back by itself.
 
-    make demo                                                          # one change; ten minutes on two fast cores
+    make demo                                                          # one change; ten minutes on two cores
     python -m benchmarks.demo --drifts rotation:3 brightness:4 blur:5 --publish
 
 It types what a user types, against real services on free ports, in a project of its own under .state/demo. Of the
