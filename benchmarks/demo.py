@@ -108,9 +108,7 @@ def prepare(folder: Path) -> tuple[Project, Path]:
 def forecast(prepared: float, stories: int) -> str:
     """How long the rest takes, if it is as many times slower than where it was published as the beginning was."""
     published = read_json(PUBLISHED["demo.json"], "git checkout -- benchmarks/demo.json")
-    alone = (published["minutes"] - published.get("prepared_minutes", 0)) / len(published["stories"])
-    if "prepared_minutes" not in published:  # Published before that was noted.
-        return f"About {stories * alone:.0f} minutes more, if this machine is as fast as that of benchmarks/demo.md"
+    alone = (published["minutes"] - published["prepared_minutes"]) / len(published["stories"])
     minutes = stories * alone * prepared / 60 / published["prepared_minutes"]
     return f"About {minutes:.0f} minutes more on this machine, by how long that took"
 

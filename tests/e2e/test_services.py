@@ -101,9 +101,20 @@ def wait_for(log, pattern, process):
 
 
 def errors(log):
-    """Lines that report one. An event that meets Prefect's busy database is delivered again, and is none."""
-    reported = re.compile(r"\b(ERROR|CRITICAL)\b|\berror: ")
-    return [line for line in log.read_text().splitlines() if reported.search(line) and "in consume_loop" not in line]
+    """What the services said with the word error in it, a message with its traceback as one.
+
+    Left out: an event that met Prefect's busy database. Prefect says so with a traceback, and delivers it again.
+    """
+    said, prefects = [], []
+    for line in log.read_text().splitlines():
+        if " prefect | " not in line:
+            said.append(line)
+        elif prefects and not re.search(r"prefect \| \d\d:\d\d:\d\d\.\d+ ", line):
+            prefects[-1] += f"\n{line}"
+        else:
+            prefects.append(line)
+    found = [message for message in said + prefects if "error" in message.lower()]
+    return [message for message in found if not all(part in message for part in ("consume_loop", "database is locked"))]
 
 
 def family(process):
