@@ -47,17 +47,25 @@ def prefect_server(project: Project) -> Iterator[bool]:
         refresh_global_settings_context()
         yield False
         return
-    with _temporary_server(project) as temporary:
-        os.environ["PREFECT_API_URL"] = temporary
+    # No page stands behind a link that Prefect would show, and nothing at all once the run has ended.
+    with _temporary_server(project) as temporary, _environment(PREFECT_API_URL=temporary, PREFECT_UI_URL=""):
+        yield True
+
+
+@contextmanager
+def _environment(**variables: str) -> Iterator[None]:
+    """Prefect's settings within the block; afterwards those from before."""
+    before = {name: os.environ[name] for name in variables if name in os.environ}
+    os.environ.update(variables)
+    refresh_global_settings_context()
+    try:
+        yield
+    finally:
+        APILogHandler().flush()  # The last lines of the log, before their destination is gone.
+        for name in variables:
+            del os.environ[name]
+        os.environ.update(before)
         refresh_global_settings_context()
-        try:
-            yield True
-        finally:
-            APILogHandler().flush()  # The last lines of the log, before their destination is gone.
-            del os.environ["PREFECT_API_URL"]
-            if address:
-                os.environ["PREFECT_API_URL"] = address
-            refresh_global_settings_context()
 
 
 def answers(address: str) -> bool:
@@ -97,12 +105,17 @@ def _temporary_server(project: Project) -> Iterator[str]:
 def _await_start(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while not answers(address):
-        if process.poll() is not None or time.monotonic() > deadline:
+        if process.poll() is not None:
             # On a full disk the log is empty. Prefect does not get past a database whose making was interrupted.
             database = Path(os.environ.get("PREFECT_HOME", "~/.prefect")) / "prefect.db"
             raise ServiceError(
-                f"The temporary Prefect server has not started; see {log}. Is its disk full (df -h {log.parent})? Was "
-                f"its first start interrupted? Then its database is half made; remove it with: rm {database}*"
+                f"The temporary Prefect server has ended; see {log}. Is its disk full (df -h {log.parent})? Was its "
+                f"first start interrupted? Then its database is half made; remove it with: rm {database}*"
+            )
+        if time.monotonic() > deadline:
+            raise ServiceError(
+                f"The temporary Prefect server does not answer at {address} after {START_SECONDS:.0f} s; see {log}. "
+                "Is this machine very busy? The same command tries again."
             )
         time.sleep(0.1)
 

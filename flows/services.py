@@ -6,7 +6,6 @@ import os
 import shlex
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -25,11 +24,10 @@ from rich.console import Console
 from fashion.errors import FashionError, ServiceError
 from fashion.locks import read_holder, try_hold
 from fashion.paths import Project
-from fashion.settings import apply_environment, load_project, load_settings, tracking_uri
+from fashion.settings import LOOPBACK, apply_environment, load_project, load_settings, tracking_uri
 
 POOL = "fashion"
 PREFECT, MLFLOW, WORKER = "prefect", "mlflow", "worker"
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 START_SECONDS = 300.0
 STOP_SECONDS = {WORKER: 60.0, PREFECT: 15.0, MLFLOW: 15.0}
 """How long a service may take to end when asked, before it is killed; the runs of the worker have as long again."""
@@ -201,12 +199,13 @@ def _python(*arguments: str) -> list[str]:
 
 
 def _set_up(project: Project) -> None:
-    """Janitor, work pool, concurrency limit and deployments; made again they stay as they are."""
+    """Janitor, work pool, concurrency limit and deployments; what is there stays as it is."""
     from prefect import get_client
     from prefect.client.schemas.actions import WorkPoolCreate
     from prefect.exceptions import ObjectAlreadyExists
     from prefect.workers.process import ProcessWorker
 
+    from flows.deployments import deploy
     from flows.janitor import crash_dead_runs
     from flows.slot import create_limit
 
@@ -216,10 +215,7 @@ def _set_up(project: Project) -> None:
         crash_dead_runs(client)
         with suppress(ObjectAlreadyExists):
             client.create_work_pool(WorkPoolCreate(name=POOL, type="process", base_job_template=template))
-    deploy = _python("prefect", "--no-prompt", "deploy", "--all")
-    result = subprocess.run(deploy, cwd=project.root, capture_output=True, text=True, check=False)
-    if result.returncode:
-        raise ServiceError(f"The deployments of prefect.yaml cannot be made:\n{result.stdout}{result.stderr}")
+        deploy(project, client)
 
 
 def _check_ports(project: Project) -> None:

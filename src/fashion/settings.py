@@ -14,6 +14,7 @@ from fashion.errors import ParamsError
 from fashion.paths import Project, find_project
 
 SQLITE = "sqlite:///"
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class Settings(BaseSettings):
@@ -94,6 +95,19 @@ def apply_environment(project: Project) -> None:
     """Set every variable of .env that is not set already. Called by entry points before a tool is imported."""
     for name, value in environment_defaults(project).items():
         os.environ.setdefault(name, value)
+    _keep_proxies_from_loopback()
+
+
+def _keep_proxies_from_loopback() -> None:
+    """Add this machine to the hosts that are asked without a proxy: none can reach the services that run here.
+
+    requests, httpx, urllib and websockets, with which Prefect and MLflow ask, all read this list; of the two spellings
+    the small one wins where both are set.
+    """
+    listed = ",".join(os.environ.get(name, "") for name in ("no_proxy", "NO_PROXY")).split(",")
+    hosts = dict.fromkeys(host.strip() for host in listed if host.strip())
+    if "*" not in hosts:
+        os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(hosts | dict.fromkeys(LOOPBACK))
 
 
 def _absolute(value: str, project: Project) -> str:

@@ -1,0 +1,76 @@
+"""The deployments on a Prefect server, and what a person switched off there."""
+
+import pytest
+from prefect import get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.variables import Variable
+
+from fashion.errors import ServiceError
+from flows.deployments import NOTE, deploy
+
+ALL = {
+    "training/default",
+    "monitoring/default",
+    "hourly",
+    "retraining/weekly",
+    "weekly",
+    "retraining/on-drift",
+    "on-drift__automation_1",
+}
+"""What can be switched off: deployments, schedules, an automation."""
+
+
+@pytest.fixture
+def client(project, at_server):
+    at_server(project)
+    with get_client(sync_client=True) as client:
+        client.create_work_pool(WorkPoolCreate(name="fashion", type="process"))
+        yield client
+
+
+def switched_off(client):
+    """By the names that a person knows."""
+    found = {}
+    for deployment in client.read_deployments():
+        found[f"{client.read_flow(deployment.flow_id).name}/{deployment.name}"] = not deployment.paused
+        found |= {schedule.slug: schedule.active for schedule in deployment.schedules}
+    found |= {automation.name: automation.enabled for automation in client.read_automations()}
+    assert found.keys() == ALL
+    return {name for name, on in found.items() if not on}
+
+
+def describe(project, text):
+    """Change what the deployment `weekly` says of itself."""
+    path = project.root / "prefect.yaml"
+    old = "Learn from the labels that came in, every week."
+    path.write_text(path.read_text().replace(old, text))
+
+
+def test_what_a_person_switched_off_stays_off_when_deployments_are_made_again(project, client):
+    deploy(project, client)
+    assert switched_off(client) == set()
+
+    (training,) = (one for one in client.read_deployments() if one.entrypoint == "flows/training.py:training")
+    (weekly,) = (one for one in client.read_deployments() if one.name == "weekly")
+    (automation,) = client.read_automations()
+    client.pause_deployment(training.id)
+    client.update_deployment_schedule(weekly.id, weekly.schedules[0].id, active=False)
+    client.pause_automation(automation.id)
+    chosen = {"training/default", "weekly", "on-drift__automation_1"}
+    assert switched_off(client) == chosen
+
+    deploy(project, client)
+    assert switched_off(client) == chosen
+    assert client.read_automations()[0].id == automation.id, "Nothing has changed: nothing is made again."
+
+    # The file has changed, and the power went when Prefect had switched the training on.
+    describe(project, "Learn on Mondays.")
+    client.resume_deployment(training.id)
+    Variable.set(NOTE, {"off": [str(training.id)]}, overwrite=True)
+    deploy(project, client)
+    assert client.read_deployment(weekly.id).description == "Learn on Mondays."
+    assert switched_off(client) == chosen
+
+    (project.root / "prefect.yaml").write_text("deployments: [{name: weekly, entrypoint: flows/nothing.py:nothing}]")
+    with pytest.raises(ServiceError, match=r"deployments of prefect\.yaml cannot be made"):
+        deploy(project, client)
