@@ -1,34 +1,49 @@
-"""Judgements of real models, as the README shows them; writes benchmarks/promotion.json and benchmarks/promotion.md.
+"""Judgements of real models; writes benchmarks/promotion.json, benchmarks/promotion.md and docs/judgement.svg.
 
     python -m benchmarks.promotion               # about six minutes on two cores
+    python -m benchmarks.promotion --render      # table and picture again, from the figures that are there
 
 The candidates are trained, measured, exported and registered one after the other, by the commands a user types, in a
 project of its own under .state/promotion: each meets the champion that the ones before it have left.
 """
 
+import argparse
 from pathlib import Path
 from typing import Any
 
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
 from benchmarks.main_job import ROOT, machine, make_project, run, set_training
-from fashion.evaluation.judgement import judgement_from_dict, markdown
+from fashion.evaluation.judgement import BETTER, WORSE, Judgement, judgement_from_dict, markdown
+from fashion.evaluation.quantities import SHARE
 from fashion.paths import Project
-from fashion.storage import read_json, write_json, write_text
+from fashion.storage import atomic_file, read_json, write_json, write_text
 
 RESULTS = Path(__file__).with_suffix(".json")
 TABLE = Path(__file__).with_suffix(".md")
+PICTURE = ROOT / "docs" / "judgement.svg"
 CANDIDATES = (("baseline", 1), ("compact", 1), ("compact", 2), ("dropout", 1))
 SHOWN = ("compact", 1)
 """The candidate whose whole judgement is shown."""
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--render", action="store_true", help="measure nothing, draw table and picture anew")
+    if not parser.parse_args().render:
+        write_json(RESULTS, measure())
+    judged = read_json(RESULTS, "python -m benchmarks.promotion")["judged"]
+    write_text(TABLE, render(judged))
+    draw(shown(judged), PICTURE)
+    print(TABLE.read_text(encoding="utf-8"))
+
+
+def measure() -> dict[str, Any]:
     project = make_project(ROOT / ".state" / "promotion")
     for stage in ("validate", "prepare"):
         run(["dvc", "repro", "--single-item", stage], project.root)
-    judged = [judge(project, model, seed) for model, seed in CANDIDATES]
-    write_json(RESULTS, {"machine": machine(), "judged": judged})
-    write_text(TABLE, render(judged))
-    print(TABLE.read_text(encoding="utf-8"))
+    return {"judged": [judge(project, model, seed) for model, seed in CANDIDATES], "machine": machine()}
 
 
 def judge(project: Project, model: str, seed: int) -> dict[str, Any]:
@@ -42,7 +57,6 @@ def judge(project: Project, model: str, seed: int) -> dict[str, Any]:
 
 
 def render(judged: list[dict[str, Any]]) -> str:
-    shown = next(one for one in judged if (one["model"], one["seed"]) == SHOWN)
     lines = ["| version | candidate | verdict | because |", "|---|---|---|---|"]
     for version, one in enumerate(judged, start=1):
         judgement = judgement_from_dict(one["judgement"])
@@ -50,7 +64,38 @@ def render(judged: list[dict[str, Any]]) -> str:
         first, *others = judgement.reasons
         more = f" ({len(others)} more reasons)" if others else ""
         lines.append(f"| {version} | `{one['model']}`, seed {one['seed']} | {verdict} | {first}{more} |")
-    return "\n".join([*lines, "", markdown(judgement_from_dict(shown["judgement"]))])
+    return "\n".join([*lines, "", markdown(shown(judged))])
+
+
+def shown(judged: list[dict[str, Any]]) -> Judgement:
+    """The judgement that is shown whole."""
+    return judgement_from_dict(next(one["judgement"] for one in judged if (one["model"], one["seed"]) == SHOWN))
+
+
+def draw(judgement: Judgement, path: Path) -> None:
+    """Accuracy and recall of each class: the difference in points with its interval, and both figures beside it."""
+    lines = [line for line in judgement.lines if line.unit == SHARE][::-1]
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "judgement", "font.family": "sans-serif"}):
+        figure = Figure(figsize=(9, 4.4), layout="constrained")
+        axes = figure.subplots()
+        for place, line in enumerate(lines):
+            colour = {BETTER: "#1a7f37", WORSE: "#cf222e"}.get(line.verdict, "#0969da")
+            difference = 100 * (line.candidate - line.champion)
+            axes.plot([100 * line.low, 100 * line.high], [place, place], color=colour, linewidth=2.5)
+            axes.plot(difference, place, "o", color=colour, markersize=6)
+            figures = f"{line.champion:.1%} → {line.candidate:.1%}  {line.verdict}"
+            axes.text(1.01, place, figures, color=colour, va="center", transform=axes.get_yaxis_transform())
+        axes.axvline(0, color="#57606a", linewidth=1)
+        axes.set_yticks(range(len(lines)), [line.figure for line in lines])
+        axes.set_xlabel(
+            f"candidate minus {judgement.champion}, points; {judgement.confidence:.0%} intervals, "
+            f"the same {judgement.images:,} test images"
+        )
+        axes.spines[["top", "right", "left"]].set_visible(False)
+        axes.tick_params(left=False)
+        axes.grid(axis="x", color="#d0d7de", linewidth=0.6)
+        with atomic_file(path) as partial:
+            figure.savefig(partial, format="svg", metadata={"Date": None})
 
 
 if __name__ == "__main__":

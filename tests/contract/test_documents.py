@@ -89,24 +89,36 @@ def test_the_service_has_the_limits_and_settings_of_its_document():
         assert re.search(rf"\| `FASHION_{name.upper()}` \| `?{re.escape(shown)}`? \|", document), name
 
 
-def test_the_documents_quote_the_inputs_that_were_fuzzed_to_the_letter():
-    document = (ROOT / "docs" / "fuzzing.md").read_text()
-    assert (ROOT / "benchmarks" / "fuzz.md").read_text() in document
+def test_every_reader_was_fuzzed():
     measured = json.loads((ROOT / "benchmarks" / "fuzz.json").read_text())
     assert {tally["target"] for tally in measured} == set(READERS)
 
 
-@pytest.mark.parametrize("name", ["main_job", "promotion", "demo", "serving"])
-def test_the_readme_quotes_its_figures_to_the_letter(name):
+QUOTED = {
+    "main_job": "README.md",
+    "promotion": "docs/judgement.md",
+    "judgement": "docs/judgement.md",
+    "gates": "docs/judgement.md",
+    "demo": "docs/loop.md",
+    "serving": "docs/serving.md",
+    "drift": "docs/drift.md",
+    "fuzz": "docs/fuzzing.md",
+}
+"""Which document shows the figures of which benchmark."""
+
+
+@pytest.mark.parametrize("name", QUOTED)
+def test_the_documents_quote_what_was_measured_to_the_letter(name):
+    document = (ROOT / QUOTED[name]).read_text()
     for line in filter(None, (ROOT / "benchmarks" / f"{name}.md").read_text().splitlines()):
-        assert line in README, line
-
-
-def test_the_documents_quote_the_error_rates_of_the_judgement_to_the_letter():
-    document = (ROOT / "docs" / "judgement.md").read_text()
-    tables = (ROOT / "benchmarks" / "judgement.md").read_text()
-    for line in filter(None, tables.splitlines()):
         assert line in document, line
+
+
+def test_the_readme_is_short():
+    assert len(README.splitlines()) < 180
+    _, *sections = re.split(r"^## ", README, flags=re.MULTILINE)
+    for section in sections:
+        assert len([line for line in section.splitlines()[1:] if line]) <= 12, section
 
 
 def test_the_error_rates_are_those_of_the_shipped_rule():
@@ -114,23 +126,10 @@ def test_the_error_rates_are_those_of_the_shipped_rule():
     assert measured["rule"] == load_params(ROOT / "params.yaml").register_.judgement.model_dump()
 
 
-def test_the_documents_quote_the_error_rates_of_the_gates_to_the_letter():
-    document = (ROOT / "docs" / "judgement.md").read_text()
-    for line in filter(None, (ROOT / "benchmarks" / "gates.md").read_text().splitlines()):
-        assert line in document, line
-
-
 def test_the_error_rates_of_the_gates_are_those_of_the_shipped_limits():
     measured = json.loads((ROOT / "benchmarks" / "gates.json").read_text())
     limits = load_params(ROOT / "params.yaml").evaluate.gates.model_dump()
     assert measured["rule"] == {"confidence": CONFIDENCE, "calls": TIMED, "limits": limits}
-
-
-def test_the_documents_quote_the_figures_of_the_alarm_to_the_letter():
-    document = (ROOT / "docs" / "drift.md").read_text()
-    tables = (ROOT / "benchmarks" / "drift.md").read_text()
-    for line in filter(None, tables.splitlines()):
-        assert line in document, line
 
 
 def test_the_figures_of_the_alarm_are_those_of_the_shipped_rule():
