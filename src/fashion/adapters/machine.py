@@ -33,7 +33,7 @@ class Machine:
 
 def describe_machine() -> Machine:
     """The machine, the interpreter and the libraries of this process."""
-    processor, flags = _processor()
+    processor, flags = describe_processor()
     return Machine(
         system=" ".join(filter(None, [platform.system(), platform.machine(), *platform.libc_ver()])),
         processor=processor,
@@ -45,8 +45,8 @@ def describe_machine() -> Machine:
     )
 
 
-def _processor() -> tuple[str, list[str]]:
-    """Its name, and the flags that Linux lists."""
+def describe_processor() -> tuple[str, list[str]]:
+    """Return the processor's name, and the flags that Linux lists."""
     path = Path("/proc/cpuinfo")
     if not path.exists():
         return platform.processor(), []

@@ -46,7 +46,7 @@ def pinned_files(project: Project) -> int:
         return int(content["outs"][0].get("nfiles", 0))
     except FileNotFoundError:
         return 0
-    except (yaml.YAMLError, KeyError, IndexError, TypeError, ValueError) as error:
+    except (yaml.YAMLError, LookupError, AttributeError, TypeError, ValueError) as error:
         raise DataError(f"{path} is damaged; restore it with: git checkout -- {PIN}") from error
 
 

@@ -9,7 +9,18 @@ import sys
 import typer
 from rich.console import Console
 
-from fashion.cli import approval, collection, lineage, monitoring, pipeline, predictions, registry, serving, simulation
+from fashion.cli import (
+    approval,
+    collection,
+    doctor,
+    lineage,
+    monitoring,
+    pipeline,
+    predictions,
+    registry,
+    serving,
+    simulation,
+)
 from fashion.errors import FashionError
 
 app = typer.Typer(
@@ -20,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for part in (pipeline, registry, approval, lineage, predictions, serving, collection, monitoring, simulation):
+for part in (pipeline, registry, approval, lineage, predictions, serving, collection, monitoring, simulation, doctor):
     app.add_typer(part.app)
 
 

@@ -1,0 +1,70 @@
+"""What the shell hands on: the packages, git, variables, proxies."""
+
+import os
+import re
+import sys
+from pathlib import Path
+
+import fashion
+from fashion.adapters import git
+from fashion.adapters.machine import VARIABLES
+from fashion.doctor.finding import NOTE, PROBLEM, WELL, Finding
+from fashion.errors import LineageError
+from fashion.paths import Project
+from fashion.settings import environment_defaults, without_password
+
+STEERING = re.compile(rf"(MLFLOW|PREFECT|DVC|GX|KERAS)_\w+|TF_USE_LEGACY_KERAS|PYTHON(PATH|HOME)|{VARIABLES.pattern}")
+"""Variables by which another project would steer the tools of this one."""
+PROXIES = ("http_proxy", "https_proxy", "all_proxy")
+
+
+def check_packages(project: Project) -> Finding:
+    """Return whether the code that runs is this project's."""
+    source = Path(fashion.__file__).parents[2]
+    if not project.root.is_relative_to(source):
+        return Finding(
+            "packages",
+            PROBLEM,
+            f"the code that runs lies in {source}, not in this project: the environment {sys.prefix} belongs there",
+            f"deactivate; cd {project.root}; make setup; source .venv/bin/activate",
+        )
+    return Finding("packages", WELL, f"Python {sys.version.split()[0]} in {sys.prefix}")
+
+
+def check_git(project: Project) -> Finding:
+    """Return whether git can say which commit a version comes from."""
+    try:
+        source = git.read_source(project)
+    except LineageError as error:
+        return Finding("git", PROBLEM, *_split(str(error)))
+    if source.commit is None:
+        said = "no commit: versions are registered without the source they come from, and cannot be made again"
+        return Finding("git", NOTE, said, "git init; git add .; git commit -m 'Start'")
+    changed = f", {len(source.changed)} changed files" if source.changed else ""
+    return Finding("git", WELL, f"commit {source.commit[:10]}{changed}")
+
+
+def _split(message: str) -> tuple[str, str]:
+    said, _, advice = message.partition("\n")
+    return said, advice
+
+
+def check_variables(project: Project) -> Finding:
+    """Return which variables of the tools are not those of .env: whoever set them wins."""
+    ours = environment_defaults(project)
+    set_here = {name: value for name, value in sorted(os.environ.items()) if STEERING.fullmatch(name) and value}
+    foreign = [name for name, value in set_here.items() if ours.get(name) != value]
+    if foreign:
+        said = f"set outside of .env, and winning over it: {', '.join(foreign)}"
+        return Finding("variables", NOTE, said, f"where that is not meant: unset {' '.join(foreign)}")
+    return Finding("variables", WELL, "those of .env")
+
+
+def check_proxies(_: Project) -> Finding:
+    """Return which proxies stand between the project and other machines."""
+    found = {name: os.environ.get(name) or os.environ.get(name.upper()) for name in PROXIES}
+    named = [f"{name}={without_password(value)}" for name, value in found.items() if value]
+    if named:
+        said = f"{', '.join(named)}: other machines are asked through it, services of this one directly"
+        return Finding("proxies", NOTE, said, "where a server has to be asked directly: add it to NO_PROXY")
+    return Finding("proxies", WELL, "none")

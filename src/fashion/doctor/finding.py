@@ -1,0 +1,16 @@
+"""What a check found."""
+
+from dataclasses import dataclass
+
+WELL, NOTE, PROBLEM = "well", "note", "problem"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """About one subject: how it stands, and what to do where it does not stand well."""
+
+    subject: str
+    verdict: str
+    """WELL, NOTE (it works; good to know when something looks odd) or PROBLEM (something will fail)."""
+    said: str
+    advice: str = ""

@@ -1,0 +1,85 @@
+"""The machine: its processor and memory, the disk, the folder."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import psutil
+
+from fashion.adapters.machine import describe_processor
+from fashion.doctor.finding import NOTE, PROBLEM, WELL, Finding
+from fashion.paths import Project
+
+GIGABYTE = 1e9
+DISK_NEEDED = 1.0
+"""Gigabytes: artifacts, DVC's cache and a few versions in the registry, the environment being there."""
+MEMORY_NEEDED = 2.0
+"""Gigabytes: a stage takes up to 1.1, and Prefect's server and the flow run beside it."""
+
+
+def check_folder(project: Project) -> Finding:
+    """Return whether this user may write where the project keeps its files."""
+    closed = [path for path in (project.root, project.state) if path.exists() and not os.access(path, os.W_OK)]
+    if closed:
+        user = psutil.Process().username()
+        return Finding(
+            "folder",
+            PROBLEM,
+            f"{user} may not write to {closed[0]}",
+            f"work as its owner ({closed[0].owner()}), or give the folder to this user: chown -R {user} {closed[0]}",
+        )
+    foreign = _owned_by_others(project)
+    if foreign:
+        return Finding(
+            "folder",
+            PROBLEM,
+            f"{foreign} belongs to {foreign.owner()}: something ran as another user",
+            f"give the project to one user: chown -R {psutil.Process().username()} {project.root}",
+        )
+    return Finding("folder", WELL, f"{project.root}")
+
+
+def _owned_by_others(project: Project) -> Path | None:
+    """Return a file under .state that this user cannot write, though the folder is theirs."""
+    paths = project.state.glob("*") if project.state.is_dir() else ()
+    return next((path for path in sorted(paths) if not os.access(path, os.W_OK)), None)
+
+
+def check_disk(project: Project) -> Finding:
+    """Return whether there is room for a training."""
+    free = shutil.disk_usage(project.root).free / GIGABYTE
+    if free < DISK_NEEDED:
+        return Finding(
+            "disk",
+            PROBLEM,
+            f"{free:.1f} GB free; a training wants {DISK_NEEDED:.0f} GB",
+            "make room; `dvc gc --workspace` removes datasets and artifacts that the present commit does not use",
+        )
+    return Finding("disk", WELL, f"{free:.0f} GB free")
+
+
+def check_memory(_: Project) -> Finding:
+    """Return whether a stage fits into the memory that is free."""
+    free = psutil.virtual_memory().available / GIGABYTE
+    if free < MEMORY_NEEDED:
+        return Finding(
+            "memory",
+            PROBLEM,
+            f"{free:.1f} GB available; a training wants {MEMORY_NEEDED:.0f} GB",
+            "end programs that hold much of it (`make down` ends the services of this project)",
+        )
+    return Finding("memory", WELL, f"{free:.0f} GB available")
+
+
+def check_processor(_: Project) -> Finding:
+    """Return whether TensorFlow runs on this processor: its package is built for AVX."""
+    name, flags = describe_processor()
+    load = psutil.getloadavg()[0]
+    cores = psutil.cpu_count() or 1
+    if sys.platform == "linux" and os.uname().machine == "x86_64" and "avx" not in flags:
+        return Finding("processor", PROBLEM, f"{name} has no AVX, which TensorFlow needs", "use another machine")
+    if load > 2 * cores:
+        said = f"{name}; {cores} cores are busy with {load:.0f} programs: everything takes longer"
+        return Finding("processor", NOTE, said, "see which: top")
+    return Finding("processor", WELL, f"{name}, {cores} cores")

@@ -1,0 +1,133 @@
+"""The data, and the services that keep the project's records."""
+
+import socket
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import psutil
+
+from fashion.adapters import pinning, tracking
+from fashion.adapters.predictions import PredictionLog
+from fashion.doctor.finding import NOTE, PROBLEM, WELL, Finding
+from fashion.errors import FashionError
+from fashion.locks import try_hold
+from fashion.params import load_params
+from fashion.paths import Project
+from fashion.settings import LOOPBACK, SQLITE, load_settings, predictions_url, without_password
+from fashion.stages.registry import registry_of
+
+PATIENCE = 5.0
+"""Seconds for a server to answer."""
+
+
+def check_data(project: Project) -> Finding:
+    """Return whether the files that data.dvc pins are there."""
+    try:
+        pinned = pinning.pinned_files(project)
+    except FashionError as error:
+        return _problem("data", error)
+    there = sum(path.is_file() for path in project.data.rglob("*"))
+    if there < pinned:
+        said = f"{there} of the {pinned} files that data.dvc pins are in data/"
+        return Finding("data", NOTE, said, "make run and fashion fetch bring them")
+    return Finding("data", WELL, f"{there} files")
+
+
+def check_ports(project: Project) -> Finding:
+    """Return whether the ports of `make up` and `fashion serve` are free, or taken by this project's services."""
+    settings = load_settings()
+    ports = {"FASHION_MLFLOW_PORT": settings.mlflow_port, "FASHION_SERVE_PORT": settings.serve_port}
+    prefect = urlsplit(settings.prefect_api_url)
+    if prefect.hostname in LOOPBACK and prefect.port:
+        ports["PREFECT_API_URL"] = prefect.port
+    taken = {name: port for name, port in ports.items() if port and not _is_free(port)}
+    if taken and _services_are_up(project):
+        return Finding("ports", WELL, f"the services of `make up` are at {_listed(taken.values())}")
+    if taken:
+        said = "; ".join(f"{port} is taken{_by_whom(port)}" for port in taken.values())
+        return Finding("ports", PROBLEM, said, f"end what listens there, or set {' and '.join(taken)} to free ports")
+    return Finding("ports", WELL, f"{_listed(ports.values())} are free")
+
+
+def check_prefect(_: Project) -> Finding:
+    """Return whether a Prefect server answers."""
+    address = load_settings().prefect_api_url
+    try:
+        httpx.get(f"{address}/health", timeout=PATIENCE).raise_for_status()
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        said = f"no server answers at {address} ({type(error).__name__})"
+        if urlsplit(address).hostname in LOOPBACK:
+            return Finding("Prefect", WELL, f"{said}: a run starts one of its own; `make up` starts one that stays")
+        return Finding("Prefect", PROBLEM, said, "start that server, or correct PREFECT_API_URL")
+    return Finding("Prefect", WELL, f"a server answers at {address}")
+
+
+def check_registry(project: Project) -> Finding:
+    """Return whether MLflow can be asked, and who is champion."""
+    registry = registry_of(project, load_params(project.params))
+    if registry.uri.startswith(SQLITE) and not Path(registry.uri.removeprefix(SQLITE)).exists():
+        return Finding("MLflow", WELL, "no database yet: the first training makes it")
+    try:
+        tracking.check(registry.uri)
+        champion = tracking.version_with_alias(registry, tracking.CHAMPION)
+    except FashionError as error:
+        return _problem("MLflow", error)
+    found = (
+        f"version {champion.number} of {registry.name} is champion" if champion else f"{registry.name} has no champion"
+    )
+    return Finding("MLflow", WELL, f"{without_password(registry.uri)}: {found}")
+
+
+def check_prediction_log(project: Project) -> Finding:
+    """Return whether the log can be read."""
+    url = predictions_url(project)
+    if url.startswith(SQLITE) and not Path(url.removeprefix(SQLITE)).exists():
+        return Finding("prediction log", WELL, "no database yet: the service makes it")
+    try:
+        with closing(PredictionLog(url)) as log:
+            return Finding("prediction log", WELL, f"{log.count():,} predictions")
+    except FashionError as error:
+        return _problem("prediction log", error)
+
+
+SLOW: Sequence[Callable[[Project], Finding]] = (
+    check_data,
+    check_ports,
+    check_prefect,
+    check_registry,
+    check_prediction_log,
+)
+
+
+def _problem(subject: str, error: FashionError) -> Finding:
+    """Our errors say the next step themselves."""
+    return Finding(subject, PROBLEM, str(error))
+
+
+def _is_free(port: int) -> bool:
+    try:
+        socket.create_server((LOOPBACK[0], port)).close()
+    except OSError:
+        return False
+    return True
+
+
+def _services_are_up(project: Project) -> bool:
+    with try_hold(project.state / "services.lock") as lock:
+        return lock is None
+
+
+def _by_whom(port: int) -> str:
+    """Return the program that listens; empty where the system does not say, as to a user about another's."""
+    try:
+        listening = [one for one in psutil.net_connections("tcp") if one.laddr and one.laddr.port == port and one.pid]
+        return f" by {psutil.Process(listening[0].pid).name()} (process {listening[0].pid})" if listening else ""
+    except psutil.Error:
+        return ""
+
+
+def _listed(ports: Iterable[int]) -> str:
+    return ", ".join(map(str, sorted(ports)))

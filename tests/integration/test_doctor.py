@@ -1,0 +1,183 @@
+"""What `fashion doctor` finds, each on the case itself."""
+
+import json
+import os
+import socket
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import psutil
+import pytest
+from typer.testing import CliRunner
+
+from fashion.cli import app
+from fashion.doctor import environment, machine, services
+from fashion.doctor.finding import NOTE, PROBLEM, WELL
+from fashion.locks import hold
+from fashion.paths import Project
+from tests.projects import SOURCE, git
+
+
+@pytest.fixture
+def here():
+    """The project whose code runs."""
+    return Project(SOURCE)
+
+
+def test_code_of_another_project_is_a_problem_and_the_way_out_is_named(project, here):
+    assert environment.check_packages(here).verdict == WELL
+    assert environment.check_packages(Project(here.state / "synthetic")).verdict == WELL
+    found = environment.check_packages(project)
+    assert found.verdict == PROBLEM
+    assert str(SOURCE) in found.said
+    assert f"cd {project.root}; make setup" in found.advice
+
+
+def test_a_project_without_git_is_told_what_that_means(project, tmp_path):
+    (project.root / ".git").rename(tmp_path / "aside")
+    found = environment.check_git(project)
+    assert found.verdict == NOTE
+    assert "git init" in found.advice
+
+
+def test_variables_that_another_project_has_set_are_named(project, monkeypatch):
+    assert environment.check_variables(project).verdict == WELL
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", "sqlite:////tmp/other.db")
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    monkeypatch.setenv("TF_CLI_CONFIG_FILE", "not TensorFlow's")
+    found = environment.check_variables(project)
+    assert found.verdict == NOTE
+    assert found.advice.endswith("unset KERAS_BACKEND MLFLOW_REGISTRY_URI")
+
+
+def test_a_proxy_is_shown_without_its_password(project, monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "http://ann:secret@proxy.example:3128")
+    found = environment.check_proxies(project)
+    assert found.verdict == NOTE
+    assert "https_proxy=http://proxy.example:3128" in found.said
+    assert "secret" not in found.said + found.advice
+
+
+@pytest.fixture
+def anybodys_project():
+    """A folder that every user may enter, and write to."""
+    with TemporaryDirectory() as folder:
+        root = Path(folder)
+        root.chmod(0o777)
+        (root / ".state").mkdir()
+        (root / ".state").chmod(0o777)
+        yield Project(root)
+
+
+def test_what_this_user_may_not_write_is_a_problem_and_its_owner_is_named(anybodys_project):
+    project = anybodys_project
+    assert machine.check_folder(project).verdict == WELL
+    (project.state / "mlflow.db").touch(0o444)
+    found = as_nobody(project)
+    assert found["verdict"] == PROBLEM
+    assert f"{project.state / 'mlflow.db'} belongs to {project.root.owner()}" in found["said"]
+    (project.state / "mlflow.db").unlink()
+    project.state.chmod(0o555)
+    found = as_nobody(project)
+    assert found["verdict"] == PROBLEM
+    assert f"may not write to {project.state}" in found["said"]
+    assert "chown" in found["advice"]
+
+
+def as_nobody(project):
+    """What the check finds for a user who is not root: in a process that becomes one."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            if os.getuid() == 0:
+                os.setgroups([])
+                os.setuid(65534)
+            os.write(writing, json.dumps(asdict(machine.check_folder(project))).encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as answer:
+        found = answer.read()
+    os.waitpid(child, 0)
+    return json.loads(found)
+
+
+def test_a_full_disk_and_a_full_memory_are_problems(project, monkeypatch):
+    assert machine.check_disk(project).verdict == WELL
+    assert machine.check_memory(project).verdict == WELL
+    monkeypatch.setattr(machine, "DISK_NEEDED", 1e9)
+    monkeypatch.setattr(machine, "MEMORY_NEEDED", 1e9)
+    assert machine.check_disk(project).verdict == PROBLEM
+    assert machine.check_memory(project).verdict == PROBLEM
+
+
+def test_a_processor_that_tensorflow_does_not_run_on_is_a_problem(project, monkeypatch):
+    assert machine.check_processor(project).verdict != PROBLEM
+    monkeypatch.setattr(machine, "describe_processor", lambda: ("Old one", ["sse2"]))
+    monkeypatch.setattr(os, "uname", lambda: os.uname_result(("Linux", "host", "1", "1", "x86_64")))
+    assert machine.check_processor(project).said == "Old one has no AVX, which TensorFlow needs"
+
+
+def test_a_port_that_another_program_has_is_named_with_the_program(project, new_port, monkeypatch):
+    for name in ("FASHION_SERVE_PORT", "FASHION_MLFLOW_PORT"):
+        monkeypatch.setenv(name, str(new_port()))
+    monkeypatch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{new_port()}/api")
+    assert services.check_ports(project).verdict == WELL
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        monkeypatch.setenv("FASHION_SERVE_PORT", str(port))
+        found = services.check_ports(project)
+        assert found.verdict == PROBLEM
+        assert f"{port} is taken by {psutil.Process().name()} (process {os.getpid()})" in found.said
+        assert "FASHION_SERVE_PORT" in found.advice
+        with hold(project.state / "services.lock", on_wait=lambda _: None):
+            assert services.check_ports(project).verdict == WELL
+
+
+def test_data_that_are_pinned_and_not_there_are_noticed(small_project):
+    assert services.check_data(small_project).verdict == WELL
+    next(small_project.data.glob("*train*")).unlink()
+    found = services.check_data(small_project)
+    assert found.verdict == NOTE
+    assert "fashion fetch" in found.advice
+    (small_project.root / "data.dvc").write_text("outs: nonsense")
+    assert services.check_data(small_project).verdict == PROBLEM
+
+
+def test_a_prefect_server_elsewhere_has_to_answer(project, new_port, monkeypatch):
+    monkeypatch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{new_port()}/api")
+    assert services.check_prefect(project).verdict == WELL
+    monkeypatch.setenv("PREFECT_API_URL", "http://prefect.invalid/api")
+    assert services.check_prefect(project).verdict == PROBLEM
+
+
+def test_databases_that_cannot_be_read_are_problems(project, monkeypatch):
+    assert services.check_registry(project).verdict == WELL
+    assert services.check_prediction_log(project).verdict == WELL
+    assert not list(project.state.glob("*.db")), "Nothing is made by looking."
+    for name in ("mlflow.db", "predictions.db"):
+        (project.state / name).parent.mkdir(exist_ok=True)
+        (project.state / name).write_bytes(b"no database" * 1000)
+    for found in (services.check_registry(project), services.check_prediction_log(project)):
+        assert found.verdict == PROBLEM
+        assert "cannot be used" in found.said
+
+
+def test_the_champion_and_the_predictions_are_named(trained_project, monkeypatch):
+    assert "version 1 of fashion-classifier is champion" in services.check_registry(trained_project).said
+
+
+def test_the_command_shows_all_and_fails_where_there_is_a_problem(trained_project, monkeypatch):
+    monkeypatch.chdir(SOURCE)
+    monkeypatch.setenv("FASHION_HOME", str(SOURCE))
+    quick = CliRunner().invoke(app, ["doctor", "--quick", "--json"])
+    subjects = [finding["subject"] for finding in json.loads(quick.stdout)]
+    assert subjects == ["packages", "git", "variables", "proxies", "folder", "disk", "memory", "processor"]
+
+    monkeypatch.setenv("FASHION_HOME", str(trained_project.root))
+    whole = CliRunner().invoke(app, ["doctor"])
+    assert whole.exit_code == 1
+    for word in ("problem", "make setup", "data", "ports", "Prefect", "MLflow", "prediction log"):
+        assert word in whole.stdout
