@@ -26,6 +26,7 @@ PARTS = (
     ".dvc/config",
     ".dvcignore",
     ".env",
+    ".gitattributes",
     ".gitignore",
     "dvc.yaml",
     "expectations",
