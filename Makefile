@@ -35,6 +35,7 @@ lock: ## bring requirements.lock in step with pyproject.toml
 
 run: setup ## fetch, validate, prepare, train, evaluate, export, register (DATA=synthetic: on drawn images, in .state/synthetic)
 ifeq ($(DATA),synthetic)
+	@git rev-parse --show-toplevel > /dev/null || { echo "error: these files must be in a git repository; if they are in none, type: git init && git add --all && git commit --message 'As downloaded'" >&2; exit 1; }
 	mkdir -p $(SYNTHETIC)
 	git ls-files -z --cached --others --exclude-standard -- ':!data.dvc' ':!dvc.lock' | tar --null -T - -cf - | tar -xf - -C $(SYNTHETIC)
 	test -d $(SYNTHETIC)/.git || git init --quiet $(SYNTHETIC)

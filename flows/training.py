@@ -11,6 +11,7 @@ from prefect.exceptions import CancelledRun
 from prefect.runtime import flow_run
 from rich.console import Console
 
+from fashion.adapters.git import check_repository
 from fashion.errors import FashionError
 from fashion.params import load_params
 from fashion.settings import apply_environment, load_project
@@ -71,7 +72,9 @@ def main() -> None:
 def _run(reason: str, synthetic: bool) -> None:
     project = load_project()
     apply_environment(project)
-    load_params(project.params)  # A mistake in there is said before anything starts.
+    # What is wrong here is said before anything starts.
+    load_params(project.params)
+    check_repository(project)
     with prefect_server(project) as temporary:
         if temporary:
             Console().print("No Prefect server answers (make up starts one): this run has one of its own.")

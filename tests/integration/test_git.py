@@ -1,12 +1,19 @@
 """What git tells of a tree, and a tree made from it."""
 
+import os
+import re
+import shutil
+import subprocess
+
 import pytest
 
 from fashion.adapters import git as source
-from fashion.adapters.git import read_source, tree_of
+from fashion.adapters.git import check_repository, read_source, tree_of
 from fashion.errors import LineageError
+from fashion.params import load_params
 from fashion.paths import Project
-from tests.projects import commit, git
+from fashion.stages.fetch import Drawing, draw_data, fetch
+from tests.projects import SOURCE, commit, git
 
 
 @pytest.fixture
@@ -99,7 +106,66 @@ def test_without_a_commit_there_is_none(tmp_path, monkeypatch, made):
     if made:
         git(tmp_path, "init", "--quiet")
     found = read_source(Project(tmp_path))
-    assert (found.commit, found.dirty) == (None, False)
+    assert (found.commit, found.dirty) == (None, None)
+
+
+@pytest.fixture
+def foreign(repository):
+    """That repository, with another user as its owner."""
+    if os.geteuid() != 0:
+        pytest.skip("to give a repository to another user needs root")
+    for path in (repository.root, *repository.root.rglob("*")):
+        os.chown(path, 65534, 65534)
+    return repository
+
+
+def test_a_repository_of_another_user_is_refused_with_the_words_of_git(foreign, tmp_path):
+    advice = rf"dubious ownership(.|\n)*git config --global --add safe.directory {foreign.root}"
+    for look in (
+        read_source,
+        check_repository,
+        lambda project: tree_of(project, "0123" * 10, tmp_path / "none", tmp_path / "tree").__enter__(),
+    ):
+        with pytest.raises(LineageError, match=advice):
+            look(foreign)
+    git(foreign.root, "config", "--global", "--add", "safe.directory", str(foreign.root))
+    assert read_source(foreign).dirty is False
+
+
+def test_a_project_without_a_repository_is_told_how_to_make_one(tmp_path, monkeypatch):
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    (tmp_path / "params.yaml").write_text("")
+    with pytest.raises(LineageError, match="is in no git repository.* Type: (.*), then the same") as told:
+        check_repository(Project(tmp_path))
+    command = re.search("Type: (.*), then the same", str(told.value))[1]
+    for name in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{name}_NAME", "me")
+        monkeypatch.setenv(f"GIT_{name}_EMAIL", "me@localhost")
+    subprocess.run(command, shell=True, cwd=tmp_path, check=True, capture_output=True)
+    check_repository(Project(tmp_path))
+    assert read_source(Project(tmp_path)).dirty is False
+
+
+def test_what_pins_data_says_so_before_it_writes_any(project, monkeypatch):
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(project.root.parent))
+    shutil.rmtree(project.root / ".git")
+    params = load_params(project.params)
+    for stage in (lambda: fetch(project, params), lambda: draw_data(project, params, Drawing(60, 20))):
+        with pytest.raises(LineageError, match="is in no git repository"):
+            stage()
+    assert not project.data.exists()
+
+
+def test_the_synthetic_project_is_not_begun_without_a_repository(tmp_path, monkeypatch):
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    for name in ("Makefile", "pyproject.toml", "requirements.lock"):
+        shutil.copy(SOURCE / name, tmp_path)
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv" / ".installed").touch()
+    result = subprocess.run(["make", "run", "DATA=synthetic"], cwd=tmp_path, capture_output=True, text=True)
+    assert result.returncode != 0
+    assert "error: these files must be in a git repository; if they are in none, type: git init" in result.stderr
+    assert not (tmp_path / ".state").exists()
 
 
 def test_a_commit_that_a_shallow_clone_lacks_is_told_with_the_command_that_brings_it(repository, tmp_path):

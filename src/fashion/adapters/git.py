@@ -33,17 +33,21 @@ class Source:
     patch: bytes
 
     @property
-    def dirty(self) -> bool:
-        return bool(self.changed)
+    def dirty(self) -> bool | None:
+        """None where there is no commit to compare with."""
+        return bool(self.changed) if self.commit else None
 
 
 def read_source(project: Project) -> Source:
-    """The project's tree as it stands. Neither git's index nor its objects are touched."""
-    commit = _ask(project.root, "rev-parse", "--verify", "--quiet", "HEAD")
-    top = _ask(project.root, "rev-parse", "--show-toplevel")
-    if commit is None or top is None:
+    """The project's tree as it stands. Neither git's index nor its objects are touched.
+
+    Raises:
+        LineageError: git is not installed, or refuses to look, as in a repository of another user.
+    """
+    root = find_repository(project)
+    commit = _ask(root, "rev-parse", "--verify", "--quiet", "HEAD") if root else None
+    if root is None or commit is None:
         return Source(None, "", (), (), b"")
-    root = Path(top.strip())
     status = os.fsdecode(_run(root, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all"))
     changed = sorted(entry[3:] for entry in status.split("\0") if entry)
     taken = _fitting(root, changed)
@@ -55,6 +59,33 @@ def read_source(project: Project) -> Source:
         left_out=tuple(path for path in changed if path not in taken),
         patch=_patch(root, taken) if taken else b"",
     )
+
+
+def find_repository(project: Project) -> Path | None:
+    """The top folder of the repository that the project is in, if it is in one.
+
+    Raises:
+        LineageError: git is not installed, or refuses to look: its reason, with the command that it advises.
+    """
+    try:
+        return Path(_run(project.root, "rev-parse", "--show-toplevel").decode().strip())
+    except LineageError as error:
+        if "not a git repository" in str(error):
+            return None
+        raise
+
+
+def check_repository(project: Project) -> None:
+    """Find out at once what DVC and `register` would stumble over later.
+
+    Raises:
+        LineageError: as `find_repository`; or the project is in no repository, as after a download without git.
+    """
+    if find_repository(project) is None:
+        raise LineageError(
+            f"{project.root} is in no git repository, which DVC and the lineage of versions need. Type: "
+            "git init && git add --all && git commit --message 'As downloaded', then the same command again"
+        )
 
 
 def commit_file(project: Project, path: Path, message: str) -> None:
@@ -74,7 +105,7 @@ def tree_of(project: Project, commit: str, patch: Path, place: Path) -> Iterator
     """The repository at `commit` with the patch on it, at `place`, for the duration of the block.
 
     Raises:
-        LineageError: the commit is not in the repository, or the patch does not fit on it.
+        LineageError: git refuses to look, the commit is not in the repository, or the patch does not fit on it.
     """
     _check_commit(project, commit)
     try:
@@ -94,6 +125,7 @@ def remove_tree(project: Project, place: Path) -> None:
 
 
 def _check_commit(project: Project, commit: str) -> None:
+    find_repository(project)
     if _ask(project.root, "cat-file", "-e", f"{commit}^{{commit}}") is not None:
         return
     shallow = (_ask(project.root, "rev-parse", "--is-shallow-repository") or "").strip() == "true"
@@ -146,7 +178,7 @@ def _patch(root: Path, paths: set[str]) -> bytes:
 
 
 def _ask(folder: Path, *arguments: str) -> str | None:
-    """What git prints; None when it is not installed, this is no repository, or the answer is no."""
+    """What git prints; None when the answer is no."""
     try:
         return _run(folder, *arguments).decode(errors="replace")
     except LineageError:
@@ -160,7 +192,7 @@ def _run(
         result = subprocess.run(
             ["git", "--no-optional-locks", *arguments],
             cwd=folder,
-            env={**os.environ, **(environment or {})},
+            env={**os.environ, "LC_ALL": "C", **(environment or {})},
             input=given,
             capture_output=True,
             check=False,

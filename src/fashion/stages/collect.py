@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from fashion.adapters import tracking, versioning
+from fashion.adapters.git import check_repository
 from fashion.adapters.pictures import contact_sheet
 from fashion.adapters.pinning import pin
 from fashion.adapters.predictions import Labelled, PredictionLog
@@ -57,9 +58,11 @@ def collect(project: Project, params: Params, since: datetime | None = None) -> 
 
     Raises:
         DataError: the batch is not fit to learn from, or a data file is missing or damaged.
+        LineageError: the project is in no git repository, or git refuses to look.
         ServiceError: the prediction log or DVC cannot be used.
         SuiteError: expectations/batch.json is missing or wrong.
     """
+    check_repository(project)
     labelled = _new_ones(project, params, since)
     if len(labelled.labels) < params.collect.at_least:
         # A collection that was killed has left its batch unpinned.

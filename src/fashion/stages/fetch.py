@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fashion.adapters.download import download
+from fashion.adapters.git import check_repository
 from fashion.adapters.pinning import pin, pinned_files, pull
 from fashion.errors import DataError, DiskError, FashionError, ServiceError
 from fashion.images.idx import write_idx
@@ -59,7 +60,9 @@ def fetch(project: Project, params: Params, force: bool = False, progress: Progr
     Raises:
         DataError: no source has a file, or a file with other content is in the way.
         DiskError: the disk is full.
+        LineageError: the project is in no git repository, or git refuses to look.
     """
+    check_repository(project)
     _check_folder(project)
     replace = force or is_synthetic(project)
     with _writing(project):
@@ -78,7 +81,9 @@ def draw_data(project: Project, params: Params, drawing: Drawing, force: bool = 
     Raises:
         DataError: data/ holds files that were not drawn (unless `force`), or there are too few images.
         DiskError: the disk is full.
+        LineageError: as `fetch`.
     """
+    check_repository(project)
     _check_counts(params.data, drawing)
     _check_folder(project)
     if not (force or is_synthetic(project)):

@@ -138,7 +138,7 @@ def _origin(project: Project, params: Params, source: Source) -> dict[str, str]:
         "accuracy_interval": f"{figures['accuracy_low']:.4f} to {figures['accuracy_high']:.4f}",
         DATA_VERSION: versioning.data_version(project),
         "git_commit": source.commit or "none",
-        "git_dirty": str(source.dirty).lower(),
+        "git_dirty": "unknown" if source.dirty is None else str(source.dirty).lower(),
         "model": params.train.model,
         "seed": str(params.train.seed),
         SYNTHETIC_DATA: str(validation["synthetic"]).lower(),
