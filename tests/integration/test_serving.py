@@ -287,6 +287,60 @@ def test_without_a_key_neither_foreign_hosts_nor_pages_of_other_sites_are_answer
     assert client.get("/model", headers={"Host": "[::1]:8000"}).status_code == 200
 
 
+def test_head_is_answered_as_get_without_a_body_and_counted_as_head(client):
+    for path in ("/", "/page/page.js", "/healthz", "/readyz", "/model", "/samples", "/openapi.json"):
+        head, get = client.head(path), client.get(path)
+        assert (head.status_code, head.content) == (200, b""), path
+        assert dict(head.headers) == dict(get.headers), path
+    assert client.head("/predict").status_code == 405
+    assert client.head("/nothing").status_code == 404
+    assert client.head("/metrics").status_code == 200
+    assert 'fashion_requests_total{method="HEAD",path="/metrics",status="200"} 1.0' in client.get("/metrics").text
+
+
+MALFORMED_HOSTS = (b"[", b"]", b"[::1", b"::1", b"[v1.x]", b"127.0.0.1:x", b"127.0.0.1:123456", b"@127.0.0.1",
+                   b"127.0.0.1/x", b"127.0.0.1?x", b"a b", b"\xff", b"")  # fmt: skip
+
+
+@pytest.mark.parametrize("key", [None, "secret"])
+def test_a_host_that_is_no_address_is_a_bad_request(tmp_path, key):
+    with TestClient(create_app(make_service(tmp_path, key=key)), base_url=HERE) as client:
+        for host in MALFORMED_HOSTS:
+            for path in ("/healthz", "/model/"):
+                answer = client.get(path, headers={b"Host": host, b"X-API-Key": b"secret"}, follow_redirects=False)
+                assert (answer.status_code, "header Host" in answer.json()["error"]) == (400, True), host
+        assert client.get("/healthz", headers=[("Host", "127.0.0.1"), ("Host", "localhost")]).status_code == 400
+
+
+def test_an_origin_that_is_no_address_is_the_page_of_another_site(client):
+    for origin in (b"[", b"http://[", b"http://[::1", b"//127.0.0.1", b"http://\xff", b"", b"127.0.0.1"):
+        answer = client.get("/model", headers={b"Host": b"127.0.0.1", b"Origin": origin})
+        assert answer.status_code == 403, origin
+
+
+def test_a_form_in_a_character_set_that_is_none_is_refused_in_words(client):
+    body = b'--a\r\nContent-Disposition: form-data; name="\xff"; filename="a.png"\r\n\r\nx\r\n--a--\r\n'
+    for charset in ("punycode", "undefined", "hex", "no-such", '"'):
+        kind = f"multipart/form-data; boundary=a; charset={charset}"
+        answer = client.post("/predict", content=body, headers={"Content-Type": kind})
+        assert answer.status_code in (400, 422), charset
+        assert answer.json()["error"]
+
+
+def test_other_headers_that_are_malformed_change_no_answer(client):
+    for name in (b"Range", b"If-Range", b"If-None-Match", b"Accept", b"Cookie", b"Expect", b"X-Forwarded-For"):
+        for value in (b"[", b"\xff", b"bytes=x", b"bytes=9-1"):
+            answer = client.get("/page/page.js", headers={name: value})
+            assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/javascript; charset=utf-8")
+
+
+def test_a_malformed_path_is_not_found_and_a_malformed_query_is_refused_in_words(client):
+    for path in ("/page/%ff", "/page/%00", "/page/%", "/%0d%0aX:1", "/page/%ed%a0%80"):
+        assert client.get(path).status_code == 404, path
+    for query in ("seen=", "seen=%ff", "seen=x", "seen=%00"):
+        assert client.post(f"/predict?{query}", json={}).json()["error"].startswith("query.seen:")
+
+
 def test_beyond_loopback_a_key_is_needed(project):
     with pytest.raises(ParamsError, match="FASHION_SERVE_KEY"):
         serve(project, load_params(project.params), "0.0.0.0", 0)

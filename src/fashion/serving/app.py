@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import json
+import mimetypes
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
@@ -13,7 +14,7 @@ from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from fashion.adapters.predictions import PredictionLog, Record
@@ -188,18 +189,18 @@ def _add_state(app: FastAPI, service: Service) -> None:
 
 
 def _add_page(app: FastAPI) -> None:
-    files = {path.name: path for path in PAGE.iterdir()}
+    files = {path.name: path.read_bytes() for path in PAGE.iterdir()}
 
-    def send(name: str) -> FileResponse:
+    def send(name: str) -> Response:
         headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-cache"}
-        return FileResponse(files[name], headers=headers)
+        return Response(files[name], headers=headers, media_type=mimetypes.guess_type(name)[0])
 
     @app.get("/", include_in_schema=False)
-    async def index() -> FileResponse:
+    async def index() -> Response:
         return send("index.html")
 
     @app.get("/page/{name}", include_in_schema=False)
-    async def page(name: str) -> FileResponse:
+    async def page(name: str) -> Response:
         if name not in files:
             raise HTTPException(404, f"no file {name!r}")
         return send(name)

@@ -2,10 +2,10 @@
 
 import hmac
 import logging
+import re
 import time
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
@@ -19,6 +19,8 @@ OPEN = ("/", "/healthz", "/readyz", "/openapi.json")
 UNCOUNTED = ("/healthz", "/readyz", "/metrics")
 """Are answered however much there is to do."""
 KEY_HEADER = "X-API-Key"
+ADDRESS = re.compile(r"(?:\[([0-9a-f:.]+)\]|([\w.~-]+))(?::\d{0,5})?", re.ASCII | re.IGNORECASE)
+"""host[:port], RFC 9110 section 7.2; the name of the host is the first group that matched."""
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +55,8 @@ class Gatekeeper:
             return
         start = time.perf_counter()
         status = 500
+        # Answered as GET; the server leaves out the body, as RFC 9110 section 9.3.2 wants it.
+        asked = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
 
         async def note(message: Message) -> None:
             nonlocal status
@@ -65,9 +69,9 @@ class Gatekeeper:
             if refused:
                 await refused(scope, receive, note)
             else:
-                await self._pass(scope, receive, note)
+                await self._pass(asked, receive, note)
         finally:
-            self._count(scope, status, time.perf_counter() - start)
+            self._count(scope["method"], asked, status, time.perf_counter() - start)
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         weight = 0 if scope["path"] in UNCOUNTED else 1
@@ -79,7 +83,10 @@ class Gatekeeper:
 
     def _refuse(self, scope: Scope) -> JSONResponse | None:
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        if reason := self._stranger(scope, headers):
+        hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+        if len(hosts) > 1 or not all(map(ADDRESS.fullmatch, hosts)):
+            return refusal(scope, 400, f"expected one host[:port] in the header Host, found {', '.join(hosts)!r}")
+        if reason := self._stranger(headers):
             return refusal(scope, 403, reason)
         if not self._knows(scope, headers):
             return refusal(scope, 401, f"the header {KEY_HEADER} must hold the service's key")
@@ -90,13 +97,13 @@ class Gatekeeper:
             return refusal(scope, 413, self._too_large)
         return None
 
-    def _stranger(self, scope: Scope, headers: dict[bytes, str]) -> str | None:
+    def _stranger(self, headers: dict[bytes, str]) -> str | None:
         """A page of another site reaches a loopback address through its visitor's browser."""
         host = headers.get(b"host", "")
-        if self._key is None and urlsplit(f"//{host}").hostname not in LOOPBACK:
+        if self._key is None and _host_name(host) not in LOOPBACK:
             return f"expected a loopback address as the host, found {host!r}"
         origin = headers.get(b"origin")
-        if origin is not None and urlsplit(origin).netloc != host:
+        if origin is not None and origin not in (f"http://{host}", f"https://{host}"):
             return f"requests from pages of {origin!r} are not answered"
         return None
 
@@ -125,8 +132,14 @@ class Gatekeeper:
 
         return bounded
 
-    def _count(self, scope: Scope, status: int, seconds: float) -> None:
+    def _count(self, method: str, scope: Scope, status: int, seconds: float) -> None:
         route: Any = scope.get("route")
         path = getattr(route, "path", "other")
-        self._metrics.requests.labels(scope["method"], path, status).inc()
+        self._metrics.requests.labels(method, path, status).inc()
         self._metrics.seconds.labels(path).observe(seconds)
+
+
+def _host_name(host: str) -> str:
+    """Return the name or number in host[:port], lower case; empty where there is none."""
+    found = ADDRESS.fullmatch(host)
+    return (found[1] or found[2]).lower() if found else ""

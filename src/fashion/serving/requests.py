@@ -47,15 +47,21 @@ async def read_images(request: Request, size: tuple[int, int], limits: Limits, e
     """The images (n, height, width) of a request, as a model of that size takes them.
 
     Raises:
-        HTTPException: 413, 415 or 422, with the reason.
+        HTTPException: 400, 413, 415 or 422, with the reason.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == JSON:
         return _read_arrays(await request.body(), size, limits)
     if kind != FORM:
         raise HTTPException(415, f"expected {FORM} with pictures, or {JSON} with arrays, found {kind or 'neither'}")
-    async with request.form(max_files=limits.images, max_fields=limits.images) as form:
+    try:
+        form = await request.form(max_files=limits.images, max_fields=limits.images)
+    except UnicodeError as error:  # Of codecs that are no character set, such as `punycode`.
+        raise HTTPException(400, f"the form is not in the character set that it names: {error}") from error
+    try:
         return await _read_pictures(form.multi_items(), size, executor)
+    finally:
+        await form.close()
 
 
 async def read_json(request: Request, form: type[Content]) -> Content:
