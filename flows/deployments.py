@@ -13,13 +13,15 @@ from functools import partial
 from typing import Any
 
 import prefect
-import yaml
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.variables import Variable
 
 from fashion.errors import ServiceError
 from fashion.paths import Project
+from fashion.storage import load_yaml
 
+LARGEST = 1 << 16
+"""Bytes of prefect.yaml."""
 NOTE = "fashion_deployments"
 """A variable on the server: the digest of what was deployed, or what is to be off when it is."""
 
@@ -79,7 +81,7 @@ def _digest(project: Project) -> str:
 
 
 def _declared(project: Project) -> set[tuple[str, str]]:
-    content = yaml.safe_load((project.root / "prefect.yaml").read_text(encoding="utf-8"))
+    content = load_yaml(project.root / "prefect.yaml", LARGEST)
     return {(one["entrypoint"], one["name"]) for one in content["deployments"]}
 
 

@@ -34,6 +34,15 @@ def test_code_of_another_project_is_a_problem_and_the_way_out_is_named(project, 
     assert f"cd {project.root}; make setup" in found.advice
 
 
+def test_git_says_why_it_does_not_answer(project, monkeypatch):
+    found = environment.check_git(project)
+    assert (found.verdict, found.said) == (WELL, f"commit {git(project.root, 'rev-parse', 'HEAD')[:10]}")
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    found = environment.check_git(project)
+    assert found.verdict == PROBLEM
+    assert "git config --global --add safe.directory" in found.said + found.advice
+
+
 def test_a_project_without_git_is_told_what_that_means(project, tmp_path):
     (project.root / ".git").rename(tmp_path / "aside")
     found = environment.check_git(project)
