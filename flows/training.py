@@ -12,8 +12,11 @@ from prefect.runtime import flow_run
 from rich.console import Console
 
 from fashion.adapters.git import check_repository
+from fashion.doctor.checks import QUICK
+from fashion.doctor.finding import PROBLEM
 from fashion.errors import FashionError
 from fashion.params import load_params
+from fashion.paths import Project
 from fashion.settings import apply_environment, load_project
 from flows.announcement import announce_failure
 from flows.pipeline import check_tracking, conclude_run, fetch, open_project, run_pipeline, say_for_whom, unless_stopped
@@ -75,11 +78,20 @@ def _run(reason: str, synthetic: bool) -> None:
     # What is wrong here is said before anything starts.
     load_params(project.params)
     check_repository(project)
+    _tell_problems(project)
     with prefect_server(project) as temporary:
         if temporary:
             Console().print("No Prefect server answers (make up starts one): this run has one of its own.")
         state = training(reason, synthetic, unattended=temporary, return_state=True)
     print_summary(project, cast("dict[str, Any]", state.result()), Console())
+
+
+def _tell_problems(project: Project) -> None:
+    """Say beforehand what is likely to stop the run; what stops it for certain says so itself."""
+    for finding in (check(project) for check in QUICK):
+        if finding.verdict == PROBLEM:
+            said = f"{finding.subject}: {finding.said}\n  {finding.advice} (fashion doctor looks at more)"
+            Console(stderr=True, soft_wrap=True).print(said, style="yellow", markup=False, highlight=False)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from fashion.doctor import environment, machine, services
 from fashion.doctor.finding import NOTE, PROBLEM, WELL
 from fashion.locks import hold
 from fashion.paths import Project
+from flows import training
 from tests.projects import SOURCE, git
 
 
@@ -190,3 +191,12 @@ def test_the_command_shows_all_and_fails_where_there_is_a_problem(trained_projec
     assert whole.exit_code == 1
     for word in ("problem", "make setup", "data", "ports", "Prefect", "MLflow", "prediction log"):
         assert word in whole.stdout
+
+
+def test_a_run_tells_beforehand_what_is_likely_to_stop_it(project, monkeypatch, capsys):
+    monkeypatch.setattr(machine, "DISK_NEEDED", 1e9)
+    training._tell_problems(project)
+    told = capsys.readouterr().err
+    assert "a training wants 1000000000 GB" in told
+    assert "dvc gc --workspace" in told
+    assert "memory" not in told
