@@ -40,6 +40,11 @@ class Project:
         return self.state / "judgement"
 
     @property
+    def training(self) -> Path:
+        """Trainings that were stopped, as they were after their last epoch."""
+        return self.state / "training"
+
+    @property
     def validation(self) -> Path:
         return self.root / "artifacts" / "validation"
 

@@ -11,7 +11,7 @@ from fashion.params import load_params
 from tests.projects import SOURCE
 
 TRAINED, TESTED = 12_000, 2_000
-SILENT = Watch(on_epoch=lambda epoch: None, on_step=lambda done, total: None)
+SILENT = Watch(on_epoch=lambda state: None, on_step=lambda done, total: None)
 
 
 @pytest.fixture(scope="module")

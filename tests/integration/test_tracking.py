@@ -84,6 +84,34 @@ def test_a_run_keeps_its_curves_tags_and_end(registry):
     assert found.info.artifact_uri.startswith(registry.artifacts.as_uri())
 
 
+def test_a_stopped_run_goes_on_and_gets_the_steps_that_it_lacks_but_none_twice(registry):
+    curve = {step: {"loss": 1 / step, "accuracy": 0.5} for step in (1, 2, 3)}
+    with pytest.raises(KeyboardInterrupt), tracking.live_run(registry, "stopped", {"seed": 1}, {}) as run:
+        run.log_metrics(curve[2], step=2)
+        raise KeyboardInterrupt
+    client = MlflowClient(registry.uri)
+    assert client.get_run(run.run_id).info.status == "KILLED"
+    with tracking.live_run(registry, "stopped", {"seed": 1}, {}, stopped=run.run_id) as again:
+        assert client.get_run(run.run_id).info.status == "RUNNING"
+        again.log_missing("loss", curve)
+    assert again.run_id == run.run_id
+    assert client.get_run(run.run_id).info.status == "FINISHED"
+    for name in ("loss", "accuracy"):
+        assert sorted(point.step for point in client.get_metric_history(run.run_id, name)) == [1, 2, 3]
+
+
+def test_where_the_stopped_run_is_gone_a_new_one_begins(registry):
+    with tracking.live_run(registry, "stopped", {"seed": 1}, {}) as deleted:
+        pass
+    client = MlflowClient(registry.uri)
+    client.delete_run(deleted.run_id)
+    for stopped in (deleted.run_id, "0" * 32):
+        with tracking.live_run(registry, "another", {"seed": 1}, {}, stopped=stopped) as new:
+            pass
+        assert new.run_id != stopped
+        assert client.get_run(new.run_id).data.params == {"seed": "1"}
+
+
 def test_a_run_whose_training_fails_is_marked_failed(registry):
     with pytest.raises(ZeroDivisionError), tracking.live_run(registry, "broken", {}, {}) as run:
         run.set_tags({"which": "this"})

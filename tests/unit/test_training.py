@@ -1,5 +1,7 @@
 """Small networks on a few images; seconds, not minutes."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -15,10 +17,10 @@ from fashion.model.networks import (
     temperature_of,
 )
 from fashion.model.optimizers import ConvolutionalMuon, OneCycle
-from fashion.model.training import Examples, Watch, train
+from fashion.model.training import Epoch, Examples, Watch, is_over, train
 from fashion.params import Recipe
 
-SILENT = Watch(on_epoch=lambda epoch: None, on_step=lambda done, total: None)
+SILENT = Watch(on_epoch=lambda state: None, on_step=lambda done, total: None)
 SIZE = (28, 28)
 
 
@@ -92,16 +94,64 @@ SMOOTHED = {"one_hot": True, "label_smoothing": 0.1}
     [("baseline", {}), ("compact", OURS), ("dropout", SMOOTHED)],
     ids=["plain", "ours", "smoothed"],
 )
-def test_the_same_seed_gives_the_same_weights(examples, name, changes):
-    first, again = (trained(examples, name, **changes).model.get_weights() for _ in range(2))
-    other = trained(examples, name, seed=2, **changes).model.get_weights()
-    assert all(np.array_equal(one, two) for one, two in zip(first, again, strict=True))
-    assert not all(np.array_equal(one, two) for one, two in zip(first, other, strict=True))
+def test_the_same_seed_gives_the_same_weights_interrupted_or_not(examples, name, changes):
+    kept = []
+
+    def interrupt(done, total):
+        if done == total - 1:
+            raise KeyboardInterrupt
+
+    undisturbed = trained(examples, name, **changes)
+    with pytest.raises(KeyboardInterrupt):
+        trained(examples, name, watch=Watch(kept.append, interrupt), **changes)
+    assert [len(state.history) for state in kept] == [1]
+    resumed = trained(examples, name, watch=replace(SILENT, start=kept[0]), **changes)
+    assert same_weights(resumed, undisturbed)
+    assert without_seconds(resumed.history) == without_seconds(undisturbed.history)
+    assert not same_weights(trained(examples, name, seed=2, **changes), undisturbed)
+
+
+def without_seconds(history):
+    return [replace(epoch, seconds=0) for epoch in history]
+
+
+def test_a_training_that_stopped_after_its_last_epoch_runs_none_again(examples):
+    kept = []
+    undisturbed = trained(examples, "baseline", watch=Watch(kept.append, lambda *_: None))
+    again = Watch(lambda state: pytest.fail("another epoch"), lambda *_: pytest.fail("another step"), kept[-1])
+    resumed = trained(examples, "baseline", watch=again)
+    assert resumed.history == undisturbed.history
+    assert same_weights(resumed, undisturbed)
+
+
+def same_weights(one, two):
+    pairs = zip(one.model.get_weights(), two.model.get_weights(), strict=True)
+    return all(np.array_equal(*pair) for pair in pairs)
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "patience", "over"),
+    [
+        ([], 1, False),
+        ([0.5], 1, False),
+        ([0.5, 0.5], 1, True),
+        ([0.5, 0.4, 0.6, 0.6], 2, False),
+        ([0.5, 0.4, 0.6, 0.6, 0.5], 2, True),
+        ([0.5] * 5, None, False),
+        ([0.5] * 6, None, True),
+    ],
+)
+def test_a_training_is_over_after_its_last_epoch_or_when_its_patience_has_ended(accuracies, patience, over):
+    history = [
+        Epoch(number, 6, *[0.0] * 5, accuracy)  # The rest is looked at by nobody.
+        for number, accuracy in enumerate(accuracies, start=1)
+    ]
+    assert is_over(history, recipe(epochs=6, patience=patience)) == over
 
 
 def test_training_learns_and_tells_the_watch_about_it(examples):
     epochs, steps = [], []
-    watch = Watch(epochs.append, lambda done, total: steps.append((done, total)))
+    watch = Watch(lambda state: epochs.append(state.history[-1]), lambda done, total: steps.append((done, total)))
     result = trained(examples, watch=watch, epochs=4)
     assert [epoch.epoch for epoch in epochs] == [1, 2, 3, 4]
     assert epochs == list(result.history)

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,12 +38,28 @@ class Epoch:
 
 
 @dataclass(frozen=True)
-class Watch:
-    """What is told about a training while it runs."""
+class State:
+    """All that a training is after an epoch: what goes on from here ends with the weights of one that never stopped."""
 
-    on_epoch: Callable[[Epoch], None]
+    history: tuple[Epoch, ...]
+    variables: tuple[NDArray[Any], ...]
+    """Of the network and its optimizer: weights, the seeds of dropout, steps done, momenta."""
+    best_weights: tuple[NDArray[np.float32], ...]
+    """Those of the epoch with the best validation accuracy."""
+    generator: Mapping[str, Any]
+    """Where the random numbers are by which images are ordered and shifted, as NumPy's PCG64 gives it."""
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What is told about a training while it runs, and where it begins."""
+
+    on_epoch: Callable[[State], None]
+    """Called after every epoch; its figures are the last of the history."""
     on_step: Callable[[int, int], None]
     """Called with the steps done and the steps there are in all."""
+    start: State | None = None
+    """Where a training with the same arguments stopped; none at the beginning."""
 
 
 @dataclass(frozen=True)
@@ -81,17 +97,29 @@ def train(
     trainee = logits_model(model)
     steps = max(1, len(training.labels) // recipe.batch_size)
     trainee.compile(_optimizer(recipe, recipe.epochs * steps), _loss(recipe, classes), metrics=["accuracy"])
-    history, best_weights = _run_epochs(trainee, recipe, training, validation, seed, steps, watch)
-    trainee.set_weights(best_weights)
+    state = _run_epochs(trainee, recipe, training, validation, seed, steps, watch)
+    trainee.set_weights(state.best_weights)
     uncalibrated = rebuild(model, temperature=1.0, average_shifts=recipe.average_shifts)
     logits = predict_logits(logits_model(uncalibrated), validation.images)
     temperature = fit_temperature(logits, validation.labels)
     return Trained(
         model=rebuild(uncalibrated, temperature, recipe.average_shifts),
-        history=tuple(history),
+        history=state.history,
         temperature=temperature,
         validation_accuracy=_accuracy(logits, validation.labels),
     )
+
+
+def is_over(history: Sequence[Epoch], recipe: Recipe) -> bool:
+    """Whether no epoch follows: all were run, or patience has ended."""
+    if not history or len(history) == recipe.epochs:
+        return bool(history)
+    return recipe.patience is not None and len(history) - _best(history).epoch >= recipe.patience
+
+
+def _best(history: Sequence[Epoch]) -> Epoch:
+    """The first of those with the best validation accuracy."""
+    return max(history, key=lambda epoch: epoch.validation_accuracy)
 
 
 def _run_epochs(
@@ -102,25 +130,44 @@ def _run_epochs(
     seed: int,
     steps: int,
     watch: Watch,
-) -> tuple[list[Epoch], list[NDArray[np.float32]]]:
-    """The history, and the weights of its best epoch.
+) -> State:
+    """The training after its last epoch.
 
     The loop is our own because `fit` stands still for a second or more between epochs, now and then.
     """
     random = np.random.default_rng(seed)
-    history: list[Epoch] = []
-    best_accuracy, best_weights, waited = -1.0, trainee.get_weights(), 0
-    for epoch in range(1, recipe.epochs + 1):
-        start = time.perf_counter()
-        figures = _run_steps(trainee, recipe, training, random, epoch, steps, watch)
-        history.append(_close_epoch(trainee, recipe, validation, epoch, figures, time.perf_counter() - start))
-        watch.on_epoch(history[-1])
-        waited += 1
-        if history[-1].validation_accuracy > best_accuracy:
-            best_accuracy, best_weights, waited = history[-1].validation_accuracy, trainee.get_weights(), 0
-        if waited == recipe.patience:
-            break
-    return history, best_weights
+    trainee.optimizer.build(trainee.trainable_variables)
+    state = watch.start or State((), (), (), {})
+    if watch.start:
+        _restore(trainee, random, watch.start)
+    while not is_over(state.history, recipe):
+        number, start = len(state.history) + 1, time.perf_counter()
+        figures = _run_steps(trainee, recipe, training, random, number, steps, watch)
+        epoch = _close_epoch(trainee, recipe, validation, number, figures, time.perf_counter() - start)
+        state = _advance(state, epoch, trainee, random)
+        watch.on_epoch(state)
+    return state
+
+
+def _advance(state: State, epoch: Epoch, trainee: keras.Model, random: np.random.Generator) -> State:
+    history = (*state.history, epoch)
+    return State(
+        history=history,
+        variables=tuple(keras.ops.convert_to_numpy(variable) for variable in _variables(trainee)),
+        best_weights=tuple(trainee.get_weights()) if _best(history) is epoch else state.best_weights,
+        generator=random.bit_generator.state,
+    )
+
+
+def _restore(trainee: keras.Model, random: np.random.Generator, state: State) -> None:
+    for variable, value in zip(_variables(trainee), state.variables, strict=True):
+        variable.assign(value)
+    random.bit_generator.state = state.generator
+
+
+def _variables(trainee: keras.Model) -> list[keras.Variable]:
+    """All that a step changes but the metrics, which each step resets."""
+    return [*trainee.variables, *trainee.optimizer.variables]
 
 
 def _run_steps(

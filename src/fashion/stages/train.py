@@ -2,18 +2,19 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 
 import pandas as pd
 
 from fashion.adapters.machine import describe_machine
 from fashion.adapters.tracking.runs import LiveRun, live_run
-from fashion.model.training import Epoch, Examples, Trained, Watch
+from fashion.model.training import Epoch, Examples, State, Trained, Watch, is_over
 from fashion.model.training import train as train_network
 from fashion.params import Params
 from fashion.paths import Project
-from fashion.stages.dataset import load_split
+from fashion.stages.checkpoint import Checkpoint, Checkpoints
+from fashion.stages.dataset import Split, load_split
 from fashion.stages.registry import MODEL_DIGEST, registry_of, run_name
 from fashion.storage import atomic_file, atomic_folder, file_digest, write_json, write_text
 
@@ -22,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Training:
-    """How a training went; `seconds` is wall time, data loading and saving apart."""
+    """How a training went; `seconds` is wall time without saving, and without the epochs that a stop cut short."""
 
     model: str
     seed: int
@@ -34,46 +35,79 @@ class Training:
 
 
 def train(project: Project, params: Params, on_step: Callable[[int, int], None]) -> Training:
-    """Train on artifacts/dataset and write artifacts/model/.
+    """Train on artifacts/dataset and write artifacts/model/. A training that was stopped goes on after its last epoch.
 
     Args:
         on_step: called with the steps done and the steps there are in all.
 
     Raises:
         ArtifactError: the dataset is missing or damaged.
+        DiskError: the disk is full.
         ServiceError: MLflow is away. This is found before training starts; later it only costs the live curves.
         TrainingError: the loss was not finite.
     """
+    splits = [load_split(project, name) for name in ("train", "validation")]
+    checkpoints = Checkpoints(project, params)
+    stopped = checkpoints.load()
     parameters = {"model": params.train.model, "seed": params.train.seed} | params.train.recipe.model_dump()
-    with live_run(registry_of(project, params), run_name(params), parameters, {}) as run:
+    registry, run_id = registry_of(project, params), stopped.run_id if stopped else None
+    with live_run(registry, run_name(params), parameters, {}, run_id) as run:
         start = time.perf_counter()
-        trained = _train(project, params, Watch(_reporter(run), on_step))
-        summary = _summary(trained, params, time.perf_counter() - start)
+        watch = Watch(_reporter(run, checkpoints), on_step, stopped.state if stopped else None)
+        if stopped:
+            _go_on(stopped.state, params, run)
+        trained = _train(splits, params, watch)
+        summary = _summary(trained, params, time.perf_counter() - start + _seconds(watch.start))
         _save(project, trained, summary)
         run.set_tags({MODEL_DIGEST: file_digest(project.model_file)})
+    checkpoints.remove()
     return summary
 
 
-def _train(project: Project, params: Params, watch: Watch) -> Trained:
-    splits = (load_split(project, name) for name in ("train", "validation"))
+def _train(splits: Iterable[Split], params: Params, watch: Watch) -> Trained:
     training, validation = (Examples(split.images, split.labels) for split in splits)
     classes = len(params.data.classes)
-    return train_network(
-        params.train.model, params.train.recipe, training, validation, classes, params.train.seed, watch
-    )
+    try:
+        return train_network(
+            params.train.model, params.train.recipe, training, validation, classes, params.train.seed, watch
+        )
+    except (KeyboardInterrupt, SystemExit):
+        logger.info("Stopped. The same command goes on after the last whole epoch.")
+        raise
 
 
-def _reporter(run: LiveRun) -> Callable[[Epoch], None]:
-    def on_epoch(epoch: Epoch) -> None:
+def _reporter(run: LiveRun, checkpoints: Checkpoints) -> Callable[[State], None]:
+    def on_epoch(state: State) -> None:
+        checkpoints.save(Checkpoint(state, run.run_id))  # First: who is told of an epoch may rely on it.
+        epoch = state.history[-1]
         logger.info(
             "epoch %d of %d: loss %.4f, accuracy %.4f, validation loss %.4f, validation accuracy %.4f, %.1f s",
             *(epoch.epoch, epoch.epochs, epoch.loss, epoch.accuracy),
             *(epoch.validation_loss, epoch.validation_accuracy, epoch.seconds),
         )
-        figures = asdict(epoch)
-        run.log_metrics({name: figures[name] for name in figures if name not in ("epoch", "epochs")}, epoch.epoch)
+        run.log_metrics(_figures(epoch), epoch.epoch)
 
     return on_epoch
+
+
+def _go_on(state: State, params: Params, run: LiveRun) -> None:
+    """Say where a stopped training goes on, and report the epochs that MLflow was not told of before the stop."""
+    done, epochs = len(state.history), params.train.recipe.epochs
+    if is_over(state.history, params.train.recipe):
+        logger.info("All epochs were done before: goes on after epoch %d of %d", done, epochs)
+    else:
+        logger.info("Training was stopped before: goes on from epoch %d of %d", done + 1, epochs)
+    run.log_missing("loss", {epoch.epoch: _figures(epoch) for epoch in state.history})
+
+
+def _figures(epoch: Epoch) -> dict[str, float]:
+    figures = asdict(epoch)
+    return {name: figures[name] for name in figures if name not in ("epoch", "epochs")}
+
+
+def _seconds(state: State | None) -> float:
+    """That the epochs before a stop have taken."""
+    return sum(epoch.seconds for epoch in state.history) if state else 0.0
 
 
 def _summary(trained: Trained, params: Params, seconds: float) -> Training:

@@ -1,13 +1,15 @@
 """Training runs, watched live."""
 
 import logging
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from mlflow import MlflowClient
-from mlflow.entities import RunStatus
+from mlflow.entities import LifecycleStage, Metric, RunStatus
 from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
 from fashion.adapters.tracking.address import Registry, check, explained, in_words
 from fashion.errors import DiskError, ServiceError
@@ -28,23 +30,32 @@ class LiveRun:
     def __init__(self, registry: Registry, client: MlflowClient, run_id: str) -> None:
         self._registry = registry
         self._client = client
-        self._run_id = run_id
+        self.run_id = run_id
         self._connected = True
 
     def log_parameters(self, parameters: Mapping[str, object]) -> None:
         for name, value in parameters.items():
-            self._send(self._client.log_param, self._run_id, name, value)
+            self._send(self._client.log_param, self.run_id, name, value)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        for name, value in metrics.items():
-            self._send(self._client.log_metric, self._run_id, name, value, step=step)
+        """All or none of them."""
+        now = time.time_ns() // 1_000_000
+        entities = [Metric(name, value, now, step) for name, value in metrics.items()]
+        self._send(self._client.log_batch, self.run_id, metrics=entities)
+
+    def log_missing(self, name: str, history: Mapping[int, Mapping[str, float]]) -> None:
+        """Log the metrics of those steps that the curve `name` of this run lacks."""
+        known: set[int] = set()
+        self._send(lambda: known.update(point.step for point in self._client.get_metric_history(self.run_id, name)))
+        for step in sorted(history.keys() - known):
+            self.log_metrics(history[step], step)
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
         for name, value in tags.items():
-            self._send(self._client.set_tag, self._run_id, name, value)
+            self._send(self._client.set_tag, self.run_id, name, value)
 
     def end(self, status: str) -> None:
-        self._call(self._client.set_terminated, self._run_id, status)  # Even if MLflow went away: it may be back.
+        self._call(self._client.set_terminated, self.run_id, status)  # Even if MLflow went away: it may be back.
 
     def _send(self, call: Any, *arguments: Any, **options: Any) -> None:
         if self._connected:
@@ -62,16 +73,27 @@ class LiveRun:
 
 @contextmanager
 def live_run(
-    registry: Registry, name: str, parameters: Mapping[str, object], tags: Mapping[str, str]
+    registry: Registry,
+    name: str,
+    parameters: Mapping[str, object],
+    tags: Mapping[str, str],
+    stopped: str | None = None,
 ) -> Iterator[LiveRun]:
-    """A run of MLflow for the duration of a training; it ends FINISHED, or FAILED when the body raises.
+    """A run of MLflow for the duration of a training; it ends FINISHED, FAILED when the body raises, or KILLED.
+
+    Args:
+        stopped: the id of the run in which this training began; it goes on, if MLflow still has it.
 
     Raises:
         ServiceError: MLflow cannot be reached at the start.
     """
     with uninterrupted():
-        run = LiveRun(registry, *_start_run(registry, name, tags))
-        run.log_parameters(parameters)
+        client = _continue_run(registry, stopped) if stopped else None
+        if client and stopped:
+            run = LiveRun(registry, client, stopped)
+        else:
+            run = LiveRun(registry, *_start_run(registry, name, tags))
+            run.log_parameters(parameters)
     try:
         yield run
     except BaseException as error:
@@ -105,6 +127,22 @@ def _start_run(registry: Registry, name: str, tags: Mapping[str, str]) -> tuple[
     client = MlflowClient(registry.uri)
     run = client.create_run(_experiment(client, registry), tags=dict(tags), run_name=name)
     return client, run.info.run_id
+
+
+@in_words
+def _continue_run(registry: Registry, run_id: str) -> MlflowClient | None:
+    """A client, after the run was marked as running again; none if there is no such run here any more."""
+    check(registry.uri)
+    client = MlflowClient(registry.uri)
+    try:
+        if client.get_run(run_id).info.lifecycle_stage == LifecycleStage.DELETED:
+            return None
+    except MlflowException as error:
+        if error.error_code == ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+            return None
+        raise
+    client.update_run(run_id, RunStatus.to_string(RunStatus.RUNNING))
+    return client
 
 
 def _experiment(client: MlflowClient, registry: Registry) -> str:

@@ -1,0 +1,132 @@
+"""What is kept of a training after every epoch, until it is done: a training that was stopped goes on from there.
+
+One file a training, .state/training/KEY.npz: 3.3 MB for `compact`, written in some 30 ms after an epoch of ten seconds,
+flushed and renamed, so that kill -9 leaves the one of this epoch or the one before.
+"""
+
+import json
+import logging
+import zipfile
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fashion.adapters.machine import describe_machine
+from fashion.model.training import Epoch, State
+from fashion.params import Params
+from fashion.paths import Project
+from fashion.storage import atomic_file, file_digest, folder_digest
+
+DAMAGE = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A training after an epoch, and which run of MLflow tells of it."""
+
+    state: State
+    run_id: str
+
+
+class Checkpoints:
+    """The checkpoint of one training: of these data, these parameters and this code, on a machine like this one."""
+
+    def __init__(self, project: Project, params: Params) -> None:
+        self._origin = _origin(project, params)
+        self._path = project.training / f"{_digest(self._origin)[:16]}.npz"
+
+    def load(self) -> Checkpoint | None:
+        """What was kept; none at the first start, and then the log says so if there is one that does not fit."""
+        try:
+            checkpoint, _ = _read(self._path)
+        except FileNotFoundError:
+            self._mention_others()
+            return None
+        except DAMAGE as error:
+            logger.warning("Starts from epoch 1: the checkpoint %s is damaged (%s)", self._path, error)
+            return None
+        return checkpoint
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Take the place of the one before. Of other trainings the newest one stays, too.
+
+        Raises:
+            DiskError: the disk is full.
+        """
+        for left in self._others()[1:]:
+            left.unlink(missing_ok=True)
+        state = checkpoint.state
+        about = {
+            "origin": self._origin,
+            "run_id": checkpoint.run_id,
+            "history": [asdict(epoch) for epoch in state.history],
+            "generator": state.generator,
+        }
+        arrays: dict[str, Any] = _named("variable", state.variables) | _named("best", state.best_weights)
+        with atomic_file(self._path) as temporary, temporary.open("wb") as file:
+            np.savez(file, about=np.frombuffer(json.dumps(about).encode(), np.uint8), **arrays)
+
+    def remove(self) -> None:
+        self._path.unlink(missing_ok=True)
+
+    def _mention_others(self) -> None:
+        for path in self._others()[:1]:
+            try:
+                other, origin = _read(path)
+            except DAMAGE:
+                return  # It would not have been used.
+            changed = [name for name in self._origin if origin.get(name) != self._origin[name]]
+            last = other.state.history[-1]
+            logger.info(
+                "Starts from epoch 1: what stopped after epoch %d of %d was a training with other %s",
+                *(last.epoch, last.epochs, " and ".join(changed)),
+            )
+
+    def _others(self) -> list[Path]:
+        """The newest first."""
+        found = [path for path in self._path.parent.glob("[!.]*.npz") if path != self._path]
+        return sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
+
+
+def _origin(project: Project, params: Params) -> dict[str, str]:
+    """A digest of everything that the weights depend on."""
+    code = Path(__file__).parents[1]
+    recipe = params.train.recipe.model_dump(mode="json")
+    parameters = {"classes": params.data.classes, "model": params.train.model, "seed": params.train.seed} | recipe
+    return {
+        "data": folder_digest(project.dataset),
+        "parameters": _digest(parameters),
+        "code": _digest({str(path.relative_to(code)): file_digest(path) for path in sorted(code.rglob("*.py"))}),
+        "machine or libraries": _digest(asdict(describe_machine())),
+    }
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _named(kind: str, arrays: Iterable[np.ndarray[Any, Any]]) -> dict[str, np.ndarray[Any, Any]]:
+    return {f"{kind}_{number:04d}": array for number, array in enumerate(arrays)}
+
+
+def _read(path: Path) -> tuple[Checkpoint, dict[str, str]]:
+    """A checkpoint, and of what; every byte is held against its checksum first."""
+    with zipfile.ZipFile(path) as archive:
+        if damaged := archive.testzip():
+            raise zipfile.BadZipFile(f"the checksum of {damaged} is wrong")
+    with np.load(path, allow_pickle=False) as content:
+        about = json.loads(content["about"].tobytes())
+        arrays = {
+            kind: tuple(content[name] for name in sorted(content.files) if name.startswith(f"{kind}_"))
+            for kind in ("variable", "best")
+        }
+    history = tuple(Epoch(**epoch) for epoch in about["history"])
+    state = State(history, arrays["variable"], arrays["best"], about["generator"])
+    return Checkpoint(state, about["run_id"]), about["origin"]
