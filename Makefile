@@ -1,37 +1,34 @@
 # make run: everything, from raw data to a registered model. make help lists the rest.
-PYTHON ?= $(shell for python in python3 python3.11 python3.12 python3.13; do \
-	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null && echo $$python && break; done)
+# The interpreter for .venv; one that will do is looked for when none is named.
+PYTHON ?=
 BIN := .venv/bin
 DATA ?= real
+COMPILE := uv pip compile pyproject.toml --extra s3 --extra setup --universal --python-version 3.11 --generate-hashes \
+	--no-header --quiet
 SYNTHETIC := .state/synthetic
 QUICK := tests/unit tests/contract $(addprefix tests/integration/test_,another_dataset.py prepare.py quality.py git.py)
 
-# Without compiled bytecode every process starts two to four times slower.
-unexport PYTHONDONTWRITEBYTECODE
+# Without compiled bytecode every process starts two to four times slower; the others point to code and
+# repositories that are not this folder's.
+unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH PYTHONSAFEPATH GIT_DIR GIT_INDEX_FILE GIT_WORK_TREE
 export UV_CACHE_DIR ?= $(CURDIR)/.venv/cache
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock run quick test up down demo bench check format clean
+.PHONY: help setup tools lock run quick test up down demo bench check format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
-setup: .venv/.installed ## the virtual environment with the locked dependencies
+setup: ## the virtual environment with what running needs
+	@sh setup.sh requirements.lock "$(PYTHON)"
 
-.venv/.installed: requirements.lock pyproject.toml
-	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 to 3.13 found; install one, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; }
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --no-cache-dir --disable-pip-version-check "$$(sed -n 's/^\(uv==[^ ;]*\).*/\1/p' requirements.lock)"
-	VIRTUAL_ENV=.venv $(BIN)/uv pip sync --compile-bytecode --require-hashes requirements.lock
-	VIRTUAL_ENV=.venv $(BIN)/uv pip install --no-deps --no-build-isolation --editable .
-	cat activate.sh >> $(BIN)/activate
-	@mkdir -p .state
-	@touch $@
+tools: ## and with what testing needs; the targets below see to both
+	@sh setup.sh requirements-dev.lock "$(PYTHON)"
 
-lock: ## bring requirements.lock in step with pyproject.toml
-	$(BIN)/uv pip compile pyproject.toml --extra dev --extra s3 --universal --python-version 3.11 --generate-hashes \
-		--no-header --quiet --output-file requirements.lock
+lock: setup ## bring both lists in step with pyproject.toml: one resolution, of which running needs a part
+	$(COMPILE) --extra dev --output-file requirements-dev.lock
+	$(COMPILE) --constraints requirements-dev.lock --output-file requirements.lock
 
 run: setup ## fetch, validate, prepare, train, evaluate, export, register (DATA=synthetic: on drawn images, in .state/synthetic)
 ifeq ($(DATA),synthetic)
@@ -48,7 +45,7 @@ endif
 quick: check ## what a change needs first: the checks, unit and contract tests, every stage once
 	pytest $(QUICK)
 
-test: setup ## all tests
+test: tools ## all tests
 	pytest
 
 up: setup ## Prefect, MLflow and a worker, with the deployments; Ctrl-C ends them
@@ -63,13 +60,13 @@ demo: setup ## the closed loop, in ten minutes on two cores: drift sets in, alar
 bench: setup ## measure what the README quotes; writes benchmarks/main_job.json and .md
 	python -m benchmarks.main_job
 
-check: setup ## format, lint, types, layers
+check: tools ## format, lint, types, layers
 	ruff format --check
 	ruff check
 	mypy
 	lint-imports
 
-format: setup ## format the code
+format: tools ## format the code
 	ruff format
 	ruff check --fix
 

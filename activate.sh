@@ -1,12 +1,46 @@
+# Stands before Python's own .venv/bin/activate, with the project's folder in fashion_root: sets the defaults of .env for
+# every variable that is not set already. `deactivate` takes back those that it set, unless they were changed since.
+fashion_script=${BASH_SOURCE-}
+[ -z "${ZSH_VERSION-}" ] || eval 'fashion_script=${(%):-%x}'
+# Other shells do not say which file they read; it is taken for the one that lies here, if there is one.
+[ -n "$fashion_script" ] || [ ! -f .venv/bin/activate ] || fashion_script=.venv/bin/activate
+fashion_here=$fashion_root
+[ -z "$fashion_script" ] || fashion_here=$(CDPATH='' cd -- "$(dirname -- "$fashion_script")/../.." && pwd -P)
+unset fashion_script
+if [ "$fashion_here" != "$fashion_root" ]; then
+    echo "error: this environment was made for $fashion_root, not for $fashion_here; make one of its own: make setup" >&2
+    unset fashion_root fashion_here
+    return 1
+fi
+unset fashion_here
 
-# Appended to .venv/bin/activate: the defaults of .env, for every variable that is not set already.
-fashion_root=$(dirname "$VIRTUAL_ENV")
-while IFS='=' read -r fashion_name fashion_value; do
-    case "$fashion_name" in '' | \#*) continue ;; esac
-    case "$fashion_value" in
-        .state/*) fashion_value="$fashion_root/$fashion_value" ;;
-        sqlite:///.state/*) fashion_value="sqlite:///$fashion_root/${fashion_value#sqlite:///}" ;;
-    esac
-    eval "[ -n \"\${$fashion_name+set}\" ] || export $fashion_name=\"\$fashion_value\""
-done < "$fashion_root/.env"
-unset fashion_root fashion_name fashion_value
+fashion_set_defaults() {
+    _FASHION_SET=
+    while IFS='=' read -r fashion_name fashion_value; do
+        case "$fashion_name" in '' | \#*) continue ;; esac
+        case "$fashion_value" in
+            .state/*) fashion_value="$fashion_root/$fashion_value" ;;
+            sqlite:///.state/*) fashion_value="sqlite:///$fashion_root/${fashion_value#sqlite:///}" ;;
+        esac
+        if eval "[ -z \"\${$fashion_name+set}\" ]"; then
+            export "$fashion_name=$fashion_value"
+            _FASHION_SET="$_FASHION_SET$fashion_name=$fashion_value
+"
+        fi
+    done <"$fashion_root/.env"
+    export _FASHION_SET
+    unset fashion_name fashion_value
+}
+
+# Called by `deactivate`, which every activation begins with: also for what another clone, or the shell around, has set.
+fashion_take_back() {
+    while IFS='=' read -r fashion_name fashion_value; do
+        if [ -n "$fashion_name" ] && eval "[ \"\${$fashion_name-}\" = \"\$fashion_value\" ]"; then
+            unset "$fashion_name"
+        fi
+    done <<EOF
+${_FASHION_SET-}
+EOF
+    unset _FASHION_SET fashion_name fashion_value
+}
+

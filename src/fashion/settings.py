@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +16,19 @@ from fashion.paths import Project, find_project
 
 SQLITE = "sqlite:///"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+ACTIVATED = "_FASHION_SET"
+"""What `source .venv/bin/activate` has set, a line NAME=value for each variable; the user set the others."""
+ONE_ADDRESS = ("MLFLOW_REGISTRY_URI", "MLFLOW_REGISTRY_STORE_URI")
+"""By these MLflow would keep versions elsewhere than the runs that they come from."""
+FIXED = {"KERAS_BACKEND": "tensorflow"}
+"""What the code is written for, whatever another project has set."""
+FOREIGN = (
+    *("GIT_COMMON_DIR", "GIT_DIR", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_WORK_TREE"),
+    *("KERAS_HOME", "KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH", "TF_USE_LEGACY_KERAS"),
+    *("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir", "WEB_CONCURRENCY"),
+)
+"""No settings of this project: a repository other than the folder's (git sets it in its hooks), shorter trainings and
+other defaults of Keras (its keras.json), and what servers of several processes are told."""
 
 
 class Settings(BaseSettings):
@@ -99,9 +113,21 @@ def environment_defaults(project: Project) -> dict[str, str]:
 
 
 def apply_environment(project: Project) -> None:
-    """Set every variable of .env that is not set already. Called by entry points before a tool is imported."""
+    """Set every variable of .env that the user has not set. Called by entry points before a tool is imported.
+
+    Raises:
+        ParamsError: the environment or a variable belongs to another project.
+    """
+    check_environment(project)
+    for name, value in _activated():
+        if os.environ.get(name) == value:
+            del os.environ[name]
+    for name in (ACTIVATED, *FOREIGN):
+        os.environ.pop(name, None)
+    os.environ.update(FIXED)
     for name, value in environment_defaults(project).items():
         os.environ.setdefault(name, value)
+    _check_registry(project)
     _keep_proxies_from_loopback()
 
 
@@ -115,6 +141,54 @@ def _keep_proxies_from_loopback() -> None:
     hosts = dict.fromkeys(host.strip() for host in listed if host.strip())
     if "*" not in hosts:
         os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(hosts | dict.fromkeys(LOOPBACK))
+
+
+def check_environment(project: Project) -> None:
+    """Find out whether this process's virtual environment and code belong together and to `project`.
+
+    Raises:
+        ParamsError: they do not.
+    """
+    home = Path(sys.prefix).parent.resolve()
+    made_for, code = _made_for(home), Path(__file__).resolve().parents[2]
+    if made_for is None:
+        return  # Not made by setup.sh: whoever made it knows what it belongs to.
+    if made_for != home:
+        raise ParamsError(
+            f"The virtual environment {sys.prefix} was made for {made_for}, and copied or moved. Make one of its own: "
+            f"cd {home} && make setup"
+        )
+    if code not in (home, project.root):
+        raise ParamsError(
+            f"The code at work is that of {code}, in the environment of {home}. "
+            f"Type: unset PYTHONPATH (it is {os.environ.get('PYTHONPATH', 'not set')})"
+        )
+    if project.root != home and _made_for(project.root):
+        raise ParamsError(
+            f"The environment of {home} is at work in {project.root}, which has one of its own. "
+            f"Type: source {project.root}/.venv/bin/activate"
+        )
+
+
+def _made_for(home: Path) -> Path | None:
+    """The folder that setup.sh wrote into the environment below `home`."""
+    stamp = home / ".venv" / ".installed"
+    first = stamp.read_text(encoding="utf-8").partition("\n")[0] if stamp.is_file() else ""
+    return Path(first.removeprefix("folder ")) if first.startswith("folder ") else None
+
+
+def _activated() -> list[tuple[str, str]]:
+    lines = (line.partition("=") for line in os.environ.get(ACTIVATED, "").splitlines())
+    return [(name, value) for name, _, value in lines]
+
+
+def _check_registry(project: Project) -> None:
+    for name in ONE_ADDRESS:
+        if os.environ.get(name, "") not in ("", load_settings().tracking_uri, tracking_uri(project)):
+            raise ParamsError(
+                f"{name} is another address than MLFLOW_TRACKING_URI; runs and versions are kept in one place here. "
+                f"Type: unset {name}; or set MLFLOW_TRACKING_URI to the same address"
+            )
 
 
 def _absolute(value: str, project: Project) -> str:

@@ -25,7 +25,6 @@ from tests.fuzz.targets import TARGETS as READERS
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 MAKEFILE = (ROOT / "Makefile").read_text()
-LOCK = (ROOT / "requirements.lock").read_text()
 TARGETS = set(re.findall(r"^([a-z]+):", MAKEFILE, re.MULTILINE))
 
 
@@ -146,20 +145,52 @@ def test_every_deployment_in_the_readme_is_in_prefect_yaml():
     assert named <= made
 
 
-@pytest.mark.parametrize("name", ["prefect.yaml", "dvc.yaml", "Makefile", ".env", "requirements.lock", "README.md"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "prefect.yaml",
+        "dvc.yaml",
+        "Makefile",
+        "setup.sh",
+        ".env",
+        "requirements.lock",
+        "requirements-dev.lock",
+        "README.md",
+    ],
+)
 def test_no_file_names_a_folder_of_somebodys_machine_or_a_package_index(name):
     text = (ROOT / name).read_text()
     assert not re.search(r"(^|[\s\"'=])/(home|root|Users|work)/", text)
     assert not re.search(r"pypi|index-url|/simple\b", text)
 
 
-def test_the_lock_holds_every_dependency_with_hashes_and_within_its_bounds():
+RUNNING, TESTING = ("s3", "setup"), ("s3", "setup", "dev")
+
+
+@pytest.mark.parametrize(("name", "extras"), [("requirements.lock", RUNNING), ("requirements-dev.lock", TESTING)])
+def test_a_lock_holds_every_dependency_within_its_bounds(name, extras):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    locked = read_lock(name)
+    needed = [text for extra in extras for text in project["optional-dependencies"][extra]]
+    for requirement in map(Requirement, [*project["dependencies"], *needed]):
+        versions = [version for package, version in locked if package == requirement.name.lower()]
+        assert versions, requirement
+        assert all(requirement.specifier.contains(version) for version in versions), requirement
+
+
+def test_what_running_needs_is_a_part_of_what_testing_needs():
+    running, testing = read_lock("requirements.lock"), read_lock("requirements-dev.lock")
+    assert running.items() < testing.items()
+    assert {"pytest", "mypy", "ruff"}.isdisjoint(package for package, _ in running)
+
+
+def read_lock(name):
+    """The hashes of each package and version."""
+    text = (ROOT / name).read_text()
+    entries = re.findall(r"^([\w.-]+)==([\w.]+)(.*?)(?=^\S|\Z)", text, re.MULTILINE | re.DOTALL)
     locked = {}
-    for name, version, rest in re.findall(r"^([\w.-]+)==([\w.]+)(.*?)(?=^\S|\Z)", LOCK, re.MULTILINE | re.DOTALL):
-        assert "--hash=sha256:" in rest, name
-        locked.setdefault(name.lower().replace("_", "-"), []).append(Version(version))
-    for text in [*project["dependencies"], *project["optional-dependencies"]["dev"]]:
-        requirement = Requirement(text)
-        versions = locked[requirement.name.lower()]
-        assert all(requirement.specifier.contains(version) for version in versions), text
+    for package, version, rest in entries:
+        hashes = frozenset(re.findall(r"--hash=sha256:[0-9a-f]{64}", rest))
+        assert hashes, package
+        locked[package.lower().replace("_", "-"), Version(version)] = hashes
+    return locked

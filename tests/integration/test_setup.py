@@ -1,6 +1,33 @@
-"""Cloning, the environment of `make`, and activating it."""
+"""Cloning, the environment that `make` sets up, and activating it. uv is a stand-in that keeps a log."""
 
+import os
+import shutil
 import subprocess
+import zipfile
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from tests.projects import SOURCE
+
+PARTS = (".env", "Makefile", "activate.sh", "pyproject.toml", "setup.sh")
+UV = """import pathlib, sys
+def main():
+    with pathlib.Path(sys.prefix, "uv.log").open("a") as log:
+        print(*sys.argv[1:], file=log)
+"""
+OTHERS_SETTINGS = {
+    "PIP_USER": "1",
+    "PIP_TARGET": "/elsewhere",
+    "PIP_NO_INDEX": "1",
+    "UV_SYSTEM_PYTHON": "1",
+    "PYTHONPATH": "/elsewhere",
+}
+SHELLS = [
+    pytest.param(name, marks=pytest.mark.skipif(not shutil.which(name), reason=f"no {name} here"))
+    for name in ("bash", "zsh", "dash")
+]
 
 
 def test_a_clone_that_asks_git_for_windows_line_ends_has_the_same_bytes(project, tmp_path):
@@ -10,3 +37,145 @@ def test_a_clone_that_asks_git_for_windows_line_ends_has_the_same_bytes(project,
     assert {name: (clone / name).read_bytes() for name in listed.splitlines()} == {
         name: (project.root / name).read_bytes() for name in listed.splitlines()
     }
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The stand-in for uv, in a package index of its own."""
+    path = tmp_path_factory.mktemp("index") / "uv" / "uv-0.0.1-py3-none-any.whl"
+    path.parent.mkdir()
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("stand_in.py", UV)
+        archive.writestr("uv-0.0.1.dist-info/METADATA", "Metadata-Version: 2.1\nName: uv\nVersion: 0.0.1\n")
+        archive.writestr("uv-0.0.1.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr("uv-0.0.1.dist-info/entry_points.txt", "[console_scripts]\nuv = stand_in:main\n")
+        archive.writestr("uv-0.0.1.dist-info/RECORD", "")
+    (path.parent / "index.html").write_text(f"<a href='{path.name}'>{path.name}</a>", encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def made(wheel, tmp_path_factory):
+    """A folder that was set up among settings for other environments. Copy it; never change it."""
+    folder = make_folder(tmp_path_factory.mktemp("made") / "project's", sha256(wheel.read_bytes()).hexdigest())
+    assert make(folder, "setup", wheel, **OTHERS_SETTINGS).returncode == 0
+    return folder
+
+
+def make_folder(folder, digest):
+    folder.mkdir()
+    for name in PARTS:
+        shutil.copy(SOURCE / name, folder / name)
+    first, uv = f"first==1 \\\n    --hash=sha256:{'0' * 64}\n", f"uv==0.0.1 \\\n    --hash=sha256:{digest}\n"
+    lock = f"{first}{uv}    # via fashion\nzipp==1\n"
+    for name in ("requirements.lock", "requirements-dev.lock"):
+        (folder / name).write_text(lock, encoding="utf-8")
+    return folder
+
+
+def make(folder, target, wheel, *options, **variables):
+    environment = os.environ | {"UV_DEFAULT_INDEX": wheel.parent.parent.as_uri()} | variables
+    command = ["make", "--no-print-directory", target, *options]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def asked(folder):
+    """What uv was asked to install, in its order, since the environment was made."""
+    return [line.split(" --")[0] for line in (folder / ".venv" / "uv.log").read_text().splitlines()]
+
+
+def test_the_set_up_follows_no_setting_of_pip_and_of_other_environments(made):
+    assert asked(made) == ["pip sync requirements.lock", "pip install"]
+    noted = (made / ".venv" / ".installed").read_text().splitlines()
+    assert noted[0] == f"folder {made}"
+    assert noted[1].startswith("python 3.")
+
+
+def test_testing_adds_and_running_removes_nothing(made, wheel, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(made, folder, symlinks=True)
+    assert make(folder, "setup", wheel).returncode == 0  # Anew: this is another folder.
+    assert f"folder {folder}\n" in (folder / ".venv" / ".installed").read_text()
+    assert f"#!{folder}/" in (folder / ".venv" / "bin" / "uv").read_text()
+    before = asked(folder)
+    assert make(folder, "tools", wheel).returncode == 0
+    added = asked(folder)
+    assert added == [*before, "pip install", "pip install"]
+    assert "--requirements requirements-dev.lock" in (folder / ".venv" / "uv.log").read_text()
+    assert make(folder, "setup", wheel).returncode == make(folder, "tools", wheel).returncode == 0
+    assert asked(folder) == added
+    with (folder / "requirements.lock").open("a") as lock:
+        lock.write("# changed\n")
+    assert make(folder, "setup", wheel).returncode == 0
+    assert asked(folder) == [*added, "pip sync requirements-dev.lock", "pip install"]
+
+
+def test_a_uv_whose_hash_is_not_in_the_lock_is_not_installed(wheel, tmp_path):
+    folder = make_folder(tmp_path / "project", "1" * 64)
+    result = make(folder, "setup", wheel)
+    assert result.returncode != 0
+    assert "THESE PACKAGES DO NOT MATCH THE HASHES" in result.stderr
+    assert not (folder / ".venv" / ".installed").exists()
+
+
+def test_a_python_that_will_not_do_is_refused_before_anything_is_made(wheel, tmp_path):
+    folder = make_folder(tmp_path / "project", "0" * 64)
+    python = tmp_path / "python3.9"
+    python.write_text('#!/bin/sh\n[ "$1" = --version ] && echo Python 3.9.18\n', encoding="utf-8")
+    python.chmod(0o755)
+    result = make(folder, "setup", wheel, f"PYTHON={python}")
+    assert result.returncode != 0
+    assert f"{python} is Python 3.9.18; expected Python 3.11 to 3.13" in result.stderr
+    assert {path.name for path in folder.iterdir()} == {*PARTS, "requirements.lock", "requirements-dev.lock"}
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_deactivating_takes_back_what_activating_has_set_and_nothing_else(made, shell):
+    script = """. .venv/bin/activate
+    echo "$MLFLOW_TRACKING_URI $DO_NOT_TRACK"
+    export PREFECT_API_URL=http://prefect.example/api
+    deactivate
+    echo "${MLFLOW_TRACKING_URI-none} $DO_NOT_TRACK $PREFECT_API_URL"
+    env | grep -i fashion"""
+    lines = activated(shell, script, made, DO_NOT_TRACK="mine").stdout.splitlines()
+    assert lines[0] == f"sqlite:///{made}/.state/mlflow.db mine"
+    assert lines[1] == "none mine http://prefect.example/api"
+    assert not [line for line in lines[2:] if not line.startswith(("PWD=", "OLDPWD="))]
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_second_project_in_one_shell_has_its_own_settings(made, shell, tmp_path):
+    """Its environment is only pretended: what counts is the shell."""
+    other = tmp_path / "other"
+    bin_folder = other / ".venv" / "bin"
+    bin_folder.mkdir(parents=True)
+    shutil.copy(SOURCE / ".env", other)
+    text = (made / ".venv" / "bin" / "activate").read_text()
+    quoted = str(made).replace("'", "'\\''")
+    (bin_folder / "activate").write_text(text.replace(quoted, str(other)).replace(str(made), str(other)))
+    script = f""". .venv/bin/activate
+    cd {other}
+    . .venv/bin/activate
+    echo "$MLFLOW_TRACKING_URI"
+    {shell} -c '. {bin_folder}/activate && echo "$MLFLOW_TRACKING_URI"'"""
+    expected = f"sqlite:///{other}/.state/mlflow.db"
+    assert activated(shell, script, made).stdout.splitlines() == [expected, expected]
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_activating_in_a_folder_that_was_copied_is_refused(made, shell, tmp_path):
+    folder = tmp_path / "copy"
+    (folder / ".venv" / "bin").mkdir(parents=True)
+    shutil.copy(made / ".venv" / "bin" / "activate", folder / ".venv" / "bin")
+    script = '. .venv/bin/activate || echo "refused ${MLFLOW_TRACKING_URI-none} ${VIRTUAL_ENV-none}"'
+    result = activated(shell, script, folder)
+    assert result.stdout == "refused none none\n"
+    assert f"made for {made}, not for {folder}; make one of its own: make setup" in result.stderr
+
+
+def activated(shell, script, folder, **variables):
+    """A script in a shell in which none of the defaults is set."""
+    environment = {"PATH": os.defpath, "HOME": str(Path.home()), **variables}
+    return subprocess.run(
+        [shell, "-c", script], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )

@@ -1,0 +1,96 @@
+"""Whose variables and whose environment: the project's defaults, the user's, or another project's."""
+
+import os
+import sys
+
+import pytest
+
+from fashion.errors import ParamsError
+from fashion.paths import Project
+from fashion.settings import apply_environment, environment_defaults, load_project
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A project with two defaults, and an environment in which nobody has set anything."""
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    for name in ("DO_NOT_TRACK", "MLFLOW_TRACKING_URI", "KERAS_HOME"):
+        os.environ.pop(name, None)
+    return make_project(tmp_path / "one")
+
+
+def make_project(folder):
+    folder.mkdir()
+    folder.joinpath(".env").write_text("DO_NOT_TRACK=true\nMLFLOW_TRACKING_URI=sqlite:///.state/mlflow.db\n")
+    return Project(folder)
+
+
+def activate(project):
+    """As activate.sh: what was set is written down."""
+    defaults = environment_defaults(project)
+    os.environ.update(defaults)
+    os.environ["_FASHION_SET"] = "".join(f"{name}={value}\n" for name, value in defaults.items())
+
+
+def make_environment(folder, made_for, monkeypatch):
+    """Let the interpreter be that of a virtual environment that setup.sh made for a folder."""
+    folder.joinpath(".venv").mkdir()
+    folder.joinpath(".venv", ".installed").write_text(f"folder {made_for}\npython 3.11.7\n")
+    monkeypatch.setattr(sys, "prefix", str(folder / ".venv"))
+
+
+def test_what_the_activation_of_another_project_has_set_gives_way(project, tmp_path):
+    activate(make_project(tmp_path / "other"))
+    apply_environment(project)
+    assert os.environ["MLFLOW_TRACKING_URI"] == f"sqlite:///{project.root}/.state/mlflow.db"
+
+
+def test_what_the_user_has_set_wins_over_the_defaults_and_over_an_activation(project, tmp_path):
+    activate(make_project(tmp_path / "other"))
+    os.environ["MLFLOW_TRACKING_URI"] = "http://tracking.example:5000"
+    apply_environment(project)
+    assert os.environ["MLFLOW_TRACKING_URI"] == "http://tracking.example:5000"
+
+
+@pytest.mark.parametrize("name", ["MLFLOW_REGISTRY_URI", "MLFLOW_REGISTRY_STORE_URI"])
+def test_a_registry_apart_from_the_runs_is_refused_by_the_name_of_its_variable(project, name):
+    os.environ[name] = "sqlite:////elsewhere/other.db"
+    with pytest.raises(ParamsError, match=f"unset {name}"):
+        apply_environment(project)
+    os.environ[name] = f"sqlite:///{project.root}/.state/mlflow.db"
+    apply_environment(project)
+
+
+def test_what_the_code_needs_is_fixed_before_a_tool_is_imported(project):
+    foreign = {"KERAS_BACKEND": "torch", "TF_USE_LEGACY_KERAS": "1", "KERAS_MAX_EPOCHS": "1", "GIT_DIR": "/other/.git"}
+    os.environ.update(foreign, WEB_CONCURRENCY="4")
+    apply_environment(project)
+    assert os.environ["KERAS_BACKEND"] == "tensorflow"
+    assert not {"TF_USE_LEGACY_KERAS", "KERAS_MAX_EPOCHS", "GIT_DIR", "WEB_CONCURRENCY"} & os.environ.keys()
+
+
+def test_an_environment_that_was_copied_with_its_folder_is_refused(project, monkeypatch):
+    make_environment(project.root, "/the/original", monkeypatch)
+    with pytest.raises(ParamsError, match=f"made for /the/original.*cd {project.root} && make setup"):
+        apply_environment(project)
+
+
+def test_an_environment_is_refused_in_a_project_that_has_one_of_its_own(project, tmp_path, monkeypatch):
+    make_environment(project.root, project.root, monkeypatch)
+    other = make_project(tmp_path / "other")
+    make_environment(other.root, other.root, monkeypatch)
+    monkeypatch.setattr("fashion.settings.__file__", str(other.root / "src/fashion/settings.py"))
+    with pytest.raises(ParamsError, match=f"source {project.root}/.venv/bin/activate"):
+        apply_environment(project)
+    apply_environment(other)
+
+
+def test_code_of_another_folder_by_pythonpath_is_refused(project, monkeypatch):
+    make_environment(project.root, project.root, monkeypatch)
+    monkeypatch.setenv("PYTHONPATH", "/other/src")
+    with pytest.raises(ParamsError, match=r"unset PYTHONPATH \(it is /other/src\)"):
+        apply_environment(project)
+
+
+def test_this_environment_belongs_to_this_folder():
+    apply_environment(load_project())
