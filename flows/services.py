@@ -21,6 +21,7 @@ from honcho.manager import Manager
 from honcho.printer import Message, Printer
 from rich.console import Console
 
+from fashion.encoding import degrade_output
 from fashion.errors import FashionError, ServiceError
 from fashion.locks import read_holder, try_hold
 from fashion.paths import Project
@@ -282,6 +283,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m flows.services", description=__doc__)
     parser.add_argument("action", choices=actions)
     action = actions[parser.parse_args().action]
+    degrade_output()
     try:
         project = load_project()
         apply_environment(project)

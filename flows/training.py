@@ -2,8 +2,17 @@
 
 import argparse
 import sys
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, cast
+
+from fashion.encoding import degrade_output
+from fashion.errors import FashionError
+from fashion.settings import apply_environment, load_project
+
+if __name__ == "__main__":  # Prefect looks at the environment when it is imported, and may print a notice.
+    with suppress(FashionError):  # Said by main.
+        apply_environment(load_project())
 
 from prefect import flow
 from prefect.client.schemas.objects import State
@@ -14,10 +23,8 @@ from rich.console import Console
 from fashion.adapters.git import check_repository
 from fashion.doctor.checks import QUICK
 from fashion.doctor.finding import PROBLEM
-from fashion.errors import FashionError
 from fashion.params import load_params
 from fashion.paths import Project
-from fashion.settings import apply_environment, load_project
 from flows.announcement import announce_failure
 from flows.pipeline import check_tracking, conclude_run, fetch, open_project, run_pipeline, say_for_whom, unless_stopped
 from flows.report import print_summary
@@ -61,6 +68,7 @@ def main() -> None:
     parser.add_argument("--reason", default="by hand", help="why; part of the run's name")
     parser.add_argument("--synthetic", action="store_true", help="on a dataset drawn by the project")
     arguments = parser.parse_args()
+    degrade_output()
     console = Console(stderr=True, soft_wrap=True)
     try:
         _run(arguments.reason, arguments.synthetic)

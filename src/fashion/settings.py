@@ -127,7 +127,7 @@ def apply_environment(project: Project) -> None:
     os.environ.update(FIXED)
     for name, value in environment_defaults(project).items():
         os.environ.setdefault(name, value)
-    _check_registry(project)
+    check_registry_address(project)
     _keep_proxies_from_loopback()
 
 
@@ -182,7 +182,12 @@ def _activated() -> list[tuple[str, str]]:
     return [(name, value) for name, _, value in lines]
 
 
-def _check_registry(project: Project) -> None:
+def check_registry_address(project: Project) -> None:
+    """Find out whether versions and the runs that they come from are kept in one place.
+
+    Raises:
+        ParamsError: a variable of MLflow's says otherwise.
+    """
     for name in ONE_ADDRESS:
         if os.environ.get(name, "") not in ("", load_settings().tracking_uri, tracking_uri(project)):
             raise ParamsError(

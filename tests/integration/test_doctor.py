@@ -20,19 +20,13 @@ from flows import training
 from tests.projects import SOURCE, git
 
 
-@pytest.fixture
-def here():
-    """The project whose code runs."""
-    return Project(SOURCE)
-
-
-def test_code_of_another_project_is_a_problem_and_the_way_out_is_named(project, here):
-    assert environment.check_packages(here).verdict == WELL
-    assert environment.check_packages(Project(here.state / "synthetic")).verdict == WELL
+def test_an_environment_of_another_project_is_a_problem_and_the_way_out_is_named(project):
+    assert environment.check_packages(project).verdict == WELL
+    (project.root / ".venv").mkdir()
+    (project.root / ".venv" / ".installed").write_text(f"folder {project.root}\n")
     found = environment.check_packages(project)
     assert found.verdict == PROBLEM
-    assert str(SOURCE) in found.said
-    assert f"cd {project.root}; make setup" in found.advice
+    assert f"source {project.root}/.venv/bin/activate" in found.said
 
 
 def test_git_says_why_it_does_not_answer(project, monkeypatch):
@@ -53,12 +47,16 @@ def test_a_project_without_git_is_told_what_that_means(project, tmp_path):
 
 def test_variables_that_another_project_has_set_are_named(project, monkeypatch):
     assert environment.check_variables(project).verdict == WELL
-    monkeypatch.setenv("MLFLOW_REGISTRY_URI", "sqlite:////tmp/other.db")
-    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
     monkeypatch.setenv("TF_CLI_CONFIG_FILE", "not TensorFlow's")
     found = environment.check_variables(project)
     assert found.verdict == NOTE
-    assert found.advice.endswith("unset KERAS_BACKEND MLFLOW_REGISTRY_URI")
+    assert found.advice.endswith("unset MLFLOW_HTTP_REQUEST_TIMEOUT ONEDNN_MAX_CPU_ISA")
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", "sqlite:////tmp/other.db")
+    found = environment.check_variables(project)
+    assert found.verdict == PROBLEM
+    assert "unset MLFLOW_REGISTRY_URI" in found.said
 
 
 def test_a_proxy_is_shown_without_its_password(project, monkeypatch):
@@ -187,9 +185,10 @@ def test_the_command_shows_all_and_fails_where_there_is_a_problem(trained_projec
     assert subjects == ["packages", "git", "variables", "proxies", "folder", "disk", "memory", "processor"]
 
     monkeypatch.setenv("FASHION_HOME", str(trained_project.root))
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", "sqlite:////tmp/other.db")
     whole = CliRunner().invoke(app, ["doctor"])
     assert whole.exit_code == 1
-    for word in ("problem", "make setup", "data", "ports", "Prefect", "MLflow", "prediction log"):
+    for word in ("problem", "MLFLOW_REGISTRY_URI", "data", "ports", "Prefect", "MLflow", "prediction log"):
         assert word in whole.stdout
 
 

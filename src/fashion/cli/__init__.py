@@ -21,6 +21,7 @@ from fashion.cli import (
     serving,
     simulation,
 )
+from fashion.encoding import degrade_output
 from fashion.errors import FashionError
 
 app = typer.Typer(
@@ -39,6 +40,7 @@ def main() -> None:
     """Entry point: a FashionError becomes one message and exit status 1, anything else keeps its traceback."""
     # As an exception, so that whatever is open is closed: a run in MLflow, a temporary file.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    degrade_output()
     try:
         app()
     except FashionError as error:

@@ -1,6 +1,7 @@
 """A look at what around the project keeps it from working."""
 
 import json
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from rich.text import Text
 from fashion.cli.terminal import console
 from fashion.doctor.checks import QUICK
 from fashion.doctor.finding import NOTE, PROBLEM, WELL, Finding
+from fashion.errors import ParamsError
 from fashion.importing import heavy_imports
 from fashion.settings import apply_environment, load_project
 
@@ -31,7 +33,8 @@ def doctor(
     log. Nothing is changed. Exits with 1 if there is a problem.
     """
     project = load_project()
-    apply_environment(project)
+    with suppress(ParamsError):  # Its reason is among the findings.
+        apply_environment(project)
     checks = list(QUICK)
     if not quick:
         with heavy_imports():

@@ -3,15 +3,13 @@
 import os
 import re
 import sys
-from pathlib import Path
 
-import fashion
 from fashion.adapters import git
 from fashion.adapters.machine import VARIABLES
 from fashion.doctor.finding import NOTE, PROBLEM, WELL, Finding
-from fashion.errors import LineageError
+from fashion.errors import LineageError, ParamsError
 from fashion.paths import Project
-from fashion.settings import environment_defaults, without_password
+from fashion.settings import check_environment, check_registry_address, environment_defaults, without_password
 
 STEERING = re.compile(rf"(MLFLOW|PREFECT|DVC|GX|KERAS)_\w+|TF_USE_LEGACY_KERAS|PYTHON(PATH|HOME)|{VARIABLES.pattern}")
 """Variables by which another project would steer the tools of this one."""
@@ -19,15 +17,11 @@ PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
 
 def check_packages(project: Project) -> Finding:
-    """Return whether the code that runs is this project's."""
-    source = Path(fashion.__file__).parents[2]
-    if not project.root.is_relative_to(source):
-        return Finding(
-            "packages",
-            PROBLEM,
-            f"the code that runs lies in {source}, not in this project: the environment {sys.prefix} belongs there",
-            f"deactivate; cd {project.root}; make setup; source .venv/bin/activate",
-        )
+    """Return whether the code and the packages that run are this project's."""
+    try:
+        check_environment(project)
+    except ParamsError as error:
+        return Finding("packages", PROBLEM, str(error))
     return Finding("packages", WELL, f"Python {sys.version.split()[0]} in {sys.prefix}")
 
 
@@ -51,6 +45,10 @@ def _split(message: str) -> tuple[str, str]:
 
 def check_variables(project: Project) -> Finding:
     """Return which variables of the tools are not those of .env: whoever set them wins."""
+    try:
+        check_registry_address(project)
+    except ParamsError as error:
+        return Finding("variables", PROBLEM, str(error))
     ours = environment_defaults(project)
     set_here = {name: value for name, value in sorted(os.environ.items()) if STEERING.fullmatch(name) and value}
     foreign = [name for name, value in set_here.items() if ours.get(name) != value]

@@ -1,0 +1,36 @@
+"""Every process sets its environment before a tool is imported that looks at it then."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from fashion.settings import environment_defaults
+
+TOOLS = ("prefect", "mlflow", "keras", "tensorflow", "great_expectations", "evidently", "dvc")
+
+
+def run(project, *arguments, **variables):
+    """What a process prints in which nobody has set a default of .env."""
+    defaults = environment_defaults(project)
+    kept = {name: value for name, value in os.environ.items() if name not in defaults}
+    command = [sys.executable, *arguments]
+    result = subprocess.run(
+        command, cwd=project.root, env=kept | variables, capture_output=True, text=True, check=False
+    )
+    return result.stdout
+
+
+@pytest.mark.parametrize("module", ["fashion.cli", "flows.services"])
+def test_an_entry_point_imports_no_tool_before_it_has_set_the_environment(project, module):
+    looked_at = f"import {module}, sys; print(sorted(set(sys.modules) & set({TOOLS})))"
+    assert run(project, "-c", looked_at) == "[]\n"
+
+
+def test_a_training_by_hand_sets_the_environment_before_it_imports_prefect(project, tmp_path):
+    stand_in = tmp_path / "first" / "prefect.py"
+    stand_in.parent.mkdir()
+    stand_in.write_text("import os; print(os.environ.get('DO_NOT_TRACK')); os._exit(0)", encoding="utf-8")
+    found = run(project, "-u", "-m", "flows.training", "--synthetic", PYTHONPATH=str(stand_in.parent))
+    assert found == "true\n"
