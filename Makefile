@@ -15,7 +15,7 @@ export UV_CACHE_DIR ?= $(CURDIR)/.venv/cache
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools lock run quick test up down demo bench check format clean
+.PHONY: help setup tools lock repository run quick test up down demo bench check format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -30,9 +30,11 @@ lock: setup ## bring both lists in step with pyproject.toml: one resolution, of 
 	$(COMPILE) --extra dev --output-file requirements-dev.lock
 	$(COMPILE) --constraints requirements-dev.lock --output-file requirements.lock
 
-run: setup ## fetch, validate, prepare, train, evaluate, export, register (DATA=synthetic: on drawn images, in .state/synthetic)
-ifeq ($(DATA),synthetic)
+repository:
 	@git rev-parse --show-toplevel > /dev/null || { echo "error: these files must be in a git repository; if they are in none, type: git init && git add --all && git commit --message 'As downloaded'" >&2; exit 1; }
+
+run: repository setup ## fetch, validate, prepare, train, evaluate, export, register (DATA=synthetic: on drawn images, in .state/synthetic)
+ifeq ($(DATA),synthetic)
 	mkdir -p $(SYNTHETIC)
 	git ls-files -z --cached --others --exclude-standard -- ':!data.dvc' ':!dvc.lock' | tar --null -T - -cf - | tar -xf - -C $(SYNTHETIC)
 	test -d $(SYNTHETIC)/.git || git init --quiet $(SYNTHETIC)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 from typer.main import get_command
 
@@ -173,7 +174,7 @@ def test_a_lock_holds_every_dependency_within_its_bounds(name, extras):
     locked = read_lock(name)
     needed = [text for extra in extras for text in project["optional-dependencies"][extra]]
     for requirement in map(Requirement, [*project["dependencies"], *needed]):
-        versions = [version for package, version in locked if package == requirement.name.lower()]
+        versions = [version for package, version in locked if package == canonicalize_name(requirement.name)]
         assert versions, requirement
         assert all(requirement.specifier.contains(version) for version in versions), requirement
 
@@ -187,7 +188,7 @@ def test_what_running_needs_is_a_part_of_what_testing_needs():
 def read_lock(name):
     """The hashes of each package and version."""
     text = (ROOT / name).read_text()
-    entries = re.findall(r"^([\w.-]+)==([\w.]+)(.*?)(?=^\S|\Z)", text, re.MULTILINE | re.DOTALL)
+    entries = re.findall(r"^([\w.-]+)(?:\[[\w,-]+\])?==([\w.]+)(.*?)(?=^\S|\Z)", text, re.MULTILINE | re.DOTALL)
     locked = {}
     for package, version, rest in entries:
         hashes = frozenset(re.findall(r"--hash=sha256:[0-9a-f]{64}", rest))

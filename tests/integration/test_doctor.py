@@ -133,8 +133,8 @@ def test_a_port_that_another_program_has_is_named_with_the_program(project, new_
         monkeypatch.setenv(name, str(new_port()))
     monkeypatch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{new_port()}/api")
     assert services.check_ports(project).verdict == WELL
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        port = other.getsockname()[1]
+    port = new_port()
+    with socket.create_server(("127.0.0.1", port)):
         monkeypatch.setenv("FASHION_SERVE_PORT", str(port))
         found = services.check_ports(project)
         assert found.verdict == PROBLEM

@@ -1,6 +1,5 @@
 """Services of this machine, asked by somebody whose environment names a proxy."""
 
-import socket
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -40,14 +39,12 @@ def address():
 
 
 @pytest.fixture
-def proxy(monkeypatch):
+def proxy(new_port, monkeypatch):
     """The address of a proxy that nobody answers at; no variable of a proxy is set."""
     for name in ALL:
         monkeypatch.setenv(name, "")  # So that what the test sets is taken back.
         monkeypatch.delenv(name)
-    with socket.socket() as bound:  # It does not listen.
-        bound.bind(("127.0.0.1", 0))
-        yield f"127.0.0.1:{bound.getsockname()[1]}"
+    return f"127.0.0.1:{new_port()}"
 
 
 @pytest.mark.parametrize("others", [{}, {"NO_PROXY": "example.org"}, {"no_proxy": "example.org, example.com"}])
