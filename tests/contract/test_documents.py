@@ -193,5 +193,5 @@ def read_lock(name):
     for package, version, rest in entries:
         hashes = frozenset(re.findall(r"--hash=sha256:[0-9a-f]{64}", rest))
         assert hashes, package
-        locked[package.lower().replace("_", "-"), Version(version)] = hashes
+        locked[canonicalize_name(package), Version(version)] = hashes
     return locked
