@@ -136,14 +136,14 @@ def test_a_training_ends_well_without_its_curves_where_the_database_is_taken(
     trained_project, database, monkeypatch, caplog
 ):
     params = edit_params(trained_project, {"train": {"recipes": {"baseline": {"epochs": 1}}}})
-    real = MlflowClient.log_metric
+    real = MlflowClient.log_batch
 
     def take(self, *arguments, **options):
         if not database.in_transaction:
             database.execute("BEGIN IMMEDIATE")
         return real(self, *arguments, **options)
 
-    monkeypatch.setattr(MlflowClient, "log_metric", take)
+    monkeypatch.setattr(MlflowClient, "log_batch", take)
     train(trained_project, params, lambda done, total: None)
     assert "Training goes on without its live curves" in caplog.text
     assert trained_project.model_file.is_file()
