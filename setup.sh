@@ -28,7 +28,10 @@ if [ -z "$python" ]; then
     done
     [ -n "$python" ] || refuse "no Python found that will do"
 fi
-is_supported "$python" || refuse "$python is $("$python" --version 2>&1 || echo not Python)"
+if ! is_supported "$python"; then
+    version=$("$python" --version 2>&1) || version="not Python"
+    refuse "$python is $version"
+fi
 
 facts=$("$python" -c '
 import hashlib, os, platform, sys
