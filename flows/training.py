@@ -98,7 +98,7 @@ def _tell_problems(project: Project) -> None:
     """Say beforehand what is likely to stop the run; what stops it for certain says so itself."""
     for finding in (check(project) for check in QUICK):
         if finding.verdict == PROBLEM:
-            said = f"{finding.subject}: {finding.said}\n  {finding.advice} (fashion doctor looks at more)"
+            said = f"{finding}\n  See what else there is with: fashion doctor"
             Console(stderr=True, soft_wrap=True).print(said, style="yellow", markup=False, highlight=False)
 
 

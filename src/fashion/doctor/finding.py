@@ -14,3 +14,7 @@ class Finding:
     """WELL, NOTE (it works; good to know when something looks odd) or PROBLEM (something will fail)."""
     said: str
     advice: str = ""
+
+    def __str__(self) -> str:
+        advice = f"\n  {self.advice}" if self.advice else ""
+        return f"{self.subject}: {self.said}{advice}"

@@ -48,28 +48,22 @@ def _owned_by_others(project: Project) -> Path | None:
 
 def check_disk(project: Project) -> Finding:
     """Return whether there is room for a training."""
-    free = shutil.disk_usage(project.root).free / GIGABYTE
-    if free < DISK_NEEDED:
-        return Finding(
-            "disk",
-            PROBLEM,
-            f"{free:.1f} GB free; a training wants {DISK_NEEDED:.0f} GB",
-            "make room; `dvc gc --workspace` removes datasets and artifacts that the present commit does not use",
-        )
-    return Finding("disk", WELL, f"{free:.0f} GB free")
+    advice = "make room; `dvc gc --workspace` removes datasets and artifacts that the present commit does not use"
+    return _enough("disk", shutil.disk_usage(project.root).free, DISK_NEEDED, advice)
 
 
 def check_memory(_: Project) -> Finding:
     """Return whether a stage fits into the memory that is free."""
-    free = psutil.virtual_memory().available / GIGABYTE
-    if free < MEMORY_NEEDED:
-        return Finding(
-            "memory",
-            PROBLEM,
-            f"{free:.1f} GB available; a training wants {MEMORY_NEEDED:.0f} GB",
-            "end programs that hold much of it (`make down` ends the services of this project)",
-        )
-    return Finding("memory", WELL, f"{free:.0f} GB available")
+    advice = "end programs that hold much of it (`make down` ends the services of this project)"
+    return _enough("memory", psutil.virtual_memory().available, MEMORY_NEEDED, advice)
+
+
+def _enough(subject: str, free: int, needed: float, advice: str) -> Finding:
+    """Compare free bytes with the gigabytes that are needed."""
+    said = f"{free / GIGABYTE:.1f} GB free"
+    if free < needed * GIGABYTE:
+        return Finding(subject, PROBLEM, f"{said}; a training wants {needed:.0f} GB", advice)
+    return Finding(subject, WELL, said)
 
 
 def check_processor(_: Project) -> Finding:

@@ -12,8 +12,8 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fashion.serving.metrics import Metrics
+from fashion.settings import LOOPBACK
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 OPEN = ("/", "/healthz", "/readyz", "/openapi.json")
 """Need no key, like the files of the page: it asks for the key, and shows nothing before."""
 UNCOUNTED = ("/healthz", "/readyz", "/metrics")

@@ -15,9 +15,8 @@ from fashion.paths import Project
 from fashion.serving.answers import Sample
 from fashion.serving.app import Service, create_app
 from fashion.serving.champions import Champions
-from fashion.serving.limits import LOOPBACK
 from fashion.serving.recorder import Recorder
-from fashion.settings import load_settings, predictions_url
+from fashion.settings import LOOPBACK, load_settings, predictions_url
 from fashion.stages.champion import find_champion
 from fashion.stages.dataset import load_split
 
