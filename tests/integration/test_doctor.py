@@ -50,6 +50,7 @@ def test_variables_that_another_project_has_set_are_named(project, monkeypatch):
     for name in set(os.environ) - environment_defaults(project).keys():
         if environment.STEERING.fullmatch(name):  # Of whoever started the tests, or of a library in this process.
             monkeypatch.delenv(name)
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")  # By apply_environment, which every entry point calls first.
     assert environment.check_variables(project).verdict == WELL
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")

@@ -9,7 +9,13 @@ from fashion.adapters.machine import VARIABLES
 from fashion.doctor.finding import NOTE, PROBLEM, WELL, Finding
 from fashion.errors import LineageError, ParamsError
 from fashion.paths import Project
-from fashion.settings import check_environment, check_registry_address, environment_defaults, without_password
+from fashion.settings import (
+    FIXED,
+    check_environment,
+    check_registry_address,
+    environment_defaults,
+    without_password,
+)
 
 STEERING = re.compile(rf"(MLFLOW|PREFECT|DVC|GX|KERAS)_\w+|TF_USE_LEGACY_KERAS|PYTHON(PATH|HOME)|{VARIABLES.pattern}")
 """Variables by which another project would steer the tools of this one."""
@@ -49,7 +55,7 @@ def check_variables(project: Project) -> Finding:
         check_registry_address(project)
     except ParamsError as error:
         return Finding("variables", PROBLEM, str(error))
-    ours = environment_defaults(project)
+    ours = environment_defaults(project) | FIXED
     set_here = {name: value for name, value in sorted(os.environ.items()) if STEERING.fullmatch(name) and value}
     foreign = [name for name, value in set_here.items() if ours.get(name) != value]
     if foreign:
