@@ -12,6 +12,8 @@ from typing import Concatenate, ParamSpec, TypeVar
 import requests
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from mlflow.utils.credentials import get_default_host_creds
+from mlflow.utils.rest_utils import http_request
 from sqlalchemy.exc import SQLAlchemyError
 
 from fashion.errors import ServiceError
@@ -21,6 +23,12 @@ from fashion.storage import full_disk_explained
 SQLITE = "sqlite:///"
 PATIENCE = 5.0
 """Seconds for a tracking server to say that it is well."""
+
+REFUSED = (requests.codes.unauthorized, requests.codes.forbidden)
+CREDENTIALS = (
+    "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, to what the server knows."
+)
+CERTIFICATE = "Set MLFLOW_TRACKING_SERVER_CERT_PATH to a file with its certificate, or with that of who signed it."
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -55,10 +63,9 @@ def explained(registry: Registry) -> Iterator[None]:
             _make_database(registry.uri)
             yield
     except (MlflowException, SQLAlchemyError, requests.RequestException, OSError) as error:
-        locked = "Another program holds its database; end that program. " if "database is locked" in str(error) else ""
         raise ServiceError(
-            f"MLflow at {registry.uri} went away or refused: {error}\n"
-            f"{locked}What was registered stays; when MLflow is well, the same command goes on from there."
+            f"MLflow at {registry.uri} went away or refused: {error}\n{_advice(error)}"
+            "What was registered stays; when MLflow is well, the same command goes on from there."
         ) from error
 
 
@@ -73,6 +80,14 @@ def _make_database(uri: str) -> None:
         path = Path(uri.removeprefix(SQLITE))
         with hold(path.with_name(f"{path.name}.lock"), on_wait=lambda _: None):
             MlflowClient(uri)
+
+
+def _advice(error: Exception) -> str:
+    if "database is locked" in str(error):
+        return "Another program holds its database; end that program. "
+    if isinstance(error, MlflowException) and error.get_http_status_code() in REFUSED:
+        return f"{CREDENTIALS} "
+    return ""
 
 
 def in_words(function: Callable[Concatenate[Registry, P], T]) -> Callable[Concatenate[Registry, P], T]:
@@ -111,12 +126,19 @@ def _check_database(path: Path) -> None:
 
 
 def _check_server(uri: str) -> None:
+    """Ask as MLflow itself asks: with its credentials, certificates and plugins."""
     try:
-        answer = requests.get(f"{uri.rstrip('/')}/health", timeout=PATIENCE)
-    except requests.RequestException as error:
+        server = get_default_host_creds(uri)
+        answer = http_request(server, "/health", "GET", max_retries=0, timeout=PATIENCE, raise_on_status=False)
+    except MlflowException as error:
+        if isinstance(error.__context__, requests.exceptions.SSLError):
+            raise ServiceError(f"{uri} is not trusted ({error.__context__}). {CERTIFICATE}") from error
+        reason = type(error.__context__ or error).__name__
         raise ServiceError(
-            f"No MLflow server answers at {uri} ({type(error).__name__}). Start it (make up), correct "
-            "MLFLOW_TRACKING_URI, or unset it to use the local database."
+            f"No MLflow server answers at {uri} ({reason}). Start it (make up), correct MLFLOW_TRACKING_URI, or unset "
+            "it to use the local database."
         ) from error
+    if answer.status_code in REFUSED:
+        raise ServiceError(f"{uri}/health answered {answer.status_code}. {CREDENTIALS}")
     if answer.status_code != requests.codes.ok:
         raise ServiceError(f"{uri}/health answered {answer.status_code}; expected a healthy MLflow server there.")
