@@ -148,13 +148,26 @@ def test_a_damaged_reference_says_how_to_get_it_again(watched, name):
     assert read_history(project) == []
 
 
-def test_predictions_of_another_model_with_the_same_number_are_refused(watched):
+def test_predictions_by_the_same_number_of_another_registry_are_passed_over(watched):
+    project, params, traffic = watched
+    traffic.send(100)
+    assert monitor(project, params).window == 1
+    ours, traffic.identity = traffic.identity, "1-of another registry"
+    traffic.send(120, inverted)
+    assert monitor(project, params).predictions == 0
+    traffic.identity = None  # As earlier code wrote them; the version is younger.
+    traffic.send(120, inverted)
+    assert monitor(project, params).predictions == 0
+    traffic.identity = ours
+    traffic.send(110)
+    assert monitor(project, params).predictions == 110
+
+
+def test_predictions_of_another_model_in_the_name_of_the_champion_are_refused(watched):
     project, params, traffic = watched
     images, _ = draw(100, 10, (28, 28), seed=1)
-    probabilities, embedding = np.full(3, 1 / 3, np.float32), np.zeros(2, np.float32)
-    traffic.log.write(
-        [Record(traffic._id(), traffic.time, "1", image, probabilities, embedding, None) for image in images]
-    )
+    row = np.full(3, 1 / 3, np.float32), np.zeros(2, np.float32), None, traffic.identity
+    traffic.log.write([Record(traffic._id(), traffic.time, "1", image, *row) for image in images])
     with pytest.raises(DataError, match="another model that was version 1"):
         monitor(project, params)
 

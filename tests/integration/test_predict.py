@@ -1,25 +1,36 @@
 """`fashion predict`: files of every kind through Pillow, LiteRT and a real MLflow registry."""
 
+import functools
 import gzip
 import json
 import os
 import shutil
 import struct
+import subprocess
 import zlib
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from mlflow import MlflowClient
+from mlflow.store.artifact import local_artifact_repo
 from PIL import Image, features
 
 from fashion.adapters.photographs import read_pictures
 from fashion.adapters.pictures import prediction_sheet
-from fashion.errors import ArtifactError, DataError, ServiceError
+from fashion.adapters.tracking import address
+from fashion.errors import ArtifactError, DataError, DiskError, FashionError, ServiceError
 from fashion.images.idx import read_idx, write_idx
 from fashion.images.photos import match_dataset
 from fashion.params import load_params
 from fashion.settings import tracking_uri
 from fashion.stages import predict as stage
+from fashion.stages.champion import find_champion
+from fashion.stages.monitor import monitor
+from fashion.stages.overview import list_models
+from fashion.stages.promotion import promote
 from tests.litert_models import band_images, write_band_model
 
 SIZE = (28, 28)
@@ -62,9 +73,9 @@ def project(project, registry_template):
     return project
 
 
-def publish(project, model, classes=CLASSES):
+def publish(project, model, classes=CLASSES, folder="published"):
     """A registered version with the alias `champion`, as `register` makes it; its source folder."""
-    source = project.root / "published"
+    source = project.root / folder
     (source / "extra_files").mkdir(parents=True)
     (source / "extra_files" / "model.tflite").write_bytes(model.read_bytes())
     contract = {"classes": classes, "image_size": SIZE}
@@ -329,7 +340,7 @@ def test_the_champion_is_fetched_once(project, model, tmp_path):
     (source / "extra_files" / "model.tflite").unlink()
     second = stage.predict(project, load_params(project.params), paths)
     assert first.to_dict() == second.to_dict()
-    assert list((project.state / "champion").glob("*/1/extra_files/model.tflite"))
+    assert list((project.state / "champion").glob("*/1-*/extra_files/model.tflite"))
 
 
 def test_without_a_champion_the_error_names_the_command_that_makes_one(project, tmp_path):
@@ -363,3 +374,105 @@ def test_a_sheet_of_many_images_says_how_many_it_shows(tmp_path):
     prediction_sheet(["x"] * 60, images, images, [{"a": 0.9, "b": 0.1}] * 60, tmp_path / "many.png", "Title")
     with Image.open(tmp_path / "many.png") as sheet:
         assert sheet.height < 10_000
+
+
+# What is kept
+
+
+def best_class(project, path):
+    (prediction,) = stage.predict(project, load_params(project.params), [path]).predictions
+    return prediction.ranking[0][0]
+
+
+def test_a_registry_that_was_made_anew_is_believed_though_its_version_has_the_same_number(project, model, tmp_path):
+    path, *_ = save_bands(tmp_path)
+    publish(project, model)
+    assert best_class(project, path) == "top"
+    assert find_champion(project, load_params(project.params)).champion.classes == CLASSES
+    MlflowClient(tracking_uri(project)).delete_registered_model(load_params(project.params).register_.name)
+    publish(project, model, CLASSES[::-1], "published again")
+    assert best_class(project, path) == "bottom"
+    found = find_champion(project, load_params(project.params))
+    assert (found.lineage.number, found.champion.classes) == ("1", CLASSES[::-1])
+
+
+@pytest.mark.parametrize("missing", ["", "extra_files", "extra_files/model.tflite", "extra_files/reference.npz"])
+def test_files_that_were_out_of_reach_for_once_are_fetched_when_they_are_back(project, model, tmp_path, missing):
+    path, *_ = save_bands(tmp_path)
+    source = publish(project, model)
+    (source / "extra_files" / "reference.npz").write_bytes(b"arrays")
+    extra = [{"path": f"extra_files/{file.name}"} for file in (source / "extra_files").iterdir()]
+    (source / "MLmodel").write_text(yaml.safe_dump({"flavors": {"tensorflow": {"extra_files": extra}}}))
+    aside = tmp_path / "aside"
+    (source / missing).rename(aside)
+    for look in (best_class, lambda *_: find_champion(project, load_params(project.params))):
+        with pytest.raises(ServiceError, match=r"Version 1 .* cannot be loaded .*: missing or cut off: extra_files/"):
+            look(project, path)
+    assert not list((project.state / "champion").rglob("*.*"))
+    aside.rename(source / missing)
+    assert best_class(project, path) == "top"
+
+
+def test_a_file_that_came_cut_off_is_not_kept(project, model, tmp_path, monkeypatch):
+    path, *_ = save_bands(tmp_path)
+    publish(project, model)
+
+    def cut_off(source, target):
+        Path(target).write_bytes(Path(source).read_bytes()[:-1])
+
+    with monkeypatch.context() as patch, pytest.raises(ServiceError, match="cut off: .*classes.json"):
+        patch.setattr(local_artifact_repo.shutil, "copy2", cut_off)
+        best_class(project, path)
+    assert best_class(project, path) == "top"
+
+
+# A project that may only be read
+
+
+@contextmanager
+def read_only(project):
+    """In the block nobody may write in the project: root by a mount, anyone else by the folders' access."""
+    if os.geteuid() == 0:
+        mount = functools.partial(subprocess.run, cwd="/", capture_output=True, text=True, check=False)
+        for command in (["mount", "--bind"], ["mount", "-o", "remount,ro,bind"]):
+            result = mount([*command, str(project.root), str(project.root)])
+            if result.returncode:
+                pytest.skip(f"root writes everywhere, and no folder can be mounted here: {result.stderr.strip()}")
+        try:
+            yield
+        finally:
+            mount(["umount", "--lazy", str(project.root)], check=True)
+        return
+    folders = [project.root, *(path for path in project.root.rglob("*") if path.is_dir())]
+    for folder in folders:
+        folder.chmod(0o555)
+    try:
+        yield
+    finally:
+        for folder in folders:
+            folder.chmod(0o755)
+
+
+def test_who_may_only_read_a_project_has_its_answers_and_leaves_nothing_there(project, model, tmp_path):
+    params = load_params(project.params)
+    publish(project, model)
+    path, *_ = save_bands(tmp_path)
+    list_models(project, params)
+    before = sorted(project.root.rglob("*"))
+    address._open_database.cache_clear()
+    with read_only(project):
+        assert best_class(project, path) == "top"
+        assert find_champion(project, params).champion.classes == CLASSES
+        assert [one.version for one in list_models(project, params).models] == ["1"]
+    assert sorted(project.root.rglob("*")) == before
+
+
+def test_who_may_only_read_a_project_is_told_which_folder_must_be_writable(project, model):
+    params = load_params(project.params)
+    publish(project, model)
+    list_models(project, params)
+    with read_only(project):
+        with pytest.raises(DiskError, match=rf"{project.state} must be writable for the user with the number"):
+            monitor(project, params)
+        with pytest.raises(FashionError, match=rf"{project.state} must be writable"):
+            promote(project, params, "1", "to see whether I may", force=True)

@@ -518,6 +518,19 @@ def test_no_request_fails_and_each_is_answered_by_one_version_while_champions_co
     champions.current.retire()
 
 
+def test_a_version_of_the_same_number_from_a_registry_that_was_made_anew_takes_over(tmp_path):
+    first, other = (make_champion(tmp_path / name, "1") for name in ("first", "other"))
+    other = replace(other, lineage=replace(other.lineage, identity="1-other"))
+    registry = Registry(first)
+    champions = Champions(registry, first)
+    asyncio.run(champions.look())
+    assert champions.swaps == 0
+    registry.found = other
+    asyncio.run(champions.look())
+    assert (champions.swaps, champions.current.champion) == (1, other.champion)
+    champions.current.retire()
+
+
 def test_a_damaged_or_missing_successor_leaves_the_champion_where_it_is(tmp_path, caplog):
     first, damaged = make_champion(tmp_path, "1"), make_champion(tmp_path, "2")
     damaged.champion.model.write_bytes(b"no model")

@@ -26,7 +26,7 @@ from sqlalchemy.orm import Session
 from urllib3.exceptions import InsecureRequestWarning
 
 from fashion.adapters import tracking
-from fashion.adapters.tracking import Registry
+from fashion.adapters.tracking import Registry, address
 from fashion.errors import ServiceError
 from tests.servers import PATIENCE_SECONDS, end
 
@@ -151,6 +151,62 @@ def test_processes_that_meet_a_new_database_at_once_all_find_it_whole(tmp_path):
         process.stdin.write("go\n")
         process.stdin.flush()
     assert [process.communicate(timeout=PATIENCE_SECONDS)[0] for process in processes] == ["()\n", "()\n"]
+
+
+def registry_of(root):
+    return Registry(f"sqlite:///{root}/.state/mlflow.db", root / ".state" / "mlflow", "garments")
+
+
+def new_registry(root, template):
+    shutil.copytree(template, root / ".state")
+    return registry_of(root)
+
+
+def log_words(registry):
+    """A run with an artifact; its id."""
+    with tracking.live_run(registry, "a run", {}, {"of": registry.artifacts.as_uri()}):
+        pass
+    run_id = tracking.find_run(registry, "of", registry.artifacts.as_uri())
+    MlflowClient(registry.uri).log_text(run_id, "words", "words.txt")
+    return run_id
+
+
+def place_of(registry, run_id):
+    return MlflowClient(registry.uri).get_run(run_id).info.artifact_uri
+
+
+def test_the_registry_of_a_moved_or_copied_project_follows_it(registry_template, tmp_path):
+    first = new_registry(tmp_path / "first", registry_template)
+    run_id = log_words(first)
+    shutil.copytree(tmp_path / "first", tmp_path / "a copy")
+    copied = registry_of(tmp_path / "a copy")
+    assert log_words(copied) != run_id
+    assert len(list(copied.artifacts.rglob("words.txt"))) == 2
+    assert len(list(first.artifacts.rglob("words.txt"))) == 1
+    (tmp_path / "first").rename(tmp_path / "moved")
+    moved = registry_of(tmp_path / "moved")
+    assert tracking.find_run(moved, "of", first.artifacts.as_uri()) == run_id
+    for one in (moved, copied):
+        assert place_of(one, run_id) == f"{one.artifacts.as_uri()}/{run_id}/artifacts"
+
+
+def test_a_registry_without_an_artifact_follows_too_and_keeps_out_of_its_old_place(registry_template, tmp_path):
+    first = new_registry(tmp_path / "first", registry_template)
+    with tracking.live_run(first, "killed before it had any", {}, {}):
+        pass
+    (tmp_path / "first").rename(tmp_path / "moved")
+    log_words(registry_of(tmp_path / "moved"))
+    assert not (tmp_path / "first").exists()
+
+
+def test_artifacts_of_another_project_that_shares_the_database_stay_where_they_are(registry_template, tmp_path):
+    first = new_registry(tmp_path / "first", registry_template)
+    guest = Registry(first.uri, tmp_path / "guest" / ".state" / "mlflow", "garments")
+    run_id = log_words(guest)
+    before = place_of(guest, run_id)
+    address._open_database.cache_clear()
+    log_words(first)
+    assert place_of(guest, run_id) == before
 
 
 def test_a_run_keeps_its_curves_tags_and_end(registry):

@@ -12,6 +12,7 @@ from fashion.adapters.predictions import Record, new_id
 from fashion.serving.batches import Answers
 from fashion.serving.champions import Champions, Served
 from fashion.serving.recorder import Recorder
+from fashion.stages.champion import Lineage
 
 
 class Prediction(BaseModel):
@@ -89,11 +90,11 @@ class Error(BaseModel):
     error: str
 
 
-def to_records(images: NDArray[np.uint8], answers: Answers, version: str, time: datetime) -> list[Record]:
+def to_records(images: NDArray[np.uint8], answers: Answers, lineage: Lineage, time: datetime) -> list[Record]:
     """For the log, each with an id of its own."""
     rows = zip(images, answers.probabilities, answers.embeddings, answers.reasons, strict=True)
     return [
-        Record(new_id(), time, version, image, probabilities, embedding, reason)
+        Record(new_id(), time, lineage.number, image, probabilities, embedding, reason, lineage.identity)
         for image, probabilities, embedding, reason in rows
     ]
 

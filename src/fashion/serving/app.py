@@ -116,7 +116,7 @@ def _add_predictions(app: FastAPI, service: Service) -> None:
         with service.champions.current.used() as served:
             images = await read_images(request, served.champion.image_size, service.limits, service.pictures)
             found = await served.ask(images)
-        records = answers.to_records(images, found, served.lineage.number, datetime.now(UTC))
+        records = answers.to_records(images, found, served.lineage, datetime.now(UTC))
         service.recorder.add(records)
         content = answers.to_predictions(service.name, served.champion.classes, records, seen)
         _count(service.metrics, served, records)

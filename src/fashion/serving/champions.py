@@ -87,7 +87,7 @@ class Champions:
         async with self._looking:
             try:
                 found = await asyncio.to_thread(self._find)
-                if found.lineage.number != self.current.lineage.number:
+                if found.lineage.identity != self.current.lineage.identity:
                     self._swap(await asyncio.to_thread(Served, found))
                 trouble = found.trouble
             except FashionError as error:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fashion.adapters import litert
 from fashion.adapters.photographs import read_pictures, readable_name
-from fashion.adapters.tracking import Champion, download_version
+from fashion.adapters.tracking import Champion, keep_version
 from fashion.errors import ArtifactError, DataError
 from fashion.images.photos import match_dataset
 from fashion.params import Params
@@ -86,8 +86,7 @@ def predict(project: Project, params: Params, files: Sequence[Path]) -> Predicti
         ArtifactError: the champion's model is damaged.
     """
     registry = registry_of(project, params)
-    number = champion_version(registry).number
-    champion = download_version(registry.uri, registry.name, number, champion_folder(project, params))
+    champion = keep_version(registry, champion_version(registry), champion_folder(project, params))
     samples, refused = read_samples(files, champion.image_size)
     return Predictions(registry.name, champion.version, _classify(champion, samples), refused)
 

@@ -3,7 +3,7 @@
 import logging
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache, wraps
 from pathlib import Path
@@ -16,9 +16,10 @@ from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 from sqlalchemy.exc import SQLAlchemyError
 
+from fashion.adapters.tracking.relocation import relocate
 from fashion.errors import ServiceError
 from fashion.locks import hold
-from fashion.storage import full_disk_explained
+from fashion.storage import may_write, writing_explained
 
 SQLITE = "sqlite:///"
 PATIENCE = 5.0
@@ -59,32 +60,38 @@ def explained(registry: Registry) -> Iterator[None]:
     # MLflow prints a traceback of every error of its database, and raises it all the same.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     try:
-        with full_disk_explained(registry.artifacts):
-            _make_database(registry.uri)
+        with writing_explained(registry.artifacts):
+            _open_database(registry)
             yield
     except (MlflowException, SQLAlchemyError, requests.RequestException, OSError) as error:
         raise ServiceError(
-            f"MLflow at {registry.uri} went away or refused: {error}\n{_advice(error)}"
+            f"MLflow at {registry.uri} went away or refused: {error}\n{_advice(registry, error)}"
             "What was registered stays; when MLflow is well, the same command goes on from there."
         ) from error
 
 
 @lru_cache
-def _make_database(uri: str) -> None:
-    """Let one process at a time make the tables of a database file; once in each process.
+def _open_database(registry: Registry) -> None:
+    """Let one process at a time make the tables of a database file, and follow a moved project; once in each process.
 
     MLflow sees to that for its registry's tables alone. Of two processes that meet a new file, a killed run's stage and
     the next command, say, one would find the other's migration half done and fail.
     """
-    if uri.startswith(SQLITE):
-        path = Path(uri.removeprefix(SQLITE))
-        with hold(path.with_name(f"{path.name}.lock"), on_wait=lambda _: None):
-            MlflowClient(uri)
+    if registry.uri.startswith(SQLITE):
+        path = Path(registry.uri.removeprefix(SQLITE))
+        lock = hold(path.with_name(f"{path.name}.lock"), on_wait=lambda _: None)
+        # Who may only read makes nothing, and waits for nobody who does.
+        with nullcontext() if path.exists() and not may_write(path.parent) else lock:
+            MlflowClient(registry.uri)
+            relocate(path, registry.artifacts)
 
 
-def _advice(error: Exception) -> str:
+def _advice(registry: Registry, error: Exception) -> str:
     if "database is locked" in str(error):
         return "Another program holds its database; end that program. "
+    folder = Path(registry.uri.removeprefix(SQLITE)).parent
+    if registry.uri.startswith(SQLITE) and not may_write(folder):
+        return f"{folder} must be writable for this user. "
     if isinstance(error, MlflowException) and error.get_http_status_code() in REFUSED:
         return f"{CREDENTIALS} "
     return ""
