@@ -28,6 +28,7 @@ PARTS = (
     ".env",
     ".gitattributes",
     ".gitignore",
+    "benchmarks/main_job.json",
     "dvc.yaml",
     "expectations",
     "flows",

@@ -265,9 +265,10 @@ def test_data_that_are_unfit_fail_the_run_with_the_words_of_the_stage(small_proj
     assert caught.value.code == 1
     output = capsys.readouterr().err
     assert "Traceback" not in output
+    assert "Task run 'validate' - Running stage 'validate':" in output
     last = output.strip().splitlines()[-1]
     assert last.startswith("error: ")
-    assert "train-images-idx3-ubyte.gz" in last
+    assert output.count("train-images-idx3-ubyte.gz") == last.count("train-images-idx3-ubyte.gz") == 1
 
 
 def test_a_tracking_server_that_is_away_is_found_before_any_step(small_project, at_server, monkeypatch):
