@@ -100,7 +100,7 @@ def _tell_problems(project: Project) -> None:
     for finding in (check(project) for check in QUICK):
         if finding.verdict == PROBLEM:
             said = f"{finding.subject}: {finding.said}\n  {finding.advice} (fashion doctor looks at more)"
-            Console(stderr=True, soft_wrap=True).print(said, style="yellow", markup=False, highlight=False)
+            errors.print(said, style="yellow")
 
 
 if __name__ == "__main__":
