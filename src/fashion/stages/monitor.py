@@ -132,6 +132,7 @@ def _look(
     if not by_hand:
         history.add(judged)
         _forget_pages(project, judged.number)
+    _write_index(project, past if by_hand else [*past, judged])
     return _watched(judged, page, by_hand)
 
 
@@ -227,6 +228,12 @@ def _write_page(
         trend = None if by_hand else project.state / "evidently"
         write_page(temporary, window, judged, past, known, champion.classes, trend)
     return folder / PAGE
+
+
+def _write_index(project: Project, windows: Sequence[JudgedWindow]) -> None:
+    from fashion.stages.window_page import write_index  # noqa: PLC0415, as above
+
+    write_index(project.monitoring, windows[-KEPT:])
 
 
 def _forget_pages(project: Project, newest: int) -> None:
