@@ -169,7 +169,7 @@ def test_a_doubtful_answer_says_so(page):
     pale = np.zeros((28, 28), np.uint8)
     pale[14, 14] = 255
     give(page, picture(pale))
-    expect(page.locator("#abstain")).to_contain_text("not sure enough")
+    expect(page.locator("#abstain")).to_have_text("But do not rely on it: the model is not sure enough.")
 
 
 def test_it_fits_a_phone_and_every_control_has_a_name(page):

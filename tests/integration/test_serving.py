@@ -118,6 +118,20 @@ def test_it_abstains_from_what_is_unlike_everything_known(tmp_path):
     served.retire()
 
 
+def test_it_abstains_from_a_cluttered_picture_and_takes_arrays_as_they_are(client, service):
+    noise = np.random.default_rng(0).integers(0, 256, (224, 224, 3), np.uint8)
+    (found,) = upload(client, png(noise)).json()["predictions"]
+    assert (found["abstain"], found["reason"]) == (True, "cluttered")
+    assert found["explanation"] == "the picture does not show one object on a plain background"
+    assert 'fashion_abstentions_total{reason="cluttered",version="1"} 1.0' in client.get("/metrics").text
+    flush(service)
+    assert service.log.read_window().reasons == ("cluttered",)
+    files = [("images", ("good.png", png(IMAGES[0]))), ("images", ("noise.png", png(noise)))]
+    answers = client.post("/predict", files=files).json()["predictions"]
+    assert [one["reason"] for one in answers] == [None, "cluttered"]
+    assert ask(client, IMAGES[:1]).json()["predictions"][0]["reason"] is None
+
+
 def test_a_version_without_a_reference_never_abstains(tmp_path):
     served = Served(make_champion(tmp_path, "1", reference=False))
     answers = asyncio.run(served.ask(np.zeros((1, *SIZE), np.uint8)))

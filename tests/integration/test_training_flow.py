@@ -97,7 +97,7 @@ def test_a_training_with_nothing_to_do_shows_every_step_and_changes_nothing(trai
     assert "Validation" in artifacts["validation"].data
     assert "](data:image/png;base64," in artifacts["pictures"].data
     assert "**To be promoted**" in artifacts["judgement"].data
-    assert artifacts["gates"].description == "All 17 gates passed"
+    assert artifacts["gates"].description == "All 18 gates passed"
     accuracy = json.loads(artifacts["gates"].data)[0]
     assert list(accuracy) == ["gate", "value", "interval", "limit", "verdict"]
     assert " to " in accuracy["interval"]

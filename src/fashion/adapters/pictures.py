@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -136,6 +137,7 @@ def prediction_sheet(
     given: Sequence[NDArray[np.uint8]],
     seen: Sequence[NDArray[np.uint8]],
     probabilities: Sequence[Mapping[str, float]],
+    doubts: Sequence[str | None],
     path: Path,
     title: str,
 ) -> None:
@@ -145,6 +147,7 @@ def prediction_sheet(
         given: uint8 grey (h, w), RGB (h, w, 3) or RGBA (h, w, 4), of any size.
         seen: uint8 (height, width), as the model takes them.
         probabilities: class names and probabilities, the most probable first.
+        doubts: why the answer should not be relied on; None where it counts.
     """
     rows = min(len(sources), MOST_ROWS)
     figure = Figure(figsize=(9, 2.4 * max(rows, 1) + 0.6), layout="constrained")
@@ -152,8 +155,8 @@ def prediction_sheet(
     figure.suptitle(f"{title}: {count}" if count else title)
     if rows:
         axes = figure.subplots(rows, 3, squeeze=False, width_ratios=[1, 1, 1.4])
-        for row, source, before, after, ranking in zip(axes, sources, given, seen, probabilities, strict=False):
-            _prediction_row(row, source, before, after, ranking)
+        for row, *cells in zip(axes, sources, given, seen, probabilities, doubts, strict=False):
+            _prediction_row(row, *cells)
     _save(figure, path)
 
 
@@ -163,13 +166,16 @@ def _prediction_row(
     given: NDArray[np.uint8],
     seen: NDArray[np.uint8],
     probabilities: Mapping[str, float],
+    doubt: str | None,
 ) -> None:
     for axis, image, caption in zip(axes, (given, seen), (Path(source).name, "what the model saw"), strict=False):
         axis.imshow(image, cmap="gray", vmin=0, vmax=255)
         axis.set_title(caption[-40:], fontsize=8, parse_math=False)
         axis.set_axis_off()
     bars = axes[2].barh(list(probabilities), list(probabilities.values()), color=OTHERS)
-    bars[0].set_color(CORRECT)
+    bars[0].set_color(WRONG if doubt else CORRECT)
+    if doubt:
+        axes[2].set_title(fill(f"Do not rely on it: {doubt}", 44), fontsize=8, color=WRONG, parse_math=False)
     axes[2].bar_label(bars, [f"{100 * value:.1f} %" for value in probabilities.values()], fontsize=6, padding=2)
     axes[2].invert_yaxis()
     axes[2].set_xlim(0, 1.2)

@@ -84,10 +84,7 @@ function showAnswer({ version, predictions: [prediction] }) {
     `${prediction.predicted}, ${percent(prediction.confidence)} sure, says version ${version}.`;
   showTruth(prediction.predicted, latest.truth);
   find("abstain").hidden = !prediction.abstain;
-  find("abstain").textContent =
-    prediction.reason === "unsure"
-      ? "But it is not sure enough for an answer."
-      : "But this is unlike all the pictures it knows.";
+  find("abstain").textContent = `But do not rely on it: ${prediction.explanation}.`;
   find("bars").replaceChildren(...Object.entries(prediction.probabilities).map((pair) => bar(pair, prediction)));
   paint(find("seen"), prediction.seen);
   find("seen").parentElement.hidden = false;
