@@ -13,7 +13,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import mlflow
-import yaml
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
@@ -22,7 +21,7 @@ from pydantic import BaseModel
 from fashion.adapters.tracking.address import Registry, in_words
 from fashion.errors import ServiceError
 from fashion.params import Classes, ImageSize
-from fashion.storage import atomic_folder, files_below, load_json, may_write, read_text
+from fashion.storage import atomic_folder, files_below, load_json, load_yaml, may_write
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 CONTRACT, LITERT = Path("extra_files/classes.json"), Path("extra_files/model.tflite")
@@ -269,9 +268,9 @@ def _extra_files(description: Path) -> list[str]:
     if not description.is_file():
         return []
     try:
-        flavors: Any = yaml.safe_load(read_text(description, LARGEST_CONTRACT))["flavors"]
+        flavors: Any = load_yaml(description, LARGEST_CONTRACT)["flavors"]
         return [str(entry["path"]) for entry in flavors.get("tensorflow", {}).get("extra_files") or []]
-    except (yaml.YAMLError, LookupError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise ValueError(f"{description.name} is damaged: {error}") from error
 
 
