@@ -440,7 +440,7 @@ def test_a_sheet_of_many_images_says_how_many_it_shows(tmp_path):
 
 def best_class(project, path):
     (prediction,) = stage.predict(project, load_params(project.params), [path]).predictions
-    return prediction.ranking[0][0]
+    return prediction.answer.ranking[0][0]
 
 
 def test_a_registry_that_was_made_anew_is_believed_though_its_version_has_the_same_number(project, model, tmp_path):
@@ -455,11 +455,11 @@ def test_a_registry_that_was_made_anew_is_believed_though_its_version_has_the_sa
     assert (found.lineage.number, found.champion.classes) == ("1", CLASSES[::-1])
 
 
-@pytest.mark.parametrize("missing", ["", "extra_files", "extra_files/model.tflite", "extra_files/reference.npz"])
+@pytest.mark.parametrize("missing", ["", "extra_files", "extra_files/model.tflite", "extra_files/training_images.npz"])
 def test_files_that_were_out_of_reach_for_once_are_fetched_when_they_are_back(project, model, tmp_path, missing):
     path, *_ = save_bands(tmp_path)
     source = publish(project, model)
-    (source / "extra_files" / "reference.npz").write_bytes(b"arrays")
+    (source / "extra_files" / "training_images.npz").write_bytes(b"arrays")
     extra = [{"path": f"extra_files/{file.name}"} for file in (source / "extra_files").iterdir()]
     (source / "MLmodel").write_text(yaml.safe_dump({"flavors": {"tensorflow": {"extra_files": extra}}}))
     aside = tmp_path / "aside"

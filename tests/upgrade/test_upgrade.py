@@ -66,7 +66,7 @@ def test_its_champion_answers_as_it_did(old, tmp_path):
     Image.fromarray(logged.images[0]).save(tmp_path / "picture.png")
     answers = predict(project, params, [tmp_path / "picture.png"])
     assert answers.version == "2"
-    probabilities = [answers.predictions[0].probabilities[name] for name in params.data.classes]
+    probabilities = [answers.predictions[0].answer.probabilities[name] for name in params.data.classes]
     np.testing.assert_allclose(probabilities, logged.probabilities[0], atol=1e-5)
 
 
