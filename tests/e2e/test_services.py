@@ -135,7 +135,10 @@ def start_training(project, seed=1, epochs=6):
     api = os.environ["PREFECT_API_URL"]
     deployment = httpx.get(f"{api}/deployments/name/training/default", timeout=60).raise_for_status().json()["id"]
     content = {"parameters": {"synthetic": True}}
-    httpx.post(f"{api}/deployments/{deployment}/create_flow_run", json=content, timeout=60).raise_for_status()
+    # Prefect answers 503 when its database was busy, and has taken nothing then.
+    wait_until(
+        lambda: httpx.post(f"{api}/deployments/{deployment}/create_flow_run", json=content, timeout=60).is_success
+    )
 
 
 def state_of(project, seed):

@@ -16,6 +16,7 @@ from fashion.doctor import environment, machine, services
 from fashion.doctor.finding import NOTE, PROBLEM, WELL
 from fashion.locks import hold
 from fashion.paths import Project
+from fashion.settings import environment_defaults
 from flows import training
 from tests.projects import SOURCE, git
 
@@ -46,6 +47,9 @@ def test_a_project_without_git_is_told_what_that_means(project, tmp_path):
 
 
 def test_variables_that_another_project_has_set_are_named(project, monkeypatch):
+    for name in set(os.environ) - environment_defaults(project).keys():
+        if environment.STEERING.fullmatch(name):  # Of whoever started the tests, or of a library in this process.
+            monkeypatch.delenv(name)
     assert environment.check_variables(project).verdict == WELL
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
