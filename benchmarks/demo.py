@@ -236,9 +236,9 @@ def summarise(
 ) -> dict[str, Any]:
     """Accuracies of the predictions themselves, by the version that made them, with their true labels."""
     log = PredictionLog(predictions_url(project))
-    before = accuracy_of(log, version=versions[0], until=moments[0])
-    during = accuracy_of(log, version=versions[0], since=moments[0])
-    after = accuracy_of(log, version=versions[1], since=moments[1])
+    before = accuracy_of(log, versions[0], until=moments[0])
+    during = accuracy_of(log, versions[0], since=moments[0])
+    after = accuracy_of(log, versions[1], since=moments[1])
     log.close()
     judgement = read_json(project.judgement / "judgement.json", "make demo")
     frozen = next(line for line in judgement["lines"] if line["figure"] == "accuracy")
@@ -259,9 +259,9 @@ def summarise(
     }
 
 
-def accuracy_of(log: PredictionLog, **which: Any) -> Estimate:
-    window = log.read_window(**which)
-    labelled = window.labels >= 0
+def accuracy_of(log: PredictionLog, version: str, **when: datetime) -> Estimate:
+    window = log.read_window(**when)
+    labelled = (window.versions == version) & (window.labels >= 0)
     return proportion((window.predicted == window.labels)[labelled])
 
 

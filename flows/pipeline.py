@@ -217,5 +217,6 @@ def _explain_errors() -> None:
 
 def _without_traceback(record: logging.LogRecord) -> bool:
     if record.exc_info and isinstance(record.exc_info[1], FashionError):
+        record.explained = record.exc_info[1]
         record.msg, record.args, record.exc_info = str(record.exc_info[1]), (), None
     return True

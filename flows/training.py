@@ -21,12 +21,14 @@ from prefect.runtime import flow_run
 from rich.console import Console
 
 from fashion.adapters.git import check_repository
+from fashion.cli.terminal import errors
 from fashion.doctor.checks import QUICK
 from fashion.doctor.finding import PROBLEM
 from fashion.params import load_params
 from fashion.paths import Project
 from flows.announcement import announce_failure
 from flows.pipeline import check_tracking, conclude_run, fetch, open_project, run_pipeline, say_for_whom, unless_stopped
+from flows.progress import shown
 from flows.report import print_summary
 from flows.server import prefect_server
 from flows.slot import training_slot
@@ -69,14 +71,13 @@ def main() -> None:
     parser.add_argument("--synthetic", action="store_true", help="on a dataset drawn by the project")
     arguments = parser.parse_args()
     degrade_output()
-    console = Console(stderr=True, soft_wrap=True)
     try:
         _run(arguments.reason, arguments.synthetic)
     except FashionError as error:
-        console.print(f"error: {error}", style="red", markup=False, highlight=False)
+        errors.print(f"error: {error}", style="red")
         sys.exit(1)
     except (KeyboardInterrupt, CancelledRun):
-        console.print("Stopped. What is finished is kept: the same command goes on from there.")
+        errors.print("Stopped. What is finished is kept: the same command goes on from there.")
         sys.exit(130)
 
 
@@ -87,9 +88,9 @@ def _run(reason: str, synthetic: bool) -> None:
     load_params(project.params)
     check_repository(project)
     _tell_problems(project)
-    with prefect_server(project) as temporary:
+    with shown(errors), prefect_server(project) as temporary:
         if temporary:
-            Console().print("No Prefect server answers (make up starts one): this run has one of its own.")
+            errors.print("No Prefect server answers (make up starts one): this run has one of its own.")
         state = training(reason, synthetic, unattended=temporary, return_state=True)
     print_summary(project, cast("dict[str, Any]", state.result()), Console())
 
@@ -98,8 +99,7 @@ def _tell_problems(project: Project) -> None:
     """Say beforehand what is likely to stop the run; what stops it for certain says so itself."""
     for finding in (check(project) for check in QUICK):
         if finding.verdict == PROBLEM:
-            said = f"{finding}\n  See what else there is with: fashion doctor"
-            Console(stderr=True, soft_wrap=True).print(said, style="yellow", markup=False, highlight=False)
+            errors.print(f"{finding}\n  See what else there is with: fashion doctor", style="yellow")
 
 
 if __name__ == "__main__":

@@ -40,7 +40,8 @@ def make_champion(folder: Path, number: str, reference: bool = True, known: floa
         outputs = Reference(np.ones((3, 4), np.float32), np.ones((3, 5), np.float32), few, few, rule)
         write_reference(files, outputs, IMAGES[:3])
     champion = Champion(number, model, folder / number / "model.keras", CLASSES, SIZE)
-    lineage = Lineage(number, "run", {"gates": "passed", "git_commit": "abc"}, "2026-01-01T00:00:00+00:00")
+    tags = {"gates": "passed", "git_commit": "abc"}
+    lineage = Lineage(number, "run", tags, "2026-01-01T00:00:00+00:00", f"{number}-of this registry")
     return Found(champion, lineage, None)
 
 

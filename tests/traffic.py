@@ -14,7 +14,8 @@ class Traffic:
     """Predictions of the champion as a service would log them, a second apart, long enough ago to be looked at."""
 
     def __init__(self, project, params):
-        self.champion = find_champion(project, params).champion
+        found = find_champion(project, params)
+        self.champion, self.identity = found.champion, found.lineage.identity
         self.log = PredictionLog(predictions_url(project))
         self.time = datetime.now(UTC) - timedelta(days=1)
         self.seed = 100
@@ -26,7 +27,7 @@ class Traffic:
         images = change(images)
         outputs = litert.predict(self.champion.model, images)
         records = [
-            Record(self._id(), self.time, version or self.champion.version, *row, None)
+            Record(self._id(), self.time, version or self.champion.version, *row, None, self.identity)
             for row in zip(images, outputs.probabilities, outputs.embedding, strict=True)
         ]
         self.log.write(records)

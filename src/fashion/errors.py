@@ -5,7 +5,7 @@ FashionError
 ├── DataError       a data file is missing, damaged, or not what it should be
 ├── SuiteError      a file in expectations/ is wrong
 ├── ArtifactError   an output of an earlier stage is missing or damaged
-├── DiskError      a disk is full
+├── DiskError       a disk is full, or this user may not write there
 ├── TrainingError   training went wrong, for example a loss that is not finite
 ├── PromotionError  a version cannot have the alias that was asked for
 ├── LineageError    where a version comes from is not known here, so that it cannot be made again
@@ -34,7 +34,7 @@ class ArtifactError(FashionError):
 
 
 class DiskError(FashionError):
-    """A disk is full."""
+    """A disk is full, or this user may not write there."""
 
 
 class TrainingError(FashionError):

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fashion.paths import Project
+from fashion.storage import writing_explained
 
 POLL_SECONDS = 1.0
 NOTICE_SECONDS = 30.0
@@ -37,8 +38,7 @@ class Held:
 @contextmanager
 def try_hold(path: Path) -> Iterator[Held | None]:
     """Hold the file for the duration of the block; None when another process holds it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    descriptor = _open(path)
     try:
         yield Held(descriptor) if _lock(descriptor) else None
     finally:
@@ -48,8 +48,7 @@ def try_hold(path: Path) -> Iterator[Held | None]:
 @contextmanager
 def hold(path: Path, on_wait: OnWait) -> Iterator[Held]:
     """Hold the file for the duration of the block, after waiting for whoever holds it; `on_wait` is told for whom."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    descriptor = _open(path)
     try:
         wait_until(lambda: _lock(descriptor), lambda: _describe(read_holder(path)), on_wait)
         yield Held(descriptor)
@@ -80,6 +79,12 @@ def wait_until(ready: Callable[[], bool], describe: Callable[[], str], on_wait: 
             on_wait(describe())
             next_notice += NOTICE_SECONDS
         time.sleep(POLL_SECONDS)
+
+
+def _open(path: Path) -> int:
+    with writing_explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
 
 
 def _lock(descriptor: int) -> bool:

@@ -136,6 +136,8 @@ class TrainParams(Section):
 class EvaluationGates(Section):
     accuracy_at_least: Share
     recall_of_every_class_at_least: Share
+    abstention_on_nonsense_at_least: Share
+    """Of drawn noise and textures, the share that gets no answer."""
     expected_calibration_error_at_most: Share
     model_bytes_at_most: Positive
     latency_milliseconds_at_most: Annotated[float, Field(gt=0)]

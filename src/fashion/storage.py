@@ -21,6 +21,7 @@ from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEv
 from fashion.errors import ArtifactError, DiskError, FashionError
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
+READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 LEFT = 1 << 16
 """Free bytes below which a disk is full for those libraries that do not say why they could not write."""
 
@@ -44,52 +45,67 @@ def atomic_file(path: Path) -> Iterator[Path]:
     """
     temporary = _temporary(path)
     try:
-        with full_disk_explained(path):
+        with writing_explained(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             _remove_leftovers(path)
             temporary.touch()
             yield temporary
             _flush(temporary)
         temporary.replace(path)
+        _flush(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yields an empty temporary folder beside `path`; on success it takes the place of `path`.
+    """Yields an empty temporary folder beside `path`; on success it is flushed to disk and takes the place of `path`.
 
     Raises:
         DiskError: the disk is full.
     """
     temporary, replaced = _temporary(path), _temporary(path)
     try:
-        with full_disk_explained(path):
+        with writing_explained(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             _remove_leftovers(path)
             temporary.mkdir()
             yield temporary
+            for written in (*files_below(temporary), *_folders_below(temporary)):
+                _flush(written)
         # Moved away before it is removed: whoever is killed in between leaves no half of it.
         if path.exists():
             path.replace(replaced)
         temporary.replace(path)
+        _flush(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(replaced, ignore_errors=True)
 
 
 @contextmanager
-def full_disk_explained(path: Path) -> Iterator[None]:
-    """What cannot be written to `path` because the disk is full becomes a DiskError; other errors stay as they are."""
+def writing_explained(path: Path) -> Iterator[None]:
+    """What cannot be written to `path` becomes a DiskError if the disk is full or this user may not write there.
+
+    Other errors stay as they are.
+    """
     try:
         yield
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in READ_ONLY and not may_write(path):
+            raise DiskError(_not_allowed(path, error)) from error
         if not _disk_is_full(error, path):
             raise
         raise DiskError(
             f"The disk is full: {path} could not be written ({error}). Free some space (df -h shows where there is "
             "none), then type the same command again."
         ) from error
+
+
+def may_write(path: Path) -> bool:
+    """Whether this user may write to `path`, or make it where it is not there yet."""
+    existing = next(folder for folder in (path, *path.parents) if folder.exists())
+    return os.access(existing, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -225,13 +241,30 @@ def files_below(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
+def _not_allowed(path: Path, error: OSError) -> str:
+    folder = next(folder for folder in path.parents if folder.exists())
+    return (
+        f"{path} cannot be written ({error.strerror}): {folder} must be writable for the user with the number "
+        f"{os.geteuid()}. Let its owner allow that, or work in a clone of your own: git clone"
+    )
+
+
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no number of JSON")
 
 
+def _folders_below(folder: Path) -> list[Path]:
+    """The folder itself, and all in it."""
+    return [folder, *(path for path in folder.rglob("*") if path.is_dir())]
+
+
 def _flush(path: Path) -> None:
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
+    """Bring a file, or the names in a folder, to the disk: what a power cut must not take."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _temporary(path: Path) -> Path:

@@ -1,12 +1,14 @@
 """The page in headless Chromium, with mouse, keyboard, clipboard and files."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
+from fashion.serving.answers import Sample
 from tests.browser import chromium
 from tests.services import CLASSES, IMAGES, make_service, running
 
@@ -64,13 +66,28 @@ def expect_answer(page, name):
     expect(page.locator("#trouble")).to_be_hidden()
 
 
-def test_a_file_is_chosen_answered_and_corrected(page):
-    page.set_input_files("#file", {"name": "a.png", "mimeType": "image/png", "buffer": picture(IMAGES[1])})
-    expect_answer(page, "upper")
+def give(page, content, name="a.png"):
+    page.set_input_files("#file", {"name": name, "mimeType": "image/png", "buffer": content})
+
+
+def test_a_file_is_chosen_shown_answered_and_corrected(page):
+    give(page, picture(np.kron(255 - IMAGES[1], np.ones((4, 2), np.uint8))))
+    expect_answer(page, "middle")
     assert page.evaluate("document.getElementById('seen').width") == 28
+    expect(page.locator("#given")).to_be_visible()
+    assert page.evaluate("['naturalWidth', 'naturalHeight'].map((side) => given[side])") == [56, 112]
+    expect(page.locator("#truth")).to_be_hidden()
     page.select_option("#label", "bottom")
-    page.click("#correct button")
+    page.click("text=Correct it")
     expect(page.locator("#thanks")).to_have_text("Noted: bottom.")
+
+
+def test_an_answer_is_confirmed(page):
+    give(page, picture(IMAGES[1]))
+    expect_answer(page, "upper")
+    page.select_option("#label", "bottom")
+    page.click("#confirm")
+    expect(page.locator("#thanks")).to_have_text("Noted: upper.")
 
 
 @pytest.mark.parametrize("way", ["drop", "paste"])
@@ -104,18 +121,55 @@ def test_a_test_image_is_taken_with_the_keyboard(page):
     expect(page.locator("#samples button")).to_have_count(1)
 
 
-def test_what_is_no_picture_is_said_and_forgotten_with_the_next_answer(page):
-    page.set_input_files("#file", {"name": "<b>a</b>.png", "mimeType": "image/png", "buffer": b"no picture"})
-    expect(page.locator("#trouble")).to_contain_text("<b>a</b>.png: neither a picture")
-    page.set_input_files("#file", {"name": "a.png", "mimeType": "image/png", "buffer": picture(IMAGES[0])})
+def test_of_a_test_image_it_says_right_or_wrong_and_asks_for_no_label(browser, tmp_path):
+    samples = [Sample(image=IMAGES[number].tolist(), label="top") for number in (0, 1)]
+    with running(replace(make_service(tmp_path), draw_samples=lambda: samples)) as address:
+        page = browser.new_page()
+        page.goto(address)
+        for number, words in enumerate(("Right: the test set says top, too.", "Wrong: the test set says top.")):
+            page.locator("#samples button").nth(number).click()
+            expect(page.locator("#truth")).to_have_text(words)
+            expect(page.locator("#given")).to_be_visible()
+            expect(page.locator("#correct")).to_be_hidden()
+        give(page, picture(IMAGES[1]))
+        expect(page.locator("#correct")).to_be_visible()
+        expect(page.locator("#truth")).to_be_hidden()
+        page.close()
+
+
+def test_a_refused_picture_leaves_no_answer_of_the_one_before(page):
+    give(page, picture(IMAGES[0]))
     expect_answer(page, "top")
+    give(page, picture(np.full((40, 40), 90, np.uint8)))
+    expect(page.locator("#trouble")).to_contain_text("all of one shade")
+    expect(page.locator("#verdict")).to_have_text("No answer.")
+    for gone in ("#answer", "#correct", "#seen", "#bars", "#abstain", "#truth"):
+        expect(page.locator(gone)).to_be_hidden()
+    expect(page.locator("#given")).to_be_visible()
+    give(page, b"no picture", "<b>a</b>.png")
+    expect(page.locator("#trouble")).to_contain_text("<b>a</b>.png: neither a picture")
+    expect(page.locator("#given")).to_be_hidden()
+    give(page, picture(IMAGES[0]))
+    expect_answer(page, "top")
+
+
+def test_an_answer_that_comes_late_does_not_replace_that_of_a_later_picture(page):
+    held = []
+    page.route("**/predict*", lambda route: route.continue_() if held else held.append(route))
+    give(page, picture(IMAGES[0]))
+    expect(page.locator("#verdict")).to_have_text("…")
+    give(page, picture(IMAGES[2]))
+    expect_answer(page, "middle")
+    with page.expect_response("**/predict*"):
+        held[0].continue_()
+    expect_answer(page, "middle")
 
 
 def test_a_doubtful_answer_says_so(page):
     pale = np.zeros((28, 28), np.uint8)
     pale[14, 14] = 255
-    page.set_input_files("#file", {"name": "a.png", "mimeType": "image/png", "buffer": picture(pale)})
-    expect(page.locator("#abstain")).to_contain_text("not sure enough")
+    give(page, picture(pale))
+    expect(page.locator("#abstain")).to_have_text("But do not rely on it: the model is not sure enough.")
 
 
 def test_it_fits_a_phone_and_every_control_has_a_name(page):

@@ -97,7 +97,7 @@ def test_lineage_leads_from_the_data_to_the_aliases(trained_project, monkeypatch
     assert found["pipeline"]["train"]["dependencies"]["artifacts/dataset"].endswith(".dir")
     assert [change["action"] for change in found["history"]] == ["register"]
     tree = CliRunner().invoke(app, ["lineage", "1"])
-    for words in ("data.dvc", "seed 0", "baseline, seed 1", "All 17 gates passed", "champion none → 1"):
+    for words in ("data.dvc", "seed 0", "baseline, seed 1", "All 18 gates passed", "champion none → 1"):
         assert words in tree.stdout
 
 

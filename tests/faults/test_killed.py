@@ -66,7 +66,7 @@ def versions(project):
     found = [tracking.get_version(registry, one.number) for one in tracking.list_versions(registry)]
     for version in found:
         if version.aliases:
-            tracking.download_version(registry.uri, registry.name, version.number, project.state / "fetched")
+            tracking.keep_version(registry, version, project.state / "fetched")
     return {version.number: version.aliases for version in found}
 
 

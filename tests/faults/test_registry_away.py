@@ -24,7 +24,7 @@ def loadable_aliases(registry, folder):
     found = [tracking.get_version(registry, one.number) for one in tracking.list_versions(registry)]
     for version in found:
         if version.aliases:
-            tracking.download_version(registry.uri, registry.name, version.number, folder)
+            tracking.keep_version(registry, version, folder)
     return {version.number: version.aliases for version in found}
 
 

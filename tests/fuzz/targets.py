@@ -60,7 +60,7 @@ def read_photograph(content: bytes, folder: Path) -> None:
         warnings.simplefilter("error")
         samples, refused = read_samples([path], SIZE)
     assert samples or refused
-    assert all(sample.seen.shape == SIZE and sample.seen.dtype == np.uint8 for sample in samples)
+    assert all(sample.seen.image.shape == SIZE and sample.seen.image.dtype == np.uint8 for sample in samples)
     assert all(message.message.isprintable() for message in refused)
     _raise_first(refused)
 

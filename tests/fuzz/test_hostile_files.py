@@ -16,12 +16,13 @@ from mlflow import MlflowClient
 from fashion.adapters import litert
 from fashion.adapters.photographs import read_pictures
 from fashion.adapters.quality import load_suite
-from fashion.adapters.tracking import download_version
+from fashion.adapters.tracking import get_version, keep_version
 from fashion.errors import ArtifactError, DataError, FashionError, ParamsError, ServiceError, SuiteError
 from fashion.params import load_params
 from fashion.settings import tracking_uri
 from fashion.stages.dataset import load_split, read_raw
 from fashion.stages.history import read_history
+from fashion.stages.registry import registry_of
 from fashion.storage import read_json
 from tests.litert_models import write_band_model
 
@@ -278,12 +279,13 @@ def publish(project, contract, marker):
     client.create_registered_model(name)
     client.create_model_version(name, folder.as_uri())
     client.set_registered_model_alias(name, "champion", "1")
-    return tracking_uri(project), name, "1", project.state / "champion"
+    registry = registry_of(project, load_params(project.params))
+    return registry, get_version(registry, "1"), project.state / "champion"
 
 
 def test_a_hostile_version_is_fetched_and_nothing_of_it_is_run(project, marker):
     registry = publish(project, json.dumps({"classes": ["a", "b"], "image_size": SIZE}), marker)
-    champion = download_version(*registry)
+    champion = keep_version(*registry)
     with pytest.raises(ArtifactError):
         litert.predict(champion.model, np.zeros((1, *SIZE), np.uint8))
     # What a version says about itself is checked like any other file.
@@ -303,4 +305,4 @@ def test_a_hostile_version_is_fetched_and_nothing_of_it_is_run(project, marker):
     ):
         (champion.model.parent / "classes.json").write_bytes(contract.encode("latin-1"))
         with pytest.raises(ServiceError, match="cannot be loaded"):
-            download_version(*registry)
+            keep_version(*registry)

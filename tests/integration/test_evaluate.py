@@ -6,17 +6,23 @@ import pytest
 from PIL import Image
 
 from benchmarks.gates import TIMED
+from fashion.adapters import litert
 from fashion.errors import ArtifactError
+from fashion.evaluation.abstention import reasons
+from fashion.evaluation.estimates import CalibrationError, exact, proportion_of
+from fashion.images.nonsense import draw_nonsense
 from fashion.images.synthetic import draw
+from fashion.model.networks import answer
 from fashion.params import load_params
+from fashion.stages.classifier import load_classifier
 from fashion.stages.collect import collect
 from fashion.stages.dataset import RECENT, load_split
-from fashion.stages.evaluate import evaluate
+from fashion.stages.evaluate import _Estimates, _gate, evaluate
 from fashion.stages.history import read_history
 from fashion.stages.prepare import prepare
-from fashion.stages.reference import read_descriptors, read_examples, read_reference
+from fashion.stages.reference import read_descriptors, read_examples, read_reference, read_rule
 from fashion.stages.validate import validate
-from tests.projects import edit_params, log_predictions
+from tests.projects import SOURCE, edit_params, log_predictions
 
 PICTURES = ("training_curves", "confusion_matrix", "sample_predictions", "confident_mistakes", "calibration")
 
@@ -97,6 +103,51 @@ def test_every_gate_shows_its_interval_and_what_it_rests_on(trained_project):
     shirt = checks["recall of Shirt"]
     assert shirt["n"] == figures["per_class"]["Shirt"]["support"]
     assert shirt["value"] == pytest.approx(figures["per_class"]["Shirt"]["recall"])
+
+
+def test_abstention_on_drawn_nonsense_is_measured_and_gated(trained_project):
+    figures = json.loads((trained_project.evaluation / "metrics.json").read_text())
+    stored = json.loads((trained_project.evaluation / "gate.json").read_text())
+    (gate,) = (check for check in stored["checks"] if check["name"] == "abstention_on_nonsense")
+    assert gate["n"] == 600
+    assert (
+        gate["value"] == figures["abstained_on_nonsense"] == pytest.approx(np.mean([*figures["abstained_on"].values()]))
+    )
+    assert figures["abstained_on"]["noise, pictures"] == 1
+    assert gate["value"] > 0.9
+    assert figures["abstained"] < 0.2
+    assert gate["verdict"] == "passed"
+
+
+def test_a_model_that_answers_nonsense_fails_the_gate():
+    def found(unanswered):
+        one = exact(1.0)
+        return _Estimates(proportion_of(unanswered, 600), one, {}, CalibrationError(0, 0, exact(0.0)), one, one)
+
+    limits = load_params(SOURCE / "params.yaml").evaluate.gates
+    assert [_gate(found(number), limits).verdict for number in (500, 540, 580)] == ["failed", "undecided", "passed"]
+    assert _gate(found(500), limits).failures == ["abstention_on_nonsense is 0.8333 (0.8014 to 0.861), limit 0.9"]
+
+
+def test_the_exported_model_abstains_where_the_model_does(trained_project):
+    model, rule = load_classifier(trained_project.model_file), read_reference(trained_project.evaluation).abstention
+    groups = draw_nonsense(20, (28, 28), seed=5) | {"test": (load_split(trained_project, "test").images, None)}
+    for name, (images, cluttered) in groups.items():
+        ours, exported = answer(model, images), litert.predict(trained_project.export / "model.tflite", images)
+        expected = reasons(rule, images, ours.probabilities, ours.embedding, cluttered)
+        assert reasons(rule, images, exported.probabilities, exported.embedding, cluttered) == expected, name
+
+
+def test_a_reference_of_before_there_was_an_appearance_is_still_read(trained_project, tmp_path):
+    path = trained_project.evaluation / "reference.npz"
+    with np.load(path) as arrays:
+        earlier = {name: array for name, array in arrays.items() if not name.startswith("appearance")}
+    np.savez(tmp_path / "reference.npz", **earlier)
+    now, before = read_reference(trained_project.evaluation).abstention, read_reference(tmp_path).abstention
+    assert now.appearance is not None
+    assert before.appearance is None
+    assert before.distance_limit == now.distance_limit
+    assert read_rule(tmp_path / "nowhere") is None
 
 
 @pytest.mark.parametrize("content", [b"", b"no zip file", b"PK\x03\x04 cut off"])

@@ -16,7 +16,7 @@ from fashion.errors import ArtifactError, DataError, ServiceError
 from fashion.images.synthetic import draw
 from fashion.params import load_params
 from fashion.stages.monitor import KEPT, monitor, read_history
-from fashion.stages.window_page import PAGE
+from fashion.stages.window_page import NEIGHBOURS, PAGE, SHOWN
 from tests.conftest import forget_artifact_folders
 from tests.projects import edit_params
 from tests.traffic import Traffic, inverted
@@ -65,7 +65,7 @@ def test_windows_go_from_clean_to_an_alarm_and_the_history_follows_the_labels(wa
     assert alarm.report == str(project.monitoring / "3" / PAGE)
     assert "<b>Alarm.</b>" in page
     assert not re.search(r"(src|href)=.?(http|//|/)", page)
-    assert page.count("data:image/png;base64,") == 2
+    assert page.count("data:image/png;base64,") == 1 + SHOWN * (1 + NEIGHBOURS)
     assert "no label has come yet" in page
     metrics = json.loads((project.monitoring / "3" / "evidently.json").read_text())["metrics"]
     figures = {metric["metric_name"].partition("(")[0]: metric["value"] for metric in metrics}
@@ -102,6 +102,7 @@ def test_a_window_chosen_by_hand_is_shown_and_does_not_count(watched):
     assert (chosen.window, chosen.predictions, chosen.drifted, chosen.alarm) == (None, 130, True, False)
     assert chosen.because.endswith("chosen by hand, so it does not count")
     assert chosen.report == str(project.monitoring / "by-hand" / PAGE)
+    assert (project.monitoring / PAGE).is_file()
     assert read_history(project) == []
     counted = monitor(project, params)
     assert (counted.window, counted.predictions, counted.alarm) == (1, 230, True)
@@ -117,7 +118,8 @@ def test_pages_of_long_ago_go_and_a_damaged_trend_begins_anew(watched, caplog):
         database.execute("UPDATE windows SET number = ?", (KEPT,))
     traffic.send(100)
     assert monitor(project, params).window == KEPT + 1
-    assert [folder.name for folder in project.monitoring.iterdir()] == [str(KEPT + 1)]
+    assert [folder.name for folder in project.monitoring.iterdir() if folder.is_dir()] == [str(KEPT + 1)]
+    assert f'href="{KEPT + 1}/{PAGE}"' in (project.monitoring / PAGE).read_text()
     assert "the trend in it begins anew" in caplog.text
     assert len(list((project.state / "evidently").glob("*/snapshots/*.json"))) == 1
 
@@ -148,13 +150,26 @@ def test_a_damaged_reference_says_how_to_get_it_again(watched, name):
     assert read_history(project) == []
 
 
-def test_predictions_of_another_model_with_the_same_number_are_refused(watched):
+def test_predictions_by_the_same_number_of_another_registry_are_passed_over(watched):
+    project, params, traffic = watched
+    traffic.send(100)
+    assert monitor(project, params).window == 1
+    ours, traffic.identity = traffic.identity, "1-of another registry"
+    traffic.send(120, inverted)
+    assert monitor(project, params).predictions == 0
+    traffic.identity = None  # As earlier code wrote them; the version is younger.
+    traffic.send(120, inverted)
+    assert monitor(project, params).predictions == 0
+    traffic.identity = ours
+    traffic.send(110)
+    assert monitor(project, params).predictions == 110
+
+
+def test_predictions_of_another_model_in_the_name_of_the_champion_are_refused(watched):
     project, params, traffic = watched
     images, _ = draw(100, 10, (28, 28), seed=1)
-    probabilities, embedding = np.full(3, 1 / 3, np.float32), np.zeros(2, np.float32)
-    traffic.log.write(
-        [Record(traffic._id(), traffic.time, "1", image, probabilities, embedding, None) for image in images]
-    )
+    row = np.full(3, 1 / 3, np.float32), np.zeros(2, np.float32), None, traffic.identity
+    traffic.log.write([Record(traffic._id(), traffic.time, "1", image, *row) for image in images])
     with pytest.raises(DataError, match="another model that was version 1"):
         monitor(project, params)
 

@@ -1,26 +1,43 @@
 """`fashion predict`: files of every kind through Pillow, LiteRT and a real MLflow registry."""
 
+import functools
 import gzip
 import json
 import os
 import shutil
 import struct
+import subprocess
 import zlib
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from mlflow import MlflowClient
+from mlflow.store.artifact import local_artifact_repo
 from PIL import Image, features
+from starlette.testclient import TestClient
+from typer.testing import CliRunner
 
 from fashion.adapters.photographs import read_pictures
 from fashion.adapters.pictures import prediction_sheet
-from fashion.errors import ArtifactError, DataError, ServiceError
+from fashion.adapters.tracking import address
+from fashion.cli import app
+from fashion.errors import ArtifactError, DataError, DiskError, FashionError, ServiceError
 from fashion.images.idx import read_idx, write_idx
 from fashion.images.photos import match_dataset
 from fashion.params import load_params
+from fashion.serving.app import create_app
 from fashion.settings import tracking_uri
 from fashion.stages import predict as stage
+from fashion.stages.champion import find_champion
+from fashion.stages.monitor import monitor
+from fashion.stages.overview import list_models
+from fashion.stages.promotion import promote
+from fashion.stages.reference import OUTPUTS
 from tests.litert_models import band_images, write_band_model
+from tests.services import make_champion, make_service
 
 SIZE = (28, 28)
 CLASSES = ("top", "upper", "middle", "lower", "bottom")
@@ -62,9 +79,9 @@ def project(project, registry_template):
     return project
 
 
-def publish(project, model, classes=CLASSES):
+def publish(project, model, classes=CLASSES, folder="published"):
     """A registered version with the alias `champion`, as `register` makes it; its source folder."""
-    source = project.root / "published"
+    source = project.root / folder
     (source / "extra_files").mkdir(parents=True)
     (source / "extra_files" / "model.tflite").write_bytes(model.read_bytes())
     contract = {"classes": classes, "image_size": SIZE}
@@ -267,17 +284,17 @@ def test_the_champion_predicts_the_pictures_in_the_order_given(project, model, t
     paths = save_bands(tmp_path)[::-1]
     found = stage.predict(project, load_params(project.params), paths)
     assert (found.version, found.refused) == ("1", ())
-    assert [prediction.ranking[0][0] for prediction in found.predictions] == list(CLASSES[::-1])
+    assert [prediction.answer.ranking[0][0] for prediction in found.predictions] == list(CLASSES[::-1])
     assert [prediction.sample.source for prediction in found.predictions] == [str(path) for path in paths]
 
 
 def test_confidences_are_ranked_and_add_up_to_one(project, model, tmp_path):
     publish(project, model)
     (prediction,) = stage.predict(project, load_params(project.params), save_bands(tmp_path, 1)).predictions
-    confidences = [confidence for _, confidence in prediction.ranking]
+    confidences = [confidence for _, confidence in prediction.answer.ranking]
     assert confidences == sorted(confidences, reverse=True)
     assert sum(confidences) == pytest.approx(1)
-    assert set(prediction.probabilities) == set(CLASSES)
+    assert list(prediction.answer.probabilities) == list(CLASSES)
 
 
 def test_unreadable_files_are_listed_and_the_others_still_predicted(project, model, tmp_path):
@@ -316,10 +333,49 @@ def test_the_json_document_has_the_keys_that_scripts_rely_on(project, model, tmp
     ]
     (prediction,) = document["predictions"]
     assert set(prediction) == {
-        "source", "class", "confidence", "runner_up", "runner_up_confidence", "probabilities"
+        "source", "class", "predicted", "confidence", "runner_up", "runner_up_confidence", "probabilities",
+        "abstain", "reason", "explanation",
     }  # fmt: skip
     assert prediction["class"] == "top"
     assert prediction["confidence"] == prediction["probabilities"]["top"] > prediction["runner_up_confidence"]
+
+
+def doubtful_pictures(folder):
+    """Files of a clear band, of a grey in which the model sees no band, and of noise in colour."""
+    one = band_images(1, SIZE, len(CLASSES))[0]
+    noise = np.random.default_rng(0).integers(0, 256, (224, 224, 3), np.uint8)
+    faint = np.full(SIZE, 50, np.uint8)
+    faint[0] = faint[-1] = faint[:, 0] = faint[:, -1] = 0
+    pictures = {"clear": one, "faint": faint, "noise": noise}
+    for name, pixels in pictures.items():
+        Image.fromarray(pixels).save(folder / f"{name}.png")
+    return [folder / f"{name}.png" for name in pictures]
+
+
+def test_table_json_and_service_give_the_same_answer_and_say_when_not_to_rely_on_it(
+    project, model, tmp_path, monkeypatch
+):
+    source = publish(project, model)
+    known = make_champion(tmp_path / "known", "1").champion.model.parent / OUTPUTS
+    shutil.copy(known, source / "extra_files")
+    files = doubtful_pictures(tmp_path)
+    monkeypatch.setenv("FASHION_HOME", str(project.root))
+    printed = CliRunner().invoke(app, ["predict", "--json", *map(str, files)])
+    document = json.loads(printed.stdout)["predictions"]
+    assert [one["reason"] for one in document] == [None, "unsure", "cluttered"]
+    assert [one["abstain"] for one in document] == [False, True, True]
+    with TestClient(create_app(make_service(tmp_path)), base_url="http://127.0.0.1") as client:
+        given = [("images", (file.name, file.read_bytes())) for file in files]
+        served = client.post("/predict", files=given).json()["predictions"]
+    for ours, theirs in zip(document, served, strict=True):
+        assert ours["probabilities"] == pytest.approx(theirs["probabilities"], abs=1e-5)
+        for key in ("predicted", "abstain", "reason", "explanation"):
+            assert ours[key] == theirs[key]
+    table = CliRunner().invoke(app, ["predict", *map(str, files), "--plot", str(tmp_path / "plot.png")]).stdout
+    assert "cluttered: the picture does not show one object on a plain background" in table
+    assert "unsure: the model is not sure enough" in table
+    assert table.count("cluttered") == table.count("unsure") == 2
+    assert "do not rely on it" not in CliRunner().invoke(app, ["predict", str(files[0])]).stdout
 
 
 def test_the_champion_is_fetched_once(project, model, tmp_path):
@@ -329,7 +385,7 @@ def test_the_champion_is_fetched_once(project, model, tmp_path):
     (source / "extra_files" / "model.tflite").unlink()
     second = stage.predict(project, load_params(project.params), paths)
     assert first.to_dict() == second.to_dict()
-    assert list((project.state / "champion").glob("*/1/extra_files/model.tflite"))
+    assert list((project.state / "champion").glob("*/1-*/extra_files/model.tflite"))
 
 
 def test_without_a_champion_the_error_names_the_command_that_makes_one(project, tmp_path):
@@ -352,14 +408,130 @@ def test_the_sheet_shows_colour_transparency_and_grey_in_one_row_an_image(tmp_pa
     ranking = {"a $name_": 0.7, "b": 0.2, "c": 0.1}
     for count in (0, 1, 3):
         path = tmp_path / f"sheet{count}.png"
-        prediction_sheet(["$x_.png"] * count, given[:count], images[:count], [ranking] * count, path, "Title")
+        rows = (["$x_.png"] * count, given[:count], images[:count], [ranking] * count, [None] * count)
+        prediction_sheet(*rows, path, "Title")
         with Image.open(path) as sheet:
             assert sheet.format == "PNG"
             assert sheet.height > 60 + 200 * count
 
 
+def test_a_sheet_shows_in_red_that_an_answer_should_not_be_relied_on(tmp_path):
+    image = band_images(1, SIZE, 5)
+    red = {}
+    for doubt in (None, "the picture does not show one $object_ on a plain background"):
+        path = tmp_path / "sheet.png"
+        prediction_sheet(["x"], image, image, [{"a": 0.9, "b": 0.1}], [doubt], path, "Title")
+        pixels = np.asarray(Image.open(path).convert("RGB")).astype(int)
+        red[doubt is not None] = int(((pixels[..., 0] > 180) & (pixels[..., 1:].max(axis=-1) < 80)).sum())
+    assert red[False] == 0
+    assert red[True] > 1000
+
+
 def test_a_sheet_of_many_images_says_how_many_it_shows(tmp_path):
     images = list(band_images(60, SIZE, 5))
-    prediction_sheet(["x"] * 60, images, images, [{"a": 0.9, "b": 0.1}] * 60, tmp_path / "many.png", "Title")
+    rows = (["x"] * 60, images, images, [{"a": 0.9, "b": 0.1}] * 60, [None] * 60)
+    prediction_sheet(*rows, tmp_path / "many.png", "Title")
     with Image.open(tmp_path / "many.png") as sheet:
         assert sheet.height < 10_000
+
+
+# What is kept
+
+
+def best_class(project, path):
+    (prediction,) = stage.predict(project, load_params(project.params), [path]).predictions
+    return prediction.answer.ranking[0][0]
+
+
+def test_a_registry_that_was_made_anew_is_believed_though_its_version_has_the_same_number(project, model, tmp_path):
+    path, *_ = save_bands(tmp_path)
+    publish(project, model)
+    assert best_class(project, path) == "top"
+    assert find_champion(project, load_params(project.params)).champion.classes == CLASSES
+    MlflowClient(tracking_uri(project)).delete_registered_model(load_params(project.params).register_.name)
+    publish(project, model, CLASSES[::-1], "published again")
+    assert best_class(project, path) == "bottom"
+    found = find_champion(project, load_params(project.params))
+    assert (found.lineage.number, found.champion.classes) == ("1", CLASSES[::-1])
+
+
+@pytest.mark.parametrize("missing", ["", "extra_files", "extra_files/model.tflite", "extra_files/training_images.npz"])
+def test_files_that_were_out_of_reach_for_once_are_fetched_when_they_are_back(project, model, tmp_path, missing):
+    path, *_ = save_bands(tmp_path)
+    source = publish(project, model)
+    (source / "extra_files" / "training_images.npz").write_bytes(b"arrays")
+    extra = [{"path": f"extra_files/{file.name}"} for file in (source / "extra_files").iterdir()]
+    (source / "MLmodel").write_text(yaml.safe_dump({"flavors": {"tensorflow": {"extra_files": extra}}}))
+    aside = tmp_path / "aside"
+    (source / missing).rename(aside)
+    for look in (best_class, lambda *_: find_champion(project, load_params(project.params))):
+        with pytest.raises(ServiceError, match=r"Version 1 .* cannot be loaded .*: missing or cut off: extra_files/"):
+            look(project, path)
+    assert not list((project.state / "champion").rglob("*.*"))
+    aside.rename(source / missing)
+    assert best_class(project, path) == "top"
+
+
+def test_a_file_that_came_cut_off_is_not_kept(project, model, tmp_path, monkeypatch):
+    path, *_ = save_bands(tmp_path)
+    publish(project, model)
+
+    def cut_off(source, target):
+        Path(target).write_bytes(Path(source).read_bytes()[:-1])
+
+    with monkeypatch.context() as patch, pytest.raises(ServiceError, match="cut off: .*classes.json"):
+        patch.setattr(local_artifact_repo.shutil, "copy2", cut_off)
+        best_class(project, path)
+    assert best_class(project, path) == "top"
+
+
+# A project that may only be read
+
+
+@contextmanager
+def read_only(project):
+    """In the block nobody may write in the project: root by a mount, anyone else by the folders' access."""
+    if os.geteuid() == 0:
+        mount = functools.partial(subprocess.run, cwd="/", capture_output=True, text=True, check=False)
+        for command in (["mount", "--bind"], ["mount", "-o", "remount,ro,bind"]):
+            result = mount([*command, str(project.root), str(project.root)])
+            if result.returncode:
+                pytest.skip(f"root writes everywhere, and no folder can be mounted here: {result.stderr.strip()}")
+        try:
+            yield
+        finally:
+            mount(["umount", "--lazy", str(project.root)], check=True)
+        return
+    folders = [project.root, *(path for path in project.root.rglob("*") if path.is_dir())]
+    for folder in folders:
+        folder.chmod(0o555)
+    try:
+        yield
+    finally:
+        for folder in folders:
+            folder.chmod(0o755)
+
+
+def test_who_may_only_read_a_project_has_its_answers_and_leaves_nothing_there(project, model, tmp_path):
+    params = load_params(project.params)
+    publish(project, model)
+    path, *_ = save_bands(tmp_path)
+    list_models(project, params)
+    before = sorted(project.root.rglob("*"))
+    address._open_database.cache_clear()
+    with read_only(project):
+        assert best_class(project, path) == "top"
+        assert find_champion(project, params).champion.classes == CLASSES
+        assert [one.version for one in list_models(project, params).models] == ["1"]
+    assert sorted(project.root.rglob("*")) == before
+
+
+def test_who_may_only_read_a_project_is_told_which_folder_must_be_writable(project, model):
+    params = load_params(project.params)
+    publish(project, model)
+    list_models(project, params)
+    with read_only(project):
+        with pytest.raises(DiskError, match=rf"{project.state} must be writable for the user with the number"):
+            monitor(project, params)
+        with pytest.raises(FashionError, match=rf"{project.state} must be writable"):
+            promote(project, params, "1", "to see whether I may", force=True)

@@ -3,13 +3,14 @@
 import sqlite3
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from sqlalchemy import delete
+from sqlalchemy import delete, text
 
-from fashion.adapters.predictions import JudgedWindow, PredictionLog, Record, WindowHistory, new_id
+from fashion.adapters.predictions import JudgedWindow, ModelVersion, PredictionLog, Record, WindowHistory, new_id
 from fashion.adapters.predictions.tables import windows
 from fashion.errors import DataError, ParamsError, ServiceError
 from fashion.evaluation.alarm import Verdict
@@ -53,6 +54,10 @@ def record(version="1", reason=None, size=(28, 28), classes=10, **changes):
         "reason": reason,
     }
     return Record(**content | changes)
+
+
+def version(number, identity=None, created=NOW - timedelta(days=1)):
+    return ModelVersion(number, identity, created)
 
 
 def test_everything_that_was_written_is_read_again(log):
@@ -101,8 +106,35 @@ def test_a_window_ends_before_a_moment_and_holds_one_version(log):
     log.write([late := record("2")])
     assert late.id not in log.read_window(until=moment).ids
     assert list(log.read_window(since=moment).ids) == [late.id]
-    assert len(log.read_window(version="2")) == 2
-    assert len(log.read_window(until=moment, version="2")) == 1
+    assert len(log.read_window(version=version("2"))) == 2
+    assert len(log.read_window(until=moment, version=version("2"))) == 1
+
+
+def test_versions_of_one_number_are_told_apart_by_their_identity_and_where_there_is_none_by_time(log):
+    """A registry that was made anew begins again with version 1."""
+    old, new = record(model_identity="1-old"), record(model_identity="1-new")
+    unknown = record()
+    log.write([old, new, unknown])
+    assert list(log.read_window(version=version("1", "1-new")).ids) == [new.id, unknown.id]
+    later = version("1", "1-new", created=unknown.time + timedelta(microseconds=1))
+    assert list(log.read_window(version=later).ids) == [new.id]
+    history = WindowHistory(log)
+    judged_old = replace(judged(1, [old]), model_identity="1-old")
+    history.add(judged_old)
+    assert history.read(10, version("1", "1-old")) == [judged_old]
+    assert history.read(10, version("1", "1-new")) == []
+
+
+def test_tables_of_earlier_code_get_the_columns_that_they_lack(log):
+    log.write([record()])
+    with log.transaction() as connection:
+        for table in ("predictions", "windows"):
+            connection.execute(text(f"ALTER TABLE {table} DROP COLUMN model_identity"))
+    again = PredictionLog(log._engine.url.render_as_string(hide_password=False))
+    again.write([record(model_identity="1-new")])
+    assert len(again.read_window(version=version("1", "1-new"))) == 2
+    assert WindowHistory(again).read(10) == []
+    again.close()
 
 
 def test_an_empty_window_has_empty_arrays(log):
@@ -114,7 +146,7 @@ def test_predictions_of_models_of_different_sizes_are_read_by_version(log):
     log.write([record("1"), record("2", size=(12, 9), classes=3)])
     with pytest.raises(DataError, match="read those of one version"):
         log.read_window()
-    assert log.read_window(version="2").images.shape == (1, 12, 9)
+    assert log.read_window(version=version("2")).images.shape == (1, 12, 9)
 
 
 def test_a_model_without_an_embedding_is_logged_too(log):
@@ -189,7 +221,7 @@ def test_windows_that_were_judged_are_read_again(log):
         history.add(one)
     assert history.read(10) == added
     assert history.read(2) == added[1:]
-    assert history.read(10, version="1") == [added[0], added[2]]
+    assert history.read(10, version=version("1")) == [added[0], added[2]]
     with pytest.raises(ServiceError):
         history.add(judged(3, records))
     assert history.read(10) == added

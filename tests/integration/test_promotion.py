@@ -155,8 +155,8 @@ def test_a_version_whose_gates_failed_needs_force_and_force_is_kept(trained_proj
 @pytest.mark.parametrize("damage", ["gone", "model.keras", "model.tflite"])
 def test_a_version_that_cannot_be_loaded_gets_no_alias_even_with_force(trained_project, damage):
     (two,) = add_versions(trained_project)
-    uri = registry(trained_project).uri
-    tracking.download_version(uri, "fashion-classifier", two, trained_project.state / "champion")
+    version = tracking.get_version(registry(trained_project), two)
+    tracking.keep_version(registry(trained_project), version, trained_project.state / "champion")
     models = trained_project.state / "mlflow" / "models"
     if damage == "gone":
         shutil.rmtree(models)

@@ -118,6 +118,20 @@ def test_it_abstains_from_what_is_unlike_everything_known(tmp_path):
     served.retire()
 
 
+def test_it_abstains_from_a_cluttered_picture_and_takes_arrays_as_they_are(client, service):
+    noise = np.random.default_rng(0).integers(0, 256, (224, 224, 3), np.uint8)
+    (found,) = upload(client, png(noise)).json()["predictions"]
+    assert (found["abstain"], found["reason"]) == (True, "cluttered")
+    assert found["explanation"] == "the picture does not show one object on a plain background"
+    assert 'fashion_abstentions_total{reason="cluttered",version="1"} 1.0' in client.get("/metrics").text
+    flush(service)
+    assert service.log.read_window().reasons == ("cluttered",)
+    files = [("images", ("good.png", png(IMAGES[0]))), ("images", ("noise.png", png(noise)))]
+    answers = client.post("/predict", files=files).json()["predictions"]
+    assert [one["reason"] for one in answers] == [None, "cluttered"]
+    assert ask(client, IMAGES[:1]).json()["predictions"][0]["reason"] is None
+
+
 def test_a_version_without_a_reference_never_abstains(tmp_path):
     served = Served(make_champion(tmp_path, "1", reference=False))
     answers = asyncio.run(served.ask(np.zeros((1, *SIZE), np.uint8)))
@@ -515,6 +529,19 @@ def test_no_request_fails_and_each_is_answered_by_one_version_while_champions_co
     assert asyncio.run(main()) == {"1", "2"}
     assert champions.swaps == 20
     wait_until(lambda: threading.active_count() <= before + 2)  # Those of the loop's own executor may still be there.
+    champions.current.retire()
+
+
+def test_a_version_of_the_same_number_from_a_registry_that_was_made_anew_takes_over(tmp_path):
+    first, other = (make_champion(tmp_path / name, "1") for name in ("first", "other"))
+    other = replace(other, lineage=replace(other.lineage, identity="1-other"))
+    registry = Registry(first)
+    champions = Champions(registry, first)
+    asyncio.run(champions.look())
+    assert champions.swaps == 0
+    registry.found = other
+    asyncio.run(champions.look())
+    assert (champions.swaps, champions.current.champion) == (1, other.champion)
     champions.current.retire()
 
 

@@ -4,18 +4,29 @@ import os
 import shutil
 import signal
 import socketserver
+import ssl
 import subprocess
 import sys
 import threading
 import time
+from base64 import b64encode
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from mlflow import MlflowClient
 from sqlalchemy import event
 from sqlalchemy.orm import Session
+from urllib3.exceptions import InsecureRequestWarning
 
 from fashion.adapters import tracking
-from fashion.adapters.tracking import Registry
+from fashion.adapters.tracking import Registry, address
 from fashion.errors import ServiceError
 from tests.servers import PATIENCE_SECONDS, end
 
@@ -40,6 +51,78 @@ def test_a_server_that_is_not_there_is_asked_once():
             tracking.check(address)
         server.shutdown()
     assert len(callers) == 1
+
+
+@contextmanager
+def guarded(authorization, certificate=None):
+    """The address of a server that is well, and says so to those who give this header alone."""
+
+    class Guard(BaseHTTPRequestHandler):
+        def do_GET(self):
+            known = self.path == "/health" and self.headers.get("Authorization") == authorization
+            self.send_response(200 if known else 401)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            """The test's output is no place for it."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Guard) as server:
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
+        try:
+            yield f"{'https' if certificate else 'http'}://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+
+
+def own_certificate(path):
+    """A certificate of 127.0.0.1, signed by itself, with its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(datetime.now(UTC) - timedelta(days=1))
+        .not_valid_after(datetime.now(UTC) + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    unencrypted = serialization.NoEncryption()
+    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, unencrypted)
+    path.write_bytes(made.public_bytes(serialization.Encoding.PEM) + private)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("authorization", "variables"),
+    [
+        (f"Basic {b64encode(b'me:secret').decode()}", {"USERNAME": "me", "PASSWORD": "secret"}),
+        ("Bearer secret", {"TOKEN": "secret"}),
+    ],
+)
+def test_a_server_is_asked_with_the_credentials_that_mlflow_has(monkeypatch, authorization, variables):
+    with guarded(authorization) as address:
+        with pytest.raises(ServiceError, match=r"/health answered 401\. Set MLFLOW_TRACKING_USERNAME and .*_TOKEN"):
+            tracking.check(address)
+        for name, value in variables.items():
+            monkeypatch.setenv(f"MLFLOW_TRACKING_{name}", value)
+        tracking.check(address)
+
+
+def test_a_server_is_asked_with_the_certificate_that_mlflow_has(monkeypatch, tmp_path):
+    certificate = own_certificate(tmp_path / "server.pem")
+    with guarded(None, certificate) as address:
+        with pytest.raises(ServiceError, match=r"is not trusted .*CERTIFICATE_VERIFY_FAILED.*_SERVER_CERT_PATH"):
+            tracking.check(address)
+        with monkeypatch.context() as patch:
+            patch.setenv("MLFLOW_TRACKING_SERVER_CERT_PATH", str(certificate))
+            tracking.check(address)
+        monkeypatch.setenv("MLFLOW_TRACKING_INSECURE_TLS", "true")
+        with pytest.warns(InsecureRequestWarning):
+            tracking.check(address)
 
 
 def test_a_file_that_is_no_database_is_named(tmp_path):
@@ -68,6 +151,62 @@ def test_processes_that_meet_a_new_database_at_once_all_find_it_whole(tmp_path):
         process.stdin.write("go\n")
         process.stdin.flush()
     assert [process.communicate(timeout=PATIENCE_SECONDS)[0] for process in processes] == ["()\n", "()\n"]
+
+
+def registry_of(root):
+    return Registry(f"sqlite:///{root}/.state/mlflow.db", root / ".state" / "mlflow", "garments")
+
+
+def new_registry(root, template):
+    shutil.copytree(template, root / ".state")
+    return registry_of(root)
+
+
+def log_words(registry):
+    """A run with an artifact; its id."""
+    with tracking.live_run(registry, "a run", {}, {"of": registry.artifacts.as_uri()}):
+        pass
+    run_id = tracking.find_run(registry, "of", registry.artifacts.as_uri())
+    MlflowClient(registry.uri).log_text(run_id, "words", "words.txt")
+    return run_id
+
+
+def place_of(registry, run_id):
+    return MlflowClient(registry.uri).get_run(run_id).info.artifact_uri
+
+
+def test_the_registry_of_a_moved_or_copied_project_follows_it(registry_template, tmp_path):
+    first = new_registry(tmp_path / "first", registry_template)
+    run_id = log_words(first)
+    shutil.copytree(tmp_path / "first", tmp_path / "a copy")
+    copied = registry_of(tmp_path / "a copy")
+    assert log_words(copied) != run_id
+    assert len(list(copied.artifacts.rglob("words.txt"))) == 2
+    assert len(list(first.artifacts.rglob("words.txt"))) == 1
+    (tmp_path / "first").rename(tmp_path / "moved")
+    moved = registry_of(tmp_path / "moved")
+    assert tracking.find_run(moved, "of", first.artifacts.as_uri()) == run_id
+    for one in (moved, copied):
+        assert place_of(one, run_id) == f"{one.artifacts.as_uri()}/{run_id}/artifacts"
+
+
+def test_a_registry_without_an_artifact_follows_too_and_keeps_out_of_its_old_place(registry_template, tmp_path):
+    first = new_registry(tmp_path / "first", registry_template)
+    with tracking.live_run(first, "killed before it had any", {}, {}):
+        pass
+    (tmp_path / "first").rename(tmp_path / "moved")
+    log_words(registry_of(tmp_path / "moved"))
+    assert not (tmp_path / "first").exists()
+
+
+def test_artifacts_of_another_project_that_shares_the_database_stay_where_they_are(registry_template, tmp_path):
+    first = new_registry(tmp_path / "first", registry_template)
+    guest = Registry(first.uri, tmp_path / "guest" / ".state" / "mlflow", "garments")
+    run_id = log_words(guest)
+    before = place_of(guest, run_id)
+    address._open_database.cache_clear()
+    log_words(first)
+    assert place_of(guest, run_id) == before
 
 
 def test_a_run_keeps_its_curves_tags_and_end(registry):

@@ -97,7 +97,7 @@ def test_a_training_with_nothing_to_do_shows_every_step_and_changes_nothing(trai
     assert "Validation" in artifacts["validation"].data
     assert "](data:image/png;base64," in artifacts["pictures"].data
     assert "**To be promoted**" in artifacts["judgement"].data
-    assert artifacts["gates"].description == "All 17 gates passed"
+    assert artifacts["gates"].description == "All 18 gates passed"
     accuracy = json.loads(artifacts["gates"].data)[0]
     assert list(accuracy) == ["gate", "value", "interval", "limit", "verdict"]
     assert " to " in accuracy["interval"]
@@ -265,9 +265,10 @@ def test_data_that_are_unfit_fail_the_run_with_the_words_of_the_stage(small_proj
     assert caught.value.code == 1
     output = capsys.readouterr().err
     assert "Traceback" not in output
+    assert "Task run 'validate' - Running stage 'validate':" in output
     last = output.strip().splitlines()[-1]
     assert last.startswith("error: ")
-    assert "train-images-idx3-ubyte.gz" in last
+    assert output.count("train-images-idx3-ubyte.gz") == last.count("train-images-idx3-ubyte.gz") == 1
 
 
 def test_a_tracking_server_that_is_away_is_found_before_any_step(small_project, at_server, monkeypatch):

@@ -18,6 +18,7 @@ SAY_AND_FAIL = 'sh -c \'echo 3 of 7; echo "error: x.gz is truncated" >&2; echo "
 STAGES = {
     "copy": {"cmd": "cp data/a b && echo copied", "deps": ["data"], "outs": ["b"]},
     "fail": {"cmd": SAY_AND_FAIL, "deps": ["b"], "outs": ["c"]},
+    "grumble": {"cmd": "echo error: nearly && touch g", "deps": ["b"], "outs": ["g"]},
     "break": {"cmd": "sh -c 'echo Traceback; exit 3'", "deps": ["b"], "outs": ["d"]},
     "slow": {"cmd": "sh -c 'echo $$ > pid; sleep 60; touch e'", "deps": ["b"], "outs": ["e"]},
     "hold": {
@@ -57,9 +58,18 @@ def test_a_stage_runs_once_and_its_lines_are_seen(pipeline):
 
 def test_a_stage_that_fails_speaks_in_its_own_words(pipeline):
     reproduce(pipeline, "copy", ignore)
+    lines = []
     with pytest.raises(StageError) as caught:
-        reproduce(pipeline, "fail", ignore)
+        reproduce(pipeline, "fail", lines.append)
     assert str(caught.value) == "x.gz is truncated\nfetch it again"
+    assert lines[-1] == "3 of 7"  # What is raised has not been said before.
+
+
+def test_a_word_of_an_error_that_was_none_is_shown_after_all(pipeline):
+    reproduce(pipeline, "copy", ignore)
+    lines = []
+    reproduce(pipeline, "grumble", lines.append)
+    assert "error: nearly" in lines
 
 
 def test_a_stage_that_breaks_shows_the_end_of_its_output(pipeline):

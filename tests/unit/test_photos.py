@@ -174,3 +174,57 @@ def test_every_shape_and_any_pixels_give_an_image_or_a_data_error(shape):
             continue
         assert (image.shape, image.dtype) == (SIZE, np.uint8)
         assert image.any()
+
+
+# Clutter
+
+
+def cluttered(picture):
+    return photos.see(picture.clip(0, 255).astype(np.uint8), SIZE).cluttered
+
+
+def wood(shape=(300, 400)):
+    down, across = np.indices(shape)
+    return 130 + 35 * np.sin(across / 4 + 0.6 * np.sin(down / 40))
+
+
+def test_one_object_on_a_plain_background_is_not_cluttered():
+    light = np.linspace(0.75, 1, 400)[None, :]
+    for deviation in (0, 3, 6):
+        assert not cluttered(noisy(photograph(235, 30), deviation) * 1.0)
+        assert not cluttered(noisy(photograph(240, 150) * light, deviation) * 1.0)
+    assert not cluttered(photograph(20, 200, box=(100, 300, 100, 300)))
+
+
+@pytest.mark.parametrize("shape", [(224, 224, 3), (224, 224), (100, 60, 3), (300, 400, 3)])
+def test_noise_in_colour_or_grey_is_cluttered(shape):
+    for seed in range(5):
+        assert cluttered(np.random.default_rng(seed).integers(0, 256, shape))
+
+
+def test_an_object_on_striped_wood_is_cluttered():
+    picture = wood()
+    picture[60:240, 150:250] = 20
+    assert cluttered(picture)
+
+
+def test_stripes_are_cluttered():
+    bars = np.where(np.indices((200, 200))[1] // 10 % 2, 30, 220)
+    assert cluttered(bars)
+    assert cluttered(bars.T)
+
+
+def test_two_objects_are_cluttered_and_a_speck_beside_one_is_not():
+    picture = photograph(250, 250)
+    picture[100:200, 60:160] = picture[100:200, 240:340] = 30
+    assert cluttered(picture)
+    picture[100:200, 240:340] = 250
+    picture[150:156, 250:256] = 30
+    assert not cluttered(picture)
+
+
+def test_images_of_the_dataset_and_their_negatives_are_never_cluttered():
+    split = garment()
+    split[10:20] = 0
+    for image in (garment(), split, 255 - split):
+        assert not photos.see(image, SIZE).cluttered

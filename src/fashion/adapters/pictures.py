@@ -1,7 +1,9 @@
 """Pictures (matplotlib), drawn off screen and written whole or not at all."""
 
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from PIL import Image
 
 from fashion.storage import atomic_file
 
@@ -38,6 +41,13 @@ def contact_sheet(
         axis.imshow(image, cmap="gray", vmin=0, vmax=255)
         axis.set_title(caption, fontsize=7, color=colour)
     _save(figure, path)
+
+
+def encode(image: NDArray[np.uint8]) -> bytes:
+    """A grey image (height, width) as a PNG, pixel by pixel."""
+    stream = BytesIO()
+    Image.fromarray(image).save(stream, "PNG")
+    return stream.getvalue()
 
 
 def training_curves(history: Mapping[str, Sequence[float]], path: Path) -> None:
@@ -92,7 +102,8 @@ def window_trend(windows: Mapping[str, Sequence[Any]], path: Path) -> None:
         windows: number; version; score, the highest one; alarm; estimated, accuracy; live, low, high, accuracy with its
             interval, NaN where there is no label.
     """
-    figure = Figure(figsize=(10, 5.5), layout="constrained")
+    # As narrow as a phone, which shows 330 of these 530 pixels: the letters are still 10 pixels high.
+    figure = Figure(figsize=(4.8, 6.5), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True)
     numbers, scores = np.array(windows["number"]), np.array(windows["score"])
     alarms = np.array(windows["alarm"], dtype=bool)
@@ -115,9 +126,9 @@ def window_trend(windows: Mapping[str, Sequence[Any]], path: Path) -> None:
         for before, number, version in zip(windows["version"], numbers[1:], windows["version"][1:], strict=False):
             if version != before:
                 axis.axvline(number - 0.5, color="black", linestyle=":", linewidth=1)
-                axis.text(number - 0.45, axis.get_ylim()[1], f"version {version}", va="top", fontsize=8)
+                axis.text(number - 0.45, axis.get_ylim()[1], f"version {version}", va="top")
         axis.grid(alpha=0.3)
-        axis.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+        axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
     _save(figure, path)
 
 
@@ -126,6 +137,7 @@ def prediction_sheet(
     given: Sequence[NDArray[np.uint8]],
     seen: Sequence[NDArray[np.uint8]],
     probabilities: Sequence[Mapping[str, float]],
+    doubts: Sequence[str | None],
     path: Path,
     title: str,
 ) -> None:
@@ -135,6 +147,7 @@ def prediction_sheet(
         given: uint8 grey (h, w), RGB (h, w, 3) or RGBA (h, w, 4), of any size.
         seen: uint8 (height, width), as the model takes them.
         probabilities: class names and probabilities, the most probable first.
+        doubts: why the answer should not be relied on; None where it counts.
     """
     rows = min(len(sources), MOST_ROWS)
     figure = Figure(figsize=(9, 2.4 * max(rows, 1) + 0.6), layout="constrained")
@@ -142,8 +155,8 @@ def prediction_sheet(
     figure.suptitle(f"{title}: {count}" if count else title)
     if rows:
         axes = figure.subplots(rows, 3, squeeze=False, width_ratios=[1, 1, 1.4])
-        for row, source, before, after, ranking in zip(axes, sources, given, seen, probabilities, strict=False):
-            _prediction_row(row, source, before, after, ranking)
+        for row, *cells in zip(axes, sources, given, seen, probabilities, doubts, strict=False):
+            _prediction_row(row, *cells)
     _save(figure, path)
 
 
@@ -153,13 +166,16 @@ def _prediction_row(
     given: NDArray[np.uint8],
     seen: NDArray[np.uint8],
     probabilities: Mapping[str, float],
+    doubt: str | None,
 ) -> None:
     for axis, image, caption in zip(axes, (given, seen), (Path(source).name, "what the model saw"), strict=False):
         axis.imshow(image, cmap="gray", vmin=0, vmax=255)
         axis.set_title(caption[-40:], fontsize=8, parse_math=False)
         axis.set_axis_off()
     bars = axes[2].barh(list(probabilities), list(probabilities.values()), color=OTHERS)
-    bars[0].set_color(CORRECT)
+    bars[0].set_color(WRONG if doubt else CORRECT)
+    if doubt:
+        axes[2].set_title(fill(f"Do not rely on it: {doubt}", 44), fontsize=8, color=WRONG, parse_math=False)
     axes[2].bar_label(bars, [f"{100 * value:.1f} %" for value in probabilities.values()], fontsize=6, padding=2)
     axes[2].invert_yaxis()
     axes[2].set_xlim(0, 1.2)

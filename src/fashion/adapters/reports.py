@@ -2,9 +2,11 @@
 
 import logging
 import shutil
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -81,10 +83,32 @@ def write_report(folder: Path, window: Described, reference: Described, moment: 
     # A column that is constant has no correlations, and Evidently looks for them all the same.
     with np.errstate(invalid="ignore"):
         snapshot = report.run(_dataset(window), _dataset(reference), timestamp=moment)
+    _show_shares(snapshot)
     snapshot.save_html(str(folder / HTML))
     snapshot.save_json(str(folder / JSON))
     if trend:
         _add_to_trend(trend, snapshot, columns)
+
+
+def _show_shares(snapshot: Snapshot) -> None:
+    """Let the charts begin with percent, as their own button does: a window has fewer rows than the reference."""
+    for result in snapshot.metric_results.values():
+        for chart in _charts(result.widget or []):
+            for menu in chart["layout"].get("updatemenus", []):
+                active = [button["label"] for button in menu["buttons"]].index("perc")
+                traces, layout = menu["buttons"][active]["args"]
+                menu["active"] = active
+                chart["layout"] |= layout
+                for trace, visible in zip(chart["data"], traces["visible"], strict=True):
+                    trace["visible"] = visible
+
+
+def _charts(widgets: Iterable[Any]) -> Iterator[dict[str, Any]]:
+    """Every plotly figure, those on tabs included."""
+    for widget in widgets:
+        if widget.type == "big_graph":
+            yield widget.params
+        yield from _charts(tab.widget for tab in widget.tabs or [])
 
 
 def _dataset(described: Described) -> Dataset:

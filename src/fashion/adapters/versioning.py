@@ -179,15 +179,23 @@ def _run(
 
 
 def _follow(process: subprocess.Popen[str], on_line: OnLine) -> tuple[int, list[str]]:
-    """Lines are shown as they come, but DVC's own account of being busy is kept back: it is told in one line later."""
+    """Lines are shown as they come, but for two accounts that the caller gives once: of DVC being busy, of an error."""
     lines: list[str] = []
+    held_back: list[str] = []
     for line in process.stdout or ():
         if not line.strip() or HINT.match(line):
             continue
         lines.append(line.rstrip())
-        if not _is_busy(lines):
+        # A stage that has begun to tell its error says nothing else after it.
+        if held_back or _is_busy(lines) or line.startswith(STAGE_ERROR):
+            held_back.append(lines[-1])
+        else:
             on_line(lines[-1])
-    return process.wait(), lines
+    code = process.wait()
+    if code == 0:
+        for line in held_back:
+            on_line(line)
+    return code, lines
 
 
 def _environment(given: Mapping[str, str]) -> dict[str, str]:

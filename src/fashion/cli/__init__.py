@@ -7,7 +7,6 @@ import signal
 import sys
 
 import typer
-from rich.console import Console
 
 from fashion.cli import (
     approval,
@@ -21,6 +20,7 @@ from fashion.cli import (
     serving,
     simulation,
 )
+from fashion.cli.terminal import errors
 from fashion.encoding import degrade_output
 from fashion.errors import FashionError
 
@@ -44,5 +44,5 @@ def main() -> None:
     try:
         app()
     except FashionError as error:
-        Console(stderr=True, soft_wrap=True).print(f"error: {error}", style="red", markup=False, highlight=False)
+        errors.print(f"error: {error}", style="red")
         sys.exit(1)

@@ -47,12 +47,18 @@ def predict(
 
 
 def _print_predictions(found: "Predictions") -> None:
-    table = Table("image", "class", "confidence", "runner-up", "", title=f"{found.model}, version {found.version}")
-    for prediction in found.predictions:
-        (best, confidence), (second, less) = prediction.ranking[:2]
+    answers = [prediction.answer for prediction in found.predictions]
+    doubts = {answer.reason: answer.explanation for answer in answers if answer.reason}
+    columns = ("image", "class", "confidence", "runner-up", "", *(["do not rely on it"] if doubts else []))
+    table = Table(*columns, title=f"{found.model}, version {found.version}")
+    for prediction, answer in zip(found.predictions, answers, strict=True):
+        (best, confidence), (second, less) = answer.ranking[:2]
+        cells = (prediction.sample.source, best, f"{confidence:.1%}", second, f"{less:.1%}", answer.reason or "")
         # Text, because rich would take the number in file[0] for a style.
-        table.add_row(Text(prediction.sample.source), best, f"{confidence:.1%}", second, f"{less:.1%}")
+        table.add_row(*map(Text, cells[: len(columns)]))
     console.print(table)
+    for reason, explanation in doubts.items():
+        console.print(f"{reason}: {explanation}")
 
 
 def _draw_predictions(found: "Predictions", path: Path) -> None:
@@ -62,8 +68,9 @@ def _draw_predictions(found: "Predictions", path: Path) -> None:
     prediction_sheet(
         [sample.source for sample in samples],
         [sample.given for sample in samples],
-        [sample.seen for sample in samples],
-        [prediction.probabilities for prediction in found.predictions],
+        [sample.seen.image for sample in samples],
+        [dict(prediction.answer.ranking) for prediction in found.predictions],
+        [prediction.answer.explanation for prediction in found.predictions],
         path,
         f"{found.model}, version {found.version}",
     )

@@ -27,12 +27,20 @@ if TYPE_CHECKING:
     from fashion.evaluation.gates import Gate
 
 console = Console(soft_wrap=True)
+errors = Console(stderr=True, soft_wrap=True, markup=False, highlight=False, emoji=False)
 COLOURS = {"passed": "green", "undecided": "yellow", "failed": "bold red"}
+
+
+class ConsoleHandler(logging.Handler):
+    """Prints log lines on the console of the progress bars, so that they stand above a bar and not across it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        errors.print(self.format(record))
 
 
 def start() -> tuple[Project, Params]:
     """Find the project, set the defaults of its .env, read its parameters."""
-    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, handlers=[ConsoleHandler()])
     logging.getLogger("fashion").setLevel(logging.INFO)
     project = load_project()
     apply_environment(project)
@@ -52,7 +60,7 @@ def gate_table(gate: "Gate") -> Table:
 def download_bars() -> Iterator[Callable[[str, int, int | None], None]]:
     """A bar for each file on a terminal, nothing elsewhere."""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
+    with Progress(*columns, console=errors, disable=not sys.stderr.isatty()) as progress:
         tasks: dict[str, TaskID] = {}
 
         def show(name: str, done: int, total: int | None) -> None:
@@ -67,6 +75,6 @@ def download_bars() -> Iterator[Callable[[str, int, int | None], None]]:
 def progress_bar(description: str) -> Iterator[Callable[[int, int], None]]:
     """A bar on a terminal, nothing elsewhere; yields a function of the steps done and the steps in all."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
+    with Progress(*columns, console=errors, transient=True, disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task(description, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)

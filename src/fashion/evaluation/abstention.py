@@ -1,20 +1,42 @@
 """When a model should rather say nothing: it is unsure, or the image is unlike those it was measured on.
 
-The distance is that of Y. Sun et al., "Out-of-distribution detection with deep nearest neighbors", ICML 2022.
+An image may be unlike in two ways. The model makes something else of it: the distance of its embedding is that of Y.
+Sun et al., "Out-of-distribution detection with deep nearest neighbors", ICML 2022. Or it looks otherwise, whatever a
+model makes of it: a network that has never seen noise can take it for anything.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
-UNSURE, UNLIKE = "unsure", "unlike"
-"""The reasons: the confidence is too low; the image is far from all known ones."""
+Bytes = NDArray[np.uint8]
+CLUTTERED, UNSURE, UNLIKE = "cluttered", "unsure", "unlike"
+"""The reasons; of several the first is given."""
+EXPLANATIONS = {
+    CLUTTERED: "the picture does not show one object on a plain background",
+    UNSURE: "the model is not sure enough",
+    UNLIKE: "the image is unlike all that the model knows",
+}
 NEIGHBOUR = 5
 """The distance to the fifth nearest image counts: one odd image among the known ones does not excuse another."""
 MOST_NEIGHBOURS = 1000
 """More find no more foreign images on Fashion-MNIST, and with all 6,000 the search takes longer than the model."""
+IMAGES_AT_ONCE = 256
+"""Bounds memory."""
+
+
+@dataclass(frozen=True)
+class Appearance:
+    """How known images look: the distance is that of P. C. Mahalanobis in a few descriptors."""
+
+    centre: Floats
+    """(5,), their mean."""
+    precision: Floats
+    """(5, 5), the inverse of their covariance."""
+    limit: float
 
 
 @dataclass(frozen=True)
@@ -25,28 +47,95 @@ class Abstention:
     """Embeddings (n, d) of known images, each of length 1."""
     distance_limit: float
     confidence_limit: float
+    appearance: Appearance | None = None
+    """None for versions that were registered without."""
 
 
-def fit_abstention(embeddings: Floats, distance_quantile: float, confidence_limit: float) -> Abstention:
-    """The rule from images that the model was not trained on.
+def fit_abstention(images: Bytes, embeddings: Floats, distance_quantile: float, confidence_limit: float) -> Abstention:
+    """The rule from images (n, height, width) that the model was not trained on, n at least 2, in no particular order.
+
+    The first half, at most 1000, are the known ones; the limits are taken from the others.
 
     Args:
-        embeddings: (n, d), n at least 2, in no particular order. The first half, at most 1000, are the neighbours; the
-            limit is taken from the others.
-        distance_quantile: share of those others that lie within the limit.
+        embeddings: (n, d), what the model makes of the images.
+        distance_quantile: share of those others that lie within both limits.
         confidence_limit: the least confidence with which the model answers.
     """
     known = min(MOST_NEIGHBOURS, len(embeddings) // 2)
     neighbours = unit_length(embeddings[:known])
-    limit = np.quantile(_distances(neighbours, embeddings[known:]), distance_quantile)
-    return Abstention(neighbours, float(limit), confidence_limit)
+    looks = _looks(images)
+    centre, precision = _centre_and_precision(looks[:known])
+    distances, oddness = _distances(neighbours, embeddings[known:]), _oddness(centre, precision, looks[known:])
+    # Each alone may call half of the share foreign; then both limits move together until the share is reached.
+    far, odd = (_limit(values, (1 + distance_quantile) / 2) for values in (distances, oddness))
+    moved = _limit(np.maximum(distances / far, oddness / odd), distance_quantile)
+    return Abstention(neighbours, moved * far, confidence_limit, Appearance(centre, precision, moved * odd))
 
 
-def reasons(rule: Abstention, probabilities: Floats, embeddings: Floats) -> list[str | None]:
-    """Why the model should say nothing about each image, `unsure` before `unlike`; None where it should answer."""
-    unsure = probabilities.max(axis=1) < rule.confidence_limit
-    unlike = _distances(rule.neighbours, embeddings) > rule.distance_limit
-    return [UNSURE if one else UNLIKE if other else None for one, other in zip(unsure, unlike, strict=True)]
+def _limit(values: Floats, quantile: float) -> float:
+    """The quantile, more than 0 even where all known images are the same."""
+    return max(float(np.quantile(values, quantile)), float(np.finfo(np.float32).tiny))
+
+
+def reasons(
+    rule: Abstention | None,
+    images: Bytes,
+    probabilities: Floats,
+    embeddings: Floats | None,
+    cluttered: Sequence[bool] | NDArray[np.bool_] | None = None,
+) -> list[str | None]:
+    """Why the model should say nothing about each of the images (n, height, width); None where it should answer.
+
+    Args:
+        rule: None for a version that was registered without one: it is never unsure, and nothing is unlike.
+        embeddings: (n, d); None of a model that gives none, which makes nothing of the images but a class.
+        cluttered: whether the picture that became the image is cluttered; None where no picture did.
+    """
+    found: list[str | None] = [None] * len(images)
+    if rule is not None:
+        unsure = probabilities.max(axis=1) < rule.confidence_limit
+        unlike = np.zeros(len(images), np.bool_)
+        if embeddings is not None:
+            unlike |= _distances(rule.neighbours, embeddings) > rule.distance_limit
+        if rule.appearance is not None:
+            look = rule.appearance
+            unlike |= _oddness(look.centre, look.precision, _looks(images)) > look.limit
+        found = [UNSURE if one else UNLIKE if other else None for one, other in zip(unsure, unlike, strict=True)]
+    if cluttered is None:
+        return found
+    return [CLUTTERED if one else reason for one, reason in zip(cluttered, found, strict=True)]
+
+
+def _looks(images: Bytes) -> Floats:
+    """Five descriptors of each image, (n, 5), as shares of white.
+
+    They are the mean and the standard deviation of the pixels, the mean difference of neighbours across and down, and
+    the mean along the border.
+    """
+    parts = [images[start : start + IMAGES_AT_ONCE] for start in range(0, len(images), IMAGES_AT_ONCE)]
+    return np.concatenate([_look(part.astype(np.float32) / np.float32(255)) for part in parts])
+
+
+def _look(pixels: Floats) -> Floats:
+    border = np.concatenate([pixels[:, 0], pixels[:, -1], pixels[:, :, 0], pixels[:, :, -1]], axis=1)
+    across, down = (np.abs(np.diff(pixels, axis=axis)) for axis in (2, 1))
+    of_all = [measure.mean(axis=(1, 2)) for measure in (pixels, across, down)]
+    return np.stack([*of_all, pixels.std(axis=(1, 2)), border.mean(axis=1)], axis=1)
+
+
+def _centre_and_precision(looks: Floats) -> tuple[Floats, Floats]:
+    centre = looks.mean(axis=0)
+    deviations = (looks - centre).astype(np.float64)
+    # One grey level is no difference, even where all known images are alike.
+    covariance = deviations.T @ deviations / len(looks) + np.eye(looks.shape[1]) / 255**2
+    return centre, np.linalg.inv(covariance).astype(np.float32)
+
+
+def _oddness(centre: Floats, precision: Floats, looks: Floats) -> Floats:
+    """Mahalanobis's distance of each row of descriptors, squared, (n,)."""
+    deviations = looks - centre
+    oddness: Floats = ((deviations @ precision) * deviations).sum(axis=1)
+    return oddness
 
 
 def _distances(neighbours: Floats, embeddings: Floats) -> Floats:

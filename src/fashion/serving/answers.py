@@ -9,9 +9,12 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from fashion.adapters.predictions import Record, new_id
+from fashion.evaluation.abstention import Abstention
+from fashion.evaluation.answer import Answer
 from fashion.serving.batches import Answers
 from fashion.serving.champions import Champions, Served
 from fashion.serving.recorder import Recorder
+from fashion.stages.champion import Lineage
 
 
 class Prediction(BaseModel):
@@ -25,7 +28,10 @@ class Prediction(BaseModel):
     abstain: bool
     """The model should not be relied on here."""
     reason: str | None
-    """`unsure`: the confidence is too low; `unlike`: the image is far from all known ones."""
+    """`cluttered`: the picture does not show one object on a plain background; `unsure`: the confidence is too low;
+    `unlike`: the image is unlike all known ones."""
+    explanation: str | None
+    """The reason in words."""
     seen: list[list[int]] | None = None
     """The image as the model saw it, if that was asked for."""
 
@@ -89,11 +95,11 @@ class Error(BaseModel):
     error: str
 
 
-def to_records(images: NDArray[np.uint8], answers: Answers, version: str, time: datetime) -> list[Record]:
+def to_records(images: NDArray[np.uint8], answers: Answers, lineage: Lineage, time: datetime) -> list[Record]:
     """For the log, each with an id of its own."""
     rows = zip(images, answers.probabilities, answers.embeddings, answers.reasons, strict=True)
     return [
-        Record(new_id(), time, version, image, probabilities, embedding, reason)
+        Record(new_id(), time, lineage.number, image, probabilities, embedding, reason, lineage.identity)
         for image, probabilities, embedding, reason in rows
     ]
 
@@ -108,16 +114,8 @@ def to_predictions(name: str, classes: Sequence[str], records: Sequence[Record],
 
 
 def _prediction(record: Record, classes: Sequence[str], seen: bool) -> dict[str, Any]:
-    probabilities = record.probabilities.tolist()
-    confidence = max(probabilities)
-    content = {
-        "id": record.id,
-        "predicted": classes[probabilities.index(confidence)],
-        "confidence": confidence,
-        "probabilities": dict(zip(classes, probabilities, strict=True)),
-        "abstain": record.reason is not None,
-        "reason": record.reason,
-    }
+    answer = Answer(dict(zip(classes, record.probabilities.tolist(), strict=True)), record.reason)
+    content = {"id": record.id} | answer.to_dict()
     return content | {"seen": record.image.tolist()} if seen else content
 
 
@@ -130,9 +128,14 @@ def describe_model(name: str, served: Served) -> Model:
         run=lineage.run_id,
         classes=list(served.champion.classes),
         image_size=list(served.champion.image_size),
-        abstention={"confidence": rule.confidence_limit, "distance": rule.distance_limit} if rule else None,
+        abstention=_limits(rule) if rule else None,
         tags=dict(lineage.tags),
     )
+
+
+def _limits(rule: Abstention) -> dict[str, float]:
+    limits = {"confidence": rule.confidence_limit, "distance": rule.distance_limit}
+    return limits | ({"appearance": rule.appearance.limit} if rule.appearance else {})
 
 
 def describe_readiness(champions: Champions, recorder: Recorder) -> Ready:

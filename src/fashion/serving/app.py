@@ -114,9 +114,9 @@ def _add_predictions(app: FastAPI, service: Service) -> None:
         `fashion predict` does: object bright on black, filling the frame. Arrays are taken as they are.
         """
         with service.champions.current.used() as served:
-            images = await read_images(request, served.champion.image_size, service.limits, service.pictures)
-            found = await served.ask(images)
-        records = answers.to_records(images, found, served.lineage.number, datetime.now(UTC))
+            images, cluttered = await read_images(request, served.champion.image_size, service.limits, service.pictures)
+            found = await served.ask(images, cluttered)
+        records = answers.to_records(images, found, served.lineage, datetime.now(UTC))
         service.recorder.add(records)
         content = answers.to_predictions(service.name, served.champion.classes, records, seen)
         _count(service.metrics, served, records)

@@ -28,6 +28,7 @@ class Answers:
 @dataclass(frozen=True)
 class _Question:
     images: NDArray[np.uint8]
+    cluttered: NDArray[np.bool_]
     answer: asyncio.Future[Answers]
 
 
@@ -43,9 +44,13 @@ class Batches:
         for thread in self._threads:
             thread.start()
 
-    async def ask(self, images: NDArray[np.uint8]) -> Answers:
-        """What the model says about images (n, height, width) of its own size, n at least 1."""
-        question = _Question(images, asyncio.get_running_loop().create_future())
+    async def ask(self, images: NDArray[np.uint8], cluttered: NDArray[np.bool_]) -> Answers:
+        """What the model says about images (n, height, width) of its own size, n at least 1.
+
+        Args:
+            cluttered: (n,), whether the picture that became the image shows more than one object on a plain background.
+        """
+        question = _Question(images, cluttered, asyncio.get_running_loop().create_future())
         self._questions.put(question)
         return await question.answer
 
@@ -79,18 +84,18 @@ class Batches:
     def _answer(self, session: Session, questions: list[_Question]) -> None:
         loop = questions[0].answer.get_loop()
         try:
-            found = self._run(session, np.concatenate([question.images for question in questions]))
+            images = np.concatenate([question.images for question in questions])
+            found = self._run(session, images, np.concatenate([question.cluttered for question in questions]))
         except Exception as error:  # noqa: BLE001, whoever asked gets it, and the thread goes on
             loop.call_soon_threadsafe(_fail, questions, error)
         else:
             loop.call_soon_threadsafe(_deliver, questions, found)
 
-    def _run(self, session: Session, images: NDArray[np.uint8]) -> Answers:
+    def _run(self, session: Session, images: NDArray[np.uint8], cluttered: NDArray[np.bool_]) -> Answers:
         outputs = session.run(images)
+        found = reasons(self._rule, images, outputs.probabilities, outputs.embedding, cluttered)
         embeddings = outputs.embedding if outputs.embedding is not None else np.empty((len(images), 0), np.float32)
-        if self._rule is None:
-            return Answers(outputs.probabilities, embeddings, [None] * len(images))
-        return Answers(outputs.probabilities, embeddings, reasons(self._rule, outputs.probabilities, embeddings))
+        return Answers(outputs.probabilities, embeddings, found)
 
 
 def _deliver(questions: list[_Question], found: Answers) -> None:

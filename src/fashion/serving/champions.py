@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from fashion.adapters.litert import Session
 from fashion.adapters.tracking import Champion
 from fashion.errors import ArtifactError, FashionError
-from fashion.evaluation.abstention import Abstention
 from fashion.serving.batches import Answers, Batches
 from fashion.stages.champion import Found
-from fashion.stages.reference import OUTPUTS, read_reference
+from fashion.stages.reference import read_rule
 
 THREADS = 2
 """That ask the model at once, each with an interpreter of its own."""
@@ -34,7 +33,7 @@ class Served:
     def __init__(self, found: Found) -> None:
         self.champion = found.champion
         self.lineage = found.lineage
-        self.rule = _read_rule(found.champion)
+        self.rule = read_rule(found.champion.model.parent)
         sessions = [Session(self.champion.model, self.champion.image_size, threads=1) for _ in range(THREADS)]
         for session in sessions:
             _try_out(session, self.champion)
@@ -42,9 +41,9 @@ class Served:
         self._users = 0
         self._retired = False
 
-    async def ask(self, images: NDArray[np.uint8]) -> Answers:
-        """What it says about images (n, height, width) uint8."""
-        return await self._batches.ask(images)
+    async def ask(self, images: NDArray[np.uint8], cluttered: NDArray[np.bool_] | None = None) -> Answers:
+        """What it says about images (n, height, width) uint8; of images that were no pictures, none was cluttered."""
+        return await self._batches.ask(images, np.zeros(len(images), np.bool_) if cluttered is None else cluttered)
 
     @contextmanager
     def used(self) -> Iterator["Served"]:
@@ -87,7 +86,7 @@ class Champions:
         async with self._looking:
             try:
                 found = await asyncio.to_thread(self._find)
-                if found.lineage.number != self.current.lineage.number:
+                if found.lineage.identity != self.current.lineage.identity:
                     self._swap(await asyncio.to_thread(Served, found))
                 trouble = found.trouble
             except FashionError as error:
@@ -104,12 +103,6 @@ class Champions:
         previous.retire()
         self.swaps += 1
         logger.info("Version %s took the place of %s", successor.lineage.number, previous.lineage.number)
-
-
-def _read_rule(champion: Champion) -> Abstention | None:
-    """None for a version that was registered without a reference: it never abstains."""
-    folder = champion.model.parent
-    return read_reference(folder).abstention if (folder / OUTPUTS).is_file() else None
 
 
 def _try_out(session: Session, champion: Champion) -> None:

@@ -14,13 +14,15 @@ from starlette.datastructures import UploadFile
 
 from fashion.adapters.photographs import read_picture, readable_name
 from fashion.errors import DataError
-from fashion.images.photos import match_dataset
+from fashion.images import photos
 from fashion.serving.limits import Limits
 
 FIELD = "images"
 JSON, FORM = "application/json", "multipart/form-data"
 Pixel = Annotated[int, Field(ge=0, le=255)]
 Content = TypeVar("Content", bound=BaseModel)
+Images = tuple[NDArray[np.uint8], NDArray[np.bool_]]
+"""Images (n, height, width) as a model takes them, and which of them come from cluttered pictures, (n,)."""
 
 
 class Arrays(BaseModel):
@@ -43,15 +45,16 @@ class Feedback(BaseModel):
     source: Annotated[str, Field(pattern=r"^[A-Za-z0-9 ._@-]{1,64}$", description="Who says so.")] = "user"
 
 
-async def read_images(request: Request, size: tuple[int, int], limits: Limits, executor: Executor) -> NDArray[np.uint8]:
-    """The images (n, height, width) of a request, as a model of that size takes them.
+async def read_images(request: Request, size: tuple[int, int], limits: Limits, executor: Executor) -> Images:
+    """The images of a request, as a model of that size takes them. Arrays are never cluttered: they are as they are.
 
     Raises:
         HTTPException: 400, 413, 415 or 422, with the reason.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == JSON:
-        return _read_arrays(await request.body(), size, limits)
+        images = _read_arrays(await request.body(), size, limits)
+        return images, np.zeros(len(images), np.bool_)
     if kind != FORM:
         raise HTTPException(415, f"expected {FORM} with pictures, or {JSON} with arrays, found {kind or 'neither'}")
     try:
@@ -102,9 +105,7 @@ def _read_pixels(image: Any, number: int, size: tuple[int, int]) -> bytes:
         raise HTTPException(422, f"{FIELD}.{number}: expected pixels that are whole numbers from 0 to 255") from error
 
 
-async def _read_pictures(
-    items: Sequence[tuple[str, Any]], size: tuple[int, int], executor: Executor
-) -> NDArray[np.uint8]:
+async def _read_pictures(items: Sequence[tuple[str, Any]], size: tuple[int, int], executor: Executor) -> Images:
     files = [item for name, item in items if name == FIELD and isinstance(item, UploadFile)]
     if not files or len(files) != len(items):
         raise HTTPException(422, f"expected pictures as files in the field {FIELD}, and nothing else")
@@ -117,17 +118,17 @@ async def _read_pictures(
         ]
     except DataError as error:
         raise HTTPException(422, str(error)) from error
-    return np.stack(seen)
+    return np.stack([one.image for one in seen]), np.array([one.cluttered for one in seen])
 
 
-def see(stream: BinaryIO, name: str, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """A picture as the model sees it, (height, width), by the way of `fashion predict`.
+def see(stream: BinaryIO, name: str, size: tuple[int, int]) -> photos.Seen:
+    """A picture as the model sees it, by the way of `fashion predict`.
 
     Raises:
         DataError: it cannot be read, or shows nothing.
     """
     picture = read_picture(stream, name)
     try:
-        return match_dataset(picture.pixels, size)
+        return photos.see(picture.pixels, size)
     except DataError as error:
         raise DataError(f"{name}: {error}") from error

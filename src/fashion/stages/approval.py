@@ -62,7 +62,7 @@ def conclude(project: Project, params: Params, number: str, given: Answer | None
     if awaits_approval(ledger, number):
         decision = _decision(ledger, params, number, given, flow_run)
         if decision.action == APPROVE:
-            check_loadable(project, registry, number)
+            check_loadable(project, registry, version)
         tracking.record(registry, ledger, decision)
         ledger = tracking.read_ledger(registry)
     version = note_outcome(registry, ledger, version)

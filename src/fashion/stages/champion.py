@@ -1,8 +1,10 @@
 """The champion with its lineage: from the registry, or the last one from this machine when the registry is away."""
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from fashion.params import Params
 from fashion.paths import Project
 from fashion.stages.absence import explain_absence
 from fashion.stages.registry import champion_folder, registry_of
-from fashion.storage import write_json
+from fashion.storage import may_write, write_json
 
 LAST = "champion.json"
 
@@ -26,6 +28,8 @@ class Lineage:
     tags: Mapping[str, str]
     created: str
     """UTC, ISO 8601."""
+    identity: str | None
+    """As that of `tracking.Version`; None for one that 0.1.0 kept."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +47,10 @@ def find_champion(project: Project, params: Params) -> Found:
     Raises:
         ServiceError: the registry is away or has no champion, and none was ever fetched from it.
     """
-    folder = champion_folder(project, params)
     try:
-        return _ask(project, params, folder)
+        return _ask(project, params)
     except ServiceError as error:
-        found = _remembered(project, params, folder, str(error))
+        found = _remembered(project, params, str(error)) or _remembered_by_number(project, params, str(error))
         if found is None:
             raise
         return found
@@ -66,23 +69,46 @@ def champion_version(registry: tracking.Registry) -> tracking.Version:
     return version
 
 
-def _ask(project: Project, params: Params, folder: Path) -> Found:
-    registry = registry_of(project, params)
+def _ask(project: Project, params: Params) -> Found:
+    registry, folder = registry_of(project, params), champion_folder(project, params)
     version = champion_version(registry)
-    champion = tracking.download_version(registry.uri, registry.name, version.number, folder)
-    lineage = Lineage(version.number, version.run_id, version.tags, version.created)
-    if _read(folder) != asdict(lineage):
+    champion = tracking.keep_version(registry, version, folder)
+    lineage = Lineage(version.number, version.run_id, version.tags, version.created, version.identity)
+    if may_write(folder) and _read(folder) != asdict(lineage):
         write_json(folder / LAST, asdict(lineage))
+        _forget_numbers(folder.parent)
     return Found(champion, lineage, None)
 
 
-def _remembered(project: Project, params: Params, folder: Path, trouble: str) -> Found | None:
+def _remembered(project: Project, params: Params, trouble: str) -> Found | None:
+    folder = champion_folder(project, params)
     content = _read(folder)
-    if content is None or not (folder / content["number"]).is_dir():
+    if content is None or not (kept := folder / content["identity"]).is_dir():
         return None
+    lineage = Lineage(**content)
+    return Found(tracking.open_version(registry_of(project, params), lineage.number, kept), lineage, trouble)
+
+
+def _remembered_by_number(project: Project, params: Params, trouble: str) -> Found | None:
+    """As 0.1.0 kept it; the number alone does not tell whether the files are of this version."""
     registry = registry_of(project, params)
-    champion = tracking.download_version(registry.uri, registry.name, content["number"], folder)
-    return Found(champion, Lineage(**content), trouble)
+    folder = project.state / "champion" / sha256(f"{registry.uri}\n{registry.name}".encode()).hexdigest()[:16]
+    content = _read(folder)
+    if content is None:
+        return None
+    kept = folder / content["number"]
+    description = kept / "MLmodel"
+    if not description.is_file() or f"run_id: {content['run_id']}" not in description.read_text("utf-8").splitlines():
+        return None
+    lineage = Lineage(**content, identity=None)
+    return Found(tracking.open_version(registry, lineage.number, kept), lineage, trouble)
+
+
+def _forget_numbers(folder: Path) -> None:
+    """Remove what 0.1.0 kept by number, for every registry."""
+    for kept in folder.glob("*/*"):
+        if kept.is_dir() and kept.name.isdecimal():
+            shutil.rmtree(kept)
 
 
 def _read(folder: Path) -> dict[str, Any] | None:

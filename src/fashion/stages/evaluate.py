@@ -16,7 +16,7 @@ from sklearn.metrics import confusion_matrix as count_confusions
 
 from fashion.adapters import pictures
 from fashion.evaluation import metrics
-from fashion.evaluation.abstention import fit_abstention, reasons
+from fashion.evaluation.abstention import Abstention, fit_abstention, reasons
 from fashion.evaluation.estimates import (
     CALLS,
     CONFIDENCE,
@@ -30,6 +30,7 @@ from fashion.evaluation.estimates import (
     raise_confidence,
 )
 from fashion.evaluation.gates import Gate, at_least, at_most
+from fashion.images.nonsense import draw_nonsense
 from fashion.model.networks import answer, temperature_of
 from fashion.params import EvaluationGates, Params
 from fashion.paths import Project
@@ -43,6 +44,8 @@ SHOWN = 32
 """Images on the pages of samples and of mistakes."""
 TIMED = 50
 """Predictions of one image of which the median time is taken; with fewer than 6 there is no interval."""
+NONSENSE, NONSENSE_SEED = 75, 0
+"""Drawn images of each kind: 600 in all, so that a share near 1 is known to one or two points."""
 MOST_EXAMPLES = 2000
 """Training images that go with the reference: with their embeddings some 2 MB."""
 
@@ -58,6 +61,9 @@ class Evaluation:
 @dataclass(frozen=True)
 class _Estimates:
     """What the gates are about; the recalls' intervals hold for all classes together."""
+
+    nonsense: Estimate
+    """Share of drawn noise and textures to which the model gives no answer."""
 
     accuracy: Estimate
     recalls: Mapping[str, Estimate]
@@ -93,11 +99,14 @@ def evaluate(project: Project, params: Params) -> Evaluation:
     validation = load_split(project, "validation")
     normal = _normal(project, params, validation)
     reference = _refer(model, normal, validation, params)
-    found = _estimate(project, params, model, test, outputs)
+    nonsense = _nonsense(model, reference.abstention, test.images.shape[1:])
+    found = _estimate(project, params, model, test, outputs, nonsense)
     figures = (
         _quality(outputs, test, found, params)
-        | _abstained(reference, outputs)
+        | _abstained(reference, test, outputs)
         | {
+            "abstained_on_nonsense": found.nonsense.value,
+            "abstained_on": nonsense,
             "temperature": temperature_of(model),
             "parameters": model.count_params(),
             "model_bytes": int(found.model_bytes.value),
@@ -130,11 +139,20 @@ def _predict(model: keras.Model, test: Split) -> _Outputs:
     )
 
 
-def _estimate(project: Project, params: Params, model: keras.Model, test: Split, outputs: _Outputs) -> _Estimates:
+def _estimate(
+    project: Project,
+    params: Params,
+    model: keras.Model,
+    test: Split,
+    outputs: _Outputs,
+    nonsense: Mapping[str, float],
+) -> _Estimates:
     classes = params.data.classes
     confidence = raise_confidence(CONFIDENCE, len(classes))
     rights = [outputs.correct[test.labels == label] for label in range(len(classes))]
+    unanswered = round(NONSENSE * sum(nonsense.values()))
     return _Estimates(
+        nonsense=proportion_of(unanswered, NONSENSE * len(nonsense)),
         accuracy=proportion(outputs.correct),
         recalls={
             name: proportion_of(int(right.sum()), len(right), confidence)
@@ -189,7 +207,9 @@ def _refer(model: keras.Model, normal: Split, validation: Split, params: Params)
         probabilities=outputs.probabilities,
         labels=normal.labels,
         predicted=outputs.probabilities.argmax(axis=1).astype(np.uint8),
-        abstention=fit_abstention(known.embedding, limits.distance_quantile, limits.confidence_at_least),
+        abstention=fit_abstention(
+            validation.images, known.embedding, limits.distance_quantile, limits.confidence_at_least
+        ),
     )
 
 
@@ -199,9 +219,19 @@ def _choose_examples(model: keras.Model, train: Split) -> Examples:
     return Examples(images, train.labels[chosen], answer(model, images).embedding)
 
 
-def _abstained(reference: Reference, outputs: _Outputs) -> dict[str, float]:
+def _nonsense(model: keras.Model, rule: Abstention, size: tuple[int, int]) -> dict[str, float]:
+    """By kind of drawn nonsense, the share that gets no answer: the picture is refused, or the model abstains."""
+    shares = {}
+    for name, (images, cluttered) in draw_nonsense(NONSENSE, size, NONSENSE_SEED).items():
+        outputs = answer(model, images) if len(images) else None
+        found = reasons(rule, images, outputs.probabilities, outputs.embedding, cluttered) if outputs else []
+        shares[name] = 1 - found.count(None) / NONSENSE
+    return shares
+
+
+def _abstained(reference: Reference, test: Split, outputs: _Outputs) -> dict[str, float]:
     """How often the model would rather say nothing, and its accuracy where it answers."""
-    found = reasons(reference.abstention, outputs.probabilities, outputs.embedding)
+    found = reasons(reference.abstention, test.images, outputs.probabilities, outputs.embedding)
     answered = np.array([reason is None for reason in found])
     accuracy = {"accuracy_when_answering": float(outputs.correct[answered].mean())} if answered.any() else {}
     return {"abstained": float(1 - answered.mean())} | accuracy
@@ -237,6 +267,7 @@ def _gate(found: _Estimates, limits: EvaluationGates) -> Gate:
     checks = (
         at_least("accuracy", found.accuracy, limits.accuracy_at_least),
         *recalls,
+        at_least("abstention_on_nonsense", found.nonsense, limits.abstention_on_nonsense_at_least),
         at_most("corrected_calibration_error", calibration, limits.expected_calibration_error_at_most),
         at_most("model_bytes", found.model_bytes, limits.model_bytes_at_most),
         at_most("latency_milliseconds", found.latency, limits.latency_milliseconds_at_most),

@@ -17,7 +17,7 @@ from fashion.params import DataFile, DataParams, Params
 from fashion.paths import Project
 from fashion.settings import load_settings
 from fashion.stages.dataset import SYNTHETIC, is_synthetic
-from fashion.storage import FULL, atomic_file, file_digest, files_below, full_disk_explained, write_text
+from fashion.storage import FULL, atomic_file, file_digest, files_below, write_text, writing_explained
 
 DVC = "dvc"
 
@@ -295,7 +295,7 @@ def _pinned(project: Project, params: DataParams, origins: dict[str, str]) -> Fe
 def _writing(project: Project) -> Iterator[None]:
     """What the file system refuses is told in words. What is in data/ already stays, and the next call goes on."""
     try:
-        with full_disk_explained(project.data):
+        with writing_explained(project.data):
             yield
     except OSError as error:
         raise DataError(f"Could not write to {project.data}: {error}; put that right, then try again") from error

@@ -115,7 +115,7 @@ def _download(registry: tracking.Registry, project: Project, champion: tracking.
         DataError: it knows other classes or another image size than the candidate.
         ServiceError: its files are not all there.
     """
-    files = tracking.download_version(registry.uri, registry.name, champion.number, folder)
+    files = tracking.keep_version(registry, champion, folder)
     ours = read_json(project.export / "classes.json", "dvc repro export")
     theirs = {"classes": list(files.classes), "image_size": list(files.image_size)}
     if ours != theirs:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fashion.adapters.predictions import JudgedWindow, PredictionLog, Window, WindowHistory
+from fashion.adapters.predictions import JudgedWindow, ModelVersion, PredictionLog, Window, WindowHistory
 from fashion.adapters.tracking import Champion
 from fashion.errors import ArtifactError, DataError
 from fashion.evaluation.alarm import Decision, Verdict, decide, is_drifted, name_beyond
@@ -19,7 +19,7 @@ from fashion.locks import one_at_a_time
 from fashion.params import Params
 from fashion.paths import Project
 from fashion.settings import predictions_url
-from fashion.stages.champion import find_champion
+from fashion.stages.champion import Found, find_champion
 from fashion.stages.reference import Known, read_descriptors, read_examples, read_reference
 from fashion.storage import atomic_folder
 
@@ -84,7 +84,7 @@ def monitor(project: Project, params: Params, *, last: int | None = None, since:
             logger.warning("The last known champion, version %s, is taken: %s", found.champion.version, found.trouble)
         log = PredictionLog(predictions_url(project))
         try:
-            return _look(project, params, found.champion, log, last, since)
+            return _look(project, params, found, log, last, since)
         finally:
             log.close()
 
@@ -105,19 +105,21 @@ def read_history(project: Project, limit: int = KEPT) -> list[JudgedWindow]:
 
 
 def _look(
-    project: Project, params: Params, champion: Champion, log: PredictionLog, last: int | None, since: datetime | None
+    project: Project, params: Params, found: Found, log: PredictionLog, last: int | None, since: datetime | None
 ) -> Watched:
+    champion, lineage = found.champion, found.lineage
+    version = ModelVersion(lineage.number, lineage.identity, datetime.fromisoformat(lineage.created))
     history = WindowHistory(log)
     history.refresh(KEPT)
     by_hand = last is not None or since is not None
-    earlier = history.read(KEPT, champion.version)
+    earlier = history.read(KEPT, version)
     largest = params.monitor.largest_window
     window = log.read_window(
         after=earlier[-1].last_id if earlier and not by_hand else None,
         since=since,
         until=datetime.now(UTC) - SETTLED,
         limit=min(last or largest, largest),
-        version=champion.version,
+        version=version,
     )
     if len(window) < params.monitor.alarm.smallest_window:
         return _too_few(params, champion, window)
@@ -125,11 +127,12 @@ def _look(
     scores = _score(params, champion, known, window)
     decision = _by_hand(scores) if by_hand else decide([one.verdict for one in earlier], scores, params.monitor.alarm)
     past = history.read(KEPT)
-    judged = _judge(window, scores, decision, past)
+    judged = _judge(window, lineage.identity, scores, decision, past)
     page = _write_page(project, champion, window, judged, past, known, by_hand)
     if not by_hand:
         history.add(judged)
         _forget_pages(project, judged.number)
+    _write_index(project, past if by_hand else [*past, judged])
     return _watched(judged, page, by_hand)
 
 
@@ -172,7 +175,9 @@ def _by_hand(scores: dict[str, float]) -> Decision:
     return Decision(Verdict.CLEAN, "")
 
 
-def _judge(window: Window, scores: dict[str, float], decision: Decision, past: Sequence[JudgedWindow]) -> JudgedWindow:
+def _judge(
+    window: Window, identity: str | None, scores: dict[str, float], decision: Decision, past: Sequence[JudgedWindow]
+) -> JudgedWindow:
     start, end = _ends(window)
     return JudgedWindow(
         number=past[-1].number + 1 if past else 1,
@@ -188,6 +193,7 @@ def _judge(window: Window, scores: dict[str, float], decision: Decision, past: S
         because=decision.reason if is_drifted(scores) else f"{len(window):,} predictions like the reference",
         estimated_accuracy=float(window.probabilities.max(axis=1).mean()),
         by_class=_count(window),
+        model_identity=identity,
     )
 
 
@@ -222,6 +228,12 @@ def _write_page(
         trend = None if by_hand else project.state / "evidently"
         write_page(temporary, window, judged, past, known, champion.classes, trend)
     return folder / PAGE
+
+
+def _write_index(project: Project, windows: Sequence[JudgedWindow]) -> None:
+    from fashion.stages.window_page import write_index  # noqa: PLC0415, as above
+
+    write_index(project.monitoring, windows[-KEPT:])
 
 
 def _forget_pages(project: Project, newest: int) -> None:

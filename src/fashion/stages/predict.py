@@ -10,12 +10,15 @@ from numpy.typing import NDArray
 
 from fashion.adapters import litert
 from fashion.adapters.photographs import read_pictures, readable_name
-from fashion.adapters.tracking import Champion, download_version
+from fashion.adapters.tracking import Champion, keep_version
 from fashion.errors import ArtifactError, DataError
-from fashion.images.photos import match_dataset
+from fashion.evaluation.abstention import reasons
+from fashion.evaluation.answer import Answer
+from fashion.images.photos import Seen, see
 from fashion.params import Params
 from fashion.paths import Project
 from fashion.stages.champion import champion_version
+from fashion.stages.reference import read_rule
 from fashion.stages.registry import champion_folder, registry_of
 
 
@@ -29,34 +32,25 @@ class Refused:
 
 @dataclass(frozen=True)
 class Sample:
-    """One image: what the user gave, uint8 (h, w) or (h, w, channels), and what the model sees, uint8 (h, w)."""
+    """One image: what the user gave, uint8 (h, w) or (h, w, channels), and what the model sees of it."""
 
     source: str
     given: NDArray[np.uint8]
-    seen: NDArray[np.uint8]
+    seen: Seen
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """The probability of every class for one image, the most probable class first."""
+    """What the champion says about one image."""
 
     sample: Sample
-    probabilities: dict[str, float]
-
-    @property
-    def ranking(self) -> tuple[tuple[str, float], ...]:
-        return tuple(self.probabilities.items())
+    answer: Answer
 
     def to_dict(self) -> dict[str, Any]:
-        (best, confidence), (second, second_confidence) = self.ranking[:2]
-        return {
-            "source": self.sample.source,
-            "class": best,
-            "confidence": confidence,
-            "runner_up": second,
-            "runner_up_confidence": second_confidence,
-            "probabilities": self.probabilities,
-        }
+        """The answer as the service gives it; `class` is `predicted` under the name that it always had here."""
+        (best, _), (second, second_confidence) = self.answer.ranking[:2]
+        names = {"source": self.sample.source, "class": best}
+        return names | self.answer.to_dict() | {"runner_up": second, "runner_up_confidence": second_confidence}
 
 
 @dataclass(frozen=True)
@@ -86,8 +80,7 @@ def predict(project: Project, params: Params, files: Sequence[Path]) -> Predicti
         ArtifactError: the champion's model is damaged.
     """
     registry = registry_of(project, params)
-    number = champion_version(registry).number
-    champion = download_version(registry.uri, registry.name, number, champion_folder(project, params))
+    champion = keep_version(registry, champion_version(registry), champion_folder(project, params))
     samples, refused = read_samples(files, champion.image_size)
     return Predictions(registry.name, champion.version, _classify(champion, samples), refused)
 
@@ -109,7 +102,7 @@ def _read(file: Path, size: tuple[int, int]) -> Iterator[Sample | Refused]:
         return
     for picture in pictures:
         try:
-            yield Sample(picture.source, picture.pixels, match_dataset(picture.pixels, size))
+            yield Sample(picture.source, picture.pixels, see(picture.pixels, size))
         except DataError as error:
             yield Refused(picture.source, f"{picture.source}: {error}")
 
@@ -117,18 +110,18 @@ def _read(file: Path, size: tuple[int, int]) -> Iterator[Sample | Refused]:
 def _classify(champion: Champion, samples: Sequence[Sample]) -> tuple[Prediction, ...]:
     if not samples:
         return ()
-    images = np.stack([sample.seen for sample in samples])
-    probabilities = litert.predict(champion.model, images).probabilities
+    images = np.stack([sample.seen.image for sample in samples])
+    rule = read_rule(champion.model.parent)
+    outputs = litert.predict(champion.model, images)
+    probabilities = outputs.probabilities
     if probabilities.shape[1] != len(champion.classes):
         raise ArtifactError(
             f"{champion.model} gives {probabilities.shape[1]} probabilities for {len(champion.classes)} classes; "
             f"remove {champion.model.parent.parent} to fetch version {champion.version} again"
         )
+    cluttered = [sample.seen.cluttered for sample in samples]
+    found = reasons(rule, images, probabilities, outputs.embedding, cluttered)
     return tuple(
-        Prediction(sample, _rank(champion.classes, row)) for sample, row in zip(samples, probabilities, strict=True)
+        Prediction(sample, Answer(dict(zip(champion.classes, row, strict=True)), reason))
+        for sample, row, reason in zip(samples, probabilities.tolist(), found, strict=True)
     )
-
-
-def _rank(classes: Sequence[str], probabilities: NDArray[np.float32]) -> dict[str, float]:
-    order = np.argsort(-probabilities, kind="stable")
-    return {classes[number]: float(probabilities[number]) for number in order}

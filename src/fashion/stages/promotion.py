@@ -18,6 +18,7 @@ from fashion.stages.absence import explain_absence
 from fashion.stages.proposal import PROPOSE, note_outcome
 from fashion.stages.registry import registry_of
 from fashion.stages.tags import GATES, needs_force
+from fashion.storage import writing_explained
 
 REGISTER, PROMOTE, ROLLBACK = "register", "promote", "rollback"
 LONGEST_REASON = 1000
@@ -105,7 +106,7 @@ def enter_judgement(
         PromotionError: the version cannot be loaded.
         ServiceError: MLflow is away, or the aliases changed since `ledger` was read: the judgement may not hold.
     """
-    check_loadable(project, registry, version.number)
+    check_loadable(project, registry, version)
     proposed = judgement.promoted and ask_first
     champion = version.number if judgement.promoted and not ask_first else ledger.aliases.champion
     after = tracking.Aliases(champion, version.number if champion != version.number else None)
@@ -134,7 +135,7 @@ def _enthrone(
         return Promotion(registry.name, before, number, changed=False)
     version = existing(registry, number)
     _check_gates(version, registry, force)
-    check_loadable(project, registry, number)
+    check_loadable(project, registry, version)
     challenger = ledger.aliases.challenger
     after = tracking.Aliases(number, challenger if challenger != number else None)
     tracking.record(registry, ledger, tracking.Decision(action, number, after, reason, force))
@@ -172,21 +173,23 @@ def _check_gates(version: tracking.Version, registry: tracking.Registry, force: 
     )
 
 
-def check_loadable(project: Project, registry: tracking.Registry, number: str) -> None:
+def check_loadable(project: Project, registry: tracking.Registry, version: tracking.Version) -> None:
     """Fetch the version afresh and let it answer: what was fetched before says nothing about what others get."""
-    project.state.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=project.state) as folder:
+    with writing_explained(project.state / "candidate"):
+        project.state.mkdir(exist_ok=True)
+        place = tempfile.TemporaryDirectory(dir=project.state)
+    with place as folder:
         try:
-            files = tracking.download_version(registry.uri, registry.name, number, Path(folder))
+            files = tracking.keep_version(registry, version, Path(folder))
             blank = np.zeros((1, *files.image_size), np.uint8)
             classes = litert.predict(files.model, blank).probabilities.shape[1]
             damaged = zipfile.ZipFile(files.keras_model).testzip()
         except (ServiceError, ArtifactError, OSError, zipfile.BadZipFile) as error:
             raise PromotionError(
-                f"Version {number} of {registry.name} cannot be loaded, so no alias goes to it: {error}"
+                f"Version {version.number} of {registry.name} cannot be loaded, so no alias goes to it: {error}"
             ) from error
     if classes != len(files.classes) or damaged:
-        raise PromotionError(f"Version {number} of {registry.name} is damaged, so no alias goes to it")
+        raise PromotionError(f"Version {version.number} of {registry.name} is damaged, so no alias goes to it")
 
 
 def _shortened(reason: str) -> str:

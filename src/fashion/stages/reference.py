@@ -1,7 +1,9 @@
 """The reference of a model: what it said about images as they came in when it was made. Later ones are compared."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -9,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fashion.errors import ArtifactError
-from fashion.evaluation.abstention import Abstention
+from fashion.evaluation.abstention import Abstention, Appearance
 from fashion.images.descriptors import describe
 from fashion.storage import atomic_file
 
@@ -52,6 +54,8 @@ def write_reference(folder: Path, reference: Reference, images: NDArray[np.uint8
     with atomic_file(folder / DESCRIPTORS) as path:
         describe(images).to_parquet(path, index=False)
     rule = reference.abstention
+    look = rule.appearance
+    appearance = {f"appearance_{name}": value for name, value in vars(look).items()} if look else {}
     with atomic_file(folder / OUTPUTS) as path, path.open("wb") as stream:
         np.savez(
             stream,
@@ -62,6 +66,7 @@ def write_reference(folder: Path, reference: Reference, images: NDArray[np.uint8
             neighbours=rule.neighbours,
             distance_limit=rule.distance_limit,
             confidence_limit=rule.confidence_limit,
+            **appearance,
         )
 
 
@@ -74,13 +79,31 @@ def read_reference(folder: Path) -> Reference:
     path = folder / OUTPUTS
     try:
         with np.load(path) as arrays:
-            rule = Abstention(arrays["neighbours"], float(arrays["distance_limit"]), float(arrays["confidence_limit"]))
+            distance, confidence = (float(arrays[f"{name}_limit"]) for name in ("distance", "confidence"))
+            rule = Abstention(arrays["neighbours"], distance, confidence, _read_appearance(arrays))
             columns = {name: arrays[name] for name in ("embeddings", "probabilities", "labels", "predicted")}
             return Reference(**columns, abstention=rule)
     except FileNotFoundError as error:
         raise ArtifactError(f"{path} is missing; make it with: dvc repro evaluate") from error
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise ArtifactError(f"{path} is damaged ({error}); make it again with: dvc repro --force evaluate") from error
+
+
+def read_rule(folder: Path) -> Abstention | None:
+    """When the version whose files lie in `folder` abstains; None for one that was registered without a reference.
+
+    Raises:
+        ArtifactError: the reference is damaged.
+    """
+    return read_reference(folder).abstention if (folder / OUTPUTS).is_file() else None
+
+
+def _read_appearance(arrays: Mapping[str, NDArray[Any]]) -> Appearance | None:
+    """None where the reference was written before there was one."""
+    if "appearance_limit" not in arrays:
+        return None
+    centre, precision, limit = (arrays[f"appearance_{name}"] for name in ("centre", "precision", "limit"))
+    return Appearance(centre, precision, float(limit))
 
 
 def read_descriptors(folder: Path) -> pd.DataFrame:

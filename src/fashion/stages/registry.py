@@ -27,4 +27,5 @@ def run_name(params: Params) -> str:
 def champion_folder(project: Project, params: Params) -> Path:
     """Where champions are kept on this machine, apart for each registry and model: both may have a version 1."""
     registry = registry_of(project, params)
-    return project.state / "champion" / sha256(f"{registry.uri}\n{registry.name}".encode()).hexdigest()[:16]
+    address = registry.uri.replace(f"{project.root}/", "")  # A moved project goes on with what it has.
+    return project.state / "champion" / sha256(f"{registry.name}\n{address}".encode()).hexdigest()[:16]

@@ -57,9 +57,7 @@ def reproduce(project: Project, params: Params, which: str, on_line: versioning.
         origin.mkdir()
         found = fetch_lineage(project, params, which, origin)
         on_line(f"Version {found.version.number}: {_words(found)}")
-        files = tracking.download_version(
-            registry_of(project, params).uri, found.name, found.version.number, place / "version"
-        )
+        files = tracking.keep_version(registry_of(project, params), found.version, place / "version")
         with git.tree_of(project, _commit(found), origin / PATCH, place / "tree"):
             tree = Project(place / "tree" / found.origin["code"]["folder"])
             _bring_data(tree, project, found)

@@ -1,12 +1,14 @@
 """What is left to read about a window of predictions: a page of our own, its pictures, and Evidently's report."""
 
 import base64
+import re
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fashion.adapters import pictures, reports
 from fashion.adapters.predictions import JudgedWindow, Window
@@ -14,19 +16,35 @@ from fashion.evaluation.drift import DESCRIPTORS
 from fashion.evaluation.estimates import Estimate, proportion_of
 from fashion.evaluation.neighbours import nearest
 from fashion.stages.reference import Examples, Known
+from fashion.storage import write_text
 
-PAGE, TREND, STRANGEST = "index.html", "trend.png", "strangest.png"
+PAGE, TREND = "index.html", "trend.png"
 SHOWN = 8
-"""The strangest images of a window, each beside `NEIGHBOURS`: a row of the sheet holds two."""
+"""The strangest images of a window, each beside `NEIGHBOURS`."""
 NEIGHBOURS = 3
+NAVIGATION = re.compile(r"<nav>.*?</nav>")
 STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1f2328; }
+:root { --ink: #1f2328; --ground: #fff; --card: #f6f8fa; --line: #d0d7de; --link: #0969da;
+  --good: #1a7f37; --doubt: #9a6700; --bad: #cf222e; color-scheme: light dark; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --ground: #0d1117; --card: #161b22; --line: #3d444d;
+  --link: #58a6ff; --good: #3fb950; --doubt: #d29922; --bad: #ff7b72; } }
+body { font: 1rem/1.5 system-ui, sans-serif; max-width: 60rem; margin: 1rem auto; padding: 0 1rem;
+  color: var(--ink); background: var(--ground); overflow-wrap: anywhere; }
+a { color: var(--link); }
+nav a { display: inline-block; padding: .5rem .75rem .5rem 0; }
+.table { overflow-x: auto; }
 table { border-collapse: collapse; }
-td, th { padding: .2rem .8rem; text-align: right; border-bottom: 1px solid #d0d7de; }
-td:first-child, th:first-child { text-align: left; } img { max-width: 100%; }
-.verdict { padding: .6rem 1rem; border-left: .4rem solid #1a7f37; background: #f6f8fa; }
-.drifted .verdict { border-color: #bf8700; } .alarm .verdict { border-color: #cf222e; }
-.beyond { color: #cf222e; font-weight: bold; }
+td, th { padding: .3rem .8rem .3rem 0; text-align: right; border-bottom: 1px solid var(--line); overflow-wrap: normal; }
+td:first-child, th:first-child { text-align: left; } td:not(:first-child) { white-space: nowrap; }
+.verdict { padding: .6rem 1rem; border-left: .4rem solid var(--good); background: var(--card); }
+.drifted .verdict { border-color: var(--doubt); } .alarm .verdict { border-color: var(--bad); }
+.beyond { color: var(--bad); font-weight: bold; }
+.trend { max-width: 100%; }
+.strange { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 26rem), 1fr)); gap: 1rem; }
+.row { display: grid; grid-template-columns: repeat(4, 1fr); gap: .5rem; align-items: start; }
+figure { margin: 0; } figcaption { font-size: .875rem; line-height: 1.3; }
+figure img { width: 100%; image-rendering: pixelated; border: 3px solid var(--line); box-sizing: border-box; }
+.strange figure:first-child img { border-color: var(--bad); }
 """
 
 
@@ -49,10 +67,60 @@ def write_page(
     """
     windows = [*past, judged]
     pictures.window_trend(_columns(windows), folder / TREND)
-    _draw_strangest(folder / STRANGEST, window, known.examples, classes)
     reports.write_report(folder, _described(window, classes), _described_reference(known, classes), judged.end, trend)
-    content = _render(folder, judged, windows, classes, recorded=trend is not None)
+    strangest = _strangest(window, known.examples, classes)
+    content = _render(folder, judged, windows, classes, strangest, recorded=trend is not None)
     (folder / PAGE).write_text(content, encoding="utf-8")
+
+
+def write_index(folder: Path, windows: Sequence[JudgedWindow]) -> None:
+    """Write a list of the windows into `folder`, and link the pages in it, each with the one before and after it.
+
+    Args:
+        folder: holds the page of each window in a folder of its number; of some windows there may be none.
+        windows: the oldest first.
+    """
+    numbers = sorted(int(page.parent.name) for page in folder.glob(f"*/{PAGE}") if page.parent.name.isdecimal())
+    for number, before, after in zip(numbers, [None, *numbers], [*numbers[1:], None], strict=False):
+        _replace_navigation(folder / str(number) / PAGE, _navigation(before, after))
+    rows = [_index_row(window, window.number in numbers) for window in reversed(windows)]
+    head = "".join(
+        f"<th>{name}</th>" for name in ("window", "verdict", "until (UTC)", "version", "predictions", "live")
+    )
+    content = _document(
+        "Windows of predictions",
+        "",
+        f"{_table(head, rows)}<p>The newest first. Live: the accuracy of "
+        "those predictions that had a label at the last look.</p>",
+    )
+    write_text(folder / PAGE, content)
+
+
+def _replace_navigation(page: Path, navigation: str) -> None:
+    found = page.read_text(encoding="utf-8")
+    linked = NAVIGATION.sub(navigation, found, count=1)
+    if linked != found:
+        write_text(page, linked)
+
+
+def _navigation(before: int | None = None, after: int | None = None) -> str:
+    links = [f'<a href="../{PAGE}">All windows</a>']
+    links += [f'<a href="../{before}/{PAGE}" rel="prev">Previous: window {before}</a>'] if before else []
+    links += [f'<a href="../{after}/{PAGE}" rel="next">Next: window {after}</a>'] if after else []
+    return f"<nav>{' '.join(links)}</nav>"
+
+
+def _index_row(window: JudgedWindow, has_page: bool) -> str:
+    name = f'<a href="{window.number}/{PAGE}">{window.number}</a>' if has_page else str(window.number)
+    live = _live(window)
+    cells = (
+        f"{window.end:%Y-%m-%d %H:%M}",
+        escape(window.model_version),
+        f"{window.predictions:,}",
+        f"{live.value:.1%} of {live.n:,}" if live else "no label",
+    )
+    verdict = f"<td{' class=beyond' if window.drifted else ''}>{window.verdict.value}</td>"
+    return f"<td>{name}</td>{verdict}{''.join(f'<td>{cell}</td>' for cell in cells)}"
 
 
 def _live(window: JudgedWindow) -> Estimate | None:
@@ -73,21 +141,24 @@ def _columns(windows: Sequence[JudgedWindow]) -> dict[str, list[Any]]:
     }
 
 
-def _draw_strangest(path: Path, window: Window, examples: Examples, classes: tuple[str, ...]) -> None:
+def _strangest(window: Window, examples: Examples, classes: tuple[str, ...]) -> str:
     """Each of the images that are farthest from all training images, followed by those that are nearest to it."""
     rows, distances = nearest(examples.embeddings, window.embeddings, NEIGHBOURS)
-    images, captions, colours = [], [], []
-    for one in np.argsort(-distances[:, 0], kind="stable")[:SHOWN]:
-        images += [window.images[one], *examples.images[rows[one]]]
-        captions.append(f"{classes[window.predicted[one]]} {window.probabilities[one].max():.0%}")
-        captions += [
-            f"{classes[examples.labels[row]]}\nat {distance:.3f}"
+    return "".join(
+        '<div class="row">'
+        + _figure(window.images[one], f"{classes[window.predicted[one]]} {window.probabilities[one].max():.0%}")
+        + "".join(
+            _figure(examples.images[row], f"{classes[examples.labels[row]]} at {distance:.3f}")
             for row, distance in zip(rows[one], distances[one], strict=True)
-        ]
-        colours += [pictures.WRONG, *["black"] * len(rows[one])]
-    pictures.contact_sheet(
-        np.stack(images), captions, path, "Red: of this window. Black: the nearest it learned", colours
+        )
+        + "</div>"
+        for one in np.argsort(-distances[:, 0], kind="stable")[:SHOWN]
     )
+
+
+def _figure(image: NDArray[np.uint8], caption: str) -> str:
+    picture = f'<img alt="" src="{_address(pictures.encode(image))}">'
+    return f"<figure>{picture}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
 def _described(window: Window, classes: tuple[str, ...]) -> reports.Described:
@@ -102,19 +173,21 @@ def _described_reference(known: Known, classes: tuple[str, ...]) -> reports.Desc
 
 
 def _render(
-    folder: Path, judged: JudgedWindow, windows: Sequence[JudgedWindow], classes: tuple[str, ...], recorded: bool
+    folder: Path,
+    judged: JudgedWindow,
+    windows: Sequence[JudgedWindow],
+    classes: tuple[str, ...],
+    strangest: str,
+    recorded: bool,
 ) -> str:
     title = f"Window {judged.number}" if recorded else "A window chosen by hand"
     verdict = judged.verdict.value.capitalize()
-    return f"""<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>{title}: {verdict}</title>
-<style>{STYLE}</style>
-<body class="{"alarm" if judged.alarm else "drifted" if judged.drifted else "clean"}">
-<h1>{title}</h1>
-<p class="verdict"><b>{verdict}.</b> {escape(judged.because)}</p>
+    state = "alarm" if judged.alarm else "drifted" if judged.drifted else "clean"
+    trend = _address((folder / TREND).read_bytes())
+    return _document(
+        title,
+        state,
+        f"""<p class="verdict"><b>{verdict}.</b> {escape(judged.because)}</p>
 <p>{judged.predictions:,} predictions of version {escape(judged.model_version)}, from {judged.start:%Y-%m-%d %H:%M:%S}
 to {judged.end:%Y-%m-%d %H:%M:%S} UTC; {judged.labelled:,} of them are labelled.</p>
 <h2>Is it like the reference?</h2>
@@ -125,22 +198,46 @@ each descriptor beside the reference; its own verdicts raise no alarm.</p>
 {_accuracy(judged, windows)}
 {_classes(judged, classes)}
 <h2>The last windows</h2>
-{_picture(folder / TREND, "Highest score, alarms, estimated and live accuracy over the last windows")}
+<img class="trend" alt="Highest score, alarms, estimated and live accuracy over the last windows" src="{trend}">
 <h2>The strangest images</h2>
-<p>Red: the images of this window that are farthest from those the model was trained on, what it took them for and how
-sure it was. Black: the {NEIGHBOURS} nearest training images, with their distance in the model's own space.</p>
-{_picture(folder / STRANGEST, "Strange images beside training images")}
+<p>Framed in red: the images of this window that are farthest from those the model was trained on, what it took them for
+and how sure it was. Beside each: the {NEIGHBOURS} nearest training images, with their distance in the model's own
+space.</p>
+<div class="strange">{strangest}</div>""",
+        _navigation(),
+    )
+
+
+def _document(title: str, state: str, body: str, navigation: str = "") -> str:
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<link rel="icon" href="data:,">
+<style>{STYLE}</style>
+</head>
+<body class="{state}">
+{navigation}
+<h1>{title}</h1>
+{body}
 </body>
 </html>
 """
 
 
+def _table(head: str, rows: Sequence[str]) -> str:
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
+    return f'<div class="table"><table><tr>{head}</tr>{body}</table></div>'
+
+
 def _scores(judged: JudgedWindow) -> str:
     rows = [
-        f"<tr><td>{name}</td><td{' class=beyond' if score > 1 else ''}>{score:,.2f}</td><td>1</td></tr>"
+        f"<td>{name}</td><td{' class=beyond' if score > 1 else ''}>{score:,.2f}</td><td>1</td>"
         for name, score in judged.scores.items()
     ]
-    return f"<table><tr><th>statistic</th><th>score</th><th>limit</th></tr>{''.join(rows)}</table>"
+    return _table("<th>statistic</th><th>score</th><th>limit</th>", rows)
 
 
 def _accuracy(judged: JudgedWindow, windows: Sequence[JudgedWindow]) -> str:
@@ -172,13 +269,12 @@ def _classes(judged: JudgedWindow, classes: tuple[str, ...]) -> str:
         if labelled:
             share = proportion_of(correct, labelled)
             rows.append(
-                f"<tr><td>{escape(name)}</td><td>{labelled:,}</td><td>{share.value:.0%}</td>"
-                f"<td>{share.low:.0%} to {share.high:.0%}</td></tr>"
+                f"<td>{escape(name)}</td><td>{labelled:,}</td><td>{share.value:.0%}</td>"
+                f"<td>{share.low:.0%} to {share.high:.0%}</td>"
             )
-    head = "<tr><th>true class</th><th>labels</th><th>right</th><th>95 % interval</th></tr>"
-    return f"<table>{head}{''.join(rows)}</table>" if rows else ""
+    head = "<th>true class</th><th>labels</th><th>right</th><th>95 % interval</th>"
+    return _table(head, rows) if rows else ""
 
 
-def _picture(path: Path, description: str) -> str:
-    content = base64.b64encode(path.read_bytes()).decode()
-    return f'<img alt="{description}" src="data:image/png;base64,{content}">'
+def _address(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"

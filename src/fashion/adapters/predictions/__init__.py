@@ -3,5 +3,6 @@
 from fashion.adapters.predictions.history import JudgedWindow, WindowHistory
 from fashion.adapters.predictions.log import PredictionLog, new_id
 from fashion.adapters.predictions.rows import Labelled, Record, Window
+from fashion.adapters.predictions.tables import ModelVersion
 
-__all__ = ["JudgedWindow", "Labelled", "PredictionLog", "Record", "Window", "WindowHistory", "new_id"]
+__all__ = ["JudgedWindow", "Labelled", "ModelVersion", "PredictionLog", "Record", "Window", "WindowHistory", "new_id"]

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, case, func, insert, select, update
 
 from fashion.adapters.predictions.log import PredictionLog
-from fashion.adapters.predictions.tables import labels, predictions, windows
+from fashion.adapters.predictions.tables import ModelVersion, labels, predictions, windows
 from fashion.evaluation.alarm import Verdict
 
 CHANGING = ("by_class", "labelled", "correct")
@@ -39,6 +39,8 @@ class JudgedWindow:
     """The mean confidence."""
     by_class: ByClass
     """As far as labels have come."""
+    model_identity: str | None = None
+    """As that of `ModelVersion`."""
 
     @property
     def drifted(self) -> bool:
@@ -70,7 +72,7 @@ class WindowHistory:
         with self._log.transaction() as connection:
             connection.execute(insert(windows), row)
 
-    def read(self, limit: int, version: str | None = None) -> list[JudgedWindow]:
+    def read(self, limit: int, version: ModelVersion | None = None) -> list[JudgedWindow]:
         """The last windows, at most `limit`, of one model version or all; the oldest first."""
         with self._log.transaction() as connection:
             return _read(connection, limit, version)
@@ -90,10 +92,10 @@ class WindowHistory:
                     connection.execute(update(windows).where(windows.c.number == now.number).values(values))
 
 
-def _read(connection: Connection, limit: int, version: str | None) -> list[JudgedWindow]:
+def _read(connection: Connection, limit: int, version: ModelVersion | None) -> list[JudgedWindow]:
     chosen = select(windows).order_by(windows.c.number.desc()).limit(limit)
     if version is not None:
-        chosen = chosen.where(windows.c.model_version == version)
+        chosen = chosen.where(version.rows(windows))
     return [_to_window(row) for row in reversed(connection.execute(chosen).all())]
 
 
@@ -116,6 +118,7 @@ def _count(connection: Connection, window: JudgedWindow) -> ByClass:
         .join(predictions, labels.c.number == newest)
         .where(predictions.c.id.between(window.first_id, window.last_id))
         .where(predictions.c.model_version == window.model_version)
+        .where(predictions.c.model_identity.is_(None) | (predictions.c.model_identity == window.model_identity))
         .group_by(labels.c.label)
         .order_by(labels.c.label)
     )

@@ -16,7 +16,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from fashion.adapters.predictions.rows import Labelled, Record, Window, to_labelled, to_rows, to_window
-from fashion.adapters.predictions.tables import labels, metadata, predictions
+from fashion.adapters.predictions.tables import ModelVersion, labels, make_tables, predictions
 from fashion.errors import ParamsError, ServiceError
 
 AT_ONCE = 500
@@ -75,7 +75,7 @@ class PredictionLog:
         since: datetime | None = None,
         until: datetime | None = None,
         limit: int | None = None,
-        version: str | None = None,
+        version: ModelVersion | None = None,
     ) -> Window:
         """Predictions after an id, from one moment to another, of one model version; the newest, at most `limit`.
 
@@ -93,7 +93,7 @@ class PredictionLog:
         if until is not None:
             chosen = chosen.where(predictions.c.id < _least_id(until))
         if version is not None:
-            chosen = chosen.where(predictions.c.model_version == version)
+            chosen = chosen.where(version.rows(predictions))
         window = chosen.order_by(predictions.c.id.desc()).limit(limit).subquery()
         newest = (
             select(func.max(labels.c.number))
@@ -167,7 +167,7 @@ class PredictionLog:
                 Path(self._engine.url.database).parent.mkdir(parents=True, exist_ok=True)
             with self._engine.begin() as connection:
                 _lock_out_others(connection)
-                metadata.create_all(connection)
+                make_tables(connection)
             self._ready = True
 
 

@@ -31,6 +31,8 @@ class Record:
     """(d,); d is 0 where the model has none."""
     reason: str | None
     """Why the model abstained; None where it answered."""
+    model_identity: str | None = None
+    """As that of `ModelVersion`."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ def _row(record: Record) -> dict[str, Any]:
         "id": record.id,
         "time": record.time,
         "model_version": record.model_version,
+        "model_identity": record.model_identity,
         "image": record.image.tobytes(),
         "height": height,
         "width": width,

@@ -1,5 +1,6 @@
 """The tables of the prediction log, and of the windows of it that were judged."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlalchemy import (
@@ -7,6 +8,8 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
+    Connection,
     DateTime,
     Dialect,
     Double,
@@ -18,6 +21,8 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    inspect,
+    text,
 )
 
 ID_LENGTH = 36
@@ -60,6 +65,7 @@ predictions = Table(
     Column("maximum", Integer, nullable=False),
     Column("ink_fraction", Double, nullable=False),
     Column("content_hash", String(32), nullable=False),
+    Column("model_identity", String(64)),  # tells versions of the same number apart; none before there was this column
 )
 
 labels = Table(
@@ -95,4 +101,32 @@ windows = Table(
     Column("labelled", Integer, nullable=False),
     Column("correct", Integer, nullable=False),
     Column("by_class", JSON, nullable=False),  # labelled and correct, by the number of the true class
+    Column("model_identity", String(64)),  # as in `predictions`
 )
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """A model version that is told from those of the same number in other registries, or in one that was made anew."""
+
+    number: str
+    identity: str | None
+    """None where nobody knows."""
+    created: datetime
+    """With its zone. What the log says of a version without an identity is of this one if it is not older."""
+
+    def rows(self, table: Table) -> ColumnElement[bool]:
+        """Which rows of `predictions` or `windows` are about this version."""
+        unknown = table.c.model_identity.is_(None) & (table.c.time >= self.created)
+        return (table.c.model_version == self.number) & ((table.c.model_identity == self.identity) | unknown)
+
+
+def make_tables(connection: Connection) -> None:
+    """Make the tables, and in tables of earlier code the columns that have come since."""
+    metadata.create_all(connection)
+    for table in (predictions, windows):
+        known = {column["name"] for column in inspect(connection).get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in known:
+                kind = column.type.compile(connection.dialect)
+                connection.execute(text(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {kind}"))

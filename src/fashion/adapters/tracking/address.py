@@ -3,7 +3,7 @@
 import logging
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache, wraps
 from pathlib import Path
@@ -12,15 +12,24 @@ from typing import Concatenate, ParamSpec, TypeVar
 import requests
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from mlflow.utils.credentials import get_default_host_creds
+from mlflow.utils.rest_utils import http_request
 from sqlalchemy.exc import SQLAlchemyError
 
+from fashion.adapters.tracking.relocation import relocate
 from fashion.errors import ServiceError
 from fashion.locks import hold
-from fashion.storage import full_disk_explained
+from fashion.storage import may_write, writing_explained
 
 SQLITE = "sqlite:///"
 PATIENCE = 5.0
 """Seconds for a tracking server to say that it is well."""
+
+REFUSED = (requests.codes.unauthorized, requests.codes.forbidden)
+CREDENTIALS = (
+    "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, to what the server knows."
+)
+CERTIFICATE = "Set MLFLOW_TRACKING_SERVER_CERT_PATH to a file with its certificate, or with that of who signed it."
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -51,28 +60,41 @@ def explained(registry: Registry) -> Iterator[None]:
     # MLflow prints a traceback of every error of its database, and raises it all the same.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     try:
-        with full_disk_explained(registry.artifacts):
-            _make_database(registry.uri)
+        with writing_explained(registry.artifacts):
+            _open_database(registry)
             yield
     except (MlflowException, SQLAlchemyError, requests.RequestException, OSError) as error:
-        locked = "Another program holds its database; end that program. " if "database is locked" in str(error) else ""
         raise ServiceError(
-            f"MLflow at {registry.uri} went away or refused: {error}\n"
-            f"{locked}What was registered stays; when MLflow is well, the same command goes on from there."
+            f"MLflow at {registry.uri} went away or refused: {error}\n{_advice(registry, error)}"
+            "What was registered stays; when MLflow is well, the same command goes on from there."
         ) from error
 
 
 @lru_cache
-def _make_database(uri: str) -> None:
-    """Let one process at a time make the tables of a database file; once in each process.
+def _open_database(registry: Registry) -> None:
+    """Let one process at a time make the tables of a database file, and follow a moved project; once in each process.
 
     MLflow sees to that for its registry's tables alone. Of two processes that meet a new file, a killed run's stage and
     the next command, say, one would find the other's migration half done and fail.
     """
-    if uri.startswith(SQLITE):
-        path = Path(uri.removeprefix(SQLITE))
-        with hold(path.with_name(f"{path.name}.lock"), on_wait=lambda _: None):
-            MlflowClient(uri)
+    if registry.uri.startswith(SQLITE):
+        path = Path(registry.uri.removeprefix(SQLITE))
+        lock = hold(path.with_name(f"{path.name}.lock"), on_wait=lambda _: None)
+        # Who may only read makes nothing, and waits for nobody who does.
+        with nullcontext() if path.exists() and not may_write(path.parent) else lock:
+            MlflowClient(registry.uri)
+            relocate(path, registry.artifacts)
+
+
+def _advice(registry: Registry, error: Exception) -> str:
+    if "database is locked" in str(error):
+        return "Another program holds its database; end that program. "
+    folder = Path(registry.uri.removeprefix(SQLITE)).parent
+    if registry.uri.startswith(SQLITE) and not may_write(folder):
+        return f"{folder} must be writable for this user. "
+    if isinstance(error, MlflowException) and error.get_http_status_code() in REFUSED:
+        return f"{CREDENTIALS} "
+    return ""
 
 
 def in_words(function: Callable[Concatenate[Registry, P], T]) -> Callable[Concatenate[Registry, P], T]:
@@ -111,12 +133,19 @@ def _check_database(path: Path) -> None:
 
 
 def _check_server(uri: str) -> None:
+    """Ask as MLflow itself asks: with its credentials, certificates and plugins."""
     try:
-        answer = requests.get(f"{uri.rstrip('/')}/health", timeout=PATIENCE)
-    except requests.RequestException as error:
+        server = get_default_host_creds(uri)
+        answer = http_request(server, "/health", "GET", max_retries=0, timeout=PATIENCE, raise_on_status=False)
+    except MlflowException as error:
+        if isinstance(error.__context__, requests.exceptions.SSLError):
+            raise ServiceError(f"{uri} is not trusted ({error.__context__}). {CERTIFICATE}") from error
+        reason = type(error.__context__ or error).__name__
         raise ServiceError(
-            f"No MLflow server answers at {uri} ({type(error).__name__}). Start it (make up), correct "
-            "MLFLOW_TRACKING_URI, or unset it to use the local database."
+            f"No MLflow server answers at {uri} ({reason}). Start it (make up), correct MLFLOW_TRACKING_URI, or unset "
+            "it to use the local database."
         ) from error
+    if answer.status_code in REFUSED:
+        raise ServiceError(f"{uri}/health answered {answer.status_code}. {CREDENTIALS}")
     if answer.status_code != requests.codes.ok:
         raise ServiceError(f"{uri}/health answered {answer.status_code}; expected a healthy MLflow server there.")

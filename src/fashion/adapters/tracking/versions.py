@@ -6,7 +6,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
+from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import mlflow
@@ -18,11 +21,13 @@ from pydantic import BaseModel
 from fashion.adapters.tracking.address import Registry, in_words
 from fashion.errors import ServiceError
 from fashion.params import Classes, ImageSize
-from fashion.storage import atomic_folder, load_json
+from fashion.storage import atomic_folder, files_below, load_json, load_yaml, may_write
 
 CHAMPION, CHALLENGER = "champion", "challenger"
+CONTRACT, LITERT = Path("extra_files/classes.json"), Path("extra_files/model.tflite")
+"""Files of a version without which it cannot answer."""
 LARGEST_CONTRACT = 1 << 20
-"""Bytes of classes.json."""
+"""Bytes of classes.json, and of MLflow's own description of a model."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,8 @@ class Version:
     aliases: tuple[str, ...]
     created: str
     """UTC, ISO 8601."""
+    identity: str
+    """Tells it from every other version, also from one of the same number in a registry that was made anew."""
 
 
 @dataclass(frozen=True)
@@ -178,31 +185,93 @@ class Champion:
     image_size: tuple[int, int]
 
 
-def download_version(uri: str, name: str, number: str, folder: Path) -> Champion:
-    """Bring the files of one version into `folder`/<version>, once.
+@in_words
+def keep_version(registry: Registry, version: Version, folder: Path) -> Champion:
+    """Bring the files of a version into `folder`/<its identity>, once; what stands there is whole.
+
+    A user who may not write there has them in a temporary folder until this process ends.
 
     Raises:
         ServiceError: its files are not all there.
     """
-    target = folder / number
+    target = folder / version.identity
+    if not target.exists() and not may_write(folder):
+        target = Path(_own_folder().name, version.identity)
+    if not target.exists():
+        _download(registry, version, target)
+    return open_version(registry, version.number, target)
+
+
+@cache
+def _own_folder() -> TemporaryDirectory[str]:
+    """Gone when this process ends."""
+    return TemporaryDirectory(prefix="fashion-")
+
+
+def open_version(registry: Registry, number: str, kept: Path) -> Champion:
+    """The files of a version that stand in the folder `kept`.
+
+    Raises:
+        ServiceError: its description is missing or damaged.
+    """
     try:
-        if not target.exists():
-            with atomic_folder(target) as temporary:
-                # MLflow follows the version to its files through the address that this process set last.
-                mlflow.set_tracking_uri(uri)
-                mlflow.artifacts.download_artifacts(
-                    f"models:/{name}/{number}", dst_path=str(temporary), tracking_uri=uri
-                )
-        contract = Contract.model_validate(load_json(target / "extra_files" / "classes.json", LARGEST_CONTRACT))
-    except (MlflowException, OSError, ValueError) as error:
-        raise ServiceError(f"Version {number} of {name} cannot be loaded from {uri}: {error}") from error
+        contract = Contract.model_validate(load_json(kept / CONTRACT, LARGEST_CONTRACT))
+    except (OSError, ValueError) as error:
+        raise ServiceError(
+            f"Version {number} of {registry.name} cannot be loaded: {kept / CONTRACT}: {error}. Remove {kept}, and it "
+            "is fetched again"
+        ) from error
     return Champion(
         version=number,
-        model=target / "extra_files" / "model.tflite",
-        keras_model=target / "data" / "model.keras",
+        model=kept / LITERT,
+        keras_model=kept / "data" / "model.keras",
         classes=contract.classes,
         image_size=contract.image_size,
     )
+
+
+def _download(registry: Registry, version: Version, target: Path) -> None:
+    # MLflow follows the version to its files through the address that this process set last.
+    mlflow.set_tracking_uri(registry.uri)
+    source = f"models:/{registry.name}/{version.number}"
+    try:
+        with atomic_folder(target) as temporary:
+            expected = dict(_sizes(source))
+            mlflow.artifacts.download_artifacts(source, dst_path=str(temporary))
+            _check_whole(temporary, expected)
+    except (MlflowException, OSError, ValueError) as error:
+        raise ServiceError(
+            f"Version {version.number} of {registry.name} cannot be loaded from {registry.uri}: {error}"
+        ) from error
+
+
+def _sizes(source: str, folder: str | None = None) -> Iterator[tuple[str, int]]:
+    """The path of every file of a version, and how many bytes it has."""
+    for entry in mlflow.artifacts.list_artifacts(f"{source}/{folder}" if folder else source):
+        if entry.is_dir:
+            yield from _sizes(source, entry.path)
+        else:
+            yield entry.path, entry.file_size
+
+
+def _check_whole(folder: Path, expected: Mapping[str, int]) -> None:
+    """Raises ValueError where a file is missing or cut off: MLflow calls an empty folder a success."""
+    found = {file.relative_to(folder).as_posix(): file.stat().st_size for file in files_below(folder)}
+    wanted = {CONTRACT.as_posix(), LITERT.as_posix(), *expected, *_extra_files(folder / "MLmodel")}
+    wrong = sorted(path for path in wanted if path not in found or found[path] != expected.get(path, found[path]))
+    if wrong:
+        raise ValueError(f"missing or cut off: {', '.join(wrong)}. Restore the files, then type the same command again")
+
+
+def _extra_files(description: Path) -> list[str]:
+    """The files that were put beside the model when it was registered, in the words of MLflow's own description."""
+    if not description.is_file():
+        return []
+    try:
+        flavors: Any = load_yaml(description, LARGEST_CONTRACT)["flavors"]
+        return [str(entry["path"]) for entry in flavors.get("tensorflow", {}).get("extra_files") or []]
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ValueError(f"{description.name} is damaged: {error}") from error
 
 
 def _ensure_registered_model(client: MlflowClient, name: str) -> None:
@@ -215,4 +284,12 @@ def _ensure_registered_model(client: MlflowClient, name: str) -> None:
 
 def _version(found: ModelVersion) -> Version:
     created = datetime.fromtimestamp(found.creation_timestamp / 1000, UTC).isoformat(timespec="seconds")
-    return Version(str(found.version), str(found.run_id), dict(found.tags), tuple(found.aliases), created)
+    origin = f"{found.run_id}\n{found.source}\n{found.creation_timestamp}"
+    return Version(
+        number=str(found.version),
+        run_id=str(found.run_id),
+        tags=dict(found.tags),
+        aliases=tuple(found.aliases),
+        created=created,
+        identity=f"{found.version}-{sha256(origin.encode()).hexdigest()[:16]}",
+    )

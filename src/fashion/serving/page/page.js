@@ -3,7 +3,7 @@
 const find = (id) => document.getElementById(id);
 const KEY = "key";
 const INK = 22; // pixels of the brush, about two pixels of what the model sees
-let latest = null;
+let latest = null; // what was asked last: the truth, if it is known, and the prediction once it is there
 
 async function call(path, options = {}) {
   const headers = { ...options.headers };
@@ -31,36 +31,81 @@ async function attempt(action) {
   } catch (error) {
     find("trouble").textContent = error.message;
     find("trouble").hidden = false;
+    reveal(find("trouble"), find("trouble"));
   }
 }
 
-const askAboutFile = (file) =>
-  attempt(async () => {
-    const form = new FormData();
-    form.append("images", file, file.name || "picture.png");
-    show(await call("/predict?seen=true", { method: "POST", body: form }));
+// Asks about a picture. Of the one before nothing is left, whatever comes of this one; a later one is not overtaken.
+async function ask(address, send, truth = null) {
+  const asked = (latest = { truth });
+  clearAnswer();
+  showGiven(address);
+  await attempt(async () => {
+    try {
+      const found = await send();
+      if (asked === latest) showAnswer(found);
+    } catch (error) {
+      if (asked !== latest) return;
+      find("verdict").textContent = "No answer.";
+      throw error;
+    }
   });
+}
 
-const askAboutPixels = (image) =>
-  attempt(async () => show(await post("/predict?seen=true", { images: [image] })));
+function askAboutFile(file) {
+  const form = new FormData();
+  form.append("images", file, file.name || "picture.png");
+  ask(URL.createObjectURL(file), () => call("/predict?seen=true", { method: "POST", body: form }));
+}
 
-function show({ version, predictions: [prediction] }) {
-  latest = prediction;
+const askAboutSample = (address, { image, label }) =>
+  ask(address, () => post("/predict?seen=true", { images: [image] }), label);
+
+function clearAnswer() {
+  for (const id of ["answer", "truth", "abstain"]) find(id).hidden = true;
+  for (const id of ["given", "seen"]) find(id).parentElement.hidden = true;
+  find("thanks").textContent = "";
+  find("verdict").textContent = "…";
+}
+
+function showGiven(address) {
+  const given = find("given");
+  URL.revokeObjectURL(given.src); // of the picture before; of other addresses nothing is revoked
+  given.onload = () => {
+    given.parentElement.hidden = false;
+    given.style.imageRendering = given.naturalWidth < 100 ? "pixelated" : "auto";
+  };
+  given.src = address;
+}
+
+function showAnswer({ version, predictions: [prediction] }) {
+  latest.prediction = prediction;
   find("verdict").textContent =
     `${prediction.predicted}, ${percent(prediction.confidence)} sure, says version ${version}.`;
+  showTruth(prediction.predicted, latest.truth);
   find("abstain").hidden = !prediction.abstain;
-  find("abstain").textContent =
-    prediction.reason === "unsure"
-      ? "But it is not sure enough for an answer."
-      : "But this is unlike all the pictures it knows.";
+  find("abstain").textContent = `But do not rely on it: ${prediction.explanation}.`;
   find("bars").replaceChildren(...Object.entries(prediction.probabilities).map((pair) => bar(pair, prediction)));
   paint(find("seen"), prediction.seen);
-  find("seen").setAttribute("aria-label", "The picture as the model saw it");
+  find("seen").parentElement.hidden = false;
   find("label").value = prediction.predicted;
-  find("thanks").textContent = "";
   find("answer").hidden = false;
-  const { top, bottom } = find("verdict").getBoundingClientRect();
-  if (top < 0 || bottom > innerHeight) find("said").scrollIntoView(); // on a phone it is below the picture
+  reveal(find("verdict"), find("said"));
+}
+
+// Of the test set the truth is known: there is nothing to correct, and nobody may learn from it.
+function showTruth(predicted, truth) {
+  const right = predicted === truth;
+  find("truth").hidden = truth === null;
+  find("truth").className = right ? "right" : "wrong";
+  find("truth").textContent = right ? `Right: the test set says ${truth}, too.` : `Wrong: the test set says ${truth}.`;
+  find("correct").hidden = truth !== null;
+}
+
+// On a phone, what is said may be out of sight.
+function reveal(said, place) {
+  const { top, bottom } = said.getBoundingClientRect();
+  if (top < 0 || bottom > innerHeight) place.scrollIntoView();
 }
 
 function bar([name, probability], { predicted }) {
@@ -107,7 +152,7 @@ function sampleButton({ image, label }) {
   button.setAttribute("aria-label", `Test image: ${label}`);
   paint(canvas, image);
   button.append(canvas);
-  button.addEventListener("click", () => askAboutPixels(image));
+  button.addEventListener("click", () => askAboutSample(canvas.toDataURL(), { image, label }));
   return button;
 }
 
@@ -120,14 +165,19 @@ find("unlock").addEventListener("submit", (event) => {
   start();
 });
 
+function tell(label) {
+  const { prediction } = latest;
+  attempt(async () => {
+    await post("/feedback", { prediction_id: prediction.id, label, source: "page" });
+    if (prediction === latest.prediction) find("thanks").textContent = `Noted: ${label}.`;
+  });
+}
+
 find("correct").addEventListener("submit", (event) => {
   event.preventDefault();
-  const label = find("label").value;
-  attempt(async () => {
-    await post("/feedback", { prediction_id: latest.id, label, source: "page" });
-    find("thanks").textContent = `Noted: ${label}.`;
-  });
+  tell(find("label").value);
 });
+find("confirm").addEventListener("click", () => tell(latest.prediction.predicted));
 
 find("others").addEventListener("click", () => attempt(showSamples));
 find("file").addEventListener("change", ({ target }) => {

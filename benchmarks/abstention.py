@@ -1,0 +1,126 @@
+"""How often a model abstains where it should not, and where it should; writes benchmarks/abstention.json and .md.
+
+    dvc repro && python -m benchmarks.abstention
+
+The model is the exported one in artifacts/, with the reference that `fashion evaluate` has written. Nothing here chose
+a limit: limits come from the validation images, and the nonsense is drawn with another seed than the gate's.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from fashion.adapters import litert
+from fashion.adapters.photographs import read_pictures
+from fashion.errors import DataError
+from fashion.evaluation.abstention import EXPLANATIONS, Abstention, reasons
+from fashion.images.nonsense import draw_nonsense
+from fashion.images.photos import see
+from fashion.paths import Project
+from fashion.stages.dataset import load_split
+from fashion.stages.reference import read_reference
+from fashion.storage import write_json, write_text
+
+ROOT = Path(__file__).parents[1]
+EMOJI = ROOT.parent / "shared" / "data" / "emoji" / "test"
+"""Pictures of other things, in folders; without them their row is left out."""
+SEED, COUNT = 1, 200
+RESULTS, TABLE = Path(__file__).with_suffix(".json"), Path(__file__).with_suffix(".md")
+Bytes, Floats = NDArray[np.uint8], NDArray[np.float64]
+
+
+def main() -> None:
+    project = Project(ROOT)
+    rule = read_reference(project.evaluation).abstention
+    test = load_split(project, "test")
+    size = test.images.shape[1:]
+    random = np.random.default_rng(SEED)
+    garments = test.images[random.choice(len(test.images), COUNT, replace=False)]
+    groups = {
+        "test images": (np.asarray(test.images), np.zeros(len(test.images), np.bool_)),
+        "test images photographed on a plain wall": bring(photograph(garments, wall, random), size),
+        "test images photographed on striped wood": bring(photograph(garments, wood, random), size),
+        **draw_nonsense(COUNT, size, SEED),
+    }
+    if EMOJI.is_dir():
+        files = sorted(EMOJI.rglob("*.png"))
+        groups["emoji"] = bring([picture.pixels for file in files for picture in read_pictures(file)], size)
+    rows = [measure(project, rule, name, *group) for name, group in groups.items()]
+    write_json(RESULTS, rows)
+    write_text(TABLE, render(rows))
+    print(TABLE.read_text(encoding="utf-8"))
+
+
+def measure(
+    project: Project, rule: Abstention, name: str, images: Bytes, cluttered: NDArray[np.bool_]
+) -> dict[str, Any]:
+    """The shares of the images (n, height, width) without an answer: by the embedding alone, in all, and by reason."""
+    outputs = litert.predict(project.export / "model.tflite", images)
+    alone = reasons(replace(rule, appearance=None), images, outputs.probabilities, outputs.embedding)
+    found = reasons(rule, images, outputs.probabilities, outputs.embedding, cluttered)
+    shares = {reason: found.count(reason) / len(found) for reason in EXPLANATIONS}
+    return {
+        "images": name,
+        "n": len(found),
+        "by_embedding": 1 - alone.count(None) / len(found),
+        "abstained": 1 - found.count(None) / len(found),
+        **shares,
+    }
+
+
+def photograph(
+    images: Bytes, ground: Callable[[np.random.Generator], Floats], random: np.random.Generator
+) -> list[Bytes]:
+    """Each object, dark and in colour, in the middle of a picture of 300 x 300 pixels."""
+    pictures = []
+    for image in images:
+        large = np.asarray(Image.fromarray(image).resize((220, 220), Image.Resampling.LANCZOS))
+        light = np.pad(large, 40).astype(np.float64)[..., None]
+        colour = random.uniform(0.4, 1, 3)
+        picture = np.where(light > 25, (200 - 0.7 * light) * colour, ground(random))
+        pictures.append(picture.clip(0, 255).astype(np.uint8))
+    return pictures
+
+
+def wall(random: np.random.Generator) -> Floats:
+    """Bright, darker to one side, a little noisy: (300, 300, 3)."""
+    shade = 235 * np.linspace(random.uniform(0.8, 1), 1, 300)[None, :, None]
+    return shade + random.normal(0, 4, (300, 300, 3))
+
+
+def wood(random: np.random.Generator) -> Floats:
+    """Brown boards with a grain: (300, 300, 3)."""
+    down, across = np.mgrid[:300, :300]
+    grain = np.sin(2 * np.pi * across / random.uniform(15, 50) + 0.6 * np.sin(down / 40))
+    return (130 + 35 * grain + random.normal(0, 6, (300, 300)))[..., None] * np.array([1.1, 0.85, 0.6])
+
+
+def bring(pictures: list[Bytes], size: tuple[int, int]) -> tuple[Bytes, NDArray[np.bool_]]:
+    """Those in which something stands out, as a model of that size sees them, and which of them are cluttered."""
+    seen = []
+    for picture in pictures:
+        with suppress(DataError):
+            seen.append(see(picture, size))
+    return np.stack([one.image for one in seen]), np.array([one.cluttered for one in seen])
+
+
+def render(rows: list[dict[str, Any]]) -> str:
+    """The table that docs/decisions/0027 quotes."""
+    lines = [
+        "| images | n | abstained by confidence and embedding alone | abstained | cluttered | unsure | unlike |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        shares = (f"{row[name]:.1%}" for name in ("by_embedding", "abstained", *EXPLANATIONS))
+        lines.append(f"| {row['images']} | {row['n']:,} | {' | '.join(shares)} |")
+    return "\n".join([*lines, ""])
+
+
+if __name__ == "__main__":
+    main()

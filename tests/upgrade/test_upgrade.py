@@ -1,0 +1,138 @@
+"""A project that earlier code made goes on working: each archive, unpacked in another folder, and today's code."""
+
+import shutil
+import tarfile
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from uuid import UUID
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fashion.adapters import litert
+from fashion.adapters.predictions import PredictionLog, Record
+from fashion.errors import ServiceError
+from fashion.images.synthetic import draw
+from fashion.params import load_params
+from fashion.paths import Project
+from fashion.serving.server import build_service
+from fashion.settings import predictions_url, tracking_uri
+from fashion.stages.champion import find_champion
+from fashion.stages.lineage import look_up_lineage
+from fashion.stages.monitor import monitor, read_history
+from fashion.stages.overview import list_changes, list_models
+from fashion.stages.predict import predict
+from fashion.stages.register import register
+from tests.conftest import forget_artifact_folders, use_environment
+from tests.upgrade.make import CLASSES, SIZE, tiny_project
+
+ARCHIVES = sorted(Path(__file__).parent.glob("*.tar.xz"))
+
+
+@pytest.fixture(scope="module", params=ARCHIVES, ids=lambda archive: archive.name.removesuffix(".tar.xz"))
+def unpacked(request, tmp_path_factory):
+    """What git keeps, as it is today; all else as it was."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("upgrade") / "project"
+        use_environment(Project(folder), patch)
+        project, _ = tiny_project(folder)
+        shutil.rmtree(project.data)
+        with tarfile.open(request.param) as archive:
+            archive.extractall(folder, filter="data")
+    return project
+
+
+@pytest.fixture
+def old(unpacked, tmp_path, monkeypatch):
+    """A copy of that project, and its parameters."""
+    project = Project(shutil.copytree(unpacked.root, tmp_path / "project", symlinks=True))
+    use_environment(project, monkeypatch)
+    forget_artifact_folders()
+    return project, load_params(project.params)
+
+
+def read_log(project):
+    log = PredictionLog(predictions_url(project))
+    window = log.read_window()
+    log.close()
+    return window
+
+
+def test_its_champion_answers_as_it_did(old, tmp_path):
+    project, params = old
+    logged = read_log(project)
+    Image.fromarray(logged.images[0]).save(tmp_path / "picture.png")
+    answers = predict(project, params, [tmp_path / "picture.png"])
+    assert answers.version == "2"
+    probabilities = [answers.predictions[0].answer.probabilities[name] for name in params.data.classes]
+    np.testing.assert_allclose(probabilities, logged.probabilities[0], atol=1e-5)
+
+
+def test_its_versions_and_their_history_are_shown(old):
+    models = list_models(*old)
+    assert [model.version for model in models.models] == ["2", "1"]
+    assert models.models[0].aliases == ("champion",)
+    assert models.in_order
+    changes = list_changes(*old)
+    assert [(change.action, change.version) for change in changes[:2]] == [("promote", "2"), ("promote", "1")]
+    assert changes[-1].action == "register"
+
+
+def test_the_lineage_of_its_versions_is_known(old):
+    project, params = old
+    for number in ("1", "2"):
+        lineage = look_up_lineage(project, params, number)
+        assert (lineage.version.number, lineage.origin["training"]["seed"]) == (number, int(number))
+
+
+def test_its_last_champion_is_known_while_the_registry_is_away(old):
+    project, params = old
+    (kept,) = (project.state / "champion").iterdir()
+    # As if it had not been moved: the name was made of the database's path.
+    address = f"{tracking_uri(project)}\n{params.register_.name}"
+    kept = kept.rename(kept.with_name(sha256(address.encode()).hexdigest()[:16]))
+    (project.state / "mlflow.db").write_bytes(b"no database")
+    found = find_champion(project, params)
+    assert (found.champion.version, found.champion.model.is_file()) == ("2", True)
+    assert "mlflow.db cannot be used" in found.trouble
+    # What was kept under the number may be of an earlier registry.
+    shutil.move(kept / "1" / "MLmodel", kept / "2" / "MLmodel")
+    with pytest.raises(ServiceError, match=r"mlflow\.db cannot be used"):
+        find_champion(project, params)
+
+
+def test_its_service_starts_with_the_champion(old):
+    service = build_service(*old, key=None)
+    assert service.champions.current.lineage.number == "2"
+    assert service.champions.current.rule is not None
+    assert service.champions.trouble is None
+    service.champions.current.retire()
+    service.recorder.close()
+    service.log.close()
+
+
+def test_the_next_window_follows_the_one_that_was_judged(old):
+    project, params = old
+    found = find_champion(project, params)
+    images, _ = draw(120, CLASSES, SIZE, seed=4)
+    outputs = litert.predict(found.champion.model, images)
+    rows = zip(images, outputs.probabilities, outputs.embedding, strict=True)
+    log = PredictionLog(predictions_url(project))
+    some_time_ago = datetime.now(UTC) - timedelta(minutes=1)
+    ids = (str(UUID(int=(int(some_time_ago.timestamp() * 1000) + number) << 80)) for number in range(len(images)))
+    log.write([Record(next(ids), some_time_ago, "2", *row, None, found.lineage.identity) for row in rows])
+    log.close()
+    watched = monitor(project, params)
+    assert (watched.window, watched.version) == (2, "2")
+    first, second = read_history(project)
+    assert (first.labelled, second.labelled) == (120, 0)
+
+
+def test_another_version_is_registered_beside_them(old):
+    project, params = old
+    registration = register(project, params)
+    assert (registration.version, registration.created) == ("3", True)
+    assert registration.verdict == "challenger"
+    assert "the same model as the champion, version 2" in registration.reason
