@@ -2,7 +2,7 @@
 
 import shutil
 import tarfile
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from uuid import UUID
@@ -87,20 +87,39 @@ def test_the_lineage_of_its_versions_is_known(old):
         assert (lineage.version.number, lineage.origin["training"]["seed"]) == (number, int(number))
 
 
-def test_its_last_champion_is_known_while_the_registry_is_away(old):
+def test_its_last_champion_is_known_while_the_registry_is_away(old, keeps_by_number):
     project, params = old
-    (kept,) = (project.state / "champion").iterdir()
-    # As if it had not been moved: the name was made of the database's path.
-    address = f"{tracking_uri(project)}\n{params.register_.name}"
-    kept = kept.rename(kept.with_name(sha256(address.encode()).hexdigest()[:16]))
+    if keeps_by_number:
+        as_if_never_moved(project, params)
     (project.state / "mlflow.db").write_bytes(b"no database")
     found = find_champion(project, params)
     assert (found.champion.version, found.champion.model.is_file()) == ("2", True)
     assert "mlflow.db cannot be used" in found.trouble
-    # What was kept under the number may be of an earlier registry.
+
+
+def test_what_was_kept_by_number_is_not_taken_for_a_version_of_another_registry(old, keeps_by_number):
+    if not keeps_by_number:
+        pytest.skip("this project keeps versions by their identity")
+    project, params = old
+    kept = as_if_never_moved(project, params)
     shutil.move(kept / "1" / "MLmodel", kept / "2" / "MLmodel")
+    (project.state / "mlflow.db").write_bytes(b"no database")
     with pytest.raises(ServiceError, match=r"mlflow\.db cannot be used"):
         find_champion(project, params)
+
+
+@pytest.fixture
+def keeps_by_number(old):
+    """Whether the project was made by code up to 0.1.0."""
+    project, _ = old
+    return any(path.name.isdecimal() for path in (project.state / "champion").glob("*/*"))
+
+
+def as_if_never_moved(project, params):
+    """Give the folder of the champions the name that 0.1.0 made of the database's path; that folder."""
+    (kept,) = (project.state / "champion").iterdir()
+    address = f"{tracking_uri(project)}\n{params.register_.name}"
+    return kept.rename(kept.with_name(sha256(address.encode()).hexdigest()[:16]))
 
 
 def test_its_service_starts_with_the_champion(old):
@@ -119,10 +138,10 @@ def test_the_next_window_follows_the_one_that_was_judged(old):
     images, _ = draw(120, CLASSES, SIZE, seed=4)
     outputs = litert.predict(found.champion.model, images)
     rows = zip(images, outputs.probabilities, outputs.embedding, strict=True)
+    last = UUID(str(read_log(project).ids[-1])).int
     log = PredictionLog(predictions_url(project))
-    some_time_ago = datetime.now(UTC) - timedelta(minutes=1)
-    ids = (str(UUID(int=(int(some_time_ago.timestamp() * 1000) + number) << 80)) for number in range(len(images)))
-    log.write([Record(next(ids), some_time_ago, "2", *row, None, found.lineage.identity) for row in rows])
+    ids = (str(UUID(int=last + number)) for number in range(1, len(images) + 1))
+    log.write([Record(next(ids), datetime.now(UTC), "2", *row, None, found.lineage.identity) for row in rows])
     log.close()
     watched = monitor(project, params)
     assert (watched.window, watched.version) == (2, "2")
