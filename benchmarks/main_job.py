@@ -88,11 +88,16 @@ def make_project(folder: Path) -> Project:
     subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
     apply_environment(Project(folder))
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    sources = load_params(folder)["data"]["sources"]
-    here = [source if ":" in source or source == "dvc" else str((ROOT / source).resolve()) for source in sources]
-    os.environ["FASHION_DATA_SOURCES"] = ",".join([str(ROOT / "data"), *here])
+    os.environ["FASHION_DATA_SOURCES"] = data_sources()
     run(["fashion", "fetch"], folder)
     return Project(folder)
+
+
+def data_sources() -> str:
+    """This project's data, and where it would look for them, as seen from any folder."""
+    sources = load_params(ROOT)["data"]["sources"]
+    here = [source if ":" in source or source == "dvc" else str((ROOT / source).resolve()) for source in sources]
+    return ",".join([str(ROOT / "data"), *here])
 
 
 def measure_models(project: Project, models: Sequence[str], seeds: Sequence[int]) -> list[dict[str, Any]]:

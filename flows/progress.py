@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import prefect
 from prefect.logging.configuration import setup_logging
@@ -23,25 +24,42 @@ from rich.table import Table
 from rich.text import Text
 
 from fashion.errors import FashionError
+from fashion.paths import Project
 from fashion.storage import read_json
-from flows.pipeline import PIPELINE
 
-MEASURED = Path(__file__).parents[1] / "benchmarks" / "main_job.json"
+MEASURED = Path(__file__).parents[1] / "benchmarks" / "first_run.json"
 EPOCH = re.compile(r"epoch (\d+) of (\d+): .* ([\d.]+) s$")
 NOTHING_DONE = "Finished in state UpToDate"
 LINES = 12
 """Of the step at work, the last ones; `compact` has seven epochs."""
 
 
-def expected_seconds() -> dict[str, float]:
-    """Of every step in their order, by `make bench`; 0 where nothing was measured.
+def forecast(project: Project) -> str | None:
+    """What a first run takes and needs, by `benchmarks.first_run`; none where a model has been made before.
 
     Raises:
         ArtifactError: the figures are missing or damaged.
     """
-    stages = read_json(MEASURED, "git checkout -- benchmarks/main_job.json")["stages"]
-    steps = ("start", "fetch", *PIPELINE, "register")
-    return {name: stages[name]["seconds"] if name in stages else 0.0 for name in steps}
+    if project.model_file.exists():
+        return None
+    measured = read_measured()
+    run, machine = measured["run"], measured["machine"]
+    minutes = round(sum(run["seconds"].values()) / 30) / 2
+    return (
+        f"A first run takes about {minutes:g} minutes ({machine['processor']}, {machine['cores']} cores), downloads "
+        f"{run['download_bytes'] / 1e6:.0f} MB of data unless they are at hand, and needs "
+        f"{run['disk_bytes'] / 1e9:.2g} GB of disk. Ctrl-C is safe: the same command goes on from there."
+    )
+
+
+def read_measured() -> dict[str, Any]:
+    """What `benchmarks.first_run` has measured: machine, setup, run.
+
+    Raises:
+        ArtifactError: the file is missing or damaged.
+    """
+    measured: dict[str, Any] = read_json(MEASURED, "git checkout -- benchmarks/first_run.json")
+    return measured
 
 
 @contextmanager
@@ -49,7 +67,7 @@ def shown(console: Console) -> Iterator[None]:
     """Show the run of the block on the console. An error a user can meet is left out: who called says it at the end."""
     setup_logging()
     handlers = [one for one in logging.getLogger().handlers if isinstance(one, PrefectConsoleHandler)]
-    line = RunLine(expected_seconds())
+    line = RunLine(read_measured()["run"]["seconds"])
     filters: list[Callable[[logging.LogRecord], bool]] = [Unsaid()]
     if console.is_terminal:
         filters.append(line.take)
@@ -157,9 +175,8 @@ class RunLine:
         if (passed := self._clock() - self._since) > self._expected[self._step] and self._step not in self._took:
             took[self._step] = passed
         took.pop("train", None)
-        measured = [name for name in took if self._expected[name]]
-        expected = sum(self._expected[name] for name in measured)
-        return sum(took[name] for name in measured) / expected if expected else 1.0
+        expected = sum(self._expected[name] for name in took)
+        return sum(took.values()) / expected if expected else 1.0
 
     def _left_of_step(self) -> float:
         if self._took.get(self._step) == 0.0:

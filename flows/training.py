@@ -28,7 +28,7 @@ from fashion.params import load_params
 from fashion.paths import Project
 from flows.announcement import announce_failure
 from flows.pipeline import check_tracking, conclude_run, fetch, open_project, run_pipeline, say_for_whom, unless_stopped
-from flows.progress import shown
+from flows.progress import forecast, shown
 from flows.report import print_summary
 from flows.server import prefect_server
 from flows.slot import training_slot
@@ -88,6 +88,8 @@ def _run(reason: str, synthetic: bool) -> None:
     load_params(project.params)
     check_repository(project)
     _tell_problems(project)
+    if expected := forecast(project):
+        errors.print(expected)
     with shown(errors), prefect_server(project) as temporary:
         if temporary:
             errors.print("No Prefect server answers (make up starts one): this run has one of its own.")

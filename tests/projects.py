@@ -28,7 +28,7 @@ PARTS = (
     ".env",
     ".gitattributes",
     ".gitignore",
-    "benchmarks/main_job.json",
+    "benchmarks/first_run.json",
     "dvc.yaml",
     "expectations",
     "flows",

@@ -2,13 +2,18 @@
 
 import io
 import logging
+import os
+import pty
+import subprocess
+import sys
 
 import pytest
 from rich.console import Console
 
 from fashion.errors import StageError
+from fashion.settings import environment_defaults
 from flows.pipeline import PIPELINE
-from flows.progress import RunLine, expected_seconds, shown
+from flows.progress import RunLine, forecast, read_measured, shown
 
 EXPECTED = {"start": 10.0, "validate": 20.0, "train": 60.0, "register": 10.0}
 
@@ -111,15 +116,30 @@ def test_in_a_pipe_there_are_plain_lines_and_no_line_that_moves():
     assert "\x1b" not in console.file.getvalue()
 
 
-def test_every_stage_has_been_measured_and_has_its_place_in_the_run():
-    expected = expected_seconds()
-    assert list(expected) == ["start", "fetch", *PIPELINE, "register"]
-    assert [name for name, seconds in expected.items() if not seconds] == ["start", "fetch"]
+def test_the_forecast_is_within_a_quarter_of_what_was_measured_and_is_told_before_the_first_model(project):
+    measured = read_measured()["run"]
+    assert list(measured["seconds"]) == ["start", "fetch", *PIPELINE, "register"]
+    words = forecast(project).split()
+    minutes, download, disk = (float(words[words.index(unit) - 1]) for unit in ("minutes", "MB", "GB"))
+    assert minutes * 60 == pytest.approx(sum(measured["seconds"].values()), rel=0.25)
+    assert download * 1e6 == pytest.approx(measured["download_bytes"], rel=0.25)
+    assert disk * 1e9 == pytest.approx(measured["disk_bytes"], rel=0.25)
+    project.model.mkdir(parents=True)
+    project.model_file.touch()
+    assert forecast(project) is None
 
 
-def test_a_step_that_was_never_measured_neither_slows_the_rest_nor_takes_any_time(clock):
-    line = RunLine({"start": 0.0, "validate": 20.0, "train": 60.0}, clock)
-    clock.now = 50.0
-    assert line.seconds_left() == 80
-    line.take(record("Running stage 'validate':", "validate"))
-    assert line.seconds_left() == 80
+def test_prefect_reports_nothing_from_a_terminal_on_which_nothing_was_activated(project):
+    """It reports its first import, and says so, unless the environment forbids it by then."""
+    environment = {name: value for name, value in os.environ.items() if name not in environment_defaults(project)}
+    terminal, end = pty.openpty()
+    command = [sys.executable, "-c", "import flows.training, sys; print('imported', file=sys.stderr)"]
+    try:
+        subprocess.run(command, cwd=project.root, env=environment, stdin=end, stdout=end, stderr=end, check=True)
+        said = os.read(terminal, 10_000)
+    finally:
+        os.close(terminal)
+        os.close(end)
+    assert b"imported" in said
+    assert b"anonymous usage data" not in said
+    assert not list(project.root.rglob("notice_shown"))
