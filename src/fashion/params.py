@@ -2,38 +2,36 @@
 
 import difflib
 import reprlib
-from collections.abc import Hashable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
-from yaml.nodes import Node
 
 from fashion.errors import ParamsError
-from fashion.storage import read_text
+from fashion.storage import load_yaml
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(gt=0, lt=2**31)]
 ClassName = Annotated[str, Field(pattern=r"^[^\p{C}]+$")]
 """One line that can be printed."""
-Classes = Annotated[tuple[ClassName, ...], Field(min_length=2, max_length=256)]
+Classes = Annotated[tuple[ClassName, ...], Field(min_length=2, max_length=256, strict=False)]
 Edge = Annotated[int, Field(ge=8, le=1024)]
-ImageSize = tuple[Edge, Edge]
-"""Height and width in pixels."""
+ImageSize = Annotated[tuple[Edge, Edge], Field(strict=False)]
+"""Height and width in pixels. YAML has lists only, so the tuple itself is not strict."""
 MOST_BYTES = 1 << 16
-"""Of params.yaml; PyYAML reads about 50,000 bytes a second."""
-LONGEST = 1000
-"""Characters of one key or value."""
+"""Of params.yaml."""
 MOST_PROBLEMS = 10
 """That are told at once."""
 
 
 class Section(BaseModel):
-    """An unknown key is an error, and nothing changes after loading."""
+    """An unknown key is an error, nothing is turned into another type, and nothing changes after loading.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    DVC compares what stands in the file: a text or a truth value that passed for a number would be another value there.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
 
 
 class DataFile(Section):
@@ -52,7 +50,7 @@ class DataParams(Section):
     train_labels: DataFile
     test_images: DataFile
     test_labels: DataFile
-    sources: Annotated[tuple[str, ...], Field(min_length=1)]
+    sources: Annotated[tuple[str, ...], Field(min_length=1, strict=False)]
 
     @property
     def files(self) -> tuple[DataFile, DataFile, DataFile, DataFile]:
@@ -283,14 +281,11 @@ def load_params(path: Path) -> Params:
         ParamsError: the file is missing or not YAML, or a key is unknown, missing or impossible.
     """
     try:
-        content = yaml.load(read_text(path, MOST_BYTES), _Loader)  # noqa: S506 (a safe loader)
+        content = load_yaml(path, MOST_BYTES)
     except FileNotFoundError as error:
         raise ParamsError(f"{path} is missing; restore it with: git checkout -- {path.name}") from error
-    except RecursionError as error:
-        raise ParamsError(f"{path} cannot be used: it is nested too deep") from error
-    except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
-        # For a value that does not fit its tag, PyYAML raises what its conversion stumbles over.
-        raise ParamsError(f"{path} is not YAML: {error}") from error
+    except ValueError as error:
+        raise ParamsError(f"{path} is not YAML that can be used: {error}") from error
     try:
         return Params.model_validate(content)
     except ValidationError as error:
@@ -299,24 +294,6 @@ def load_params(path: Path) -> Params:
         if len(problems) > MOST_PROBLEMS:
             lines.append(f"  and {len(problems) - MOST_PROBLEMS} more")
         raise ParamsError("\n".join([f"{path} cannot be used:", *lines])) from error
-
-
-class _Loader(yaml.SafeLoader):
-    """Without what grows far beyond its text (aliases, numbers of any length) or hides a value (a repeated key)."""
-
-    def compose_node(self, parent: Node | None, index: Any) -> Node | None:
-        event = self.peek_event()  # type: ignore[no-untyped-call]
-        if isinstance(event, yaml.AliasEvent):
-            raise yaml.YAMLError(f"aliases are not read\n{event.start_mark}")
-        if isinstance(event, yaml.ScalarEvent) and len(event.value) > LONGEST:
-            raise yaml.YAMLError(f"more than {LONGEST:,} characters in one key or value\n{event.start_mark}")
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        mapping = super().construct_mapping(node, deep)
-        if len(mapping) < len(node.value):
-            raise yaml.YAMLError(f"a key stands here twice\n{node.start_mark}")
-        return mapping
 
 
 def _explain(details: ErrorDetails) -> str:

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -13,6 +14,10 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, Event, ScalarEvent
+
 from fashion.errors import ArtifactError, DiskError, FashionError
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -21,6 +26,13 @@ LEFT = 1 << 16
 
 LARGEST_ARTIFACT = 16 << 20
 """Bytes of a JSON file that a stage has written; parsed, it may take twenty times as much memory."""
+
+LONGEST_SCALAR = 1000
+"""Characters of one key or value of a YAML file."""
+DEEPEST = 50
+"""Levels of nesting of a YAML file."""
+LEADING_ZERO = re.compile(r"[-+]?0[0-9_]+")
+"""Octal in YAML 1.1, decimal in YAML 1.2."""
 
 
 @contextmanager
@@ -122,6 +134,58 @@ def load_json(path: Path, most_bytes: int) -> Any:
         return json.loads(read_text(path, most_bytes), parse_constant=_refuse_constant)
     except RecursionError as error:
         raise ValueError("it is nested too deep") from error
+
+
+def load_yaml(path: Path, most_bytes: int) -> Any:
+    """The content of a YAML file as DVC reads it (YAML 1.2, by ruamel.yaml), so that both see the same values.
+
+    Refused is what grows far beyond its text (aliases, numbers of any length), what hides a value (a repeated key), and
+    a number that YAML 1.1 would take for another one.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        ValueError: as `read_text`; or it is not YAML, or something in it is refused.
+    """
+    text = read_text(path, most_bytes)
+    try:
+        _check_yaml(text)
+        return YAML(typ="safe").load(text)
+    except (YAMLError, TypeError, LookupError, AttributeError, OverflowError) as error:
+        # For a value that does not fit its tag, the library raises what its conversion stumbles over.
+        raise ValueError(_in_one_line(error)) from error
+
+
+def _check_yaml(text: str) -> None:
+    """Look at the file's events, before anything is built of them. Raises ValueError as `load_yaml`."""
+    depth = 0
+    for event in YAML(typ="safe").parse(text):
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        if problem := "it is nested too deep" if depth > DEEPEST else _problem(event):
+            raise ValueError(f"{problem}, in line {event.start_mark.line + 1}")
+
+
+def _problem(event: Event) -> str | None:
+    """Why a part of a YAML file is refused."""
+    if isinstance(event, AliasEvent):
+        return "aliases are not read"
+    if not isinstance(event, ScalarEvent):
+        return None
+    if len(event.value) > LONGEST_SCALAR:
+        return f"more than {LONGEST_SCALAR:,} characters in one key or value"
+    is_plain = event.implicit[0]
+    if is_plain and LEADING_ZERO.fullmatch(event.value):
+        return (
+            f"{event.value} is octal in YAML 1.1 and decimal in YAML 1.2; write the number without the leading zero, "
+            "or a text in quotes"
+        )
+    return None
+
+
+def _in_one_line(error: Exception) -> str:
+    if isinstance(error, MarkedYAMLError) and error.problem_mark:
+        words = ", ".join(filter(None, (error.context, error.problem)))
+        return f"{words}, in line {error.problem_mark.line + 1}"
+    return " ".join(str(error).split())
 
 
 def read_json(path: Path, made_by: str) -> Any:

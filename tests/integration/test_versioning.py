@@ -1,5 +1,6 @@
 """DVC as the flows and the stages use them, on a pipeline of shell commands."""
 
+import json
 import os
 import signal
 import subprocess
@@ -8,7 +9,7 @@ import sys
 import pytest
 import yaml
 
-from fashion.adapters.versioning import data_version, reproduce
+from fashion.adapters.versioning import data_version, lock, reproduce
 from fashion.errors import DataError, ServiceError, StageError
 from tests.projects import copy_pipeline
 from tests.servers import PATIENCE_SECONDS, wait_until
@@ -143,3 +144,13 @@ def test_a_data_dvc_that_pins_nothing_is_an_error_that_says_how_to_restore_it(pi
         path.write_text(content)
     with pytest.raises(DataError, match=r"git checkout -- data\.dvc"):
         data_version(pipeline)
+
+
+def test_what_dvc_has_locked_is_read_as_dvc_wrote_it(pipeline_template, tmp_path):
+    """DVC writes such texts without quotes, for it reads YAML 1.2; in YAML 1.1 they are a truth value and a number."""
+    classes = ["on", "1:30", "010"]
+    stage = {"cmd": "echo made > made", "outs": ["made"], "params": ["classes"]}
+    pipeline = copy_pipeline(pipeline_template, tmp_path / "pipeline", {"make": stage})
+    pipeline.params.write_text(f"classes: {json.dumps(classes)}\n")
+    reproduce(pipeline, "make", lambda _: None)
+    assert lock(pipeline.root / "dvc.lock")["make"]["parameters"] == {"classes": classes}

@@ -2,9 +2,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from dvc.utils.serialize import parse_yaml
 
 from fashion.errors import ParamsError
 from fashion.params import load_params
+from fashion.storage import load_yaml
 
 SHIPPED = Path(__file__).parents[2] / "params.yaml"
 
@@ -95,3 +97,41 @@ def test_a_judgement_without_an_objective_is_refused(changed):
 def test_an_objective_may_be_left_out(changed):
     params = load_params(changed("register.judgement.objectives", {"size": 0.5}))
     assert params.register_.judgement.objectives.accuracy is None
+
+
+@pytest.mark.parametrize(
+    ("line", "written", "complaint"),
+    [
+        ("batch_size: 32", "batch_size: 010", "010 is octal in YAML 1.1 and decimal in YAML 1.2"),
+        ("batch_size: 32", "batch_size: 1:30", "batch_size: Input should be a valid integer (found '1:30')"),
+        ("batch_size: 32", 'batch_size: "32"', "batch_size: Input should be a valid integer (found '32')"),
+        ("batch_size: 32", "batch_size: 32.0", "batch_size: Input should be a valid integer (found 32.0)"),
+        ("seed: 1", "seed: on", "train.seed: Input should be a valid integer (found 'on')"),
+        ("seed: 1", "seed: true", "train.seed: Input should be a valid integer (found True)"),
+        ("learning_rate: 0.008", "learning_rate: yes", "learning_rate: Input should be a valid number (found 'yes')"),
+        ("one_hot: true", "one_hot: on", "one_hot: Input should be a valid boolean (found 'on')"),
+    ],
+)
+def test_what_two_dialects_of_yaml_read_differently_is_refused_in_words(tmp_path, line, written, complaint):
+    file = tmp_path / "params.yaml"
+    file.write_text(SHIPPED.read_text().replace(line, written, 1))
+    with pytest.raises(ParamsError) as error:
+        load_params(file)
+    assert complaint in str(error.value)
+
+
+def test_a_rate_with_an_exponent_and_a_class_called_on_are_read(tmp_path):
+    file = tmp_path / "params.yaml"
+    text = SHIPPED.read_text().replace("learning_rate: 0.008", "learning_rate: 8e-3").replace("[T-shirt/top,", "[on,")
+    file.write_text(text)
+    params = load_params(file)
+    assert (params.train.recipe.learning_rate, params.data.classes[0]) == (0.008, "on")
+
+
+@pytest.mark.parametrize(
+    "value", ["on", "no", "1:30", "8e-3", "1_000", "0o10", "0x1F", "2026-01-01", "'010'", "~", ".5"]
+)
+def test_a_value_is_read_as_dvc_reads_it(tmp_path, value):
+    file = tmp_path / "params.yaml"
+    file.write_text(f"value: {value}\n")
+    assert load_yaml(file, 100) == parse_yaml(file.read_text(), file)

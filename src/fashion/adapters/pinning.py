@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import yaml
 from dvc.exceptions import DvcException, NotDvcRepoError
 from dvc.lock import LockError
 from dvc.repo import Repo
@@ -17,8 +16,11 @@ from dvc.repo import Repo
 from fashion.errors import DataError, ServiceError
 from fashion.locks import wait_until
 from fashion.paths import Project
+from fashion.storage import load_yaml
 
 PIN = "data.dvc"
+LARGEST_POINTER = 1 << 16
+"""Bytes of data.dvc."""
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """Of this disk: no other source would help."""
 
@@ -42,11 +44,11 @@ def pinned_files(project: Project) -> int:
     """How many files data.dvc pins; 0 where it does not say."""
     path = project.root / PIN
     try:
-        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content: Any = load_yaml(path, LARGEST_POINTER)
         return int(content["outs"][0].get("nfiles", 0))
     except FileNotFoundError:
         return 0
-    except (yaml.YAMLError, KeyError, IndexError, TypeError, ValueError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise DataError(f"{path} is damaged; restore it with: git checkout -- {PIN}") from error
 
 

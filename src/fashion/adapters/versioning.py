@@ -18,12 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import yaml
 
 from fashion.errors import DataError, DiskError, ServiceError, StageError
 from fashion.locks import try_hold
 from fashion.paths import Project
-from fashion.storage import read_text
+from fashion.storage import load_yaml
 
 BUSY = re.compile(r"is busy, it is being blocked by|Unable to acquire lock")
 BLOCKER = re.compile(r"\(PID (\d+)\): (.*)")
@@ -41,6 +40,8 @@ GRACE_SECONDS = 10.0
 
 LARGEST_POINTER = 1 << 16
 """Bytes of data.dvc."""
+LARGEST_LOCK = 1 << 20
+"""Bytes of dvc.lock."""
 
 OnLine = Callable[[str], None]
 
@@ -114,11 +115,11 @@ def lock(path: Path) -> dict[str, Any]:
         DataError: the file is damaged.
     """
     try:
-        stages: Any = yaml.safe_load(path.read_text(encoding="utf-8"))["stages"]
+        stages: Any = load_yaml(path, LARGEST_LOCK)["stages"]
         return {name: _locked(stage) for name, stage in stages.items()}
     except FileNotFoundError:
         return {}
-    except (yaml.YAMLError, KeyError, AttributeError, TypeError) as error:
+    except (ValueError, LookupError, AttributeError, TypeError) as error:
         raise DataError(f"{path} is damaged; restore it with: git checkout -- {path.name}") from error
 
 
@@ -147,11 +148,11 @@ def data_version(project: Project) -> str:
     """
     path = project.root / PIN
     try:
-        content: Any = yaml.safe_load(read_text(path, LARGEST_POINTER))
+        content: Any = load_yaml(path, LARGEST_POINTER)
         return str(content["outs"][0]["md5"])
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing; restore it with: git checkout -- data.dvc") from error
-    except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise DataError(f"{path} is damaged; restore it with: git checkout -- data.dvc") from error
 
 
