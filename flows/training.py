@@ -9,8 +9,8 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.exceptions import CancelledRun
 from prefect.runtime import flow_run
-from rich.console import Console
 
+from fashion.cli.terminal import console, errors
 from fashion.errors import FashionError
 from fashion.params import load_params
 from fashion.settings import apply_environment, load_project
@@ -57,14 +57,13 @@ def main() -> None:
     parser.add_argument("--reason", default="by hand", help="why; part of the run's name")
     parser.add_argument("--synthetic", action="store_true", help="on a dataset drawn by the project")
     arguments = parser.parse_args()
-    console = Console(stderr=True, soft_wrap=True)
     try:
         _run(arguments.reason, arguments.synthetic)
     except FashionError as error:
-        console.print(f"error: {error}", style="red", markup=False, highlight=False)
+        errors.print(f"error: {error}", style="red")
         sys.exit(1)
     except (KeyboardInterrupt, CancelledRun):
-        console.print("Stopped. What is finished is kept: the same command goes on from there.")
+        errors.print("Stopped. What is finished is kept: the same command goes on from there.")
         sys.exit(130)
 
 
@@ -74,9 +73,9 @@ def _run(reason: str, synthetic: bool) -> None:
     load_params(project.params)  # A mistake in there is said before anything starts.
     with prefect_server(project) as temporary:
         if temporary:
-            Console().print("No Prefect server answers (make up starts one): this run has one of its own.")
+            console.print("No Prefect server answers (make up starts one): this run has one of its own.")
         state = training(reason, synthetic, unattended=temporary, return_state=True)
-    print_summary(project, cast("dict[str, Any]", state.result()), Console())
+    print_summary(project, cast("dict[str, Any]", state.result()))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import logging
 import shutil
 from dataclasses import dataclass
 from datetime import datetime
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -90,7 +91,9 @@ def write_report(folder: Path, window: Described, reference: Described, moment: 
 def _dataset(described: Described) -> Dataset:
     # Embeddings as one column of bytes: Evidently's figures on quality compare every column with every other.
     embedded = [row.astype("<f4").tobytes() for row in described.embeddings]
-    table = described.numbers.assign(predicted=described.predicted, embedding=embedded)
+    # It writes names into its page as they are: one with </script> would end the page there.
+    predicted = [escape(name, quote=False) for name in described.predicted]
+    table = described.numbers.assign(predicted=predicted, embedding=embedded)
     numbers = list(described.numbers.columns)
     definition = DataDefinition(numerical_columns=numbers, categorical_columns=["predicted"])
     return Dataset.from_pandas(table, data_definition=definition)

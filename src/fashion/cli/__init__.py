@@ -7,9 +7,9 @@ import signal
 import sys
 
 import typer
-from rich.console import Console
 
 from fashion.cli import approval, collection, lineage, monitoring, pipeline, predictions, registry, serving, simulation
+from fashion.cli.terminal import errors
 from fashion.errors import FashionError
 
 app = typer.Typer(
@@ -31,5 +31,5 @@ def main() -> None:
     try:
         app()
     except FashionError as error:
-        Console(stderr=True, soft_wrap=True).print(f"error: {error}", style="red", markup=False, highlight=False)
+        errors.print(f"error: {error}", style="red")
         sys.exit(1)

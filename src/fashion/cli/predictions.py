@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
-from rich.text import Text
 
 from fashion.cli.terminal import console, start
 from fashion.importing import heavy_imports
@@ -50,8 +49,7 @@ def _print_predictions(found: "Predictions") -> None:
     table = Table("image", "class", "confidence", "runner-up", "", title=f"{found.model}, version {found.version}")
     for prediction in found.predictions:
         (best, confidence), (second, less) = prediction.ranking[:2]
-        # Text, because rich would take the number in file[0] for a style.
-        table.add_row(Text(prediction.sample.source), best, f"{confidence:.1%}", second, f"{less:.1%}")
+        table.add_row(prediction.sample.source, best, f"{confidence:.1%}", second, f"{less:.1%}")
     console.print(table)
 
 
