@@ -10,6 +10,7 @@ import numpy as np
 
 from fashion.adapters import pictures, reports
 from fashion.adapters.predictions import JudgedWindow, Window
+from fashion.evaluation.alarm import show_score
 from fashion.evaluation.drift import DESCRIPTORS
 from fashion.evaluation.estimates import Estimate, proportion_of
 from fashion.evaluation.neighbours import nearest
@@ -137,7 +138,7 @@ sure it was. Black: the {NEIGHBOURS} nearest training images, with their distanc
 
 def _scores(judged: JudgedWindow) -> str:
     rows = [
-        f"<tr><td>{name}</td><td{' class=beyond' if score > 1 else ''}>{score:,.2f}</td><td>1</td></tr>"
+        f"<tr><td>{name}</td><td{' class=beyond' if score > 1 else ''}>{show_score(score)}</td><td>1</td></tr>"
         for name, score in judged.scores.items()
     ]
     return f"<table><tr><th>statistic</th><th>score</th><th>limit</th></tr>{''.join(rows)}</table>"
