@@ -16,6 +16,7 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.exceptions import PrefectException
 
 from fashion.settings import load_settings
+from fashion.text import escape_markdown
 
 KEY = "announcements"
 SEND_SECONDS = 10.0
@@ -24,9 +25,10 @@ logger = logging.getLogger("fashion.announcements")
 
 
 def announce(title: str, text: str) -> None:
-    """Tell everybody. That nobody could be told is a warning, and stops nothing."""
-    logger.warning("%s: %s", title, text)
-    create_markdown_artifact(f"# {title}\n\n{text}", key=KEY, description=title)
+    """Tell everybody; the log gets the first line. That nobody could be told is a warning, and stops nothing."""
+    logger.warning("%s: %s", title, text.partition("\n")[0])
+    words = f"# {escape_markdown(title)}\n\n{escape_markdown(text)}"
+    create_markdown_artifact(words, key=KEY, description=escape_markdown(title))
     notify = load_settings().notify
     if notify is None:
         return

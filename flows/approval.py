@@ -20,6 +20,7 @@ from pydantic import ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from fashion.evaluation.judgement import narrow_markdown
+from fashion.text import escape_markdown
 from flows.report import judgement_of
 
 PAGE = "Prefect's page"
@@ -68,7 +69,7 @@ def ask(registration: Mapping[str, Any], days: float) -> Approval | None:
 
 def _question(registration: Mapping[str, Any]) -> str:
     judgement = judgement_of(registration)
-    found = narrow_markdown(judgement) if judgement else registration["reason"]
+    found = narrow_markdown(judgement) if judgement else escape_markdown(registration["reason"])
     return f"# Shall {registration['name']} version {registration['version']} be champion?\n\n{found}"
 
 

@@ -15,6 +15,7 @@ from prefect.events import emit_event
 from prefect.logging import get_run_logger
 from prefect.states import Completed
 
+from fashion.evaluation.alarm import show_score
 from fashion.params import Params
 from fashion.paths import Project
 from fashion.stages.monitor import Watched
@@ -70,6 +71,6 @@ def _describe(watched: Watched) -> str:
     if watched.accuracy is not None:
         found = f"{watched.accuracy:.1%} ({watched.accuracy_low:.1%} to {watched.accuracy_high:.1%})"
         rows.append(("Accuracy of those with a label", found))
-    rows += [(f"Score of {name.replace('_', ' ')}", f"{score:.2f}") for name, score in watched.scores.items()]
+    rows += [(f"Score of {name.replace('_', ' ')}", show_score(score)) for name, score in watched.scores.items()]
     table = "\n".join(f"| {name} | {value} |" for name, value in rows)
     return f"# Version {watched.version}: {watched.because}\n\n| | |\n|---|---|\n{table}"

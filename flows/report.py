@@ -5,17 +5,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from fashion.cli.terminal import gate_table
+from fashion.cli.terminal import console, gate_table
 from fashion.evaluation.gates import FAILED, Check
 from fashion.evaluation.judgement import Judgement, judgement_from_dict, markdown, rows, summary
 from fashion.paths import Project
 from fashion.settings import tracking_uri
 from fashion.stages.gates import read_gate
 from fashion.storage import read_json
+from fashion.text import escape_markdown, shorten
 
 
 def publish(project: Project, stage: str) -> None:
@@ -53,28 +53,28 @@ def publish_judgement(outcome: Mapping[str, Any]) -> None:
     """Why the new version is what it is, with every figure that was compared."""
     if judgement := judgement_of(outcome):
         heading = f"# {outcome['name']} version {outcome['version']} is {outcome['verdict']}"
-        asked = "" if outcome["reason"] == judgement.reason else f"{outcome['reason']}\n\n"
-        absence = f"\n## No champion\n\n{outcome['absence']}\n" if outcome["absence"] else ""
+        asked = "" if outcome["reason"] == judgement.reason else f"{escape_markdown(outcome['reason'])}\n\n"
+        absence = f"\n## No champion\n\n{escape_markdown(outcome['absence'])}\n" if outcome["absence"] else ""
         create_markdown_artifact(f"{heading}\n\n{asked}{markdown(judgement)}{absence}", key="judgement")
 
 
-def print_summary(project: Project, outcome: Mapping[str, Any], console: Console) -> None:
+def print_summary(project: Project, outcome: Mapping[str, Any]) -> None:
     """Accuracy, gates, version, and where to look next."""
     console.print()
     if outcome["approval"] != "answered":  # While that was waited for, another training may have made other files.
-        _print_measurements(project, console)
-    console.print(Text(f"{outcome['name']} {conclusion(outcome)}", style="bold"), soft_wrap=True)
+        _print_measurements(project)
+    console.print(f"{outcome['name']} {conclusion(outcome)}", style="bold", highlight=False)
     judgement = judgement_of(outcome)
     if judgement and judgement.champion:
         console.print(_judgement_table(judgement))
         console.print(summary(judgement), highlight=False)
     if outcome["absence"]:
-        console.print(Text(f"\n{outcome['absence']}", style="yellow"), soft_wrap=True)
+        console.print(f"\n{outcome['absence']}", style="yellow", highlight=False)
         if _is_synthetic(project):
             where = (
                 f"Type fashion commands in {project.root}; edit params.yaml and type make run where you did just now."
             )
-            console.print(Text(where), soft_wrap=True)
+            console.print(where, highlight=False)
     if outcome["approval"] == "awaited":
         by_hand = f"To make it the champion: fashion promote {outcome['version']} --reason '...'. "
         console.print(
@@ -82,22 +82,21 @@ def print_summary(project: Project, outcome: Mapping[str, Any], console: Console
             "To be asked: make up, then this command again."
         )
     steps = _next_steps(project, has_champion=outcome["absence"] is None)
-    console.print(Text(f"\n{steps}"), soft_wrap=True)
+    console.print(f"\n{steps}", highlight=False)
 
 
 def conclusion(outcome: Mapping[str, Any]) -> str:
     """Which version is what, and why; without the reason where the words about an absent champion give it."""
-    said = outcome["reason"] in (outcome["absence"] or "")
-    return f"version {outcome['version']} is {outcome['verdict']}{'' if said else ': ' + outcome['reason']}"
+    reason = shorten(outcome["reason"])
+    said = reason in (outcome["absence"] or "")
+    return f"version {outcome['version']} is {outcome['verdict']}{'' if said else ': ' + reason}"
 
 
-def _print_measurements(project: Project, console: Console) -> None:
+def _print_measurements(project: Project) -> None:
     metrics = read_json(project.evaluation / "metrics.json", "dvc repro evaluate")
-    console.print(
-        f"Accuracy [bold]{metrics['accuracy']:.2%}[/] on {metrics['images']:,} test images "
-        f"(95 % interval {metrics['accuracy_low']:.2%} to {metrics['accuracy_high']:.2%})",
-        highlight=False,
-    )
+    interval = f"95 % interval {metrics['accuracy_low']:.2%} to {metrics['accuracy_high']:.2%}"
+    accuracy = Text(f"{metrics['accuracy']:.2%}", "bold")
+    console.print("Accuracy", accuracy, f"on {metrics['images']:,} test images ({interval})", highlight=False)
     console.print(gate_table(read_gate(project)))
     if _is_synthetic(project):
         console.print("The images are drawn: nothing here holds for real ones.", style="yellow")
@@ -108,7 +107,7 @@ def _is_synthetic(project: Project) -> bool:
 
 
 def _row(check: Check) -> dict[str, str]:
-    row = check.row()
+    row = {name: escape_markdown(text) for name, text in check.row().items()}
     return row | {"verdict": f"**{row['verdict']}**" if check.verdict == FAILED else row["verdict"]}
 
 
@@ -122,7 +121,7 @@ def _judgement_table(judgement: Judgement) -> Table:
     shown = rows(judgement)
     table = Table(*shown[0], title=f"Candidate against {judgement.champion}", title_justify="left")
     for row in shown:
-        table.add_row(*map(Text, row.values()))
+        table.add_row(*row.values())
     return table
 
 
@@ -131,10 +130,9 @@ def _next_steps(project: Project, has_champion: bool) -> str:
     ask = {"fashion predict IMAGE...": "ask the champion about images of yours"}
     compare = {"fashion models": "every version with its verdict, gates and accuracy"}
     steps = {
-        "artifacts/evaluation/": "every figure, picture and prediction",
+        "artifacts/evaluation/": "every picture and prediction; the figures of each class in classification_report.txt",
         ".state/judgement/judgement.md": "why the candidate was or was not promoted",
         "artifacts/validation/summary.md": "what was found in the data",
-        "dvc metrics show": "the figures of this model",
         **(ask if has_champion else compare),
         "make up": f"Prefect and MLflow in the browser ({tracking_uri(project)})",
     }

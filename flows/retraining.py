@@ -29,7 +29,9 @@ def collect(project: Project, params: Params) -> State[bool]:
     with one_at_a_time(project, "collect"):
         collected = stage(project, params)
     if collected.batch is not None:
-        found = f"{collected.images:,} images, {collected.quarantined:,} in quarantine: data/batches/{collected.batch}"
+        why = f" ({'; '.join(collected.reasons)}; see {collected.pictures})" if collected.pictures else ""
+        counts = f"{collected.images:,} images, {collected.in_quarantine:,} in quarantine{why}"
+        found = f"{counts}: data/batches/{collected.batch}"
         return Completed(message=found, data=True)
     found = f"{collected.images:,} new labels, {params.collect.at_least:,} are wanted (collect.at_least)"
     if is_learned(project, params):

@@ -19,8 +19,8 @@ import psutil
 import requests
 from honcho.manager import Manager
 from honcho.printer import Message, Printer
-from rich.console import Console
 
+from fashion.cli.terminal import console
 from fashion.encoding import degrade_output
 from fashion.errors import FashionError, ServiceError
 from fashion.locks import read_holder, try_hold
@@ -33,8 +33,6 @@ START_SECONDS = 300.0
 STOP_SECONDS = {WORKER: 60.0, PREFECT: 15.0, MLFLOW: 15.0}
 """How long a service may take to end when asked, before it is killed; the runs of the worker have as long again."""
 LOG_BYTES = 5_000_000
-
-console = Console(highlight=False, soft_wrap=True)
 
 
 class Log(Printer):  # type: ignore[misc]

@@ -18,7 +18,6 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.exceptions import CancelledRun
 from prefect.runtime import flow_run
-from rich.console import Console
 
 from fashion.adapters.git import check_repository
 from fashion.cli.terminal import errors
@@ -94,7 +93,7 @@ def _run(reason: str, synthetic: bool) -> None:
         if temporary:
             errors.print("No Prefect server answers (make up starts one): this run has one of its own.")
         state = training(reason, synthetic, unattended=temporary, return_state=True)
-    print_summary(project, cast("dict[str, Any]", state.result()), Console())
+    print_summary(project, cast("dict[str, Any]", state.result()))
 
 
 def _tell_problems(project: Project) -> None:

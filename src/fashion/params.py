@@ -13,7 +13,7 @@ from fashion.storage import load_yaml
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(gt=0, lt=2**31)]
-ClassName = Annotated[str, Field(pattern=r"^[^\p{C}]+$")]
+ClassName = Annotated[str, Field(pattern=r"^[^\p{C}\p{Zl}\p{Zp}]+$")]
 """One line that can be printed."""
 Classes = Annotated[tuple[ClassName, ...], Field(min_length=2, max_length=256, strict=False)]
 Edge = Annotated[int, Field(ge=8, le=1024)]

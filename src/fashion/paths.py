@@ -1,9 +1,13 @@
 """Where a project keeps its files. The only place that knows file names."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from fashion.errors import ParamsError
+
+MISREAD = re.compile(r"%[0-9A-Fa-f]{2}|\[[^/]*\]|\\")
+"""In a path: MLflow takes %20 in an address for an escape, TensorFlow [x] and \\ in a file's name for a pattern."""
 
 
 @dataclass(frozen=True)
@@ -78,12 +82,22 @@ def find_project(start: Path) -> Project:
     """The nearest folder at or above `start` with a params.yaml and a dvc.yaml.
 
     Raises:
-        ParamsError: there is none.
+        ParamsError: there is none, or its path cannot be used.
     """
     for folder in (start.resolve(), *start.resolve().parents):
         if (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file():
+            _check_path(folder)
             return Project(folder)
     raise ParamsError(
         f"No project at or above {start.resolve()}: expected a folder with params.yaml and dvc.yaml. "
         "Change into the project, or set FASHION_HOME to it."
     )
+
+
+def _check_path(folder: Path) -> None:
+    """Refused at once: the registry and the export would fail when the training is done."""
+    if found := MISREAD.search(str(folder)):
+        raise ParamsError(
+            f"The project's folder {folder} cannot be used: MLflow or TensorFlow would take {found[0]} in its path for "
+            "an escape or a pattern. Move it to a folder without such signs, then type there: make setup"
+        )

@@ -112,7 +112,7 @@ def test_a_version_promoted_by_hand_meanwhile_stays_champion_whatever_is_answere
     two = propose(trained_project)
     promote(trained_project, load(trained_project), two, "in a hurry")
     _, (verdict, reason), change = state(trained_project, two)
-    assert (verdict, reason) == ("champion", f"promote by {change.who}: in a hurry")
+    assert (verdict, reason) == ("champion", f"promoted by {change.who}: in a hurry")
     assert answered(trained_project, two, NO).verdict == "champion"
     assert state(trained_project, two)[0].champion == two
 

@@ -40,7 +40,7 @@ def test_labelled_predictions_become_a_batch_that_data_dvc_pins(served):
     images, labels = draw(ENOUGH + 10, 10, (28, 28), seed=11)
     ids = log_predictions(project, images, [*labels[:ENOUGH], *[None] * 10])
     collected = collect(project, params)
-    assert (collected.images, collected.quarantined) == (ENOUGH, 0)
+    assert (collected.images, collected.in_quarantine, collected.pictures) == (ENOUGH, 0, None)
     batch = read_batches(project, params.data)[collected.batch]
     np.testing.assert_array_equal(batch.images, images[:ENOUGH])
     np.testing.assert_array_equal(batch.labels, labels[:ENOUGH])
@@ -64,6 +64,21 @@ def test_the_command_says_what_it_made_and_pushes_it_to_the_remote(served, tmp_p
     assert re.search(r"data/batches/\S+: 150 images, 0 in quarantine\. Learn from them with: dvc repro", result.output)
     digest = data_version(project).removesuffix(".dir")
     assert (remote / "files" / "md5" / digest[:2] / f"{digest[2:]}.dir").is_file()
+
+
+def test_the_command_says_why_images_are_in_quarantine_and_where_they_are_shown(served):
+    project, params = served
+    images, labels = draw(ENOUGH, 10, (28, 28), seed=11)
+    images[:3], images[3] = read_test_images(project, params)[:3], 0
+    log_predictions(project, images, labels)
+    result = CliRunner().invoke(app, ["collect"], env={"FASHION_HOME": str(project.root)})
+    assert result.exit_code == 0, result.output
+    assert "150 images, 4 in quarantine" in result.output
+    assert re.search(r"^  3 images: [^(]*test", result.output, re.MULTILINE), result.output
+    assert re.search(r"^  1 images: ", result.output, re.MULTILINE), result.output
+    (folder,) = re.findall(r"Look at (\S+): quarantine.png, quarantine.csv", result.output)
+    assert len(pd.read_csv(project.root / folder / "quarantine.csv")) == 4
+    assert (project.root / folder / "quarantine.png").is_file()
 
 
 def test_with_nothing_new_there_is_no_batch(served):
@@ -138,7 +153,7 @@ def test_bad_and_leaked_images_of_a_batch_are_quarantined_and_the_rest_is_divide
     images[:3], images[3] = test_images[:3], 0
     log_predictions(project, images, labels)
     collected = collect(project, params)
-    assert collected.quarantined == 4
+    assert collected.in_quarantine == 4
     assert validate(project, params).quarantined == 4
     prepared = prepare(project, params)
     assert has_recent(project)

@@ -1,17 +1,18 @@
 import errno
 import http.server
-import os
 import shutil
 import subprocess
 import sys
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fashion.adapters import download as download_module
 from fashion.adapters.pinning import pin
 from fashion.errors import DataError, DiskError
+from fashion.images.idx import write_idx
 from fashion.params import load_params
 from fashion.paths import Project
 from fashion.stages.dataset import SYNTHETIC, read_raw
@@ -32,8 +33,11 @@ def source(tmp_path):
 def params(project, source):
     """params.yaml asking for the files in `source`."""
     sections = {}
+    random = np.random.default_rng()
     for key, name in NAMES.items():
-        (source / name).write_bytes(os.urandom(20_000))
+        shape = (25, 28, 28) if "images" in key else (25,)
+        content = write_idx(random.integers(0, 256, shape, np.uint8))
+        (source / name).write_bytes(content.ljust(20_000, b"\0"))  # Zeros after the end of a gzip file are padding.
         sections[key] = {"name": name, "sha256": file_digest(source / name)}
     return edit_params(project, {"data": {**sections, "sources": [str(source)]}})
 
@@ -184,7 +188,8 @@ def test_if_nothing_can_be_reached_every_source_is_named_with_its_reason(
     assert "Connection refused" in message
     assert "  ftp://some.where: " in message
     assert "FASHION_DATA_SOURCES" in message
-    assert "fashion fetch --synthetic" in message
+    assert message.count("make run DATA=synthetic") == 1
+    assert "fetch --synthetic" not in message
     assert not list(project.data.iterdir())
 
 
@@ -203,6 +208,31 @@ def test_a_symbolic_link_in_the_place_of_data_is_refused(project, params, source
     with pytest.raises(DataError, match=f"symbolic link.*FASHION_DATA_SOURCES={source} fashion fetch"):
         fetch(project, params)
     assert project.data.is_symlink()
+
+
+@pytest.mark.parametrize(
+    ("shape", "complaint"),
+    [
+        ((25, 224, 224, 3), r"expected the magic number 0x00000803 .*, found 0x00000804"),
+        ((25, 16, 16), r"expected images of 28 x 28 .*, found 16 x 16"),
+        ((24, 28, 28), "holds 24 images but data/train_labels.gz 25 labels"),
+    ],
+)
+def test_files_of_a_kind_that_is_not_supported_are_refused_before_they_are_pinned(
+    project, params, source, shape, complaint
+):
+    fetch(project, params)
+    pinned = (project.root / "data.dvc").read_bytes()
+    other = source / "train_images.gz"
+    other.write_bytes(write_idx(np.zeros(shape, np.uint8)))
+    params = edit_params(project, {"data": {"train_images": {"sha256": file_digest(other)}}})
+    for _ in range(2):
+        with pytest.raises(DataError, match=rf"{complaint}.*of a kind that is not supported: expected gzipped IDX"):
+            fetch(project, params, force=True)
+        assert (project.root / "data.dvc").read_bytes() == pinned
+    with pytest.raises(DataError) as error:
+        read_raw(project, params.data)
+    assert "fashion fetch" not in str(error.value)
 
 
 # Addresses

@@ -116,6 +116,17 @@ def test_promoting_by_hand_and_rolling_back_are_kept_and_predict_follows(trained
     assert (middle.action, middle.forced) == ("promote", False)
 
 
+def test_a_refused_version_that_a_person_made_champion_is_called_champion(trained_project):
+    (two,) = add_versions(trained_project, gates="failed")
+    name = registry(trained_project).name
+    MlflowClient(registry(trained_project).uri).set_model_version_tag(name, two, "verdict", "challenger")
+    promote(trained_project, load(trained_project), two, "nothing else is here", force=True)
+    newest = list_models(trained_project, load(trained_project)).models[0]
+    assert (newest.version, newest.aliases, newest.verdict) == (two, ("champion",), "champion")
+    assert newest.reason.startswith("promoted by ")
+    assert newest.reason.endswith(" although its gates failed: nothing else is here")
+
+
 def test_promoting_the_champion_changes_nothing(trained_project):
     assert not promote(trained_project, load(trained_project), "1", "again").changed
     assert len(list_changes(trained_project, load(trained_project))) == 1
@@ -375,4 +386,5 @@ def test_the_commands_show_it_as_table_and_as_json(trained_project):
         ("1", [], "passed"),
     ]
     assert "[bold]" in typed(trained_project, "history")[1]
+    assert max(map(len, typed(trained_project, "history")[1].splitlines())) <= 80
     assert "champion" in typed(trained_project, "models")[1]

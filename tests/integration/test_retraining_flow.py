@@ -130,7 +130,9 @@ def test_a_batch_that_no_model_has_learned_from_is_not_forgotten_and_if_poisoned
     assert "train" in tasks
     assert "no model has learned from the data that are there" in heard[0][1]
     assert (state.type, state.name) == ("COMPLETED", "NotPromoted")
-    assert "recall of" in state.message
+    assert "recall of" in state.result()["reason"]
+    assert state.message.endswith(" more)")
+    assert len(state.message) < 300
     assert [model.aliases for model in list_models(project, params).models if model.version == "1"] == [("champion",)]
 
 

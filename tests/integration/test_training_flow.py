@@ -237,8 +237,9 @@ def test_a_training_that_leaves_the_registry_without_a_champion_ends_as_such_and
     assert absence in artifacts["judgement"].data
     promote(trained_project, load_params(trained_project.params), "1", "good enough", force=True)
     state, *_ = run_flow(synthetic=True)
-    assert (state.name, state.result()["absence"]) == ("NotPromoted", None)
-    assert state.message.startswith("Version 1 is challenger: gates failed: model_bytes is")
+    assert (state.name, state.result()["absence"]) == ("Completed", None)
+    assert state.message.startswith("Version 1 is champion: promoted by ")
+    assert state.message.endswith(" although its gates failed: good enough")
 
 
 @pytest.mark.parametrize(("remote", "state"), [("shared", "Completed"), ("/dev/null/folder", "NotPushed")])

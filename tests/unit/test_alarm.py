@@ -54,5 +54,5 @@ def test_without_a_cool_down_and_with_one_window_needed_every_drifted_window_is_
 
 def test_the_reason_names_what_is_beyond_its_limit_the_farthest_first():
     scores = {"labels": 1.2, "embeddings": 0.9, "class mix": 3000.0}
-    expected = "class mix at more than 1,000, labels at 1.2 times the limit; 1 of the last 1 windows drifted"
+    expected = "class mix at over 1,000, labels at 1.20 times the limit; 1 of the last 1 windows drifted"
     assert decide([], scores, POLICY).reason.startswith(expected)

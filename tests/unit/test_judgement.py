@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from markdown_it import MarkdownIt
 
 from fashion.evaluation.estimates import exact, proportion_of
 from fashion.evaluation.gates import Gate, at_least, at_most
@@ -92,9 +93,33 @@ def test_a_candidate_that_is_worse_on_recent_images_is_refused_for_that_alone():
     assert "its accuracy on recent images is below version 3's by more than the margin" in judgement.reason
 
 
+def test_the_document_shows_names_of_classes_as_they_are():
+    comparison = make_comparison((20, 50, 220), (220, 50, 20), size=SMALLER)
+    hostile = {"a|b": comparison.recalls["Shirt"], "<i>[x](y)": comparison.recalls["Coat"]}
+    text = markdown(judge(PASSED, replace(comparison, recalls=hostile), RULE))
+    blocks = MarkdownIt("commonmark").enable("table").parse(text)
+    shown = [part.content for block in blocks for part in block.children or () if part.type == "text"]
+    assert {"recall of a|b", "recall of <i>[x](y)"} <= set(shown)
+    assert sum("recall of a|b is below version 3's" in words for words in shown) == 1
+
+
 def test_a_class_that_is_not_among_the_recent_images_is_no_trouble():
     pairs = Pairs(np.array([100, 100, 0]), np.array([40, 40, 0]), np.array([40, 30, 0]), np.array([5, 5, 0]))
     assert judge(PASSED, add_recent(make_comparison(), pairs, RULE.confidence), RULE).promoted
+
+
+def test_a_figure_that_is_better_by_too_little_is_not_called_no_better():
+    slightly = Difference(0.0100, 0.0112, -0.0019, -0.0005)
+    judgement = judge(
+        PASSED, make_comparison(calibration_error=slightly, latency=Difference(0.09, 0.1, -0.02, 0.0)), RULE
+    )
+    assert not judgement.promoted
+    assert judgement.reasons == (
+        "not better enough than version 3 in any objective (accuracy, calibration error, size, latency), but better by "
+        "too little in calibration error (-0.0012, interval -0.0019 to -0.0005)",
+    )
+    verdicts = {row["figure"]: row["verdict"] for row in rows(judgement)}
+    assert (verdicts["calibration error"], verdicts["latency"]) == ("better, but not counted", "no better")
 
 
 def test_equal_models_are_a_tie_and_a_tie_promotes_nobody():

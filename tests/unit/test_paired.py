@@ -180,6 +180,16 @@ def test_a_slow_moment_that_meets_both_models_is_no_difference():
     assert [difference.low, difference.high] == pytest.approx([-0.1, -0.1])
 
 
+def test_the_difference_that_is_shown_lies_within_its_interval():
+    """Where most calls of the two take the same time in turns, but a third of one model's are slow."""
+    rng = np.random.default_rng(9)
+    for slow in (60, 101, 120):
+        champion = np.full(200, 0.06) + rng.normal(0, 1e-5, 200)
+        candidate = champion + np.where(np.arange(200) < slow, 0.0, 0.015)
+        for one in (latency_difference(candidate, champion, 0.95), latency_difference(champion, candidate, 0.95)):
+            assert one.low <= one.value <= one.high
+
+
 def test_the_interval_of_the_latency_holds_its_level():
     rng = np.random.default_rng(8)
     covered = []

@@ -45,6 +45,8 @@ def test_the_shipped_parameters_are_valid():
         ("validate.max_quarantined", 1.5, "validate.max_quarantined: Input should be less than or equal to 1"),
         ("prepare.validation_fraction", 0, "prepare.validation_fraction"),
         ("data.classes", ["one", "one"], "each class name may stand there once"),
+        ("data.classes", ["one", "two\nlines"], "data.classes.1"),
+        ("data.classes", ["one", "two\u2028lines"], "data.classes.1"),
         ("data.train_images.name", "../../etc/passwd", "data.train_images.name"),
         ("evaluate.gates.accuracy_at_least", float("nan"), "evaluate.gates.accuracy_at_least"),
         ("train.recipes.compact.patience", 2, "remove patience, or set schedule: constant"),

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from fashion.cli import app
 from fashion.images.synthetic import draw
 from fashion.images.traffic import DRIFTS, draw_traffic
 
@@ -48,3 +50,9 @@ def test_the_same_seed_sends_the_same_and_another_one_something_else():
     first, again, other = (draw_traffic(IMAGES, LABELS, 50, "noise", seed=seed).images for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
+
+
+def test_the_command_lists_the_kinds_of_drift_without_a_project_or_a_service(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, ["simulate", "--drift", "list"])
+    assert (result.exit_code, result.stdout.splitlines()) == (0, list(DRIFTS))

@@ -13,6 +13,8 @@ from fashion.model.networks import (
     NETWORKS,
     answer,
     classifier,
+    logits_model,
+    predict_logits,
     rebuild,
     temperature_of,
 )
@@ -83,6 +85,15 @@ def test_an_answer_is_that_of_the_weights_which_the_model_has_now():
     after = answer(model, images)
     assert not np.allclose(before.logits, after.logits)
     assert after.probabilities == pytest.approx(model.predict(images, verbose=0)["probabilities"])
+
+
+def test_tensorflow_traces_a_model_once_for_all_numbers_of_images():
+    """It warns in the log of whatever traces often."""
+    model, images = logits_model(classifier("baseline", SIZE, 3)), draw(8, 3, SIZE, 0)[0]
+    answers = [predict_logits(model, images[:count]) for count in range(1, 9)]
+    assert model.predict_function.experimental_get_tracing_count() == 1
+    assert [len(one) for one in answers] == list(range(1, 9))
+    assert all(np.array_equal(one, answers[-1][: len(one)]) for one in answers)
 
 
 OURS = {"optimizer": "muon", "schedule": "one_cycle", "shift": 1, "average_shifts": 1}

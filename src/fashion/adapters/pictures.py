@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -170,7 +171,7 @@ def _prediction_row(
 ) -> None:
     for axis, image, caption in zip(axes, (given, seen), (Path(source).name, "what the model saw"), strict=False):
         axis.imshow(image, cmap="gray", vmin=0, vmax=255)
-        axis.set_title(caption[-40:], fontsize=8, parse_math=False)
+        axis.set_title(caption[-40:], fontsize=8)
         axis.set_axis_off()
     bars = axes[2].barh(list(probabilities), list(probabilities.values()), color=OTHERS)
     bars[0].set_color(WRONG if doubt else CORRECT)
@@ -184,5 +185,8 @@ def _prediction_row(
 
 
 def _save(figure: Figure, path: Path) -> None:
-    with atomic_file(path) as temporary, rc_context({"font.family": "DejaVu Sans"}):
+    # Names of classes are text: a pair of dollars is no formula.
+    with atomic_file(path) as temporary, rc_context({"font.family": "DejaVu Sans", "text.parse_math": False}):
+        for text in figure.findobj(Text):
+            text.set_parse_math(False)
         figure.savefig(temporary, format="png", dpi=DOTS_PER_INCH)

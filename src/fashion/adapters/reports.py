@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +115,9 @@ def _charts(widgets: Iterable[Any]) -> Iterator[dict[str, Any]]:
 def _dataset(described: Described) -> Dataset:
     # Embeddings as one column of bytes: Evidently's figures on quality compare every column with every other.
     embedded = [row.astype("<f4").tobytes() for row in described.embeddings]
-    table = described.numbers.assign(predicted=described.predicted, embedding=embedded)
+    # It writes names into its page as they are: one with </script> would end the page there.
+    predicted = [escape(name, quote=False) for name in described.predicted]
+    table = described.numbers.assign(predicted=predicted, embedding=embedded)
     numbers = list(described.numbers.columns)
     definition = DataDefinition(numerical_columns=numbers, categorical_columns=["predicted"])
     return Dataset.from_pandas(table, data_definition=definition)

@@ -31,4 +31,4 @@ def _answer(run: str, approved: bool, reason: str) -> None:
     with heavy_imports():
         from fashion.stages.approval import answer
 
-    console.print(answer(run, approved, reason), markup=False, highlight=False)
+    console.print(answer(run, approved, reason), highlight=False)

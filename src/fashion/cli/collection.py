@@ -41,11 +41,15 @@ def collect(
         )
         return
     console.print(
-        f"data/batches/{collected.batch}: {collected.images:,} images, {collected.quarantined:,} in quarantine. "
+        f"data/batches/{collected.batch}: {collected.images:,} images, {collected.in_quarantine:,} in quarantine. "
         "Learn from them with: dvc repro"
     )
+    for reason in collected.reasons:
+        console.print(f"  {reason}", highlight=False)
+    if collected.pictures:
+        console.print(f"Look at {collected.pictures}: quarantine.png, quarantine.csv", highlight=False)
     if commit:
         message = f"Data: {collected.images} labelled images, batch {collected.batch}"
         git.commit_file(project, project.root / versioning.PIN, message)
     if pinning.default_remote(project) is not None:
-        versioning.push(project, lambda line: console.print(line, markup=False), versioning.PIN)
+        versioning.push(project, console.print, versioning.PIN)

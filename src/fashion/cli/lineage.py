@@ -4,7 +4,6 @@ import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
@@ -56,7 +55,7 @@ def reproduce(version: Version) -> None:
     with heavy_imports():
         from fashion.stages.reproduction import reproduce as run
 
-    made = run(project, params, version, lambda line: console.print(line, markup=False, highlight=False))
+    made = run(project, params, version, lambda line: console.print(line, highlight=False))
     _print_reproduction(made)
     if not made.identical:
         raise typer.Exit(DIFFERS)
@@ -64,7 +63,7 @@ def reproduce(version: Version) -> None:
 
 def _tree(found: "Lineage") -> Tree:
     origin, tags = found.origin, found.version.tags
-    tree = Tree(f"[bold]{found.name} version {found.version.number}[/], {found.version.created}")
+    tree = Tree(f"{found.name} version {found.version.number}, {found.version.created}")
     for title, lines in (
         ("data", _data_lines(origin["data"])),
         ("validation", _validation_lines(origin)),
@@ -76,9 +75,9 @@ def _tree(found: "Lineage") -> Tree:
         ("judgement", [f"{tags.get('verdict', 'none yet')}: {tags.get('reason', 'register was interrupted')}"]),
         ("aliases", [", ".join(found.version.aliases) or "none now", *_history_lines(found)]),
     ):
-        branch = tree.add(f"[bold]{title}[/]")
+        branch = tree.add(Text(title, "bold"))
         for line in lines:
-            branch.add(escape(line))
+            branch.add(line)
     return tree
 
 
@@ -157,7 +156,7 @@ def _print_reproduction(made: "Reproduction") -> None:
         f"up to {made.weights.largest_difference:.3g}. LiteRT model: {litert}."
     )
     for cause in made.causes:
-        console.print(f"- {cause}", markup=False, highlight=False)
+        console.print(f"- {cause}", highlight=False)
     if not made.causes:
         console.print("Nothing that was written down explains it: code, data, libraries and processor are the same.")
 

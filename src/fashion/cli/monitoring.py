@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from fashion.cli.terminal import console, start
+from fashion.evaluation.alarm import show_score
 from fashion.importing import heavy_imports
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def _print_watched(watched: "Watched") -> None:
     )
     table = Table("statistic", "score", "", caption="0 is typical of clean windows, above 1 is drift")
     for statistic, score in watched.scores.items():
-        table.add_row(statistic, f"{score:,.2f}", "drifted" if score > 1 else "")
+        table.add_row(statistic, show_score(score), "drifted" if score > 1 else "")
     console.print(table)
     console.print(f"Accuracy: {_percent(watched.estimated_accuracy)} estimated, {_live(watched)}")
     console.print(f"Page: {watched.report}")
@@ -97,7 +98,7 @@ def _show_history(windows: "list[JudgedWindow]", as_json: bool) -> None:
             window.model_version,
             f"{window.predictions:,}",
             window.verdict,
-            f"{score:.2f}" if score < 1000 else "> 1,000",
+            show_score(score),
             _percent(window.estimated_accuracy),
             live,
         )

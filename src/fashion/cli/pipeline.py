@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
-from rich.text import Text
 
 from fashion.cli.terminal import console, download_bars, gate_table, progress_bar, start
 from fashion.importing import heavy_imports
@@ -139,11 +138,11 @@ def register() -> None:
         registration = run(project, params)
     known = "" if registration.created else " (these artifacts were registered before)"
     console.print(f"{registration.name} version {registration.version}{known}: {registration.verdict}")
-    console.print(Text(f"because {registration.reason}"), highlight=False)
+    console.print(f"because {registration.reason}", highlight=False)
     if registration.judgement and registration.judgement.champion:
         _print_judgement(registration.judgement)
     if registration.absence:
-        console.print(Text(registration.absence), highlight=False)
+        console.print(registration.absence, highlight=False)
     elif registration.approval == "awaited":
         console.print(f"To make it the champion: fashion promote {registration.version} --reason '...'")
 
@@ -154,6 +153,6 @@ def _print_judgement(judgement: "Judgement") -> None:
     shown = rows(judgement)
     table = Table(*shown[0], title=f"candidate against {judgement.champion}", title_justify="left")
     for row in shown:
-        table.add_row(*map(Text, row.values()))
+        table.add_row(*row.values())
     console.print(table)
     console.print(f"{summary(judgement)} More: .state/judgement/judgement.md", highlight=False)

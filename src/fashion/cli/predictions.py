@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
-from rich.text import Text
 
 from fashion.cli.terminal import console, start
 from fashion.importing import heavy_imports
@@ -54,8 +53,7 @@ def _print_predictions(found: "Predictions") -> None:
     for prediction, answer in zip(found.predictions, answers, strict=True):
         (best, confidence), (second, less) = answer.ranking[:2]
         cells = (prediction.sample.source, best, f"{confidence:.1%}", second, f"{less:.1%}", answer.reason or "")
-        # Text, because rich would take the number in file[0] for a style.
-        table.add_row(*map(Text, cells[: len(columns)]))
+        table.add_row(*cells[: len(columns)])
     console.print(table)
     for reason, explanation in doubts.items():
         console.print(f"{reason}: {explanation}")

@@ -5,11 +5,13 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from fashion.cli.terminal import console, start
 from fashion.importing import heavy_imports
+from fashion.text import shorten
 
 if TYPE_CHECKING:
     from fashion.adapters.tracking import Change
@@ -39,7 +41,10 @@ def models(
 def history(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the table.")] = False,
 ) -> None:
-    """Show every decision about the aliases champion and challenger, the newest first: when, who, from, to, why."""
+    """Show every decision about the aliases champion and challenger, the newest first: when (UTC), from, to, why, who.
+
+    Long chains of reasons are shortened; --json has them whole.
+    """
     project, params = start()
     with heavy_imports():
         from fashion.stages.overview import change_to_dict, list_changes
@@ -95,13 +100,15 @@ def _print_models(found: "Models") -> None:
 
 
 def _print_changes(changes: "tuple[Change, ...]") -> None:
-    table = Table("time (UTC)", "what", "from → to", "who", "why")
+    """Two paragraphs a change: a table of so long texts would be a tower at 80 columns."""
+    if not changes:
+        console.print("No alias has ever moved: there is no version yet.")
     for change in changes:
-        moves = [f"{alias} {old or 'none'} → {new or 'none'}" for alias, old, new in change.moves]
+        what = f"{change.action} {change.version or ''}{' --force' if change.forced else ''}".rstrip()
+        moves = ", ".join(f"{alias} {old or 'none'} → {new or 'none'}" for alias, old, new in change.moves)
         who = ", ".join(filter(None, (change.who, change.via, change.flow_run)))
-        what = f"{change.action} --force" if change.forced else change.action
-        table.add_row(change.time[:16].replace("T", " "), what, Text("\n".join(moves)), Text(who), Text(change.reason))
-    console.print(table)
+        console.print(f"{change.time[:16].replace('T', ' ')} {what}: {moves or 'no alias moved'}", style="bold")
+        console.print(Padding(f"{shorten(change.reason)} ({who})", (0, 0, 1, 4)), highlight=False, soft_wrap=False)
 
 
 def _print_promotion(promotion: "Promotion") -> None:

@@ -35,10 +35,14 @@ def simulate(
     For trials, demonstrations and load. What is learned from images of the test set says nothing about new images any
     more: for an experiment, send others by --source.
     """
+    from fashion.images.traffic import DRIFTS
+
+    if drift == "list":
+        typer.echo("\n".join(DRIFTS))
+        return
     project, params = start()
     with heavy_imports():
         from fashion.evaluation.estimates import percentage
-        from fashion.images.traffic import DRIFTS
         from fashion.stages.simulate import Plan
         from fashion.stages.simulate import simulate as run
 
@@ -56,6 +60,8 @@ def simulate(
     for when, accuracy in (("before the change" if drift else "all", went.before), ("after it", went.after)):
         if accuracy:
             console.print(f"Accuracy {when}: {percentage(accuracy)}", highlight=False)
+    if went.trouble:
+        console.print(f"The last failure: {went.trouble}", highlight=False)
     versions = ", ".join(f"version {version}: {answers:,}" for version, answers in went.versions.items())
     console.print(f"Answered by {versions}")
     if went.failed:

@@ -26,8 +26,9 @@ from fashion.settings import apply_environment, load_project
 if TYPE_CHECKING:
     from fashion.evaluation.gates import Gate
 
-console = Console(soft_wrap=True)
-errors = Console(stderr=True, soft_wrap=True, markup=False, highlight=False, emoji=False)
+# What is printed is text: names of classes, paths and reasons are other people's, and may hold [brackets] or :words:.
+console = Console(soft_wrap=True, markup=False, emoji=False)
+errors = Console(soft_wrap=True, markup=False, emoji=False, highlight=False, stderr=True)
 COLOURS = {"passed": "green", "undecided": "yellow", "failed": "bold red"}
 
 
@@ -52,7 +53,7 @@ def gate_table(gate: "Gate") -> Table:
     table = Table("Gate", "Value", "Interval", "Limit", "Verdict", title=gate.count, title_justify="left")
     for check in gate.checks:
         *cells, verdict = check.row().values()
-        table.add_row(*map(Text, cells), Text(verdict, COLOURS[check.verdict]))
+        table.add_row(*cells, Text(verdict, COLOURS[check.verdict]))
     return table
 
 

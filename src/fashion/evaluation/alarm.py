@@ -56,5 +56,9 @@ def is_drifted(scores: Mapping[str, float]) -> bool:
 def name_beyond(scores: Mapping[str, float]) -> str:
     """The statistics beyond their limit, the farthest first."""
     farthest = sorted(scores.items(), key=lambda item: -item[1])
-    told = {name: f"{value:.1f}" if value < 1000 else "more than 1,000" for name, value in farthest if value > 1}
-    return ", ".join(f"{name} at {value}" for name, value in told.items()) + " times the limit"
+    return ", ".join(f"{name} at {show_score(value)}" for name, value in farthest if value > 1) + " times the limit"
+
+
+def show_score(value: float) -> str:
+    """Return a score as text: with two digits, since 1 is the limit; how far beyond 1,000 it lies says nothing more."""
+    return f"{value:.2f}" if value < 1000 else "over 1,000"

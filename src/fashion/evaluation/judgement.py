@@ -21,11 +21,15 @@ from fashion.evaluation.quantities import (
     show_difference,
     show_interval,
 )
-from fashion.params import JudgementParams
+from fashion.params import JudgementParams, Objectives
+from fashion.text import escape_markdown, markdown_table
 
 RECENT = "accuracy on recent images"
 OVERALL = ("accuracy", RECENT, "calibration error", "size", "latency")
 BETTER, NOT_WORSE, NO_BETTER, NOT_SHOWN, WORSE = "better", "not worse", "no better", "may be worse", "worse"
+NOT_COUNTED = "better, but not counted"
+"""The whole interval lies on the better side, but not beyond the gain that counts; or the figure is no objective."""
+ANY_GAIN = Objectives(accuracy=0, calibration_error=0, size=0, latency=0)
 
 
 @dataclass(frozen=True)
@@ -155,9 +159,9 @@ def judge(gate: Gate, comparison: Comparison, rule: JudgementParams) -> Judgemen
     - An objective is won when the whole interval lies beyond the gain that counts; in accuracy McNemar's exact test
       must say so, too, because the bootstrap is too sure of itself when a handful of images tells the models apart.
     """
-    gains = _gains(comparison, rule)
+    gains = _gains(comparison, rule, rule.objectives)
     losses = [*_gate_failures(gate), *_losses(comparison, rule, gains)]
-    tie = [] if gains else [f"no better than {comparison.champion} in any objective ({_objectives(rule)})"]
+    tie = [] if gains else [_tie(comparison, rule)]
     refusals = (*losses, *tie)
     return Judgement(
         promoted=not refusals,
@@ -217,9 +221,8 @@ def _is_worse(recall: Difference, rule: JudgementParams) -> bool:
     return recall.high < -rule.margins.recall_of_a_class
 
 
-def _gains(comparison: Comparison, rule: JudgementParams) -> dict[str, str]:
-    """The objectives that are won, with the figures that show it."""
-    declared = rule.objectives
+def _gains(comparison: Comparison, rule: JudgementParams, declared: Objectives) -> dict[str, str]:
+    """The objectives that are won if these gains count, with the figures that show it."""
     accuracy, error, size, latency = declared.accuracy, declared.calibration_error, declared.size, declared.latency
     name, where = (RECENT, comparison.recent) if comparison.recent else ("accuracy", comparison)
     significant = where.mcnemar_p < 1 - rule.confidence
@@ -244,6 +247,15 @@ def _figures(comparison: Comparison) -> dict[str, tuple[Difference, str]]:
     }
 
 
+def _tie(comparison: Comparison, rule: JudgementParams) -> str:
+    objectives = f"{comparison.champion} in any objective ({_objectives(rule)})"
+    any_gain = Objectives(**dict.fromkeys(rule.objectives.model_dump(exclude_none=True), 0))
+    if too_little := _gains(comparison, rule, any_gain):
+        told = "; ".join(f"{name} ({figures})" for name, figures in too_little.items())
+        return f"not better enough than {objectives}, but better by too little in {told}"
+    return f"no better than {objectives}"
+
+
 def _objectives(rule: JudgementParams) -> str:
     declared = rule.objectives.model_dump(exclude_none=True)
     return ", ".join(name.replace("_", " ") for name in declared)
@@ -255,11 +267,12 @@ def _praise(gate: Gate, comparison: Comparison, gains: Mapping[str, str]) -> str
 
 
 def _lines(comparison: Comparison, rule: JudgementParams, gains: Mapping[str, str]) -> tuple[Line, ...]:
+    better = dict.fromkeys(_gains(comparison, rule, ANY_GAIN), NOT_COUNTED) | dict.fromkeys(gains, BETTER)
     kept = {"accuracy": NOT_WORSE if _is_not_inferior(comparison, _margin(rule, gains)) else NOT_SHOWN}
     if comparison.recent:
         kept[RECENT] = WORSE if _is_worse_recently(comparison.recent, rule) else NO_BETTER
     overall = [
-        _line(name, unit, difference, BETTER if name in gains else kept.get(name, NO_BETTER))
+        _line(name, unit, difference, better.get(name) or kept.get(name, NO_BETTER))
         for name, (difference, unit) in _figures(comparison).items()
     ]
     recalls = [
@@ -332,12 +345,7 @@ def narrow_markdown(judgement: Judgement) -> str:
 
 def _document(judgement: Judgement, table: Sequence[Mapping[str, str]]) -> str:
     verdict = "To be promoted" if judgement.promoted else "Not to be promoted"
-    parts = [f"**{verdict}**", "\n".join(f"- {reason}" for reason in judgement.reasons)]
+    parts = [f"**{verdict}**", "\n".join(f"- {escape_markdown(reason)}" for reason in judgement.reasons)]
     if judgement.champion is not None:
-        parts += [f"Candidate against {judgement.champion}: {summary(judgement)}", _table(table)]
+        parts += [f"Candidate against {judgement.champion}: {summary(judgement)}", markdown_table(table)]
     return "\n\n".join(parts) + "\n"
-
-
-def _table(table: Sequence[Mapping[str, str]]) -> str:
-    lines = [list(table[0]), ["---"] * len(table[0]), *(list(row.values()) for row in table)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

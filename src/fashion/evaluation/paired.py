@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest, norm
 
-from fashion.evaluation.estimates import median_interval, raise_confidence
+from fashion.evaluation.estimates import raise_confidence
 
 Floats = NDArray[np.floating]
 Counts = NDArray[np.integer]
 Booleans = NDArray[np.bool_]
 RESAMPLES = 10_000
+RESAMPLES_OF_TIMES = 1_000
+"""Medians are not drawn as fast as counts."""
 HALVINGS = 35
 """Of an interval of length 2: exact to 1e-10."""
 
@@ -174,7 +176,16 @@ def exact_difference(candidate: float, champion: float) -> Difference:
     return Difference(candidate, champion, candidate - champion, candidate - champion)
 
 
-def latency_difference(candidate: Floats, champion: Floats, confidence: float) -> Difference:
-    """Medians of times that were taken in turns, both (n,), and an interval of the median difference."""
-    low, high = median_interval(candidate - champion, confidence)
-    return Difference(float(np.median(candidate)), float(np.median(champion)), low, high)
+def latency_difference(candidate: Floats, champion: Floats, confidence: float, seed: int = 0) -> Difference:
+    """Medians of times that were taken in turns, both (n,), with a paired bootstrap interval of their difference.
+
+    An interval of the median of the differences would be about another figure, and could leave out the difference of
+    the medians that is shown beside it. Source: Efron and Tibshirani (as above), chapter 13.
+    """
+    rounds = np.random.default_rng(seed).integers(0, len(candidate), (RESAMPLES_OF_TIMES, len(candidate)))
+    draws = np.median(candidate[rounds], axis=1) - np.median(champion[rounds], axis=1)
+    found, tail = np.median(candidate) - np.median(champion), (1 - confidence) / 2
+    low, high = np.quantile(draws, [tail, 1 - tail])
+    return Difference(
+        float(np.median(candidate)), float(np.median(champion)), float(min(low, found)), float(max(high, found))
+    )

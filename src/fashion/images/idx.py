@@ -5,6 +5,8 @@ import io
 import math
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import BinaryIO
 
 import numpy as np
@@ -31,9 +33,25 @@ def read_idx(stream: BinaryIO, name: str, dimensions: int, largest: int = LARGES
     Raises:
         DataError: a wrong magic number, a truncated or damaged stream, or more or fewer bytes than the header says.
     """
+    with _decompressed(stream, name) as file:
+        return read_plain_idx(file, name, dimensions, largest)
+
+
+def read_idx_shape(stream: BinaryIO, name: str, dimensions: int) -> tuple[int, ...]:
+    """Return the shape that a gzipped IDX file claims, by its first bytes.
+
+    Raises:
+        DataError: a wrong magic number, or a beginning that is damaged.
+    """
+    with _decompressed(stream, name) as file:
+        return _read_header(file, name, dimensions)
+
+
+@contextmanager
+def _decompressed(stream: BinaryIO, name: str) -> Iterator[gzip.GzipFile]:
     try:
         with gzip.GzipFile(fileobj=stream) as file:
-            return read_plain_idx(file, name, dimensions, largest)
+            yield file
     except EOFError as error:
         raise DataError(f"{name}: the gzip stream is truncated ({error})") from error
     except (gzip.BadGzipFile, zlib.error) as error:

@@ -143,7 +143,7 @@ def answer(model: keras.Model, images: NDArray[np.uint8]) -> Outputs:
     """Everything the model says about images (n, height, width), by one pass over them."""
     answering = _answering(model)
     batches = [answering.predict_on_batch(batch) for batch in _batches(images)]
-    return Outputs(*(np.concatenate(parts) for parts in zip(*batches, strict=True)))
+    return Outputs(*(np.concatenate(parts)[: len(images)] for parts in zip(*batches, strict=True)))
 
 
 @lru_cache(maxsize=1)
@@ -154,8 +154,11 @@ def _answering(model: keras.Model) -> keras.Model:
 
 def predict_logits(model: keras.Model, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """The logits (n, classes) of a model that has no other output."""
-    return np.concatenate([model.predict_on_batch(batch) for batch in _batches(images)])
+    return np.concatenate([model.predict_on_batch(batch) for batch in _batches(images)])[: len(images)]
 
 
 def _batches(images: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
-    return (images[start : start + BATCH] for start in range(0, len(images), BATCH))
+    """The images, `BATCH` at a time; blank ones fill the last batch, since TensorFlow traces a model for every size."""
+    for start in range(0, len(images), BATCH):
+        batch = images[start : start + BATCH]
+        yield np.pad(batch, ((0, BATCH - len(batch)), (0, 0), (0, 0)))

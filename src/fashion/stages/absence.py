@@ -8,6 +8,7 @@ from fashion.evaluation.gates import FAILED
 from fashion.stages.proposal import awaits_approval
 from fashion.stages.registry import REASON, VERDICT
 from fashion.stages.tags import GATES, SYNTHETIC_DATA, needs_force
+from fashion.text import shorten
 
 NOBODY_ANSWERS = "Until there is one, fashion predict, fashion serve and fashion monitor have no model to answer with."
 LAST_ONE_ANSWERS = (
@@ -91,7 +92,7 @@ def _explain_version(ledger: tracking.Ledger, version: tracking.Version) -> _Cau
         return _Cause(f"version {number} lost the alias, and the history does not know it", (by_hand,))
     limits = f"if a limit is stricter than you need ({LIMITS}), change it, then: {_run(version)}"
     missed = (limits,) if version.tags.get(GATES) == FAILED else ()
-    why = f"version {number}, the newest, was refused ({version.tags.get(REASON, 'no reason is known')})"
+    why = f"version {number}, the newest, was refused ({shorten(version.tags.get(REASON, 'no reason is known'))})"
     return _Cause(why, (_train_another(version), *missed, by_hand))
 
 

@@ -6,8 +6,8 @@ That file is the memory of what was used, too: with an earlier version of data/ 
 
 import shutil
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -29,7 +29,13 @@ from fashion.paths import Project
 from fashion.settings import predictions_url
 from fashion.stages.dataset import BATCH_IMAGES, BATCH_LABELS, Split, read_raw
 from fashion.stages.registry import DATA_VERSION, registry_of
-from fashion.stages.validate import check_batch, explain_findings, with_label_support
+from fashion.stages.validate import (
+    check_batch,
+    choose_quarantined,
+    explain_findings,
+    with_label_support,
+    write_quarantine,
+)
 from fashion.storage import atomic_folder, write_text
 
 USED = "predictions.csv"
@@ -43,8 +49,19 @@ class Collected:
     batch: str | None
     images: int
     """In the batch, or waiting for more."""
-    quarantined: int
-    """Images of the batch that are not learned from."""
+    quarantined: Mapping[str, int] = field(default_factory=dict)
+    """How many images of the batch are not learned from, by the reason."""
+    pictures: str | None = None
+    """The folder, below the project's, with the picture and the list of those; none where there are none."""
+
+    @property
+    def in_quarantine(self) -> int:
+        return sum(self.quarantined.values())
+
+    @property
+    def reasons(self) -> list[str]:
+        """Each reason with the number of its images."""
+        return [f"{count:,} images: {reason}" for reason, count in self.quarantined.items()]
 
 
 def collect(project: Project, params: Params, since: datetime | None = None) -> Collected:
@@ -67,13 +84,14 @@ def collect(project: Project, params: Params, since: datetime | None = None) -> 
     if len(labelled.labels) < params.collect.at_least:
         # A collection that was killed has left its batch unpinned.
         pin(project)
-        return Collected(None, len(labelled.labels), 0)
+        return Collected(None, len(labelled.labels))
     name = _name(labelled)
-    findings = _check(project, params, name, labelled)
+    quarantine = _check(project, params, name, labelled)
+    pictures = _show_quarantine(project, name, labelled, quarantine) if len(quarantine) else None
     _enter(project, name, labelled)
     pin(project)
-    rows = {row for finding in findings if finding.on_breach == "quarantine" for row in finding.rows}
-    return Collected(name, len(labelled.labels), len(rows))
+    reasons = {str(reason): int(count) for reason, count in quarantine["reason"].value_counts().items()}
+    return Collected(name, len(labelled.labels), reasons, pictures)
 
 
 def is_learned(project: Project, params: Params) -> bool:
@@ -113,8 +131,11 @@ def _name(labelled: Labelled) -> str:
     return f"{newest:%Y-%m-%dT%H%M%S}-{digest[:8]}"
 
 
-def _check(project: Project, params: Params, name: str, labelled: Labelled) -> Sequence[Finding]:
-    """What batch.json finds. The test set is there because its images must not be learned from."""
+def _check(project: Project, params: Params, name: str, labelled: Labelled) -> pd.DataFrame:
+    """The images of a new batch that batch.json wants out, as `choose_quarantined` gives them.
+
+    The test set is looked at, too, because its images must not be learned from.
+    """
     raw = read_raw(project, params.data)
     batch = Split(labelled.images, labelled.labels)
     table = describe_dataset({name: (batch.images, batch.labels), "test": (raw["test"].images, raw["test"].labels)})
@@ -128,7 +149,16 @@ def _check(project: Project, params: Params, name: str, labelled: Labelled) -> S
                 f"Look at {kept}: pictures with labels, docs/index.html. Correct the labels (POST /feedback again), or "
                 "leave them out: fashion collect --since TIME"
             )
-    return findings
+    quarantine = choose_quarantined(table, findings)
+    # That they are of this batch goes without saying here.
+    return quarantine.assign(reason=quarantine["reason"].str.replace(f" ({name})", "", regex=False))
+
+
+def _show_quarantine(project: Project, name: str, labelled: Labelled, quarantine: pd.DataFrame) -> str:
+    shown = project.state / "quarantine" / name
+    with atomic_folder(shown) as folder:
+        write_quarantine(folder, {name: Split(labelled.images, labelled.labels)}, quarantine)
+    return shown.relative_to(project.root).as_posix()
 
 
 def _keep_refused(

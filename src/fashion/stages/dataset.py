@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fashion.errors import ArtifactError, DataError
-from fashion.images.idx import read_idx
+from fashion.images.idx import read_idx, read_idx_shape
 from fashion.params import DataFile, DataParams
 from fashion.paths import Project
 from fashion.storage import file_digest
@@ -15,6 +15,11 @@ from fashion.storage import file_digest
 BATCH_IMAGES, BATCH_LABELS = "images-idx3-ubyte.gz", "labels-idx1-ubyte.gz"
 RECENT = "recent"
 """The split of collected images that nothing is trained on."""
+SUPPORTED = (
+    "It is the file that params.yaml asks for, but of a kind that is not supported: expected gzipped IDX files of "
+    "unsigned bytes, grey images (n, height, width) of data.image_size and labels (n,). Convert the dataset, and set "
+    "the digests in params.yaml"
+)
 SYNTHETIC = "SYNTHETIC"
 """Name of the file that stands in data/ while any file there is drawn; it says how."""
 
@@ -44,10 +49,7 @@ def read_raw(project: Project, params: DataParams) -> dict[str, Split]:
     }
     for images_file, split in zip((params.train_images, params.test_images), splits.values(), strict=True):
         if split.images.shape[1:] != params.image_size:
-            raise DataError(
-                f"data/{images_file.name}: expected images of {_size(params.image_size)} (data.image_size in "
-                f"params.yaml), found {_size(split.images.shape[1:])}"
-            )
+            raise DataError(_wrong_size(images_file, params, split.images.shape))
     _check_digests(project, params)
     return splits
 
@@ -85,6 +87,31 @@ def read_labelled_files(images_path: Path, labels_path: Path, params: DataParams
             f"{_size(split.images.shape[1:])}"
         )
     return split
+
+
+def check_shapes(project: Project, params: DataParams) -> None:
+    """Look at the beginning of the four files in data/: whether they can be used at all, before they are pinned.
+
+    Raises:
+        DataError: a file is no IDX file, has other dimensions, or does not fit its companion or params.yaml.
+    """
+    for images_file, labels_file in (
+        (params.train_images, params.train_labels),
+        (params.test_images, params.test_labels),
+    ):
+        images, labels = _read_shape(project, images_file, 3), _read_shape(project, labels_file, 1)
+        if images[1:] != params.image_size:
+            raise DataError(f"{_wrong_size(images_file, params, images)}. {SUPPORTED}")
+        if images[0] != labels[0]:
+            raise DataError(f"{_wrong_count(images_file, labels_file, images[0], labels[0])}. {SUPPORTED}")
+
+
+def _read_shape(project: Project, file: DataFile, dimensions: int) -> tuple[int, ...]:
+    try:
+        with (project.data / file.name).open("rb") as stream:
+            return read_idx_shape(stream, f"data/{file.name}", dimensions)
+    except DataError as error:
+        raise DataError(f"{error}. {SUPPORTED}") from error
 
 
 def has_recent(project: Project) -> bool:
@@ -143,25 +170,35 @@ def _check_digests(project: Project, params: DataParams) -> None:
 
 
 def _read_pair(folder: Path, images_file: DataFile, labels_file: DataFile) -> Split:
-    images = _read(folder / images_file.name, dimensions=3)
-    labels = _read(folder / labels_file.name, dimensions=1)
+    images = _read(folder, images_file, dimensions=3)
+    labels = _read(folder, labels_file, dimensions=1)
     if len(images) != len(labels):
-        raise DataError(
-            f"data/{images_file.name} holds {len(images)} images but data/{labels_file.name} {len(labels)} labels; "
-            "expected as many of one as of the other"
-        )
+        raise DataError(_wrong_count(images_file, labels_file, len(images), len(labels)))
     if not len(images):
         raise DataError(f"data/{images_file.name} holds no image")
     return Split(images, labels)
 
 
-def _read(path: Path, dimensions: int) -> NDArray[np.uint8]:
+def _wrong_size(file: DataFile, params: DataParams, found: tuple[int, ...]) -> str:
+    expected = f"expected images of {_size(params.image_size)} (data.image_size in params.yaml)"
+    return f"data/{file.name}: {expected}, found {_size(found[1:])}"
+
+
+def _wrong_count(images_file: DataFile, labels_file: DataFile, images: int, labels: int) -> str:
+    found = f"data/{images_file.name} holds {images} images but data/{labels_file.name} {labels} labels"
+    return f"{found}; expected as many of one as of the other"
+
+
+def _read(folder: Path, file: DataFile, dimensions: int) -> NDArray[np.uint8]:
     """One of the files that `fetch` brings."""
+    path = folder / file.name
     if not path.exists():
         raise DataError(f"{path} is missing; bring it with: fashion fetch")
     try:
         return _read_file(path, dimensions)
     except DataError as error:
+        if path.is_file() and file_digest(path) == file.sha256:
+            raise DataError(f"{error}. {SUPPORTED}") from error
         command = "fashion fetch --synthetic" if (path.parent / SYNTHETIC).exists() else "fashion fetch --force"
         raise DataError(f"{error}. Bring the right file with: {command}") from error
 

@@ -16,7 +16,7 @@ from fashion.images.synthetic import draw
 from fashion.params import DataFile, DataParams, Params
 from fashion.paths import Project
 from fashion.settings import load_settings
-from fashion.stages.dataset import SYNTHETIC, is_synthetic
+from fashion.stages.dataset import SYNTHETIC, check_shapes, is_synthetic
 from fashion.storage import FULL, atomic_file, file_digest, files_below, write_text, writing_explained
 
 DVC = "dvc"
@@ -58,7 +58,8 @@ def fetch(project: Project, params: Params, force: bool = False, progress: Progr
     A file that is right already stays. Files drawn by `draw_data` are replaced; other files are not, unless `force`.
 
     Raises:
-        DataError: no source has a file, or a file with other content is in the way.
+        DataError: no source has a file, a file with other content is in the way, or a file is of a kind that is not
+            supported; what data.dvc pins stays as it is.
         DiskError: the disk is full.
         LineageError: the project is in no git repository, or git refuses to look.
     """
@@ -232,7 +233,7 @@ def _nowhere(wanted: Sequence[DataFile], reasons: Mapping[str, str]) -> DataErro
                 f"No source has {', '.join(file.name for file in wanted)}:",
                 *(f"  {source}: {reason}" for source, reason in reasons.items()),
                 "Set FASHION_DATA_SOURCES to a folder or an address that has them, "
-                "or draw a dataset: fashion fetch --synthetic",
+                "or try the whole on drawn images, apart from this project's data: make run DATA=synthetic",
             ]
         )
     )
@@ -287,6 +288,7 @@ def _bring_batches(project: Project) -> None:
 
 
 def _pinned(project: Project, params: DataParams, origins: dict[str, str]) -> Fetched:
+    check_shapes(project, params)
     size = sum((project.data / file.name).stat().st_size for file in params.files)
     return Fetched(origins, size, is_synthetic(project), pin(project))
 

@@ -8,7 +8,7 @@ from fashion.stages.registry import REASON, VERDICT
 
 PROPOSE, APPROVE, REFUSE, LAPSE = "propose", "approve", "refuse", "lapse"
 """Actions of the ledger. All but `approve` leave the champion where it is."""
-WORDS = {APPROVE: "approved", REFUSE: "refused"}
+WORDS = {APPROVE: "approved", REFUSE: "refused", "promote": "promoted", "rollback": "brought back"}
 
 
 def awaits_approval(ledger: tracking.Ledger, number: str) -> bool:
@@ -18,11 +18,18 @@ def awaits_approval(ledger: tracking.Ledger, number: str) -> bool:
 
 
 def note_outcome(registry: tracking.Registry, ledger: tracking.Ledger, version: tracking.Version) -> tracking.Version:
-    """Write into the tags of a version that was proposed what became of it, unless it is there already."""
+    """Write into the version's tags what people made of it, unless it is there already.
+
+    That is the outcome of a proposal, or that a refused version was made champion by hand: its tags would go on saying
+    that it is challenger.
+    """
     changes = _about(ledger, version.number)
-    if not changes or changes[0].action != PROPOSE or changes[-1].action == PROPOSE:
+    if not changes or changes[-1].action == PROPOSE:
         return version
     verdict = tracking.CHAMPION if changes[-1].after.champion == version.number else tracking.CHALLENGER
+    was_proposed = changes[0].action == PROPOSE
+    if not was_proposed and version.tags.get(VERDICT) in (None, verdict):
+        return version
     tags = {REASON: _words(changes[-1]), VERDICT: verdict}
     return version if tags.items() <= version.tags.items() else tracking.tag_version(registry, version, tags)
 
@@ -35,4 +42,5 @@ def _words(change: tracking.Change) -> str:
     if change.action == LAPSE:
         return change.reason
     via = f" ({change.via})" if change.via else ""
-    return f"{WORDS.get(change.action, change.action)} by {change.who}{via}: {change.reason}"
+    force = " although its gates failed" if change.forced else ""
+    return f"{WORDS.get(change.action, change.action)} by {change.who}{via}{force}: {change.reason}"

@@ -55,6 +55,8 @@ class Simulated:
     after: Estimate | None
     versions: dict[str, int]
     """Answers by the version of the model."""
+    trouble: str | None
+    """Why the last of the failures failed."""
 
 
 def simulate(
@@ -100,6 +102,7 @@ class _Sender:
         self._classes, self._plan, self._traffic, self._on_answer = classes, plan, traffic, on_answer
         self._replies: dict[int, Reply] = {}
         self._labelled = self._failed = self._failed_in_a_row = 0
+        self._trouble: str | None = None
         self._tells = np.random.default_rng(plan.seed + 1).random(plan.images) < plan.label_share
 
     async def send(self, address: str, key: str | None) -> Simulated:
@@ -136,6 +139,7 @@ class _Sender:
     def _count(self, error: ServiceError) -> None:
         """Raises it when there is no hope."""
         self._failed += 1
+        self._trouble = str(error)
         self._failed_in_a_row += 1
         if self._failed_in_a_row >= HOPELESS or not self._replies:
             raise error
@@ -154,4 +158,5 @@ class _Sender:
             before=proportion(correct[~drifted]) if (~drifted).any() else None,
             after=proportion(correct[drifted]) if drifted.any() else None,
             versions={version: versions.count(version) for version in sorted(set(versions))},
+            trouble=self._trouble,
         )

@@ -9,6 +9,7 @@ import pandas as pd
 
 from fashion.adapters.machine import describe_machine
 from fashion.adapters.tracking.runs import LiveRun, live_run
+from fashion.model.steps import count_steps
 from fashion.model.training import Epoch, Examples, State, Trained, Watch, is_over
 from fashion.model.training import train as train_network
 from fashion.params import Params
@@ -67,6 +68,10 @@ def train(project: Project, params: Params, on_step: Callable[[int, int], None])
 def _train(splits: Iterable[Split], params: Params, watch: Watch) -> Trained:
     training, validation = (Examples(split.images, split.labels) for split in splits)
     classes = len(params.data.classes)
+    steps = count_steps(params.train.recipe, len(training.labels), classes)
+    logger.info("%s", steps)
+    if steps.doubt:
+        logger.warning("%s", steps.doubt)
     try:
         return train_network(
             params.train.model, params.train.recipe, training, validation, classes, params.train.seed, watch

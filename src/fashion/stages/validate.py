@@ -1,6 +1,6 @@
 """Whether the data are fit to learn from: the suites of expectations/ held against a table of descriptors."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from fashion.params import Params
 from fashion.paths import Project
 from fashion.stages.dataset import Split, digests, is_synthetic, read_batches, read_raw
 from fashion.storage import atomic_folder, write_json, write_text
+from fashion.text import markdown_table
 
 SHEET = 64
 """Images on the contact sheet at most."""
@@ -52,9 +53,10 @@ def validate(project: Project, params: Params) -> Validated:
         for name, batch in batches.items():
             rows = with_label_support(table[table["split"] == name], batch, splits["train"])
             findings += check_batch(project, rows, folder / "docs" / name)
-        quarantine = _quarantine(table, findings)
+        quarantine = choose_quarantined(table, findings)
         summary = _summarise(project, params, table, quarantine, findings)
-        _save(folder, splits | batches, table, quarantine)
+        table.to_parquet(folder / "descriptors.parquet", index=False)
+        write_quarantine(folder, splits | batches, quarantine)
         files = digests(project, params.data)
         write_json(folder / "report.json", _report(summary, files, findings))
         write_text(folder / "summary.md", _markdown(summary, quarantine, findings))
@@ -82,8 +84,8 @@ def _tables(project: Project, table: pd.DataFrame) -> dict[Path, pd.DataFrame]:
     return {project.expectations / f"{name}.json": part for name, part in parts.items()}
 
 
-def _quarantine(table: pd.DataFrame, findings: Sequence[Finding]) -> pd.DataFrame:
-    """split, index, label and reason of the images that a suite wants out, one row an image."""
+def choose_quarantined(table: pd.DataFrame, findings: Sequence[Finding]) -> pd.DataFrame:
+    """Return split, index, label and reason of the images that a suite wants out, one row an image."""
     reasons: dict[int, list[str]] = {}
     for finding in findings:
         for row in finding.rows if finding.on_breach == "quarantine" else ():
@@ -109,11 +111,11 @@ def _summarise(
     )
 
 
-def _save(folder: Path, splits: dict[str, Split], table: pd.DataFrame, quarantine: pd.DataFrame) -> None:
-    table.to_parquet(folder / "descriptors.parquet", index=False)
-    quarantine.to_csv(folder / "quarantine.csv", index=False)
+def write_quarantine(folder: Path, splits: Mapping[str, Split], quarantine: pd.DataFrame) -> None:
+    """Write quarantine.csv, and quarantine.png with the first of the images, into the existing `folder`."""
+    write_text(folder / "quarantine.csv", quarantine.to_csv(index=False))
     shown = quarantine.head(SHEET)
-    size = splits["train"].images.shape[1:]
+    size = next(iter(splits.values())).images.shape[1:]
     images = [splits[split].images[index] for split, index in zip(shown["split"], shown["index"], strict=True)]
     captions = [f"{split} {index}, label {label}\n{reason[:36]}" for split, index, label, reason in shown.to_numpy()]
     title = f"Quarantined images, {len(shown)} of {len(quarantine)}" if len(quarantine) else "Quarantined images"
@@ -136,13 +138,21 @@ def _markdown(summary: Validated, quarantine: pd.DataFrame, findings: Sequence[F
     if summary.synthetic:
         lines += ["", "**These are drawn images, not real data.**"]
     if breaches:
-        lines += ["", "| suite | breach | found | then |", "|---|---|---|---|"]
-        lines += [f"| {each.suite} | {each.reason} | {_found(each)} | {each.on_breach} |" for each in breaches]
+        lines += ["", markdown_table([_breach(finding) for finding in breaches])]
     if len(quarantine):
-        lines += ["", "| split | reason | images |", "|---|---|---|"]
         counts = quarantine.value_counts(["split", "reason"], sort=True)
-        lines += [f"| {split} | {reason} | {count:,} |" for (split, reason), count in counts.items()]
+        rows = [{"split": split, "reason": reason, "images": f"{count:,}"} for (split, reason), count in counts.items()]
+        lines += ["", markdown_table(rows)]
     return "\n".join(lines) + "\n"
+
+
+def _breach(finding: Finding) -> dict[str, str]:
+    return {
+        "suite": finding.suite,
+        "breach": finding.reason,
+        "found": _found(finding),
+        "then": finding.on_breach,
+    }
 
 
 def _counts(summary: Validated) -> str:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fashion.adapters import pictures, reports
 from fashion.adapters.predictions import JudgedWindow, Window
+from fashion.evaluation.alarm import show_score
 from fashion.evaluation.drift import DESCRIPTORS
 from fashion.evaluation.estimates import Estimate, proportion_of
 from fashion.evaluation.neighbours import nearest
@@ -234,7 +235,7 @@ def _table(head: str, rows: Sequence[str]) -> str:
 
 def _scores(judged: JudgedWindow) -> str:
     rows = [
-        f"<td>{name}</td><td{' class=beyond' if score > 1 else ''}>{score:,.2f}</td><td>1</td>"
+        f"<td>{name}</td><td{' class=beyond' if score > 1 else ''}>{show_score(score)}</td><td>1</td>"
         for name, score in judged.scores.items()
     ]
     return _table("<th>statistic</th><th>score</th><th>limit</th>", rows)
