@@ -20,7 +20,7 @@ import requests
 from honcho.manager import Manager
 from honcho.printer import Message, Printer
 
-from fashion.cli.terminal import console
+from fashion.cli.terminal import console, tell
 from fashion.encoding import degrade_output
 from fashion.errors import FashionError, ServiceError
 from fashion.locks import read_holder, try_hold
@@ -287,7 +287,8 @@ def main() -> None:
         apply_environment(project)
         action(project)
     except FashionError as error:
-        sys.exit(f"error: {error}")
+        tell(error)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

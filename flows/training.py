@@ -20,7 +20,7 @@ from prefect.exceptions import CancelledRun
 from prefect.runtime import flow_run
 
 from fashion.adapters.git import check_repository
-from fashion.cli.terminal import errors
+from fashion.cli.terminal import errors, tell
 from fashion.doctor.checks import QUICK
 from fashion.doctor.finding import PROBLEM
 from fashion.params import load_params
@@ -73,7 +73,7 @@ def main() -> None:
     try:
         _run(arguments.reason, arguments.synthetic)
     except FashionError as error:
-        errors.print(f"error: {error}", style="red")
+        tell(error)
         sys.exit(1)
     except (KeyboardInterrupt, CancelledRun):
         errors.print("Stopped. What is finished is kept: the same command goes on from there.")

@@ -2,6 +2,7 @@
 
 FashionError
 ├── ParamsError     params.yaml or an environment variable is wrong
+│   └── SetupError  the environment, a variable of a tool's, or the folder is not what the project needs
 ├── DataError       a data file is missing, damaged, or not what it should be
 ├── SuiteError      a file in expectations/ is wrong
 ├── ArtifactError   an output of an earlier stage is missing or damaged
@@ -9,6 +10,7 @@ FashionError
 ├── TrainingError   training went wrong, for example a loss that is not finite
 ├── PromotionError  a version cannot have the alias that was asked for
 ├── LineageError    where a version comes from is not known here, so that it cannot be made again
+│   └── GitError    git is not installed, refuses to look, or there is no repository
 └── ServiceError    a service (MLflow, DVC, Prefect) is away or answered nonsense
 """
 
@@ -19,6 +21,10 @@ class FashionError(Exception):
 
 class ParamsError(FashionError):
     """params.yaml or an environment variable is wrong."""
+
+
+class SetupError(ParamsError):
+    """The environment, a variable of a tool's, or the folder is not what the project needs."""
 
 
 class DataError(FashionError):
@@ -51,6 +57,10 @@ class PromotionError(FashionError):
 
 class LineageError(FashionError):
     """Where a version comes from is not known, or not to be had here."""
+
+
+class GitError(LineageError):
+    """Git is not installed, refuses to look, or there is no repository."""
 
 
 class ServiceError(FashionError):

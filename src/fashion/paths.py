@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from fashion.errors import ParamsError
+from fashion.errors import ParamsError, SetupError
 
 MISREAD = re.compile(r"%[0-9A-Fa-f]{2}|\[[^/]*\]|\\")
 """In a path: MLflow takes %20 in an address for an escape, TensorFlow [x] and \\ in a file's name for a pattern."""
@@ -97,7 +97,7 @@ def find_project(start: Path) -> Project:
 def _check_path(folder: Path) -> None:
     """Refused at once: the registry and the export would fail when the training is done."""
     if found := MISREAD.search(str(folder)):
-        raise ParamsError(
+        raise SetupError(
             f"The project's folder {folder} cannot be used: MLflow or TensorFlow would take {found[0]} in its path for "
             "an escape or a pattern. Move it to a folder without such signs, then type there: make setup"
         )

@@ -11,7 +11,7 @@ from dotenv import dotenv_values
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from fashion.errors import ParamsError
+from fashion.errors import ParamsError, SetupError
 from fashion.paths import Project, find_project
 
 SQLITE = "sqlite:///"
@@ -147,24 +147,24 @@ def check_environment(project: Project) -> None:
     """Find out whether this process's virtual environment and code belong together and to `project`.
 
     Raises:
-        ParamsError: they do not.
+        SetupError: they do not.
     """
     home = Path(sys.prefix).parent.resolve()
     made_for, code = _made_for(home), Path(__file__).resolve().parents[2]
     if made_for is None:
         return  # Not made by setup.sh: whoever made it knows what it belongs to.
     if made_for != home:
-        raise ParamsError(
+        raise SetupError(
             f"The virtual environment {sys.prefix} was made for {made_for}, and copied or moved. Make one of its own: "
             f"cd {home} && make setup"
         )
     if code not in (home, project.root):
-        raise ParamsError(
+        raise SetupError(
             f"The code at work is that of {code}, in the environment of {home}. "
             f"Type: unset PYTHONPATH (it is {os.environ.get('PYTHONPATH', 'not set')})"
         )
     if project.root != home and _made_for(project.root):
-        raise ParamsError(
+        raise SetupError(
             f"The environment of {home} is at work in {project.root}, which has one of its own. "
             f"Type: source {project.root}/.venv/bin/activate"
         )
@@ -186,11 +186,11 @@ def check_registry_address(project: Project) -> None:
     """Find out whether versions and the runs that they come from are kept in one place.
 
     Raises:
-        ParamsError: a variable of MLflow's says otherwise.
+        SetupError: a variable of MLflow's says otherwise.
     """
     for name in ONE_ADDRESS:
         if os.environ.get(name, "") not in ("", load_settings().tracking_uri, tracking_uri(project)):
-            raise ParamsError(
+            raise SetupError(
                 f"{name} is another address than MLFLOW_TRACKING_URI; runs and versions are kept in one place here. "
                 f"Type: unset {name}; or set MLFLOW_TRACKING_URI to the same address"
             )

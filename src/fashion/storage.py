@@ -245,7 +245,7 @@ def _not_allowed(path: Path, error: OSError) -> str:
     folder = next(folder for folder in path.parents if folder.exists())
     return (
         f"{path} cannot be written ({error.strerror}): {folder} must be writable for the user with the number "
-        f"{os.geteuid()}. Let its owner allow that, or work in a clone of your own: git clone"
+        f"{os.geteuid()}. Let its owner allow that, or work in a clone of your own"
     )
 
 

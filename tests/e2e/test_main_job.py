@@ -15,8 +15,14 @@ from mlflow import MlflowClient
 
 from fashion.adapters.tracking.runs import EXPERIMENT
 from fashion.cli import main
+from fashion.errors import DataError
+from fashion.params import load_params
+from fashion.paths import Project
+from fashion.stages.fetch import fetch
 from fashion.stages.registry import registry_of
-from tests.projects import edit_params, git
+from tests.advice import follow
+from tests.conftest import copy_prefect
+from tests.projects import SOURCE, commit, edit_params, git, make_quick
 from tests.servers import PATIENCE_SECONDS
 
 
@@ -47,6 +53,26 @@ def test_one_command_goes_from_raw_data_to_a_champion(trained_project):
     for name in ("saved_model/1/saved_model.pb", "model.tflite", "model_int8.tflite"):
         assert (trained_project.export / name).is_file()
     assert (trained_project.model / "history.csv").is_file()
+
+
+@pytest.mark.advice("make run DATA=synthetic", "stages/fetch.py")
+def test_without_data_and_network_there_is_a_run_on_drawn_images_apart(small_project, prefect_template, monkeypatch):
+    """The images are few, and drawn before: how many to draw, `make run` does not ask."""
+    make_quick(small_project)
+    apart = Project(small_project.state / "synthetic")
+    shutil.copytree(small_project.data, apart.data)
+    copy_prefect(prefect_template, apart)
+    shutil.rmtree(small_project.data)
+    shutil.copy(SOURCE / "Makefile", small_project.root)
+    commit(small_project.root, "A Makefile")
+    monkeypatch.setenv("FASHION_DATA_SOURCES", "/nowhere")
+    with pytest.raises(DataError) as told:
+        fetch(small_project, load_params(small_project.params))
+    output = follow(small_project, told.value, "make run DATA=synthetic", "--old-file=setup")
+    assert "fashion-classifier version 1 is champion" in output
+    assert apart.model_file.exists()
+    assert not small_project.model_file.exists()
+    assert not (small_project.state / "mlflow.db").exists()
 
 
 def test_dvc_repro_after_it_runs_nothing(trained_project):

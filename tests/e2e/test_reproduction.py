@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from fashion.adapters.pinning import pull_for
+from fashion.adapters.versioning import data_version
 from fashion.cli import app
 from fashion.cli.lineage import DIFFERS
 from fashion.errors import LineageError, ServiceError, StageError
@@ -18,6 +20,7 @@ from fashion.stages.lineage import look_up_lineage
 from fashion.stages.register import register
 from fashion.stages.reproduction import reproduce
 from fashion.storage import folder_digest
+from tests.advice import follow
 from tests.projects import commit, edit_params, git
 
 
@@ -131,11 +134,16 @@ def test_a_version_from_before_lineages_is_told(trained_project):
         look_up_lineage(trained_project, load(trained_project), "1")
 
 
+@pytest.mark.advice("fashion fetch --synthetic", "stages/reproduction.py")
 def test_drawn_data_that_are_nowhere_any_more_are_told_with_the_command_that_draws_them(trained_project):
     shutil.rmtree(trained_project.root / ".dvc" / "cache")
-    with pytest.raises(LineageError, match=r"no default DVC remote is configured.*fashion fetch --synthetic"):
+    with pytest.raises(LineageError, match=r"no default DVC remote is configured") as told:
         reproduce(trained_project, load(trained_project), "1", ignore)
     assert [path.name for path in (trained_project.state / "reproduction").iterdir()] == ["lock"]
+    version = data_version(trained_project)
+    follow(trained_project, told.value, "fashion fetch --synthetic", "--images 600 --test-images 200")
+    assert data_version(trained_project) == version
+    pull_for(trained_project, trained_project)
 
 
 def test_a_commit_that_is_gone_is_told(trained_project):
@@ -146,11 +154,24 @@ def test_a_commit_that_is_gone_is_told(trained_project):
         reproduce(trained_project, load(trained_project), "1", ignore)
 
 
-def test_a_version_made_outside_git_is_told(trained_project):
+@pytest.mark.advice("git init", "stages/reproduction.py")
+@pytest.mark.advice("git add --all", "stages/reproduction.py")
+@pytest.mark.advice("git commit", "stages/reproduction.py")
+@pytest.mark.advice("make run", "stages/reproduction.py")
+def test_a_version_made_outside_git_is_told(trained_project, monkeypatch):
     shutil.rmtree(trained_project.root / ".git")
     registered = register_anew(trained_project, load(trained_project))
-    with pytest.raises(LineageError, match="no git commit"):
+    with pytest.raises(LineageError, match="no git commit") as told:
         reproduce(trained_project, load(trained_project), registered.version, ignore)
+    for name in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{name}_NAME", "me")
+        monkeypatch.setenv(f"GIT_{name}_EMAIL", "me@localhost")
+    for command, more in (("git init", ""), ("git add --all", ""), ("git commit", "--message Start")):
+        follow(trained_project, told.value, command, more)
+    (trained_project.evaluation / "note.txt").write_text("what make run has made anew")
+    version = register(trained_project, load(trained_project)).version
+    head = git(trained_project.root, "rev-parse", "HEAD").strip()
+    assert look_up_lineage(trained_project, load(trained_project), version).origin["code"]["commit"] == head
 
 
 REPRODUCE = """

@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 import requests
 from mlflow import MlflowClient
+from typer.testing import CliRunner
 
 from fashion.adapters.predictions import PredictionLog
+from fashion.cli import app
 from fashion.params import load_params
 from fashion.settings import predictions_url, tracking_uri
 from fashion.stages.register import register
@@ -66,6 +68,7 @@ def run(trained_project, tmp_path, new_port):
         started.append(Running(trained_project, port, tmp_path / "serve.log"))
         return started[-1]
 
+    start.address = f"http://127.0.0.1:{port}"
     yield start
     for service in started:
         service.end(signal.SIGKILL)
@@ -85,6 +88,20 @@ def second_version(project):
     evaluate(project, params)
     assert register(project, params).version == "2"
     return MlflowClient(tracking_uri(project))
+
+
+@pytest.mark.advice("fashion serve", "adapters/service.py")
+@pytest.mark.advice("fashion serve --port", "serving/server.py")
+def test_a_simulation_without_a_service_says_which_command_starts_one(run, trained_project):
+    """Port 8000, where `fashion serve` would be without --port, is no test's to take."""
+    ask = ["simulate", "--images", "2", "--rate", "20", "--url", run.address]
+    home = {"FASHION_HOME": str(trained_project.root)}
+    before = CliRunner().invoke(app, ask, env=home)
+    assert f"No service answers at {run.address}" in str(before.exception)
+    assert str(before.exception).endswith("start it with: fashion serve")
+    run()
+    after = CliRunner().invoke(app, ask, env=home)
+    assert "2 answers" in after.output, after.exception
 
 
 def test_the_answers_are_logged_corrected_and_flushed_at_the_end(run, trained_project, images):

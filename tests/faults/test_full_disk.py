@@ -1,5 +1,6 @@
 """The disk is full while something is written: words instead of a traceback, nothing half there, and on it goes."""
 
+import re
 import subprocess
 
 import numpy as np
@@ -13,6 +14,7 @@ from fashion.params import load_params
 from fashion.serving.app import create_app
 from fashion.stages.registry import registry_of
 from flows.server import prefect_server
+from tests.advice import follow
 from tests.conftest import forget_artifact_folders
 from tests.projects import edit_params
 from tests.servers import wait_until
@@ -140,23 +142,28 @@ def test_a_page_of_the_data_docs_that_does_not_fit_is_not_left_out_silently(trai
         check(suite, tmp_path / "docs")
 
 
+@pytest.mark.advice("df", "storage.py")
 def test_fetch_says_that_the_disk_is_full_and_goes_on_when_there_is_room(trained_project, small_disk):
     params = load_params(trained_project.params)
     small_disk(trained_project.data, 8 * KIB)
-    with pytest.raises(DiskError, match="The disk is full"):
+    with pytest.raises(DiskError, match="The disk is full") as told:
         draw(trained_project, params)
+    assert "100%" in follow(trained_project, told.value, "df -h")
     assert not list(trained_project.data.glob(".*"))
     make_room(trained_project.data)
     draw(trained_project, params)
 
 
+@pytest.mark.advice("dvc gc --workspace", "adapters/versioning.py", "doctor/machine.py")
 def test_a_full_cache_of_dvc_is_said_and_the_same_command_goes_on(trained_project, small_disk):
     cache = trained_project.root / ".dvc" / "cache"
+    edit_params(trained_project, {"prepare": {"seed": 4}})
+    reproduce(trained_project, "prepare", print)  # What it made before is an old version now.
     edit_params(trained_project, {"prepare": {"seed": 5}})
     small_disk(cache, 8 * KIB)
-    with pytest.raises(DiskError, match="Stage prepare: the disk is full, DVC could not keep its outputs"):
+    with pytest.raises(DiskError, match="Stage prepare: the disk is full, DVC could not keep its outputs") as told:
         reproduce(trained_project, "prepare", print)
-    make_room(cache)
+    follow(trained_project, told.value, "dvc gc --workspace", "--force")  # On a terminal it asks instead.
     assert reproduce(trained_project, "prepare", print) is True
     assert reproduce(trained_project, "prepare", print) is False
 
@@ -201,12 +208,16 @@ def test_a_full_disk_of_the_prediction_log_stops_no_request_and_loses_no_predict
         assert window.labels[-1] == len(CLASSES) - 1
 
 
+@pytest.mark.advice("df", "flows/server.py")
+@pytest.mark.advice("rm", "flows/server.py")
 def test_a_full_disk_under_prefects_database_is_said_before_anything_is_done(project, small_disk):
     """Prefect begins to make its database, and later does not get past what it has begun."""
     small_disk(project.state, 2048 * KIB)
     with pytest.raises(ServiceError, match="Is its disk full.*half made") as caught, prefect_server(project):
         pytest.fail("it started")
+    (look,) = re.findall(r"\((df -h .*)\)", str(caught.value))
+    assert "100%" in follow(project, caught.value, look)
     make_room(project.state)
-    subprocess.run(str(caught.value).rpartition(": ")[2], shell=True, check=True)
+    follow(project, caught.value, str(caught.value).rpartition(": ")[2])
     with prefect_server(project) as temporary:
         assert temporary

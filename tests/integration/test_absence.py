@@ -7,6 +7,7 @@ from dataclasses import asdict
 import mlflow
 import pytest
 from mlflow import MlflowClient
+from PIL import Image
 from typer.testing import CliRunner
 
 from fashion.adapters import tracking
@@ -18,12 +19,14 @@ from fashion.params import load_params
 from fashion.stages.absence import explain_absence
 from fashion.stages.approval import Answer, conclude
 from fashion.stages.champion import find_champion
+from fashion.stages.dataset import load_split
 from fashion.stages.evaluate import evaluate
 from fashion.stages.promotion import promote
 from fashion.stages.register import register
 from fashion.stages.registry import registry_of
 from fashion.text import shorten
 from flows.report import print_summary
+from tests.advice import follow
 from tests.candidates import make_candidate
 from tests.integration.test_promotion import add_versions
 from tests.projects import edit_params
@@ -165,6 +168,8 @@ def commands(text):
     return re.findall(r": fashion (.*)$", text, re.MULTILINE)
 
 
+@pytest.mark.advice("fashion promote --reason", "stages/absence.py")
+@pytest.mark.advice("fashion rollback --reason", "stages/absence.py")
 @pytest.mark.parametrize("leave", STATES, ids=lambda state: state.__name__)
 def test_the_reason_is_named_with_a_command_that_makes_a_champion_and_works_in_that_state(
     trained_project, monkeypatch, leave
@@ -201,6 +206,8 @@ def test_an_empty_registry_asks_for_a_training(project):
     )
 
 
+@pytest.mark.advice("make run", "stages/absence.py")
+@pytest.mark.advice("make run DATA=synthetic", "stages/absence.py")
 def test_after_failed_gates_a_changed_limit_and_another_seed_lead_to_a_champion(trained_project, monkeypatch):
     fail_gates(trained_project, monkeypatch)
     text = explain_absence(registry(trained_project))
@@ -258,6 +265,7 @@ def printed(project, registration):
     return captured.get()
 
 
+@pytest.mark.advice("fashion models", "flows/report.py")
 def test_the_summary_of_a_run_without_a_champion_says_so_and_recommends_no_prediction(trained_project):
     names = [f"[/b] {name}" for name in load(trained_project).data.classes]
     edit_params(trained_project, {"data": {"classes": names}})
@@ -269,23 +277,30 @@ def test_the_summary_of_a_run_without_a_champion_says_so_and_recommends_no_predi
     assert text.count(shorten(registration.reason)) == 1
     assert f"Type fashion commands in {trained_project.root}" in text
     assert "fashion predict IMAGE" not in text
-    assert "fashion models " in text
+    assert "challenger" in follow(trained_project, text, "fashion models")
 
 
-def test_the_summary_of_a_refused_candidate_is_silent_about_absence_where_there_is_a_champion(trained_project):
+@pytest.mark.advice("fashion predict", "flows/report.py")
+def test_the_summary_of_a_refused_candidate_is_silent_about_absence_where_there_is_a_champion(
+    trained_project, tmp_path
+):
     refused = measure_and_register(trained_project, {"evaluate": {"gates": {"model_bytes_at_most": 1}}})
     assert (refused.verdict, refused.absence) == ("challenger", None)
     text = printed(trained_project, refused)
     assert f"fashion-classifier version 2 is challenger: {shorten(refused.reason)}\n" in text
     assert "no champion" not in text
-    assert "fashion predict IMAGE" in text
+    Image.fromarray(load_split(trained_project, "test").images[0]).save(tmp_path / "one.png")
+    assert "one.png" in follow(trained_project, text.replace("IMAGE...", ""), "fashion predict", f"{tmp_path}/one.png")
 
 
+@pytest.mark.advice("fashion promote --reason", "flows/report.py")
 def test_the_summary_of_a_proposed_first_version_names_each_command_once(trained_project):
     text = printed(trained_project, register(trained_project, edit_params(trained_project, ASKED)))
     assert "asked version 1 is challenger: awaits approval: all gates passed" in text
     assert text.count("fashion promote 1 --reason '...'") == 1
     assert "To be asked: make up" in text
+    follow(trained_project, text, "fashion promote 1 --reason '...'")
+    assert champion(trained_project) == "1"
 
 
 def test_the_summary_prints_what_a_person_wrote_as_text(trained_project, monkeypatch):

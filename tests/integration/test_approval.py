@@ -19,6 +19,7 @@ from fashion.stages.overview import list_changes, list_models
 from fashion.stages.promotion import enter_judgement, promote
 from fashion.stages.register import register
 from fashion.stages.registry import registry_of
+from tests.advice import follow
 from tests.integration.test_promotion import add_versions, registry
 from tests.projects import edit_params
 
@@ -142,6 +143,7 @@ def test_a_version_that_was_deleted_cannot_be_approved(trained_project):
         answered(trained_project, "77", YES)
 
 
+@pytest.mark.advice("fashion promote --reason", "cli/pipeline.py")
 def test_registering_by_hand_only_proposes_and_says_how_to_promote(trained_project, monkeypatch):
     edit_params(trained_project, {"register": {"name": "asked", "approval": "required"}})
     monkeypatch.setenv("FASHION_HOME", str(trained_project.root))
@@ -149,12 +151,11 @@ def test_registering_by_hand_only_proposes_and_says_how_to_promote(trained_proje
     assert result.exit_code == 0, result.output
     assert "asked version 1: challenger" in result.output
     assert "because awaits approval: all gates passed; there was no champion" in result.output
-    assert "fashion promote 1 --reason" in result.output
     again = register(trained_project, load(trained_project))
     assert (again.approval, again.created) == ("awaited", False)
     ledger = tracking.read_ledger(registry_of(trained_project, load(trained_project)))
     assert ledger.aliases == tracking.Aliases(None, "1")
-    promote(trained_project, load(trained_project), "1", "by hand")
+    follow(trained_project, result.output, "fashion promote 1 --reason '...'")
     after = register(trained_project, load(trained_project))
     assert (after.verdict, after.approval) == ("champion", "none")
 

@@ -1,6 +1,7 @@
 """From labelled predictions in a real log to batches, and what the next stages make of them."""
 
 import re
+import shutil
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -22,6 +23,7 @@ from fashion.stages.fetch import fetch
 from fashion.stages.prepare import prepare
 from fashion.stages.validate import validate
 from fashion.storage import file_digest
+from tests.advice import follow
 from tests.projects import edit_params, git, log_predictions, make_small
 
 ENOUGH = 150
@@ -189,7 +191,9 @@ def test_what_was_tested_on_stays_so_when_more_comes_in(served):
     assert first < {image.tobytes() for image in load_split(project, "recent").images}
 
 
-def test_fetching_does_not_forget_batches_that_are_missing_here(served):
+@pytest.mark.advice("dvc remote --default", "stages/fetch.py")
+@pytest.mark.advice("fashion fetch --force", "stages/fetch.py")
+def test_fetching_does_not_forget_batches_that_are_missing_here(served, tmp_path):
     project, params = served
     log_predictions(project, *draw(ENOUGH, 10, (28, 28), seed=11))
     batch = project.batches / collect(project, params).batch
@@ -198,13 +202,23 @@ def test_fetching_does_not_forget_batches_that_are_missing_here(served):
     names = ("train_images", "train_labels", "test_images", "test_labels")
     drawn = {name: file_digest(project.data / getattr(params.data, name).name) for name in names}
     params = edit_params(project, {"data": {name: {"sha256": digest} for name, digest in drawn.items()}})
-    for path in batch.iterdir():
-        path.chmod(0o644)
-        path.unlink()
-    batch.rmdir()
-    cache = project.root / ".dvc" / "cache"
-    cache.rename(project.root / "cache")
+    aside = shutil.copytree(project.root / ".dvc" / "cache", tmp_path / "aside")  # As a remote has it, too.
     pinned = data_version(project)
-    with pytest.raises(DataError, match=r"the batches of\s+collected images are not to be had"):
-        fetch(project, params)
+
+    def lose():
+        shutil.rmtree(batch)
+        shutil.rmtree(project.root / ".dvc" / "cache")
+        with pytest.raises(DataError, match=r"the batches of\s+collected images are not to be had") as told:
+            fetch(project, params)
+        assert data_version(project) == pinned
+        assert {path.name for path in project.data.iterdir()} >= {getattr(params.data, name).name for name in names}
+        return str(told.value)
+
+    add = "dvc remote add --default"
+    follow(project, lose().replace(f"{add} NAME ADDRESS", add), add, f"storage {aside}")
+    fetch(project, params)
     assert data_version(project) == pinned
+    assert (batch / "predictions.csv").exists()
+    git(project.root, "checkout", "--", ".dvc/config")
+    follow(project, lose(), "fashion fetch --force")
+    assert data_version(project) != pinned

@@ -2,7 +2,10 @@
 
 import json
 import os
+import re
 import socket
+import subprocess
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,6 +21,7 @@ from fashion.locks import hold
 from fashion.paths import Project
 from fashion.settings import environment_defaults
 from flows import training
+from tests.advice import follow
 from tests.projects import SOURCE, git
 
 
@@ -39,13 +43,21 @@ def test_git_says_why_it_does_not_answer(project, monkeypatch):
     assert "git config --global --add safe.directory" in found.said + found.advice
 
 
-def test_a_project_without_git_is_told_what_that_means(project, tmp_path):
+@pytest.mark.advice("git init", "doctor/environment.py")
+@pytest.mark.advice("git add", "doctor/environment.py")
+@pytest.mark.advice("git commit", "doctor/environment.py")
+def test_a_project_without_git_is_told_what_that_means(project, tmp_path, monkeypatch):
     (project.root / ".git").rename(tmp_path / "aside")
     found = environment.check_git(project)
     assert found.verdict == NOTE
-    assert "git init" in found.advice
+    for name in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{name}_NAME", "me")
+        monkeypatch.setenv(f"GIT_{name}_EMAIL", "me@localhost")
+    follow(project, found.advice, found.advice)
+    assert environment.check_git(project).verdict == WELL
 
 
+@pytest.mark.advice("unset", "doctor/environment.py")
 def test_variables_that_another_project_has_set_are_named(project, monkeypatch):
     for name in set(os.environ) - environment_defaults(project).keys():
         if environment.STEERING.fullmatch(name):  # Of whoever started the tests, or of a library in this process.
@@ -58,6 +70,10 @@ def test_variables_that_another_project_has_set_are_named(project, monkeypatch):
     found = environment.check_variables(project)
     assert found.verdict == NOTE
     assert found.advice.endswith("unset MLFLOW_HTTP_REQUEST_TIMEOUT ONEDNN_MAX_CPU_ISA")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in found.advice.partition("unset ")[2].split():
+            patch.delenv(name)
+        assert environment.check_variables(project).verdict == WELL
     monkeypatch.setenv("MLFLOW_REGISTRY_URI", "sqlite:////tmp/other.db")
     found = environment.check_variables(project)
     assert found.verdict == PROBLEM
@@ -83,6 +99,7 @@ def anybodys_project():
         yield Project(root)
 
 
+@pytest.mark.advice("chown", "doctor/machine.py")
 def test_what_this_user_may_not_write_is_a_problem_and_its_owner_is_named(anybodys_project):
     project = anybodys_project
     assert machine.check_folder(project).verdict == WELL
@@ -95,7 +112,11 @@ def test_what_this_user_may_not_write_is_a_problem_and_its_owner_is_named(anybod
     found = as_nobody(project)
     assert found["verdict"] == PROBLEM
     assert f"may not write to {project.state}" in found["said"]
-    assert "chown" in found["advice"]
+    if os.geteuid() == 0:
+        project.state.chmod(0o755)
+        (command,) = re.findall(r"chown -R .*", found["advice"])
+        follow(project, found["advice"], command)
+        assert as_nobody(project)["verdict"] == WELL
 
 
 def as_nobody(project):
@@ -197,10 +218,30 @@ def test_the_command_shows_all_and_fails_where_there_is_a_problem(trained_projec
         assert word in whole.stdout
 
 
+@pytest.mark.advice("fashion doctor", "flows/training.py")
 def test_a_run_tells_beforehand_what_is_likely_to_stop_it(project, monkeypatch, capsys):
     monkeypatch.setattr(machine, "DISK_NEEDED", 1e9)
     training._tell_problems(project)
     told = capsys.readouterr().err
     assert "a training wants 1000000000 GB" in told
+    assert "fashion doctor" in told
+    looked = CliRunner().invoke(app, ["doctor"], env={"FASHION_HOME": str(project.root)})
+    assert looked.exit_code == 1
+    assert "1000000000" in looked.stdout
     assert "dvc gc --workspace" in told
     assert "memory" not in told
+
+
+@pytest.mark.advice("fashion doctor", "cli/terminal.py")
+def test_an_error_of_the_machine_names_the_command_that_looks_for_its_cause(project):
+    away = {**os.environ, "MLFLOW_TRACKING_URI": "http://127.0.0.1:9", "FASHION_HOME": str(project.root)}
+    command = [sys.executable, "-c", "from fashion.cli import main; main()"]
+    asked = subprocess.run([*command, "history"], env=away, capture_output=True, text=True, check=False)
+    assert asked.stderr.splitlines()[-1].endswith(": fashion doctor")
+    looked = subprocess.run([*command, "doctor"], env=away, capture_output=True, text=True, check=False)
+    assert looked.returncode == 1
+    assert "No MLflow server answers at http://127.0.0.1:9" in " ".join(looked.stdout.replace("│", " ").split())
+    local = away | {"MLFLOW_TRACKING_URI": ""}
+    mistyped = subprocess.run([*command, "lineage", "x"], env=local, capture_output=True, text=True, check=False)
+    assert mistyped.returncode == 1
+    assert "fashion doctor" not in mistyped.stderr

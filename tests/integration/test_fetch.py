@@ -11,6 +11,8 @@ import pytest
 
 from fashion.adapters import download as download_module
 from fashion.adapters.pinning import pin
+from fashion.doctor.finding import NOTE, WELL
+from fashion.doctor.services import check_data
 from fashion.errors import DataError, DiskError
 from fashion.images.idx import write_idx
 from fashion.params import load_params
@@ -18,6 +20,7 @@ from fashion.paths import Project
 from fashion.stages.dataset import SYNTHETIC, read_raw
 from fashion.stages.fetch import Drawing, draw_data, fetch
 from fashion.storage import file_digest
+from tests.advice import follow
 from tests.projects import edit_params
 
 
@@ -148,17 +151,24 @@ def test_only_missing_files_are_fetched(project, params, source):
     assert set(origins.values()) == {"already there"}
 
 
+@pytest.mark.advice("fashion fetch --force", "stages/dataset.py", "stages/fetch.py")
 def test_a_file_with_other_content_is_not_replaced_unless_forced(project, params):
     fetch(project, params)
     path = project.data / "train_labels.gz"
-    path.write_bytes(b"mine")
+    mine = write_idx(np.zeros(25, np.uint8))
+    path.write_bytes(mine)
     found, expected = file_digest(path), params.data.train_labels.sha256
     with pytest.raises(
         DataError, match=f"train_labels.gz .*expected SHA-256 {expected}, found {found}.*fashion fetch --force"
-    ):
+    ) as told:
         fetch(project, params)
-    assert path.read_bytes() == b"mine"
-    fetch(project, params, force=True)
+    assert path.read_bytes() == mine
+    with pytest.raises(DataError, match=f"expected SHA-256 {expected}, found {found}") as read:
+        read_raw(project, params.data)
+    follow(project, told.value, "fashion fetch --force")
+    assert file_digest(path) == expected
+    path.write_bytes(mine)
+    follow(project, read.value, "fashion fetch --force")
     assert file_digest(path) == expected
 
 
@@ -203,11 +213,42 @@ def test_a_full_disk_is_told_in_words_and_leaves_no_half_file(project, params, m
     assert not list(project.data.iterdir())
 
 
+@pytest.mark.advice("fashion fetch", "stages/fetch.py")
 def test_a_symbolic_link_in_the_place_of_data_is_refused(project, params, source):
     project.data.symlink_to(source)
-    with pytest.raises(DataError, match=f"symbolic link.*FASHION_DATA_SOURCES={source} fashion fetch"):
+    with pytest.raises(DataError, match="symbolic link") as told:
         fetch(project, params)
     assert project.data.is_symlink()
+    project.data.unlink()
+    assert_brought(project, source, told.value, f"FASHION_DATA_SOURCES={source} fashion fetch")
+
+
+@pytest.mark.advice("fashion fetch", "stages/fetch.py")
+def test_a_file_in_the_place_of_data_is_refused(project, params, source):
+    project.data.write_text("mine")
+    with pytest.raises(DataError) as told:
+        fetch(project, params)
+    assert project.data.read_text() == "mine"
+    project.data.unlink()
+    assert_brought(project, source, told.value, "fashion fetch")
+
+
+@pytest.mark.advice("fashion fetch", "doctor/services.py", "stages/dataset.py")
+def test_files_that_are_missing_are_brought(project, params, source):
+    fetch(project, params)
+    (project.data / "train_images.gz").unlink()
+    with pytest.raises(DataError) as told:
+        read_raw(project, params.data)
+    found = check_data(project)
+    assert found.verdict == NOTE
+    assert_brought(project, source, f"{told.value}\n{found}", "fashion fetch")
+    assert check_data(project).verdict == WELL
+
+
+def assert_brought(project, source, words, command):
+    assert str(words).count(command) == str(words).count("fashion fetch")
+    follow(project, words, command)
+    assert contents(project.data) == contents(source)
 
 
 @pytest.mark.parametrize(
@@ -362,13 +403,14 @@ def test_the_same_drawing_gives_the_same_files(project):
     assert contents(project.data) != first
 
 
+@pytest.mark.advice("fashion fetch --synthetic --force", "stages/fetch.py")
 def test_drawn_data_do_not_replace_real_data_unless_forced(project, params):
     fetch(project, params)
     before = contents(project.data)
-    with pytest.raises(DataError, match=r"holds files that were not drawn .*fashion fetch --synthetic --force"):
+    with pytest.raises(DataError, match=r"holds files that were not drawn .*fashion fetch --synthetic --force") as told:
         draw_data(project, params, Drawing(40, 20))
     assert contents(project.data) == before
-    draw_data(project, params, Drawing(40, 20), force=True)
+    follow(project, told.value, "fashion fetch --synthetic --force", "--images 40 --test-images 20")
     assert (project.data / SYNTHETIC).exists()
 
 

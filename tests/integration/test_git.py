@@ -13,6 +13,7 @@ from fashion.errors import LineageError
 from fashion.params import load_params
 from fashion.paths import Project
 from fashion.stages.fetch import Drawing, draw_data, fetch
+from tests.advice import follow
 from tests.projects import SOURCE, commit, git
 
 
@@ -132,16 +133,22 @@ def test_a_repository_of_another_user_is_refused_with_the_words_of_git(foreign, 
     assert read_source(foreign).dirty is False
 
 
+def name_author(monkeypatch):
+    for name in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{name}_NAME", "me")
+        monkeypatch.setenv(f"GIT_{name}_EMAIL", "me@localhost")
+
+
+@pytest.mark.advice("git init", "adapters/git.py")
+@pytest.mark.advice("git add --all", "adapters/git.py")
+@pytest.mark.advice("git commit --message", "adapters/git.py")
 def test_a_project_without_a_repository_is_told_how_to_make_one(tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     (tmp_path / "params.yaml").write_text("")
     with pytest.raises(LineageError, match="is in no git repository.* Type: (.*), then the same") as told:
         check_repository(Project(tmp_path))
-    command = re.search("Type: (.*), then the same", str(told.value))[1]
-    for name in ("AUTHOR", "COMMITTER"):
-        monkeypatch.setenv(f"GIT_{name}_NAME", "me")
-        monkeypatch.setenv(f"GIT_{name}_EMAIL", "me@localhost")
-    subprocess.run(command, shell=True, cwd=tmp_path, check=True, capture_output=True)
+    name_author(monkeypatch)
+    follow(Project(tmp_path), told.value, re.search("Type: (.*), then the same", str(told.value))[1])
     check_repository(Project(tmp_path))
     assert read_source(Project(tmp_path)).dirty is False
 
@@ -156,6 +163,9 @@ def test_what_pins_data_says_so_before_it_writes_any(project, monkeypatch):
     assert not project.data.exists()
 
 
+@pytest.mark.advice("git init", "Makefile")
+@pytest.mark.advice("git add --all", "Makefile")
+@pytest.mark.advice("git commit --message", "Makefile")
 def test_the_synthetic_project_is_not_begun_without_a_repository(tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     for name in ("Makefile", "pyproject.toml", "requirements.lock"):
@@ -167,25 +177,39 @@ def test_the_synthetic_project_is_not_begun_without_a_repository(tmp_path, monke
     assert result.returncode != 0
     assert "error: these files must be in a git repository; if they are in none, type: git init" in result.stderr
     assert not (tmp_path / ".state").exists()
+    name_author(monkeypatch)
+    follow(Project(tmp_path), result.stderr, "git init && git add --all && git commit --message 'As downloaded'")
+    follow(Project(tmp_path), "make repository", "make repository")
 
 
+@pytest.mark.advice("git fetch --unshallow", "adapters/git.py")
 def test_a_commit_that_a_shallow_clone_lacks_is_told_with_the_command_that_brings_it(repository, tmp_path):
     first = git(repository.root, "rev-parse", "HEAD").strip()
     commit(repository.root, "Second")
     git(tmp_path, "clone", "--quiet", "--depth=1", repository.root.as_uri(), "clone")
+    clone = Project(tmp_path / "clone")
     with (
-        pytest.raises(LineageError, match=rf"{first}.*shallow clone.*git fetch --unshallow"),
-        tree_of(Project(tmp_path / "clone"), first, tmp_path / "none", tmp_path / "tree"),
+        pytest.raises(LineageError, match=rf"{first}.*shallow clone") as told,
+        tree_of(clone, first, tmp_path / "none", tmp_path / "tree"),
     ):
         pytest.fail("there is no such tree")
+    follow(clone, told.value, "git fetch --unshallow")
+    with tree_of(clone, first, tmp_path / "none", tmp_path / "tree"):
+        assert (tmp_path / "tree" / "kept.txt").exists()
 
 
-def test_a_commit_of_another_repository_is_told(repository, tmp_path):
+@pytest.mark.advice("git fetch", "adapters/git.py")
+def test_a_commit_that_only_the_origin_has_is_told_with_the_command_that_brings_it(repository, tmp_path):
+    git(tmp_path, "clone", "--quiet", repository.root.as_uri(), "clone")
+    clone, later = Project(tmp_path / "clone"), commit(repository.root, "Later")
     with (
-        pytest.raises(LineageError, match="git fetch origin 0123"),
-        tree_of(repository, "0123" * 10, tmp_path / "none", tmp_path / "tree"),
+        pytest.raises(LineageError) as told,
+        tree_of(clone, later, tmp_path / "none", tmp_path / "tree"),
     ):
         pytest.fail("there is no such tree")
+    follow(clone, told.value, f"git fetch origin {later}")
+    with tree_of(clone, later, tmp_path / "none", tmp_path / "tree"):
+        assert (tmp_path / "tree" / "kept.txt").exists()
 
 
 def test_a_patch_that_does_not_fit_leaves_no_tree_behind(repository, tmp_path):

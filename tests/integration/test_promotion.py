@@ -24,6 +24,7 @@ from fashion.stages.overview import change_to_dict, list_changes, list_models
 from fashion.stages.promotion import line, promote, roll_back
 from fashion.stages.register import register
 from fashion.stages.registry import registry_of
+from tests.advice import follow
 from tests.candidates import make_candidate
 from tests.projects import SOURCE
 from tests.servers import PATIENCE_SECONDS
@@ -197,23 +198,29 @@ def test_a_rollback_takes_its_target_and_all_after_it_off_the_line():
     assert line([change(*step) for step in [*steps, ("rollback", "2", "3")]]) == ["1", "2", "3"]
 
 
+@pytest.mark.advice("fashion promote --reason", "stages/promotion.py")
 def test_a_rollback_to_a_version_that_never_was_champion_is_refused(trained_project):
     (two,) = add_versions(trained_project)
-    with pytest.raises(PromotionError, match="never was champion"):
+    with pytest.raises(PromotionError, match="never was champion") as told:
         roll_back(trained_project, load(trained_project), two, "because")
+    follow(trained_project, told.value, f"fashion promote {two} --reason '...'")
+    assert champion(trained_project) == two
 
 
+@pytest.mark.advice("fashion history", "adapters/tracking/ledger.py")
 def test_a_decision_on_an_old_view_is_refused_and_leaves_nothing(trained_project):
     two, three = add_versions(trained_project, 2)
     seen = tracking.settle(registry(trained_project))
     promote(trained_project, load(trained_project), two, "I was first")
     version = tracking.get_version(registry(trained_project), three)
-    with pytest.raises(ServiceError, match=r"came first: champion 1 → 2 by .*I was first.*Nothing was changed"):
+    words = r"came first: champion 1 → 2 by .*I was first.*Nothing was changed"
+    with pytest.raises(ServiceError, match=words) as told:
         promotion.enter_judgement(
             trained_project, registry(trained_project), seen, version, Judgement(True, ("late",)), None, False
         )
     assert champion(trained_project) == two
     assert len(list_changes(trained_project, load(trained_project))) == 2
+    assert "I was first" in follow(trained_project, told.value, "fashion history")
 
 
 def test_a_crash_between_entry_and_alias_is_mended_by_the_next_command(trained_project, monkeypatch):

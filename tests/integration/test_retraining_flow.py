@@ -78,6 +78,7 @@ def test_with_nothing_new_nothing_is_trained(served, heard):
     assert data_version(project) == before
 
 
+@pytest.mark.advice("dvc repro", "cli/collection.py")
 def test_new_labels_are_learned_from_and_everybody_hears_what_came_of_it(served, heard):
     project, params = served
     log_predictions(project, *draw(ENOUGH, 10, (28, 28), seed=11))

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 import zipfile
 from hashlib import sha256
 from pathlib import Path
@@ -91,6 +92,7 @@ def test_the_set_up_follows_no_setting_of_pip_and_of_other_environments(made):
     assert noted[1].startswith("python 3.")
 
 
+@pytest.mark.advice("make setup", "activate.sh", "paths.py", "settings.py")
 def test_testing_adds_and_running_removes_nothing(made, wheel, tmp_path):
     folder = tmp_path / "copy"
     shutil.copytree(made, folder, symlinks=True)
@@ -118,8 +120,9 @@ def test_a_uv_whose_hash_is_not_in_the_lock_is_not_installed(wheel, tmp_path):
     assert not (folder / ".venv" / ".installed").exists()
 
 
+@pytest.mark.advice("make setup", "setup.sh")
 def test_a_python_that_will_not_do_is_refused_before_anything_is_made(wheel, tmp_path):
-    folder = make_folder(tmp_path / "project", "0" * 64)
+    folder = make_folder(tmp_path / "project", sha256(wheel.read_bytes()).hexdigest())
     python = tmp_path / "python3.9"
     python.write_text('#!/bin/sh\n[ "$1" = --version ] && echo Python 3.9.18\n', encoding="utf-8")
     python.chmod(0o755)
@@ -127,6 +130,8 @@ def test_a_python_that_will_not_do_is_refused_before_anything_is_made(wheel, tmp
     assert result.returncode != 0
     assert f"{python} is Python 3.9.18; expected Python 3.11 to 3.13" in result.stderr
     assert {path.name for path in folder.iterdir()} == {*PARTS, "requirements.lock", "requirements-dev.lock"}
+    assert "make setup PYTHON=" in result.stderr
+    assert make(folder, "setup", wheel, f"PYTHON={sys.executable}").returncode == 0
 
 
 @pytest.mark.parametrize("shell", SHELLS)
@@ -143,6 +148,7 @@ def test_deactivating_takes_back_what_activating_has_set_and_nothing_else(made, 
     assert not [line for line in lines[2:] if not line.startswith(("PWD=", "OLDPWD="))]
 
 
+@pytest.mark.advice("source", "settings.py")
 @pytest.mark.parametrize("shell", SHELLS)
 def test_a_second_project_in_one_shell_has_its_own_settings(made, shell, tmp_path):
     """Its environment is only pretended: what counts is the shell."""

@@ -155,6 +155,8 @@ def fashion(project, *arguments):
     return subprocess.run(command, cwd=project.root, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.advice("fashion approve", "flows/approval.py", "stages/absence.py")
+@pytest.mark.advice("make up", "flows/report.py")
 def test_a_training_that_nobody_could_answer_asks_when_it_runs_again_and_the_command_approves(asked):
     state, *_ = run_flow(synthetic=True, unattended=True)
     assert (state.name, state.result()["approval"]) == ("AwaitsApproval", "awaited")
@@ -185,15 +187,18 @@ def test_a_training_that_nobody_could_answer_asks_when_it_runs_again_and_the_com
     assert (change.action, change.via, change.flow_run) == ("approve", "fashion approve", run.name)
 
 
-def test_a_refusal_in_the_page_needs_a_choice_and_the_second_click_changes_nothing(asked):
+@pytest.mark.advice("fashion refuse --reason", "flows/approval.py")
+def test_an_answer_in_the_page_needs_a_choice_and_after_a_refusal_a_click_changes_nothing(asked):
     def refuse(run):
-        return [resume(run), resume(run, decision="perhaps"), resume(run, decision="refuse", who="Ann"), resume(run)]
+        clicks = [resume(run), resume(run, decision="perhaps")]
+        fashion(asked, "refuse", "1", "--reason", "too slow")
+        return [*clicks, resume(run)]
 
     (state, *_), clicks = train_and(refuse)
-    assert clicks == ["REJECT", "REJECT", "ACCEPT", "ABORT"]
+    assert clicks == ["REJECT", "REJECT", "ABORT"]
     assert (state.name, state.result()["verdict"]) == ("NoChampion", "challenger")
-    assert state.result()["reason"] == "refused by Ann (Prefect's page): no reason given"
-    assert "was refused (refused by Ann (Prefect's page): no reason given)" in state.message
+    assert re.fullmatch(r"refused by \S+@\S+ \(fashion refuse\): too slow", state.result()["reason"])
+    assert f"was refused ({state.result()['reason']})" in state.message
 
 
 def test_without_an_answer_in_time_the_training_ends_and_a_late_one_is_told_so(asked):

@@ -52,11 +52,14 @@ def test_what_the_user_has_set_wins_over_the_defaults_and_over_an_activation(pro
     assert os.environ["MLFLOW_TRACKING_URI"] == "http://tracking.example:5000"
 
 
+@pytest.mark.advice("unset", "settings.py")
 @pytest.mark.parametrize("name", ["MLFLOW_REGISTRY_URI", "MLFLOW_REGISTRY_STORE_URI"])
 def test_a_registry_apart_from_the_runs_is_refused_by_the_name_of_its_variable(project, name):
     os.environ[name] = "sqlite:////elsewhere/other.db"
     with pytest.raises(ParamsError, match=f"unset {name}"):
         apply_environment(project)
+    del os.environ[name]
+    apply_environment(project)
     os.environ[name] = f"sqlite:///{project.root}/.state/mlflow.db"
     apply_environment(project)
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from fashion.errors import LineageError
+from fashion.errors import GitError, LineageError
 from fashion.paths import Project
 
 LARGEST_PATCH = 10_000_000
@@ -42,7 +42,7 @@ def read_source(project: Project) -> Source:
     """The project's tree as it stands. Neither git's index nor its objects are touched.
 
     Raises:
-        LineageError: git is not installed, or refuses to look, as in a repository of another user.
+        GitError: git is not installed, or refuses to look, as in a repository of another user.
     """
     root = find_repository(project)
     commit = _ask(root, "rev-parse", "--verify", "--quiet", "HEAD") if root else None
@@ -65,11 +65,11 @@ def find_repository(project: Project) -> Path | None:
     """The top folder of the repository that the project is in, if it is in one.
 
     Raises:
-        LineageError: git is not installed, or refuses to look: its reason, with the command that it advises.
+        GitError: git is not installed, or refuses to look: its reason, with the command that it advises.
     """
     try:
         return Path(_run(project.root, "rev-parse", "--show-toplevel").decode().strip())
-    except LineageError as error:
+    except GitError as error:
         if "not a git repository" in str(error):
             return None
         raise
@@ -79,10 +79,10 @@ def check_repository(project: Project) -> None:
     """Find out at once what DVC and `register` would stumble over later.
 
     Raises:
-        LineageError: as `find_repository`; or the project is in no repository, as after a download without git.
+        GitError: as `find_repository`; or the project is in no repository, as after a download without git.
     """
     if find_repository(project) is None:
-        raise LineageError(
+        raise GitError(
             f"{project.root} is in no git repository, which DVC and the lineage of versions need. Type: "
             "git init && git add --all && git commit --message 'As downloaded', then the same command again"
         )
@@ -92,7 +92,7 @@ def commit_file(project: Project, path: Path, message: str) -> None:
     """Commit one file, and nothing else; nothing happens if it is as in the last commit.
 
     Raises:
-        LineageError: git refused.
+        GitError: git refused.
     """
     if not _run(project.root, "status", "--porcelain", "--", str(path)).strip():
         return
@@ -181,7 +181,7 @@ def _ask(folder: Path, *arguments: str) -> str | None:
     """What git prints; None when the answer is no."""
     try:
         return _run(folder, *arguments).decode(errors="replace")
-    except LineageError:
+    except GitError:
         return None
 
 
@@ -198,8 +198,8 @@ def _run(
             check=False,
         )
     except FileNotFoundError as error:
-        raise LineageError("git is not installed, or not on the PATH; install it") from error
+        raise GitError("git is not installed, or not on the PATH; install it") from error
     if result.returncode:
         command = " ".join(argument for argument in arguments if not argument.startswith("-"))
-        raise LineageError(f"git {command} failed in {folder}: {result.stderr.decode(errors='replace').strip()}")
+        raise GitError(f"git {command} failed in {folder}: {result.stderr.decode(errors='replace').strip()}")
     return result.stdout

@@ -98,8 +98,13 @@ def default_remote(project: Project) -> str | None:
 def _pull(repository: Repo, project: Project, replace: bool) -> None:
     remote = repository.config["core"].get("remote")
     place = f"the remote {remote!r}" if remote else "DVC's cache; no default DVC remote is configured"
+    targets = [str(project.root / PIN)]
     try:
-        _patiently(lambda: repository.pull(targets=[str(project.root / PIN)], force=replace))
+        _patiently(lambda: repository.fetch(targets=targets))
+        # DVC's own pull may remove the files that are there before it finds that others are nowhere.
+        if any(out.changed_cache() for out in repository.stage.load_one(targets[0]).outs):
+            raise ServiceError(f"not to be had from {place} (not all files are there)")
+        _patiently(lambda: repository.checkout(targets=targets, force=replace))
     except OSError as error:
         if error.errno in FULL:
             raise

@@ -20,7 +20,7 @@ from fashion.cli import (
     serving,
     simulation,
 )
-from fashion.cli.terminal import errors
+from fashion.cli.terminal import tell
 from fashion.encoding import degrade_output
 from fashion.errors import FashionError
 
@@ -44,5 +44,5 @@ def main() -> None:
     try:
         app()
     except FashionError as error:
-        errors.print(f"error: {error}", style="red")
+        tell(error)
         sys.exit(1)

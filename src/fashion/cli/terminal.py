@@ -19,6 +19,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from fashion.errors import DiskError, FashionError, GitError, ServiceError, SetupError
 from fashion.params import Params, load_params
 from fashion.paths import Project
 from fashion.settings import apply_environment, load_project
@@ -30,6 +31,17 @@ if TYPE_CHECKING:
 console = Console(soft_wrap=True, markup=False, emoji=False)
 errors = Console(soft_wrap=True, markup=False, emoji=False, highlight=False, stderr=True)
 COLOURS = {"passed": "green", "undecided": "yellow", "failed": "bold red"}
+
+
+OF_THE_MACHINE = (DiskError, GitError, ServiceError, SetupError)
+"""Errors whose causes `fashion doctor` looks for."""
+
+
+def tell(error: FashionError) -> None:
+    """Print the one message of a command that has failed."""
+    errors.print(f"error: {error}", style="red")
+    if isinstance(error, OF_THE_MACHINE):
+        errors.print("More about git, variables, proxies, ports, disk and services: fashion doctor")
 
 
 class ConsoleHandler(logging.Handler):

@@ -32,7 +32,7 @@ def check_data(project: Project) -> Finding:
     there = sum(path.is_file() for path in project.data.rglob("*"))
     if there < pinned:
         said = f"{there} of the {pinned} files that data.dvc pins are in data/"
-        return Finding("data", NOTE, said, "make run and fashion fetch bring them")
+        return Finding("data", NOTE, said, "bring them with: fashion fetch; a training does so by itself")
     return Finding("data", WELL, f"{there} files")
 
 

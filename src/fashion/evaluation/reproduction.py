@@ -120,7 +120,7 @@ def _packages(version: Mapping[str, Any], remade: Mapping[str, Any]) -> Iterator
 def _lock(version: Mapping[str, Any], remade: Mapping[str, Any]) -> Iterator[str]:
     if version["requirements_sha256"] != remade["requirements_sha256"]:
         then, now = (str(one["requirements_sha256"])[:12] for one in (version, remade))
-        yield f"requirements.lock: SHA-256 {then}, here {now}; its environment: git checkout the commit, make setup"
+        yield f"requirements.lock: SHA-256 {then}, here {now}; a clone of that commit, set up, has the packages of then"
 
 
 def _brief(value: object) -> str:

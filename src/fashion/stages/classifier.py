@@ -21,6 +21,6 @@ def load_classifier(path: Path) -> keras.Model:
             model.get_layer(layer)
     except Exception as error:  # Keras raises many kinds for a damaged file.
         raise ArtifactError(
-            f"{path} is not a model of this project ({error}); make it again with: dvc repro --force train"
+            f"{path} is not a model of this project ({error}); make it again with: dvc repro train"
         ) from error
     return model

@@ -27,7 +27,7 @@ from fashion.images.idx import write_idx
 from fashion.params import Params
 from fashion.paths import Project
 from fashion.settings import predictions_url
-from fashion.stages.dataset import BATCH_IMAGES, BATCH_LABELS, Split, read_raw
+from fashion.stages.dataset import BATCH_IMAGES, BATCH_LABELS, Split, bring_back, read_raw
 from fashion.stages.registry import DATA_VERSION, registry_of
 from fashion.stages.validate import (
     check_batch,
@@ -120,7 +120,7 @@ def _used(project: Project) -> set[str]:
         try:
             found.update(pd.read_csv(path, dtype="str")["id"])
         except (ValueError, KeyError) as error:
-            raise ArtifactError(f"{path} is damaged ({error}); bring it back with: dvc checkout data.dvc") from error
+            raise ArtifactError(f"{path} is damaged ({error}). {bring_back(path.parent)}") from error
     return found
 
 

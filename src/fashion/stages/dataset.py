@@ -69,7 +69,14 @@ def read_batch(folder: Path, params: DataParams) -> Split:
     try:
         return read_labelled_files(folder / BATCH_IMAGES, folder / BATCH_LABELS, params)
     except DataError as error:
-        raise DataError(f"{error}. Bring back what data.dvc pins with: dvc pull data.dvc") from error
+        raise DataError(f"{error}. {bring_back(folder)}") from error
+
+
+def bring_back(batch: Path) -> str:
+    """Return what to do about a damaged batch. Not DVC's `--force`: with a lost cache it may remove all of data/."""
+    drawn = (batch.parents[1] / SYNTHETIC).exists()
+    command = "dvc pull data.dvc" if drawn else "fashion fetch"
+    return f"Remove {batch}, then bring back what data.dvc pins with: {command}"
 
 
 def read_labelled_files(images_path: Path, labels_path: Path, params: DataParams) -> Split:
@@ -138,9 +145,7 @@ def load_split(project: Project, name: str) -> Split:
     except FileNotFoundError as error:
         raise ArtifactError(f"{error.filename} is missing; make it with: dvc repro prepare") from error
     except Exception as error:  # Of a damaged header, which it parses as Python, numpy raises many kinds.
-        raise ArtifactError(
-            f"{project.dataset} is damaged ({error}); make it again with: dvc repro --force prepare"
-        ) from error
+        raise ArtifactError(f"{project.dataset} is damaged ({error}); make it again with: dvc repro prepare") from error
     return Split(images, labels)
 
 
@@ -192,14 +197,17 @@ def _wrong_count(images_file: DataFile, labels_file: DataFile, images: int, labe
 def _read(folder: Path, file: DataFile, dimensions: int) -> NDArray[np.uint8]:
     """One of the files that `fetch` brings."""
     path = folder / file.name
+    drawn = (folder / SYNTHETIC).exists()
     if not path.exists():
-        raise DataError(f"{path} is missing; bring it with: fashion fetch")
+        raise DataError(
+            f"{path} is missing; bring it with: {'fashion fetch --synthetic' if drawn else 'fashion fetch'}"
+        )
     try:
         return _read_file(path, dimensions)
     except DataError as error:
         if path.is_file() and file_digest(path) == file.sha256:
             raise DataError(f"{error}. {SUPPORTED}") from error
-        command = "fashion fetch --synthetic" if (path.parent / SYNTHETIC).exists() else "fashion fetch --force"
+        command = "fashion fetch --synthetic" if drawn else "fashion fetch --force"
         raise DataError(f"{error}. Bring the right file with: {command}") from error
 
 

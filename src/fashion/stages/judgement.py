@@ -3,6 +3,7 @@
 The judgement is kept with the candidate's run in MLflow and, for the last one, in .state/judgement/.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,9 +31,10 @@ from fashion.params import Params
 from fashion.paths import Project
 from fashion.stages.dataset import RECENT, Split, has_recent, load_split
 from fashion.stages.tags import SYNTHETIC_DATA
-from fashion.storage import atomic_folder, read_json, write_json, write_text
+from fashion.storage import LARGEST_ARTIFACT, atomic_folder, load_json, read_json, write_json, write_text
 
 JSON, MARKDOWN = "judgement.json", "judgement.md"
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,7 @@ def look_up_judgement(registry: tracking.Registry, project: Project, version: tr
     with atomic_folder(project.judgement) as folder:
         if not tracking.fetch_folder(registry, version, _folder(registry, version), folder):
             return None
-    return judgement_from_dict(read_json(project.judgement / JSON, "fashion register"))
+    return _read(project.judgement / JSON, version)
 
 
 def read_judgement(registry: tracking.Registry, version: tracking.Version) -> Judgement | None:
@@ -149,7 +151,18 @@ def read_judgement(registry: tracking.Registry, version: tracking.Version) -> Ju
     with TemporaryDirectory() as folder:
         if not tracking.fetch_folder(registry, version, _folder(registry, version), Path(folder)):
             return None
-        return judgement_from_dict(read_json(Path(folder) / JSON, "fashion register"))
+        return _read(Path(folder) / JSON, version)
+
+
+def _read(path: Path, version: tracking.Version) -> Judgement | None:
+    try:
+        return judgement_from_dict(load_json(path, LARGEST_ARTIFACT))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        # The verdict and its reason stand in the version's tags: nothing has to wait for the figures.
+        logger.warning(
+            "The figures of the judgement on version %s cannot be read in MLflow (%s)", version.number, error
+        )
+        return None
 
 
 def _folder(registry: tracking.Registry, version: tracking.Version) -> str:

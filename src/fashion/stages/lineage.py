@@ -14,12 +14,13 @@ from fashion.paths import Project
 from fashion.stages.absence import explain_absence
 from fashion.stages.overview import change_to_dict
 from fashion.stages.registry import registry_of
-from fashion.storage import file_digest, folder_digest, read_json, write_json
+from fashion.storage import LARGEST_ARTIFACT, file_digest, folder_digest, load_json, read_json, write_json
 
 LINEAGE, PATCH = "lineage.json", "changes.patch"
 WORDS = ("params.yaml", "dvc.yaml", "dvc.lock", "data.dvc", "requirements.lock")
 ARTIFACTS_DIGEST = "artifacts_sha256"
 """The tag by which `register` knows artifacts again, and the name of their folder of origins."""
+ANOTHER = "A version with one comes of another model: change train.seed in params.yaml, then: make run"
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def look_up_lineage(project: Project, params: Params, which: str) -> Lineage:
     """The lineage of a version, named by its number or by an alias.
 
     Raises:
-        LineageError: there is no such version, or it was registered before versions carried their lineage.
+        LineageError: there is no such version, or its lineage is damaged, gone, or was never written down.
         ServiceError: MLflow is away.
     """
     with TemporaryDirectory() as folder:
@@ -126,9 +127,15 @@ def fetch_lineage(project: Project, params: Params, which: str, folder: Path) ->
     if not (folder / LINEAGE).exists():
         raise LineageError(
             f"Version {version.number} of {registry.name} was registered before versions carried their lineage, or its "
-            f"files are gone from {registry.uri}. Make a new one with: make run"
+            f"files are gone from {registry.uri}. {ANOTHER}"
         )
-    origin = read_json(folder / LINEAGE, "fashion register")
+    try:
+        origin = load_json(folder / LINEAGE, LARGEST_ARTIFACT)
+    except ValueError as error:
+        raise LineageError(
+            f"The lineage of version {version.number} of {registry.name} is damaged in {registry.uri} ({error}). "
+            f"{ANOTHER}"
+        ) from error
     changes = tracking.read_ledger(registry).changes
     history = tuple(change for change in changes if _takes_part(version.number, change))
     return Lineage(registry.name, version, origin, history)

@@ -163,10 +163,7 @@ def _read_known(champion: Champion) -> Known:
     try:
         return Known(read_reference(folder), read_descriptors(folder), read_examples(folder))
     except ArtifactError as error:
-        raise ArtifactError(
-            f"Version {champion.version} cannot be monitored: {error}, then register it. If the registry has its files "
-            f"whole, remove {folder.parent}, and they are fetched again"
-        ) from error
+        raise ArtifactError(f"Version {champion.version} cannot be monitored: {error}") from error
 
 
 def _by_hand(scores: dict[str, float]) -> Decision:

@@ -66,7 +66,7 @@ def _quarantined(project: Project, name: str, split: Split) -> NDArray[np.int64]
     """Positions of the images in a split that `validate` wants out, ascending and each once."""
     images = len(split.labels)
     path = project.validation / "quarantine.csv"
-    again = "make it again with: dvc repro --force validate"
+    again = "make it again with: dvc repro validate"
     try:
         table = pd.read_csv(path)
         positions = np.unique(table.loc[table["split"] == name, "index"].to_numpy(np.int64))

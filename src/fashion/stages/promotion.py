@@ -62,7 +62,8 @@ def roll_back(project: Project, params: Params, number: str | None, reason: str,
     ledger = tracking.settle(registry)
     if number is not None and number not in {change.after.champion for change in ledger.changes}:
         raise PromotionError(
-            f"Version {number} of {registry.name} never was champion; make it so with: fashion promote {number}"
+            f"Version {number} of {registry.name} never was champion; make it so with: "
+            f"fashion promote {number} --reason '...'"
         )
     target = number or _predecessor(registry, ledger)
     return _enthrone(project, registry, ledger, target, ROLLBACK, reason, force)

@@ -84,9 +84,14 @@ def read_reference(folder: Path) -> Reference:
             columns = {name: arrays[name] for name in ("embeddings", "probabilities", "labels", "predicted")}
             return Reference(**columns, abstention=rule)
     except FileNotFoundError as error:
-        raise ArtifactError(f"{path} is missing; make it with: dvc repro evaluate") from error
+        raise ArtifactError(f"{path} is missing. {_fetch_again(folder)}") from error
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise ArtifactError(f"{path} is damaged ({error}); make it again with: dvc repro --force evaluate") from error
+        raise ArtifactError(f"{path} is damaged ({error}). {_fetch_again(folder)}") from error
+
+
+def _fetch_again(folder: Path) -> str:
+    """What to do about a file beside the model of a version that was fetched from the registry."""
+    return f"If the registry has the version's files whole, remove {folder.parent}, and they are fetched again"
 
 
 def read_rule(folder: Path) -> Abstention | None:
@@ -116,7 +121,7 @@ def read_descriptors(folder: Path) -> pd.DataFrame:
     try:
         return pd.read_parquet(path)
     except (OSError, ValueError) as error:
-        raise ArtifactError(f"{path} cannot be read ({error}); make it with: dvc repro --force evaluate") from error
+        raise ArtifactError(f"{path} cannot be read ({error}). {_fetch_again(folder)}") from error
 
 
 def write_examples(folder: Path, examples: Examples) -> None:
@@ -135,4 +140,4 @@ def read_examples(folder: Path) -> Examples:
         with np.load(path) as arrays:
             return Examples(**{name: arrays[name] for name in ("images", "labels", "embeddings")})
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise ArtifactError(f"{path} cannot be read ({error}); make it with: dvc repro --force evaluate") from error
+        raise ArtifactError(f"{path} cannot be read ({error}). {_fetch_again(folder)}") from error

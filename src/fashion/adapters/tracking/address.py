@@ -142,8 +142,8 @@ def _check_server(uri: str) -> None:
             raise ServiceError(f"{uri} is not trusted ({error.__context__}). {CERTIFICATE}") from error
         reason = type(error.__context__ or error).__name__
         raise ServiceError(
-            f"No MLflow server answers at {uri} ({reason}). Start it (make up), correct MLFLOW_TRACKING_URI, or unset "
-            "it to use the local database."
+            f"No MLflow server answers at {uri} ({reason}). Start it, correct MLFLOW_TRACKING_URI, or use the local "
+            "database: unset MLFLOW_TRACKING_URI"
         ) from error
     if answer.status_code in REFUSED:
         raise ServiceError(f"{uri}/health answered {answer.status_code}. {CREDENTIALS}")
