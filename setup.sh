@@ -50,6 +50,16 @@ base=$("$python" -c 'import sys; print(sys._base_executable)')
 way=sync
 if [ "${installed%files *}" != "${facts%files *}" ]; then
     echo "Setting up .venv for $(pwd -P) with $("$base" --version)"
+    [ ! -f benchmarks/first_run.json ] || "$base" -c '
+import json
+with open("benchmarks/first_run.json", encoding="utf-8") as file:
+    measured = json.load(file)
+setup, processor, cores = measured["setup"], measured["machine"]["processor"], measured["machine"]["cores"]
+minutes, megabytes, gigabytes = setup["seconds"] / 60, setup["download_bytes"] / 1e6, setup["disk_bytes"] / 1e9
+print(
+    f"It takes about {round(2 * minutes) / 2:g} minutes ({processor}, {cores} cores), downloads {megabytes:.0f} MB of "
+    f"packages, and needs {gigabytes:.2g} GB of disk; what testing needs comes on top."
+)'
     [ ! -d .venv ] || find .venv/ -mindepth 1 -maxdepth 1 ! -name cache -exec rm -rf {} +
     "$base" -m venv .venv
     sed -n '/^uv==/,/[^\\]$/p' requirements.lock | .venv/bin/python -m pip --isolated install --quiet --no-cache-dir \

@@ -114,6 +114,16 @@ def test_the_documents_quote_what_was_measured_to_the_letter(name):
         assert line in document, line
 
 
+def test_the_readme_says_what_a_first_run_takes_within_a_quarter_of_what_was_measured():
+    measured = json.loads((ROOT / "benchmarks" / "first_run.json").read_text())
+    setup, run = measured["setup"], measured["run"]
+    said = re.search(r"takes about ([\d.]+) minutes .* downloads (\d+) MB and needs ([\d.]+) GB", README)
+    minutes, download, disk = map(float, said.groups())
+    assert minutes * 60 == pytest.approx(setup["seconds"] + sum(run["seconds"].values()), rel=0.25)
+    for found, name in ((download * 1e6, "download_bytes"), (disk * 1e9, "disk_bytes")):
+        assert found == pytest.approx(setup[name] + run[name], rel=0.25)
+
+
 def test_the_readme_is_short():
     assert len(README.splitlines()) < 180
     _, *sections = re.split(r"^## ", README, flags=re.MULTILINE)

@@ -1,5 +1,6 @@
 """Cloning, the environment that `make` sets up, and activating it. uv is a stand-in that keeps a log."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -12,7 +13,7 @@ import pytest
 
 from tests.projects import SOURCE
 
-PARTS = (".env", "Makefile", "activate.sh", "pyproject.toml", "setup.sh")
+PARTS = (".env", "Makefile", "activate.sh", "benchmarks", "pyproject.toml", "setup.sh")
 UV = """import pathlib, sys
 def main():
     with pathlib.Path(sys.prefix, "uv.log").open("a") as log:
@@ -59,14 +60,19 @@ def wheel(tmp_path_factory):
 def made(wheel, tmp_path_factory):
     """A folder that was set up among settings for other environments. Copy it; never change it."""
     folder = make_folder(tmp_path_factory.mktemp("made") / "project's", sha256(wheel.read_bytes()).hexdigest())
-    assert make(folder, "setup", wheel, **OTHERS_SETTINGS).returncode == 0
+    result = make(folder, "setup", wheel, **OTHERS_SETTINGS)
+    assert result.returncode == 0, result.stderr
+    (folder / ".venv" / "said.txt").write_text(result.stdout, encoding="utf-8")
     return folder
 
 
 def make_folder(folder, digest):
     folder.mkdir()
     for name in PARTS:
-        shutil.copy(SOURCE / name, folder / name)
+        if (SOURCE / name).is_file():
+            shutil.copy(SOURCE / name, folder / name)
+    (folder / "benchmarks").mkdir()
+    shutil.copy(SOURCE / "benchmarks" / "first_run.json", folder / "benchmarks")
     first, uv = f"first==1 \\\n    --hash=sha256:{'0' * 64}\n", f"uv==0.0.1 \\\n    --hash=sha256:{digest}\n"
     lock = f"{first}{uv}    # via fashion\nzipp==1\n"
     for name in ("requirements.lock", "requirements-dev.lock"):
@@ -90,6 +96,17 @@ def test_the_set_up_follows_no_setting_of_pip_and_of_other_environments(made):
     noted = (made / ".venv" / ".installed").read_text().splitlines()
     assert noted[0] == f"folder {made}"
     assert noted[1].startswith("python 3.")
+
+
+def test_before_anything_is_fetched_it_says_how_long_that_takes_within_a_quarter_of_what_was_measured(made):
+    measured = json.loads((made / "benchmarks" / "first_run.json").read_text())["setup"]
+    said = (made / ".venv" / "said.txt").read_text().splitlines()
+    assert said[0].startswith(f"Setting up .venv for {made} with Python 3.")
+    words = said[1].split()
+    minutes, download, disk = (float(words[words.index(unit) - 1]) for unit in ("minutes", "MB", "GB"))
+    assert minutes * 60 == pytest.approx(measured["seconds"], rel=0.25)
+    assert download * 1e6 == pytest.approx(measured["download_bytes"], rel=0.25)
+    assert disk * 1e9 == pytest.approx(measured["disk_bytes"], rel=0.25)
 
 
 @pytest.mark.advice("make setup", "activate.sh", "paths.py", "settings.py")
