@@ -61,6 +61,7 @@ def test_without_data_and_network_there_is_a_run_on_drawn_images_apart(small_pro
     make_quick(small_project)
     apart = Project(small_project.state / "synthetic")
     shutil.copytree(small_project.data, apart.data)
+    shutil.copy(small_project.root / "data.dvc", apart.root)
     copy_prefect(prefect_template, apart)
     shutil.rmtree(small_project.data)
     shutil.copy(SOURCE / "Makefile", small_project.root)

@@ -148,7 +148,7 @@ def test_fetch_says_that_the_disk_is_full_and_goes_on_when_there_is_room(trained
     small_disk(trained_project.data, 8 * KIB)
     with pytest.raises(DiskError, match="The disk is full") as told:
         draw(trained_project, params)
-    assert "100%" in follow(trained_project, told.value, "df -h")
+    assert f"{trained_project.data}\n" in follow(trained_project, told.value, "df -h")
     assert not list(trained_project.data.glob(".*"))
     make_room(trained_project.data)
     draw(trained_project, params)

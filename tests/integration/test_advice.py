@@ -74,7 +74,7 @@ def summarise(project):
 READERS = {
     "validate": [describe_all, summarise, register_anew, lambda project: prepare(project, load(project))],
     "prepare": [describe_all, lambda project: load_split(project, "train")],
-    "train": [describe_all, read_gate, read_history, lambda project: load_classifier(project.model_file)],
+    "train": [describe_all, read_history, lambda project: load_classifier(project.model_file)],
     "evaluate": [describe_all, summarise, read_gate, register_anew],
     "export": [describe_all, read_gate, judge],
 }

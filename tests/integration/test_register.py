@@ -270,6 +270,14 @@ def test_a_candidate_whose_gates_decide_nothing_is_registered_as_undecided(train
     assert version.tags["gates"] == "undecided"
 
 
+def test_a_judgement_that_is_damaged_in_mlflow_costs_its_figures_alone(trained_project, caplog):
+    (kept,) = trained_project.state.glob("mlflow/**/judgement.json")
+    kept.write_text('{"lines": 1}')
+    again = register(trained_project, load(trained_project))
+    assert (again.verdict, again.created, again.judgement) == ("champion", False, None)
+    assert "judgement on version 1 cannot be read in MLflow" in caplog.text
+
+
 def test_missing_artifacts_say_how_to_make_them(small_project):
     with pytest.raises(ArtifactError, match="dvc repro evaluate"):
         register(small_project, load(small_project))

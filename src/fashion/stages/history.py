@@ -8,11 +8,20 @@ from fashion.errors import ArtifactError
 from fashion.paths import Project
 from fashion.storage import LARGEST_ARTIFACT, read_text
 
+COLUMNS = ["epoch", "epochs", "loss", "accuracy", "validation_loss", "validation_accuracy"]
+"""Those of `Epoch` that are read; named here, because that module imports TensorFlow."""
+
 
 def read_history(project: Project) -> pd.DataFrame:
-    """A row an epoch, with the columns of `Epoch`."""
+    """Return a row an epoch, with the columns of `Epoch`.
+
+    Raises:
+        ArtifactError: the file is missing or damaged.
+    """
     path = project.model / "history.csv"
     try:
-        return pd.read_csv(io.StringIO(read_text(path, LARGEST_ARTIFACT)))
-    except (FileNotFoundError, ValueError) as error:
+        history = pd.read_csv(io.StringIO(read_text(path, LARGEST_ARTIFACT)))
+        history[COLUMNS].astype(float)  # Or it has no such columns, or they hold no numbers.
+    except (FileNotFoundError, ValueError, KeyError) as error:
         raise ArtifactError(f"{path} is missing or damaged; make it with: dvc repro train") from error
+    return history
