@@ -303,7 +303,7 @@ def say(what: str, *commands: str) -> None:
 
 def render(results: dict[str, Any]) -> str:
     lines = [
-        f"{measured_on(results['machine'])}; {results['minutes']:.1f} minutes in all.",
+        f"{measured_on(results['machine'])}; {results['minutes']:.1f} minutes for all changes below.",
         "",
         "| change | live accuracy before | during | after | loss recovered | frozen test set | windows until alarm "
         "| minutes from change to swap |",
