@@ -19,7 +19,7 @@ def test_every_stage_is_a_command_of_its_name():
     commands = set(get_command(app).commands)
     assert set(STAGES) | AROUND_DVC <= commands
     for name, stage in STAGES.items():
-        assert stage["cmd"] == f"fashion {name}"
+        assert stage["cmd"] == f"PATH=.venv/bin:$PATH fashion {name}"
 
 
 def test_every_stage_is_a_module_with_a_function_of_its_name():

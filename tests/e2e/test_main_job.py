@@ -76,6 +76,19 @@ def test_without_data_and_network_there_is_a_run_on_drawn_images_apart(small_pro
     assert not (small_project.state / "mlflow.db").exists()
 
 
+def test_dvc_repro_needs_no_activation(small_project):
+    commands = small_project.root / ".venv" / "bin"
+    commands.mkdir(parents=True)
+    (commands / "fashion").symlink_to(Path(sys.executable).parent / "fashion")
+    environment = {"PATH": os.defpath, "HOME": os.environ["HOME"]}
+    command = [sys.executable, "-m", "dvc", "repro", "validate"]
+    result = subprocess.run(
+        command, cwd=small_project.root, env=environment, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert (small_project.validation / "report.json").exists()
+
+
 def test_dvc_repro_after_it_runs_nothing(trained_project):
     for _ in range(2):
         again = run(trained_project, "dvc", "repro")
