@@ -4,9 +4,12 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Error, sync_playwright
+from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
+
+from tests.servers import PATIENCE_SECONDS
 
 
 @contextmanager
@@ -22,5 +25,13 @@ def chromium() -> Iterator[Browser]:
             pytest.skip(
                 f"no Chromium here; install it with: apt-get install chromium ({error.message.splitlines()[0]})"
             )
+        expect.set_options(timeout=1000 * PATIENCE_SECONDS)
         yield browser
         browser.close()
+
+
+def open_page(browser: Browser, **options: Any) -> Page:
+    """A page that is waited for as everything else is."""
+    page = browser.new_page(**options)
+    page.set_default_timeout(1000 * PATIENCE_SECONDS)
+    return page

@@ -9,7 +9,7 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from fashion.serving.answers import Sample
-from tests.browser import chromium
+from tests.browser import chromium, open_page
 from tests.services import CLASSES, IMAGES, make_service, running
 
 PHONE, DESK = {"width": 360, "height": 740}, {"width": 1100, "height": 900}
@@ -41,7 +41,7 @@ def address(tmp_path_factory):
 @pytest.fixture
 def page(browser, address):
     """The page, loaded; at the end nothing was asked of anybody else, and no script has failed."""
-    page = browser.new_page(viewport=DESK)
+    page = open_page(browser, viewport=DESK)
     asked, failed = [], []
     page.on("request", lambda request: asked.append(request.url))
     page.on("pageerror", lambda error: failed.append(error))  # noqa: PLW0108, Playwright takes functions alone
@@ -124,7 +124,7 @@ def test_a_test_image_is_taken_with_the_keyboard(page):
 def test_of_a_test_image_it_says_right_or_wrong_and_asks_for_no_label(browser, tmp_path):
     samples = [Sample(image=IMAGES[number].tolist(), label="top") for number in (0, 1)]
     with running(replace(make_service(tmp_path), draw_samples=lambda: samples)) as address:
-        page = browser.new_page()
+        page = open_page(browser)
         page.goto(address)
         for number, words in enumerate(("Right: the test set says top, too.", "Wrong: the test set says top.")):
             page.locator("#samples button").nth(number).click()
@@ -194,7 +194,7 @@ def test_it_is_dark_where_that_is_preferred(page):
 
 def test_it_asks_for_the_key_once_in_a_tab(browser, tmp_path):
     with running(make_service(tmp_path, key="secret")) as address:
-        page = browser.new_page()
+        page = open_page(browser)
         page.goto(address)
         expect(page.locator("#unlock")).to_be_visible()
         page.fill("#key", "wrong")

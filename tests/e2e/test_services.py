@@ -16,7 +16,7 @@ from playwright.sync_api import expect
 
 from fashion.params import load_params
 from fashion.stages.overview import list_changes
-from tests.browser import chromium
+from tests.browser import chromium, open_page
 from tests.conftest import copy_template, use_environment
 from tests.projects import edit_params, git, move_registry
 from tests.servers import PATIENCE_SECONDS, reserved_port, wait_until
@@ -179,10 +179,8 @@ def test_a_training_goes_on_by_a_click_in_prefects_page_and_the_history_says_who
     start_training(trained_project)
     with chromium() as browser:
         wait_until(lambda: find_pause(trained_project))
-        page = browser.new_page(viewport={"width": 1300, "height": 1100})
+        page = open_page(browser, viewport={"width": 1300, "height": 1100})
         page.goto(f"http://127.0.0.1:{services.ports[0]}/flow-runs/flow-run/{find_pause(trained_project)}")
-        page.set_default_timeout(1000 * PATIENCE_SECONDS)
-        expect.set_options(timeout=1000 * PATIENCE_SECONDS)
         while not fill_in_and_submit(page):
             page.reload()
         registry = load_params(trained_project.params)
