@@ -4,6 +4,7 @@ import argparse
 import logging
 import os
 import shlex
+import shutil
 import signal
 import socket
 import sys
@@ -33,6 +34,11 @@ START_SECONDS = 300.0
 STOP_SECONDS = {WORKER: 60.0, PREFECT: 15.0, MLFLOW: 15.0}
 """How long a service may take to end when asked, before it is killed; the runs of the worker have as long again."""
 LOG_BYTES = 5_000_000
+IN_OWN_FOLDER = """import runpy, sys, tempfile
+tempfile.tempdir = sys.argv.pop(1)
+runpy.run_module("prefect", run_name="__main__", alter_sys=True)"""
+"""Starts Prefect with a folder for temporary files. Its worker keeps its own in runner_storage in the common one, which
+belongs to the first user of a machine who starts a worker: every other user's would fail. Runs keep the common one."""
 
 
 class Log(Printer):  # type: ignore[misc]
@@ -175,7 +181,11 @@ def work(project: Project) -> None:
     _set_up(project)
     console.print(f"Prefect  {_prefect_address()}\nMLflow   {_mlflow_address(project)}")
     console.print("Start a training with: prefect deployment run 'training/default' --watch")
-    worker = _python("prefect", "worker", "start", "--pool", POOL, "--type", "process", "--name", POOL)
+    folder = project.state / "prefect" / "tmp"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    start = ["worker", "start", "--pool", POOL, "--type", "process", "--name", POOL]
+    worker = [sys.executable, "-c", IN_OWN_FOLDER, str(folder), *start]
     os.execv(worker[0], worker)  # noqa: S606, to be one process with the worker: it gets the signals
 
 

@@ -219,6 +219,7 @@ def test_a_deployment_runs_to_its_end_and_nothing_is_left_after_down(services):
     trained_project, up, log = services.project, services.up, services.log
     for port in services.ports:
         assert f"http://127.0.0.1:{port}" in log.read_text()
+    assert (trained_project.state / "prefect" / "tmp" / "runner_storage").is_dir()
 
     watched = run(trained_project, *TRAIN, "--watch")
     assert watched.returncode == 0, watched.stdout + watched.stderr + log.read_text()
