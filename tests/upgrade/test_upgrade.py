@@ -29,6 +29,8 @@ from tests.conftest import forget_artifact_folders, use_environment
 from tests.upgrade.make import CLASSES, SIZE, tiny_project
 
 ARCHIVES = sorted(Path(__file__).parent.glob("*.tar.xz"))
+FILTER = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+"""Python 3.11 has it from 3.11.4 on."""
 
 
 @pytest.fixture(scope="module", params=ARCHIVES, ids=lambda archive: archive.name.removesuffix(".tar.xz"))
@@ -40,7 +42,7 @@ def unpacked(request, tmp_path_factory):
         project, _ = tiny_project(folder)
         shutil.rmtree(project.data)
         with tarfile.open(request.param) as archive:
-            archive.extractall(folder, filter="data")
+            archive.extractall(folder, **FILTER)
     return project
 
 
