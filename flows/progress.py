@@ -9,7 +9,7 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,18 +77,14 @@ def shown(console: Console) -> Iterator[None]:
         for one in filters:
             handler.addFilter(one)
     try:
-        with Live(get_renderable=line.render, console=console, transient=True) if console.is_terminal else _nothing():
+        live = Live(get_renderable=line.render, console=console, transient=True)
+        with live if console.is_terminal else nullcontext():
             yield
     finally:
         for handler, own in zip(handlers, before, strict=True):
             handler.console = own
             for one in filters:
                 handler.removeFilter(one)
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
 
 
 class Unsaid:

@@ -35,3 +35,12 @@ def open_page(browser: Browser, **options: Any) -> Page:
     page = browser.new_page(**options)
     page.set_default_timeout(1000 * PATIENCE_SECONDS)
     return page
+
+
+def grounds(page: Page) -> tuple[list[int], ...]:
+    """The red, green and blue behind the page, where light is preferred and where dark is."""
+    found = []
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        found.append(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+    return tuple([int(part) for part in ground[4:-1].split(",")] for ground in found)

@@ -9,7 +9,7 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from fashion.serving.answers import Sample
-from tests.browser import chromium, open_page
+from tests.browser import chromium, grounds, open_page
 from tests.services import CLASSES, IMAGES, make_service, running
 
 PHONE, DESK = {"width": 360, "height": 740}, {"width": 1100, "height": 900}
@@ -183,11 +183,7 @@ def test_it_fits_a_phone_and_every_control_has_a_name(page):
 
 
 def test_it_is_dark_where_that_is_preferred(page):
-    grounds = []
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)
-        grounds.append(page.evaluate("getComputedStyle(document.body).backgroundColor"))
-    light, dark = ([int(part) for part in ground[4:-1].split(",")] for ground in grounds)
+    light, dark = grounds(page)
     assert min(light) > 200
     assert max(dark) < 60
 

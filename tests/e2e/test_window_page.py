@@ -15,7 +15,7 @@ from fashion.images.descriptors import describe
 from fashion.images.synthetic import draw
 from fashion.stages.reference import Examples, Known, Reference
 from fashion.stages.window_page import NEIGHBOURS, PAGE, SHOWN, write_index, write_page
-from tests.browser import chromium, open_page
+from tests.browser import chromium, grounds, open_page
 
 CLASSES = ("T-shirt/top", "Ankle boot <b>")
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -138,11 +138,7 @@ def test_on_a_phone_everything_can_be_read_and_nothing_sticks_out(page, folder):
 
 def test_it_is_dark_where_that_is_preferred(page, folder):
     page.goto((folder / "5" / PAGE).as_uri())
-    grounds = []
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)
-        grounds.append(page.evaluate("getComputedStyle(document.body).backgroundColor"))
-    light, dark = ([int(part) for part in ground[4:-1].split(",")] for ground in grounds)
+    light, dark = grounds(page)
     assert min(light) > 200
     assert max(dark) < 60
 
