@@ -26,7 +26,7 @@ from fashion.adapters.tracking import address
 from fashion.cli import app
 from fashion.errors import ArtifactError, DataError, DiskError, FashionError, ServiceError
 from fashion.images.idx import read_idx, write_idx
-from fashion.images.photos import match_dataset
+from fashion.images.photos import see
 from fashion.params import load_params
 from fashion.serving.app import create_app
 from fashion.settings import tracking_uri
@@ -64,7 +64,7 @@ def assert_is_the_shirt(image):
 
 def seen(path):
     (picture,) = read_pictures(path)
-    return match_dataset(picture.pixels, SIZE)
+    return see(picture.pixels, SIZE).image
 
 
 @pytest.fixture(scope="module")
@@ -109,8 +109,8 @@ def test_every_real_test_image_comes_through_unchanged_and_its_negative_is_broug
     with (real_data / "t10k-images-idx3-ubyte.gz").open("rb") as stream:
         images = read_idx(stream, "t10k", 3)
     size = images.shape[1:]
-    inverted = sum(not np.array_equal(match_dataset(image, size), image) for image in images)
-    restored = sum(np.array_equal(match_dataset(255 - image, size), image) for image in images)
+    inverted = sum(not np.array_equal(see(image, size).image, image) for image in images)
+    restored = sum(np.array_equal(see(255 - image, size).image, image) for image in images)
     assert (len(images), inverted, restored) == (10_000, 0, 10_000)
 
 
@@ -404,7 +404,7 @@ def test_a_champion_whose_classes_do_not_fit_its_model_is_refused(project, model
 
 def test_the_sheet_shows_colour_transparency_and_grey_in_one_row_an_image(tmp_path):
     given = [shirt(), np.dstack([shirt(), shirt()[..., :1]]), band_images(1, SIZE, 5)[0]]
-    images = [match_dataset(pixels, SIZE) for pixels in given]
+    images = [see(pixels, SIZE).image for pixels in given]
     ranking = {"a $name_": 0.7, "b": 0.2, "c": 0.1}
     for count in (0, 1, 3):
         path = tmp_path / f"sheet{count}.png"

@@ -54,11 +54,6 @@ class Seen:
     """The picture does not show one object on a plain background: what stands out may be anything."""
 
 
-def match_dataset(pixels: NDArray[np.uint8], size: tuple[int, int]) -> Grey:
-    """The image that `see` makes of a picture."""
-    return see(pixels, size).image
-
-
 def see(pixels: NDArray[np.uint8], size: tuple[int, int]) -> Seen:
     """The picture as an image of the dataset, and whether it is one that can be brought to it.
 
