@@ -12,7 +12,6 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
-from fashion.locks import one_at_a_time
 from fashion.params import Params
 from fashion.paths import Project
 from flows.announcement import announce, announce_failure
@@ -26,8 +25,7 @@ def collect(project: Project, params: Params) -> State[bool]:
     from fashion.stages.collect import collect as stage
     from fashion.stages.collect import is_learned
 
-    with one_at_a_time(project, "collect"):
-        collected = stage(project, params)
+    collected = stage(project, params)
     if collected.batch is not None:
         why = f" ({'; '.join(collected.reasons)}; see {collected.pictures})" if collected.pictures else ""
         counts = f"{collected.images:,} images, {collected.in_quarantine:,} in quarantine{why}"

@@ -18,7 +18,7 @@ import pandas as pd
 from fashion.adapters import tracking, versioning
 from fashion.adapters.git import check_repository
 from fashion.adapters.pictures import contact_sheet
-from fashion.adapters.pinning import pin
+from fashion.adapters.pinning import changing_data, pin
 from fashion.adapters.predictions import Labelled, PredictionLog
 from fashion.adapters.quality import Finding
 from fashion.errors import ArtifactError, DataError
@@ -70,6 +70,8 @@ def collect(project: Project, params: Params, since: datetime | None = None) -> 
     Nothing enters data/ before its suite, expectations/batch.json, has let it. A refused batch is kept in
     .state/refused with what was found, and its labels, once corrected, are tried again.
 
+    Within the training slot: no training may be at work on data/.
+
     Args:
         since: take no prediction that was made before; with its zone.
 
@@ -89,7 +91,6 @@ def collect(project: Project, params: Params, since: datetime | None = None) -> 
     quarantine = _check(project, params, name, labelled)
     pictures = _show_quarantine(project, name, labelled, quarantine) if len(quarantine) else None
     _enter(project, name, labelled)
-    pin(project)
     reasons = {str(reason): int(count) for reason, count in quarantine["reason"].value_counts().items()}
     return Collected(name, len(labelled.labels), reasons, pictures)
 
@@ -176,14 +177,16 @@ def _keep_refused(
 
 
 def _enter(project: Project, name: str, labelled: Labelled) -> None:
-    """Written elsewhere and moved as a whole: what stands in data/batches is complete."""
+    """Written elsewhere, moved as a whole and pinned: what stands in data/batches is complete."""
     with tempfile.TemporaryDirectory(dir=_state(project)) as folder:
         batch = Path(folder) / name
         batch.mkdir()
         _write(batch, labelled)
-        project.batches.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(project.batches / name, ignore_errors=True)
-        batch.rename(project.batches / name)
+        with changing_data(project):
+            project.batches.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(project.batches / name, ignore_errors=True)
+            batch.rename(project.batches / name)
+            pin(project)
 
 
 def _write(folder: Path, labelled: Labelled) -> None:
