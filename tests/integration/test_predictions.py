@@ -11,10 +11,10 @@ import pytest
 from sqlalchemy import delete, text
 
 from fashion.adapters.predictions import JudgedWindow, ModelVersion, PredictionLog, Record, WindowHistory, new_id
-from fashion.adapters.predictions.tables import windows
+from fashion.adapters.predictions.tables import predictions, windows
 from fashion.errors import DataError, ParamsError, ServiceError
 from fashion.evaluation.alarm import Verdict
-from fashion.images.descriptors import describe
+from fashion.images.descriptors import content_hashes, describe
 from fashion.settings import predictions_url
 from tests.servers import end, postgresql
 
@@ -84,6 +84,27 @@ def test_the_newest_label_counts(log):
     assert log.add_label(records[1].id, 7, "test") == 4
     assert log.add_label(records[2].id, 0, "test") is None
     assert list(log.read_window().labels) == [-1, 7, 0]
+
+
+def test_labels_are_read_in_the_order_in_which_they_came_and_their_images_as_far_as_they_are_still_there(log):
+    records = [record() for _ in range(3)]
+    log.write([*records, record(size=(12, 9))])
+    before = datetime.now(UTC).replace(tzinfo=None)
+    for number, label in ((2, 4), (0, 5), (2, 6), (1, 7)):
+        log.add_label(records[number].id, label, "test")
+    found = log.read_labels((28, 28))
+    assert list(found["id"]) == [records[number].id for number in (0, 2, 1)]
+    assert list(found["label"]) == [5, 6, 7]
+    assert found["labelled"].between(before, datetime.now(UTC).replace(tzinfo=None)).all()
+    assert list(found["content_hash"]) == content_hashes(np.stack([records[number].image for number in (0, 2, 1)]))
+    with log.transaction() as connection:
+        connection.execute(delete(predictions).where(predictions.c.id == records[0].id))
+    labelled = log.read_labelled(found, (28, 28))
+    assert list(labelled.ids) == [records[1].id, records[2].id]
+    assert list(labelled.labels) == [7, 6]
+    assert (labelled.images == np.stack([one.image for one in records[1:]])).all()
+    assert len(log.read_labels((28, 28), since=datetime.now(UTC) + timedelta(seconds=1))) == 0
+    assert log.read_labelled(found[:0], (28, 28)).images.shape == (0, 28, 28)
 
 
 def test_windows_go_on_where_the_last_one_ended(log):

@@ -8,8 +8,9 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from threading import Event
+from types import SimpleNamespace
 from uuid import UUID
 
 import httpx
@@ -22,7 +23,7 @@ from prefect.states import Running
 
 from fashion.adapters import orchestration
 from fashion.errors import ServiceError
-from fashion.locks import read_holder
+from fashion.locks import between_trainings, read_holder
 from fashion.params import load_params
 from fashion.paths import Project
 from fashion.settings import tracking_uri
@@ -343,6 +344,13 @@ def test_a_second_training_waits_for_the_first_and_says_so(client, project, hold
     assert said == [f"the first (process {first.pid})"]
     assert taken == 1
     assert client.read_global_concurrency_limit_by_name(LIMIT).active_slots == 0
+
+
+def test_a_training_waits_for_a_command_that_changes_the_data_and_says_so(client, project):
+    with ExitStack() as command:
+        command.enter_context(between_trainings(project, "fashion collect"))
+        said, _ = hold_once(project, until=SimpleNamespace(stdin=command))
+    assert said == [f"fashion collect (process {os.getpid()})"]
 
 
 def test_a_training_that_was_killed_holds_up_nobody_and_does_not_run_for_ever(client, project, holder):

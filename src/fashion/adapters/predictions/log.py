@@ -3,19 +3,20 @@
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import pandas as pd
 from sqlalchemy import Connection, Engine, create_engine, delete, event, func, insert, make_url, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from fashion.adapters.predictions.rows import Labelled, Record, Window, to_labelled, to_rows, to_window
+from fashion.adapters.predictions.rows import Labelled, Record, Window, to_labelled, to_labels, to_rows, to_window
 from fashion.adapters.predictions.tables import ModelVersion, labels, make_tables, predictions
 from fashion.errors import ParamsError, ServiceError
 
@@ -106,26 +107,35 @@ class PredictionLog:
         with self.transaction() as connection:
             return to_window(connection.execute(rows).all())
 
-    def read_labelled(self, size: tuple[int, int], used: Set[str], since: datetime | None, limit: int) -> Labelled:
-        """The newest predictions with a label, at most `limit`, each with the label that counts.
+    def read_labels(self, size: tuple[int, int], since: datetime | None = None) -> pd.DataFrame:
+        """The label that counts of each prediction that has one, in the order in which these labels came.
 
         Args:
-            size: height and width; images of another size are passed over.
-            used: ids that are not wanted.
+            size: height and width; predictions of images of another size are passed over.
             since: no prediction made before this moment.
+
+        Returns:
+            id, time (of the prediction), content_hash (of the image), label, labelled (when the label came); times are
+            UTC, microseconds.
         """
-        known = select(labels.c.prediction_id).join(predictions, predictions.c.id == labels.c.prediction_id)
-        known = known.where(predictions.c.height == size[0], predictions.c.width == size[1]).distinct()
+        columns = (predictions.c.id, predictions.c.time, predictions.c.content_hash, labels.c.label)
+        newest = select(func.max(labels.c.number)).group_by(labels.c.prediction_id)
+        rows = select(*columns, labels.c.time.label("labelled"))
+        rows = rows.join(labels, labels.c.prediction_id == predictions.c.id).where(labels.c.number.in_(newest))
+        rows = rows.where(predictions.c.height == size[0], predictions.c.width == size[1]).order_by(labels.c.number)
         if since is not None:
-            known = known.where(predictions.c.id >= _least_id(since))
-        counts = select(labels.c.label).filter_by(prediction_id=predictions.c.id).order_by(labels.c.number.desc())
-        columns = (predictions.c.id, predictions.c.time, predictions.c.image)
-        rows = select(*columns, counts.limit(1).scalar_subquery().label("label"))
+            rows = rows.where(predictions.c.id >= _least_id(since))
         with self.transaction() as connection:
-            wanted = sorted(set(connection.scalars(known)) - used)[-limit:]
-            parts = [wanted[start : start + AT_ONCE] for start in range(0, len(wanted), AT_ONCE)]
+            return to_labels(connection.execute(rows).all())
+
+    def read_labelled(self, wanted: pd.DataFrame, size: tuple[int, int]) -> Labelled:
+        """The images of some of the rows that `read_labels` gave, without those that were removed since."""
+        rows = select(predictions.c.id, predictions.c.image)
+        ids = list(wanted["id"])
+        parts = [ids[start : start + AT_ONCE] for start in range(0, len(ids), AT_ONCE)]
+        with self.transaction() as connection:
             found = [row for part in parts for row in connection.execute(rows.where(predictions.c.id.in_(part)))]
-        return to_labelled(sorted(found, key=lambda row: str(row.id)), size)
+        return to_labelled(wanted, {row.id: row.image for row in found}, size)
 
     def count(self) -> int:
         with self.transaction() as connection:
