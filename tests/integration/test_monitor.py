@@ -192,6 +192,7 @@ def test_the_command_speaks_in_words_and_in_json(watched, monkeypatch):
     assert "Window 1, version 1: drifted." in found.stdout
     assert "live (95 % interval" in found.stdout
     assert json.loads(run("--last", "100", "--json").stdout)["drifted"] is True
+    assert json.loads(run("--since", "1969-12-31", "--json").stdout)["predictions"] == 100
     assert "drifted" in run("--history").stdout
     (window,) = json.loads(run("--history", "--json").stdout)
     assert (window["number"], window["predictions"]) == (1, 100)

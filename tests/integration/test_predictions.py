@@ -180,6 +180,16 @@ def test_old_and_surplus_predictions_are_forgotten_with_their_labels(log):
     assert not log.knows(records[5].id)
 
 
+@pytest.mark.parametrize("moment", [datetime(1969, 12, 31, tzinfo=UTC), datetime.min.replace(tzinfo=UTC)])
+def test_from_a_moment_before_1970_on_everything_is_read_and_nothing_is_older(log, moment):
+    log.write(records := [record() for _ in range(2)])
+    log.add_label(records[0].id, 1, "test")
+    assert len(log.read_window(since=moment)) == 2
+    assert len(log.read_window(until=moment)) == 0
+    assert list(log.read_labelled((28, 28), set(), moment, 10).ids) == [records[0].id]
+    assert log.forget(before=moment, beyond=100) == 0
+
+
 def test_many_threads_write_and_label_at_once(log):
     def work():
         for _ in range(10):
@@ -294,7 +304,7 @@ def test_a_password_is_not_shown():
     assert "secret" not in str(raised.value)
 
 
-@pytest.mark.parametrize("url", ["no address", "mysql://127.0.0.1/log", ""])
+@pytest.mark.parametrize("url", ["no address", "mysql://127.0.0.1/log", "", "postgresql://127.0.0.1:port/log"])
 def test_an_address_of_another_kind_is_refused(url):
     with pytest.raises(ParamsError, match="FASHION_PREDICTIONS_URL"):
         PredictionLog(url)

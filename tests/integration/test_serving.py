@@ -372,6 +372,13 @@ def test_a_taken_port_and_a_missing_champion_are_clear_errors(project):
         serve(project, params, "127.0.0.1", taken.getsockname()[1])
 
 
+def test_a_host_that_cannot_be_one_is_refused_in_words(project, monkeypatch):
+    monkeypatch.setenv("FASHION_SERVE_KEY", "secret")
+    for host in ("no-such-host.invalid", "ä" * 100, "a..b"):
+        with pytest.raises(ServiceError, match="cannot be listened on"):
+            serve(project, load_params(project.params), host, 0)
+
+
 def correct(client, prediction_id, label, **more):
     return client.post("/feedback", json={"prediction_id": prediction_id, "label": label, **more})
 
@@ -463,6 +470,32 @@ def test_old_predictions_are_removed_by_number(tmp_path):
     recorder = Recorder(log, keep_days=90, keep_rows=4)
     wait_until(lambda: log.count() == 4)
     recorder.close()
+
+
+def test_keeping_predictions_for_a_hundred_years_stops_nothing(tmp_path):
+    log = PredictionLog(f"sqlite:///{tmp_path}/log.db")
+    recorder = Recorder(log, keep_days=36_500, keep_rows=10**12)
+    recorder.add([record() for _ in range(3)])
+    wait_until(lambda: recorder.written == 3)
+    recorder.close()
+    assert (recorder.lost, log.count()) == (0, 3)
+
+
+class NeverForgetting(PredictionLog):
+    """A log whose old rows cannot be removed, for a reason of which nobody has thought."""
+
+    def forget(self, before, beyond):
+        raise ValueError("a bug")
+
+
+def test_when_old_predictions_cannot_be_removed_new_ones_are_written_all_the_same(tmp_path, caplog):
+    log = NeverForgetting(f"sqlite:///{tmp_path}/log.db")
+    recorder = Recorder(log, keep_days=90, keep_rows=4)
+    wait_until(lambda: "Old predictions cannot be removed" in caplog.text)
+    recorder.add([record() for _ in range(3)])
+    wait_until(lambda: recorder.written == 3)
+    recorder.close()
+    assert (recorder.lost, log.count()) == (0, 3)
 
 
 def test_the_model_says_where_it_comes_from(client):

@@ -4,8 +4,9 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import ParamSpec
 
 from fashion.adapters.predictions import PredictionLog, Record
 from fashion.errors import ServiceError
@@ -21,6 +22,8 @@ LONGEST_PAUSE = 5.0
 CLEAN_SECONDS = 3600.0
 CLOSE_SECONDS = 20.0
 """For the last ones at shutdown."""
+
+P = ParamSpec("P")
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +76,7 @@ class Recorder:
             try:
                 self._write()
                 self._clean()
+                self.trouble = None
                 pause = WRITE_SECONDS
             except ServiceError as error:
                 if self.trouble is None:
@@ -81,11 +85,6 @@ class Recorder:
                 pause = min(2 * pause, LONGEST_PAUSE)
                 if self._closing.is_set():
                     time.sleep(WRITE_SECONDS)
-            except Exception:  # Rows that cannot be made must not keep all later ones out.
-                logger.exception("Predictions cannot be written")
-                count = min(BATCH, len(self._waiting))
-                self._drop(count)
-                self.lost += count
 
     def _done(self) -> bool:
         return not self._waiting or time.monotonic() > self._close_by
@@ -94,9 +93,12 @@ class Recorder:
         while self._waiting and time.monotonic() < self._close_by:
             count = min(BATCH, len(self._waiting))
             # By index, because others append meanwhile.
-            self._log.write([self._waiting[index] for index in range(count)])
+            records = [self._waiting[index] for index in range(count)]
+            if _do("Predictions cannot be written", self._log.write, records):
+                self.written += count
+            else:  # Rows that cannot be made must not keep all later ones out.
+                self.lost += count
             self._drop(count)
-            self.written += count
             self.trouble = None
 
     def _drop(self, count: int) -> None:
@@ -106,7 +108,26 @@ class Recorder:
     def _clean(self) -> None:
         if time.monotonic() < self._clean_at or self._closing.is_set():
             return
+        _do("Old predictions cannot be removed", self._forget)
+        self._clean_at = time.monotonic() + CLEAN_SECONDS
+
+    def _forget(self) -> None:
         before = datetime.now(UTC) - timedelta(days=self._keep_days)
         if forgotten := self._log.forget(before, self._keep_rows):
             logger.info("Removed %d old predictions", forgotten)
-        self._clean_at = time.monotonic() + CLEAN_SECONDS
+
+
+def _do(failure: str, work: Callable[P, object], *arguments: P.args, **options: P.kwargs) -> bool:
+    """Do something with the log, and say whether it was done; what is a bug is written down, and the thread goes on.
+
+    Raises:
+        ServiceError: the log is away; the same can be tried again.
+    """
+    try:
+        work(*arguments, **options)
+    except ServiceError:
+        raise
+    except Exception:
+        logger.exception(failure)
+        return False
+    return True

@@ -19,6 +19,7 @@ from fashion.adapters.predictions.rows import Labelled, Record, Window, to_label
 from fashion.adapters.predictions.tables import ModelVersion, labels, make_tables, predictions
 from fashion.errors import ParamsError, ServiceError
 
+DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg"}
 AT_ONCE = 500
 """Ids in one question; databases limit how many a statement may hold."""
 PATIENCE = 5
@@ -35,8 +36,8 @@ def new_id() -> str:
 
 
 def _least_id(moment: datetime) -> str:
-    """No id made at that moment or later is smaller."""
-    return str(UUID(int=int(moment.timestamp() * 1000) << 80))
+    """No id made at that moment or later is smaller. None was made before 1970: there the count begins."""
+    return str(UUID(int=max(0, int(moment.timestamp() * 1000)) << 80))
 
 
 class PredictionLog:
@@ -175,13 +176,13 @@ def _engine(url: str) -> Engine:
     try:
         address = make_url(url)
         kind = address.get_backend_name()
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:  # The number of a port that is none.
         raise ParamsError(f"FASHION_PREDICTIONS_URL is no address of a database: {error}") from error
-    if kind not in ("sqlite", "postgresql"):
+    if kind not in DRIVERS:
         raise ParamsError(f"FASHION_PREDICTIONS_URL: expected sqlite:// or postgresql://, found {kind}://")
+    # The driver that is installed, whichever form of the address is written.
+    address = address.set(drivername=DRIVERS[kind])
     if kind == "postgresql":
-        # The driver that is installed, whichever form of the address is written.
-        address = address.set(drivername="postgresql+psycopg")
         return create_engine(address, connect_args={"connect_timeout": PATIENCE}, pool_pre_ping=True)
     engine = create_engine(address, connect_args={"timeout": PATIENCE})
     event.listen(engine, "connect", _set_up_sqlite)
