@@ -19,6 +19,7 @@ Classes = Annotated[tuple[ClassName, ...], Field(min_length=2, max_length=256, s
 Edge = Annotated[int, Field(ge=8, le=1024)]
 ImageSize = Annotated[tuple[Edge, Edge], Field(strict=False)]
 """Height and width in pixels. YAML has lists only, so the tuple itself is not strict."""
+WindowCount = Annotated[int, Field(ge=1, le=1000)]
 MOST_BYTES = 1 << 16
 """Of params.yaml."""
 MOST_PROBLEMS = 10
@@ -228,10 +229,10 @@ class AlarmParams(Section):
     """The most, of clean windows, that may count as drifted."""
     smallest_window: Annotated[int, Field(ge=10, lt=2**31)]
     """Predictions; fewer are not judged."""
-    needed: Positive
-    of: Positive
+    needed: WindowCount
+    of: WindowCount
     """An alarm is raised when so many (`needed`) of the last windows (`of`) drifted."""
-    cool_down: Annotated[int, Field(ge=0)]
+    cool_down: Annotated[int, Field(ge=0, le=1000)]
     """Windows after an alarm in which no other is raised."""
 
     @model_validator(mode="after")

@@ -3,6 +3,7 @@
 import sqlite3
 import threading
 import time
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -11,6 +12,7 @@ import pytest
 from sqlalchemy import delete, text
 
 from fashion.adapters.predictions import JudgedWindow, ModelVersion, PredictionLog, Record, WindowHistory, new_id
+from fashion.adapters.predictions.log import KEPT_LABELS
 from fashion.adapters.predictions.tables import windows
 from fashion.errors import DataError, ParamsError, ServiceError
 from fashion.evaluation.alarm import Verdict
@@ -84,6 +86,18 @@ def test_the_newest_label_counts(log):
     assert log.add_label(records[1].id, 7, "test") == 4
     assert log.add_label(records[2].id, 0, "test") is None
     assert list(log.read_window().labels) == [-1, 7, 0]
+
+
+def test_of_many_labels_on_one_prediction_the_last_ones_are_kept(log):
+    records = [record() for _ in range(2)]
+    log.write(records)
+    log.add_label(records[0].id, 9, "test")
+    for number in range(3 * KEPT_LABELS):
+        log.add_label(records[1].id, number % 7, "test")
+    assert log.add_label(records[1].id, 5, "test") == (3 * KEPT_LABELS - 1) % 7
+    assert list(log.read_window().labels) == [9, 5]
+    with log.transaction() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM labels")) == 1 + KEPT_LABELS
 
 
 def test_windows_go_on_where_the_last_one_ended(log):
@@ -232,8 +246,9 @@ def test_windows_that_were_judged_are_read_again(log):
     assert history.read(10) == added
     assert history.read(2) == added[1:]
     assert history.read(10, version=version("1")) == [added[0], added[2]]
-    with pytest.raises(ServiceError):
+    with pytest.raises(ServiceError, match="Window 3 was recorded by another monitor meanwhile") as raised:
         history.add(judged(3, records))
+    assert "Start its database" not in str(raised.value)
     assert history.read(10) == added
 
 
@@ -272,6 +287,19 @@ def test_sqlite_lets_others_read_while_it_writes(tmp_path):
     log.write([record()])
     with sqlite3.connect(tmp_path / "log.db") as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    log.close()
+
+
+def test_a_database_that_another_program_holds_is_not_called_away(tmp_path, monkeypatch):
+    monkeypatch.setattr("fashion.adapters.predictions.log.PATIENCE", 0)
+    log = PredictionLog(f"sqlite:///{tmp_path}/log.db")
+    log.write([record()])
+    with closing(sqlite3.connect(tmp_path / "log.db")) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(ServiceError, match="Another program holds it") as raised:
+            log.write([record()])
+    assert "Start its database" not in str(raised.value)
+    log.write([record()])
     log.close()
 
 

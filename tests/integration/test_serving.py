@@ -587,13 +587,14 @@ def test_a_damaged_or_missing_successor_leaves_the_champion_where_it_is(tmp_path
     damaged.champion.model.write_bytes(b"no model")
     registry = Registry(first)
     champions = Champions(registry, first)
-    for found, words in [
-        (damaged, "cannot be run by LiteRT"),
-        (ServiceError("No MLflow server answers"), "No MLflow server"),
-        (KeyError("a library's own"), "KeyError"),
+    for found, words, registry_up in [
+        (damaged, "cannot be run by LiteRT", True),
+        (ServiceError("No MLflow server answers"), "No MLflow server", False),
+        (KeyError("a library's own"), "KeyError", False),
     ]:
         registry.found = found
         asyncio.run(champions.look())
+        assert champions.registry_up is registry_up
         assert champions.current.lineage.number == "1"
         assert words in champions.trouble
         assert words in caplog.text
@@ -601,6 +602,24 @@ def test_a_damaged_or_missing_successor_leaves_the_champion_where_it_is(tmp_path
     asyncio.run(champions.look())
     assert champions.trouble is None
     champions.current.retire()
+
+
+def test_a_registry_that_names_no_champion_any_more_is_not_away(tmp_path):
+    service = make_service(tmp_path)
+    registry = Registry(replace(service.champions._find(), trouble="bands has no champion", absent=True))
+    service.champions._find = registry
+    with TestClient(create_app(service), base_url=HERE) as client:
+        state = client.post("/model/refresh").json()
+        assert (state["version"], state["registry"], state["champion"]) == ("1", "up", "bands has no champion")
+        assert (figure(client, "fashion_registry_up"), figure(client, "fashion_champion_current")) == (1, 0)
+        registry.found = replace(registry.found, trouble="No MLflow server answers", absent=False)
+        state = client.post("/model/refresh").json()
+        assert (state["registry"], state["champion"]) == ("No MLflow server answers", "unknown")
+        assert (figure(client, "fashion_registry_up"), figure(client, "fashion_champion_current")) == (0, 0)
+        registry.found = replace(registry.found, trouble=None)
+        state = client.post("/model/refresh").json()
+        assert (state["registry"], state["champion"]) == ("up", "current")
+        assert (figure(client, "fashion_registry_up"), figure(client, "fashion_champion_current")) == (1, 1)
 
 
 def test_a_champion_whose_classes_do_not_fit_is_refused(tmp_path):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fashion.adapters.litert import Session
 from fashion.adapters.tracking import Champion
-from fashion.errors import ArtifactError, FashionError
+from fashion.errors import ArtifactError, FashionError, ServiceError
 from fashion.serving.batches import Answers, Batches
 from fashion.stages.champion import Found
 from fashion.stages.reference import read_rule
@@ -71,7 +71,9 @@ class Champions:
         self._find = find
         self.current = Served(first)
         self.trouble = first.trouble
-        """Why nobody knows whether the champion still is one; None when the last look went well."""
+        """Why the version that answers may not be the champion; None when the last look went well."""
+        self.registry_up = first.trouble is None or first.absent
+        """Whether the registry answered the last look, whatever it named."""
         self.swaps = 0
         self._looking = asyncio.Lock()
 
@@ -88,15 +90,15 @@ class Champions:
                 found = await asyncio.to_thread(self._find)
                 if found.lineage.identity != self.current.lineage.identity:
                     self._swap(await asyncio.to_thread(Served, found))
-                trouble = found.trouble
+                trouble, registry_up = found.trouble, found.trouble is None or found.absent
             except FashionError as error:
-                trouble = str(error)
+                trouble, registry_up = str(error), not isinstance(error, ServiceError)
             except Exception as error:  # The champion goes on answering, whatever a library stumbles over.
                 logger.exception("Looking for the champion failed")
-                trouble = f"{type(error).__name__}: {error}"
+                trouble, registry_up = f"{type(error).__name__}: {error}", False
             if trouble and trouble != self.trouble:
                 logger.warning("Version %s goes on: %s", self.current.lineage.number, trouble)
-            self.trouble = trouble
+            self.trouble, self.registry_up = trouble, registry_up
 
     def _swap(self, successor: Served) -> None:
         previous, self.current = self.current, successor

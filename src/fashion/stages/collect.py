@@ -36,10 +36,12 @@ from fashion.stages.validate import (
     with_label_support,
     write_quarantine,
 )
-from fashion.storage import atomic_folder, write_text
+from fashion.storage import atomic_folder, keep_newest, move_folder, write_text
 
 USED = "predictions.csv"
 SHOWN = 64
+KEPT = 20
+"""Refused batches, and quarantines of batches, that are kept to be looked at."""
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,7 @@ def _show_quarantine(project: Project, name: str, labelled: Labelled, quarantine
     shown = project.state / "quarantine" / name
     with atomic_folder(shown) as folder:
         write_quarantine(folder, {name: Split(labelled.images, labelled.labels)}, quarantine)
+    keep_newest(shown.parent.iterdir(), KEPT)
     return shown.relative_to(project.root).as_posix()
 
 
@@ -172,18 +175,19 @@ def _keep_refused(
         shown = np.random.default_rng(0).permutation(len(labelled.labels))[:SHOWN]
         captions = [params.data.classes[label] for label in labelled.labels[shown]]
         contact_sheet(labelled.images[shown], captions, folder / "sample.png", f"Some of {name}, with their labels")
+    keep_newest(kept.parent.iterdir(), KEPT)
     return kept
 
 
 def _enter(project: Project, name: str, labelled: Labelled) -> None:
-    """Written elsewhere and moved as a whole: what stands in data/batches is complete."""
+    """Written elsewhere and moved as a whole: what stands in data/batches is complete, also after a power cut."""
     with tempfile.TemporaryDirectory(dir=_state(project)) as folder:
         batch = Path(folder) / name
         batch.mkdir()
         _write(batch, labelled)
         project.batches.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(project.batches / name, ignore_errors=True)
-        batch.rename(project.batches / name)
+        move_folder(batch, project.batches / name)
 
 
 def _write(folder: Path, labelled: Labelled) -> None:

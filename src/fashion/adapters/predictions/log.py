@@ -22,6 +22,8 @@ from fashion.errors import ParamsError, ServiceError
 DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg"}
 AT_ONCE = 500
 """Ids in one question; databases limit how many a statement may hold."""
+KEPT_LABELS = 10
+"""Of one prediction: the one that counts, and those that it corrected last."""
 PATIENCE = 5
 """Seconds to wait for a database that another process writes to, or for a server to answer."""
 
@@ -62,12 +64,19 @@ class PredictionLog:
             return connection.scalar(select(predictions.c.id).filter_by(id=prediction_id)) is not None
 
     def add_label(self, prediction_id: str, label: int, source: str) -> int | None:
-        """Write down the true class of a prediction, or correct it; the label that counted before, if any."""
-        before = select(labels.c.label).filter_by(prediction_id=prediction_id).order_by(labels.c.number.desc()).limit(1)
+        """Write down the true class of a prediction, or correct it; the label that counted before, if any.
+
+        Of many corrections the last ones are kept.
+        """
+        newest_first = labels.c.number.desc()
+        before = select(labels.c.label).filter_by(prediction_id=prediction_id).order_by(newest_first).limit(1)
+        numbers = select(labels.c.number).filter_by(prediction_id=prediction_id).order_by(newest_first)
+        surplus = numbers.offset(KEPT_LABELS).subquery()
         row = {"prediction_id": prediction_id, "label": label, "time": datetime.now(UTC), "source": source}
         with self.transaction() as connection:
             previous = connection.scalar(before)
             connection.execute(insert(labels), row)
+            connection.execute(delete(labels).where(labels.c.number.in_(select(surplus.c.number))))
         return previous
 
     def read_window(
@@ -154,10 +163,7 @@ class PredictionLog:
         except (DBAPIError, PoolTimeout, OSError) as error:
             where = self._engine.url.render_as_string(hide_password=True)
             reason = " ".join(str(getattr(error, "orig", None) or error).split())
-            raise ServiceError(
-                f"The prediction log {where} cannot be used ({reason}). Start its database, or make room "
-                "on its disk, or set FASHION_PREDICTIONS_URL to another one."
-            ) from error
+            raise ServiceError(f"The prediction log {where} cannot be used ({reason}). {_advice(reason)}") from error
 
     def _prepare(self) -> None:
         """Make the tables, once; another process may do so at the same time."""
@@ -170,6 +176,12 @@ class PredictionLog:
                 _lock_out_others(connection)
                 make_tables(connection)
             self._ready = True
+
+
+def _advice(reason: str) -> str:
+    if "database is locked" in reason:
+        return "Another program holds it; end that program, then try again."
+    return "Start its database, or make room on its disk, or set FASHION_PREDICTIONS_URL to another one."
 
 
 def _engine(url: str) -> Engine:
