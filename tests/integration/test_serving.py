@@ -8,11 +8,13 @@ import socket
 import struct
 import threading
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+from fastapi import HTTPException
 from PIL import Image
 from starlette.testclient import TestClient
 
@@ -22,6 +24,7 @@ from fashion.params import load_params
 from fashion.serving.app import create_app
 from fashion.serving.batches import Batches
 from fashion.serving.champions import Champions, Served
+from fashion.serving.labels import Labels
 from fashion.serving.limits import Limits
 from fashion.serving.recorder import Recorder
 from fashion.serving.server import serve
@@ -431,6 +434,72 @@ def test_while_the_log_is_away_requests_go_on_and_losses_are_counted(tmp_path):
         assert figure(client, "fashion_log_written_total") == 15
         assert figure(client, "fashion_log_lost_total") == 5
         assert client.get("/readyz").json()["log"] == "up"
+
+
+class Stuck(PredictionLog):
+    """A log that says nothing until it is released, and then that it is away."""
+
+    def __init__(self, url):
+        super().__init__(url)
+        self.released, self.asked, self.away = threading.Event(), 0, True
+
+    def knows(self, prediction_id):
+        self.asked += 1
+        self.released.wait()
+        if self.away:
+            raise ServiceError("The prediction log is away")
+        return super().knows(prediction_id)
+
+
+def test_labels_that_wait_for_a_log_that_says_nothing_keep_no_prediction_waiting(tmp_path):
+    service = make_service(tmp_path, limits=Limits(requests=6, labels=3))
+    log = Stuck(f"sqlite:///{tmp_path}/stuck.db")
+    with TestClient(create_app(replace(service, log=log)), base_url=HERE) as client, ThreadPoolExecutor(3) as callers:
+        waiting = [callers.submit(correct, client, new_id(), "top") for _ in range(3)]
+        wait_until(lambda: log.asked == 3)
+        refused = correct(client, new_id(), "top")
+        assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
+        assert [ask(client, IMAGES[:1]).status_code for _ in range(8)] == [200] * 8
+        log.released.set()
+        assert {one.result().status_code for one in waiting} == {503}
+        answer = correct(client, new_id(), "top")
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+        assert "is away" in answer.json()["error"]
+        assert log.asked == 3  # It is known to be away.
+
+
+def test_a_log_that_is_back_is_found_by_a_label_after_a_while(tmp_path):
+    log, recorder = Stuck(f"sqlite:///{tmp_path}/stuck.db"), make_service(tmp_path).recorder
+    log.released.set()
+    labels = Labels(log, recorder)
+    for _ in range(2):
+        with pytest.raises(ServiceError, match="is away"):
+            asyncio.run(labels.write(new_id(), 0, "test"))
+    assert log.asked == 1
+    log.away, labels._try_at = False, 0
+    for _ in range(2):
+        with pytest.raises(HTTPException, match="no prediction"):
+            asyncio.run(labels.write(new_id(), 0, "test"))
+    assert log.asked == 3
+    recorder.close()
+
+
+def test_a_log_that_never_answers_a_label_is_away(tmp_path, monkeypatch):
+    monkeypatch.setattr("fashion.serving.labels.PATIENCE_SECONDS", 0.01)
+    log = Stuck(f"sqlite:///{tmp_path}/stuck.db")
+    with TestClient(create_app(replace(make_service(tmp_path), log=log)), base_url=HERE) as client:
+        for _ in range(2):
+            answer = correct(client, new_id(), "top")
+            assert (answer.status_code, "has not answered" in answer.json()["error"]) == (503, True)
+        assert log.asked == 1
+    log.released.set()
+
+
+def test_many_threads_make_the_tables_of_a_log_at_once(tmp_path):
+    log = PredictionLog(f"sqlite:///{tmp_path}/log.db")
+    with ThreadPoolExecutor(8) as threads:
+        assert sum(threads.map(lambda _: log.count(), range(8))) == 0
+    log.close()
 
 
 def test_what_waits_is_written_at_shutdown(tmp_path):

@@ -22,6 +22,7 @@ from fashion.errors import ServiceError
 from fashion.serving import answers
 from fashion.serving.champions import Champions, Served
 from fashion.serving.description import feedback_body, predict_body, secured
+from fashion.serving.labels import Labels
 from fashion.serving.limits import Gatekeeper, Limits, refusal
 from fashion.serving.metrics import Metrics
 from fashion.serving.recorder import Recorder
@@ -99,6 +100,7 @@ async def _life(service: Service) -> AsyncIterator[None]:
 
 def _add_predictions(app: FastAPI, service: Service) -> None:
     champion = service.champions.current.champion
+    labels = Labels(service.log, service.recorder)
 
     @app.post(
         "/predict",
@@ -133,16 +135,10 @@ def _add_predictions(app: FastAPI, service: Service) -> None:
         classes = service.champions.current.champion.classes
         if given.label not in classes:
             raise HTTPException(422, f"label: expected one of {', '.join(classes)}, found {given.label!r}")
-        previous = await asyncio.to_thread(_write_label, service, given, classes.index(given.label))
+        previous = await labels.write(given.prediction_id, classes.index(given.label), given.source)
         service.metrics.labels.inc()
         before = classes[previous] if previous is not None and previous < len(classes) else None
         return answers.Corrected(prediction_id=given.prediction_id, label=given.label, previous=before)
-
-
-def _write_label(service: Service, given: Feedback, label: int) -> int | None:
-    if not service.recorder.holds(given.prediction_id) and not service.log.knows(given.prediction_id):
-        raise HTTPException(404, f"no prediction {given.prediction_id} in the log")
-    return service.log.add_label(given.prediction_id, label, given.source)
 
 
 def _count(metrics: Metrics, served: Served, records: list[Record]) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from fashion.adapters.litert import Session
 from fashion.adapters.tracking import Champion
 from fashion.errors import ArtifactError, FashionError, ServiceError
+from fashion.serving.apart import run_apart
 from fashion.serving.batches import Answers, Batches
 from fashion.stages.champion import Found
 from fashion.stages.reference import read_rule
@@ -87,9 +89,9 @@ class Champions:
         """Change to the champion that the registry names now; where that fails, the present one stays."""
         async with self._looking:
             try:
-                found = await asyncio.to_thread(self._find)
+                found = await run_apart(self._find)
                 if found.lineage.identity != self.current.lineage.identity:
-                    self._swap(await asyncio.to_thread(Served, found))
+                    self._swap(await run_apart(partial(Served, found)))
                 trouble, registry_up = found.trouble, found.trouble is None or found.absent
             except FashionError as error:
                 trouble, registry_up = str(error), not isinstance(error, ServiceError)

@@ -4,6 +4,7 @@ import hmac
 import logging
 import re
 import time
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +35,10 @@ class Limits:
     """In one request."""
     requests: int = 256
     """At once."""
+    labels: int = 64
+    """Of these, those that wait for the prediction log (/feedback): the others have room left."""
+    refreshes: int = 16
+    """Of these, those that wait for the registry (/model/refresh)."""
 
 
 def refusal(scope: Scope, status: int, reason: str, headers: dict[str, str] | None = None) -> JSONResponse:
@@ -47,7 +52,8 @@ class Gatekeeper:
 
     def __init__(self, app: ASGIApp, limits: Limits, key: str | None, metrics: Metrics) -> None:
         self._app, self._limits, self._key, self._metrics = app, limits, key, metrics
-        self._active = 0
+        self._shares = {"/feedback": limits.labels, "/model/refresh": limits.refreshes}
+        self._active: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -74,12 +80,16 @@ class Gatekeeper:
             self._count(scope["method"], asked, status, time.perf_counter() - start)
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
-        weight = 0 if scope["path"] in UNCOUNTED else 1
-        self._active += weight
+        path = scope["path"]
+        if path in UNCOUNTED:
+            await self._app(scope, self._bounded(receive), send)
+            return
+        place = path if path in self._shares else "other"  # Callers may name any number of paths.
+        self._active[place] += 1
         try:
             await self._app(scope, self._bounded(receive), send)
         finally:
-            self._active -= weight
+            self._active[place] -= 1
 
     def _refuse(self, scope: Scope) -> JSONResponse | None:
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
@@ -90,12 +100,20 @@ class Gatekeeper:
             return refusal(scope, 403, reason)
         if not self._knows(scope, headers):
             return refusal(scope, 401, f"the header {KEY_HEADER} must hold the service's key")
-        if self._active >= self._limits.requests and scope["path"] not in UNCOUNTED:
-            return refusal(scope, 503, f"{self._active} requests are being answered already", {"Retry-After": "1"})
+        if (reason := self._too_many(scope["path"])) is not None:
+            return refusal(scope, 503, reason, {"Retry-After": "1"})
         length = headers.get(b"content-length", "0")
         if length.isdecimal() and int(length) > self._limits.body_bytes:
             return refusal(scope, 413, self._too_large)
         return None
+
+    def _too_many(self, path: str) -> str | None:
+        active = self._active.total()
+        if path in UNCOUNTED:
+            return None
+        if path in self._shares and self._active[path] >= self._shares[path]:
+            return f"{self._active[path]} requests of this kind are being answered already"
+        return f"{active} requests are being answered already" if active >= self._limits.requests else None
 
     def _stranger(self, headers: dict[bytes, str]) -> str | None:
         """A page of another site reaches a loopback address through its visitor's browser."""

@@ -1,7 +1,6 @@
 """Writing and reading the prediction log."""
 
 import os
-import threading
 import time
 from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
@@ -51,7 +50,6 @@ class PredictionLog:
     def __init__(self, url: str) -> None:
         self._engine = _engine(url)
         self._ready = False
-        self._preparing = threading.Lock()
 
     def write(self, records: Sequence[Record]) -> None:
         """All of them or none; those that are there already stay as they are, so it can be repeated."""
@@ -166,16 +164,15 @@ class PredictionLog:
             raise ServiceError(f"The prediction log {where} cannot be used ({reason}). {_advice(reason)}") from error
 
     def _prepare(self) -> None:
-        """Make the tables, once; another process may do so at the same time."""
-        with self._preparing:
-            if self._ready:
-                return
-            if self._engine.dialect.name == "sqlite" and self._engine.url.database:
-                Path(self._engine.url.database).parent.mkdir(parents=True, exist_ok=True)
-            with self._engine.begin() as connection:
-                _lock_out_others(connection)
-                make_tables(connection)
-            self._ready = True
+        """Make the tables, once; another thread or process may do so at the same time, the database sees to it."""
+        if self._ready:
+            return
+        if self._engine.dialect.name == "sqlite" and self._engine.url.database:
+            Path(self._engine.url.database).parent.mkdir(parents=True, exist_ok=True)
+        with self._engine.begin() as connection:
+            _lock_out_others(connection)
+            make_tables(connection)
+        self._ready = True
 
 
 def _advice(reason: str) -> str:
