@@ -1,5 +1,7 @@
 """The prediction log in SQLite and in PostgreSQL."""
 
+import os
+import socket
 import sqlite3
 import threading
 import time
@@ -323,6 +325,36 @@ def test_a_postgresql_that_is_killed_is_one_clear_error():
         with pytest.raises(ServiceError, match="Start its database"):
             log.write([record()])
         log.close()
+
+
+def test_a_postgresql_that_takes_too_long_or_goes_without_a_word_is_given_up(server, monkeypatch):
+    monkeypatch.setattr("fashion.adapters.predictions.log.STATEMENT_SECONDS", 0.1)
+    log = PredictionLog(f"{server}?keepalives_idle=60")
+    log.write([record()])
+    with log.transaction() as holder:
+        holder.execute(text("LOCK TABLE predictions IN ACCESS EXCLUSIVE MODE"))
+        with pytest.raises(ServiceError, match="statement timeout"):
+            log.write([record()])
+    with log.transaction() as connection, closing(socket.socket(fileno=os.dup(descriptor(connection)))) as line:
+        assert line.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert line.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 20_000
+        assert line.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
+    log.close()
+
+
+def descriptor(connection):
+    return connection.connection.driver_connection.fileno()
+
+
+def test_many_old_predictions_are_forgotten_part_by_part(log, monkeypatch):
+    monkeypatch.setattr("fashion.adapters.predictions.log.FORGOTTEN_AT_ONCE", 2)
+    log.write(records := [record() for _ in range(7)])
+    for one in records:
+        log.add_label(one.id, 1, "test")
+    assert log.forget(before=NOW - timedelta(days=1), beyond=2) == 5
+    assert list(log.read_window().ids) == [one.id for one in records[5:]]
+    with log.transaction() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM labels")) == 2
 
 
 def test_a_password_is_not_shown():

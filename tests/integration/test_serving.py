@@ -9,11 +9,13 @@ import struct
 import threading
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+import requests
 from fastapi import HTTPException
 from PIL import Image
 from starlette.testclient import TestClient
@@ -30,7 +32,7 @@ from fashion.serving.recorder import Recorder
 from fashion.serving.server import serve
 from fashion.stages.champion import Found
 from tests.servers import wait_until
-from tests.services import CLASSES, IMAGES, SIZE, make_champion, make_service
+from tests.services import CLASSES, IMAGES, SIZE, make_champion, make_service, running
 
 HERE = "http://127.0.0.1"
 
@@ -531,6 +533,76 @@ def test_what_cannot_be_written_before_the_end_is_lost_and_said(tmp_path, caplog
     recorder.close(seconds=0.5)
     assert recorder.lost == 3
     assert "3 predictions are lost" in caplog.text
+
+
+class Silent(PredictionLog):
+    """A log whose database takes rows and never says a word; at the end of the test it is let go."""
+
+    def __init__(self, url):
+        super().__init__(url)
+        self.asked, self.released = threading.Event(), threading.Event()
+
+    def write(self, records):
+        self.asked.set()
+        self.released.wait()
+
+
+@pytest.fixture
+def silent(tmp_path):
+    log = Silent(f"sqlite:///{tmp_path}/silent.db")
+    yield log
+    log.released.set()
+
+
+def test_a_database_that_says_nothing_is_left_at_the_end_and_the_loss_is_said(silent, caplog):
+    recorder = Recorder(silent, 90, 100)
+    recorder.add([record() for _ in range(3)])
+    silent.asked.wait()
+    recorder.close(seconds=0.1)
+    assert (recorder.lost, recorder.written) == (3, 0)
+    assert "3 predictions are lost: the prediction log does not answer" in caplog.text
+
+
+def test_a_database_that_says_nothing_counts_as_away_after_a_while(silent, monkeypatch):
+    recorder = Recorder(silent, 90, 100)
+    recorder.add([record()])
+    silent.asked.wait()
+    assert recorder.trouble is None
+    monkeypatch.setattr("fashion.serving.recorder.STUCK_SECONDS", 0)
+    assert "has not answered" in recorder.trouble
+    silent.released.set()
+    wait_until(lambda: recorder.written == 1)
+    assert recorder.trouble is None
+    recorder.close()
+
+
+def test_the_service_ends_though_registry_and_log_say_nothing(tmp_path, silent, monkeypatch, caplog):
+    monkeypatch.setattr(Recorder.close, "__defaults__", (0.1,))
+    silent.knows = silent.write
+    service = make_service(tmp_path)
+    service.recorder.close()
+    service = replace(service, log=silent, recorder=Recorder(silent, 90, 100))
+    asked = threading.Event()
+
+    def find():
+        asked.set()
+        silent.released.wait()
+
+    service.champions._find = find
+    with ThreadPoolExecutor(2) as callers:
+        with running(service, drain_seconds=1) as address:
+            assert requests.post(f"{address}/predict", json={"images": IMAGES.tolist()}, timeout=60).status_code == 200
+            silent.asked.wait()
+            callers.submit(suppressed, requests.post, f"{address}/model/refresh", timeout=60)
+            asked.wait()
+        assert not silent.released.is_set()
+        assert "10 predictions are lost" in caplog.text
+        silent.released.set()
+
+
+def suppressed(function, *arguments, **options):
+    with suppress(requests.RequestException):
+        function(*arguments, **options)
 
 
 def test_old_predictions_are_removed_by_number(tmp_path):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, create_engine, delete, event, func, insert, make_url, select
+from sqlalchemy import ColumnElement, Connection, Engine, create_engine, delete, event, func, insert, make_url, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -25,6 +25,19 @@ KEPT_LABELS = 10
 """Of one prediction: the one that counts, and those that it corrected last."""
 PATIENCE = 5
 """Seconds to wait for a database that another process writes to, or for a server to answer."""
+STATEMENT_SECONDS = 60
+"""For one statement of PostgreSQL's; the longest one here, a look at the largest window, takes a few."""
+PATIENT = {
+    "connect_timeout": PATIENCE,
+    "keepalives": 1,
+    "keepalives_idle": PATIENCE,
+    "keepalives_interval": PATIENCE,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 4 * PATIENCE * 1000,
+}
+"""Unless the address says otherwise: a server that is gone without a word is given up after 20 seconds, not hours."""
+FORGOTTEN_AT_ONCE = 5000
+"""Predictions that are removed in one transaction: others may write in between."""
 
 
 def new_id() -> str:
@@ -141,12 +154,23 @@ class PredictionLog:
 
     def forget(self, before: datetime, beyond: int) -> int:
         """Remove predictions made before a moment and all but the newest `beyond`, with their labels; how many."""
+        newest = select(predictions.c.id).order_by(predictions.c.id.desc())
         with self.transaction() as connection:
-            newest = select(predictions.c.id).order_by(predictions.c.id.desc())
             last = connection.scalar(newest.offset(beyond).limit(1)) or ""
-            old = (predictions.c.id <= last) | (predictions.c.id < _least_id(before))
-            connection.execute(delete(labels).where(labels.c.prediction_id.in_(select(predictions.c.id).where(old))))
-            return connection.execute(delete(predictions).where(old)).rowcount
+        old = (predictions.c.id <= last) | (predictions.c.id < _least_id(before))
+        removed = 0
+        while some := self._forget_some(old):
+            removed += some
+        return removed
+
+    def _forget_some(self, old: ColumnElement[bool]) -> int:
+        oldest = select(predictions.c.id).where(old).order_by(predictions.c.id).limit(FORGOTTEN_AT_ONCE)
+        with self.transaction() as connection:
+            ids = oldest.subquery()
+            end = connection.scalar(select(func.max(ids.c.id))) or ""
+            known = select(predictions.c.id).where(predictions.c.id <= end)
+            connection.execute(delete(labels).where(labels.c.prediction_id.in_(known)))
+            return connection.execute(delete(predictions).where(predictions.c.id <= end)).rowcount
 
     def close(self) -> None:
         self._engine.dispose()
@@ -192,10 +216,18 @@ def _engine(url: str) -> Engine:
     # The driver that is installed, whichever form of the address is written.
     address = address.set(drivername=DRIVERS[kind])
     if kind == "postgresql":
-        return create_engine(address, connect_args={"connect_timeout": PATIENCE}, pool_pre_ping=True)
+        arguments = {name: value for name, value in PATIENT.items() if name not in address.query}
+        engine = create_engine(address, connect_args=arguments, pool_pre_ping=True)
+        event.listen(engine, "connect", _set_up_postgresql)
+        return engine
     engine = create_engine(address, connect_args={"timeout": PATIENCE})
     event.listen(engine, "connect", _set_up_sqlite)
     return engine
+
+
+def _set_up_postgresql(connection: Any, _: Any) -> None:
+    connection.execute(f"SET statement_timeout = '{STATEMENT_SECONDS}s'")
+    connection.commit()
 
 
 def _set_up_sqlite(connection: Any, _: Any) -> None:
