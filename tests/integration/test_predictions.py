@@ -364,7 +364,10 @@ def test_a_password_is_not_shown():
     assert "secret" not in str(raised.value)
 
 
-@pytest.mark.parametrize("url", ["no address", "mysql://127.0.0.1/log", "", "postgresql://127.0.0.1:port/log"])
+@pytest.mark.parametrize(
+    "url",
+    ["no address", "mysql://127.0.0.1/log", "", "postgresql://127.0.0.1:port/log", "sqlite:///log.db?timeout=long"],
+)
 def test_an_address_of_another_kind_is_refused(url):
     with pytest.raises(ParamsError, match="FASHION_PREDICTIONS_URL"):
         PredictionLog(url)

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, Engine, create_engine, delete, event, func, insert, make_url, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from fashion.adapters.predictions.rows import Labelled, Record, Window, to_labelled, to_rows, to_window
@@ -215,6 +215,10 @@ def _engine(url: str) -> Engine:
         raise ParamsError(f"FASHION_PREDICTIONS_URL: expected sqlite:// or postgresql://, found {kind}://")
     # The driver that is installed, whichever form of the address is written.
     address = address.set(drivername=DRIVERS[kind])
+    try:
+        create_engine(address).dialect.create_connect_args(address)
+    except (SQLAlchemyError, ValueError) as error:
+        raise ParamsError(f"FASHION_PREDICTIONS_URL has an option that cannot be used: {error}") from error
     if kind == "postgresql":
         arguments = {name: value for name, value in PATIENT.items() if name not in address.query}
         engine = create_engine(address, connect_args=arguments, pool_pre_ping=True)
