@@ -4,14 +4,16 @@ import asyncio
 import io
 import json
 import logging
+import math
 import socket
 import struct
 import threading
 import zlib
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 import numpy as np
 import pytest
@@ -25,13 +27,16 @@ from fashion.errors import ArtifactError, ParamsError, ServiceError
 from fashion.params import load_params
 from fashion.serving.app import create_app
 from fashion.serving.batches import Batches
+from fashion.serving.bodies import BodyLimits
 from fashion.serving.champions import Champions, Served
 from fashion.serving.labels import Labels
 from fashion.serving.limits import Limits
+from fashion.serving.pictures import Pictures
 from fashion.serving.recorder import Recorder
+from fashion.serving.requests import see
 from fashion.serving.server import serve
 from fashion.stages.champion import Found
-from tests.servers import wait_until
+from tests.servers import PATIENCE_SECONDS, wait_until
 from tests.services import CLASSES, IMAGES, SIZE, make_champion, make_service, running
 
 HERE = "http://127.0.0.1"
@@ -200,6 +205,81 @@ def test_odd_kinds_of_pictures_are_answered(client, name):
     assert upload(client, odd_files()[name]).status_code == 200
 
 
+def large(pixels=40_000_000):
+    """A WebP of one shade with so many pixels, in some hundred kilobytes."""
+    stream = io.BytesIO()
+    Image.new("L", (pixels // 4000, 4000), 200).save(stream, "WEBP", quality=1, method=0)
+    return stream.getvalue()
+
+
+def test_pictures_that_claim_too_many_pixels_together_are_refused_before_one_is_decoded(tmp_path, monkeypatch):
+    service = make_service(tmp_path, limits=Limits(pixels=1_000_000))
+    monkeypatch.setattr("fashion.serving.requests.see", None)
+    content = large(400_000)
+    with TestClient(create_app(service), base_url=HERE) as client:
+        answer = client.post("/predict", files=[("images", (f"{number}.webp", content)) for number in range(3)])
+        assert answer.status_code == 422
+        assert answer.json()["error"].startswith("2.webp: with this picture all claim more than 1,000,000 pixels")
+
+
+def test_large_pictures_are_decoded_one_at_a_time():
+    pictures, order = Pictures(room=100), []
+
+    async def decode(name, pixels):
+        async with pictures.room(pixels, deadline=math.inf):
+            order.append(f"{name} begins")
+            await asyncio.sleep(0)
+            order.append(f"{name} ends")
+
+    async def main():
+        await asyncio.gather(decode("huge", 1000), decode("large", 60), decode("small", 40), decode("larger", 70))
+
+    asyncio.run(main())
+    begins = [order.index(f"{name} begins") for name in ("huge", "large", "small", "larger")]
+    assert begins == sorted(begins)
+    assert order.index("huge ends") < order.index("large begins")
+    assert order.index("small begins") < order.index("large ends") < order.index("larger begins")
+    pictures.close()
+
+
+def test_a_picture_that_finds_no_room_is_sent_away(client, service, monkeypatch):
+    service.pictures._free = 0
+    with monkeypatch.context() as patch:
+        patch.setattr("fashion.serving.requests.PATIENCE_SECONDS", 0.05)
+        answer = upload(client, png(IMAGES[0]))
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    service.pictures._free = 1_000_000
+    assert upload(client, png(IMAGES[0])).status_code == 200
+    assert service.pictures._free == 1_000_000
+
+
+def test_decoding_stops_when_the_caller_has_gone(tmp_path, monkeypatch):
+    service = make_service(tmp_path)
+    begun, released, decoded = threading.Event(), threading.Event(), []
+
+    def see_slowly(stream, name, size):
+        decoded.append(name)
+        begun.set()
+        released.wait()
+        return see(stream, name, size)
+
+    monkeypatch.setattr("fashion.serving.requests.see", see_slowly)
+    files = [("images", (f"{number}.png", png(IMAGES[0]))) for number in range(5)]
+    form = requests.Request("POST", HERE, files=files).prepare()
+    with running(service) as address:
+        host, port = address.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as line:
+            head = f"POST /predict HTTP/1.1\r\nHost: {host}\r\nContent-Type: {form.headers['Content-Type']}\r\n"
+            line.sendall(f"{head}Content-Length: {len(form.body)}\r\n\r\n".encode() + form.body)
+            begun.wait()
+        # Whoever asks later is answered later: by then the service has heard that the first one has gone.
+        assert requests.get(f"{address}/healthz", timeout=60).status_code == 200
+        released.set()
+        gone = 'fashion_requests_total{method="POST",path="/predict",status="499"} 1.0'
+        wait_until(lambda: gone in requests.get(f"{address}/metrics", timeout=60).text)
+    assert decoded == ["0.png"]
+
+
 def test_one_bad_file_refuses_all_and_nothing_is_logged(client, service):
     files = [("images", ("good.png", png(IMAGES[0]))), ("images", ("bad.png", b"no"))]
     answer = client.post("/predict", files=files)
@@ -262,7 +342,7 @@ def test_too_many_pictures_are_refused(tmp_path):
 
 
 def test_a_body_that_is_too_large_is_refused_whether_its_length_is_told_or_not(tmp_path):
-    service = make_service(tmp_path, limits=Limits(body_bytes=100_000))
+    service = make_service(tmp_path, limits=Limits(body=BodyLimits(bytes=100_000)))
     with TestClient(create_app(service), base_url=HERE) as client:
         content = b"x" * 200_000
         headers = {"Content-Type": "application/json"}
@@ -273,6 +353,39 @@ def test_a_body_that_is_too_large_is_refused_whether_its_length_is_told_or_not(t
         assert "100,000 bytes" in answer.json()["error"]
         form = client.post("/predict", files={"images": ("a.png", content)})
         assert form.status_code == 413
+
+
+def begin(address, length=100):
+    """A connection on which a request has begun whose body does not come."""
+    host, port = address.removeprefix("http://").split(":")
+    line = socket.create_connection((host, int(port)), timeout=PATIENCE_SECONDS)
+    kind = "Content-Type: application/json"
+    line.sendall(f"POST /predict HTTP/1.1\r\nHost: {host}\r\n{kind}\r\nContent-Length: {length}\r\n\r\n{{".encode())
+    return line
+
+
+def read_all(line):
+    return b"".join(iter(lambda: line.recv(1 << 16), b"")).decode()
+
+
+def test_a_body_that_trickles_is_refused_and_its_connection_closed(tmp_path):
+    service = make_service(tmp_path, limits=Limits(requests=1, body=BodyLimits(seconds=0.2)))
+    with running(service) as address, closing(begin(address)) as line:
+        answer = read_all(line)
+        assert answer.startswith("HTTP/1.1 408 ")
+        assert "the body has not come within 0.2 seconds" in answer
+        assert requests.post(f"{address}/predict", json={"images": IMAGES.tolist()}, timeout=60).status_code == 200
+
+
+def test_bodies_that_take_too_much_memory_together_are_refused_until_there_is_room(tmp_path):
+    limits = Limits(body=BodyLimits(bytes=1 << 16, bytes_in_all=60_000))
+    with running(make_service(tmp_path, limits=limits)) as address:
+        ask = partial(requests.post, f"{address}/predict", json={"images": IMAGES[:1].tolist()}, timeout=60)
+        with closing(begin(address, length=60_000)) as line:
+            line.sendall(b" " * 59_000)
+            wait_until(lambda: ask().status_code == 503)
+            assert "too much memory" in ask().json()["error"]
+        wait_until(lambda: ask().status_code == 200)
 
 
 def test_more_requests_at_once_than_allowed_are_sent_away_and_health_still_answers(tmp_path):
@@ -574,6 +687,43 @@ def test_a_database_that_says_nothing_counts_as_away_after_a_while(silent, monke
     wait_until(lambda: recorder.written == 1)
     assert recorder.trouble is None
     recorder.close()
+
+
+def test_those_who_ask_for_a_look_while_one_is_under_way_share_the_next(tmp_path):
+    first = make_champion(tmp_path, "1")
+    begun, released, looks = threading.Event(), threading.Event(), []
+
+    def find():
+        looks.append(1)
+        begun.set()
+        released.wait()
+        return first
+
+    async def main():
+        champions = Champions(find, first)
+        looking = [asyncio.create_task(champions.look())]
+        await asyncio.to_thread(begun.wait)
+        looking += [asyncio.create_task(champions.look()) for _ in range(300)]
+        await asyncio.sleep(0)
+        looking[5].cancel()
+        released.set()
+        ends = await asyncio.gather(*looking, return_exceptions=True)
+        champions.current.retire()
+        return ends
+
+    ends = asyncio.run(main())
+    assert sum(end is None for end in ends) == 300
+    assert len(looks) == 2
+
+
+def test_a_registry_that_says_nothing_lets_no_refresh_wait_for_ever(tmp_path, monkeypatch):
+    monkeypatch.setattr("fashion.serving.app.LOOK_SECONDS", 0.05)
+    service, released = make_service(tmp_path), threading.Event()
+    service.champions._find = released.wait
+    with TestClient(create_app(service), base_url=HERE) as client:
+        answer = client.post("/model/refresh")
+        assert (answer.status_code, "has not answered" in answer.json()["error"]) == (503, True)
+        released.set()
 
 
 def test_the_service_ends_though_registry_and_log_say_nothing(tmp_path, silent, monkeypatch, caplog):

@@ -78,6 +78,8 @@ class Champions:
         """Whether the registry answered the last look, whatever it named."""
         self.swaps = 0
         self._looking = asyncio.Lock()
+        self._next: asyncio.Task[None] | None = None
+        """A look that has not begun yet."""
 
     async def watch(self) -> None:
         """Look at the registry again and again, until cancelled."""
@@ -86,21 +88,33 @@ class Champions:
             await self.look()
 
     async def look(self) -> None:
-        """Change to the champion that the registry names now; where that fails, the present one stays."""
+        """Change to the champion that the registry names now; where that fails, the present one stays.
+
+        Whoever asks while a look is under way shares the next one, since this one may have read before.
+        """
+        if self._next is None or self._next.done():
+            self._next = asyncio.create_task(self._take_turn())
+        await asyncio.shield(self._next)
+
+    async def _take_turn(self) -> None:
         async with self._looking:
-            try:
-                found = await run_apart(self._find)
-                if found.lineage.identity != self.current.lineage.identity:
-                    self._swap(await run_apart(partial(Served, found)))
-                trouble, registry_up = found.trouble, found.trouble is None or found.absent
-            except FashionError as error:
-                trouble, registry_up = str(error), not isinstance(error, ServiceError)
-            except Exception as error:  # The champion goes on answering, whatever a library stumbles over.
-                logger.exception("Looking for the champion failed")
-                trouble, registry_up = f"{type(error).__name__}: {error}", False
-            if trouble and trouble != self.trouble:
-                logger.warning("Version %s goes on: %s", self.current.lineage.number, trouble)
-            self.trouble, self.registry_up = trouble, registry_up
+            self._next = None
+            await self._look()
+
+    async def _look(self) -> None:
+        try:
+            found = await run_apart(self._find)
+            if found.lineage.identity != self.current.lineage.identity:
+                self._swap(await run_apart(partial(Served, found)))
+            trouble, registry_up = found.trouble, found.trouble is None or found.absent
+        except FashionError as error:
+            trouble, registry_up = str(error), not isinstance(error, ServiceError)
+        except Exception as error:  # The champion goes on answering, whatever a library stumbles over.
+            logger.exception("Looking for the champion failed")
+            trouble, registry_up = f"{type(error).__name__}: {error}", False
+        if trouble and trouble != self.trouble:
+            logger.warning("Version %s goes on: %s", self.current.lineage.number, trouble)
+        self.trouble, self.registry_up = trouble, registry_up
 
     def _swap(self, successor: Served) -> None:
         previous, self.current = self.current, successor

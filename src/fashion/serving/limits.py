@@ -5,13 +5,13 @@ import logging
 import re
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from fashion.serving.bodies import Bodies, BodyLimits
 from fashion.serving.metrics import Metrics
 from fashion.settings import LOOPBACK
 
@@ -30,9 +30,11 @@ logger = logging.getLogger(__name__)
 class Limits:
     """What one request, and all of them together, may ask for."""
 
-    body_bytes: int = 8 << 20
+    body: BodyLimits = field(default_factory=BodyLimits)
     images: int = 64
     """In one request."""
+    pixels: int = 80_000_000
+    """Of the pictures of one request together, as their headers claim."""
     requests: int = 256
     """At once."""
     labels: int = 64
@@ -54,6 +56,7 @@ class Gatekeeper:
         self._app, self._limits, self._key, self._metrics = app, limits, key, metrics
         self._shares = {"/feedback": limits.labels, "/model/refresh": limits.refreshes}
         self._active: Counter[str] = Counter()
+        self._bodies = Bodies(limits.body)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -81,15 +84,14 @@ class Gatekeeper:
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
-        if path in UNCOUNTED:
-            await self._app(scope, self._bounded(receive), send)
-            return
         place = path if path in self._shares else "other"  # Callers may name any number of paths.
-        self._active[place] += 1
+        weight = 0 if path in UNCOUNTED else 1
+        self._active[place] += weight
         try:
-            await self._app(scope, self._bounded(receive), send)
+            with self._bodies.bounded(receive) as bounded:
+                await self._app(scope, bounded, send)
         finally:
-            self._active[place] -= 1
+            self._active[place] -= weight
 
     def _refuse(self, scope: Scope) -> JSONResponse | None:
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
@@ -103,8 +105,8 @@ class Gatekeeper:
         if (reason := self._too_many(scope["path"])) is not None:
             return refusal(scope, 503, reason, {"Retry-After": "1"})
         length = headers.get(b"content-length", "0")
-        if length.isdecimal() and int(length) > self._limits.body_bytes:
-            return refusal(scope, 413, self._too_large)
+        if length.isdecimal() and int(length) > self._limits.body.bytes:
+            return refusal(scope, 413, self._limits.body.too_large)
         return None
 
     def _too_many(self, path: str) -> str | None:
@@ -131,24 +133,6 @@ class Gatekeeper:
             return True
         given = headers.get(KEY_HEADER.lower().encode(), "")
         return hmac.compare_digest(given.encode("latin-1"), self._key.encode())
-
-    @property
-    def _too_large(self) -> str:
-        return f"the body may have {self._limits.body_bytes:,} bytes at most"
-
-    def _bounded(self, receive: Receive) -> Receive:
-        """A body whose length was not said is measured as it comes."""
-        received = 0
-
-        async def bounded() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > self._limits.body_bytes:
-                raise HTTPException(413, self._too_large)
-            return message
-
-        return bounded
 
     def _count(self, method: str, scope: Scope, status: int, seconds: float) -> None:
         route: Any = scope.get("route")
