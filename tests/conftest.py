@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -229,6 +230,40 @@ def real_data() -> Path:
     if not REAL_DATA.is_dir():
         pytest.skip(f"the real dataset is not at {REAL_DATA}")
     return REAL_DATA
+
+
+class PowerCut:
+    """What a power cut would take: the real `fsync` and the real renaming, watched."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.lost: dict[str, set[str]] = {}
+        """By the new name of what was renamed: the names of the files and folders in it that were not on the disk."""
+        self.flushed: set[Path] = set()
+        self._states: set[tuple[int, int]] = set()
+        self._fsync = os.fsync
+        monkeypatch.setattr(os, "fsync", self._flush)
+        for name in ("rename", "replace"):
+            monkeypatch.setattr(os, name, partial(self._move, getattr(os, name)))
+
+    def _flush(self, descriptor: int) -> None:
+        self._fsync(descriptor)
+        self._states.add(_state(os.fstat(descriptor)))
+        self.flushed.add(Path(os.readlink(f"/proc/self/fd/{descriptor}")))
+
+    def _move(self, move: Callable[..., None], source: Path, target: Path) -> None:
+        there = [Path(source), *Path(source).rglob("*")]
+        self.lost[Path(target).name] = {path.name for path in there if _state(path.stat()) not in self._states}
+        self.flushed.discard(Path(target).parent)
+        move(source, target)
+
+
+def _state(status: os.stat_result) -> tuple[int, int]:
+    return status.st_ino, status.st_mtime_ns
+
+
+@pytest.fixture
+def power_cut(monkeypatch: pytest.MonkeyPatch) -> PowerCut:
+    return PowerCut(monkeypatch)
 
 
 def forget_artifact_folders() -> None:

@@ -69,9 +69,12 @@ def make_service(
 
 
 @contextmanager
-def running(service: Service) -> Iterator[str]:
+def running(service: Service, drain_seconds: int | None = None) -> Iterator[str]:
     """The address at which the service answers, from a thread of this process."""
-    server = uvicorn.Server(uvicorn.Config(create_app(service), log_config=None, access_log=False))
+    config = uvicorn.Config(
+        create_app(service), log_config=None, access_log=False, timeout_graceful_shutdown=drain_seconds
+    )
+    server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()

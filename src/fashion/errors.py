@@ -12,6 +12,7 @@ FashionError
 ├── LineageError    where a version comes from is not known here, so that it cannot be made again
 │   └── GitError    git is not installed, refuses to look, or there is no repository
 └── ServiceError    a service (MLflow, DVC, Prefect) is away or answered nonsense
+    └── AbsenceError the registry answers, and names no champion
 """
 
 
@@ -65,3 +66,7 @@ class GitError(LineageError):
 
 class ServiceError(FashionError):
     """A service is away or answered nonsense."""
+
+
+class AbsenceError(ServiceError):
+    """The registry answers, and names no champion."""

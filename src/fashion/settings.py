@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import reprlib
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Annotated
 
 from dotenv import dotenv_values
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fashion.errors import ParamsError, SetupError
@@ -44,9 +46,9 @@ class Settings(BaseSettings):
     """MLflow's tracking and registry address. A relative SQLite path counts from the project's folder."""
     prefect_api_url: str = Field(default="", validation_alias="PREFECT_API_URL")
     """Where Prefect's server answers: http://host:port/api."""
-    mlflow_port: Annotated[int, Field(gt=0, lt=65536)] = 5000
+    mlflow_port: Annotated[int, Field(ge=1, le=65535)] = 5000
     """Where `make up` shows MLflow, on loopback."""
-    serve_port: Annotated[int, Field(ge=0, lt=65536)] = 8000
+    serve_port: Annotated[int, Field(ge=0, le=65535)] = 8000
     """Where `fashion serve` listens."""
     serve_key: SecretStr | None = None
     """What callers of `fashion serve` must give; needed as soon as it listens beyond loopback."""
@@ -55,8 +57,8 @@ class Settings(BaseSettings):
     Prefect's by type and name, such as slack-webhook/team."""
     predictions_url: str = f"{SQLITE}.state/predictions.db"
     """The prediction log, SQLite or PostgreSQL. A relative SQLite path counts from the project's folder."""
-    predictions_keep_days: Annotated[int, Field(gt=0)] = 90
-    predictions_keep_rows: Annotated[int, Field(gt=0)] = 1_000_000
+    predictions_keep_days: Annotated[int, Field(ge=1, le=36_500)] = 90
+    predictions_keep_rows: Annotated[int, Field(ge=1, le=10**12)] = 1_000_000
     """Older and further predictions are removed with their labels; a row of 28 x 28 pixels takes about two kB."""
 
 
@@ -74,7 +76,13 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        raise ParamsError(f"An environment variable has an impossible value: {error}") from error
+        lines = [f"  {_explain(details)}" for details in error.errors()]
+        raise ParamsError("\n".join(["The environment cannot be used:", *lines])) from error
+
+
+def _explain(details: ErrorDetails) -> str:
+    """Name the variable, what is wrong, and what was found: a number, since every text is a possible value."""
+    return f"FASHION_{str(details['loc'][0]).upper()}: {details['msg']} (found {reprlib.repr(details['input'])})"
 
 
 def load_project() -> Project:

@@ -20,7 +20,7 @@ from fashion.cli import app
 from fashion.errors import DataError
 from fashion.images.synthetic import draw
 from fashion.settings import predictions_url
-from fashion.stages.collect import COPY, IN_TEST, IN_TRAIN, collect
+from fashion.stages.collect import COPY, IN_TEST, IN_TRAIN, KEPT, collect
 from fashion.stages.dataset import has_recent, load_split, read_batches, read_raw
 from fashion.stages.fetch import fetch
 from fashion.stages.prepare import prepare
@@ -39,13 +39,14 @@ def served(project):
     return project, edit_params(project, {"collect": {"at_least": ENOUGH}})
 
 
-def test_labelled_predictions_become_a_batch_that_data_dvc_pins(served):
+def test_labelled_predictions_become_a_batch_that_data_dvc_pins(served, power_cut):
     project, params = served
     before = data_version(project)
     images, labels = draw(ENOUGH + 10, 10, (28, 28), seed=11)
     ids = log_predictions(project, images, [*labels[:ENOUGH], *[None] * 10])
     collected = collect(project, params)
     assert (collected.images, collected.in_quarantine, collected.pictures) == (ENOUGH, 0, None)
+    assert power_cut.lost[collected.batch] == set()
     batch = read_batches(project, params.data)[collected.batch]
     np.testing.assert_array_equal(batch.images, images[:ENOUGH])
     np.testing.assert_array_equal(batch.labels, labels[:ENOUGH])
@@ -141,13 +142,16 @@ def exchanged(labels):
 def test_poisoned_labels_do_not_enter_the_data(served, poison, complaint):
     project, params = served
     before = data_version(project)
+    for number in range(KEPT):
+        (project.state / "refused" / f"batch of long ago {number}").mkdir(parents=True)
     images, labels = draw(ENOUGH, 10, (28, 28), seed=11)
     log_predictions(project, images, poison(labels))
     with pytest.raises(DataError, match=complaint):
         collect(project, params)
     assert not project.batches.exists()
     assert data_version(project) == before
-    (refused,) = (project.state / "refused").iterdir()
+    *others, refused = sorted((project.state / "refused").iterdir(), key=lambda path: path.stat().st_mtime)
+    assert len(others) == KEPT - 1
     assert {path.name for path in refused.iterdir()} >= {"docs", "predictions.csv", "sample.png", "summary.txt"}
 
 
@@ -156,8 +160,12 @@ def test_bad_and_leaked_images_are_not_learned_from_and_the_rest_is_divided(serv
     images, labels = draw(ENOUGH + 3, 10, (28, 28), seed=11)
     images[:3], images[3] = read_raw(project, params.data)["test"].images[:3], 0
     log_predictions(project, images, labels)
+    for number in range(KEPT):
+        (project.state / "quarantine" / f"batch of long ago {number}").mkdir(parents=True)
     collected = collect(project, params)
     assert (collected.in_quarantine, collected.left_out) == (1, {IN_TEST: 3})
+    assert (project.root / collected.pictures).is_dir()
+    assert len(list((project.state / "quarantine").iterdir())) == KEPT
     assert validate(project, params).quarantined == 1
     prepared = prepare(project, params)
     assert has_recent(project)

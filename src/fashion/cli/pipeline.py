@@ -23,9 +23,13 @@ def fetch(
     force: Annotated[
         bool, typer.Option("--force", help="Replace files in data/ that are not the expected ones.")
     ] = False,
-    images: Annotated[int, typer.Option(min=1, help="Training images to draw; only with --synthetic.")] = 60_000,
-    test_images: Annotated[int, typer.Option(min=1, help="Test images to draw; only with --synthetic.")] = 10_000,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the drawing; only with --synthetic.")] = 0,
+    images: Annotated[
+        int, typer.Option(min=1, max=1_000_000, help="Training images to draw; only with --synthetic.")
+    ] = 60_000,
+    test_images: Annotated[
+        int, typer.Option(min=1, max=1_000_000, help="Test images to draw; only with --synthetic.")
+    ] = 10_000,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the drawing; only with --synthetic.")] = 0,
 ) -> None:
     """Bring the dataset into data/, each file checked by its SHA-256, and pin it in data.dvc.
 

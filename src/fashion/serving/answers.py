@@ -83,6 +83,8 @@ class Ready(BaseModel):
     version: str
     registry: str
     """`up`, or why it could not be asked: the champion then is the last one that is known here."""
+    champion: str
+    """`current`, `unknown` while the registry is away, or why the version that answers is not the champion."""
     log: str
     """`up`, or why predictions wait."""
     log_waiting: int
@@ -139,10 +141,12 @@ def _limits(rule: Abstention) -> dict[str, float]:
 
 
 def describe_readiness(champions: Champions, recorder: Recorder) -> Ready:
+    trouble, up = champions.trouble, champions.registry_up
     return Ready(
         ready=True,
         version=champions.current.lineage.number,
-        registry=champions.trouble or "up",
+        registry="up" if up or trouble is None else trouble,
+        champion=(trouble or "current") if up else "unknown",
         log=recorder.trouble or "up",
         log_waiting=recorder.waiting,
         log_lost=recorder.lost,

@@ -96,10 +96,12 @@ def _sampler(project: Project, champions: Champions) -> Callable[[], list[Sample
 
 def _listen(host: str, port: int) -> socket.socket:
     try:
+        host.encode("idna")  # As the socket does, which calls what cannot be encoded a wrong type.
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=2048)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # Of a host whose name cannot be one.
+        reason = getattr(error, "strerror", None) or error
         raise ServiceError(
-            f"{host}:{port} cannot be listened on ({error.strerror or error}). End the program that listens there, or "
+            f"{host}:{port} cannot be listened on ({reason}). End the program that listens there, or "
             "choose another port with: fashion serve --port"
         ) from error

@@ -31,12 +31,14 @@ from fashion.stages.batches import USED, read_labels
 from fashion.stages.dataset import BATCH_IMAGES, BATCH_LABELS, Split, read_batches, read_raw
 from fashion.stages.registry import DATA_VERSION, registry_of
 from fashion.stages.validate import examine, explain, write_quarantine
-from fashion.storage import atomic_folder, write_text
+from fashion.storage import atomic_folder, keep_newest, move_folder, write_text
 
 SHOWN = 64
 IN_TEST, IN_TRAIN = "the same image stands in the test set", "the same image stands in the training set"
 COPY = "the same image was labelled again later"
 TICK = np.timedelta64(1, "us")
+KEPT = 20
+"""Refused batches, and quarantines of batches, that are kept to be looked at."""
 
 
 @dataclass(frozen=True)
@@ -191,6 +193,7 @@ def _show_quarantine(project: Project, name: str, labelled: Labelled, quarantine
     shown = project.state / "quarantine" / name
     with atomic_folder(shown) as folder:
         write_quarantine(folder, {name: Split(labelled.images, labelled.labels)}, quarantine)
+    keep_newest(shown.parent.iterdir(), KEPT)
     return shown.relative_to(project.root).as_posix()
 
 
@@ -212,11 +215,12 @@ def _keep_refused(
         shown = np.random.default_rng(0).permutation(len(labelled.labels))[:SHOWN]
         captions = [params.data.classes[label] for label in labelled.labels[shown]]
         contact_sheet(labelled.images[shown], captions, folder / "sample.png", f"Some of {name}, with their labels")
+    keep_newest(kept.parent.iterdir(), KEPT)
     return kept
 
 
 def _enter(project: Project, name: str, labelled: Labelled) -> None:
-    """Written elsewhere, moved as a whole and pinned: what stands in data/batches is complete."""
+    """Written elsewhere, moved as a whole and pinned: what stands in data/batches is complete, also after a power cut."""
     with tempfile.TemporaryDirectory(dir=_state(project)) as folder:
         batch = Path(folder) / name
         batch.mkdir()
@@ -224,7 +228,7 @@ def _enter(project: Project, name: str, labelled: Labelled) -> None:
         with changing_data(project):
             project.batches.mkdir(parents=True, exist_ok=True)
             shutil.rmtree(project.batches / name, ignore_errors=True)
-            batch.rename(project.batches / name)
+            move_folder(batch, project.batches / name)
             pin(project)
 
 
