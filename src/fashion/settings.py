@@ -92,13 +92,6 @@ def predictions_url(project: Project) -> str:
     return _below(project, load_settings().predictions_url)
 
 
-def without_password(address: str) -> str:
-    """Return an address as it may be shown: without a user's name and password."""
-    scheme, separator, rest = address.partition("://")
-    place, slash, path = rest.partition("/")
-    return f"{scheme}{separator}{place.rpartition('@')[2]}{slash}{path}" if separator else address
-
-
 def _below(project: Project, uri: str) -> str:
     path = uri.removeprefix(SQLITE)
     if uri.startswith(SQLITE) and not path.startswith("/"):

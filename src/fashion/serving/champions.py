@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fashion.adapters.litert import Session
 from fashion.adapters.tracking import Champion
-from fashion.errors import ArtifactError, FashionError
+from fashion.errors import ArtifactError, FashionError, without_secrets
 from fashion.serving.batches import Answers, Batches
 from fashion.stages.champion import Found
 from fashion.stages.reference import read_rule
@@ -93,7 +93,7 @@ class Champions:
                 trouble = str(error)
             except Exception as error:  # The champion goes on answering, whatever a library stumbles over.
                 logger.exception("Looking for the champion failed")
-                trouble = f"{type(error).__name__}: {error}"
+                trouble = without_secrets(f"{type(error).__name__}: {error}")
             if trouble and trouble != self.trouble:
                 logger.warning("Version %s goes on: %s", self.current.lineage.number, trouble)
             self.trouble = trouble
