@@ -50,6 +50,8 @@ class Settings(BaseSettings):
     """Where `fashion serve` listens."""
     serve_key: SecretStr | None = None
     """What callers of `fashion serve` must give; needed as soon as it listens beyond loopback."""
+    serve_origin: Annotated[str, Field(pattern=r"^https?://[^/\s@]+$")] | None = None
+    """By which browsers know the page of `fashion serve` where that is a proxy's: https://host, nothing after it."""
     notify: SecretStr | None = None
     """Who hears of alarms, retrainings, promotions and failures: a webhook's address, or a notification block of
     Prefect's by type and name, such as slack-webhook/team."""

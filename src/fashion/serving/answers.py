@@ -82,7 +82,8 @@ class Ready(BaseModel):
     ready: bool
     version: str
     registry: str
-    """`up`, or why it could not be asked: the champion then is the last one that is known here."""
+    """`up`, or why it could not be asked: the champion then is the last one that is known here. Without the key `down`
+    stands for the reason, here and in `log`."""
     log: str
     """`up`, or why predictions wait."""
     log_waiting: int
@@ -138,12 +139,19 @@ def _limits(rule: Abstention) -> dict[str, float]:
     return limits | ({"appearance": rule.appearance.limit} if rule.appearance else {})
 
 
-def describe_readiness(champions: Champions, recorder: Recorder) -> Ready:
+def describe_readiness(champions: Champions, recorder: Recorder, reasons: bool) -> Ready:
+    """Return how it stands, with the reasons of what is down or without."""
     return Ready(
         ready=True,
         version=champions.current.lineage.number,
-        registry=champions.trouble or "up",
-        log=recorder.trouble or "up",
+        registry=_how(champions.trouble, reasons),
+        log=_how(recorder.trouble, reasons),
         log_waiting=recorder.waiting,
         log_lost=recorder.lost,
     )
+
+
+def _how(trouble: str | None, reasons: bool) -> str:
+    if trouble is None:
+        return "up"
+    return trouble if reasons else "down"
