@@ -52,7 +52,12 @@ def _model() -> bytes:
 
 
 def make_service(
-    folder: Path, url: str | None = None, key: str | None = None, limits: Limits | None = None, capacity: int = 1000
+    folder: Path,
+    url: str | None = None,
+    key: str | None = None,
+    origin: str | None = None,
+    limits: Limits | None = None,
+    capacity: int = 1000,
 ) -> Service:
     """Version 1 answers, and stays the champion."""
     first = make_champion(folder / "champions", "1")
@@ -64,6 +69,7 @@ def make_service(
         recorder=Recorder(log, keep_days=90, keep_rows=1_000_000, capacity=capacity),
         draw_samples=lambda: [Sample(image=IMAGES[0].tolist(), label="top")],
         key=key,
+        origin=origin,
         limits=limits or Limits(),
     )
 

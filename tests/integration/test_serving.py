@@ -63,8 +63,8 @@ def upload(client, content, name="picture.png"):
     return client.post("/predict", files={"images": (name, content)})
 
 
-def ask(client, images):
-    return client.post("/predict", json={"images": images.tolist()})
+def ask(client, images, **options):
+    return client.post("/predict", json={"images": images.tolist()}, **options)
 
 
 def flush(service):
@@ -419,6 +419,49 @@ def test_without_a_key_neither_foreign_hosts_nor_pages_of_other_sites_are_answer
     assert client.get("/model", headers={"Host": "[::1]:8000"}).status_code == 200
 
 
+PROXIED = [
+    *({name: "1"} for name in ("X-Forwarded-For", "x-forwarded-proto", "X-Forwarded-Host", "X-Real-IP")),
+    {"Forwarded": "for=192.0.2.1"},
+    {"Via": "1.1 proxy"},
+]
+
+
+@pytest.mark.parametrize("headers", PROXIED)
+def test_without_a_key_nobody_is_answered_through_a_proxy_and_the_words_say_what_to_set(client, headers):
+    for path in ("/", "/model", "/readyz"):
+        answer = client.get(path, headers=headers)
+        assert answer.status_code == 403
+        assert "FASHION_SERVE_KEY" in answer.json()["error"]
+        assert "FASHION_SERVE_ORIGIN" in answer.json()["error"]
+
+
+def test_with_a_key_the_page_behind_a_proxy_is_answered_and_no_other(tmp_path):
+    """As nginx asks with only `proxy_pass`: the Host is its own address for the service, the Origin is the page's."""
+    service = make_service(tmp_path, key="secret", origin="https://fashion.example")
+    content = {"images": IMAGES[:1].tolist()}
+    with TestClient(create_app(service), base_url=HERE, headers={"X-Forwarded-For": "192.0.2.1"}) as client:
+        for origin, key, status in (
+            ("https://fashion.example", "secret", 200),
+            ("https://fashion.example", "wrong", 401),
+            ("http://fashion.example", "secret", 403),
+            ("https://evil.example", "secret", 403),
+        ):
+            answer = client.post("/predict", json=content, headers={"Origin": origin, "X-API-Key": key})
+            assert answer.status_code == status, origin
+        assert "FASHION_SERVE_ORIGIN" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("key", [None, "secret"])
+def test_a_request_of_http_1_0_is_a_proxys_and_needs_the_key(tmp_path, key):
+    """By its own defaults nginx tells nothing of those who ask it, but speaks HTTP/1.0."""
+    with running(make_service(tmp_path, key=key)) as address:
+        host, port = address.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as connection:
+            connection.sendall(f"GET /model HTTP/1.0\r\nHost: {host}:{port}\r\nX-API-Key: secret\r\n\r\n".encode())
+            answer = connection.makefile("rb").readline()
+    assert answer.split()[1] == (b"200" if key else b"403")
+
+
 def test_head_is_answered_as_get_without_a_body_and_counted_as_head(client):
     for path in ("/", "/page/page.js", "/healthz", "/readyz", "/model", "/samples", "/openapi.json"):
         head, get = client.head(path), client.get(path)
@@ -460,7 +503,7 @@ def test_a_form_in_a_character_set_that_is_none_is_refused_in_words(client):
 
 
 def test_other_headers_that_are_malformed_change_no_answer(client):
-    for name in (b"Range", b"If-Range", b"If-None-Match", b"Accept", b"Cookie", b"Expect", b"X-Forwarded-For"):
+    for name in (b"Range", b"If-Range", b"If-None-Match", b"Accept", b"Cookie", b"Expect"):
         for value in (b"[", b"\xff", b"bytes=x", b"bytes=9-1"):
             answer = client.get("/page/page.js", headers={name: value})
             assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/javascript; charset=utf-8")
@@ -480,6 +523,29 @@ def test_beyond_loopback_a_key_is_needed(project, monkeypatch):
     monkeypatch.setenv("FASHION_SERVE_KEY", "secret")
     with pytest.raises(ServiceError, match="has no champion"):  # The key is no question any more.
         serve(project, load_params(project.params), "0.0.0.0", 0)
+
+
+@pytest.mark.advice("export", "serving/server.py")
+def test_behind_a_proxy_a_key_is_needed(project, monkeypatch):
+    monkeypatch.setenv("FASHION_SERVE_ORIGIN", "https://fashion.example")
+    with pytest.raises(ParamsError, match=r"At https://fashion.example .* export FASHION_SERVE_KEY=\.\.\."):
+        serve(project, load_params(project.params), "127.0.0.1", 0)
+
+
+def test_without_the_key_readiness_says_up_or_down_and_no_address(tmp_path):
+    (tmp_path / "blocked").write_text("in the way")
+    service = make_service(tmp_path, url=f"sqlite:///{tmp_path}/blocked/log.db", key="secret")
+    service.champions.trouble = "No MLflow server answers at http://mlflow.example"
+    with TestClient(create_app(service), base_url=HERE) as client:
+        ask(client, IMAGES[:1], headers={"X-API-Key": "secret"})
+        wait_until(lambda: client.get("/readyz").json()["log"] != "up")
+        for given in ({}, {"X-API-Key": "wrong"}):
+            state = client.get("/readyz", headers=given).json()
+            assert (state["registry"], state["log"]) == ("down", "down")
+        state = client.get("/readyz", headers={"X-API-Key": "secret"}).json()
+        (tmp_path / "blocked").unlink()  # Or the end would wait for the log.
+        assert "mlflow.example" in state["registry"]
+        assert "FASHION_PREDICTIONS_URL" in state["log"]
 
 
 def test_a_taken_port_and_a_missing_champion_are_clear_errors(project):

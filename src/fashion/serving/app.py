@@ -22,7 +22,7 @@ from fashion.serving import answers
 from fashion.serving.champions import Champions, Served
 from fashion.serving.description import feedback_body, predict_body, secured
 from fashion.serving.labels import Labels
-from fashion.serving.limits import Gatekeeper, Limits, refusal
+from fashion.serving.limits import KEY_HEADER, Gatekeeper, Limits, knows_key, refusal
 from fashion.serving.metrics import Metrics
 from fashion.serving.pictures import Pictures
 from fashion.serving.recorder import Recorder
@@ -57,6 +57,8 @@ class Service:
     draw_samples: Callable[[], list[answers.Sample]]
     """Images of the test set, others each time; none where there is no test set."""
     key: str | None = None
+    origin: str | None = None
+    """Of the page, where a proxy shows it under another address."""
     limits: Limits = field(default_factory=Limits)
     metrics: Metrics = field(default_factory=Metrics)
     pictures: Pictures = field(default_factory=Pictures)
@@ -73,7 +75,9 @@ def create_app(service: Service) -> FastAPI:
         lifespan=lambda _: _life(service),
     )
     service.metrics.watch(service.recorder, service.champions)
-    app.add_middleware(Gatekeeper, limits=service.limits, key=service.key, metrics=service.metrics)
+    app.add_middleware(
+        Gatekeeper, limits=service.limits, key=service.key, origin=service.origin, metrics=service.metrics
+    )
     app.add_exception_handler(StarletteHTTPException, _explain)
     app.add_exception_handler(RequestValidationError, _explain_validation)
     app.add_exception_handler(ServiceError, _explain_absence)
@@ -161,9 +165,10 @@ def _add_state(app: FastAPI, service: Service) -> None:
         return {"healthy": True}
 
     @app.get("/readyz")
-    async def readyz() -> answers.Ready:
-        """Which version answers, and whether registry and log are there."""
-        return answers.describe_readiness(service.champions, service.recorder)
+    async def readyz(request: Request) -> answers.Ready:
+        """Which version answers, and whether registry and log are there; why they are not, to those with the key."""
+        known = knows_key(service.key, request.headers.get(KEY_HEADER, ""))
+        return answers.describe_readiness(service.champions, service.recorder, reasons=known)
 
     @app.get("/metrics", responses={200: {"content": {"text/plain": {}}}, 401: REFUSED[401]})
     async def metrics() -> Response:
@@ -182,7 +187,7 @@ def _add_state(app: FastAPI, service: Service) -> None:
             await asyncio.wait_for(service.champions.look(), LOOK_SECONDS)
         except TimeoutError as error:
             raise ServiceError(f"The registry has not answered within {LOOK_SECONDS:g} seconds") from error
-        return answers.describe_readiness(service.champions, service.recorder)
+        return answers.describe_readiness(service.champions, service.recorder, reasons=True)
 
     @app.get("/samples", responses={401: REFUSED[401]})
     async def samples() -> list[answers.Sample]:

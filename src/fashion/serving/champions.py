@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fashion.adapters.litert import Session
 from fashion.adapters.tracking import Champion
-from fashion.errors import ArtifactError, FashionError, ServiceError
+from fashion.errors import ArtifactError, FashionError, ServiceError, without_secrets
 from fashion.serving.apart import run_apart
 from fashion.serving.batches import Answers, Batches
 from fashion.stages.champion import Found
@@ -111,7 +111,7 @@ class Champions:
             trouble, registry_up = str(error), not isinstance(error, ServiceError)
         except Exception as error:  # The champion goes on answering, whatever a library stumbles over.
             logger.exception("Looking for the champion failed")
-            trouble, registry_up = f"{type(error).__name__}: {error}", False
+            trouble, registry_up = without_secrets(f"{type(error).__name__}: {error}"), False
         if trouble and trouble != self.trouble:
             logger.warning("Version %s goes on: %s", self.current.lineage.number, trouble)
         self.trouble, self.registry_up = trouble, registry_up

@@ -20,8 +20,15 @@ OPEN = ("/", "/healthz", "/readyz", "/openapi.json")
 UNCOUNTED = ("/healthz", "/readyz", "/metrics")
 """Are answered however much there is to do."""
 KEY_HEADER = "X-API-Key"
+FORWARDED = re.compile(rb"x-forwarded-.+|x-real-ip|forwarded|via")
+"""Headers that proxies add."""
 ADDRESS = re.compile(r"(?:\[([0-9a-f:.]+)\]|([\w.~-]+))(?::\d{0,5})?", re.ASCII | re.IGNORECASE)
 """host[:port], RFC 9110 section 7.2; the name of the host is the first group that matched."""
+
+PROXY = (
+    "the request came through a proxy, behind which others can reach the service: start it with a key in "
+    "FASHION_SERVE_KEY, and with the address of its page, https://..., in FASHION_SERVE_ORIGIN"
+)
 
 logger = logging.getLogger(__name__)
 
@@ -50,10 +57,14 @@ def refusal(scope: Scope, status: int, reason: str, headers: dict[str, str] | No
 
 
 class Gatekeeper:
-    """ASGI middleware. Without a key, only programs on this machine may ask, and no page of another site."""
+    """ASGI middleware. Without a key, only programs on this machine may ask, and no page of another site.
 
-    def __init__(self, app: ASGIApp, limits: Limits, key: str | None, metrics: Metrics) -> None:
-        self._app, self._limits, self._key, self._metrics = app, limits, key, metrics
+    Args:
+        origin: of the page, where a proxy shows it under another address than the header Host has here.
+    """
+
+    def __init__(self, app: ASGIApp, limits: Limits, key: str | None, origin: str | None, metrics: Metrics) -> None:
+        self._app, self._limits, self._key, self._origin, self._metrics = app, limits, key, origin, metrics
         self._shares = {"/feedback": limits.labels, "/model/refresh": limits.refreshes}
         self._active: Counter[str] = Counter()
         self._bodies = Bodies(limits.body)
@@ -98,9 +109,9 @@ class Gatekeeper:
         hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
         if len(hosts) > 1 or not all(map(ADDRESS.fullmatch, hosts)):
             return refusal(scope, 400, f"expected one host[:port] in the header Host, found {', '.join(hosts)!r}")
-        if reason := self._stranger(headers):
+        if reason := self._stranger(scope, headers):
             return refusal(scope, 403, reason)
-        if not self._knows(scope, headers):
+        if not is_open(scope["path"]) and not knows_key(self._key, headers.get(KEY_HEADER.lower().encode(), "")):
             return refusal(scope, 401, f"the header {KEY_HEADER} must hold the service's key")
         if (reason := self._too_many(scope["path"])) is not None:
             return refusal(scope, 503, reason, {"Retry-After": "1"})
@@ -117,28 +128,39 @@ class Gatekeeper:
             return f"{self._active[path]} requests of this kind are being answered already"
         return f"{active} requests are being answered already" if active >= self._limits.requests else None
 
-    def _stranger(self, headers: dict[bytes, str]) -> str | None:
-        """A page of another site reaches a loopback address through its visitor's browser."""
+    def _stranger(self, scope: Scope, headers: dict[bytes, str]) -> str | None:
+        """A page of another site reaches a loopback address through its visitor's browser, anybody through a proxy."""
         host = headers.get(b"host", "")
         if self._key is None and _host_name(host) not in LOOPBACK:
             return f"expected a loopback address as the host, found {host!r}"
+        if self._key is None and _came_by_proxy(scope, headers):
+            return PROXY
         origin = headers.get(b"origin")
-        if origin is not None and origin not in (f"http://{host}", f"https://{host}"):
-            return f"requests from pages of {origin!r} are not answered"
+        if origin is not None and origin not in (f"http://{host}", f"https://{host}", self._origin):
+            return f"requests from pages of {origin!r} are not answered; FASHION_SERVE_ORIGIN names that of a proxy"
         return None
 
-    def _knows(self, scope: Scope, headers: dict[bytes, str]) -> bool:
-        path = scope["path"]
-        if self._key is None or path in OPEN or path.startswith("/page/"):
-            return True
-        given = headers.get(KEY_HEADER.lower().encode(), "")
-        return hmac.compare_digest(given.encode("latin-1"), self._key.encode())
 
     def _count(self, method: str, scope: Scope, status: int, seconds: float) -> None:
         route: Any = scope.get("route")
         path = getattr(route, "path", "other")
         self._metrics.requests.labels(method, path, status).inc()
         self._metrics.seconds.labels(path).observe(seconds)
+
+
+def is_open(path: str) -> bool:
+    """Return whether everybody may ask for it."""
+    return path in OPEN or path.startswith("/page/")
+
+
+def knows_key(key: str | None, given: str) -> bool:
+    """Return whether a caller who gave this in the header is to be trusted; without a key every caller is."""
+    return key is None or hmac.compare_digest(given.encode("latin-1"), key.encode())
+
+
+def _came_by_proxy(scope: Scope, headers: dict[bytes, str]) -> bool:
+    """Say whether it was a proxy that asked. nginx adds no header unless it is told to, but speaks HTTP/1.0 then."""
+    return scope["http_version"] == "1.0" or any(map(FORWARDED.fullmatch, headers))
 
 
 def _host_name(host: str) -> str:

@@ -220,7 +220,7 @@ def _keep_refused(
 
 
 def _enter(project: Project, name: str, labelled: Labelled) -> None:
-    """Written elsewhere, moved as a whole and pinned: what stands in data/batches is complete, also after a power cut."""
+    """Written elsewhere, moved as a whole and pinned: what is in data/batches is complete, also after a power cut."""
     with tempfile.TemporaryDirectory(dir=_state(project)) as folder:
         batch = Path(folder) / name
         batch.mkdir()

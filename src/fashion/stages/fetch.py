@@ -10,7 +10,7 @@ from pathlib import Path
 from fashion.adapters.download import download
 from fashion.adapters.git import check_repository
 from fashion.adapters.pinning import changing_data, pin, pinned_files, pull
-from fashion.errors import DataError, DiskError, FashionError, ServiceError
+from fashion.errors import DataError, DiskError, FashionError, ServiceError, without_secrets
 from fashion.images.idx import write_idx
 from fashion.images.synthetic import draw
 from fashion.params import DataFile, DataParams, Params
@@ -139,7 +139,7 @@ def _bring(
             break
         try:
             for file in _from_source(source, project, wanted, replace, progress):
-                origins[file.name] = source
+                origins[file.name] = without_secrets(source)
         except DiskError:
             raise  # No other source would help.
         except FashionError as error:
@@ -148,7 +148,7 @@ def _bring(
     if wanted:
         raise _nowhere(wanted, reasons)
     for source, reason in reasons.items():
-        log.info("Passed over %s: %s", source, reason)
+        log.info("Passed over %s: %s", without_secrets(source), reason)
     return origins
 
 
