@@ -145,12 +145,12 @@ def _limits(rule: Abstention) -> dict[str, float]:
 def describe_readiness(champions: Champions, recorder: Recorder, reasons: bool) -> Ready:
     """Return how it stands, with the reasons of what is down or without."""
     trouble, up = champions.trouble, champions.registry_up
-    absent = trouble if reasons else "absent"
+    absent = None if trouble is None else trouble if reasons else "absent"
     return Ready(
         ready=True,
         version=champions.current.lineage.number,
         registry="up" if up else _how(trouble, reasons),
-        champion="unknown" if not up else absent if trouble else "current",
+        champion=(absent or "current") if up else "unknown",
         log=_how(recorder.trouble, reasons),
         log_waiting=recorder.waiting,
         log_lost=recorder.lost,

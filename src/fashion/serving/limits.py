@@ -140,7 +140,6 @@ class Gatekeeper:
             return f"requests from pages of {origin!r} are not answered; FASHION_SERVE_ORIGIN names that of a proxy"
         return None
 
-
     def _count(self, method: str, scope: Scope, status: int, seconds: float) -> None:
         route: Any = scope.get("route")
         path = getattr(route, "path", "other")
