@@ -38,7 +38,7 @@ from fashion.evaluation.estimates import Estimate, proportion, proportion_of
 from fashion.images.idx import write_idx
 from fashion.params import load_params
 from fashion.paths import Project
-from fashion.settings import environment_defaults, predictions_url
+from fashion.settings import environment_defaults, headers_for_prefect, predictions_url
 from fashion.stages.dataset import read_raw
 from fashion.stages.monitor import read_history
 from fashion.storage import atomic_file, file_digest, read_json, write_json, write_text
@@ -226,7 +226,9 @@ def version_at(address: str) -> str:
 
 def runs_of_retraining() -> list[str]:
     found = httpx.post(
-        f"{os.environ['PREFECT_API_URL']}/flow_runs/filter", json={"flows": {"name": {"any_": ["retraining"]}}}
+        f"{os.environ['PREFECT_API_URL']}/flow_runs/filter",
+        json={"flows": {"name": {"any_": ["retraining"]}}},
+        headers=headers_for_prefect(),
     )
     return [f"{one['name']} is {one['state_name']}: {one['state'].get('message')}" for one in found.json()]
 

@@ -51,8 +51,7 @@ def fetch(project: Project, params: Params, synthetic: bool) -> State[None]:
 
     if synthetic and is_synthetic(project):
         return Completed(name="UpToDate", message="The drawn dataset is there already")
-    with one_at_a_time(project, "fetch"):
-        fetched = stage.draw_data(project, params, stage.Drawing()) if synthetic else stage.fetch(project, params)
+    fetched = stage.draw_data(project, params, stage.Drawing()) if synthetic else stage.fetch(project, params)
     origins = ", ".join(sorted(set(fetched.origins.values())))
     get_run_logger().info("%d bytes of data: %s", fetched.bytes, origins)
     return Completed(name="UpToDate" if origins == "already there" else None, message=f"Data: {origins}")
@@ -138,7 +137,7 @@ def unless_stopped(run: Callable[[], State[Any]]) -> State[Any]:
 
 def say_for_whom(holder: str) -> None:
     """Said while a run waits for the training slot."""
-    get_run_logger().info("Waiting for another training: %s", holder)
+    get_run_logger().info("Waiting for the training slot: %s", holder)
 
 
 def run_pipeline(project: Project, params: Params) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fashion.cli.terminal import console, gate_table
+from fashion.errors import without_secrets
 from fashion.evaluation.gates import FAILED, Check
 from fashion.evaluation.judgement import Judgement, judgement_from_dict, markdown, rows, summary
 from fashion.paths import Project
@@ -134,7 +135,7 @@ def _next_steps(project: Project, has_champion: bool) -> str:
         ".state/judgement/judgement.md": "why the candidate was or was not promoted",
         "artifacts/validation/summary.md": "what was found in the data",
         **(ask if has_champion else compare),
-        "make up": f"Prefect and MLflow in the browser ({tracking_uri(project)})",
+        "make up": f"Prefect and MLflow in the browser ({without_secrets(tracking_uri(project))})",
     }
     width = max(map(len, steps))
     return "\n".join(

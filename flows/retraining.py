@@ -12,7 +12,6 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
-from fashion.locks import one_at_a_time
 from fashion.params import Params
 from fashion.paths import Project
 from flows.announcement import announce, announce_failure
@@ -26,14 +25,14 @@ def collect(project: Project, params: Params) -> State[bool]:
     from fashion.stages.collect import collect as stage
     from fashion.stages.collect import is_learned
 
-    with one_at_a_time(project, "collect"):
-        collected = stage(project, params)
+    collected = stage(project, params)
     if collected.batch is not None:
         why = f" ({'; '.join(collected.reasons)}; see {collected.pictures})" if collected.pictures else ""
         counts = f"{collected.images:,} images, {collected.in_quarantine:,} in quarantine{why}"
-        found = f"{counts}: data/batches/{collected.batch}"
+        found = "; ".join([f"{counts}: data/batches/{collected.batch}", *collected.copies])
         return Completed(message=found, data=True)
-    found = f"{collected.images:,} new labels, {params.collect.at_least:,} are wanted (collect.at_least)"
+    wanted = f"{collected.images:,} new labels, {params.collect.at_least:,} are wanted (collect.at_least)"
+    found = "; ".join([wanted, *collected.copies])
     if is_learned(project, params):
         return Completed(name="NothingNew", message=found, data=False)
     return Completed(message=f"{found}; but no model has learned from the data that are there", data=True)

@@ -17,16 +17,20 @@ from pathlib import Path
 
 import httpx
 import uvicorn
+from prefect import get_client
 from prefect.context import refresh_global_settings_context
+from prefect.exceptions import PrefectHTTPStatusError
 from prefect.logging.handlers import APILogHandler
 
 from fashion.errors import ServiceError
 from fashion.paths import Project
+from flows.authentication import require_authentication
 
 START_SECONDS = 300.0
 STOP_SECONDS = 10.0
 SETTINGS = {
     "PREFECT_UI_ENABLED": "false",
+    "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": "",
     # Without a worker nothing is to be scheduled; leases of killed runs are still repossessed.
     "PREFECT_SERVER_SERVICES_FOREMAN_ENABLED": "false",
     "PREFECT_SERVER_SERVICES_LATE_RUNS_ENABLED": "false",
@@ -39,12 +43,13 @@ def prefect_server(project: Project) -> Iterator[bool]:
     """A server that answers at PREFECT_API_URL for the duration of the block; True if it is a temporary one.
 
     Raises:
-        ServiceError: the temporary server does not start.
+        ServiceError: the temporary server does not start, or the one that answers does not know us.
     """
     project.state.mkdir(parents=True, exist_ok=True)
     address = os.environ.get("PREFECT_API_URL", "")
     if answers(address):
         refresh_global_settings_context()
+        _check_authentication(address)
         yield False
         return
     # No page stands behind a link that Prefect would show, and nothing at all once the run has ended.
@@ -78,11 +83,26 @@ def answers(address: str) -> bool:
         return False
 
 
+def _check_authentication(address: str) -> None:
+    try:
+        with get_client(sync_client=True) as client:
+            client.hello()
+    except PrefectHTTPStatusError as error:
+        if error.response.status_code != httpx.codes.UNAUTHORIZED:
+            raise
+        raise ServiceError(
+            f"The Prefect server at {address} does not take this project's authentication string. Set "
+            "PREFECT_API_AUTH_STRING to that of the project that started it, which stands in its "
+            ".state/prefect/profiles.toml; or correct PREFECT_API_URL."
+        ) from error
+
+
 @contextmanager
 def _temporary_server(project: Project) -> Iterator[str]:
     """The address of a server that uses the project's own database."""
     log = project.state / "logs" / "temporary-server.log"
     log.parent.mkdir(parents=True, exist_ok=True)
+    require_authentication(project)
     with socket.create_server(("127.0.0.1", 0)) as listener, log.open("wb") as output:
         address = f"http://127.0.0.1:{listener.getsockname()[1]}/api"
         process = subprocess.Popen(

@@ -23,12 +23,21 @@ from honcho.printer import Message, Printer
 
 from fashion.cli.terminal import console, tell
 from fashion.encoding import degrade_output
-from fashion.errors import FashionError, ServiceError
+from fashion.errors import FashionError, ServiceError, without_secrets
 from fashion.locks import read_holder, try_hold
 from fashion.paths import Project
-from fashion.settings import LOOPBACK, apply_environment, load_project, load_settings, tracking_uri
+from fashion.settings import (
+    LOOPBACK,
+    apply_environment,
+    headers_for_prefect,
+    load_project,
+    load_settings,
+    tracking_uri,
+)
 
 POOL = "fashion"
+OWN = ("127.0.0.1", "localhost")
+"""By which a browser of this machine reaches the servers."""
 PREFECT, MLFLOW, WORKER = "prefect", "mlflow", "worker"
 START_SECONDS = 300.0
 STOP_SECONDS = {WORKER: 60.0, PREFECT: 15.0, MLFLOW: 15.0}
@@ -116,7 +125,8 @@ def _set_state(run: str, state: str) -> bool:
     """Whether the server took it; it may be gone already."""
     content = {"state": {"type": state, "message": "The services were asked to end."}}
     try:
-        return requests.post(f"{_prefect_address()}/api/flow_runs/{run}/set_state", json=content, timeout=10).ok
+        address = f"{_prefect_address()}/api/flow_runs/{run}/set_state"
+        return requests.post(address, json=content, headers=headers_for_prefect(), timeout=10).ok
     except requests.RequestException:
         return False
 
@@ -131,11 +141,15 @@ def up(project: Project) -> None:
         if lock is None:
             raise ServiceError("The services are up already. End them with: make down")
         _check_ports(project)
+        if PREFECT in _commands(project):
+            _require_authentication(project)
         lock.write({"run": "make up", "process": str(os.getpid())})
         supervisor = Supervisor(Log(project.state / "logs"))
-        for name, command in _commands(project).items():
+        commands, variables = _commands(project), _variables(project)
+        for name, command in commands.items():
             pid_file = shlex.quote(str(_pid_file(project, name)))
-            supervisor.add_process(name, f"echo $$ > {pid_file}; exec {shlex.join(command)}", cwd=str(project.root))
+            line = f"echo $$ > {pid_file}; exec {shlex.join(command)}"
+            supervisor.add_process(name, line, env=variables[name], cwd=str(project.root))
         signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))  # The terminal was closed.
         supervisor.loop()
     if supervisor.ended:
@@ -179,7 +193,7 @@ def work(project: Project) -> None:
     if _is_local(tracking_uri(project)):
         _await("MLflow", f"{_mlflow_address(project)}/health")
     _set_up(project)
-    console.print(f"Prefect  {_prefect_address()}\nMLflow   {_mlflow_address(project)}")
+    console.print(f"Prefect  {_prefect_address()}\nMLflow   {without_secrets(_mlflow_address(project))}")
     console.print("Start a training with: prefect deployment run 'training/default' --watch")
     folder = project.state / "prefect" / "tmp"
     shutil.rmtree(folder, ignore_errors=True)
@@ -197,10 +211,31 @@ def _commands(project: Project) -> dict[str, list[str]]:
         commands[PREFECT] = _python("prefect", "server", "start", "--host", "127.0.0.1", "--port", str(prefect.port))
     if _is_local(uri):
         where = ["--host", "127.0.0.1", "--port", str(load_settings().mlflow_port), "--workers", "1"]
-        store = ["--backend-store-uri", uri, "--artifacts-destination", str(project.state / "mlflow")]
-        commands[MLFLOW] = _python("mlflow", "server", *where, *store, "--uvicorn-opts", "--log-level warning")
+        artifacts = ["--artifacts-destination", str(project.state / "mlflow")]
+        commands[MLFLOW] = _python("mlflow", "server", *where, *artifacts, "--uvicorn-opts", "--log-level warning")
     commands[WORKER] = _python("flows.services", "work")
     return commands
+
+
+def _variables(project: Project) -> dict[str, dict[str, str]]:
+    """The environment of each service: who may ask the servers, and what `ps` must not show to other users.
+
+    A page is known by its origin; MLflow would take every Host that begins like a private address (10.evil.example).
+    """
+    origins = ",".join(f"http://{host}:{urlsplit(_prefect_address()).port}" for host in OWN)
+    hosts = ",".join(f"{host}:{load_settings().mlflow_port}" for host in OWN)
+    return {
+        PREFECT: {"PREFECT_SERVER_CORS_ALLOWED_ORIGINS": origins} | os.environ,
+        MLFLOW: {"MLFLOW_SERVER_ALLOWED_HOSTS": hosts, **os.environ, "MLFLOW_BACKEND_STORE_URI": tracking_uri(project)},
+        WORKER: dict(os.environ),
+    }
+
+
+def _require_authentication(project: Project) -> None:
+    from flows.authentication import require_authentication
+
+    path = require_authentication(project)
+    console.print(f"Prefect's page asks once for a password: PREFECT_API_AUTH_STRING in {path}")
 
 
 def _python(*arguments: str) -> list[str]:
@@ -210,20 +245,16 @@ def _python(*arguments: str) -> list[str]:
 def _set_up(project: Project) -> None:
     """Janitor, work pool, concurrency limit and deployments; what is there stays as it is."""
     from prefect import get_client
-    from prefect.client.schemas.actions import WorkPoolCreate
-    from prefect.exceptions import ObjectAlreadyExists
-    from prefect.workers.process import ProcessWorker
 
     from flows.deployments import deploy
     from flows.janitor import crash_dead_runs
+    from flows.pool import create_pool
     from flows.slot import create_limit
 
-    template = ProcessWorker.get_default_base_job_template()
     with get_client(sync_client=True) as client:
         create_limit(client)
         crash_dead_runs(client)
-        with suppress(ObjectAlreadyExists):
-            client.create_work_pool(WorkPoolCreate(name=POOL, type="process", base_job_template=template))
+        create_pool(client, POOL)
         deploy(project, client)
 
 

@@ -1,7 +1,8 @@
 """One training at a time: by a lock file in this project, by the limit `training` among all on one Prefect server.
 
-The lock file is what a killed training cannot keep. It also says what that training left behind on the server, so that
-the next one can clear it away at once instead of waiting for a lease to run out.
+The lock file is what a killed training cannot keep; a command that changes data/ holds it, too. It also says what that
+training left behind on the server, so that the next one can clear it away at once instead of waiting for a lease to run
+out.
 """
 
 import os
@@ -27,7 +28,7 @@ from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
 from prefect.states import Crashed
 
-from fashion.locks import OnWait, hold, wait_until
+from fashion.locks import OnWait, hold, training_lock, wait_until
 from fashion.paths import Project
 
 LIMIT = "training"
@@ -42,7 +43,7 @@ def training_slot(project: Project, on_wait: OnWait) -> Iterator[None]:
     Args:
         on_wait: is told, at first and every half minute, for whom this training waits.
     """
-    with hold(project.state / "training.lock", on_wait) as lock, get_client(sync_client=True) as client:
+    with hold(training_lock(project), on_wait) as lock, get_client(sync_client=True) as client:
         _clear_away(client, lock.read())
         us = {"process": str(os.getpid()), "run": str(client.read_flow_run(flow_run.id).name), "id": str(flow_run.id)}
         lock.write(us)
@@ -67,7 +68,7 @@ def _clear_away(client: SyncPrefectClient, left: dict[str, str]) -> None:
     if "lease" in left:
         client.release_concurrency_slots_with_lease(UUID(left["lease"]))
     if "id" in left:
-        _crash(client, UUID(left["id"]), f"Process {left['process']} was killed.")
+        _crash(client, UUID(left["id"]), "Its process was killed.")
 
 
 def _crash(client: SyncPrefectClient, run: UUID, message: str) -> None:

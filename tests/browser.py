@@ -13,11 +13,11 @@ from tests.servers import PATIENCE_SECONDS
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
-    """The test is skipped where there is none."""
+def chromium(*options: str) -> Iterator[Browser]:
+    """With these options of its command line. The test is skipped where there is none."""
     found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     # Without a graphics card its drawing process keeps a core busy; the sandbox does not work for root.
-    arguments = ["--disable-gpu", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+    arguments = [*options, "--disable-gpu", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
     with sync_playwright() as playwright:
         try:
             browser = playwright.chromium.launch(executable_path=found, args=arguments)

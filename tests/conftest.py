@@ -4,8 +4,10 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -166,6 +168,12 @@ def copy_prefect(template: Path, project: Project) -> None:
     shutil.copytree(template, project.state / "prefect")
 
 
+def authentication(project: Project) -> str:
+    """The string that a Prefect server of this project asks for."""
+    content = tomllib.loads((project.state / "prefect" / "profiles.toml").read_text(encoding="utf-8"))
+    return str(content["profiles"][content["active"]]["PREFECT_API_AUTH_STRING"])
+
+
 def copy_template(template: Path, destination: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A project of this test's own, to which everything it starts belongs."""
     copy = Project(shutil.copytree(template, destination, symlinks=True))
@@ -192,30 +200,37 @@ def server(tmp_path: Path, new_port: Callable[[], int]) -> Iterator[tuple[str, "
 
 
 @pytest.fixture(scope="module")
-def address(prefect_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server_home(prefect_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Where the Prefect server of one file's tests keeps its state."""
+    home = Project(tmp_path_factory.mktemp("server"))
+    copy_prefect(prefect_template, home)
+    return home
+
+
+@pytest.fixture(scope="module")
+def address(server_home: Project) -> Iterator[str]:
     """A Prefect server for the tests of one file."""
     from prefect.context import refresh_global_settings_context
 
     from flows.server import prefect_server
 
     with pytest.MonkeyPatch.context() as patch:
-        home = Project(tmp_path_factory.mktemp("server"))
-        use_environment(home, patch)
-        copy_prefect(prefect_template, home)
-        with prefect_server(home) as temporary:
+        use_environment(server_home, patch)
+        with prefect_server(server_home) as temporary:
             assert temporary
             yield os.environ["PREFECT_API_URL"]
     refresh_global_settings_context()
 
 
 @pytest.fixture
-def at_server(address: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[Project], Project]:
+def at_server(address: str, server_home: Project, monkeypatch: pytest.MonkeyPatch) -> Callable[[Project], Project]:
     """Everything in this test, and what it starts, speaks to that server."""
     from prefect.context import refresh_global_settings_context
 
     def enter(project: Project) -> Project:
         project.state.mkdir(exist_ok=True)
         monkeypatch.setenv("PREFECT_API_URL", address)
+        monkeypatch.setenv("PREFECT_API_AUTH_STRING", authentication(server_home))
         monkeypatch.setenv("FASHION_HOME", str(project.root))
         refresh_global_settings_context()
         return project
@@ -229,6 +244,40 @@ def real_data() -> Path:
     if not REAL_DATA.is_dir():
         pytest.skip(f"the real dataset is not at {REAL_DATA}")
     return REAL_DATA
+
+
+class PowerCut:
+    """What a power cut would take: the real `fsync` and the real renaming, watched."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.lost: dict[str, set[str]] = {}
+        """By the new name of what was renamed: the names of the files and folders in it that were not on the disk."""
+        self.flushed: set[Path] = set()
+        self._states: set[tuple[int, int]] = set()
+        self._fsync = os.fsync
+        monkeypatch.setattr(os, "fsync", self._flush)
+        for name in ("rename", "replace"):
+            monkeypatch.setattr(os, name, partial(self._move, getattr(os, name)))
+
+    def _flush(self, descriptor: int) -> None:
+        self._fsync(descriptor)
+        self._states.add(_state(os.fstat(descriptor)))
+        self.flushed.add(Path(os.readlink(f"/proc/self/fd/{descriptor}")))
+
+    def _move(self, move: Callable[..., None], source: Path, target: Path) -> None:
+        there = [Path(source), *Path(source).rglob("*")]
+        self.lost[Path(target).name] = {path.name for path in there if _state(path.stat()) not in self._states}
+        self.flushed.discard(Path(target).parent)
+        move(source, target)
+
+
+def _state(status: os.stat_result) -> tuple[int, int]:
+    return status.st_ino, status.st_mtime_ns
+
+
+@pytest.fixture
+def power_cut(monkeypatch: pytest.MonkeyPatch) -> PowerCut:
+    return PowerCut(monkeypatch)
 
 
 def forget_artifact_folders() -> None:

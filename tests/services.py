@@ -52,7 +52,12 @@ def _model() -> bytes:
 
 
 def make_service(
-    folder: Path, url: str | None = None, key: str | None = None, limits: Limits | None = None, capacity: int = 1000
+    folder: Path,
+    url: str | None = None,
+    key: str | None = None,
+    origin: str | None = None,
+    limits: Limits | None = None,
+    capacity: int = 1000,
 ) -> Service:
     """Version 1 answers, and stays the champion."""
     first = make_champion(folder / "champions", "1")
@@ -64,14 +69,18 @@ def make_service(
         recorder=Recorder(log, keep_days=90, keep_rows=1_000_000, capacity=capacity),
         draw_samples=lambda: [Sample(image=IMAGES[0].tolist(), label="top")],
         key=key,
+        origin=origin,
         limits=limits or Limits(),
     )
 
 
 @contextmanager
-def running(service: Service) -> Iterator[str]:
+def running(service: Service, drain_seconds: int | None = None) -> Iterator[str]:
     """The address at which the service answers, from a thread of this process."""
-    server = uvicorn.Server(uvicorn.Config(create_app(service), log_config=None, access_log=False))
+    config = uvicorn.Config(
+        create_app(service), log_config=None, access_log=False, timeout_graceful_shutdown=drain_seconds
+    )
+    server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()

@@ -12,11 +12,26 @@ FashionError
 ├── LineageError    where a version comes from is not known here, so that it cannot be made again
 │   └── GitError    git is not installed, refuses to look, or there is no repository
 └── ServiceError    a service (MLflow, DVC, Prefect) is away or answered nonsense
+    └── AbsenceError the registry answers, and names no champion
 """
+
+import re
+
+USER = re.compile(r'(?<=://)(?:[^\s/?#"<>]*|[^\s/?#"<>:]*:(?!\d*[/?#])[^\s"<>@]*)@')
+"""In an address: a user's name and password. The second form is a password with a slash, which SQLAlchemy takes."""
+SECRET = re.compile(r"([?&;][\w.%-]*(?:pass|pwd|secret|token|signature|key)[\w.%-]*=)[^\s&;#\"'<>]+", re.IGNORECASE)
+
+
+def without_secrets(text: str) -> str:
+    """Return a text in which no address shows a user's name, a password, or a token."""
+    return SECRET.sub(r"\1***", USER.sub("", text))
 
 
 class FashionError(Exception):
-    """Says what happened, where, what was expected and found, and what to do next."""
+    """Says what happened, where, what was expected and found, and what to do next; never a password in an address."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(without_secrets(message))
 
 
 class ParamsError(FashionError):
@@ -65,3 +80,7 @@ class GitError(LineageError):
 
 class ServiceError(FashionError):
     """A service is away or answered nonsense."""
+
+
+class AbsenceError(ServiceError):
+    """The registry answers, and names no champion."""

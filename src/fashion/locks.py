@@ -57,12 +57,36 @@ def hold(path: Path, on_wait: OnWait) -> Iterator[Held]:
 
 
 @contextmanager
-def one_at_a_time(project: Project, stage: str) -> Iterator[None]:
-    """Run a stage once at a time in a project: the next one waits, and says in the log for whom."""
-    with hold(project.state / f"{stage}.lock", lambda holder: logger.info("Waiting for %s", holder)) as lock:
-        lock.write({"run": f"fashion {stage}", "process": str(os.getpid())})
+def one_at_a_time(project: Project, stage: str, by: str | None = None) -> Iterator[None]:
+    """Run a stage once at a time in a project: the next one waits, and says in the log for whom.
+
+    Args:
+        by: who keeps the stage from running, if it is not the stage itself.
+    """
+    with hold(project.state / f"{stage}.lock", _say_for_whom) as lock:
+        lock.write({"run": by or f"fashion {stage}", "process": str(os.getpid())})
         yield
         lock.write({})
+
+
+@contextmanager
+def between_trainings(project: Project, command: str) -> Iterator[None]:
+    """Hold this project's training slot for the duration of the block: a training waits for it, and it for a training.
+
+    What a killed training has left in the lock stays there for the next training, which clears it away in Prefect.
+    """
+    with hold(training_lock(project), _say_for_whom) as lock:
+        left = lock.read()
+        lock.write(left | {"run": command, "process": str(os.getpid())})
+        try:
+            yield
+        finally:
+            lock.write(left)
+
+
+def training_lock(project: Project) -> Path:
+    """The file that a training holds, and a command that changes data/."""
+    return project.state / "training.lock"
 
 
 def read_holder(path: Path) -> dict[str, str]:
@@ -79,6 +103,10 @@ def wait_until(ready: Callable[[], bool], describe: Callable[[], str], on_wait: 
             on_wait(describe())
             next_notice += NOTICE_SECONDS
         time.sleep(POLL_SECONDS)
+
+
+def _say_for_whom(holder: str) -> None:
+    logger.info("Waiting for %s", holder)
 
 
 def _open(path: Path) -> int:

@@ -19,6 +19,7 @@ Classes = Annotated[tuple[ClassName, ...], Field(min_length=2, max_length=256, s
 Edge = Annotated[int, Field(ge=8, le=1024)]
 ImageSize = Annotated[tuple[Edge, Edge], Field(strict=False)]
 """Height and width in pixels. YAML has lists only, so the tuple itself is not strict."""
+WindowCount = Annotated[int, Field(ge=1, le=1000)]
 MOST_BYTES = 1 << 16
 """Of params.yaml."""
 MOST_PROBLEMS = 10
@@ -85,15 +86,15 @@ class Recipe(Section):
     epochs: Positive
     batch_size: Positive
     optimizer: Literal["adam", "muon"]
-    learning_rate: Annotated[float, Field(gt=0)]
+    learning_rate: Annotated[float, Field(gt=0, le=1000)]
     """The peak when there is a schedule."""
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    weight_decay: Annotated[float, Field(ge=0, le=1000)] = 0.0
     """Only muon has one."""
     schedule: Literal["constant", "one_cycle"] = "constant"
     one_hot: bool = False
     """One-hot labels with categorical cross-entropy instead of sparse categorical cross-entropy."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    shift: Annotated[int, Field(ge=0)] = 0
+    shift: Annotated[int, Field(ge=0, le=1024)] = 0
     """Move training images by up to so many pixels in both directions."""
     average_shifts: Annotated[int, Field(ge=0, le=4)] = 0
     """Answer with the mean of the answers for the image and for it moved by so many pixels up, down, left and right.
@@ -140,7 +141,7 @@ class EvaluationGates(Section):
     """Of drawn noise and textures, the share that gets no answer."""
     expected_calibration_error_at_most: Share
     model_bytes_at_most: Positive
-    latency_milliseconds_at_most: Annotated[float, Field(gt=0)]
+    latency_milliseconds_at_most: Annotated[float, Field(gt=0, le=3_600_000)]
 
 
 class AbstentionParams(Section):
@@ -153,7 +154,7 @@ class AbstentionParams(Section):
 
 class EvaluateParams(Section):
     calibration_bins: Annotated[int, Field(ge=2, le=1000)]
-    recent_reference: Annotated[int, Field(ge=100)]
+    recent_reference: Annotated[int, Field(ge=100, lt=2**31)]
     """So many of the newest collected images that were not trained on are the reference; where fewer are there, the
     validation images."""
     abstention: AbstentionParams
@@ -226,12 +227,12 @@ class AlarmParams(Section):
 
     false_alarm_rate: Annotated[float, Field(gt=0, le=0.1)]
     """The most, of clean windows, that may count as drifted."""
-    smallest_window: Annotated[int, Field(ge=10)]
+    smallest_window: Annotated[int, Field(ge=10, lt=2**31)]
     """Predictions; fewer are not judged."""
-    needed: Positive
-    of: Positive
+    needed: WindowCount
+    of: WindowCount
     """An alarm is raised when so many (`needed`) of the last windows (`of`) drifted."""
-    cool_down: Annotated[int, Field(ge=0)]
+    cool_down: Annotated[int, Field(ge=0, le=1000)]
     """Windows after an alarm in which no other is raised."""
 
     @model_validator(mode="after")

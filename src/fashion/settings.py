@@ -2,13 +2,17 @@
 
 import difflib
 import os
+import reprlib
 import sys
+import tomllib
+from base64 import b64encode
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 from dotenv import dotenv_values
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fashion.errors import ParamsError, SetupError
@@ -44,19 +48,23 @@ class Settings(BaseSettings):
     """MLflow's tracking and registry address. A relative SQLite path counts from the project's folder."""
     prefect_api_url: str = Field(default="", validation_alias="PREFECT_API_URL")
     """Where Prefect's server answers: http://host:port/api."""
-    mlflow_port: Annotated[int, Field(gt=0, lt=65536)] = 5000
+    prefect_api_auth_string: SecretStr | None = Field(default=None, validation_alias="PREFECT_API_AUTH_STRING")
+    """What Prefect's server asks for, user:password; that of the server of `make up` is found without it."""
+    mlflow_port: Annotated[int, Field(ge=1, le=65535)] = 5000
     """Where `make up` shows MLflow, on loopback."""
-    serve_port: Annotated[int, Field(ge=0, lt=65536)] = 8000
+    serve_port: Annotated[int, Field(ge=0, le=65535)] = 8000
     """Where `fashion serve` listens."""
     serve_key: SecretStr | None = None
     """What callers of `fashion serve` must give; needed as soon as it listens beyond loopback."""
+    serve_origin: Annotated[str, Field(pattern=r"^https?://[^/\s@]+$")] | None = None
+    """By which browsers know the page of `fashion serve` where that is a proxy's: https://host, nothing after it."""
     notify: SecretStr | None = None
     """Who hears of alarms, retrainings, promotions and failures: a webhook's address, or a notification block of
     Prefect's by type and name, such as slack-webhook/team."""
     predictions_url: str = f"{SQLITE}.state/predictions.db"
     """The prediction log, SQLite or PostgreSQL. A relative SQLite path counts from the project's folder."""
-    predictions_keep_days: Annotated[int, Field(gt=0)] = 90
-    predictions_keep_rows: Annotated[int, Field(gt=0)] = 1_000_000
+    predictions_keep_days: Annotated[int, Field(ge=1, le=36_500)] = 90
+    predictions_keep_rows: Annotated[int, Field(ge=1, le=10**12)] = 1_000_000
     """Older and further predictions are removed with their labels; a row of 28 x 28 pixels takes about two kB."""
 
 
@@ -74,7 +82,13 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        raise ParamsError(f"An environment variable has an impossible value: {error}") from error
+        lines = [f"  {_explain(details)}" for details in error.errors()]
+        raise ParamsError("\n".join(["The environment cannot be used:", *lines])) from error
+
+
+def _explain(details: ErrorDetails) -> str:
+    """Name the variable, what is wrong, and what was found: a number, since every text is a possible value."""
+    return f"FASHION_{str(details['loc'][0]).upper()}: {details['msg']} (found {reprlib.repr(details['input'])})"
 
 
 def load_project() -> Project:
@@ -92,11 +106,23 @@ def predictions_url(project: Project) -> str:
     return _below(project, load_settings().predictions_url)
 
 
-def without_password(address: str) -> str:
-    """Return an address as it may be shown: without a user's name and password."""
-    scheme, separator, rest = address.partition("://")
-    place, slash, path = rest.partition("/")
-    return f"{scheme}{separator}{place.rpartition('@')[2]}{slash}{path}" if separator else address
+def headers_for_prefect() -> dict[str, str]:
+    """The headers by which Prefect's server knows its clients; none if no authentication string is known here."""
+    named = load_settings().prefect_api_auth_string
+    string = named.get_secret_value() if named else _prefect_profile().get("PREFECT_API_AUTH_STRING")
+    return {"Authorization": f"Basic {b64encode(string.encode()).decode()}"} if string else {}
+
+
+def _prefect_profile() -> Mapping[str, str]:
+    """Prefect's own settings, where whoever starts a server keeps the string: the active profile in PREFECT_HOME."""
+    path = Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser() / "profiles.toml"
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    name = os.environ.get("PREFECT_PROFILE") or content.get("active", "")
+    profile: Mapping[str, str] = content.get("profiles", {}).get(name, {})
+    return profile
 
 
 def _below(project: Project, uri: str) -> str:

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from glob import escape
 from hashlib import sha256
@@ -71,8 +71,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             _remove_leftovers(path)
             temporary.mkdir()
             yield temporary
-            for written in (*files_below(temporary), *_folders_below(temporary)):
-                _flush(written)
+            _flush_folder(temporary)
         # Moved away before it is removed: whoever is killed in between leaves no half of it.
         if path.exists():
             path.replace(replaced)
@@ -81,6 +80,20 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(replaced, ignore_errors=True)
+
+
+def move_folder(source: Path, target: Path) -> None:
+    """Flush a folder to disk and give it the name `target`, which nothing has yet, on the same disk."""
+    _flush_folder(source)
+    source.rename(target)
+    _flush(target.parent)
+
+
+def keep_newest(folders: Iterable[Path], most: int) -> None:
+    """Remove all but the `most` folders that were made last; those of them that are still being written stay."""
+    whole = [folder for folder in folders if folder.is_dir() and not folder.name.startswith(".")]
+    for folder in sorted(whole, key=lambda folder: folder.stat().st_mtime, reverse=True)[most:]:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
@@ -256,6 +269,12 @@ def _refuse_constant(name: str) -> None:
 def _folders_below(folder: Path) -> list[Path]:
     """The folder itself, and all in it."""
     return [folder, *(path for path in folder.rglob("*") if path.is_dir())]
+
+
+def _flush_folder(folder: Path) -> None:
+    """Bring the folder, and all in it, to the disk."""
+    for written in (*files_below(folder), *_folders_below(folder)):
+        _flush(written)
 
 
 def _flush(path: Path) -> None:

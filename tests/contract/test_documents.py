@@ -19,6 +19,7 @@ from fashion.cli import app
 from fashion.evaluation.drift import WEIGHTS
 from fashion.evaluation.estimates import CONFIDENCE
 from fashion.params import load_params
+from fashion.serving.bodies import BodyLimits
 from fashion.serving.limits import Limits
 from fashion.settings import Settings
 from tests.fuzz.targets import TARGETS as READERS
@@ -76,14 +77,28 @@ def test_every_test_that_the_documents_name_exists():
     named = re.findall(r"`(tests/[\w/.]+)`", (ROOT / "docs" / "faults.md").read_text())
     assert named
     assert all((ROOT / name).exists() for name in named)
+    claims = (ROOT / "docs" / "security.md").read_text().partition("| claim |")[2].partition("\n\n")[0].splitlines()[2:]
+    for claim in claims:
+        (path, name) = re.findall(r"`(tests/[\w/.]+)::(\w+)` \|$", claim)[0]
+        assert f"def {name}(" in (ROOT / path).read_text(), claim
 
 
 def test_the_service_has_the_limits_and_settings_of_its_document():
     document = (ROOT / "docs" / "serving.md").read_text()
-    for limit in (f"{Limits.body_bytes >> 20} MiB", str(Limits.images), str(Limits.requests)):
+    limits, body = Limits(), BodyLimits()
+    counts = (limits.images, limits.requests, f"{limits.labels}, {limits.refreshes}")
+    for limit in (f"{body.bytes >> 20} MiB", f"{body.bytes_in_all >> 20} MiB", f"{body.seconds:g} s", *counts):
         assert f"| {limit} |" in document
-    assert f"| {MOST_PIXELS // 1_000_000} million | pixels" in document
-    for name in ("serve_port", "serve_key", "predictions_url", "predictions_keep_days", "predictions_keep_rows"):
+    for pixels in (MOST_PIXELS, limits.pixels):
+        assert f"| {pixels // 1_000_000} million | pixels" in document
+    for name in (
+        "serve_port",
+        "serve_key",
+        "serve_origin",
+        "predictions_url",
+        "predictions_keep_days",
+        "predictions_keep_rows",
+    ):
         default = Settings.model_fields[name].default
         shown = {None: "none"}.get(default, f"{default:,}" if name.endswith("rows") else str(default))
         assert re.search(rf"\| `FASHION_{name.upper()}` \| `?{re.escape(shown)}`? \|", document), name

@@ -34,6 +34,8 @@ COMMAND = re.compile(rf"(?<![\w./-])((?:{PROGRAMS})[^\n;:()`'\"&,]*)")
 MENTIONED = {
     ("cli/__init__.py", "dvc repro"): "--help says what runs the stages",
     ("cli/__init__.py", "make run"): "--help says what runs the stages",
+    ("cli/collection.py", "fashion collect"): "who holds the training slot",
+    ("cli/pipeline.py", "fashion fetch"): "who holds the training slot",
     ("cli/simulation.py", "fashion serve"): "the option's --help says whose service it is",
     ("flows/monitoring.py", "fashion monitor"): "the name of a resource of Prefect's events",
     ("flows/report.py", "fashion commands"): "in which folder they are typed",

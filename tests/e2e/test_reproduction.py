@@ -75,13 +75,16 @@ def test_a_version_three_commits_and_a_dataset_back_is_made_again_bit_by_bit(tra
 def test_a_version_that_was_registered_with_other_parameters_than_trained_differs_and_the_cause_is_named(
     trained_project, monkeypatch
 ):
+    """The data have changed in between, too; those are none of the version's, and no cause."""
     edit_params(trained_project, {"train": {"seed": 4}})
+    draw_data(trained_project, load(trained_project), Drawing(600, 200, seed=7))
     registered = register_anew(trained_project, load(trained_project))
     monkeypatch.setenv("FASHION_HOME", str(trained_project.root))
     result = CliRunner().invoke(app, ["reproduce", registered.version])
     assert result.exit_code == DIFFERS, result.output
     assert "The weights differ: " in result.output
     assert "- train.seed, an input of train: 1 when it was trained, 4 when it was registered" in result.output
+    assert "data, an input" not in result.output
 
 
 def test_lineage_leads_from_the_data_to_the_aliases(trained_project, monkeypatch):

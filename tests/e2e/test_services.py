@@ -15,9 +15,10 @@ import pytest
 from playwright.sync_api import expect
 
 from fashion.params import load_params
+from fashion.settings import headers_for_prefect
 from fashion.stages.overview import list_changes
 from tests.browser import chromium, open_page
-from tests.conftest import copy_template, use_environment
+from tests.conftest import authentication, copy_template, use_environment
 from tests.projects import edit_params, git, move_registry
 from tests.servers import PATIENCE_SECONDS, reserved_port, wait_until
 
@@ -133,11 +134,22 @@ def start_training(project, seed=1, epochs=6):
     """What a click in Prefect's page does."""
     edit_params(project, {"train": {"seed": seed, "recipes": {"baseline": {"epochs": epochs}}}})
     api = os.environ["PREFECT_API_URL"]
-    deployment = httpx.get(f"{api}/deployments/name/training/default", timeout=60).raise_for_status().json()["id"]
+    deployment = (
+        httpx.get(f"{api}/deployments/name/training/default", headers=headers_for_prefect(), timeout=60)
+        .raise_for_status()
+        .json()["id"]
+    )
     content = {"parameters": {"synthetic": True}}
     # Prefect answers 503 when its database was busy, and has taken nothing then.
     wait_until(
-        lambda: httpx.post(f"{api}/deployments/{deployment}/create_flow_run", json=content, timeout=60).is_success
+        lambda: (
+            httpx.post(
+                f"{api}/deployments/{deployment}/create_flow_run",
+                json=content,
+                headers=headers_for_prefect(),
+                timeout=60,
+            ).is_success
+        )
     )
 
 
@@ -181,6 +193,8 @@ def test_a_training_goes_on_by_a_click_in_prefects_page_and_the_history_says_who
         wait_until(lambda: find_pause(trained_project))
         page = open_page(browser, viewport={"width": 1300, "height": 1100})
         page.goto(f"http://127.0.0.1:{services.ports[0]}/flow-runs/flow-run/{find_pause(trained_project)}")
+        page.locator("input[type=password]").fill(authentication(trained_project))
+        page.keyboard.press("Enter")
         while not fill_in_and_submit(page):
             page.reload()
         registry = load_params(trained_project.params)

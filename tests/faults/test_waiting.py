@@ -5,13 +5,14 @@ import logging
 import os
 import signal
 import subprocess
+from contextlib import ExitStack
 
 import psutil
 import pytest
 
-from fashion.adapters.pinning import pin
-from fashion.adapters.versioning import reproduce
-from fashion.locks import one_at_a_time
+from fashion.adapters.pinning import changing_data, pin
+from fashion.adapters.versioning import data_version, lock, reproduce
+from fashion.locks import between_trainings, hold, one_at_a_time, read_holder, training_lock, try_hold
 from tests.faults.commands import run, start, wait_until
 from tests.projects import copy_pipeline
 from tests.servers import PATIENCE_SECONDS
@@ -54,21 +55,84 @@ def test_the_flows_stage_waits_for_a_dvc_repro_by_hand_and_names_it(pipeline, by
     assert said[0].endswith("dvc repro read)")
 
 
-def test_pinning_waits_for_a_dvc_repro_that_reads_the_data(pipeline, by_hand, caplog):
+def test_pinning_waits_for_a_dvc_repro_that_reads_the_data(pipeline, by_hand, caplog, on_word):
     (pipeline.data / "a").write_text("another")
     caplog.set_level("INFO", "fashion")
-
-    class Release(logging.Handler):
-        def emit(self, record):
-            (pipeline.root / "go").touch()
-
-    release = Release()
-    logging.getLogger("fashion").addHandler(release)
-    try:
-        assert pin(pipeline) is True
-    finally:
-        logging.getLogger("fashion").removeHandler(release)
+    on_word((pipeline.root / "go").touch)
+    assert pin(pipeline) is True
     assert f"Waiting for DVC: data/ is in use by (PID {by_hand.pid})" in caplog.text
+
+
+@pytest.fixture
+def on_word():
+    """Calls what it is given as soon as a line of ours is logged: that somebody waits."""
+    handlers = []
+
+    def call(action):
+        handler = logging.Handler()
+        handler.emit = lambda record: action()
+        handlers.append(handler)
+        logging.getLogger("fashion").addHandler(handler)
+
+    yield call
+    for handler in handlers:
+        logging.getLogger("fashion").removeHandler(handler)
+
+
+def test_data_change_after_a_dvc_repro_that_reads_them_so_that_dvc_lock_names_what_was_read(
+    pipeline, by_hand, caplog, on_word
+):
+    caplog.set_level("INFO", "fashion")
+    read = data_version(pipeline)
+    on_word((pipeline.root / "go").touch)
+    with changing_data(pipeline):
+        assert (pipeline.root / "b").exists()
+        (pipeline.data / "later").write_text("later")
+        status, output = run(pipeline, "dvc", "repro", "copy")
+        assert (status, f"(PID {os.getpid()})" in output) == (255, True), output
+        pin(pipeline)
+    assert f"Waiting for DVC: data/ is in use by (PID {by_hand.pid})" in caplog.text
+    assert by_hand.wait(timeout=PATIENCE_SECONDS) == 0
+    assert lock(pipeline.root / "dvc.lock")["read"]["dependencies"]["data"] == read != data_version(pipeline)
+    assert reproduce(pipeline, "copy", print, patience_seconds=0)
+    assert lock(pipeline.root / "dvc.lock")["copy"]["dependencies"]["data"] == data_version(pipeline)
+
+
+def test_data_change_after_a_stage_by_hand_that_reads_them(pipeline, caplog, on_word):
+    caplog.set_level("INFO", "fashion")
+    with ExitStack() as stage:
+        stage.enter_context(one_at_a_time(pipeline, "prepare"))
+        on_word(stage.close)
+        with changing_data(pipeline), try_hold(pipeline.state / "prepare.lock") as held:
+            assert held is None
+    assert f"Waiting for fashion prepare (process {os.getpid()})" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "command", [["fetch", "--synthetic", "--images", "20", "--test-images", "10"], ["collect"]], ids=lambda one: one[0]
+)
+def test_a_command_that_changes_the_data_waits_for_a_training(small_project, command):
+    before = data_version(small_project)
+    with hold(training_lock(small_project), print) as training:
+        training.write({"run": "compact, seed 1", "process": "7"})
+        waiting = start(small_project, "fashion", *command)
+        said = waiting.stdout.readline()
+        assert said == "Waiting for compact, seed 1 (process 7)\n"
+        assert data_version(small_project) == before
+    rest, _ = waiting.communicate(timeout=PATIENCE_SECONDS)
+    assert waiting.returncode == 0, rest
+    assert (data_version(small_project) != before) == (command[0] == "fetch")
+
+
+def test_a_training_waits_for_a_command_that_changes_the_data_and_what_a_killed_one_left_is_not_lost(project):
+    left = {"run": "killed", "process": "7", "id": "a run", "lease": "a lease"}
+    with hold(training_lock(project), print) as training:
+        training.write(left)
+    with between_trainings(project, "fashion collect"), try_hold(training_lock(project)) as training:
+        assert training is None
+        said = read_holder(training_lock(project))
+        assert said == left | {"run": "fashion collect", "process": str(os.getpid())}
+    assert read_holder(training_lock(project)) == left
 
 
 def test_a_dvc_repro_by_hand_during_another_one_says_whose_turn_it_is_and_loses_nothing(pipeline, by_hand):

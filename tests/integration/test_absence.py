@@ -254,6 +254,7 @@ def test_a_service_goes_on_with_the_last_champion_that_it_fetched_and_says_why(t
     remove_alias(trained_project, monkeypatch)
     found = find_champion(trained_project, load(trained_project))
     assert found.champion.version == "1"
+    assert found.absent
     assert found.trouble == explain_absence(registry(trained_project))
     assert "fashion monitor have only the last champion that was fetched to their machine" in found.trouble
 

@@ -16,7 +16,7 @@ from fashion.adapters.git import read_source
 from fashion.adapters.orchestration import Run, await_end
 from fashion.adapters.pinning import pin, pinned_files
 from fashion.adapters.quality import load_suite
-from fashion.adapters.versioning import data_version, lock, push, reproduce
+from fashion.adapters.versioning import data_version, lock, locked_pin, push, read_pin, reproduce
 from fashion.errors import ArtifactError, DataError, FashionError, LineageError, ServiceError
 from fashion.images.synthetic import draw
 from fashion.params import load_params
@@ -54,7 +54,7 @@ def load(project):
 
 
 def describe_all(project):
-    describe(project, read_source(project))
+    describe(project, read_source(project), read_pin(project))
 
 
 def judge(project):
@@ -132,6 +132,7 @@ KEPT_BY_GIT = {
     "no data.dvc": ("data.dvc", remove, data_version),
     "a damaged data.dvc": ("data.dvc", overwrite, data_version),
     "a damaged data.dvc, to count": ("data.dvc", overwrite, pinned_files),
+    "a damaged dvc.lock, for the data": ("dvc.lock", overwrite, lambda project: locked_pin(project, "x", project.data)),
     "a damaged dvc.lock": ("dvc.lock", overwrite, lambda project: lock(project.root / "dvc.lock")),
     "no params.yaml": ("params.yaml", remove, load),
     "no suite": ("expectations/train.json", remove, lambda project: load_suite(project.expectations / "train.json")),

@@ -7,18 +7,21 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pandas as pd
 import pytest
+from sqlalchemy import delete, func, select, update
 from typer.testing import CliRunner
 
 from fashion.adapters.git import commit_file
 from fashion.adapters.pinning import pin
 from fashion.adapters.predictions import PredictionLog
+from fashion.adapters.predictions.tables import labels as label_table
+from fashion.adapters.predictions.tables import predictions
 from fashion.adapters.versioning import data_version
 from fashion.cli import app
 from fashion.errors import DataError
 from fashion.images.synthetic import draw
 from fashion.settings import predictions_url
-from fashion.stages.collect import collect
-from fashion.stages.dataset import has_recent, load_split, read_batches
+from fashion.stages.collect import COPY, IN_TEST, IN_TRAIN, KEPT, collect
+from fashion.stages.dataset import has_recent, load_split, read_batches, read_raw
 from fashion.stages.fetch import fetch
 from fashion.stages.prepare import prepare
 from fashion.stages.validate import validate
@@ -36,13 +39,14 @@ def served(project):
     return project, edit_params(project, {"collect": {"at_least": ENOUGH}})
 
 
-def test_labelled_predictions_become_a_batch_that_data_dvc_pins(served):
+def test_labelled_predictions_become_a_batch_that_data_dvc_pins(served, power_cut):
     project, params = served
     before = data_version(project)
     images, labels = draw(ENOUGH + 10, 10, (28, 28), seed=11)
     ids = log_predictions(project, images, [*labels[:ENOUGH], *[None] * 10])
     collected = collect(project, params)
     assert (collected.images, collected.in_quarantine, collected.pictures) == (ENOUGH, 0, None)
+    assert power_cut.lost[collected.batch] == set()
     batch = read_batches(project, params.data)[collected.batch]
     np.testing.assert_array_equal(batch.images, images[:ENOUGH])
     np.testing.assert_array_equal(batch.labels, labels[:ENOUGH])
@@ -70,16 +74,16 @@ def test_the_command_says_what_it_made_and_pushes_it_to_the_remote(served, tmp_p
 
 def test_the_command_says_why_images_are_in_quarantine_and_where_they_are_shown(served):
     project, params = served
-    images, labels = draw(ENOUGH, 10, (28, 28), seed=11)
-    images[:3], images[3] = read_test_images(project, params)[:3], 0
+    images, labels = draw(ENOUGH + 3, 10, (28, 28), seed=11)
+    images[:3], images[3] = read_raw(project, params.data)["test"].images[:3], 0
     log_predictions(project, images, labels)
     result = CliRunner().invoke(app, ["collect"], env={"FASHION_HOME": str(project.root)})
     assert result.exit_code == 0, result.output
-    assert "150 images, 4 in quarantine" in result.output
-    assert re.search(r"^  3 images: [^(]*test", result.output, re.MULTILINE), result.output
-    assert re.search(r"^  1 images: ", result.output, re.MULTILINE), result.output
+    assert "3 left out: the same image stands in the test set\n" in result.output
+    assert "150 images, 1 in quarantine" in result.output
+    assert re.search(r"^  1 images: blank", result.output, re.MULTILINE), result.output
     (folder,) = re.findall(r"Look at (\S+): quarantine.png, quarantine.csv", result.output)
-    assert len(pd.read_csv(project.root / folder / "quarantine.csv")) == 4
+    assert len(pd.read_csv(project.root / folder / "quarantine.csv")) == 1
     assert (project.root / folder / "quarantine.png").is_file()
 
 
@@ -138,25 +142,31 @@ def exchanged(labels):
 def test_poisoned_labels_do_not_enter_the_data(served, poison, complaint):
     project, params = served
     before = data_version(project)
+    for number in range(KEPT):
+        (project.state / "refused" / f"batch of long ago {number}").mkdir(parents=True)
     images, labels = draw(ENOUGH, 10, (28, 28), seed=11)
     log_predictions(project, images, poison(labels))
     with pytest.raises(DataError, match=complaint):
         collect(project, params)
     assert not project.batches.exists()
     assert data_version(project) == before
-    (refused,) = (project.state / "refused").iterdir()
+    *others, refused = sorted((project.state / "refused").iterdir(), key=lambda path: path.stat().st_mtime)
+    assert len(others) == KEPT - 1
     assert {path.name for path in refused.iterdir()} >= {"docs", "predictions.csv", "sample.png", "summary.txt"}
 
 
-def test_bad_and_leaked_images_of_a_batch_are_quarantined_and_the_rest_is_divided(served):
+def test_bad_and_leaked_images_are_not_learned_from_and_the_rest_is_divided(served):
     project, params = served
-    test_images = read_test_images(project, params)
-    images, labels = draw(ENOUGH, 10, (28, 28), seed=11)
-    images[:3], images[3] = test_images[:3], 0
+    images, labels = draw(ENOUGH + 3, 10, (28, 28), seed=11)
+    images[:3], images[3] = read_raw(project, params.data)["test"].images[:3], 0
     log_predictions(project, images, labels)
+    for number in range(KEPT):
+        (project.state / "quarantine" / f"batch of long ago {number}").mkdir(parents=True)
     collected = collect(project, params)
-    assert collected.in_quarantine == 4
-    assert validate(project, params).quarantined == 4
+    assert (collected.in_quarantine, collected.left_out) == (1, {IN_TEST: 3})
+    assert (project.root / collected.pictures).is_dir()
+    assert len(list((project.state / "quarantine").iterdir())) == KEPT
+    assert validate(project, params).quarantined == 1
     prepared = prepare(project, params)
     assert has_recent(project)
     recent, train, validation = (load_split(project, name) for name in ("recent", "train", "validation"))
@@ -172,10 +182,125 @@ def test_bad_and_leaked_images_of_a_batch_are_quarantined_and_the_rest_is_divide
     assert len(train.labels) == prepared.images["train"]
 
 
-def read_test_images(project, params):
-    from fashion.stages.dataset import read_raw
+def repeated(images, labels, times):
+    """As clients do that send again what was not answered in time."""
+    return np.concatenate([images] * times), np.concatenate([labels] * times)
 
-    return read_raw(project, params.data)["test"].images
+
+def test_what_is_let_in_does_not_fail_the_next_training_however_often_it_was_sent(served):
+    project, params = served
+    raw, fresh = read_raw(project, params.data), draw(ENOUGH, 10, (28, 28), seed=11)
+    log_predictions(project, raw["test"].images[:60], raw["test"].labels[:60])  # By the buttons of the page.
+    log_predictions(project, raw["train"].images[:40], raw["train"].labels[:40])
+    log_predictions(project, *repeated(*fresh, times=3))
+    collected = collect(project, params)
+    assert collected.left_out == {IN_TEST: 60, IN_TRAIN: 40, COPY: 2 * ENOUGH}
+    np.testing.assert_array_equal(read_batches(project, params.data)[collected.batch].images, fresh[0])
+    assert validate(project, params).quarantined == 0
+    log_predictions(project, *repeated(*fresh, times=2))
+    assert collect(project, params).images == 0
+
+
+def with_bad_ones(number, seed):
+    """Enough labelled images for a batch, some of them blank, each in another grey."""
+    images, labels = draw(ENOUGH, 10, (28, 28), seed=seed)
+    images[:number] = (np.arange(number, dtype=np.uint8) + 2 * seed)[:, None, None]
+    return images, labels
+
+
+def test_bad_images_of_old_and_new_batches_together_are_not_let_in_beyond_the_limit(served):
+    """10 of 1,850 images pass the limit of 1 %, 10 and 15 of 2,000 do not."""
+    project, params = served
+    log_predictions(project, *with_bad_ones(10, seed=11))
+    assert collect(project, params).in_quarantine == 10
+    validate(project, params)
+    before = data_version(project)
+    log_predictions(project, *with_bad_ones(15, seed=60))
+    with pytest.raises(DataError, match=r"(?s)With the 150 new labels .*too many bad images.*25 of them.*15 images: "):
+        collect(project, params)
+    assert (data_version(project), len(list(project.batches.iterdir()))) == (before, 1)
+    (refused,) = (project.state / "refused").iterdir()
+    assert len(pd.read_csv(refused / "quarantine.csv")) == 15
+    params = edit_params(project, {"validate": {"max_quarantined": 0.02}})
+    assert collect(project, params).in_quarantine == 15
+    validate(project, params)
+
+
+def correct(project, ids, labels, hours=0):
+    """Give labels to predictions that have one; `hours` from now by the clock of the service."""
+    log = PredictionLog(predictions_url(project))
+    for one, label in zip(ids, labels, strict=True):
+        log.add_label(one, int(label), "second look")
+        if hours:
+            with log.transaction() as connection:
+                shifted = {"time": datetime.now(UTC) + timedelta(hours=hours)}
+                newest = select(func.max(label_table.c.number)).scalar_subquery()
+                connection.execute(update(label_table).where(label_table.c.number == newest).values(shifted))
+    log.close()
+
+
+def learned(project, params):
+    """The labels by which each collected image is learned from or tested on, by its pixels."""
+    validate(project, params)
+    prepare(project, params)
+    parts = [load_split(project, name) for name in ("train", "validation", "recent")]
+    dataset = {image.tobytes() for split in read_raw(project, params.data).values() for image in split.images}
+    found = {}
+    for part in parts:
+        for image, label in zip(part.images, part.labels, strict=True):
+            if image.tobytes() not in dataset:
+                found.setdefault(image.tobytes(), []).append(int(label))
+    assert all(len(labels) in (1, params.prepare.recent_copies) for labels in found.values())
+    return {image: labels[0] for image, labels in found.items() if len(set(labels)) == 1}
+
+
+def pairs(images, labels):
+    return {image.tobytes(): int(label) for image, label in zip(images, labels, strict=True)}
+
+
+@pytest.mark.parametrize(
+    ("hours", "earlier_code"),
+    [(0, False), (-1, False), (0, True)],
+    ids=["plainly", "the clock went back", "in a batch of earlier code"],
+)
+def test_a_label_that_was_corrected_after_its_batch_was_made_comes_again_and_replaces_it(served, hours, earlier_code):
+    project, params = served
+    images, labels = draw(3 * ENOUGH - 10, 10, (28, 28), seed=11)
+    ids = log_predictions(project, images[:ENOUGH], labels[:ENOUGH])
+    first = project.batches / collect(project, params).batch
+    if earlier_code:
+        path = first / "predictions.csv"
+        pd.read_csv(path, dtype="str").drop(columns="labelled").to_csv(path, index=False)
+    corrected = labels.copy()
+    corrected[:5] = (labels[:5] + 1) % 10
+    correct(project, ids[:5], corrected[:5], hours)
+    assert collect(project, params).images == 5  # They wait for more.
+    there = 2 * ENOUGH - 5
+    log_predictions(project, images[ENOUGH:there], labels[ENOUGH:there])
+    assert collect(project, params).images == ENOUGH
+    assert learned(project, params) == pairs(images[:there], corrected[:there])
+    assert collect(project, params).images == 0
+    correct(project, ids[:5], labels[:5], hours)
+    log_predictions(project, images[there:], labels[there:])
+    assert collect(project, params).images == ENOUGH
+    assert learned(project, params) == pairs(images, labels)
+
+
+def test_of_an_image_that_was_sent_again_the_last_label_counts_and_an_earlier_one_does_not_come_back(served):
+    project, params = served
+    images, labels = draw(2 * ENOUGH, 10, (28, 28), seed=11)
+    log_predictions(project, images[:ENOUGH], labels[:ENOUGH])
+    collect(project, params)
+    again = log_predictions(project, images[:5], (labels[:5] + 1) % 10)
+    log_predictions(project, images[ENOUGH:-5], labels[ENOUGH:-5])
+    assert collect(project, params).images == ENOUGH
+    log = PredictionLog(predictions_url(project))
+    with log.transaction() as connection:  # As when they are too old to be kept.
+        connection.execute(delete(predictions).where(predictions.c.id.in_(again)))
+        connection.execute(delete(label_table).where(label_table.c.prediction_id.in_(again)))
+    log.close()
+    assert collect(project, params).images == 0
+    assert learned(project, params) == pairs(images[:-5], [*(labels[:5] + 1) % 10, *labels[5:-5]])
 
 
 def test_what_was_tested_on_stays_so_when_more_comes_in(served):

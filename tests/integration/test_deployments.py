@@ -1,12 +1,16 @@
 """The deployments on a Prefect server, and what a person switched off there."""
 
+import asyncio
+
 import pytest
 from prefect import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.variables import Variable
+from prefect.workers.process import ProcessJobConfiguration, ProcessWorker
 
 from fashion.errors import ServiceError
 from flows.deployments import NOTE, deploy
+from flows.pool import create_pool
 
 ALL = {
     "training/default",
@@ -74,3 +78,25 @@ def test_what_a_person_switched_off_stays_off_when_deployments_are_made_again(pr
     (project.root / "prefect.yaml").write_text("deployments: [{name: weekly, entrypoint: flows/nothing.py:nothing}]")
     with pytest.raises(ServiceError, match=r"deployments of prefect\.yaml cannot be made"):
         deploy(project, client)
+
+
+def test_a_pool_that_is_there_loses_the_command_and_keeps_what_else_was_set(project, at_server):
+    at_server(project)
+    with get_client(sync_client=True) as client:
+        check_pools(client)
+
+
+def check_pools(client):
+    template = ProcessWorker.get_default_base_job_template()
+    template["variables"]["properties"]["stream_output"]["default"] = False
+    client.create_work_pool(WorkPoolCreate(name="old", type="process", base_job_template=template))
+    for _ in range(2):
+        create_pool(client, "old")
+        kept = client.read_work_pool("old").base_job_template
+        assert kept["variables"]["properties"].keys() == template["variables"]["properties"].keys() - {"command"}
+        assert kept["variables"]["properties"]["stream_output"]["default"] is False
+        assert "command" not in kept["job_configuration"]
+    create_pool(client, "new")
+    template = client.read_work_pool("new").base_job_template
+    made = asyncio.run(ProcessJobConfiguration.from_template_and_values(template, {"command": "touch evil"}))
+    assert made.command is None

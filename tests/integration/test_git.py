@@ -93,6 +93,44 @@ def test_a_repository_inside_is_left_out(repository):
     assert read_source(repository).left_out == ("inner/",)
 
 
+SECRETS = (".env", ".env.local", "keys/Server.PEM", "secrets/notes.txt", "id_rsa", ".dvc/config", "my-passwords.txt")
+
+
+def test_what_may_be_a_secret_is_named_and_not_kept_be_it_new_or_edited(repository):
+    """.env and .dvc/config are files that git keeps, and in which people write passwords."""
+    for name in (".env", ".dvc/config"):
+        (repository.root / name).parent.mkdir(exist_ok=True)
+        (repository.root / name).write_text("harmless\n")
+    commit(repository.root, "Settings")
+    for name in (*SECRETS, "src/tokenizer.py"):
+        (repository.root / name).parent.mkdir(exist_ok=True)
+        (repository.root / name).write_text("hunter2\n")
+    found = read_source(repository)
+    assert found.left_out == tuple(sorted(SECRETS))
+    assert set(found.left_out) < set(found.changed)
+    assert found.patch.count(b"hunter2") == 1
+    assert b"src/tokenizer.py" in found.patch
+
+
+def test_changes_beside_the_project_in_the_same_repository_are_none_of_its_own(repository, tmp_path):
+    inner = Project(repository.root / "fashion")
+    inner.root.mkdir()
+    (inner.root / "params.yaml").write_text("seed: 1\n")
+    commit(repository.root, "Two projects")
+    (repository.root / "edited.txt").write_text("another project's")
+    (repository.root / "fashion-2").mkdir()
+    (repository.root / "fashion-2" / "salaries.csv").write_text("another project's")
+    assert (read_source(inner).dirty, read_source(inner).patch) == (False, b"")
+    (inner.root / "params.yaml").write_text("seed: 2\n")
+    (inner.root / "new.py").write_text("")
+    found = read_source(inner)
+    assert found.changed == ("fashion/new.py", "fashion/params.yaml")
+    assert b"another project's" not in found.patch
+    (tmp_path / "patch").write_bytes(found.patch)
+    with tree_of(inner, found.commit, tmp_path / "patch", tmp_path / "tree"):
+        assert contents(tmp_path / "tree" / "fashion") == contents(inner.root)
+
+
 def test_a_project_in_a_folder_of_a_repository_knows_which(repository):
     inner = Project(repository.root / "models" / "fashion")
     inner.root.mkdir(parents=True)

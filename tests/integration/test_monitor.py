@@ -4,19 +4,23 @@ import json
 import re
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from fashion.adapters.predictions import Record
+from fashion.adapters.predictions import JudgedWindow, Record, WindowHistory
 from fashion.cli import app
 from fashion.errors import ArtifactError, DataError, ServiceError
+from fashion.evaluation.alarm import Verdict
 from fashion.images.synthetic import draw
 from fashion.params import load_params
+from fashion.stages import monitor as stage
 from fashion.stages.monitor import KEPT, monitor, read_history
 from fashion.stages.window_page import NEIGHBOURS, PAGE, SHOWN
+from tests.advice import follow
 from tests.conftest import forget_artifact_folders
 from tests.projects import edit_params
 from tests.traffic import Traffic, inverted
@@ -124,6 +128,39 @@ def test_pages_of_long_ago_go_and_a_damaged_trend_begins_anew(watched, caplog):
     assert len(list((project.state / "evidently").glob("*/snapshots/*.json"))) == 1
 
 
+def test_an_alarm_keeps_the_others_quiet_for_as_long_as_params_yaml_says(watched):
+    project, params, traffic = watched
+    params = edit_params(project, {"monitor": {"alarm": {"needed": 1, "of": 1, "cool_down": KEPT + 10}}})
+    traffic.send(100)
+    assert monitor(project, params).window == 1
+    history = WindowHistory(traffic.log)
+    (clean,) = history.read(1)
+    history.add(replace(clean, number=2, verdict=Verdict.ALARM))
+    for number in range(3, KEPT + 6):
+        history.add(replace(clean, number=number))
+    traffic.send(100, inverted)
+    looked = monitor(project, params)
+    assert (looked.drifted, looked.alarm) == (True, False)
+    assert looked.because.endswith(f"the last alarm is not {KEPT + 10} windows ago")
+
+
+@pytest.mark.advice("fashion monitor --history", "adapters/predictions/history.py")
+def test_of_two_monitors_of_one_log_one_hears_of_the_other(watched, monkeypatch):
+    project, params, traffic = watched
+    write_page = stage._write_page
+
+    def meanwhile(*arguments):
+        judged = next(one for one in arguments if isinstance(one, JudgedWindow))
+        WindowHistory(traffic.log).add(judged)
+        return write_page(*arguments)
+
+    traffic.send(100)
+    with monkeypatch.context() as patch, pytest.raises(ServiceError, match="another monitor") as raised:
+        patch.setattr(stage, "_write_page", meanwhile)
+        monitor(project, params)
+    assert "clean" in follow(project, raised.value, "fashion monitor --history")
+
+
 def test_a_registry_that_is_away_leaves_the_last_known_champion(watched, monkeypatch, caplog):
     project, params, traffic = watched
     traffic.send(100)
@@ -192,6 +229,7 @@ def test_the_command_speaks_in_words_and_in_json(watched, monkeypatch):
     assert "Window 1, version 1: drifted." in found.stdout
     assert "live (95 % interval" in found.stdout
     assert json.loads(run("--last", "100", "--json").stdout)["drifted"] is True
+    assert json.loads(run("--since", "1969-12-31", "--json").stdout)["predictions"] == 100
     assert "drifted" in run("--history").stdout
     (window,) = json.loads(run("--history", "--json").stdout)
     assert (window["number"], window["predictions"]) == (1, 100)

@@ -31,11 +31,12 @@ from fashion.params import load_params
 from fashion.serving.app import create_app
 from fashion.settings import tracking_uri
 from fashion.stages import predict as stage
-from fashion.stages.champion import find_champion
+from fashion.stages.champion import FORMER, find_champion
 from fashion.stages.monitor import monitor
 from fashion.stages.overview import list_models
 from fashion.stages.promotion import promote
 from fashion.stages.reference import OUTPUTS
+from fashion.stages.registry import champion_folder
 from tests.litert_models import band_images, write_band_model
 from tests.services import make_champion, make_service
 
@@ -453,6 +454,26 @@ def test_a_registry_that_was_made_anew_is_believed_though_its_version_has_the_sa
     assert best_class(project, path) == "bottom"
     found = find_champion(project, load_params(project.params))
     assert (found.lineage.number, found.champion.classes) == ("1", CLASSES[::-1])
+
+
+def test_of_former_champions_the_last_few_stay_and_the_one_that_a_service_remembers(project, model, tmp_path):
+    source = publish(project, model)
+    path, *_ = save_bands(tmp_path)
+    params = load_params(project.params)
+    remembered = find_champion(project, params).lineage.identity
+    client, name = MlflowClient(tracking_uri(project)), params.register_.name
+    for _ in range(FORMER + 2):
+        made = client.create_model_version(name, source.as_uri())
+        client.set_registered_model_alias(name, "champion", made.version)
+        assert best_class(project, path) == "top"
+    kept = [path.name for path in champion_folder(project, params).iterdir() if path.is_dir()]
+    numbers = sorted(int(name.partition("-")[0]) for name in kept)
+    newest = FORMER + 3
+    assert numbers == [1, *range(newest - FORMER, newest + 1)]
+    assert remembered in kept
+    now = find_champion(project, params).lineage.identity
+    kept = [path.name for path in champion_folder(project, params).iterdir() if path.is_dir()]
+    assert now in kept
 
 
 @pytest.mark.parametrize("missing", ["", "extra_files", "extra_files/model.tflite", "extra_files/training_images.npz"])

@@ -1,8 +1,11 @@
 """The prediction log in SQLite and in PostgreSQL."""
 
+import os
+import socket
 import sqlite3
 import threading
 import time
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -11,10 +14,11 @@ import pytest
 from sqlalchemy import delete, text
 
 from fashion.adapters.predictions import JudgedWindow, ModelVersion, PredictionLog, Record, WindowHistory, new_id
-from fashion.adapters.predictions.tables import windows
+from fashion.adapters.predictions.log import KEPT_LABELS
+from fashion.adapters.predictions.tables import predictions, windows
 from fashion.errors import DataError, ParamsError, ServiceError
 from fashion.evaluation.alarm import Verdict
-from fashion.images.descriptors import describe
+from fashion.images.descriptors import content_hashes, describe
 from fashion.settings import predictions_url
 from tests.servers import end, postgresql
 
@@ -84,6 +88,39 @@ def test_the_newest_label_counts(log):
     assert log.add_label(records[1].id, 7, "test") == 4
     assert log.add_label(records[2].id, 0, "test") is None
     assert list(log.read_window().labels) == [-1, 7, 0]
+
+
+def test_labels_are_read_in_the_order_in_which_they_came_and_their_images_as_far_as_they_are_still_there(log):
+    records = [record() for _ in range(3)]
+    log.write([*records, record(size=(12, 9))])
+    before = datetime.now(UTC).replace(tzinfo=None)
+    for number, label in ((2, 4), (0, 5), (2, 6), (1, 7)):
+        log.add_label(records[number].id, label, "test")
+    found = log.read_labels((28, 28))
+    assert list(found["id"]) == [records[number].id for number in (0, 2, 1)]
+    assert list(found["label"]) == [5, 6, 7]
+    assert found["labelled"].between(before, datetime.now(UTC).replace(tzinfo=None)).all()
+    assert list(found["content_hash"]) == content_hashes(np.stack([records[number].image for number in (0, 2, 1)]))
+    with log.transaction() as connection:
+        connection.execute(delete(predictions).where(predictions.c.id == records[0].id))
+    labelled = log.read_labelled(found, (28, 28))
+    assert list(labelled.ids) == [records[1].id, records[2].id]
+    assert list(labelled.labels) == [7, 6]
+    assert (labelled.images == np.stack([one.image for one in records[1:]])).all()
+    assert len(log.read_labels((28, 28), since=datetime.now(UTC) + timedelta(seconds=1))) == 0
+    assert log.read_labelled(found[:0], (28, 28)).images.shape == (0, 28, 28)
+
+
+def test_of_many_labels_on_one_prediction_the_last_ones_are_kept(log):
+    records = [record() for _ in range(2)]
+    log.write(records)
+    log.add_label(records[0].id, 9, "test")
+    for number in range(3 * KEPT_LABELS):
+        log.add_label(records[1].id, number % 7, "test")
+    assert log.add_label(records[1].id, 5, "test") == (3 * KEPT_LABELS - 1) % 7
+    assert list(log.read_window().labels) == [9, 5]
+    with log.transaction() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM labels")) == 1 + KEPT_LABELS
 
 
 def test_windows_go_on_where_the_last_one_ended(log):
@@ -180,6 +217,16 @@ def test_old_and_surplus_predictions_are_forgotten_with_their_labels(log):
     assert not log.knows(records[5].id)
 
 
+@pytest.mark.parametrize("moment", [datetime(1969, 12, 31, tzinfo=UTC), datetime.min.replace(tzinfo=UTC)])
+def test_from_a_moment_before_1970_on_everything_is_read_and_nothing_is_older(log, moment):
+    log.write(records := [record() for _ in range(2)])
+    log.add_label(records[0].id, 1, "test")
+    assert len(log.read_window(since=moment)) == 2
+    assert len(log.read_window(until=moment)) == 0
+    assert list(log.read_labelled((28, 28), set(), moment, 10).ids) == [records[0].id]
+    assert log.forget(before=moment, beyond=100) == 0
+
+
 def test_many_threads_write_and_label_at_once(log):
     def work():
         for _ in range(10):
@@ -222,8 +269,9 @@ def test_windows_that_were_judged_are_read_again(log):
     assert history.read(10) == added
     assert history.read(2) == added[1:]
     assert history.read(10, version=version("1")) == [added[0], added[2]]
-    with pytest.raises(ServiceError):
+    with pytest.raises(ServiceError, match="Window 3 was recorded by another monitor meanwhile") as raised:
         history.add(judged(3, records))
+    assert "Start its database" not in str(raised.value)
     assert history.read(10) == added
 
 
@@ -265,6 +313,19 @@ def test_sqlite_lets_others_read_while_it_writes(tmp_path):
     log.close()
 
 
+def test_a_database_that_another_program_holds_is_not_called_away(tmp_path, monkeypatch):
+    monkeypatch.setattr("fashion.adapters.predictions.log.PATIENCE", 0)
+    log = PredictionLog(f"sqlite:///{tmp_path}/log.db")
+    log.write([record()])
+    with closing(sqlite3.connect(tmp_path / "log.db")) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(ServiceError, match="Another program holds it") as raised:
+            log.write([record()])
+    assert "Start its database" not in str(raised.value)
+    log.write([record()])
+    log.close()
+
+
 def test_a_database_that_went_away_is_used_again_once_it_is_back(tmp_path):
     folder = tmp_path / "state"
     folder.write_text("in the way")
@@ -287,6 +348,36 @@ def test_a_postgresql_that_is_killed_is_one_clear_error():
         log.close()
 
 
+def test_a_postgresql_that_takes_too_long_or_goes_without_a_word_is_given_up(server, monkeypatch):
+    monkeypatch.setattr("fashion.adapters.predictions.log.STATEMENT_SECONDS", 0.1)
+    log = PredictionLog(f"{server}?keepalives_idle=60")
+    log.write([record()])
+    with log.transaction() as holder:
+        holder.execute(text("LOCK TABLE predictions IN ACCESS EXCLUSIVE MODE"))
+        with pytest.raises(ServiceError, match="statement timeout"):
+            log.write([record()])
+    with log.transaction() as connection, closing(socket.socket(fileno=os.dup(descriptor(connection)))) as line:
+        assert line.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert line.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 20_000
+        assert line.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
+    log.close()
+
+
+def descriptor(connection):
+    return connection.connection.driver_connection.fileno()
+
+
+def test_many_old_predictions_are_forgotten_part_by_part(log, monkeypatch):
+    monkeypatch.setattr("fashion.adapters.predictions.log.FORGOTTEN_AT_ONCE", 2)
+    log.write(records := [record() for _ in range(7)])
+    for one in records:
+        log.add_label(one.id, 1, "test")
+    assert log.forget(before=NOW - timedelta(days=1), beyond=2) == 5
+    assert list(log.read_window().ids) == [one.id for one in records[5:]]
+    with log.transaction() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM labels")) == 2
+
+
 def test_a_password_is_not_shown():
     log = PredictionLog("postgresql://someone:secret@127.0.0.1:9/log")
     with pytest.raises(ServiceError) as raised:
@@ -294,7 +385,10 @@ def test_a_password_is_not_shown():
     assert "secret" not in str(raised.value)
 
 
-@pytest.mark.parametrize("url", ["no address", "mysql://127.0.0.1/log", ""])
+@pytest.mark.parametrize(
+    "url",
+    ["no address", "mysql://127.0.0.1/log", "", "postgresql://127.0.0.1:port/log", "sqlite:///log.db?timeout=long"],
+)
 def test_an_address_of_another_kind_is_refused(url):
     with pytest.raises(ParamsError, match="FASHION_PREDICTIONS_URL"):
         PredictionLog(url)

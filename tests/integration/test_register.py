@@ -2,22 +2,32 @@
 
 import json
 import shutil
+from functools import partial
 
 import pytest
+import yaml
 from mlflow import MlflowClient
 from rich.console import Console
 from typer.testing import CliRunner
 
 from fashion.adapters import tracking
+from fashion.adapters.versioning import data_version, folder_md5, lock, read_pin
 from fashion.cli import app
 from fashion.errors import ArtifactError, ServiceError
+from fashion.images.synthetic import draw
 from fashion.params import load_params
+from fashion.stages.collect import collect, is_learned
 from fashion.stages.evaluate import evaluate
+from fashion.stages.fetch import Drawing, draw_data
+from fashion.stages.lineage import look_up_lineage
+from fashion.stages.prepare import prepare
 from fashion.stages.register import register
 from fashion.stages.registry import registry_of
 from fashion.stages.train import train
+from fashion.stages.validate import validate
+from tests.advice import follow
 from tests.candidates import make_candidate
-from tests.projects import edit_params
+from tests.projects import edit_params, log_predictions
 
 WEAK = {"epochs": 1, "learning_rate": 1e-5}
 """A recipe that hardly learns, so that which of two models is better is no accident."""
@@ -63,6 +73,82 @@ def test_a_version_carries_what_it_was_made_from(trained_project):
         file.path for file in client.list_artifacts(version.run_id, "evaluation")
     }
     assert client.get_metric_history(version.run_id, "validation_accuracy")
+
+
+@pytest.fixture
+def others(trained_project):
+    """Puts other drawn data into data/ of the trained project, calls what it is given, and puts the first ones back."""
+
+    def call(*actions):
+        for action in (lambda: draw_data(trained_project, load(trained_project), Drawing(600, 200, seed=7)), *actions):
+            action()
+        draw_data(trained_project, load(trained_project), Drawing(600, 200))
+
+    return call
+
+
+def register_anew(project):
+    return register(project, edit_params(project, {"register": {"name": "anew"}}))
+
+
+def data_of(project, registration):
+    """The version of the data that a version claims, by its tag, its lineage and its data.dvc."""
+    version = MlflowClient(registry_of(project, load(project)).uri).get_model_version("anew", registration.version)
+    lineage = look_up_lineage(project, load(project), registration.version).origin["data"]["version"]
+    (pinned,) = project.state.glob(f"mlflow/{version.run_id}/artifacts/origin/*/data.dvc")
+    return {version.tags["data_version"], lineage, yaml.safe_load(pinned.read_text())["outs"][0]["md5"]}
+
+
+def test_a_version_claims_the_data_that_it_has_learned_from_and_no_others_that_came_since(trained_project):
+    learned, pinned = data_version(trained_project), (trained_project.root / "data.dvc").read_text()
+    assert read_pin(trained_project).to_yaml() == pinned
+    params = edit_params(trained_project, {"collect": {"at_least": 120}})
+    log_predictions(trained_project, *draw(120, 10, (28, 28), seed=11))
+    assert collect(trained_project, params).batch
+    assert data_of(trained_project, register_anew(trained_project)) == {learned}
+    assert not is_learned(trained_project, load(trained_project))
+
+
+def test_stages_by_hand_leave_no_word_in_dvc_lock_and_a_version_of_theirs_claims_what_they_read(
+    trained_project, others
+):
+    (trained_project.root / "dvc.lock").unlink()
+    others(lambda: refuses(trained_project, "nobody knows of which data"))
+    (trained_project.data / "later").write_text("not pinned")
+    refuses(trained_project, "nobody knows of which data")
+    (trained_project.data / "later").unlink()
+    assert data_of(trained_project, register_anew(trained_project)) == {data_version(trained_project)}
+
+
+def refuses(project, complaint):
+    with pytest.raises(ArtifactError, match=complaint) as told:
+        register_anew(project)
+    return told.value
+
+
+@pytest.mark.advice("dvc repro", "stages/lineage.py")
+@pytest.mark.parametrize(
+    ("stages", "complaint"),
+    [
+        ([validate], "data/ has changed between the stages validate and prepare"),
+        ([validate, prepare], "was trained on another dataset"),
+    ],
+)
+def test_artifacts_of_several_versions_of_the_data_are_no_version(trained_project, others, stages, complaint):
+    learned = data_version(trained_project)
+    others(*(partial(stage, trained_project, load(trained_project)) for stage in stages))
+    told = refuses(trained_project, complaint)
+    follow(trained_project, told, "dvc repro")
+    assert data_of(trained_project, register_anew(trained_project)) == {learned}
+
+
+def test_the_content_of_a_folder_has_the_name_that_dvc_gives_it(trained_project):
+    assert folder_md5(trained_project.data) == data_version(trained_project)
+    (trained_project.data / ".half-written").touch()
+    assert folder_md5(trained_project.data) == data_version(trained_project)
+    stages = lock(trained_project.root / "dvc.lock").values()
+    for name, digest in {name: digest for stage in stages for name, digest in stage["outputs"].items()}.items():
+        assert folder_md5(trained_project.root / name) == digest, name
 
 
 def test_a_better_candidate_takes_the_place_of_the_champion(trained_project):

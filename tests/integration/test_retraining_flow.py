@@ -14,6 +14,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
 from fashion.adapters.versioning import data_version
 from fashion.images.synthetic import draw
+from fashion.settings import headers_for_prefect
 from fashion.stages.collect import collect, is_learned
 from fashion.stages.overview import list_models
 from flows.monitoring import EVENT, monitoring
@@ -155,7 +156,9 @@ def events(name):
     deadline = time.monotonic() + PATIENCE_SECONDS
     wanted = {"filter": {"event": {"name": [name]}}}
     while True:
-        found = httpx.post(f"{os.environ['PREFECT_API_URL']}/events/filter", json=wanted).json()["events"]
+        found = httpx.post(
+            f"{os.environ['PREFECT_API_URL']}/events/filter", json=wanted, headers=headers_for_prefect()
+        ).json()["events"]
         if found:
             return found
         assert time.monotonic() < deadline, f"no event {name}"

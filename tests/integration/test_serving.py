@@ -4,15 +4,21 @@ import asyncio
 import io
 import json
 import logging
+import math
 import socket
 import struct
 import threading
 import zlib
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 import numpy as np
 import pytest
+import requests
+from fastapi import HTTPException
 from PIL import Image
 from starlette.testclient import TestClient
 
@@ -21,13 +27,17 @@ from fashion.errors import ArtifactError, ParamsError, ServiceError
 from fashion.params import load_params
 from fashion.serving.app import create_app
 from fashion.serving.batches import Batches
+from fashion.serving.bodies import BodyLimits
 from fashion.serving.champions import Champions, Served
+from fashion.serving.labels import Labels
 from fashion.serving.limits import Limits
+from fashion.serving.pictures import Pictures
 from fashion.serving.recorder import Recorder
+from fashion.serving.requests import see
 from fashion.serving.server import serve
 from fashion.stages.champion import Found
-from tests.servers import wait_until
-from tests.services import CLASSES, IMAGES, SIZE, make_champion, make_service
+from tests.servers import PATIENCE_SECONDS, wait_until
+from tests.services import CLASSES, IMAGES, SIZE, make_champion, make_service, running
 
 HERE = "http://127.0.0.1"
 
@@ -53,8 +63,8 @@ def upload(client, content, name="picture.png"):
     return client.post("/predict", files={"images": (name, content)})
 
 
-def ask(client, images):
-    return client.post("/predict", json={"images": images.tolist()})
+def ask(client, images, **options):
+    return client.post("/predict", json={"images": images.tolist()}, **options)
 
 
 def flush(service):
@@ -195,6 +205,81 @@ def test_odd_kinds_of_pictures_are_answered(client, name):
     assert upload(client, odd_files()[name]).status_code == 200
 
 
+def large(pixels=40_000_000):
+    """A WebP of one shade with so many pixels, in some hundred kilobytes."""
+    stream = io.BytesIO()
+    Image.new("L", (pixels // 4000, 4000), 200).save(stream, "WEBP", quality=1, method=0)
+    return stream.getvalue()
+
+
+def test_pictures_that_claim_too_many_pixels_together_are_refused_before_one_is_decoded(tmp_path, monkeypatch):
+    service = make_service(tmp_path, limits=Limits(pixels=1_000_000))
+    monkeypatch.setattr("fashion.serving.requests.see", None)
+    content = large(400_000)
+    with TestClient(create_app(service), base_url=HERE) as client:
+        answer = client.post("/predict", files=[("images", (f"{number}.webp", content)) for number in range(3)])
+        assert answer.status_code == 422
+        assert answer.json()["error"].startswith("2.webp: with this picture all claim more than 1,000,000 pixels")
+
+
+def test_large_pictures_are_decoded_one_at_a_time():
+    pictures, order = Pictures(room=100), []
+
+    async def decode(name, pixels):
+        async with pictures.room(pixels, deadline=math.inf):
+            order.append(f"{name} begins")
+            await asyncio.sleep(0)
+            order.append(f"{name} ends")
+
+    async def main():
+        await asyncio.gather(decode("huge", 1000), decode("large", 60), decode("small", 40), decode("larger", 70))
+
+    asyncio.run(main())
+    begins = [order.index(f"{name} begins") for name in ("huge", "large", "small", "larger")]
+    assert begins == sorted(begins)
+    assert order.index("huge ends") < order.index("large begins")
+    assert order.index("small begins") < order.index("large ends") < order.index("larger begins")
+    pictures.close()
+
+
+def test_a_picture_that_finds_no_room_is_sent_away(client, service, monkeypatch):
+    service.pictures._free = 0
+    with monkeypatch.context() as patch:
+        patch.setattr("fashion.serving.requests.PATIENCE_SECONDS", 0.05)
+        answer = upload(client, png(IMAGES[0]))
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    service.pictures._free = 1_000_000
+    assert upload(client, png(IMAGES[0])).status_code == 200
+    assert service.pictures._free == 1_000_000
+
+
+def test_decoding_stops_when_the_caller_has_gone(tmp_path, monkeypatch):
+    service = make_service(tmp_path)
+    begun, released, decoded = threading.Event(), threading.Event(), []
+
+    def see_slowly(stream, name, size):
+        decoded.append(name)
+        begun.set()
+        released.wait()
+        return see(stream, name, size)
+
+    monkeypatch.setattr("fashion.serving.requests.see", see_slowly)
+    files = [("images", (f"{number}.png", png(IMAGES[0]))) for number in range(5)]
+    form = requests.Request("POST", HERE, files=files).prepare()
+    with running(service) as address:
+        host, port = address.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as line:
+            head = f"POST /predict HTTP/1.1\r\nHost: {host}\r\nContent-Type: {form.headers['Content-Type']}\r\n"
+            line.sendall(f"{head}Content-Length: {len(form.body)}\r\n\r\n".encode() + form.body)
+            begun.wait()
+        # Whoever asks later is answered later: by then the service has heard that the first one has gone.
+        assert requests.get(f"{address}/healthz", timeout=60).status_code == 200
+        released.set()
+        gone = 'fashion_requests_total{method="POST",path="/predict",status="499"} 1.0'
+        wait_until(lambda: gone in requests.get(f"{address}/metrics", timeout=60).text)
+    assert decoded == ["0.png"]
+
+
 def test_one_bad_file_refuses_all_and_nothing_is_logged(client, service):
     files = [("images", ("good.png", png(IMAGES[0]))), ("images", ("bad.png", b"no"))]
     answer = client.post("/predict", files=files)
@@ -257,7 +342,7 @@ def test_too_many_pictures_are_refused(tmp_path):
 
 
 def test_a_body_that_is_too_large_is_refused_whether_its_length_is_told_or_not(tmp_path):
-    service = make_service(tmp_path, limits=Limits(body_bytes=100_000))
+    service = make_service(tmp_path, limits=Limits(body=BodyLimits(bytes=100_000)))
     with TestClient(create_app(service), base_url=HERE) as client:
         content = b"x" * 200_000
         headers = {"Content-Type": "application/json"}
@@ -268,6 +353,39 @@ def test_a_body_that_is_too_large_is_refused_whether_its_length_is_told_or_not(t
         assert "100,000 bytes" in answer.json()["error"]
         form = client.post("/predict", files={"images": ("a.png", content)})
         assert form.status_code == 413
+
+
+def begin(address, length=100):
+    """A connection on which a request has begun whose body does not come."""
+    host, port = address.removeprefix("http://").split(":")
+    line = socket.create_connection((host, int(port)), timeout=PATIENCE_SECONDS)
+    kind = "Content-Type: application/json"
+    line.sendall(f"POST /predict HTTP/1.1\r\nHost: {host}\r\n{kind}\r\nContent-Length: {length}\r\n\r\n{{".encode())
+    return line
+
+
+def read_all(line):
+    return b"".join(iter(lambda: line.recv(1 << 16), b"")).decode()
+
+
+def test_a_body_that_trickles_is_refused_and_its_connection_closed(tmp_path):
+    service = make_service(tmp_path, limits=Limits(requests=1, body=BodyLimits(seconds=0.2)))
+    with running(service) as address, closing(begin(address)) as line:
+        answer = read_all(line)
+        assert answer.startswith("HTTP/1.1 408 ")
+        assert "the body has not come within 0.2 seconds" in answer
+        assert requests.post(f"{address}/predict", json={"images": IMAGES.tolist()}, timeout=60).status_code == 200
+
+
+def test_bodies_that_take_too_much_memory_together_are_refused_until_there_is_room(tmp_path):
+    limits = Limits(body=BodyLimits(bytes=1 << 16, bytes_in_all=60_000))
+    with running(make_service(tmp_path, limits=limits)) as address:
+        ask = partial(requests.post, f"{address}/predict", json={"images": IMAGES[:1].tolist()}, timeout=60)
+        with closing(begin(address, length=60_000)) as line:
+            line.sendall(b" " * 59_000)
+            wait_until(lambda: ask().status_code == 503)
+            assert "too much memory" in ask().json()["error"]
+        wait_until(lambda: ask().status_code == 200)
 
 
 def test_more_requests_at_once_than_allowed_are_sent_away_and_health_still_answers(tmp_path):
@@ -299,6 +417,49 @@ def test_without_a_key_neither_foreign_hosts_nor_pages_of_other_sites_are_answer
         client.get("/model", headers={"Host": "localhost:8000", "Origin": "http://localhost:8000"}).status_code == 200
     )
     assert client.get("/model", headers={"Host": "[::1]:8000"}).status_code == 200
+
+
+PROXIED = [
+    *({name: "1"} for name in ("X-Forwarded-For", "x-forwarded-proto", "X-Forwarded-Host", "X-Real-IP")),
+    {"Forwarded": "for=192.0.2.1"},
+    {"Via": "1.1 proxy"},
+]
+
+
+@pytest.mark.parametrize("headers", PROXIED)
+def test_without_a_key_nobody_is_answered_through_a_proxy_and_the_words_say_what_to_set(client, headers):
+    for path in ("/", "/model", "/readyz"):
+        answer = client.get(path, headers=headers)
+        assert answer.status_code == 403
+        assert "FASHION_SERVE_KEY" in answer.json()["error"]
+        assert "FASHION_SERVE_ORIGIN" in answer.json()["error"]
+
+
+def test_with_a_key_the_page_behind_a_proxy_is_answered_and_no_other(tmp_path):
+    """As nginx asks with only `proxy_pass`: the Host is its own address for the service, the Origin is the page's."""
+    service = make_service(tmp_path, key="secret", origin="https://fashion.example")
+    content = {"images": IMAGES[:1].tolist()}
+    with TestClient(create_app(service), base_url=HERE, headers={"X-Forwarded-For": "192.0.2.1"}) as client:
+        for origin, key, status in (
+            ("https://fashion.example", "secret", 200),
+            ("https://fashion.example", "wrong", 401),
+            ("http://fashion.example", "secret", 403),
+            ("https://evil.example", "secret", 403),
+        ):
+            answer = client.post("/predict", json=content, headers={"Origin": origin, "X-API-Key": key})
+            assert answer.status_code == status, origin
+        assert "FASHION_SERVE_ORIGIN" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("key", [None, "secret"])
+def test_a_request_of_http_1_0_is_a_proxys_and_needs_the_key(tmp_path, key):
+    """By its own defaults nginx tells nothing of those who ask it, but speaks HTTP/1.0."""
+    with running(make_service(tmp_path, key=key)) as address:
+        host, port = address.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as connection:
+            connection.sendall(f"GET /model HTTP/1.0\r\nHost: {host}:{port}\r\nX-API-Key: secret\r\n\r\n".encode())
+            answer = connection.makefile("rb").readline()
+    assert answer.split()[1] == (b"200" if key else b"403")
 
 
 def test_head_is_answered_as_get_without_a_body_and_counted_as_head(client):
@@ -342,7 +503,7 @@ def test_a_form_in_a_character_set_that_is_none_is_refused_in_words(client):
 
 
 def test_other_headers_that_are_malformed_change_no_answer(client):
-    for name in (b"Range", b"If-Range", b"If-None-Match", b"Accept", b"Cookie", b"Expect", b"X-Forwarded-For"):
+    for name in (b"Range", b"If-Range", b"If-None-Match", b"Accept", b"Cookie", b"Expect"):
         for value in (b"[", b"\xff", b"bytes=x", b"bytes=9-1"):
             answer = client.get("/page/page.js", headers={name: value})
             assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/javascript; charset=utf-8")
@@ -364,12 +525,42 @@ def test_beyond_loopback_a_key_is_needed(project, monkeypatch):
         serve(project, load_params(project.params), "0.0.0.0", 0)
 
 
+@pytest.mark.advice("export", "serving/server.py")
+def test_behind_a_proxy_a_key_is_needed(project, monkeypatch):
+    monkeypatch.setenv("FASHION_SERVE_ORIGIN", "https://fashion.example")
+    with pytest.raises(ParamsError, match=r"At https://fashion.example .* export FASHION_SERVE_KEY=\.\.\."):
+        serve(project, load_params(project.params), "127.0.0.1", 0)
+
+
+def test_without_the_key_readiness_says_up_or_down_and_no_address(tmp_path):
+    (tmp_path / "blocked").write_text("in the way")
+    service = make_service(tmp_path, url=f"sqlite:///{tmp_path}/blocked/log.db", key="secret")
+    service.champions.trouble = "No MLflow server answers at http://mlflow.example"
+    with TestClient(create_app(service), base_url=HERE) as client:
+        ask(client, IMAGES[:1], headers={"X-API-Key": "secret"})
+        wait_until(lambda: client.get("/readyz").json()["log"] != "up")
+        for given in ({}, {"X-API-Key": "wrong"}):
+            state = client.get("/readyz", headers=given).json()
+            assert (state["registry"], state["log"]) == ("down", "down")
+        state = client.get("/readyz", headers={"X-API-Key": "secret"}).json()
+        (tmp_path / "blocked").unlink()  # Or the end would wait for the log.
+        assert "mlflow.example" in state["registry"]
+        assert "FASHION_PREDICTIONS_URL" in state["log"]
+
+
 def test_a_taken_port_and_a_missing_champion_are_clear_errors(project):
     params = load_params(project.params)
     with pytest.raises(ServiceError, match="has no champion"):
         serve(project, params, "127.0.0.1", 0)
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(ServiceError, match="fashion serve --port"):
         serve(project, params, "127.0.0.1", taken.getsockname()[1])
+
+
+def test_a_host_that_cannot_be_one_is_refused_in_words(project, monkeypatch):
+    monkeypatch.setenv("FASHION_SERVE_KEY", "secret")
+    for host in ("no-such-host.invalid", "ä" * 100, "a..b"):
+        with pytest.raises(ServiceError, match="cannot be listened on"):
+            serve(project, load_params(project.params), host, 0)
 
 
 def correct(client, prediction_id, label, **more):
@@ -426,6 +617,72 @@ def test_while_the_log_is_away_requests_go_on_and_losses_are_counted(tmp_path):
         assert client.get("/readyz").json()["log"] == "up"
 
 
+class Stuck(PredictionLog):
+    """A log that says nothing until it is released, and then that it is away."""
+
+    def __init__(self, url):
+        super().__init__(url)
+        self.released, self.asked, self.away = threading.Event(), 0, True
+
+    def knows(self, prediction_id):
+        self.asked += 1
+        self.released.wait()
+        if self.away:
+            raise ServiceError("The prediction log is away")
+        return super().knows(prediction_id)
+
+
+def test_labels_that_wait_for_a_log_that_says_nothing_keep_no_prediction_waiting(tmp_path):
+    service = make_service(tmp_path, limits=Limits(requests=6, labels=3))
+    log = Stuck(f"sqlite:///{tmp_path}/stuck.db")
+    with TestClient(create_app(replace(service, log=log)), base_url=HERE) as client, ThreadPoolExecutor(3) as callers:
+        waiting = [callers.submit(correct, client, new_id(), "top") for _ in range(3)]
+        wait_until(lambda: log.asked == 3)
+        refused = correct(client, new_id(), "top")
+        assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
+        assert [ask(client, IMAGES[:1]).status_code for _ in range(8)] == [200] * 8
+        log.released.set()
+        assert {one.result().status_code for one in waiting} == {503}
+        answer = correct(client, new_id(), "top")
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+        assert "is away" in answer.json()["error"]
+        assert log.asked == 3  # It is known to be away.
+
+
+def test_a_log_that_is_back_is_found_by_a_label_after_a_while(tmp_path):
+    log, recorder = Stuck(f"sqlite:///{tmp_path}/stuck.db"), make_service(tmp_path).recorder
+    log.released.set()
+    labels = Labels(log, recorder)
+    for _ in range(2):
+        with pytest.raises(ServiceError, match="is away"):
+            asyncio.run(labels.write(new_id(), 0, "test"))
+    assert log.asked == 1
+    log.away, labels._try_at = False, 0
+    for _ in range(2):
+        with pytest.raises(HTTPException, match="no prediction"):
+            asyncio.run(labels.write(new_id(), 0, "test"))
+    assert log.asked == 3
+    recorder.close()
+
+
+def test_a_log_that_never_answers_a_label_is_away(tmp_path, monkeypatch):
+    monkeypatch.setattr("fashion.serving.labels.PATIENCE_SECONDS", 0.01)
+    log = Stuck(f"sqlite:///{tmp_path}/stuck.db")
+    with TestClient(create_app(replace(make_service(tmp_path), log=log)), base_url=HERE) as client:
+        for _ in range(2):
+            answer = correct(client, new_id(), "top")
+            assert (answer.status_code, "has not answered" in answer.json()["error"]) == (503, True)
+        assert log.asked == 1
+    log.released.set()
+
+
+def test_many_threads_make_the_tables_of_a_log_at_once(tmp_path):
+    log = PredictionLog(f"sqlite:///{tmp_path}/log.db")
+    with ThreadPoolExecutor(8) as threads:
+        assert sum(threads.map(lambda _: log.count(), range(8))) == 0
+    log.close()
+
+
 def test_what_waits_is_written_at_shutdown(tmp_path):
     service = make_service(tmp_path)
     with TestClient(create_app(service), base_url=HERE) as client:
@@ -457,12 +714,145 @@ def test_what_cannot_be_written_before_the_end_is_lost_and_said(tmp_path, caplog
     assert "3 predictions are lost" in caplog.text
 
 
+class Silent(PredictionLog):
+    """A log whose database takes rows and never says a word; at the end of the test it is let go."""
+
+    def __init__(self, url):
+        super().__init__(url)
+        self.asked, self.released = threading.Event(), threading.Event()
+
+    def write(self, records):
+        self.asked.set()
+        self.released.wait()
+
+
+@pytest.fixture
+def silent(tmp_path):
+    log = Silent(f"sqlite:///{tmp_path}/silent.db")
+    yield log
+    log.released.set()
+
+
+def test_a_database_that_says_nothing_is_left_at_the_end_and_the_loss_is_said(silent, caplog):
+    recorder = Recorder(silent, 90, 100)
+    recorder.add([record() for _ in range(3)])
+    silent.asked.wait()
+    recorder.close(seconds=0.1)
+    assert (recorder.lost, recorder.written) == (3, 0)
+    assert "3 predictions are lost: the prediction log does not answer" in caplog.text
+
+
+def test_a_database_that_says_nothing_counts_as_away_after_a_while(silent, monkeypatch):
+    recorder = Recorder(silent, 90, 100)
+    recorder.add([record()])
+    silent.asked.wait()
+    assert recorder.trouble is None
+    monkeypatch.setattr("fashion.serving.recorder.STUCK_SECONDS", 0)
+    assert "has not answered" in recorder.trouble
+    silent.released.set()
+    wait_until(lambda: recorder.written == 1)
+    assert recorder.trouble is None
+    recorder.close()
+
+
+def test_those_who_ask_for_a_look_while_one_is_under_way_share_the_next(tmp_path):
+    first = make_champion(tmp_path, "1")
+    begun, released, looks = threading.Event(), threading.Event(), []
+
+    def find():
+        looks.append(1)
+        begun.set()
+        released.wait()
+        return first
+
+    async def main():
+        champions = Champions(find, first)
+        looking = [asyncio.create_task(champions.look())]
+        await asyncio.to_thread(begun.wait)
+        looking += [asyncio.create_task(champions.look()) for _ in range(300)]
+        await asyncio.sleep(0)
+        looking[5].cancel()
+        released.set()
+        ends = await asyncio.gather(*looking, return_exceptions=True)
+        champions.current.retire()
+        return ends
+
+    ends = asyncio.run(main())
+    assert sum(end is None for end in ends) == 300
+    assert len(looks) == 2
+
+
+def test_a_registry_that_says_nothing_lets_no_refresh_wait_for_ever(tmp_path, monkeypatch):
+    monkeypatch.setattr("fashion.serving.app.LOOK_SECONDS", 0.05)
+    service, released = make_service(tmp_path), threading.Event()
+    service.champions._find = released.wait
+    with TestClient(create_app(service), base_url=HERE) as client:
+        answer = client.post("/model/refresh")
+        assert (answer.status_code, "has not answered" in answer.json()["error"]) == (503, True)
+        released.set()
+
+
+def test_the_service_ends_though_registry_and_log_say_nothing(tmp_path, silent, monkeypatch, caplog):
+    monkeypatch.setattr(Recorder.close, "__defaults__", (0.1,))
+    silent.knows = silent.write
+    service = make_service(tmp_path)
+    service.recorder.close()
+    service = replace(service, log=silent, recorder=Recorder(silent, 90, 100))
+    asked = threading.Event()
+
+    def find():
+        asked.set()
+        silent.released.wait()
+
+    service.champions._find = find
+    with ThreadPoolExecutor(2) as callers:
+        with running(service, drain_seconds=1) as address:
+            assert requests.post(f"{address}/predict", json={"images": IMAGES.tolist()}, timeout=60).status_code == 200
+            silent.asked.wait()
+            callers.submit(suppressed, requests.post, f"{address}/model/refresh", timeout=60)
+            asked.wait()
+        assert not silent.released.is_set()
+        assert "10 predictions are lost" in caplog.text
+        silent.released.set()
+
+
+def suppressed(function, *arguments, **options):
+    with suppress(requests.RequestException):
+        function(*arguments, **options)
+
+
 def test_old_predictions_are_removed_by_number(tmp_path):
     log = PredictionLog(f"sqlite:///{tmp_path}/log.db")
     log.write([record() for _ in range(10)])
     recorder = Recorder(log, keep_days=90, keep_rows=4)
     wait_until(lambda: log.count() == 4)
     recorder.close()
+
+
+def test_keeping_predictions_for_a_hundred_years_stops_nothing(tmp_path):
+    log = PredictionLog(f"sqlite:///{tmp_path}/log.db")
+    recorder = Recorder(log, keep_days=36_500, keep_rows=10**12)
+    recorder.add([record() for _ in range(3)])
+    wait_until(lambda: recorder.written == 3)
+    recorder.close()
+    assert (recorder.lost, log.count()) == (0, 3)
+
+
+class NeverForgetting(PredictionLog):
+    """A log whose old rows cannot be removed, for a reason of which nobody has thought."""
+
+    def forget(self, before, beyond):
+        raise ValueError("a bug")
+
+
+def test_when_old_predictions_cannot_be_removed_new_ones_are_written_all_the_same(tmp_path, caplog):
+    log = NeverForgetting(f"sqlite:///{tmp_path}/log.db")
+    recorder = Recorder(log, keep_days=90, keep_rows=4)
+    wait_until(lambda: "Old predictions cannot be removed" in caplog.text)
+    recorder.add([record() for _ in range(3)])
+    wait_until(lambda: recorder.written == 3)
+    recorder.close()
+    assert (recorder.lost, log.count()) == (0, 3)
 
 
 def test_the_model_says_where_it_comes_from(client):
@@ -554,13 +944,14 @@ def test_a_damaged_or_missing_successor_leaves_the_champion_where_it_is(tmp_path
     damaged.champion.model.write_bytes(b"no model")
     registry = Registry(first)
     champions = Champions(registry, first)
-    for found, words in [
-        (damaged, "cannot be run by LiteRT"),
-        (ServiceError("No MLflow server answers"), "No MLflow server"),
-        (KeyError("a library's own"), "KeyError"),
+    for found, words, registry_up in [
+        (damaged, "cannot be run by LiteRT", True),
+        (ServiceError("No MLflow server answers"), "No MLflow server", False),
+        (KeyError("a library's own"), "KeyError", False),
     ]:
         registry.found = found
         asyncio.run(champions.look())
+        assert champions.registry_up is registry_up
         assert champions.current.lineage.number == "1"
         assert words in champions.trouble
         assert words in caplog.text
@@ -568,6 +959,24 @@ def test_a_damaged_or_missing_successor_leaves_the_champion_where_it_is(tmp_path
     asyncio.run(champions.look())
     assert champions.trouble is None
     champions.current.retire()
+
+
+def test_a_registry_that_names_no_champion_any_more_is_not_away(tmp_path):
+    service = make_service(tmp_path)
+    registry = Registry(replace(service.champions._find(), trouble="bands has no champion", absent=True))
+    service.champions._find = registry
+    with TestClient(create_app(service), base_url=HERE) as client:
+        state = client.post("/model/refresh").json()
+        assert (state["version"], state["registry"], state["champion"]) == ("1", "up", "bands has no champion")
+        assert (figure(client, "fashion_registry_up"), figure(client, "fashion_champion_current")) == (1, 0)
+        registry.found = replace(registry.found, trouble="No MLflow server answers", absent=False)
+        state = client.post("/model/refresh").json()
+        assert (state["registry"], state["champion"]) == ("No MLflow server answers", "unknown")
+        assert (figure(client, "fashion_registry_up"), figure(client, "fashion_champion_current")) == (0, 0)
+        registry.found = replace(registry.found, trouble=None)
+        state = client.post("/model/refresh").json()
+        assert (state["registry"], state["champion"]) == ("up", "current")
+        assert (figure(client, "fashion_registry_up"), figure(client, "fashion_champion_current")) == (1, 1)
 
 
 def test_a_champion_whose_classes_do_not_fit_is_refused(tmp_path):

@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from fashion.cli import app
+from fashion.errors import ServiceError
 
 
 class Failing(BaseHTTPRequestHandler):
@@ -48,3 +49,12 @@ def test_failures_are_told_with_a_reason(small_project, address):
     assert "3 failures" in result.output
     assert f"The last failure: {address}/predict answered 503: " in result.output
     assert "the log is away" in result.output
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:99999", "http://127.0.0.1:port", "no address"])
+def test_an_address_that_is_none_is_refused_in_words(small_project, url):
+    result = CliRunner().invoke(
+        app, ["simulate", "--images", "1", "--url", url], env={"FASHION_HOME": str(small_project.root)}
+    )
+    assert isinstance(result.exception, ServiceError), result.exception
+    assert str(result.exception) == f"{url} is not the address of a service: expected http://host:port"

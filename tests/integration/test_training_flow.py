@@ -8,8 +8,9 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from threading import Event
+from types import SimpleNamespace
 from uuid import UUID
 
 import httpx
@@ -22,15 +23,16 @@ from prefect.states import Running
 
 from fashion.adapters import orchestration
 from fashion.errors import ServiceError
-from fashion.locks import read_holder
+from fashion.locks import between_trainings, read_holder
 from fashion.params import load_params
 from fashion.paths import Project
-from fashion.settings import tracking_uri
+from fashion.settings import headers_for_prefect, tracking_uri
 from fashion.stages.approval import answer
 from fashion.stages.overview import list_changes, list_models
 from fashion.stages.promotion import promote
 from flows import training as training_module
 from flows.pipeline import PIPELINE
+from flows.server import prefect_server
 from flows.slot import LIMIT, training_slot
 from flows.training import training
 from tests.conftest import copy_prefect
@@ -59,6 +61,14 @@ def client(at_server, project):
     at_server(project)
     with get_client(sync_client=True) as client:
         yield client
+
+
+def test_a_server_that_does_not_know_this_project_is_refused_in_words(project, at_server, address, monkeypatch):
+    at_server(project)
+    assert httpx.post(f"{address}/flow_runs/filter", json={}).status_code == 401
+    monkeypatch.setenv("PREFECT_API_AUTH_STRING", "somebody:else")
+    with pytest.raises(ServiceError, match="Set PREFECT_API_AUTH_STRING"), prefect_server(project):
+        pytest.fail("it was taken for our own")
 
 
 def run_flow(**parameters):
@@ -144,7 +154,9 @@ def answer_or_release(answer, run):
 def resume(run, **form):
     """Click as in Prefect's page, and again where Prefect says that it could take nothing, its database being busy."""
     path = f"{os.environ['PREFECT_API_URL']}/flow_runs/{run.id}/resume"
-    while (said := httpx.post(path, json={"run_input": form}, timeout=None)).status_code == 503:
+    while (
+        said := httpx.post(path, json={"run_input": form}, headers=headers_for_prefect(), timeout=None)
+    ).status_code == 503:
         time.sleep(0.2)
     assert said.is_success, said.text
     return said.json()["status"]
@@ -343,6 +355,13 @@ def test_a_second_training_waits_for_the_first_and_says_so(client, project, hold
     assert said == [f"the first (process {first.pid})"]
     assert taken == 1
     assert client.read_global_concurrency_limit_by_name(LIMIT).active_slots == 0
+
+
+def test_a_training_waits_for_a_command_that_changes_the_data_and_says_so(client, project):
+    with ExitStack() as command:
+        command.enter_context(between_trainings(project, "fashion collect"))
+        said, _ = hold_once(project, until=SimpleNamespace(stdin=command))
+    assert said == [f"fashion collect (process {os.getpid()})"]
 
 
 def test_a_training_that_was_killed_holds_up_nobody_and_does_not_run_for_ever(client, project, holder):

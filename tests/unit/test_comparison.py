@@ -83,7 +83,7 @@ def test_where_everything_is_the_same_there_is_no_cause():
             "variable TF_ENABLE_ONEDNN_OPTS: 0, here not set",
         ),
         ({}, {"requirements": "b" * 64}, "requirements.lock: SHA-256 aaaaaaaaaaaa, here bbbbbbbbbbbb"),
-        ({"left_out": ["film.avi"]}, {}, "changed when it was registered, but too large to be kept: film.avi"),
+        ({"left_out": ["film.avi"]}, {}, "changed when it was registered, and not kept: film.avi"),
         (
             {},
             {"pipeline": {"train": {"dependencies": {"src/train.py": "2"}, "parameters": {"train.seed": 1}}}},

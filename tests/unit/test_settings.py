@@ -7,7 +7,7 @@ import pytest
 
 from fashion.errors import ParamsError
 from fashion.paths import Project
-from fashion.settings import apply_environment, environment_defaults, load_project
+from fashion.settings import apply_environment, environment_defaults, load_project, load_settings
 
 
 @pytest.fixture
@@ -70,6 +70,25 @@ def test_what_the_code_needs_is_fixed_before_a_tool_is_imported(project):
     apply_environment(project)
     assert os.environ["KERAS_BACKEND"] == "tensorflow"
     assert not {"TF_USE_LEGACY_KERAS", "KERAS_MAX_EPOCHS", "GIT_DIR", "WEB_CONCURRENCY"} & os.environ.keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "complaint"),
+    [
+        ("FASHION_PREDICTIONS_KEEP_DAYS", "36501", "less than or equal to 36500 (found '36501')"),
+        ("FASHION_PREDICTIONS_KEEP_DAYS", "0", "greater than or equal to 1 (found '0')"),
+        ("FASHION_PREDICTIONS_KEEP_ROWS", "1e99", "valid integer"),
+        ("FASHION_SERVE_PORT", "70000", "less than or equal to 65535 (found '70000')"),
+        ("FASHION_MLFLOW_PORT", "http", "valid integer"),
+    ],
+)
+def test_an_impossible_value_is_named_with_what_was_found(monkeypatch, name, value, complaint):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ParamsError) as error:
+        load_settings()
+    assert f"  {name}: Input should be" in str(error.value)
+    assert complaint in str(error.value)
+    assert "pydantic" not in str(error.value)
 
 
 def test_an_environment_that_was_copied_with_its_folder_is_refused(project, monkeypatch):

@@ -125,7 +125,7 @@ def as_if_never_moved(project, params):
 
 
 def test_its_service_starts_with_the_champion(old):
-    service = build_service(*old, key=None)
+    service = build_service(*old)
     assert service.champions.current.lineage.number == "2"
     assert service.champions.current.rule is not None
     assert service.champions.trouble is None

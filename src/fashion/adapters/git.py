@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from fashion.errors import GitError, LineageError
@@ -14,13 +15,33 @@ from fashion.paths import Project
 
 LARGEST_PATCH = 10_000_000
 """Bytes of changed and new files that a patch holds, the smallest files first."""
+SECRET = (
+    *(".env", ".env.*", "*.env", ".envrc", ".netrc", ".npmrc", ".pgpass", ".pypirc", ".htpasswd", ".git-credentials"),
+    *(
+        "*.key",
+        "*.p12",
+        "*.pem",
+        "*.pfx",
+        "*.jks",
+        "*.kdbx",
+        "*.keytab",
+        "id_dsa*",
+        "id_ecdsa*",
+        "id_ed25519*",
+        "id_rsa*",
+    ),
+    *("*credential*", "*passwd*", "*password*", "*secret*", "*.token", "token", "token.*"),
+)
+"""Names of files and folders whose changes are never kept, whatever is in them; small and capital letters are alike."""
+SECRET_PATHS = (".dvc/config", ".dvc/config.local")
+"""Below the project: where passwords of DVC's remotes are written."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """The words of a project: a commit, and what in the tree differs from it.
+    """The words of a project: a commit, and what in the project's folder differs from it.
 
-    Files that git ignores are no part of it; a new file that it does not ignore is.
+    Files that git ignores are no part of it; a new file that it does not ignore is. Nor is the rest of the repository.
     """
 
     commit: str | None
@@ -28,8 +49,9 @@ class Source:
     folder: str
     """The project's folder in the repository; empty for the repository's own."""
     changed: tuple[str, ...]
+    """By their paths in the repository."""
     left_out: tuple[str, ...]
-    """Changed files that would make the patch too large."""
+    """Changed files that are not in the patch: they may hold secrets, or would make it too large."""
     patch: bytes
 
     @property
@@ -48,13 +70,15 @@ def read_source(project: Project) -> Source:
     commit = _ask(root, "rev-parse", "--verify", "--quiet", "HEAD") if root else None
     if root is None or commit is None:
         return Source(None, "", (), (), b"")
-    status = os.fsdecode(_run(root, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all"))
+    options = ("--porcelain", "-z", "--no-renames", "--untracked-files=all")
+    status = os.fsdecode(_run(project.root, "status", *options, "--", "."))
     changed = sorted(entry[3:] for entry in status.split("\0") if entry)
-    taken = _fitting(root, changed)
-    folder = project.root.resolve().relative_to(root.resolve())
+    place = project.root.resolve().relative_to(root.resolve())
+    folder = "" if place == Path() else place.as_posix()
+    taken = _fitting(root, [path for path in changed if not _may_be_secret(path, folder)])
     return Source(
         commit=commit.strip(),
-        folder="" if folder == Path() else folder.as_posix(),
+        folder=folder,
         changed=tuple(changed),
         left_out=tuple(path for path in changed if path not in taken),
         patch=_patch(root, taken) if taken else b"",
@@ -134,6 +158,12 @@ def _check_commit(project: Project, commit: str) -> None:
         f"Commit {commit} is not in the repository of {project.root}{', which is a shallow clone' if shallow else ''}. "
         f"Bring it with: {command} (it must have been pushed from where the version was registered)"
     )
+
+
+def _may_be_secret(path: str, folder: str) -> bool:
+    """Judged by its name and by those of the folders that it is in, from the project's folder on."""
+    below = path.removeprefix(f"{folder}/").lower()
+    return below in SECRET_PATHS or any(fnmatchcase(part, kind) for part in below.split("/") for kind in SECRET)
 
 
 def _fitting(root: Path, changed: list[str]) -> set[str]:

@@ -7,6 +7,7 @@ import httpx
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from fashion.errors import ServiceError
+from fashion.settings import headers_for_prefect
 
 REQUEST_TIMEOUT = httpx.Timeout(75.0, connect=10.0)
 """Prefect waits up to 60 s for a locked SQLite database before it says so."""
@@ -169,12 +170,19 @@ def _ask(
     address: str, method: str, path: str, expected: TypeAdapter[Content], content: dict[str, Any] | None = None
 ) -> Content:
     try:
-        response = httpx.request(method, f"{address}/{path}", json=content, timeout=REQUEST_TIMEOUT)
+        response = httpx.request(
+            method, f"{address}/{path}", json=content, headers=headers_for_prefect(), timeout=REQUEST_TIMEOUT
+        )
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise ServiceError(
             f"No Prefect server answers at {address or 'PREFECT_API_URL, which is not set'} ({type(error).__name__}). "
             "Start it (make up), or correct PREFECT_API_URL."
         ) from error
+    if response.status_code == httpx.codes.UNAUTHORIZED:
+        raise ServiceError(
+            f"{address} does not take this project's authentication string. Set PREFECT_API_AUTH_STRING to that of the "
+            "project that started this server, which stands in its .state/prefect/profiles.toml."
+        )
     if response.is_error:
         raise ServiceError(f"{address} answered {response.status_code} to {method} {path}: {response.text[:500]}")
     try:

@@ -2,6 +2,8 @@
 
 import io
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -63,13 +65,19 @@ def read_picture(stream: BinaryIO, name: str) -> Picture:
     Raises:
         DataError: it cannot be read; the message begins with the name.
     """
-    # In memory, a claim of four gigabytes to come reads no more than there is.
-    content = stream.read(MOST_BYTES + 1)
-    if not content:
-        raise DataError(f"{name}: the file is empty")
-    if len(content) > MOST_BYTES:
-        raise DataError(f"{name}: has more than {MOST_BYTES:,} bytes; save it smaller")
-    return Picture(name, _decode(io.BytesIO(content), name))
+    with _opened(stream, name) as image:
+        return Picture(name, _pixels(image))
+
+
+def claimed_pixels(stream: BinaryIO, name: str) -> int:
+    """How many pixels the picture in a stream has by its header; none is decoded, and the stream stands at its start.
+
+    Raises:
+        DataError: as `read_picture`, as far as its header tells.
+    """
+    with _opened(stream, name) as image:
+        stream.seek(0)
+        return image.width * image.height
 
 
 def readable_name(path: Path | str) -> str:
@@ -86,15 +94,23 @@ def _read_idx_images(stream: BinaryIO, name: str, compressed: bool) -> list[Pict
     return [Picture(f"{name}[{number}]", _shrink(Image.fromarray(image))) for number, image in enumerate(images)]
 
 
-def _decode(stream: BinaryIO, name: str) -> NDArray[np.uint8]:
+@contextmanager
+def _opened(stream: BinaryIO, name: str) -> Iterator[Image.Image]:
+    """The picture that a stream holds, not yet decoded; what goes wrong in the block becomes a DataError."""
+    # In memory, a claim of four gigabytes to come reads no more than there is.
+    content = stream.read(MOST_BYTES + 1)
+    if not content:
+        raise DataError(f"{name}: the file is empty")
+    if len(content) > MOST_BYTES:
+        raise DataError(f"{name}: has more than {MOST_BYTES:,} bytes; save it smaller")
     try:
         with warnings.catch_warnings():
             # Odd metadata is no reason to speak; a size beyond Pillow's own limit is one to stop.
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(stream, formats=FORMATS) as image:
+            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
                 _check_size(image, name)
-                return _pixels(image)
+                yield image
     except DataError:
         raise
     except UnidentifiedImageError as error:

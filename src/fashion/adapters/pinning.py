@@ -5,16 +5,20 @@ All take a fraction of a second here and touch no other stage, so the command's 
 
 import errno
 import logging
+import os
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 from dvc.exceptions import DvcException, NotDvcRepoError
 from dvc.lock import LockError
 from dvc.repo import Repo
+from dvc.rwlock import rwlock
 
 from fashion.errors import DataError, ServiceError
-from fashion.locks import wait_until
+from fashion.locks import one_at_a_time, wait_until
 from fashion.paths import Project
 from fashion.storage import load_yaml
 
@@ -24,7 +28,31 @@ LARGEST_POINTER = 1 << 16
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """Of this disk: no other source would help."""
 
+READERS = ("validate", "prepare")
+"""The stages that read data/."""
+
 log = logging.getLogger(__name__)
+
+
+@contextmanager
+def changing_data(project: Project) -> Iterator[None]:
+    """Keep every stage from reading data/ for the duration of the block, after waiting for one that does.
+
+    Of a stage that it runs, DVC itself writes down which version of data/ it has read, when it is done; a stage that is
+    typed by hand holds a lock of its own.
+
+    Raises:
+        ServiceError: the project has no .dvc folder, or DVC's list of who uses which file cannot be used.
+    """
+    with _repository(project, "lock data/") as repository, ExitStack() as held:
+        # As `Stage` takes it: under this name DVC lets this process itself go on, as when it pins.
+        name, place = " ".join(sys.argv), os.path.join(repository.root_dir, project.data.name)
+        hardlink = repository.config["core"].get("hardlink_lock", False)
+        use = partial(rwlock, repository.tmp_dir, repository.fs, name, [], [place], hardlink)
+        _patiently(lambda: held.enter_context(use()))
+        for stage in READERS:
+            held.enter_context(one_at_a_time(project, stage, by="the command that changes data/"))
+        yield
 
 
 def pin(project: Project) -> bool:

@@ -1,5 +1,6 @@
 """A running service (`fashion serve`), asked over HTTP."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from fashion.errors import ServiceError
 
 KEY_HEADER = "X-API-Key"
+MOST_PORT = 65_535
 PATIENCE = 30.0
 """Seconds for an answer."""
 
@@ -27,10 +29,11 @@ class Reply:
 class Service:
     """To be used as an asynchronous context manager, by any number of tasks at once.
 
-    Every method raises ServiceError when the service is away or refuses.
+    Every method raises ServiceError when the service is away or refuses, or the address is none.
     """
 
     def __init__(self, address: str, key: str | None, connections: int) -> None:
+        _check(address)
         self._client = httpx.AsyncClient(
             base_url=address,
             headers={KEY_HEADER: key} if key else {},
@@ -68,3 +71,12 @@ class Service:
         if answer.is_error:
             raise ServiceError(f"{self._client.base_url}{path} answered {answer.status_code}: {answer.text[:500]}")
         return answer.json()
+
+
+def _check(address: str) -> None:
+    """Raises ServiceError for what is not the address of a service."""
+    with suppress(httpx.InvalidURL):
+        url = httpx.URL(address)
+        if url.scheme in ("http", "https") and url.host and (url.port or 0) <= MOST_PORT:
+            return
+    raise ServiceError(f"{address} is not the address of a service: expected http://host:port")

@@ -14,6 +14,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import file_digest, md5
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ import psutil
 from fashion.errors import DataError, DiskError, ServiceError, StageError
 from fashion.locks import try_hold
 from fashion.paths import Project
-from fashion.storage import load_yaml
+from fashion.storage import files_below, load_yaml
 
 BUSY = re.compile(r"is busy, it is being blocked by|Unable to acquire lock")
 BLOCKER = re.compile(r"\(PID (\d+)\): (.*)")
@@ -44,6 +46,22 @@ LARGEST_LOCK = 1 << 20
 """Bytes of dvc.lock."""
 
 OnLine = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Pin:
+    """A version of data/, as data.dvc and dvc.lock name it."""
+
+    md5: str
+    size: int
+    """Bytes."""
+    nfiles: int
+
+    def to_yaml(self) -> str:
+        """The content of a data.dvc that pins it, as DVC writes it."""
+        fields = {"md5": self.md5, "size": self.size, "nfiles": self.nfiles, "hash": "md5", "path": "data"}
+        lines = [f"{name}: {value}" for name, value in fields.items()]
+        return "outs:\n- " + "\n  ".join(lines) + "\n"
 
 
 def reproduce(project: Project, stage: str, on_line: OnLine, patience_seconds: float = 6 * 3600) -> bool:
@@ -120,7 +138,7 @@ def lock(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (ValueError, LookupError, AttributeError, TypeError) as error:
-        raise DataError(f"{path} is damaged; restore it with: git checkout -- {path.name}") from error
+        raise _damaged_lock(path) from error
 
 
 def _locked(stage: dict[str, Any]) -> dict[str, Any]:
@@ -146,14 +164,71 @@ def data_version(project: Project) -> str:
     Raises:
         DataError: data.dvc is missing or damaged.
     """
+    return read_pin(project).md5
+
+
+def read_pin(project: Project) -> Pin:
+    """What data.dvc pins.
+
+    Raises:
+        DataError: data.dvc is missing or damaged.
+    """
     path = project.root / PIN
     try:
         content: Any = load_yaml(path, LARGEST_POINTER)
-        return str(content["outs"][0]["md5"])
+        return _to_pin(content["outs"][0])
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing; restore it with: git checkout -- data.dvc") from error
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise DataError(f"{path} is damaged; restore it with: git checkout -- data.dvc") from error
+
+
+def locked_pin(project: Project, stage: str, made: Path) -> Pin | None:
+    """Of which version of data/ a stage made a folder, by dvc.lock; None where that does not speak of this folder.
+
+    Args:
+        made: the folder, an output of the stage; another content of it was not made as dvc.lock says.
+
+    Raises:
+        DataError: dvc.lock is damaged.
+    """
+    path = project.root / "dvc.lock"
+    try:
+        content: Any = load_yaml(path, LARGEST_LOCK)["stages"].get(stage, {})
+        known = {entry["path"]: entry for entry in [*content.get("deps", []), *content.get("outs", [])]}
+        output = known.get(made.relative_to(project.root).as_posix())
+        if output is None or project.data.name not in known or output.get("md5") != folder_md5(made):
+            return None
+        return _to_pin(known[project.data.name])
+    except FileNotFoundError:
+        return None
+    except (ValueError, LookupError, AttributeError, TypeError) as error:
+        raise _damaged_lock(path) from error
+
+
+def folder_md5(folder: Path) -> str:
+    """The name that DVC gives to the content of a folder: the MD5 of a list of its files."""
+    files = [{"md5": _file_md5(path), "relpath": path.relative_to(folder).as_posix()} for path in _seen(folder)]
+    listed = json.dumps(sorted(files, key=lambda file: file["relpath"]), sort_keys=True)
+    return f"{md5(listed.encode(), usedforsecurity=False).hexdigest()}.dir"
+
+
+def _seen(folder: Path) -> Iterator[Path]:
+    """The files of a folder but those that .dvcignore leaves out: half-written ones."""
+    return (path for path in files_below(folder) if not path.relative_to(folder).parts[0].startswith("."))
+
+
+def _file_md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, lambda: md5(usedforsecurity=False)).hexdigest()
+
+
+def _to_pin(entry: Mapping[str, Any]) -> Pin:
+    return Pin(str(entry["md5"]), int(entry.get("size", 0)), int(entry.get("nfiles", 0)))
+
+
+def _damaged_lock(path: Path) -> DataError:
+    return DataError(f"{path} is damaged; restore it with: git checkout -- {path.name}")
 
 
 def _run(

@@ -7,7 +7,7 @@ import typer
 
 from fashion.cli.terminal import console, start
 from fashion.importing import heavy_imports
-from fashion.locks import one_at_a_time
+from fashion.locks import between_trainings
 
 app = typer.Typer()
 
@@ -19,21 +19,24 @@ def collect(
     ] = None,
     commit: Annotated[bool, typer.Option("--commit", help="Commit data.dvc to git, and nothing else.")] = False,
 ) -> None:
-    """Make a batch under data/batches of labelled predictions that were not used yet, and pin it in data.dvc.
+    """Make a batch under data/batches of labels that were not used yet, or corrected since, and pin it in data.dvc.
 
-    It is pushed to the default DVC remote, if there is one.
+    It waits for a training that is at work. It is pushed to the default DVC remote, if there is one.
 
-    The batch is held against expectations/batch.json first; one that is not fit to learn from does not enter data/.
-    `dvc repro` then learns from old and new images together; a part of the new ones is never learned from and becomes
-    the recent test set.
+    Every image enters once, by its last label; copies of images of the dataset are left out. Old and new together are
+    held against expectations/ first; a batch that makes them unfit to learn from does not enter data/. `dvc repro` then
+    learns from old and new images together; a part of the new ones is never learned from and becomes the recent test
+    set.
     """
     project, params = start()
     with heavy_imports():
         from fashion.adapters import git, pinning, versioning
         from fashion.stages.collect import collect as run
 
-    with one_at_a_time(project, "collect"):
+    with between_trainings(project, "fashion collect"):
         collected = run(project, params, since.replace(tzinfo=UTC) if since else None)
+    for copies in collected.copies:
+        console.print(copies, highlight=False)
     if collected.batch is None:
         wanted = params.collect.at_least
         console.print(

@@ -106,7 +106,9 @@ def _code_lines(origin: dict[str, Any]) -> list[str]:
     if code["changed"]:
         lines.append(f"changed and not committed: {', '.join(code['changed'])}")
     if code["left_out"]:
-        lines.append(f"of these too large to be kept: {', '.join(code['left_out'])}")
+        lines.append(
+            f"of these not kept, because they may hold secrets or are too large: {', '.join(code['left_out'])}"
+        )
     return [*lines, f"requirements.lock {(origin['requirements_sha256'] or 'none')[:12]}"]
 
 

@@ -22,7 +22,8 @@ app = typer.Typer()
 @app.command()
 def monitor(
     last: Annotated[
-        int | None, typer.Option(min=1, help="Look at so many of the newest predictions; shown, not recorded.")
+        int | None,
+        typer.Option(min=1, max=2**31 - 1, help="Look at so many of the newest predictions; shown, not recorded."),
     ] = None,
     since: Annotated[
         datetime | None, typer.Option(help="Look at predictions from this time on (UTC); shown, not recorded.")

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from fashion.cli.terminal import console, download_bars, gate_table, progress_bar, start
 from fashion.importing import heavy_imports
-from fashion.locks import one_at_a_time
+from fashion.locks import between_trainings, one_at_a_time
 
 if TYPE_CHECKING:
     from fashion.evaluation.judgement import Judgement
@@ -23,20 +23,25 @@ def fetch(
     force: Annotated[
         bool, typer.Option("--force", help="Replace files in data/ that are not the expected ones.")
     ] = False,
-    images: Annotated[int, typer.Option(min=1, help="Training images to draw; only with --synthetic.")] = 60_000,
-    test_images: Annotated[int, typer.Option(min=1, help="Test images to draw; only with --synthetic.")] = 10_000,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the drawing; only with --synthetic.")] = 0,
+    images: Annotated[
+        int, typer.Option(min=1, max=1_000_000, help="Training images to draw; only with --synthetic.")
+    ] = 60_000,
+    test_images: Annotated[
+        int, typer.Option(min=1, max=1_000_000, help="Test images to draw; only with --synthetic.")
+    ] = 10_000,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the drawing; only with --synthetic.")] = 0,
 ) -> None:
     """Bring the dataset into data/, each file checked by its SHA-256, and pin it in data.dvc.
 
     Sources are tried in the order of params.yaml (data.sources), or of FASHION_DATA_SOURCES, separated by commas: `dvc`
-    (the default DVC remote), a folder, or an address. An interrupted download goes on where it stopped.
+    (the default DVC remote), a folder, or an address. An interrupted download goes on where it stopped. It waits for a
+    training that is at work.
     """
     project, params = start()
     from fashion.stages.fetch import Drawing, draw_data
     from fashion.stages.fetch import fetch as run
 
-    with one_at_a_time(project, "fetch"), download_bars() as progress:
+    with between_trainings(project, "fashion fetch"), download_bars() as progress:
         if synthetic:
             fetched = draw_data(project, params, Drawing(images, test_images, seed), force)
         else:

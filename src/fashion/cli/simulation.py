@@ -1,5 +1,6 @@
 """Traffic for a running service."""
 
+import math
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -14,16 +15,27 @@ from fashion.settings import load_settings
 app = typer.Typer()
 
 
+def _a_number(value: float) -> float:
+    """Refuse `nan`, which is neither below a bound nor above it."""
+    if math.isnan(value):
+        raise typer.BadParameter("expected a number, found nan")
+    return value
+
+
 @app.command()
 def simulate(
-    images: Annotated[int, typer.Option(min=1, help="How many images are sent.")] = 1000,
-    rate: Annotated[float, typer.Option(min=0.01, help="Images a second.")] = 50.0,
+    images: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many images are sent.")] = 1000,
+    rate: Annotated[float, typer.Option(min=0.01, max=10_000, callback=_a_number, help="Images a second.")] = 50.0,
     drift: Annotated[str | None, typer.Option(help="What changes; `--drift list` names the kinds.")] = None,
     severity: Annotated[int, typer.Option(min=1, max=5, help="How much it changes.")] = 3,
-    onset: Annotated[int, typer.Option(min=0, help="Images that are sent before it changes.")] = 0,
-    label_share: Annotated[float, typer.Option(min=0, max=1, help="Of the images, whose true class is told.")] = 1.0,
-    label_delay: Annotated[float, typer.Option(min=0, help="Seconds until it is told.")] = 0.0,
-    seed: Annotated[int, typer.Option(min=0, help="Of the order and of the change.")] = 0,
+    onset: Annotated[int, typer.Option(min=0, max=1_000_000, help="Images that are sent before it changes.")] = 0,
+    label_share: Annotated[
+        float, typer.Option(min=0, max=1, callback=_a_number, help="Of the images, whose true class is told.")
+    ] = 1.0,
+    label_delay: Annotated[
+        float, typer.Option(min=0, max=86_400, callback=_a_number, help="Seconds until it is told.")
+    ] = 0.0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the order and of the change.")] = 0,
     url: Annotated[str | None, typer.Option(help="The service; otherwise the one of `fashion serve` here.")] = None,
     source: Annotated[
         tuple[Path, Path] | None,

@@ -7,14 +7,13 @@ import sys
 from fashion.adapters import git
 from fashion.adapters.machine import VARIABLES
 from fashion.doctor.finding import NOTE, PROBLEM, WELL, Finding
-from fashion.errors import LineageError, ParamsError
+from fashion.errors import LineageError, ParamsError, without_secrets
 from fashion.paths import Project
 from fashion.settings import (
     FIXED,
     check_environment,
     check_registry_address,
     environment_defaults,
-    without_password,
 )
 
 STEERING = re.compile(rf"(MLFLOW|PREFECT|DVC|GX|KERAS)_\w+|TF_USE_LEGACY_KERAS|PYTHON(PATH|HOME)|{VARIABLES.pattern}")
@@ -67,7 +66,7 @@ def check_variables(project: Project) -> Finding:
 def check_proxies(_: Project) -> Finding:
     """Return which proxies stand between the project and other machines."""
     found = {name: os.environ.get(name) or os.environ.get(name.upper()) for name in PROXIES}
-    named = [f"{name}={without_password(value)}" for name, value in found.items() if value]
+    named = [f"{name}={without_secrets(value)}" for name, value in found.items() if value]
     if named:
         said = f"{', '.join(named)}: other machines are asked through it, services of this one directly"
         return Finding("proxies", NOTE, said, "where a server has to be asked directly: add it to NO_PROXY")

@@ -12,11 +12,11 @@ import psutil
 from fashion.adapters import pinning, tracking
 from fashion.adapters.predictions import PredictionLog
 from fashion.doctor.finding import NOTE, PROBLEM, WELL, Finding
-from fashion.errors import FashionError
+from fashion.errors import FashionError, without_secrets
 from fashion.locks import try_hold
 from fashion.params import load_params
 from fashion.paths import Project
-from fashion.settings import LOOPBACK, SQLITE, load_settings, predictions_url, without_password
+from fashion.settings import LOOPBACK, SQLITE, load_settings, predictions_url
 from fashion.stages.registry import registry_of
 
 PATIENCE = 5.0
@@ -58,11 +58,11 @@ def check_prefect(_: Project) -> Finding:
     try:
         httpx.get(f"{address}/health", timeout=PATIENCE).raise_for_status()
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        said = f"no server answers at {address} ({type(error).__name__})"
+        said = f"no server answers at {without_secrets(address)} ({type(error).__name__})"
         if urlsplit(address).hostname in LOOPBACK:
             return Finding("Prefect", WELL, f"{said}: a run starts one of its own; `make up` starts one that stays")
         return Finding("Prefect", PROBLEM, said, "start that server, or correct PREFECT_API_URL")
-    return Finding("Prefect", WELL, f"a server answers at {address}")
+    return Finding("Prefect", WELL, f"a server answers at {without_secrets(address)}")
 
 
 def check_registry(project: Project) -> Finding:
@@ -78,7 +78,7 @@ def check_registry(project: Project) -> Finding:
     found = (
         f"version {champion.number} of {registry.name} is champion" if champion else f"{registry.name} has no champion"
     )
-    return Finding("MLflow", WELL, f"{without_password(registry.uri)}: {found}")
+    return Finding("MLflow", WELL, f"{without_secrets(registry.uri)}: {found}")
 
 
 def check_prediction_log(project: Project) -> Finding:

@@ -61,7 +61,7 @@ def likely_causes(version: Mapping[str, Any], remade: Mapping[str, Any]) -> tupl
     """What differs between two lineages (as `fashion.stages.lineage.describe` gives them) and may change weights."""
     return (
         *_inputs(version["pipeline"], remade["pipeline"]),
-        *(f"changed when it was registered, but too large to be kept: {path}" for path in version["code"]["left_out"]),
+        *(f"changed when it was registered, and not kept: {path}" for path in version["code"]["left_out"]),
         *_machine(version["machine"], remade["machine"]),
         *_packages(version["machine"], remade["machine"]),
         *_lock(version, remade),

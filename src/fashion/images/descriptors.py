@@ -48,6 +48,11 @@ def describe_dataset(splits: Mapping[str, tuple[Bytes, Bytes]]) -> pd.DataFrame:
     return table
 
 
+def content_hashes(images: Bytes) -> list[str]:
+    """The column content_hash of `describe` alone."""
+    return [_hash(image) for image in images]
+
+
 def _describe_split(name: str, images: Bytes, labels: Bytes) -> pd.DataFrame:
     table = describe(images)
     table.insert(0, "split", name)
@@ -67,7 +72,7 @@ def _describe_part(images: Bytes) -> pd.DataFrame:
             "ink_fraction": (pixels > INK_ABOVE).mean(axis=1),
             "height": np.full(len(images), images.shape[1]),
             "width": np.full(len(images), images.shape[2]),
-            "content_hash": pd.Series([_hash(image) for image in pixels], dtype="str"),
+            "content_hash": pd.Series(content_hashes(pixels), dtype="str"),
         }
     )
 

@@ -82,7 +82,11 @@ class Ready(BaseModel):
     ready: bool
     version: str
     registry: str
-    """`up`, or why it could not be asked: the champion then is the last one that is known here."""
+    """`up`, or why it could not be asked: the champion then is the last one that is known here. Without the key `down`
+    stands for the reason, here and in `log`."""
+    champion: str
+    """`current`, `unknown` while the registry is away, or why the version that answers is not the champion; without the
+    key `absent` stands for the reason."""
     log: str
     """`up`, or why predictions wait."""
     log_waiting: int
@@ -138,12 +142,22 @@ def _limits(rule: Abstention) -> dict[str, float]:
     return limits | ({"appearance": rule.appearance.limit} if rule.appearance else {})
 
 
-def describe_readiness(champions: Champions, recorder: Recorder) -> Ready:
+def describe_readiness(champions: Champions, recorder: Recorder, reasons: bool) -> Ready:
+    """Return how it stands, with the reasons of what is down or without."""
+    trouble, up = champions.trouble, champions.registry_up
+    absent = None if trouble is None else trouble if reasons else "absent"
     return Ready(
         ready=True,
         version=champions.current.lineage.number,
-        registry=champions.trouble or "up",
-        log=recorder.trouble or "up",
+        registry="up" if up else _how(trouble, reasons),
+        champion=(absent or "current") if up else "unknown",
+        log=_how(recorder.trouble, reasons),
         log_waiting=recorder.waiting,
         log_lost=recorder.lost,
     )
+
+
+def _how(trouble: str | None, reasons: bool) -> str:
+    if trouble is None:
+        return "up"
+    return trouble if reasons else "down"

@@ -5,7 +5,6 @@ import gc
 import json
 import mimetypes
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,11 +21,15 @@ from fashion.errors import ServiceError
 from fashion.serving import answers
 from fashion.serving.champions import Champions, Served
 from fashion.serving.description import feedback_body, predict_body, secured
-from fashion.serving.limits import Gatekeeper, Limits, refusal
+from fashion.serving.labels import Labels
+from fashion.serving.limits import KEY_HEADER, Gatekeeper, Limits, knows_key, refusal
 from fashion.serving.metrics import Metrics
+from fashion.serving.pictures import Pictures
 from fashion.serving.recorder import Recorder
 from fashion.serving.requests import Feedback, read_images, read_json
 
+LOOK_SECONDS = 30.0
+"""For the answer to /model/refresh; the look itself goes on."""
 PAGE = Path(__file__).parent / "page"
 POLICY = "default-src 'self'; img-src 'self' blob: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 REFUSED: dict[int | str, dict[str, Any]] = {
@@ -35,6 +38,7 @@ REFUSED: dict[int | str, dict[str, Any]] = {
         400: "The request is not well-formed.",
         401: "The key is missing or wrong.",
         403: "A page of another site asks, or not through a loopback address.",
+        408: "The body has not come in time.",
         413: "The body is too large.",
         422: "The content cannot be used; the reason says what is wrong where.",
         503: "There is too much to do, or a database is away; try again later.",
@@ -53,9 +57,11 @@ class Service:
     draw_samples: Callable[[], list[answers.Sample]]
     """Images of the test set, others each time; none where there is no test set."""
     key: str | None = None
+    origin: str | None = None
+    """Of the page, where a proxy shows it under another address."""
     limits: Limits = field(default_factory=Limits)
     metrics: Metrics = field(default_factory=Metrics)
-    pictures: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(2, "pictures"))
+    pictures: Pictures = field(default_factory=Pictures)
 
 
 def create_app(service: Service) -> FastAPI:
@@ -69,7 +75,9 @@ def create_app(service: Service) -> FastAPI:
         lifespan=lambda _: _life(service),
     )
     service.metrics.watch(service.recorder, service.champions)
-    app.add_middleware(Gatekeeper, limits=service.limits, key=service.key, metrics=service.metrics)
+    app.add_middleware(
+        Gatekeeper, limits=service.limits, key=service.key, origin=service.origin, metrics=service.metrics
+    )
     app.add_exception_handler(StarletteHTTPException, _explain)
     app.add_exception_handler(RequestValidationError, _explain_validation)
     app.add_exception_handler(ServiceError, _explain_absence)
@@ -92,13 +100,14 @@ async def _life(service: Service) -> AsyncIterator[None]:
     with suppress(asyncio.CancelledError):
         await watching
     await asyncio.to_thread(service.recorder.close)
-    service.pictures.shutdown()
+    service.pictures.close()
     service.champions.current.retire()
     service.log.close()
 
 
 def _add_predictions(app: FastAPI, service: Service) -> None:
     champion = service.champions.current.champion
+    labels = Labels(service.log, service.recorder)
 
     @app.post(
         "/predict",
@@ -133,16 +142,10 @@ def _add_predictions(app: FastAPI, service: Service) -> None:
         classes = service.champions.current.champion.classes
         if given.label not in classes:
             raise HTTPException(422, f"label: expected one of {', '.join(classes)}, found {given.label!r}")
-        previous = await asyncio.to_thread(_write_label, service, given, classes.index(given.label))
+        previous = await labels.write(given.prediction_id, classes.index(given.label), given.source)
         service.metrics.labels.inc()
         before = classes[previous] if previous is not None and previous < len(classes) else None
         return answers.Corrected(prediction_id=given.prediction_id, label=given.label, previous=before)
-
-
-def _write_label(service: Service, given: Feedback, label: int) -> int | None:
-    if not service.recorder.holds(given.prediction_id) and not service.log.knows(given.prediction_id):
-        raise HTTPException(404, f"no prediction {given.prediction_id} in the log")
-    return service.log.add_label(given.prediction_id, label, given.source)
 
 
 def _count(metrics: Metrics, served: Served, records: list[Record]) -> None:
@@ -162,9 +165,10 @@ def _add_state(app: FastAPI, service: Service) -> None:
         return {"healthy": True}
 
     @app.get("/readyz")
-    async def readyz() -> answers.Ready:
-        """Which version answers, and whether registry and log are there."""
-        return answers.describe_readiness(service.champions, service.recorder)
+    async def readyz(request: Request) -> answers.Ready:
+        """Which version answers, and whether registry and log are there; why they are not, to those with the key."""
+        known = knows_key(service.key, request.headers.get(KEY_HEADER, ""))
+        return answers.describe_readiness(service.champions, service.recorder, reasons=known)
 
     @app.get("/metrics", responses={200: {"content": {"text/plain": {}}}, 401: REFUSED[401]})
     async def metrics() -> Response:
@@ -176,11 +180,14 @@ def _add_state(app: FastAPI, service: Service) -> None:
         """The version that answers: lineage, gates, classes, limits."""
         return answers.describe_model(service.name, service.champions.current)
 
-    @app.post("/model/refresh", responses={401: REFUSED[401], 403: REFUSED[403], 413: REFUSED[413]})
+    @app.post("/model/refresh", responses={status: REFUSED[status] for status in (401, 403, 413, 503)})
     async def refresh() -> answers.Ready:
-        """Look at the registry now, and change to the champion that it names."""
-        await service.champions.look()
-        return answers.describe_readiness(service.champions, service.recorder)
+        """Look at the registry now, and change to the champion that it names. Many who ask at once share a look."""
+        try:
+            await asyncio.wait_for(service.champions.look(), LOOK_SECONDS)
+        except TimeoutError as error:
+            raise ServiceError(f"The registry has not answered within {LOOK_SECONDS:g} seconds") from error
+        return answers.describe_readiness(service.champions, service.recorder, reasons=True)
 
     @app.get("/samples", responses={401: REFUSED[401]})
     async def samples() -> list[answers.Sample]:

@@ -4,13 +4,15 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fashion.adapters.litert import Session
 from fashion.adapters.tracking import Champion
-from fashion.errors import ArtifactError, FashionError
+from fashion.errors import ArtifactError, FashionError, ServiceError, without_secrets
+from fashion.serving.apart import run_apart
 from fashion.serving.batches import Answers, Batches
 from fashion.stages.champion import Found
 from fashion.stages.reference import read_rule
@@ -71,9 +73,13 @@ class Champions:
         self._find = find
         self.current = Served(first)
         self.trouble = first.trouble
-        """Why nobody knows whether the champion still is one; None when the last look went well."""
+        """Why the version that answers may not be the champion; None when the last look went well."""
+        self.registry_up = first.trouble is None or first.absent
+        """Whether the registry answered the last look, whatever it named."""
         self.swaps = 0
         self._looking = asyncio.Lock()
+        self._next: asyncio.Task[None] | None = None
+        """A look that has not begun yet."""
 
     async def watch(self) -> None:
         """Look at the registry again and again, until cancelled."""
@@ -82,21 +88,33 @@ class Champions:
             await self.look()
 
     async def look(self) -> None:
-        """Change to the champion that the registry names now; where that fails, the present one stays."""
+        """Change to the champion that the registry names now; where that fails, the present one stays.
+
+        Whoever asks while a look is under way shares the next one, since this one may have read before.
+        """
+        if self._next is None or self._next.done():
+            self._next = asyncio.create_task(self._take_turn())
+        await asyncio.shield(self._next)
+
+    async def _take_turn(self) -> None:
         async with self._looking:
-            try:
-                found = await asyncio.to_thread(self._find)
-                if found.lineage.identity != self.current.lineage.identity:
-                    self._swap(await asyncio.to_thread(Served, found))
-                trouble = found.trouble
-            except FashionError as error:
-                trouble = str(error)
-            except Exception as error:  # The champion goes on answering, whatever a library stumbles over.
-                logger.exception("Looking for the champion failed")
-                trouble = f"{type(error).__name__}: {error}"
-            if trouble and trouble != self.trouble:
-                logger.warning("Version %s goes on: %s", self.current.lineage.number, trouble)
-            self.trouble = trouble
+            self._next = None
+            await self._look()
+
+    async def _look(self) -> None:
+        try:
+            found = await run_apart(self._find)
+            if found.lineage.identity != self.current.lineage.identity:
+                self._swap(await run_apart(partial(Served, found)))
+            trouble, registry_up = found.trouble, found.trouble is None or found.absent
+        except FashionError as error:
+            trouble, registry_up = str(error), not isinstance(error, ServiceError)
+        except Exception as error:  # The champion goes on answering, whatever a library stumbles over.
+            logger.exception("Looking for the champion failed")
+            trouble, registry_up = without_secrets(f"{type(error).__name__}: {error}"), False
+        if trouble and trouble != self.trouble:
+            logger.warning("Version %s goes on: %s", self.current.lineage.number, trouble)
+        self.trouble, self.registry_up = trouble, registry_up
 
     def _swap(self, successor: Served) -> None:
         previous, self.current = self.current, successor

@@ -4,13 +4,14 @@ import hmac
 import logging
 import re
 import time
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import Any
 
-from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from fashion.serving.bodies import Bodies, BodyLimits
 from fashion.serving.metrics import Metrics
 from fashion.settings import LOOPBACK
 
@@ -19,8 +20,15 @@ OPEN = ("/", "/healthz", "/readyz", "/openapi.json")
 UNCOUNTED = ("/healthz", "/readyz", "/metrics")
 """Are answered however much there is to do."""
 KEY_HEADER = "X-API-Key"
+FORWARDED = re.compile(rb"x-forwarded-.+|x-real-ip|forwarded|via")
+"""Headers that proxies add."""
 ADDRESS = re.compile(r"(?:\[([0-9a-f:.]+)\]|([\w.~-]+))(?::\d{0,5})?", re.ASCII | re.IGNORECASE)
 """host[:port], RFC 9110 section 7.2; the name of the host is the first group that matched."""
+
+PROXY = (
+    "the request came through a proxy, behind which others can reach the service: start it with a key in "
+    "FASHION_SERVE_KEY, and with the address of its page, https://..., in FASHION_SERVE_ORIGIN"
+)
 
 logger = logging.getLogger(__name__)
 
@@ -29,11 +37,17 @@ logger = logging.getLogger(__name__)
 class Limits:
     """What one request, and all of them together, may ask for."""
 
-    body_bytes: int = 8 << 20
+    body: BodyLimits = field(default_factory=BodyLimits)
     images: int = 64
     """In one request."""
+    pixels: int = 80_000_000
+    """Of the pictures of one request together, as their headers claim."""
     requests: int = 256
     """At once."""
+    labels: int = 64
+    """Of these, those that wait for the prediction log (/feedback): the others have room left."""
+    refreshes: int = 16
+    """Of these, those that wait for the registry (/model/refresh)."""
 
 
 def refusal(scope: Scope, status: int, reason: str, headers: dict[str, str] | None = None) -> JSONResponse:
@@ -43,11 +57,17 @@ def refusal(scope: Scope, status: int, reason: str, headers: dict[str, str] | No
 
 
 class Gatekeeper:
-    """ASGI middleware. Without a key, only programs on this machine may ask, and no page of another site."""
+    """ASGI middleware. Without a key, only programs on this machine may ask, and no page of another site.
 
-    def __init__(self, app: ASGIApp, limits: Limits, key: str | None, metrics: Metrics) -> None:
-        self._app, self._limits, self._key, self._metrics = app, limits, key, metrics
-        self._active = 0
+    Args:
+        origin: of the page, where a proxy shows it under another address than the header Host has here.
+    """
+
+    def __init__(self, app: ASGIApp, limits: Limits, key: str | None, origin: str | None, metrics: Metrics) -> None:
+        self._app, self._limits, self._key, self._origin, self._metrics = app, limits, key, origin, metrics
+        self._shares = {"/feedback": limits.labels, "/model/refresh": limits.refreshes}
+        self._active: Counter[str] = Counter()
+        self._bodies = Bodies(limits.body)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -74,69 +94,72 @@ class Gatekeeper:
             self._count(scope["method"], asked, status, time.perf_counter() - start)
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
-        weight = 0 if scope["path"] in UNCOUNTED else 1
-        self._active += weight
+        path = scope["path"]
+        place = path if path in self._shares else "other"  # Callers may name any number of paths.
+        weight = 0 if path in UNCOUNTED else 1
+        self._active[place] += weight
         try:
-            await self._app(scope, self._bounded(receive), send)
+            with self._bodies.bounded(receive) as bounded:
+                await self._app(scope, bounded, send)
         finally:
-            self._active -= weight
+            self._active[place] -= weight
 
     def _refuse(self, scope: Scope) -> JSONResponse | None:
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
         if len(hosts) > 1 or not all(map(ADDRESS.fullmatch, hosts)):
             return refusal(scope, 400, f"expected one host[:port] in the header Host, found {', '.join(hosts)!r}")
-        if reason := self._stranger(headers):
+        if reason := self._stranger(scope, headers):
             return refusal(scope, 403, reason)
-        if not self._knows(scope, headers):
+        if not is_open(scope["path"]) and not knows_key(self._key, headers.get(KEY_HEADER.lower().encode(), "")):
             return refusal(scope, 401, f"the header {KEY_HEADER} must hold the service's key")
-        if self._active >= self._limits.requests and scope["path"] not in UNCOUNTED:
-            return refusal(scope, 503, f"{self._active} requests are being answered already", {"Retry-After": "1"})
+        if (reason := self._too_many(scope["path"])) is not None:
+            return refusal(scope, 503, reason, {"Retry-After": "1"})
         length = headers.get(b"content-length", "0")
-        if length.isdecimal() and int(length) > self._limits.body_bytes:
-            return refusal(scope, 413, self._too_large)
+        if length.isdecimal() and int(length) > self._limits.body.bytes:
+            return refusal(scope, 413, self._limits.body.too_large)
         return None
 
-    def _stranger(self, headers: dict[bytes, str]) -> str | None:
-        """A page of another site reaches a loopback address through its visitor's browser."""
+    def _too_many(self, path: str) -> str | None:
+        active = self._active.total()
+        if path in UNCOUNTED:
+            return None
+        if path in self._shares and self._active[path] >= self._shares[path]:
+            return f"{self._active[path]} requests of this kind are being answered already"
+        return f"{active} requests are being answered already" if active >= self._limits.requests else None
+
+    def _stranger(self, scope: Scope, headers: dict[bytes, str]) -> str | None:
+        """A page of another site reaches a loopback address through its visitor's browser, anybody through a proxy."""
         host = headers.get(b"host", "")
         if self._key is None and _host_name(host) not in LOOPBACK:
             return f"expected a loopback address as the host, found {host!r}"
+        if self._key is None and _came_by_proxy(scope, headers):
+            return PROXY
         origin = headers.get(b"origin")
-        if origin is not None and origin not in (f"http://{host}", f"https://{host}"):
-            return f"requests from pages of {origin!r} are not answered"
+        if origin is not None and origin not in (f"http://{host}", f"https://{host}", self._origin):
+            return f"requests from pages of {origin!r} are not answered; FASHION_SERVE_ORIGIN names that of a proxy"
         return None
-
-    def _knows(self, scope: Scope, headers: dict[bytes, str]) -> bool:
-        path = scope["path"]
-        if self._key is None or path in OPEN or path.startswith("/page/"):
-            return True
-        given = headers.get(KEY_HEADER.lower().encode(), "")
-        return hmac.compare_digest(given.encode("latin-1"), self._key.encode())
-
-    @property
-    def _too_large(self) -> str:
-        return f"the body may have {self._limits.body_bytes:,} bytes at most"
-
-    def _bounded(self, receive: Receive) -> Receive:
-        """A body whose length was not said is measured as it comes."""
-        received = 0
-
-        async def bounded() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > self._limits.body_bytes:
-                raise HTTPException(413, self._too_large)
-            return message
-
-        return bounded
 
     def _count(self, method: str, scope: Scope, status: int, seconds: float) -> None:
         route: Any = scope.get("route")
         path = getattr(route, "path", "other")
         self._metrics.requests.labels(method, path, status).inc()
         self._metrics.seconds.labels(path).observe(seconds)
+
+
+def is_open(path: str) -> bool:
+    """Return whether everybody may ask for it."""
+    return path in OPEN or path.startswith("/page/")
+
+
+def knows_key(key: str | None, given: str) -> bool:
+    """Return whether a caller who gave this in the header is to be trusted; without a key every caller is."""
+    return key is None or hmac.compare_digest(given.encode("latin-1"), key.encode())
+
+
+def _came_by_proxy(scope: Scope, headers: dict[bytes, str]) -> bool:
+    """Say whether it was a proxy that asked. nginx adds no header unless it is told to, but speaks HTTP/1.0 then."""
+    return scope["http_version"] == "1.0" or any(map(FORWARDED.fullmatch, headers))
 
 
 def _host_name(host: str) -> str:

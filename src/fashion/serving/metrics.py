@@ -56,8 +56,11 @@ class _State(Collector):
         yield GaugeMetricFamily("fashion_log_waiting", "Predictions on their way there.", value=recorder.waiting)
         yield GaugeMetricFamily("fashion_log_up", "Whether it could be written last.", value=recorder.trouble is None)
         yield CounterMetricFamily("fashion_swaps", "Changes of the champion.", value=champions.swaps)
+        yield GaugeMetricFamily("fashion_registry_up", "Whether it could be asked last.", value=champions.registry_up)
         yield GaugeMetricFamily(
-            "fashion_registry_up", "Whether it named the champion last.", value=champions.trouble is None
+            "fashion_champion_current",
+            "Whether the version that answers is the one that the registry named last.",
+            value=champions.trouble is None,
         )
         version = GaugeMetricFamily("fashion_champion", "The version that answers.", labels=["version"])
         version.add_metric([champions.current.lineage.number], 1)

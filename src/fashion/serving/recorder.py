@@ -4,8 +4,9 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import ParamSpec
 
 from fashion.adapters.predictions import PredictionLog, Record
 from fashion.errors import ServiceError
@@ -21,6 +22,10 @@ LONGEST_PAUSE = 5.0
 CLEAN_SECONDS = 3600.0
 CLOSE_SECONDS = 20.0
 """For the last ones at shutdown."""
+STUCK_SECONDS = 15.0
+"""After which a database that has not answered counts as away: some rows take it milliseconds."""
+
+P = ParamSpec("P")
 
 logger = logging.getLogger(__name__)
 
@@ -38,14 +43,23 @@ class Recorder:
         self._clean_at = 0.0
         self.written = 0
         self.lost = 0
-        self.trouble: str | None = None
-        """Why nothing can be written now."""
+        self._trouble: str | None = None
+        self._asked_at: float | None = None
+        """When the database was asked what it has not answered yet."""
         self._thread = threading.Thread(target=self._work, name="prediction log", daemon=True)
         self._thread.start()
 
     @property
     def waiting(self) -> int:
         return len(self._waiting)
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing can be written now."""
+        asked_at = self._asked_at
+        if self._trouble or asked_at is None or time.monotonic() - asked_at < STUCK_SECONDS:
+            return self._trouble
+        return f"The prediction log has not answered for {time.monotonic() - asked_at:.0f} seconds"
 
     def add(self, records: Sequence[Record]) -> None:
         """Never waits. From one thread at a time."""
@@ -59,13 +73,15 @@ class Recorder:
         return prediction_id in self._ids
 
     def close(self, seconds: float = CLOSE_SECONDS) -> None:
-        """Write what waits; what cannot be written in time is lost, and said."""
+        """Write what waits; what cannot be written in time is lost, and said. A database that says nothing is left."""
         self._close_by = time.monotonic() + seconds
         self._closing.set()
-        self._thread.join()
-        self.lost += len(self._waiting)
-        if self._waiting:
-            logger.error("%d predictions are lost: %s", len(self._waiting), self.trouble or "no time was left")
+        self._thread.join(seconds)
+        lost = len(self._waiting)
+        self.lost += lost
+        if lost:
+            silent = "the prediction log does not answer" if self._thread.is_alive() else "no time was left"
+            logger.error("%d predictions are lost: %s", lost, self.trouble or silent)
 
     def _work(self) -> None:
         pause = WRITE_SECONDS
@@ -73,19 +89,15 @@ class Recorder:
             try:
                 self._write()
                 self._clean()
+                self._trouble = None
                 pause = WRITE_SECONDS
             except ServiceError as error:
-                if self.trouble is None:
+                if self._trouble is None:
                     logger.warning("Predictions wait for their log: %s", error)
-                self.trouble = str(error)
+                self._trouble = str(error)
                 pause = min(2 * pause, LONGEST_PAUSE)
                 if self._closing.is_set():
                     time.sleep(WRITE_SECONDS)
-            except Exception:  # Rows that cannot be made must not keep all later ones out.
-                logger.exception("Predictions cannot be written")
-                count = min(BATCH, len(self._waiting))
-                self._drop(count)
-                self.lost += count
 
     def _done(self) -> bool:
         return not self._waiting or time.monotonic() > self._close_by
@@ -94,10 +106,20 @@ class Recorder:
         while self._waiting and time.monotonic() < self._close_by:
             count = min(BATCH, len(self._waiting))
             # By index, because others append meanwhile.
-            self._log.write([self._waiting[index] for index in range(count)])
+            records = [self._waiting[index] for index in range(count)]
+            if _do("Predictions cannot be written", self._ask, records):
+                self.written += count
+            else:  # Rows that cannot be made must not keep all later ones out.
+                self.lost += count
             self._drop(count)
-            self.written += count
-            self.trouble = None
+            self._trouble = None
+
+    def _ask(self, records: Sequence[Record]) -> None:
+        self._asked_at = time.monotonic()
+        try:
+            self._log.write(records)
+        finally:
+            self._asked_at = None
 
     def _drop(self, count: int) -> None:
         for _ in range(count):
@@ -106,7 +128,26 @@ class Recorder:
     def _clean(self) -> None:
         if time.monotonic() < self._clean_at or self._closing.is_set():
             return
+        _do("Old predictions cannot be removed", self._forget)
+        self._clean_at = time.monotonic() + CLEAN_SECONDS
+
+    def _forget(self) -> None:
         before = datetime.now(UTC) - timedelta(days=self._keep_days)
         if forgotten := self._log.forget(before, self._keep_rows):
             logger.info("Removed %d old predictions", forgotten)
-        self._clean_at = time.monotonic() + CLEAN_SECONDS
+
+
+def _do(failure: str, work: Callable[P, object], *arguments: P.args, **options: P.kwargs) -> bool:
+    """Do something with the log, and say whether it was done; what is a bug is written down, and the thread goes on.
+
+    Raises:
+        ServiceError: the log is away; the same can be tried again.
+    """
+    try:
+        work(*arguments, **options)
+    except ServiceError:
+        raise
+    except Exception:
+        logger.exception(failure)
+        return False
+    return True

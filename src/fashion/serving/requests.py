@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from concurrent.futures import Executor
 from typing import Annotated, Any, BinaryIO, TypeVar
 
 import numpy as np
@@ -12,10 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 from starlette.datastructures import UploadFile
 
-from fashion.adapters.photographs import read_picture, readable_name
+from fashion.adapters.photographs import claimed_pixels, read_picture, readable_name
 from fashion.errors import DataError
 from fashion.images import photos
 from fashion.serving.limits import Limits
+from fashion.serving.pictures import PATIENCE_SECONDS, Pictures
 
 FIELD = "images"
 JSON, FORM = "application/json", "multipart/form-data"
@@ -45,11 +45,11 @@ class Feedback(BaseModel):
     source: Annotated[str, Field(pattern=r"^[A-Za-z0-9 ._@-]{1,64}$", description="Who says so.")] = "user"
 
 
-async def read_images(request: Request, size: tuple[int, int], limits: Limits, executor: Executor) -> Images:
+async def read_images(request: Request, size: tuple[int, int], limits: Limits, pictures: Pictures) -> Images:
     """The images of a request, as a model of that size takes them. Arrays are never cluttered: they are as they are.
 
     Raises:
-        HTTPException: 400, 413, 415 or 422, with the reason.
+        HTTPException: 400, 408, 413, 415, 422, 499 or 503, with the reason.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == JSON:
@@ -62,7 +62,8 @@ async def read_images(request: Request, size: tuple[int, int], limits: Limits, e
     except UnicodeError as error:  # Of codecs that are no character set, such as `punycode`.
         raise HTTPException(400, f"the form is not in the character set that it names: {error}") from error
     try:
-        return await _read_pictures(form.multi_items(), size, executor)
+        files = _named_files(form.multi_items())
+        return await _read_pictures(request, files, size, limits, pictures)
     finally:
         await form.close()
 
@@ -105,20 +106,49 @@ def _read_pixels(image: Any, number: int, size: tuple[int, int]) -> bytes:
         raise HTTPException(422, f"{FIELD}.{number}: expected pixels that are whole numbers from 0 to 255") from error
 
 
-async def _read_pictures(items: Sequence[tuple[str, Any]], size: tuple[int, int], executor: Executor) -> Images:
+def _named_files(items: Sequence[tuple[str, Any]]) -> list[tuple[BinaryIO, str]]:
+    """Each file of a form with a name by which errors call it."""
     files = [item for name, item in items if name == FIELD and isinstance(item, UploadFile)]
     if not files or len(files) != len(items):
         raise HTTPException(422, f"expected pictures as files in the field {FIELD}, and nothing else")
-    names = [readable_name(file.filename or f"{FIELD}.{number}") for number, file in enumerate(files)]
-    loop = asyncio.get_running_loop()
+    return [(file.file, readable_name(file.filename or f"{FIELD}.{number}")) for number, file in enumerate(files)]
+
+
+async def _read_pictures(
+    request: Request,
+    files: Sequence[tuple[BinaryIO, str]],
+    size: tuple[int, int],
+    limits: Limits,
+    pictures: Pictures,
+) -> Images:
+    deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+    seen = []
     try:
-        seen = [
-            await loop.run_in_executor(executor, see, file.file, name, size)
-            for file, name in zip(files, names, strict=True)
-        ]
+        claims = await pictures.run(_claims, files, limits)
+        for (stream, name), claim in zip(files, claims, strict=True):
+            async with pictures.room(claim, deadline):
+                if await request.is_disconnected():
+                    raise HTTPException(499, "the caller has gone")
+                seen.append(await pictures.run(see, stream, name, size))
     except DataError as error:
         raise HTTPException(422, str(error)) from error
     return np.stack([one.image for one in seen]), np.array([one.cluttered for one in seen])
+
+
+def _claims(files: Sequence[tuple[BinaryIO, str]], limits: Limits) -> list[int]:
+    """How many pixels each picture claims to have.
+
+    Raises:
+        DataError: they are too many together, or one cannot be read.
+    """
+    claims: list[int] = []
+    for stream, name in files:
+        claims.append(claimed_pixels(stream, name))
+        if sum(claims) > limits.pixels:
+            raise DataError(
+                f"{name}: with this picture all claim more than {limits.pixels:,} pixels; send them in several requests"
+            )
+    return claims
 
 
 def see(stream: BinaryIO, name: str, size: tuple[int, int]) -> photos.Seen:

@@ -32,17 +32,18 @@ def serve(project: Project, params: Params, host: str, port: int) -> None:
     """Answer until SIGTERM or Ctrl-C; then requests are finished and predictions written.
 
     Raises:
-        ParamsError: the address is not of this machine alone and there is no key.
+        ParamsError: others than this machine can reach the address and there is no key.
         ServiceError: there is no champion, or the address is taken.
         ArtifactError: the champion is damaged.
     """
-    key = load_settings().serve_key
-    if host not in LOOPBACK and not key:
+    settings = load_settings()
+    public = host if host not in LOOPBACK else settings.serve_origin
+    if public and not settings.serve_key:
         raise ParamsError(
-            f"On {host} others can reach the service, so it needs a key; set one with: export FASHION_SERVE_KEY=..."
+            f"At {public} others can reach the service, so it needs a key; set one with: export FASHION_SERVE_KEY=..."
         )
     with _listen(host, port) as listener:
-        service = build_service(project, params, key.get_secret_value() if key else None)
+        service = build_service(project, params)
         lineage, trouble = service.champions.current.lineage, service.champions.trouble
         logger.info(
             "%s version %s answers at http://%s:%d", service.name, lineage.number, host, listener.getsockname()[1]
@@ -59,7 +60,7 @@ def serve(project: Project, params: Params, host: str, port: int) -> None:
         uvicorn.Server(config).run(sockets=[listener])
 
 
-def build_service(project: Project, params: Params, key: str | None) -> Service:
+def build_service(project: Project, params: Params) -> Service:
     """Raises ServiceError without a champion, ArtifactError when it is damaged."""
     settings = load_settings()
     find = partial(find_champion, project, params)
@@ -71,7 +72,8 @@ def build_service(project: Project, params: Params, key: str | None) -> Service:
         log=log,
         recorder=Recorder(log, settings.predictions_keep_days, settings.predictions_keep_rows),
         draw_samples=_sampler(project, champions),
-        key=key,
+        key=settings.serve_key.get_secret_value() if settings.serve_key else None,
+        origin=settings.serve_origin,
     )
 
 
@@ -96,10 +98,12 @@ def _sampler(project: Project, champions: Champions) -> Callable[[], list[Sample
 
 def _listen(host: str, port: int) -> socket.socket:
     try:
+        host.encode("idna")  # As the socket does, which calls what cannot be encoded a wrong type.
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=2048)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # Of a host whose name cannot be one.
+        reason = getattr(error, "strerror", None) or error
         raise ServiceError(
-            f"{host}:{port} cannot be listened on ({error.strerror or error}). End the program that listens there, or "
+            f"{host}:{port} cannot be listened on ({reason}). End the program that listens there, or "
             "choose another port with: fashion serve --port"
         ) from error

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fashion.adapters import tracking
+from fashion.errors import without_secrets
 from fashion.evaluation.gates import FAILED
 from fashion.stages.proposal import awaits_approval
 from fashion.stages.registry import REASON, VERDICT
@@ -35,8 +36,8 @@ def explain_absence(registry: tracking.Registry) -> str:
     versions = tracking.list_versions(registry)
     if not versions:
         return (
-            f"{registry.name} has no champion in {registry.uri}: no version is registered there under this name. "
-            "Train and register one with: make run"
+            f"{registry.name} has no champion in {without_secrets(registry.uri)}: no version is registered there under "
+            "this name. Train and register one with: make run"
         )
     ledger = tracking.read_ledger(registry)
     former = _former_champions(ledger)

@@ -3,20 +3,22 @@
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from fashion.adapters import tracking
-from fashion.errors import ServiceError
+from fashion.errors import AbsenceError, ServiceError
 from fashion.params import Params
 from fashion.paths import Project
 from fashion.stages.absence import explain_absence
 from fashion.stages.registry import champion_folder, registry_of
-from fashion.storage import may_write, write_json
+from fashion.storage import keep_newest, may_write, write_json
 
 LAST = "champion.json"
+FORMER = 3
+"""Former champions whose files stay on this machine; older ones are fetched again if one comes back."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class Found:
     champion: tracking.Champion
     lineage: Lineage
     trouble: str | None
+    absent: bool = False
+    """Whether that is because the registry answers, and names no champion any more."""
 
 
 def find_champion(project: Project, params: Params) -> Found:
@@ -53,26 +57,41 @@ def find_champion(project: Project, params: Params) -> Found:
         found = _remembered(project, params, str(error)) or _remembered_by_number(project, params, str(error))
         if found is None:
             raise
-        return found
+        return replace(found, absent=isinstance(error, AbsenceError))
 
 
 def champion_version(registry: tracking.Registry) -> tracking.Version:
     """Return the version that the registry calls champion.
 
     Raises:
-        ServiceError: the registry is away, or has no champion: why, and how to get one.
+        AbsenceError: it calls none so: why, and how to get one.
+        ServiceError: the registry is away.
     """
     tracking.check(registry.uri)
     version = tracking.version_with_alias(registry, tracking.CHAMPION)
     if version is None:
-        raise ServiceError(explain_absence(registry))
+        raise AbsenceError(explain_absence(registry))
     return version
+
+
+def keep_champion(project: Project, params: Params, version: tracking.Version) -> tracking.Champion:
+    """Fetch the files of the champion, once. Of its predecessors the last few stay for a rollback, the others go.
+
+    Raises:
+        ServiceError: its files are not all there.
+    """
+    folder = champion_folder(project, params)
+    champion = tracking.keep_version(registry_of(project, params), version, folder)
+    if folder.is_dir() and may_write(folder):
+        last = (_read(folder) or {}).get("identity")
+        keep_newest((kept for kept in folder.iterdir() if kept.name not in (version.identity, last)), FORMER)
+    return champion
 
 
 def _ask(project: Project, params: Params) -> Found:
     registry, folder = registry_of(project, params), champion_folder(project, params)
     version = champion_version(registry)
-    champion = tracking.keep_version(registry, version, folder)
+    champion = keep_champion(project, params, version)
     lineage = Lineage(version.number, version.run_id, version.tags, version.created, version.identity)
     if may_write(folder) and _read(folder) != asdict(lineage):
         write_json(folder / LAST, asdict(lineage))

@@ -42,6 +42,11 @@ class Checkpoints:
         self._origin = _origin(project, params)
         self._path = project.training / f"{_digest(self._origin)[:16]}.npz"
 
+    @property
+    def dataset(self) -> str:
+        """The digest of what is trained on."""
+        return self._origin["data"]
+
     def load(self) -> Checkpoint | None:
         """What was kept; none at the first start, and then the log says so if there is one that does not fit."""
         try:

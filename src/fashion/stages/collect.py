@@ -1,12 +1,13 @@
 """Labelled predictions that no batch holds yet become a batch under data/batches; the next training learns from it.
 
-A batch is a folder: images and labels in IDX, and predictions.csv, which names each image's row in the prediction log.
-That file is the memory of what was used, too: with an earlier version of data/ the later labels are new again.
+A batch is a folder: images and labels in IDX, and predictions.csv, which names each image's row in the prediction log
+and says when its label came. What was used is known by the images themselves: with an earlier version of data/ later
+labels are new again, and a label that was corrected after its batch was made comes again, in another batch.
 """
 
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
@@ -18,28 +19,26 @@ import pandas as pd
 from fashion.adapters import tracking, versioning
 from fashion.adapters.git import check_repository
 from fashion.adapters.pictures import contact_sheet
-from fashion.adapters.pinning import pin
+from fashion.adapters.pinning import changing_data, pin
 from fashion.adapters.predictions import Labelled, PredictionLog
-from fashion.adapters.quality import Finding
-from fashion.errors import ArtifactError, DataError
-from fashion.images.descriptors import describe_dataset
+from fashion.errors import DataError
+from fashion.images.descriptors import content_hashes
 from fashion.images.idx import write_idx
 from fashion.params import Params
 from fashion.paths import Project
 from fashion.settings import predictions_url
-from fashion.stages.dataset import BATCH_IMAGES, BATCH_LABELS, Split, bring_back, read_raw
+from fashion.stages.batches import USED, read_labels
+from fashion.stages.dataset import BATCH_IMAGES, BATCH_LABELS, Split, read_batches, read_raw
 from fashion.stages.registry import DATA_VERSION, registry_of
-from fashion.stages.validate import (
-    check_batch,
-    choose_quarantined,
-    explain_findings,
-    with_label_support,
-    write_quarantine,
-)
-from fashion.storage import atomic_folder, write_text
+from fashion.stages.validate import examine, explain, write_quarantine
+from fashion.storage import atomic_folder, keep_newest, move_folder, write_text
 
-USED = "predictions.csv"
 SHOWN = 64
+IN_TEST, IN_TRAIN = "the same image stands in the test set", "the same image stands in the training set"
+COPY = "the same image was labelled again later"
+TICK = np.timedelta64(1, "us")
+KEPT = 20
+"""Refused batches, and quarantines of batches, that are kept to be looked at."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +52,8 @@ class Collected:
     """How many images of the batch are not learned from, by the reason."""
     pictures: str | None = None
     """The folder, below the project's, with the picture and the list of those; none where there are none."""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """How many labelled images are in no batch, by the reason: copies, from which nothing more can be learned."""
 
     @property
     def in_quarantine(self) -> int:
@@ -63,35 +64,45 @@ class Collected:
         """Each reason with the number of its images."""
         return [f"{count:,} images: {reason}" for reason, count in self.quarantined.items()]
 
+    @property
+    def copies(self) -> list[str]:
+        """Each reason to leave images out with their number."""
+        return [f"{count:,} left out: {reason}" for reason, count in self.left_out.items()]
+
 
 def collect(project: Project, params: Params, since: datetime | None = None) -> Collected:
-    """Make a batch of the newest labelled predictions that no batch holds yet, and pin it in data.dvc.
+    """Make a batch of the newest labels that no batch holds yet, and pin it in data.dvc.
 
-    Nothing enters data/ before its suite, expectations/batch.json, has let it. A refused batch is kept in
-    .state/refused with what was found, and its labels, once corrected, are tried again.
+    Every image enters once, by its last label: copies of images of the dataset or of a batch are left out, unless their
+    label is a later and another one. Nothing enters data/ before old and new together have passed what `validate` asks
+    of them. A refused batch is kept in .state/refused with what was found, and its labels, once corrected, are tried
+    again.
+
+    Within the training slot: no training may be at work on data/.
 
     Args:
         since: take no prediction that was made before; with its zone.
 
     Raises:
+        ArtifactError: the list of predictions of a batch is damaged.
         DataError: the batch is not fit to learn from, or a data file is missing or damaged.
         LineageError: the project is in no git repository, or git refuses to look.
         ServiceError: the prediction log or DVC cannot be used.
-        SuiteError: expectations/batch.json is missing or wrong.
+        SuiteError: a suite is missing or wrong.
     """
     check_repository(project)
-    labelled = _new_ones(project, params, since)
+    raw, batches = read_raw(project, params.data), read_batches(project, params.data)
+    labelled, left_out = _new_ones(project, params, raw, read_labels(project, batches), since)
     if len(labelled.labels) < params.collect.at_least:
         # A collection that was killed has left its batch unpinned.
         pin(project)
-        return Collected(None, len(labelled.labels))
+        return Collected(None, len(labelled.labels), left_out=left_out)
     name = _name(labelled)
-    quarantine = _check(project, params, name, labelled)
+    quarantine = _check(project, params, raw, batches, name, labelled)
     pictures = _show_quarantine(project, name, labelled, quarantine) if len(quarantine) else None
     _enter(project, name, labelled)
-    pin(project)
     reasons = {str(reason): int(count) for reason, count in quarantine["reason"].value_counts().items()}
-    return Collected(name, len(labelled.labels), reasons, pictures)
+    return Collected(name, len(labelled.labels), reasons, pictures, left_out)
 
 
 def is_learned(project: Project, params: Params) -> bool:
@@ -105,23 +116,46 @@ def is_learned(project: Project, params: Params) -> bool:
     return versioning.data_version(project) in {version.tags.get(DATA_VERSION) for version in versions}
 
 
-def _new_ones(project: Project, params: Params, since: datetime | None) -> Labelled:
+def _new_ones(
+    project: Project, params: Params, raw: Mapping[str, Split], known: pd.DataFrame, since: datetime | None
+) -> tuple[Labelled, dict[str, int]]:
+    """What is to be learned from, and how many labelled images are left out, by the reason."""
+    size = params.data.image_size
     log = PredictionLog(predictions_url(project))
     try:
-        return log.read_labelled(params.data.image_size, _used(project), since, params.collect.at_most)
+        wanted, left_out = _choose(log.read_labels(size, since), raw, known)
+        return log.read_labelled(wanted.tail(params.collect.at_most), size), left_out
     finally:
         log.close()
 
 
-def _used(project: Project) -> set[str]:
-    """The predictions that are in a batch already."""
-    found: set[str] = set()
-    for path in project.batches.glob(f"*/{USED}"):
-        try:
-            found.update(pd.read_csv(path, dtype="str")["id"])
-        except (ValueError, KeyError) as error:
-            raise ArtifactError(f"{path} is damaged ({error}). {bring_back(path.parent)}") from error
-    return found
+def _choose(labels: pd.DataFrame, raw: Mapping[str, Split], known: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
+    """The rows of `read_labels` of the log that say something new, and how many say nothing.
+
+    Args:
+        known: the labels that the batches hold, as `batches.read_labels` gives them.
+    """
+    newest = _with_known(labels.drop_duplicates("content_hash", keep="last"), known)
+    # A label of the same prediction is later than the one in the batch, whatever the clocks say.
+    is_later = (newest["id"] == newest["known_id"]) | ~(newest["labelled"] <= newest["known_labelled"])
+    fresh = newest[newest["known_label"].isna() | ((newest["label"] != newest["known_label"]) & is_later)]
+    in_test, in_train = (fresh["content_hash"].isin(content_hashes(raw[name].images)) for name in ("test", "train"))
+    wanted = fresh[~in_test & ~in_train]
+    copies = int(labels["content_hash"].isin(wanted["content_hash"]).sum()) - len(wanted)
+    counts = {IN_TEST: int(in_test.sum()), IN_TRAIN: int((in_train & ~in_test).sum()), COPY: copies}
+    return _in_order(wanted), {reason: count for reason, count in counts.items() if count}
+
+
+def _with_known(labels: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
+    """Beside each label of the log what the batches say of the same image, if they hold it."""
+    counting = known[known["counts"]].drop_duplicates("content_hash").set_index("content_hash")
+    return labels.join(counting[["id", "label", "labelled"]].add_prefix("known_"), on="content_hash")
+
+
+def _in_order(wanted: pd.DataFrame) -> pd.DataFrame:
+    """A label comes after the one that it replaces, even if a clock went back."""
+    after = wanted["known_labelled"] + TICK
+    return wanted.assign(labelled=wanted["labelled"].where(~(wanted["labelled"] < after), after))
 
 
 def _name(labelled: Labelled) -> str:
@@ -131,25 +165,26 @@ def _name(labelled: Labelled) -> str:
     return f"{newest:%Y-%m-%dT%H%M%S}-{digest[:8]}"
 
 
-def _check(project: Project, params: Params, name: str, labelled: Labelled) -> pd.DataFrame:
-    """The images of a new batch that batch.json wants out, as `choose_quarantined` gives them.
-
-    The test set is looked at, too, because its images must not be learned from.
-    """
-    raw = read_raw(project, params.data)
-    batch = Split(labelled.images, labelled.labels)
-    table = describe_dataset({name: (batch.images, batch.labels), "test": (raw["test"].images, raw["test"].labels)})
-    table = with_label_support(table[table["split"] == name], batch, raw["train"])
+def _check(
+    project: Project,
+    params: Params,
+    raw: Mapping[str, Split],
+    batches: Mapping[str, Split],
+    name: str,
+    labelled: Labelled,
+) -> pd.DataFrame:
+    """The images of a new batch that will be in quarantine, once `validate` lets old and new together pass."""
     with tempfile.TemporaryDirectory(dir=_state(project)) as folder:
-        findings = check_batch(project, table, Path(folder) / "docs")
-        if any(finding.on_breach == "fail" and not finding.success for finding in findings):
-            kept = _keep_refused(project, params, name, labelled, Path(folder), findings)
+        docs = Path(folder) / "docs"
+        found = examine(project, params, raw, {**batches, name: Split(labelled.images, labelled.labels)}, docs)
+        quarantine = found.quarantine[found.quarantine["split"] == name]
+        if not found.summary.success:
+            kept = _keep_refused(project, params, name, labelled, quarantine, docs / name, explain(found))
             raise DataError(
-                f"The {len(batch.labels):,} new labels are not fit to learn from:\n{explain_findings(findings)}\n"
-                f"Look at {kept}: pictures with labels, docs/index.html. Correct the labels (POST /feedback again), or "
-                "leave them out: fashion collect --since TIME"
+                f"With the {len(labelled.labels):,} new labels the data are not fit to learn from:\n{explain(found)}\n"
+                f"Nothing was changed. Look at {kept}: pictures with labels, quarantine.csv, docs/index.html. Correct "
+                "the labels (POST /feedback again), or leave them out: fashion collect --since TIME"
             )
-    quarantine = choose_quarantined(table, findings)
     # That they are of this batch goes without saying here.
     return quarantine.assign(reason=quarantine["reason"].str.replace(f" ({name})", "", regex=False))
 
@@ -158,39 +193,52 @@ def _show_quarantine(project: Project, name: str, labelled: Labelled, quarantine
     shown = project.state / "quarantine" / name
     with atomic_folder(shown) as folder:
         write_quarantine(folder, {name: Split(labelled.images, labelled.labels)}, quarantine)
+    keep_newest(shown.parent.iterdir(), KEPT)
     return shown.relative_to(project.root).as_posix()
 
 
 def _keep_refused(
-    project: Project, params: Params, name: str, labelled: Labelled, found: Path, findings: Sequence[Finding]
+    project: Project,
+    params: Params,
+    name: str,
+    labelled: Labelled,
+    quarantine: pd.DataFrame,
+    docs: Path,
+    explanation: str,
 ) -> Path:
     kept = project.state / "refused" / name
     with atomic_folder(kept) as folder:
         _write(folder, labelled)
-        shutil.copytree(found / "docs", folder / "docs")
-        write_text(folder / "summary.txt", explain_findings(findings) + "\n")
+        shutil.copytree(docs, folder / "docs")
+        write_text(folder / "summary.txt", f"{explanation}\n")
+        write_quarantine(folder, {name: Split(labelled.images, labelled.labels)}, quarantine)
         shown = np.random.default_rng(0).permutation(len(labelled.labels))[:SHOWN]
         captions = [params.data.classes[label] for label in labelled.labels[shown]]
         contact_sheet(labelled.images[shown], captions, folder / "sample.png", f"Some of {name}, with their labels")
+    keep_newest(kept.parent.iterdir(), KEPT)
     return kept
 
 
 def _enter(project: Project, name: str, labelled: Labelled) -> None:
-    """Written elsewhere and moved as a whole: what stands in data/batches is complete."""
+    """Written elsewhere, moved as a whole and pinned: what is in data/batches is complete, also after a power cut."""
     with tempfile.TemporaryDirectory(dir=_state(project)) as folder:
         batch = Path(folder) / name
         batch.mkdir()
         _write(batch, labelled)
-        project.batches.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(project.batches / name, ignore_errors=True)
-        batch.rename(project.batches / name)
+        with changing_data(project):
+            project.batches.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(project.batches / name, ignore_errors=True)
+            move_folder(batch, project.batches / name)
+            pin(project)
 
 
 def _write(folder: Path, labelled: Labelled) -> None:
     (folder / BATCH_IMAGES).write_bytes(write_idx(labelled.images))
     (folder / BATCH_LABELS).write_bytes(write_idx(labelled.labels))
     times = np.datetime_as_string(labelled.times, unit="ms", timezone="UTC")
-    write_text(folder / USED, pd.DataFrame({"id": labelled.ids, "time": times}).to_csv(index=False))
+    labelled_at = np.datetime_as_string(labelled.labelled, unit="us", timezone="UTC")
+    table = pd.DataFrame({"id": labelled.ids, "time": times, "labelled": labelled_at})
+    write_text(folder / USED, table.to_csv(index=False))
 
 
 def _state(project: Project) -> Path:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from fashion.adapters.download import download
 from fashion.adapters.git import check_repository
-from fashion.adapters.pinning import pin, pinned_files, pull
-from fashion.errors import DataError, DiskError, FashionError, ServiceError
+from fashion.adapters.pinning import changing_data, pin, pinned_files, pull
+from fashion.errors import DataError, DiskError, FashionError, ServiceError, without_secrets
 from fashion.images.idx import write_idx
 from fashion.images.synthetic import draw
 from fashion.params import DataFile, DataParams, Params
@@ -56,6 +56,7 @@ def fetch(project: Project, params: Params, force: bool = False, progress: Progr
     """Bring the files of params.yaml into data/, each checked by its SHA-256, and pin them in data.dvc.
 
     A file that is right already stays. Files drawn by `draw_data` are replaced; other files are not, unless `force`.
+    Within the training slot: no training may be at work on data/.
 
     Raises:
         DataError: no source has a file, a file with other content is in the way, or a file is of a kind that is not
@@ -78,6 +79,8 @@ def fetch(project: Project, params: Params, force: bool = False, progress: Progr
 
 def draw_data(project: Project, params: Params, drawing: Drawing, force: bool = False) -> Fetched:
     """Draw garments under the names of params.yaml into data/, marked as drawn, and pin them in data.dvc.
+
+    Within the training slot, as `fetch`.
 
     Raises:
         DataError: data/ holds files that were not drawn (unless `force`), or there are too few images.
@@ -136,7 +139,7 @@ def _bring(
             break
         try:
             for file in _from_source(source, project, wanted, replace, progress):
-                origins[file.name] = source
+                origins[file.name] = without_secrets(source)
         except DiskError:
             raise  # No other source would help.
         except FashionError as error:
@@ -145,7 +148,7 @@ def _bring(
     if wanted:
         raise _nowhere(wanted, reasons)
     for source, reason in reasons.items():
-        log.info("Passed over %s: %s", source, reason)
+        log.info("Passed over %s: %s", without_secrets(source), reason)
     return origins
 
 
@@ -297,7 +300,7 @@ def _pinned(project: Project, params: DataParams, origins: dict[str, str]) -> Fe
 def _writing(project: Project) -> Iterator[None]:
     """What the file system refuses is told in words. What is in data/ already stays, and the next call goes on."""
     try:
-        with writing_explained(project.data):
+        with writing_explained(project.data), changing_data(project):
             yield
     except OSError as error:
         raise DataError(f"Could not write to {project.data}: {error}; put that right, then try again") from error

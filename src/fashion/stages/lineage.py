@@ -8,16 +8,18 @@ from typing import Any
 
 from fashion.adapters import tracking, versioning
 from fashion.adapters.git import Source
-from fashion.errors import LineageError
+from fashion.errors import ArtifactError, LineageError
 from fashion.params import Params
 from fashion.paths import Project
 from fashion.stages.absence import explain_absence
+from fashion.stages.dataset import digests
 from fashion.stages.overview import change_to_dict
 from fashion.stages.registry import registry_of
-from fashion.storage import LARGEST_ARTIFACT, file_digest, folder_digest, load_json, read_json, write_json
+from fashion.storage import LARGEST_ARTIFACT, file_digest, folder_digest, load_json, read_json, write_json, write_text
 
 LINEAGE, PATCH = "lineage.json", "changes.patch"
-WORDS = ("params.yaml", "dvc.yaml", "dvc.lock", "data.dvc", "requirements.lock")
+WORDS = ("params.yaml", "dvc.yaml", "dvc.lock", "requirements.lock")
+AGAIN = "Make them again with: dvc repro"
 ARTIFACTS_DIGEST = "artifacts_sha256"
 """The tag by which `register` knows artifacts again, and the name of their folder of origins."""
 ANOTHER = "A version with one comes of another model: change train.seed in params.yaml, then: make run"
@@ -43,31 +45,73 @@ class Lineage:
         }
 
 
-def write_origin(project: Project, source: Source, folder: Path) -> None:
-    """Everything that it takes to make the artifacts again, but the data and the commit, into the existing `folder`."""
-    for name in WORDS:
-        if (project.root / name).exists():
-            shutil.copyfile(project.root / name, folder / name)
-    shutil.copytree(project.expectations, folder / "expectations")
-    (folder / PATCH).write_bytes(source.patch)
-    write_json(folder / LINEAGE, describe(project, source))
+def find_data(project: Project, params: Params) -> versioning.Pin:
+    """The version of data/ that the model has learned from, whatever stands in data/ and data.dvc by now.
 
-
-def describe(project: Project, source: Source) -> dict[str, Any]:
-    """The chain from the data to the gates, as JSON.
+    It is what dvc.lock says of the stage that made the dataset. Of a dataset that was made without DVC, by stages typed
+    by hand, it is what data.dvc pins, if that is still what they read.
 
     Raises:
-        ArtifactError: an artifact is missing or damaged.
-        DataError: data.dvc or dvc.lock is damaged.
+        ArtifactError: the artifacts are of several versions of the data, or it is not known of which.
+        DataError: data.dvc or dvc.lock is missing or damaged.
     """
     report = read_json(project.validation / "report.json", "dvc repro validate")
     dataset = read_json(project.dataset / "dataset.json", "dvc repro prepare")
-    data = {"version": versioning.data_version(project), "synthetic": report["synthetic"], "files": report["files"]}
+    training = read_json(project.model / "training.json", "dvc repro train")
+    if report["files"] != dataset["files"]:
+        raise ArtifactError(f"data/ has changed between the stages validate and prepare. {AGAIN}")
+    # Models of earlier code do not say what they were trained on.
+    if training.get("dataset_sha256") not in (None, folder_digest(project.dataset)):
+        raise ArtifactError(f"{project.model} was trained on another dataset than {project.dataset}. {AGAIN}")
+    pin = versioning.locked_pin(project, "prepare", project.dataset)
+    if pin is None and _is_unchanged(project, params, dataset["files"]):
+        pin = versioning.read_pin(project)
+    if pin is None:
+        raise ArtifactError(
+            f"{project.dataset} was not made by DVC, and data/ has changed since: nobody knows of which data it is. "
+            f"{AGAIN}"
+        )
+    return pin
+
+
+def _is_unchanged(project: Project, params: Params, files: dict[str, str]) -> bool:
+    """Whether data/ is what data.dvc pins, and holds these files."""
+    try:
+        is_pinned = versioning.folder_md5(project.data) == versioning.data_version(project)
+        return is_pinned and digests(project, params.data) == files
+    except FileNotFoundError:
+        return False
+
+
+def write_origin(project: Project, source: Source, data: versioning.Pin, folder: Path) -> None:
+    """Everything that it takes to make the artifacts again, but the data and the commit, into the existing `folder`.
+
+    Args:
+        data: what the model has learned from: what its data.dvc pins, whatever that of the project does by now.
+    """
+    for name in WORDS:
+        if (project.root / name).exists():
+            shutil.copyfile(project.root / name, folder / name)
+    write_text(folder / versioning.PIN, data.to_yaml())
+    shutil.copytree(project.expectations, folder / "expectations")
+    (folder / PATCH).write_bytes(source.patch)
+    write_json(folder / LINEAGE, describe(project, source, data))
+
+
+def describe(project: Project, source: Source, data: versioning.Pin) -> dict[str, Any]:
+    """The chain from the data, as `find_data` gives them, to the gates, as JSON.
+
+    Raises:
+        ArtifactError: an artifact is missing or damaged.
+        DataError: dvc.lock is damaged.
+    """
+    report = read_json(project.validation / "report.json", "dvc repro validate")
+    dataset = read_json(project.dataset / "dataset.json", "dvc repro prepare")
     validation = {name: report[name] for name in ("images", "quarantined")}
     return {
         "code": _code(source),
         "requirements_sha256": requirements_digest(project),
-        "data": data,
+        "data": {"version": data.md5, "synthetic": report["synthetic"], "files": report["files"]},
         "validation": validation | {"expectations_sha256": folder_digest(project.expectations)},
         "split": {name: dataset[name] for name in ("images", "validation_fraction", "seed")},
         "training": read_json(project.model / "training.json", "dvc repro train"),

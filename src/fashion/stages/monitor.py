@@ -112,7 +112,8 @@ def _look(
     history = WindowHistory(log)
     history.refresh(KEPT)
     by_hand = last is not None or since is not None
-    earlier = history.read(KEPT, version)
+    policy = params.monitor.alarm
+    earlier = history.read(max(policy.of, policy.cool_down), version)
     largest = params.monitor.largest_window
     window = log.read_window(
         after=earlier[-1].last_id if earlier and not by_hand else None,
@@ -121,11 +122,11 @@ def _look(
         limit=min(last or largest, largest),
         version=version,
     )
-    if len(window) < params.monitor.alarm.smallest_window:
+    if len(window) < policy.smallest_window:
         return _too_few(params, champion, window)
     known = _read_known(champion)
     scores = _score(params, champion, known, window)
-    decision = _by_hand(scores) if by_hand else decide([one.verdict for one in earlier], scores, params.monitor.alarm)
+    decision = _by_hand(scores) if by_hand else decide([one.verdict for one in earlier], scores, policy)
     past = history.read(KEPT)
     judged = _judge(window, lineage.identity, scores, decision, past)
     page = _write_page(project, champion, window, judged, past, known, by_hand)

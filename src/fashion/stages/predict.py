@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 
 from fashion.adapters import litert
 from fashion.adapters.photographs import read_pictures, readable_name
-from fashion.adapters.tracking import Champion, keep_version
+from fashion.adapters.tracking import Champion
 from fashion.errors import ArtifactError, DataError
 from fashion.evaluation.abstention import reasons
 from fashion.evaluation.answer import Answer
 from fashion.images.photos import Seen, see
 from fashion.params import Params
 from fashion.paths import Project
-from fashion.stages.champion import champion_version
+from fashion.stages.champion import champion_version, keep_champion
 from fashion.stages.reference import read_rule
-from fashion.stages.registry import champion_folder, registry_of
+from fashion.stages.registry import registry_of
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def predict(project: Project, params: Params, files: Sequence[Path]) -> Predicti
         ArtifactError: the champion's model is damaged.
     """
     registry = registry_of(project, params)
-    champion = keep_version(registry, champion_version(registry), champion_folder(project, params))
+    champion = keep_champion(project, params, champion_version(registry))
     samples, refused = read_samples(files, champion.image_size)
     return Predictions(registry.name, champion.version, _classify(champion, samples), refused)
 

@@ -11,6 +11,7 @@ from fashion.errors import ArtifactError, DataError
 from fashion.images.split import class_counts, held_out, stratified_split
 from fashion.params import Params
 from fashion.paths import Project
+from fashion.stages.batches import read_labels
 from fashion.stages.dataset import RECENT, Split, digests, is_synthetic, read_batches, read_raw
 from fashion.storage import atomic_folder, write_json
 
@@ -37,11 +38,11 @@ def prepare(project: Project, params: Params) -> Prepared:
     """Drop quarantined images, set a validation part aside, and write all splits to artifacts/dataset.
 
     The published test set stays as it is. Of the collected images a part becomes the recent test set, the others are
-    learned from.
+    learned from; of an image that came again only the last label counts.
 
     Raises:
         DataError: a data file is damaged, a label names no class, or a class has too few images.
-        ArtifactError: `validate` has not run, or its list of quarantined images is damaged.
+        ArtifactError: `validate` has not run, or its list of quarantined images is damaged, or that of a batch.
     """
     raw, batches = read_raw(project, params.data), read_batches(project, params.data)
     quarantined = {
@@ -52,7 +53,7 @@ def prepare(project: Project, params: Params) -> Prepared:
     _check_labels(params, "test", raw["test"].labels)
     splits = {**_divide(params, raw["train"], kept), "test": raw["test"]}
     if batches:
-        splits = _with_collected(params, splits, _join(batches, quarantined))
+        splits = _with_collected(params, splits, _join(batches, quarantined, read_labels(project, batches)))
     prepared = _describe(project, params, splits, sum(map(len, quarantined.values())))
     with atomic_folder(project.dataset) as folder:
         for name, split in splits.items():
@@ -112,9 +113,11 @@ def _divide(params: Params, train: Split, kept: NDArray[np.int64]) -> dict[str, 
     }
 
 
-def _join(batches: Mapping[str, Split], quarantined: Mapping[str, NDArray[np.int64]]) -> Split:
-    """The images of all batches that are fit to learn from."""
-    fit = {name: np.delete(np.arange(len(batch.labels)), quarantined[name]) for name, batch in batches.items()}
+def _join(batches: Mapping[str, Split], quarantined: Mapping[str, NDArray[np.int64]], labels: pd.DataFrame) -> Split:
+    """The images of all batches that are fit to learn from, each with the label that counts."""
+    counting = labels[labels["counts"]]
+    chosen = {name: counting.loc[counting["batch"] == name, "index"].to_numpy(np.int64) for name in batches}
+    fit = {name: np.setdiff1d(chosen[name], quarantined[name]) for name in batches}
     return Split(
         np.concatenate([batch.images[fit[name]] for name, batch in batches.items()]),
         np.concatenate([batch.labels[fit[name]] for name, batch in batches.items()]),

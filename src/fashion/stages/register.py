@@ -10,9 +10,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
-from fashion.adapters import tracking, versioning
+from fashion.adapters import tracking
 from fashion.adapters.git import Source, read_source
 from fashion.adapters.machine import TENSORFLOW
+from fashion.adapters.versioning import Pin
 from fashion.evaluation.gates import Gate
 from fashion.evaluation.judgement import Judgement, figures
 from fashion.importing import heavy_imports
@@ -24,7 +25,7 @@ from fashion.stages.dataset import load_split
 from fashion.stages.gates import read_gate
 from fashion.stages.history import read_history
 from fashion.stages.judgement import judge_candidate, keep_judgement, look_up_judgement
-from fashion.stages.lineage import ARTIFACTS_DIGEST, write_origin
+from fashion.stages.lineage import ARTIFACTS_DIGEST, find_data, write_origin
 from fashion.stages.proposal import PROPOSE, awaits_approval, note_outcome
 from fashion.stages.reference import DESCRIPTORS, EXAMPLES, OUTPUTS
 from fashion.stages.registry import DATA_VERSION, MODEL_DIGEST, REASON, VERDICT, registry_of, run_name
@@ -58,7 +59,7 @@ def register(project: Project, params: Params, flow_run: str | None = None) -> R
         flow_run: the name of the Prefect run in which this happens, for the history.
 
     Raises:
-        ArtifactError: an artifact is missing, or the artifacts belong to different models.
+        ArtifactError: an artifact is missing, or the artifacts belong to different models or data.
         PromotionError: the registered version cannot be loaded.
         ServiceError: MLflow is away or refused, or the champion changed while this one was judged.
     """
@@ -88,8 +89,8 @@ def register(project: Project, params: Params, flow_run: str | None = None) -> R
 def _log(registry: tracking.Registry, project: Project, params: Params, digest: str, gate: Gate) -> tracking.Version:
     """Bring the artifacts into MLflow, into the run in which the model was trained if that can still be found."""
     model_digest = file_digest(project.model_file)
-    source = read_source(project)
-    tags = _origin(project, params, source) | {
+    source, data = read_source(project), find_data(project, params)
+    tags = _origin(project, params, source, data) | {
         ARTIFACTS_DIGEST: digest,
         MODEL_DIGEST: model_digest,
         GATES: gate.verdict,
@@ -100,7 +101,7 @@ def _log(registry: tracking.Registry, project: Project, params: Params, digest: 
         run_id = tracking.recreate_run(registry, run_name(params), {MODEL_DIGEST: model_digest}, history)
     with TemporaryDirectory() as folder:
         origin = Path(folder)
-        write_origin(project, source, origin)
+        write_origin(project, source, data, origin)
         return tracking.log_version(registry, run_id, _package(project, {f"origin/{digest}": (origin,)}), tags)
 
 
@@ -129,14 +130,14 @@ def _package(project: Project, origin: Mapping[str, tuple[Path, ...]]) -> tracki
     )
 
 
-def _origin(project: Project, params: Params, source: Source) -> dict[str, str]:
+def _origin(project: Project, params: Params, source: Source, data: Pin) -> dict[str, str]:
     """Where the version comes from, as tags."""
     figures = read_json(project.evaluation / "metrics.json", "dvc repro evaluate")
     validation = read_json(project.validation / "report.json", "dvc repro validate")
     return {
         "accuracy": f"{figures['accuracy']:.4f}",
         "accuracy_interval": f"{figures['accuracy_low']:.4f} to {figures['accuracy_high']:.4f}",
-        DATA_VERSION: versioning.data_version(project),
+        DATA_VERSION: data.md5,
         "git_commit": source.commit or "none",
         "git_dirty": "unknown" if source.dirty is None else str(source.dirty).lower(),
         "model": params.train.model,

@@ -11,7 +11,7 @@ from fashion.settings import tracking_uri
 MODEL_DIGEST = "model_sha256"
 """The tag by which `register` finds the run in which a model was trained."""
 DATA_VERSION = "data_version"
-"""The tag that says of which data a version was made: the digest in data.dvc."""
+"""The tag that says of which data a version was made: the digest that data.dvc had then."""
 VERDICT, REASON = "verdict", "reason"
 """The tags that say what was decided about a version, and why."""
 

@@ -60,6 +60,8 @@ def reproduce(project: Project, params: Params, which: str, on_line: versioning.
         files = tracking.keep_version(registry_of(project, params), found.version, place / "version")
         with git.tree_of(project, _commit(found), origin / PATCH, place / "tree"):
             tree = Project(place / "tree" / found.origin["code"]["folder"])
+            # In the patch is the data.dvc of when it was registered; the data may have gone on since the training.
+            shutil.copyfile(origin / versioning.PIN, tree.root / versioning.PIN)
             _bring_data(tree, project, found)
             versioning.remake(tree, _environment(tree), on_line)
             return _compare(project, tree, found, files)
@@ -105,7 +107,9 @@ def _environment(tree: Project) -> dict[str, str]:
 
 
 def _compare(project: Project, tree: Project, found: Lineage, files: tracking.Champion) -> Reproduction:
-    remade = describe(tree, git.read_source(tree)) | {"requirements_sha256": requirements_digest(project)}
+    remade = describe(tree, git.read_source(tree), versioning.read_pin(tree)) | {
+        "requirements_sha256": requirements_digest(project)
+    }
     weights = compare_weights(read_weights(files.keras_model), read_weights(tree.model_file))
     return Reproduction(
         name=found.name,

@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 class Training:
     """How a training went; `seconds` is wall time without saving, and without the epochs that a stop cut short."""
 
+    dataset_sha256: str
+    """Of artifacts/dataset, as `folder_digest` gives it."""
     model: str
     seed: int
     parameters: int
@@ -58,7 +60,8 @@ def train(project: Project, params: Params, on_step: Callable[[int, int], None])
         if stopped:
             _go_on(stopped.state, params, run)
         trained = _train(splits, params, watch)
-        summary = _summary(trained, params, time.perf_counter() - start + _seconds(watch.start))
+        seconds = time.perf_counter() - start + _seconds(watch.start)
+        summary = _summary(trained, params, checkpoints.dataset, seconds)
         _save(project, trained, summary)
         run.set_tags({MODEL_DIGEST: file_digest(project.model_file)})
     checkpoints.remove()
@@ -115,8 +118,9 @@ def _seconds(state: State | None) -> float:
     return sum(epoch.seconds for epoch in state.history) if state else 0.0
 
 
-def _summary(trained: Trained, params: Params, seconds: float) -> Training:
+def _summary(trained: Trained, params: Params, dataset: str, seconds: float) -> Training:
     return Training(
+        dataset_sha256=dataset,
         model=params.train.model,
         seed=params.train.seed,
         parameters=trained.model.count_params(),

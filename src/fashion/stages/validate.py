@@ -24,6 +24,18 @@ SHEET = 64
 
 
 @dataclass(frozen=True)
+class Examined:
+    """What the suites say of a dataset, nothing of it written but the Data Docs."""
+
+    table: pd.DataFrame
+    """The descriptors of every image."""
+    findings: tuple[Finding, ...]
+    quarantine: pd.DataFrame
+    """As `choose_quarantined` gives it."""
+    summary: "Validated"
+
+
+@dataclass(frozen=True)
 class Validated:
     """What validation found, as it stands at the beginning of report.json."""
 
@@ -47,32 +59,49 @@ def validate(project: Project, params: Params) -> Validated:
         SuiteError: a suite is missing, not JSON, or has an expectation that cannot be checked.
     """
     splits, batches = read_raw(project, params.data), read_batches(project, params.data)
-    table = describe_dataset({name: (split.images, split.labels) for name, split in (splits | batches).items()})
     with atomic_folder(project.validation) as folder:
-        findings = check(_tables(project, table[~table["split"].isin(batches)]), folder / "docs")
-        for name, batch in batches.items():
-            rows = with_label_support(table[table["split"] == name], batch, splits["train"])
-            findings += check_batch(project, rows, folder / "docs" / name)
-        quarantine = choose_quarantined(table, findings)
-        summary = _summarise(project, params, table, quarantine, findings)
-        table.to_parquet(folder / "descriptors.parquet", index=False)
-        write_quarantine(folder, splits | batches, quarantine)
+        found = examine(project, params, splits, batches, folder / "docs")
+        found.table.to_parquet(folder / "descriptors.parquet", index=False)
+        write_quarantine(folder, splits | batches, found.quarantine)
         files = digests(project, params.data)
-        write_json(folder / "report.json", _report(summary, files, findings))
-        write_text(folder / "summary.md", _markdown(summary, quarantine, findings))
-    if not summary.success:
-        raise DataError(_complaint(project, summary, findings))
-    return summary
+        write_json(folder / "report.json", _report(found.summary, files, found.findings))
+        write_text(folder / "summary.md", _markdown(found.summary, found.quarantine, found.findings))
+    if not found.summary.success:
+        raise DataError(
+            f"The data in {project.data} are not fit to learn from:\n{explain(found)}\n"
+            f"Look at {project.validation}: summary.md, quarantine.csv, quarantine.png, docs/index.html"
+        )
+    return found.summary
 
 
-def check_batch(project: Project, table: pd.DataFrame, docs: Path) -> list[Finding]:
+def examine(
+    project: Project, params: Params, splits: Mapping[str, Split], batches: Mapping[str, Split], docs: Path
+) -> Examined:
+    """Hold the suites against the published splits and the batches of collected images.
+
+    Args:
+        docs: the folder for the Data Docs, one of a batch's name in it for each batch.
+
+    Raises:
+        SuiteError: as `validate`.
+    """
+    table = describe_dataset({name: (split.images, split.labels) for name, split in {**splits, **batches}.items()})
+    findings = check(_tables(project, table[~table["split"].isin(batches)]), docs)
+    for name, batch in batches.items():
+        rows = _with_label_support(table[table["split"] == name], batch, splits["train"])
+        findings += _check_batch(project, rows, docs / name)
+    quarantine = choose_quarantined(table, findings)
+    return Examined(table, tuple(findings), quarantine, _summarise(project, params, table, quarantine, findings))
+
+
+def _check_batch(project: Project, table: pd.DataFrame, docs: Path) -> list[Finding]:
     """Hold batch.json against the descriptors of one batch of collected images; reasons name the batch."""
     name = str(table["split"].iloc[0])
     findings = check({project.expectations / "batch.json": table}, docs)
     return [replace(finding, reason=f"{finding.reason} ({name})") for finding in findings]
 
 
-def with_label_support(table: pd.DataFrame, batch: Split, train: Split) -> pd.DataFrame:
+def _with_label_support(table: pd.DataFrame, batch: Split, train: Split) -> pd.DataFrame:
     """The descriptors of a batch, and how far its labels agree with those of similar images."""
     support = label_support(batch.images, batch.labels, train.images, train.labels)
     return table.join(support.set_index(table.index))
@@ -167,19 +196,14 @@ def _share(summary: Validated) -> float:
     return (summary.quarantined + summary.reported_in_test) / summary.images
 
 
-def _complaint(project: Project, summary: Validated, findings: Sequence[Finding]) -> str:
-    lines = [f"The data in {project.data} are not fit to learn from:", *_explanations(findings)]
-    if _share(summary) > summary.max_quarantined:
-        lines.append(f"  too many bad images (validate.max_quarantined in params.yaml): {_counts(summary)}")
-        common = [finding for finding in findings if finding.on_breach == "quarantine" and finding.rows]
+def explain(found: Examined) -> str:
+    """Say what failed, what was expected and what was found."""
+    lines = _explanations(found.findings)
+    if _share(found.summary) > found.summary.max_quarantined:
+        lines.append(f"  too many bad images (validate.max_quarantined in params.yaml): {_counts(found.summary)}")
+        common = [finding for finding in found.findings if finding.on_breach == "quarantine" and finding.rows]
         lines += [f"    {len(finding.rows):,} images: {finding.reason}" for finding in common]
-    lines.append(f"Look at {project.validation}: summary.md, quarantine.csv, quarantine.png, docs/index.html")
     return "\n".join(lines)
-
-
-def explain_findings(findings: Sequence[Finding]) -> str:
-    """What failed, what was expected and what was found."""
-    return "\n".join(_explanations(findings))
 
 
 def _explanations(findings: Sequence[Finding]) -> list[str]:

@@ -6,9 +6,11 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, case, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from fashion.adapters.predictions.log import PredictionLog
 from fashion.adapters.predictions.tables import ModelVersion, labels, predictions, windows
+from fashion.errors import ServiceError
 from fashion.evaluation.alarm import Verdict
 
 CHANGING = ("by_class", "labelled", "correct")
@@ -66,11 +68,23 @@ class WindowHistory:
         self._log = log
 
     def add(self, window: JudgedWindow) -> None:
-        """Its number must be new."""
+        """Write a window down; its number must be new.
+
+        Raises:
+            ServiceError: it is not: another monitor has looked at these predictions meanwhile.
+        """
         row = asdict(window) | {"verdict": window.verdict.value}
         row |= {name: getattr(window, name) for name in ("drifted", "alarm", *CHANGING)}
-        with self._log.transaction() as connection:
-            connection.execute(insert(windows), row)
+        try:
+            with self._log.transaction() as connection:
+                connection.execute(insert(windows), row)
+        except ServiceError as error:
+            if not isinstance(error.__cause__, IntegrityError):
+                raise
+            raise ServiceError(
+                f"Window {window.number} was recorded by another monitor meanwhile, which looks at the same prediction "
+                "log; this look does not count. Let one of them do it; what it found shows: fashion monitor --history"
+            ) from error
 
     def read(self, limit: int, version: ModelVersion | None = None) -> list[JudgedWindow]:
         """The last windows, at most `limit`, of one model version or all; the oldest first."""

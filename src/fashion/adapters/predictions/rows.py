@@ -1,6 +1,6 @@
 """What goes into the prediction log and what comes out, as arrays."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -71,6 +71,8 @@ class Labelled:
     images: NDArray[np.uint8]
     """(n, height, width)."""
     labels: NDArray[np.uint8]
+    labelled: NDArray[np.datetime64]
+    """When the label came; UTC, microseconds."""
 
 
 def to_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
@@ -131,13 +133,23 @@ def to_window(rows: Sequence[Any]) -> Window:
     )
 
 
-def to_labelled(rows: Sequence[Any], size: tuple[int, int]) -> Labelled:
-    """Of rows with id, time, image and label; the images are all of `size`, height and width."""
+def to_labels(rows: Sequence[Any]) -> pd.DataFrame:
+    """The table of `PredictionLog.read_labels`."""
+    columns = ("id", "time", "content_hash", "label", "labelled")
+    table = pd.DataFrame([[getattr(row, name) for name in columns] for row in rows], columns=columns)
+    times = {name: [time.replace(tzinfo=None) for time in table[name]] for name in ("time", "labelled")}
+    return table.assign(**{name: np.array(each, dtype="datetime64[us]") for name, each in times.items()})
+
+
+def to_labelled(table: pd.DataFrame, images: Mapping[str, bytes], size: tuple[int, int]) -> Labelled:
+    """Of rows of `to_labels`, those that have an image, of `size`: height and width."""
+    table = table[table["id"].isin(list(images))].sort_values("id")
     return Labelled(
-        ids=np.array([row.id for row in rows], dtype=np.str_),
-        times=np.array([row.time.replace(tzinfo=None) for row in rows], dtype="datetime64[us]"),
-        images=_stack([row.image for row in rows], np.uint8).reshape(len(rows), *size),
-        labels=np.array([row.label for row in rows], dtype=np.uint8),
+        ids=table["id"].to_numpy(np.str_),
+        times=table["time"].to_numpy("datetime64[us]"),
+        images=_stack([images[one] for one in table["id"]], np.uint8).reshape(len(table), *size),
+        labels=table["label"].to_numpy(np.uint8),
+        labelled=table["labelled"].to_numpy("datetime64[us]"),
     )
 
 

@@ -26,6 +26,8 @@ from fashion.storage import atomic_folder, files_below, load_json, load_yaml, ma
 CHAMPION, CHALLENGER = "champion", "challenger"
 CONTRACT, LITERT = Path("extra_files/classes.json"), Path("extra_files/model.tflite")
 """Files of a version without which it cannot answer."""
+LONGEST_NUMBER = 18
+"""Digits of a version's number: more of them fit into no database."""
 LARGEST_CONTRACT = 1 << 20
 """Bytes of classes.json, and of MLflow's own description of a model."""
 
@@ -115,6 +117,8 @@ def version_with_alias(registry: Registry, alias: str) -> Version | None:
 @in_words
 def get_version(registry: Registry, number: str) -> Version | None:
     """The version of that number; none when it is not there."""
+    if len(number) > LONGEST_NUMBER:
+        return None
     try:
         return _version(MlflowClient(registry.uri).get_model_version(registry.name, number))
     except MlflowException as error:

@@ -1,0 +1,68 @@
+"""The bodies of all requests as they come in: each within its size and its time, all of them within one room."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from starlette.exceptions import HTTPException
+from starlette.types import Message, Receive
+
+
+@dataclass(frozen=True)
+class BodyLimits:
+    """What one body, and all of them together, may take."""
+
+    bytes: int = 8 << 20
+    seconds: float = 60.0
+    """From the end of the headers to the end of the body."""
+    bytes_in_all: int = 128 << 20
+    """Of the requests that are being answered at once."""
+
+    @property
+    def too_large(self) -> str:
+        return f"the body may have {self.bytes:,} bytes at most"
+
+
+class Bodies:
+    """To be used from one event loop."""
+
+    def __init__(self, limits: BodyLimits) -> None:
+        self._limits, self._held = limits, 0
+
+    @contextmanager
+    def bounded(self, receive: Receive) -> Iterator[Receive]:
+        """The same for one request, until it is answered; it raises HTTPException 408, 413 or 503."""
+        held, whole = 0, False
+        deadline = asyncio.get_running_loop().time() + self._limits.seconds
+
+        async def bounded() -> Message:
+            nonlocal held, whole
+            if whole:  # What comes now is that the caller has gone.
+                return await receive()
+            message = await self._receive(receive, deadline)
+            size = len(message.get("body", b""))
+            whole = not message.get("more_body", False)
+            held += size
+            self._held += size
+            self._check(held)
+            return message
+
+        try:
+            yield bounded
+        finally:
+            self._held -= held
+
+    async def _receive(self, receive: Receive, deadline: float) -> Message:
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await receive()
+        except TimeoutError as error:
+            words = f"the body has not come within {self._limits.seconds:g} seconds"
+            raise HTTPException(408, words, {"Connection": "close"}) from error
+
+    def _check(self, held: int) -> None:
+        if held > self._limits.bytes:
+            raise HTTPException(413, self._limits.too_large)
+        if self._held > self._limits.bytes_in_all:
+            raise HTTPException(503, "the bodies of all requests take too much memory", {"Retry-After": "1"})

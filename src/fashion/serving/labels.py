@@ -1,0 +1,73 @@
+"""Writes the labels that people give, apart from everything else: a log that is away holds up nobody but them."""
+
+import asyncio
+import time
+from functools import partial
+
+from fastapi import HTTPException
+
+from fashion.adapters.predictions import PredictionLog
+from fashion.errors import ServiceError
+from fashion.serving.apart import run_apart
+from fashion.serving.recorder import Recorder
+
+AT_ONCE = 4
+"""Labels that are being written; the next ones wait."""
+PATIENCE_SECONDS = 10.0
+"""For one label to be written."""
+RETRY_SECONDS = 5.0
+"""Between two trials while the log is known to be away."""
+
+
+class Labels:
+    """To be used from one event loop."""
+
+    def __init__(self, log: PredictionLog, recorder: Recorder) -> None:
+        self._log, self._recorder = log, recorder
+        self._free = asyncio.Semaphore(AT_ONCE)
+        self._trouble: str | None = None
+        self._try_at = 0.0
+        self._written = 0
+
+    async def write(self, prediction_id: str, label: int, source: str) -> int | None:
+        """Write down the label of a prediction; the one that counted before, if any.
+
+        Raises:
+            HTTPException: 404, there is no such prediction.
+            ServiceError: the log is away; at once while that is known.
+        """
+        async with self._free:
+            self._refuse_while_away()
+            try:
+                previous = await asyncio.wait_for(
+                    run_apart(partial(self._write, prediction_id, label, source)), PATIENCE_SECONDS
+                )
+            except TimeoutError as error:
+                self._note(f"The prediction log has not answered within {PATIENCE_SECONDS:.0f} seconds")
+                raise ServiceError(str(self._trouble)) from error
+            except ServiceError as error:
+                self._note(str(error))
+                raise
+            except HTTPException:
+                self._trouble = None
+                raise
+            self._trouble = None
+            return previous
+
+    def _refuse_while_away(self) -> None:
+        """One label after the other tries whether the log is back, unless the recorder has found out."""
+        if self._recorder.trouble:
+            raise ServiceError(self._recorder.trouble)
+        back = self._recorder.written > self._written
+        if self._trouble and not back and time.monotonic() < self._try_at:
+            raise ServiceError(self._trouble)
+        self._try_at = time.monotonic() + RETRY_SECONDS
+
+    def _note(self, trouble: str) -> None:
+        self._trouble, self._try_at = trouble, time.monotonic() + RETRY_SECONDS
+        self._written = self._recorder.written
+
+    def _write(self, prediction_id: str, label: int, source: str) -> int | None:
+        if not self._recorder.holds(prediction_id) and not self._log.knows(prediction_id):
+            raise HTTPException(404, f"no prediction {prediction_id} in the log")
+        return self._log.add_label(prediction_id, label, source)

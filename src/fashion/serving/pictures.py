@@ -1,0 +1,58 @@
+"""The threads that decode what callers send: so many pixels at once, since each takes ten bytes and more."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import ParamSpec, TypeVar
+
+from starlette.exceptions import HTTPException
+
+from fashion.adapters.photographs import MOST_PIXELS
+
+THREADS = 2
+PATIENCE_SECONDS = 30.0
+"""For the turn of the last picture of a request to come."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Pictures:
+    """To be used from one event loop, and closed."""
+
+    def __init__(self, room: int = MOST_PIXELS) -> None:
+        """`room` is the number of pixels that may be decoded at once; a larger picture has it alone."""
+        self._threads = ThreadPoolExecutor(THREADS, "pictures")
+        self._room = self._free = room
+        self._turn, self._changed = asyncio.Lock(), asyncio.Condition()
+
+    async def run(self, work: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: work(*arguments, **options))
+
+    @asynccontextmanager
+    async def room(self, pixels: int, deadline: float) -> AsyncIterator[None]:
+        """Room for a picture, in the order of asking; `deadline` is a time of the event loop's.
+
+        Raises:
+            HTTPException: 503, there was none in time.
+        """
+        wanted = min(pixels, self._room)
+        await self._take(wanted, deadline)
+        try:
+            yield
+        finally:
+            async with self._changed:
+                self._free += wanted
+                self._changed.notify_all()
+
+    async def _take(self, wanted: int, deadline: float) -> None:
+        try:
+            async with asyncio.timeout_at(deadline), self._turn, self._changed:
+                await self._changed.wait_for(lambda: self._free >= wanted)
+                self._free -= wanted
+        except TimeoutError as error:
+            raise HTTPException(503, "too many pictures are being decoded already", {"Retry-After": "5"}) from error
+
+    def close(self) -> None:
+        self._threads.shutdown()

@@ -1,0 +1,66 @@
+"""The labels of all batches of collected images, and which of them count: an image may come again, corrected."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from fashion.errors import ArtifactError
+from fashion.images.descriptors import content_hashes
+from fashion.paths import Project
+from fashion.stages.dataset import Split, bring_back
+
+USED = "predictions.csv"
+"""In the folder of a batch: of each image its prediction in the log, that one's time, and when the label came."""
+
+
+def read_labels(project: Project, batches: Mapping[str, Split]) -> pd.DataFrame:
+    """Return a row for each label of the batches, in their order.
+
+    Returns:
+        batch, index (position in it), label, content_hash (of the image), id (of the prediction; empty if not known),
+        labelled (UTC; NaT if not known), counts (of the labels that an image has in several batches the last one does).
+
+    Raises:
+        ArtifactError: the list of predictions of a batch is damaged.
+    """
+    tables = [_read_batch(project.batches / name, batch) for name, batch in batches.items()]
+    table = pd.concat(tables or [_table("", Split(np.empty((0, 1, 1), np.uint8), np.empty(0, np.uint8)))])
+    table = table.reset_index(drop=True)
+    by_time = table.sort_values("labelled", kind="stable", na_position="first")
+    last = by_time.drop_duplicates("content_hash", keep="last").set_index("content_hash")["batch"]
+    return table.assign(counts=table["batch"] == table["content_hash"].map(last))
+
+
+def _read_batch(folder: Path, batch: Split) -> pd.DataFrame:
+    table = _table(folder.name, batch)
+    try:
+        used = pd.read_csv(folder / USED, dtype="str")
+        if len(used) != len(table):
+            raise ValueError(f"expected {len(table)} predictions, found {len(used)}")
+        # Batches of earlier code do not say when their labels came.
+        labelled = pd.to_datetime(used["labelled"], utc=True) if "labelled" in used else table["labelled"]
+        return table.assign(id=used["id"], labelled=_without_zone(labelled))
+    except FileNotFoundError:
+        return table
+    except (ValueError, KeyError) as error:
+        raise ArtifactError(f"{folder / USED} is damaged ({error}). {bring_back(folder)}") from error
+
+
+def _table(name: str, batch: Split) -> pd.DataFrame:
+    """The rows of a batch of which nothing else is known."""
+    return pd.DataFrame(
+        {
+            "batch": pd.Series([name] * len(batch.labels), dtype="str"),
+            "index": np.arange(len(batch.labels)),
+            "label": batch.labels.astype(np.int64),
+            "content_hash": pd.Series(content_hashes(batch.images), dtype="str"),
+            "id": pd.Series([""] * len(batch.labels), dtype="str"),
+            "labelled": np.full(len(batch.labels), np.datetime64("NaT", "us")),
+        }
+    )
+
+
+def _without_zone(times: "pd.Series[pd.Timestamp]") -> "pd.Series[pd.Timestamp]":
+    return times.dt.tz_localize(None) if times.dt.tz else times
