@@ -273,7 +273,7 @@ def test_a_champion_deleted_in_mlflow_does_not_block_the_next_one(trained_projec
     with pytest.raises(PromotionError, match="has no version 1"):
         roll_back(trained_project, load(trained_project), None, "the last one")
     with pytest.raises(PromotionError, match="has no version 9{25} "):
-        roll_back(trained_project, load(trained_project), "9" * 25, "one that no database can hold")
+        promote(trained_project, load(trained_project), "9" * 25, "one that no database can hold")
     assert promote(trained_project, load(trained_project), two, "next").champion == two
 
 

@@ -536,6 +536,7 @@ def test_without_the_key_readiness_says_up_or_down_and_no_address(tmp_path):
     (tmp_path / "blocked").write_text("in the way")
     service = make_service(tmp_path, url=f"sqlite:///{tmp_path}/blocked/log.db", key="secret")
     service.champions.trouble = "No MLflow server answers at http://mlflow.example"
+    service.champions.registry_up = False
     with TestClient(create_app(service), base_url=HERE) as client:
         ask(client, IMAGES[:1], headers={"X-API-Key": "secret"})
         wait_until(lambda: client.get("/readyz").json()["log"] != "up")
