@@ -220,18 +220,20 @@ def log_predictions(
     project: Project, images: Iterable[Any], labels: Iterable[Any], made: datetime | None = None
 ) -> list[str]:
     """Write what a service would into the log: predictions, and labels where there is one; the ids."""
-    log = PredictionLog(predictions_url(project))
+    params = load_params(project.params)
+    log, model = PredictionLog(predictions_url(project)), params.register_.name
     nothing = {
         "model_version": "1",
         "probabilities": np.full(10, 0.1, np.float32),
         "embedding": np.zeros(4, np.float32),
     }
     records = [
-        Record(id=new_id(), time=made or datetime.now(UTC), image=image, reason=None, **nothing) for image in images
+        Record(id=new_id(), time=made or datetime.now(UTC), image=image, reason=None, model=model, **nothing)
+        for image in images
     ]
     log.write(records)
     for record, label in zip(records, labels, strict=True):
         if label is not None:
-            log.add_label(record.id, int(label), "test")
+            log.add_label(record.id, int(label), "test", params.data.classes[label])
     log.close()
     return [record.id for record in records]

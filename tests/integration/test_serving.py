@@ -22,7 +22,7 @@ from fastapi import HTTPException
 from PIL import Image
 from starlette.testclient import TestClient
 
-from fashion.adapters.predictions import PredictionLog, Record, new_id
+from fashion.adapters.predictions import Label, PredictionLog, Record, new_id
 from fashion.errors import ArtifactError, ParamsError, ServiceError
 from fashion.params import load_params
 from fashion.serving.app import create_app
@@ -655,12 +655,12 @@ def test_a_log_that_is_back_is_found_by_a_label_after_a_while(tmp_path):
     labels = Labels(log, recorder)
     for _ in range(2):
         with pytest.raises(ServiceError, match="is away"):
-            asyncio.run(labels.write(new_id(), 0, "test"))
+            asyncio.run(labels.write(new_id(), Label(0, "top"), "test"))
     assert log.asked == 1
     log.away, labels._try_at = False, 0
     for _ in range(2):
         with pytest.raises(HTTPException, match="no prediction"):
-            asyncio.run(labels.write(new_id(), 0, "test"))
+            asyncio.run(labels.write(new_id(), Label(0, "top"), "test"))
     assert log.asked == 3
     recorder.close()
 

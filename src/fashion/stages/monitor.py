@@ -4,7 +4,7 @@ import logging
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +23,6 @@ from fashion.stages.champion import Found, find_champion
 from fashion.stages.reference import Known, read_descriptors, read_examples, read_reference
 from fashion.storage import atomic_folder
 
-SETTLED = timedelta(seconds=2)
-"""What is younger may not all be in the log yet; it is left for the next look."""
 KEPT = 50
 """Windows that are shown, and whose figures follow the labels."""
 
@@ -108,7 +106,9 @@ def _look(
     project: Project, params: Params, found: Found, log: PredictionLog, last: int | None, since: datetime | None
 ) -> Watched:
     champion, lineage = found.champion, found.lineage
-    version = ModelVersion(lineage.number, lineage.identity, datetime.fromisoformat(lineage.created))
+    created = datetime.fromisoformat(lineage.created)
+    version = ModelVersion(lineage.number, lineage.identity, created, params.register_.name)
+    log.name_labels(version, champion.classes)
     history = WindowHistory(log)
     history.refresh(KEPT)
     by_hand = last is not None or since is not None
@@ -116,11 +116,11 @@ def _look(
     earlier = history.read(max(policy.of, policy.cool_down), version)
     largest = params.monitor.largest_window
     window = log.read_window(
-        after=earlier[-1].last_id if earlier and not by_hand else None,
+        after=earlier[-1].last_number if earlier and not by_hand else None,
         since=since,
-        until=datetime.now(UTC) - SETTLED,
         limit=min(last or largest, largest),
         version=version,
+        classes=champion.classes,
     )
     if len(window) < policy.smallest_window:
         return _too_few(params, champion, window)
@@ -128,7 +128,7 @@ def _look(
     scores = _score(params, champion, known, window)
     decision = _by_hand(scores) if by_hand else decide([one.verdict for one in earlier], scores, policy)
     past = history.read(KEPT)
-    judged = _judge(window, lineage.identity, scores, decision, past)
+    judged = _judge(window, version, champion.classes, scores, decision, past)
     page = _write_page(project, champion, window, judged, past, known, by_hand)
     if not by_hand:
         history.add(judged)
@@ -174,7 +174,12 @@ def _by_hand(scores: dict[str, float]) -> Decision:
 
 
 def _judge(
-    window: Window, identity: str | None, scores: dict[str, float], decision: Decision, past: Sequence[JudgedWindow]
+    window: Window,
+    version: ModelVersion,
+    classes: tuple[str, ...],
+    scores: dict[str, float],
+    decision: Decision,
+    past: Sequence[JudgedWindow],
 ) -> JudgedWindow:
     start, end = _ends(window)
     return JudgedWindow(
@@ -183,6 +188,8 @@ def _judge(
         model_version=str(window.versions[0]),
         first_id=str(window.ids[0]),
         last_id=str(window.ids[-1]),
+        first_number=int(window.numbers[0]),
+        last_number=int(window.numbers[-1]),
         start=start,
         end=end,
         predictions=len(window),
@@ -191,7 +198,9 @@ def _judge(
         because=decision.reason if is_drifted(scores) else f"{len(window):,} predictions like the reference",
         estimated_accuracy=float(window.probabilities.max(axis=1).mean()),
         by_class=_count(window),
-        model_identity=identity,
+        model_identity=version.identity,
+        model=version.model,
+        classes=classes,
     )
 
 
@@ -205,7 +214,8 @@ def _count(window: Window) -> dict[str, tuple[int, int]]:
 
 
 def _ends(window: Window) -> tuple[datetime, datetime]:
-    first, final = (window.times[index].astype(datetime).replace(tzinfo=UTC) for index in (0, -1))
+    """The earliest and the latest time of a prediction, by the clocks of those who made them."""
+    first, final = (time.astype(datetime).replace(tzinfo=UTC) for time in (window.times.min(), window.times.max()))
     return first, final
 
 
