@@ -217,19 +217,23 @@ def _edit_suites(project: Project, counts: dict[str, int], classes: int, size: t
 
 
 def log_predictions(
-    project: Project, images: Iterable[Any], labels: Iterable[Any], made: datetime | None = None
+    project: Project,
+    images: Iterable[Any],
+    labels: Iterable[Any],
+    made: datetime | None = None,
+    model: str | None = None,
 ) -> list[str]:
     """Write what a service would into the log: predictions, and labels where there is one; the ids."""
     params = load_params(project.params)
-    log, model = PredictionLog(predictions_url(project)), params.register_.name
+    log = PredictionLog(predictions_url(project))
     nothing = {
+        "model": model or params.register_.name,
         "model_version": "1",
         "probabilities": np.full(10, 0.1, np.float32),
         "embedding": np.zeros(4, np.float32),
     }
     records = [
-        Record(id=new_id(), time=made or datetime.now(UTC), image=image, reason=None, model=model, **nothing)
-        for image in images
+        Record(id=new_id(), time=made or datetime.now(UTC), image=image, reason=None, **nothing) for image in images
     ]
     log.write(records)
     for record, label in zip(records, labels, strict=True):

@@ -11,26 +11,25 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from sqlalchemy import delete, text, update
+from sqlalchemy import delete, text
 
 from fashion.adapters.predictions import (
     JudgedWindow,
     Label,
     ModelVersion,
     PredictionLog,
-    Record,
     WindowHistory,
     new_id,
 )
 from fashion.adapters.predictions.log import KEPT_LABELS
-from fashion.adapters.predictions.tables import counters, labels, predictions, windows
+from fashion.adapters.predictions.tables import predictions
 from fashion.errors import DataError, ParamsError, ServiceError
 from fashion.evaluation.alarm import Verdict
 from fashion.images.descriptors import content_hashes, describe
 from fashion.settings import predictions_url
+from tests.logs import KINDS, empty_log, record
 from tests.servers import end, postgresql
 
-RANDOM = np.random.default_rng(0)
 NOW = datetime.now(UTC)
 
 
@@ -40,33 +39,10 @@ def server():
         yield address
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=KINDS)
 def log(request, tmp_path):
-    """An empty log."""
-    url = f"sqlite:///{tmp_path}/deep/log.db"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("server")
-    log = PredictionLog(url)
-    with log.transaction() as connection:
-        for table in (predictions, labels, windows):
-            connection.execute(delete(table))
-        connection.execute(update(counters).values(value=0))
-    yield log
-    log.close()
-
-
-def record(version="1", reason=None, size=(28, 28), classes=10, **changes):
-    probabilities = RANDOM.dirichlet(np.ones(classes)).astype(np.float32)
-    content = {
-        "id": new_id(),
-        "time": datetime.now(UTC),
-        "model_version": version,
-        "image": RANDOM.integers(0, 256, size, dtype=np.uint8),
-        "probabilities": probabilities,
-        "embedding": RANDOM.normal(size=16).astype(np.float32),
-        "reason": reason,
-    }
-    return Record(**content | changes)
+    with empty_log(request.param, tmp_path, lambda: request.getfixturevalue("server")) as log:
+        yield log
 
 
 def version(number, identity=None, created=NOW - timedelta(days=1)):

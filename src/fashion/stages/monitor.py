@@ -58,6 +58,8 @@ class Watched:
     accuracy_high: float | None = None
     report: str | None = None
     """Path of the page about the window."""
+    unknown_labels: int = 0
+    """Labels that are none of the champion's classes, and count as none."""
 
 
 def monitor(project: Project, params: Params, *, last: int | None = None, since: datetime | None = None) -> Watched:
@@ -109,6 +111,8 @@ def _look(
     created = datetime.fromisoformat(lineage.created)
     version = ModelVersion(lineage.number, lineage.identity, created, params.register_.name)
     log.name_labels(version, champion.classes)
+    if clock := log.describe_clock():
+        logger.warning(clock)
     history = WindowHistory(log)
     history.refresh(KEPT)
     by_hand = last is not None or since is not None
@@ -134,7 +138,7 @@ def _look(
         history.add(judged)
         _forget_pages(project, judged.number)
     _write_index(project, past if by_hand else [*past, judged])
-    return _watched(judged, page, by_hand)
+    return _watched(judged, window.unknown_labels, page, by_hand)
 
 
 def _score(params: Params, champion: Champion, known: Known, window: Window) -> dict[str, float]:
@@ -266,7 +270,7 @@ def _too_few(params: Params, champion: Champion, window: Window) -> Watched:
     )
 
 
-def _watched(window: JudgedWindow, page: Path, by_hand: bool) -> Watched:
+def _watched(window: JudgedWindow, unknown_labels: int, page: Path, by_hand: bool) -> Watched:
     accuracy = proportion_of(window.correct, window.labelled) if window.labelled else None
     return Watched(
         window=None if by_hand else window.number,
@@ -284,4 +288,5 @@ def _watched(window: JudgedWindow, page: Path, by_hand: bool) -> Watched:
         accuracy_low=accuracy.low if accuracy else None,
         accuracy_high=accuracy.high if accuracy else None,
         report=str(page),
+        unknown_labels=unknown_labels,
     )

@@ -2,12 +2,11 @@
 
 from fashion.adapters.predictions.history import JudgedWindow, WindowHistory
 from fashion.adapters.predictions.log import PredictionLog, new_id
-from fashion.adapters.predictions.retention import AHEAD, KEPT_FOR_LABELS, Forgotten
+from fashion.adapters.predictions.retention import KEPT_FOR_LABELS, Forgotten
 from fashion.adapters.predictions.rows import NO_LABEL, Label, Labelled, Record, Window
 from fashion.adapters.predictions.tables import Model, ModelVersion
 
 __all__ = [
-    "AHEAD",
     "KEPT_FOR_LABELS",
     "NO_LABEL",
     "Forgotten",

@@ -16,7 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from fashion.adapters.predictions import migrations
 from fashion.adapters.predictions.engine import lock_out_others, make_engine
-from fashion.adapters.predictions.order import complete_order, take_numbers
+from fashion.adapters.predictions.order import complete_order, describe_clock, take_numbers
 from fashion.adapters.predictions.retention import Forgotten, count_waiting, forget, mark_collected
 from fashion.adapters.predictions.rows import (
     Label,
@@ -119,7 +119,7 @@ class PredictionLog:
         """
         chosen = select(predictions)
         if after is not None:
-            chosen = chosen.where(predictions.c.number > after)
+            chosen = chosen.where(predictions.c.number > int(after))  # SQLite takes NumPy's for bytes.
         if since is not None:
             chosen = chosen.where(predictions.c.id >= _least_id(since))
         if until is not None:
@@ -199,11 +199,10 @@ class PredictionLog:
         with self.transaction() as connection:
             return count_waiting(connection)
 
-    def newest_time(self) -> datetime | None:
-        """When the prediction that arrived last was made, by the clock of whoever made it."""
-        newest = select(predictions.c.time).order_by(predictions.c.number.desc()).limit(1)
+    def describe_clock(self) -> str | None:
+        """Say so if the prediction that arrived last was made in the future by this machine's clock; None otherwise."""
         with self.transaction() as connection:
-            return connection.scalar(newest)
+            return describe_clock(connection)
 
     def has_unnamed_labels(self) -> bool:
         """Whether there are labels of predictions that do not name their model, as earlier code wrote them."""

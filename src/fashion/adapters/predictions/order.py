@@ -5,10 +5,14 @@ counter until its transaction ends, so they become visible one after the other: 
 number it has seen passes none over.
 """
 
+from datetime import UTC, datetime, timedelta
+
 from sqlalchemy import Connection, func, select, text, update
 
 from fashion.adapters.predictions.tables import counters, predictions, windows
 
+AHEAD = timedelta(minutes=5)
+"""What is further in the future was made by a clock that is wrong, or is looked at by one."""
 NUMBER_ROWS = text("""
     UPDATE predictions SET number = :last + numbered.place
     FROM (SELECT id, row_number() OVER (ORDER BY id) AS place FROM predictions WHERE number IS NULL) AS numbered
@@ -22,6 +26,19 @@ def take_numbers(connection: Connection, count: int) -> range:
     connection.execute(update(counters).where(mine).values(value=counters.c.value + count))
     last = connection.execute(select(counters.c.value).where(mine)).scalar_one()
     return range(last - count + 1, last + 1)
+
+
+def describe_clock(connection: Connection) -> str | None:
+    """Say so if the prediction that arrived last was made in the future."""
+    last = select(predictions.c.time).order_by(predictions.c.number.desc()).limit(1)
+    made, now = connection.scalar(last), datetime.now(UTC)
+    if made is None or made - now <= AHEAD:
+        return None
+    ahead = timedelta(seconds=round((made - now).total_seconds()))
+    return (
+        f"The newest prediction was made at {made:%Y-%m-%d %H:%M:%S} UTC by the clock of its service, {ahead} ahead of "
+        "this machine's. Nothing is lost, but its age is wrong: set the clock that is wrong"
+    )
 
 
 def complete_order(connection: Connection) -> None:

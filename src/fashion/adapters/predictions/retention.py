@@ -3,19 +3,18 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pandas as pd
 from sqlalchemy import ColumnElement, Connection, Select, and_, delete, exists, func, or_, select, update
 
+from fashion.adapters.predictions.order import AHEAD
 from fashion.adapters.predictions.tables import labels, predictions
 
 AT_ONCE = 5000
 """Predictions that are removed in one transaction: others may write in between."""
 KEPT_FOR_LABELS = 100_000
 """Old predictions with a label that was not collected: the newest of them stay, at 28 x 28 pixels some 200 MB."""
-AHEAD = timedelta(minutes=5)
-"""What is further in the future was made by a clock that is wrong."""
 
 Transaction = Callable[[], AbstractContextManager[Connection]]
 
@@ -47,7 +46,8 @@ def forget(transaction: Transaction, before: datetime, beyond: int) -> Forgotten
         waiting_count = _count(connection, waiting)
         lost = _count(connection, waiting.where(predictions.c.number <= none_kept_to))
     old = and_(predictions.c.number <= end, or_(~WAITS, predictions.c.number <= none_kept_to))
-    removed, last = 0, 0
+    removed = 0
+    last: int | None = 0
     while last is not None:
         count, last = _remove_some(transaction, and_(old, predictions.c.number > last))
         removed += count
@@ -90,7 +90,7 @@ def _last_before(connection: Connection, before: datetime) -> int:
     """
     number, time = predictions.c.number, predictions.c.time
     young = select(number).where(time >= before, time <= datetime.now(UTC) + AHEAD).order_by(number).limit(1)
-    first_young = connection.scalar(young)
+    first_young: int | None = connection.scalar(young)
     if first_young is not None:
         return first_young - 1
     return connection.scalar(select(func.max(number)).where(time < before)) or 0

@@ -47,11 +47,12 @@ def _revision(connection: Connection) -> str | None:
 
 
 def _run_scripts(connection: Connection) -> None:
-    # Takes a quarter of a second to import, for which most processes have no use.
+    # It says at INFO what it imports and does, which is nobody's concern.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    # Imported here, since most processes have no use for it.
     from alembic.operations import Operations  # noqa: PLC0415
     from alembic.runtime.migration import MigrationContext  # noqa: PLC0415
 
-    logging.getLogger("alembic").setLevel(logging.WARNING)
     scripts = _scripts()
     _check_known(scripts, _revision(connection))
 
