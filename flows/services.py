@@ -24,6 +24,7 @@ from honcho.printer import Message, Printer
 from fashion.cli.terminal import console, tell
 from fashion.encoding import degrade_output
 from fashion.errors import FashionError, ServiceError, without_secrets
+from fashion.leftovers import place
 from fashion.locks import read_holder, try_hold
 from fashion.paths import Project
 from fashion.settings import (
@@ -143,7 +144,7 @@ def up(project: Project) -> None:
         _check_ports(project)
         if PREFECT in _commands(project):
             _require_authentication(project)
-        lock.write({"run": "make up", "process": str(os.getpid())})
+        lock.write({"run": "make up", "process": str(os.getpid()), "place": place()})
         supervisor = Supervisor(Log(project.state / "logs"))
         commands, variables = _commands(project), _variables(project)
         for name, command in commands.items():
@@ -160,7 +161,7 @@ def down(project: Project) -> None:
     """End from elsewhere what `up` has started, and wait until it is gone.
 
     Raises:
-        ServiceError: it does not end.
+        ServiceError: it does not end, or not from here.
     """
     with try_hold(_lock(project)) as lock:
         if lock is not None:
@@ -179,8 +180,11 @@ def down(project: Project) -> None:
 
 def _ask_to_end(project: Project) -> None:
     """Ask the supervisor; where it was killed, its services still hold the lock and are asked one after the other."""
+    holder = read_holder(_lock(project))
+    if holder.get("place", place()) != place():
+        raise ServiceError("The services run on another host, or in another container; end them there")
     try:
-        os.kill(int(read_holder(_lock(project))["process"]), signal.SIGTERM)
+        os.kill(int(holder["process"]), signal.SIGTERM)
     except ProcessLookupError:
         for name in (WORKER, PREFECT, MLFLOW):
             if (path := _pid_file(project, name)).exists():

@@ -217,11 +217,17 @@ def _edit_suites(project: Project, counts: dict[str, int], classes: int, size: t
 
 
 def log_predictions(
-    project: Project, images: Iterable[Any], labels: Iterable[Any], made: datetime | None = None
+    project: Project,
+    images: Iterable[Any],
+    labels: Iterable[Any],
+    made: datetime | None = None,
+    model: str | None = None,
 ) -> list[str]:
     """Write what a service would into the log: predictions, and labels where there is one; the ids."""
+    params = load_params(project.params)
     log = PredictionLog(predictions_url(project))
     nothing = {
+        "model": model or params.register_.name,
         "model_version": "1",
         "probabilities": np.full(10, 0.1, np.float32),
         "embedding": np.zeros(4, np.float32),
@@ -232,6 +238,6 @@ def log_predictions(
     log.write(records)
     for record, label in zip(records, labels, strict=True):
         if label is not None:
-            log.add_label(record.id, int(label), "test")
+            log.add_label(record.id, int(label), "test", params.data.classes[label])
     log.close()
     return [record.id for record in records]

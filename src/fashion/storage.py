@@ -8,17 +8,16 @@ import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from glob import escape
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, Event, ScalarEvent
 
 from fashion.errors import ArtifactError, DiskError, FashionError
+from fashion.leftovers import remove_leftovers, temporary_name
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -43,11 +42,11 @@ def atomic_file(path: Path) -> Iterator[Path]:
     Raises:
         DiskError: the disk is full.
     """
-    temporary = _temporary(path)
+    temporary = temporary_name(path)
     try:
         with writing_explained(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            _remove_leftovers(path)
+            remove_leftovers(path)
             temporary.touch()
             yield temporary
             _flush(temporary)
@@ -64,11 +63,11 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     Raises:
         DiskError: the disk is full.
     """
-    temporary, replaced = _temporary(path), _temporary(path)
+    temporary, replaced = temporary_name(path), temporary_name(path)
     try:
         with writing_explained(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            _remove_leftovers(path)
+            remove_leftovers(path)
             temporary.mkdir()
             yield temporary
             _flush_folder(temporary)
@@ -284,29 +283,6 @@ def _flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _temporary(path: Path) -> Path:
-    """A name beside `path` that nobody else uses; it tells which process made it."""
-    return path.with_name(f".{os.getpid()}.{uuid4().hex[:8]}.{path.name}")
-
-
-def _remove_leftovers(path: Path) -> None:
-    """What processes that were killed have left beside `path`."""
-    for left in path.parent.glob(f".*.*.{escape(path.name)}"):
-        process = left.name.split(".")[1]
-        if process.isdecimal() and not _is_alive(int(process)):
-            shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True  # Another user's.
-    return True
 
 
 def _disk_is_full(error: Exception, path: Path) -> bool:

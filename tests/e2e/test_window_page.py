@@ -50,6 +50,10 @@ def window():
         versions=np.full(WINDOW, "1"),
         reasons=(None,) * WINDOW,
         descriptors=describe(images),
+        numbers=np.arange(WINDOW),
+        asked=np.zeros(WINDOW, np.bool_),
+        sources=(None,) * WINDOW,
+        unknown_labels=0,
     )
 
 
@@ -69,6 +73,8 @@ def judged(number, verdict=Verdict.ALARM):
         model_version="1",
         first_id="0",
         last_id="1",
+        first_number=0,
+        last_number=WINDOW - 1,
         start=moment,
         end=moment,
         predictions=WINDOW,

@@ -12,7 +12,9 @@ import pytest
 
 from fashion.adapters.pinning import changing_data, pin
 from fashion.adapters.versioning import data_version, lock, reproduce
+from fashion.errors import ServiceError
 from fashion.locks import between_trainings, hold, one_at_a_time, read_holder, training_lock, try_hold
+from flows.services import down
 from tests.faults.commands import run, start, wait_until
 from tests.projects import copy_pipeline
 from tests.servers import PATIENCE_SECONDS
@@ -216,3 +218,13 @@ def test_a_dvc_repro_that_was_killed_is_followed_by_the_next_one(pipeline, by_ha
     (pipeline.root / "go").touch()
     assert reproduce(pipeline, "read", print, patience_seconds=0)
     assert (pipeline.root / "b").read_text() == "a"
+
+
+def test_make_down_ends_no_process_that_has_the_number_of_one_in_another_container(pipeline):
+    """A `.state` may be shared; process ids are not."""
+    with subprocess.Popen(["sleep", "600"]) as innocent, hold(pipeline.state / "services.lock", print) as lock:
+        lock.write({"run": "make up", "process": str(innocent.pid), "place": "of another container"})
+        with pytest.raises(ServiceError, match="end them there"):
+            down(pipeline)
+        assert innocent.poll() is None
+        innocent.kill()

@@ -17,8 +17,9 @@ from fashion.adapters.predictions.tables import labels as label_table
 from fashion.adapters.predictions.tables import predictions
 from fashion.adapters.versioning import data_version
 from fashion.cli import app
-from fashion.errors import DataError
+from fashion.errors import DataError, ServiceError
 from fashion.images.synthetic import draw
+from fashion.serving.recorder import Recorder
 from fashion.settings import predictions_url
 from fashion.stages.collect import COPY, IN_TEST, IN_TRAIN, KEPT, collect
 from fashion.stages.dataset import has_recent, load_split, read_batches, read_raw
@@ -28,6 +29,8 @@ from fashion.stages.validate import validate
 from fashion.storage import file_digest
 from tests.advice import follow
 from tests.projects import edit_params, git, log_predictions, make_small
+from tests.servers import wait_until
+from tests.traffic import Traffic
 
 ENOUGH = 150
 
@@ -117,6 +120,98 @@ def test_predictions_from_before_a_time_can_be_left_out(served):
     project, params = served
     log_predictions(project, *draw(ENOUGH, 10, (28, 28), seed=11))
     assert collect(project, params, since=datetime.now(UTC) + timedelta(seconds=1)).images == 0
+
+
+def count_waiting(project):
+    log = PredictionLog(predictions_url(project))
+    waiting = log.count_waiting()
+    log.close()
+    return waiting
+
+
+def test_the_log_is_told_what_was_collected_and_keeps_the_rest(served, monkeypatch):
+    project, params = served
+    images, labels = draw(2 * ENOUGH, 10, (28, 28), seed=11)
+    log_predictions(project, images[: ENOUGH - 1], labels[: ENOUGH - 1])
+    collect(project, params)
+    assert count_waiting(project) == ENOUGH - 1
+    test = read_raw(project, params.data)["test"]
+    log_predictions(project, [*images[ENOUGH - 1 :], test.images[0]], [*labels[ENOUGH - 1 :], test.labels[0]])
+    params = edit_params(project, {"collect": {"at_most": ENOUGH}})
+    with monkeypatch.context() as patch, pytest.raises(ServiceError):
+        patch.setattr(PredictionLog, "mark_collected", away)
+        collect(project, params)
+    assert len(list(project.batches.iterdir())) == 1
+    assert count_waiting(project) == 2 * ENOUGH + 1
+    assert collect(project, params).images == ENOUGH
+    assert count_waiting(project) == 0
+
+
+def away(*_):
+    raise ServiceError("The log is away")
+
+
+def test_with_an_earlier_version_of_the_data_its_labels_are_new_again(served):
+    project, params = served
+    log_predictions(project, *draw(ENOUGH, 10, (28, 28), seed=11))
+    collected = collect(project, params)
+    shutil.rmtree(project.batches / collected.batch)
+    assert collect(project, params) == collected
+
+
+def test_another_model_in_the_same_log_starts_with_none_of_its_rows(served):
+    project, params = served
+    log_predictions(project, *draw(ENOUGH, 10, (28, 28), seed=11), model="another")
+    assert collect(project, params).images == 0
+    images, labels = draw(ENOUGH, 10, (28, 28), seed=12)
+    log_predictions(project, images, labels)
+    collected = collect(project, params)
+    np.testing.assert_array_equal(read_batches(project, params.data)[collected.batch].images, images)
+    assert count_waiting(project) == ENOUGH
+
+
+def test_labels_are_collected_by_the_names_of_the_classes_and_others_are_left_out_and_counted(served):
+    project, params = served
+    images, labels = draw(ENOUGH + 3, 10, (28, 28), seed=11)
+    ids = log_predictions(project, images, [None] * len(images))
+    log = PredictionLog(predictions_url(project))
+    for number, (one, label) in enumerate(zip(ids, labels, strict=True)):
+        name = params.data.classes[label] if number >= 3 else "Hat"
+        log.add_label(one, 9 - int(label), "test", name)  # As a champion with the reverse order would number them.
+    log.close()
+    result = CliRunner().invoke(app, ["collect"], env={"FASHION_HOME": str(project.root)})
+    assert "3 left out: the label is none of this project's classes (data.classes)\n" in result.output
+    (batch,) = read_batches(project, params.data).values()
+    np.testing.assert_array_equal(batch.labels, labels[3:])
+    assert count_waiting(project) == 3
+
+
+def test_labels_of_earlier_code_are_collected_for_the_versions_of_this_model(trained_project):
+    project = trained_project
+    params = edit_params(project, {"collect": {"at_least": ENOUGH}})
+    traffic = Traffic(project, params)
+    traffic.send(10, labelled=True)
+    traffic.identity = "1-of another registry"
+    traffic.send(20, labelled=True)
+    traffic.log.close()
+    assert collect(project, params).images == 10
+
+
+@pytest.mark.advice("fashion collect", "serving/recorder.py")
+def test_labels_that_are_removed_before_they_were_collected_are_said_and_collecting_ends_that(
+    served, monkeypatch, caplog
+):
+    project, _ = served
+    monkeypatch.setattr("fashion.adapters.predictions.retention.KEPT_FOR_LABELS", ENOUGH)
+    log_predictions(project, *draw(ENOUGH + 10, 10, (28, 28), seed=11))
+    log = PredictionLog(predictions_url(project))
+    recorder = Recorder(log, keep_days=90, keep_rows=1)
+    wait_until(lambda: recorder.labels_lost)
+    recorder.close()
+    assert (recorder.kept, recorder.labels_lost, log.count_waiting()) == (ENOUGH, 9, ENOUGH + 1)
+    follow(project, caplog.text, "fashion collect")
+    assert log.count_waiting() == 0
+    log.close()
 
 
 def shuffled(labels):

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,11 +19,13 @@ from fashion.cli import app
 from fashion.doctor import environment, machine, services
 from fashion.doctor.finding import NOTE, PROBLEM, WELL
 from fashion.locks import hold
+from fashion.params import load_params
 from fashion.paths import Project
 from fashion.settings import environment_defaults
 from flows import training
 from tests.advice import follow
 from tests.projects import SOURCE, git
+from tests.traffic import Traffic
 
 
 def test_an_environment_of_another_project_is_a_problem_and_the_way_out_is_named(project):
@@ -199,8 +202,19 @@ def test_databases_that_cannot_be_read_are_problems(project, monkeypatch):
         assert "cannot be used" in found.said
 
 
-def test_the_champion_and_the_predictions_are_named(trained_project, monkeypatch):
+def test_the_champion_and_the_predictions_are_named(trained_project):
     assert "version 1 of fashion-classifier is champion" in services.check_registry(trained_project).said
+    traffic = Traffic(trained_project, load_params(trained_project.params))
+    ids, labels = traffic.send(5)
+    traffic.label(ids[:2], labels[:2])
+    found = services.check_prediction_log(trained_project)
+    assert (found.verdict, found.advice) == (WELL, "")
+    assert found.said == "5 predictions, 2 of them with a label that was not collected"
+    traffic.time += timedelta(days=3, hours=1)
+    traffic.send(1)
+    traffic.log.close()
+    found = services.check_prediction_log(trained_project)
+    assert (found.verdict, "2 days" in found.advice) == (NOTE, True)
 
 
 def test_the_command_shows_all_and_fails_where_there_is_a_problem(trained_project, monkeypatch):

@@ -161,6 +161,40 @@ def test_of_two_monitors_of_one_log_one_hears_of_the_other(watched, monkeypatch)
     assert "clean" in follow(project, raised.value, "fashion monitor --history")
 
 
+def test_a_clock_that_goes_back_or_was_ahead_hides_nothing_from_the_next_look(watched, caplog):
+    project, params, traffic = watched
+    traffic.time += timedelta(days=3)
+    traffic.send(100)
+    assert monitor(project, params).predictions == 100
+    assert "ahead of this machine's" in caplog.text
+    caplog.clear()
+    for back in (timedelta(days=3), timedelta(hours=5)):
+        traffic.time -= back
+        traffic.send(110, inverted)
+    looked = monitor(project, params)
+    assert (looked.window, looked.predictions, looked.drifted) == (2, 220, True)
+    assert datetime.fromisoformat(looked.start) < datetime.fromisoformat(looked.end)
+    assert caplog.text == ""
+    assert monitor(project, params).predictions == 0
+
+
+def test_labels_by_other_names_than_the_champions_are_left_out_and_said(watched, monkeypatch):
+    project, _, traffic = watched
+    ids, labels = traffic.send(100)
+    for one, label in zip(ids, labels, strict=True):
+        name = "Hat" if label == 0 else traffic.champion.classes[label]
+        traffic.log.add_label(one, 9 - int(label), "test", name)
+    hats = int((labels == 0).sum())
+    monkeypatch.setenv("FASHION_HOME", str(project.root))
+    said = CliRunner().invoke(app, ["monitor"]).stdout
+    assert f"{hats} labels are none of the champion's classes, and left out" in said
+    assert f" {hats} labels are none of its classes, and left out." in (project.monitoring / "1" / PAGE).read_text()
+    (window,) = read_history(project)
+    assert window.labelled == 100 - hats
+    assert window.by_class["1"][0] == int((labels == 1).sum())
+    assert window.correct == int((traffic.log.read_window().predicted == labels)[labels > 0].sum())
+
+
 def test_a_registry_that_is_away_leaves_the_last_known_champion(watched, monkeypatch, caplog):
     project, params, traffic = watched
     traffic.send(100)

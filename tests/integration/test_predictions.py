@@ -13,16 +13,23 @@ import numpy as np
 import pytest
 from sqlalchemy import delete, text
 
-from fashion.adapters.predictions import JudgedWindow, ModelVersion, PredictionLog, Record, WindowHistory, new_id
+from fashion.adapters.predictions import (
+    JudgedWindow,
+    Label,
+    ModelVersion,
+    PredictionLog,
+    WindowHistory,
+    new_id,
+)
 from fashion.adapters.predictions.log import KEPT_LABELS
-from fashion.adapters.predictions.tables import predictions, windows
+from fashion.adapters.predictions.tables import predictions
 from fashion.errors import DataError, ParamsError, ServiceError
 from fashion.evaluation.alarm import Verdict
 from fashion.images.descriptors import content_hashes, describe
 from fashion.settings import predictions_url
+from tests.logs import KINDS, empty_log, record
 from tests.servers import end, postgresql
 
-RANDOM = np.random.default_rng(0)
 NOW = datetime.now(UTC)
 
 
@@ -32,32 +39,10 @@ def server():
         yield address
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=KINDS)
 def log(request, tmp_path):
-    """An empty log."""
-    url = f"sqlite:///{tmp_path}/deep/log.db"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("server")
-    log = PredictionLog(url)
-    log.forget(datetime.max.replace(tzinfo=UTC) - timedelta(days=400_000), beyond=0)
-    with log.transaction() as connection:
-        connection.execute(delete(windows))
-    yield log
-    log.close()
-
-
-def record(version="1", reason=None, size=(28, 28), classes=10, **changes):
-    probabilities = RANDOM.dirichlet(np.ones(classes)).astype(np.float32)
-    content = {
-        "id": new_id(),
-        "time": datetime.now(UTC),
-        "model_version": version,
-        "image": RANDOM.integers(0, 256, size, dtype=np.uint8),
-        "probabilities": probabilities,
-        "embedding": RANDOM.normal(size=16).astype(np.float32),
-        "reason": reason,
-    }
-    return Record(**content | changes)
+    with empty_log(request.param, tmp_path, lambda: request.getfixturevalue("server")) as log:
+        yield log
 
 
 def version(number, identity=None, created=NOW - timedelta(days=1)):
@@ -85,7 +70,8 @@ def test_the_newest_label_counts(log):
     records = [record() for _ in range(3)]
     log.write(records)
     assert log.add_label(records[1].id, 4, "test") is None
-    assert log.add_label(records[1].id, 7, "test") == 4
+    assert log.add_label(records[1].id, 7, "test", "Sneaker") == Label(4, None)
+    assert log.add_label(records[1].id, 7, "test") == Label(7, "Sneaker")
     assert log.add_label(records[2].id, 0, "test") is None
     assert list(log.read_window().labels) == [-1, 7, 0]
 
@@ -117,7 +103,7 @@ def test_of_many_labels_on_one_prediction_the_last_ones_are_kept(log):
     log.add_label(records[0].id, 9, "test")
     for number in range(3 * KEPT_LABELS):
         log.add_label(records[1].id, number % 7, "test")
-    assert log.add_label(records[1].id, 5, "test") == (3 * KEPT_LABELS - 1) % 7
+    assert log.add_label(records[1].id, 5, "test") == Label((3 * KEPT_LABELS - 1) % 7, None)
     assert list(log.read_window().labels) == [9, 5]
     with log.transaction() as connection:
         assert connection.scalar(text("SELECT count(*) FROM labels")) == 1 + KEPT_LABELS
@@ -125,7 +111,7 @@ def test_of_many_labels_on_one_prediction_the_last_ones_are_kept(log):
 
 def test_windows_go_on_where_the_last_one_ended(log):
     log.write(first := [record() for _ in range(10)])
-    after = str(log.read_window().ids[-1])
+    after = int(log.read_window().numbers[-1])
     log.write(second := [record() for _ in range(15)])
     assert list(log.read_window().ids) == [one.id for one in (*first, *second)]
     assert list(log.read_window(after=after).ids) == [one.id for one in second]
@@ -162,20 +148,9 @@ def test_versions_of_one_number_are_told_apart_by_their_identity_and_where_there
     assert history.read(10, version("1", "1-new")) == []
 
 
-def test_tables_of_earlier_code_get_the_columns_that_they_lack(log):
-    log.write([record()])
-    with log.transaction() as connection:
-        for table in ("predictions", "windows"):
-            connection.execute(text(f"ALTER TABLE {table} DROP COLUMN model_identity"))
-    again = PredictionLog(log._engine.url.render_as_string(hide_password=False))
-    again.write([record(model_identity="1-new")])
-    assert len(again.read_window(version=version("1", "1-new"))) == 2
-    assert WindowHistory(again).read(10) == []
-    again.close()
-
-
 def test_an_empty_window_has_empty_arrays(log):
-    window = log.read_window(after=new_id())
+    log.write([record()])
+    window = log.read_window(after=int(log.read_window().numbers[-1]))
     assert len(window) == len(window.images) == len(window.probabilities) == len(window.descriptors) == 0
 
 
@@ -209,11 +184,12 @@ def test_old_and_surplus_predictions_are_forgotten_with_their_labels(log):
     log.write(records)
     for one in records:
         log.add_label(one.id, 1, "test")
+    log.mark_collected(log.read_labels((28, 28)))
     long_ago = NOW - timedelta(days=1)
-    assert log.forget(before=long_ago, beyond=4) == 2
+    assert log.forget(before=long_ago, beyond=4).removed == 2
     assert list(log.read_window().ids) == [one.id for one in records[2:]]
-    assert log.forget(before=long_ago, beyond=100) == 0
-    assert log.forget(before=datetime.now(UTC) + timedelta(seconds=1), beyond=100) == 4
+    assert log.forget(before=long_ago, beyond=100).removed == 0
+    assert log.forget(before=datetime.now(UTC) + timedelta(seconds=1), beyond=100).removed == 4
     assert not log.knows(records[5].id)
 
 
@@ -224,7 +200,7 @@ def test_from_a_moment_before_1970_on_everything_is_read_and_nothing_is_older(lo
     assert len(log.read_window(since=moment)) == 2
     assert len(log.read_window(until=moment)) == 0
     assert list(log.read_labelled((28, 28), set(), moment, 10).ids) == [records[0].id]
-    assert log.forget(before=moment, beyond=100) == 0
+    assert log.forget(before=moment, beyond=100).removed == 0
 
 
 def test_many_threads_write_and_label_at_once(log):
@@ -242,13 +218,15 @@ def test_many_threads_write_and_label_at_once(log):
     assert (log.read_window().labels == 3).sum() == 40
 
 
-def judged(number, records, version="1", verdict=Verdict.CLEAN):
+def judged(number, records, version="1", verdict=Verdict.CLEAN, first=1):
     return JudgedWindow(
         number=number,
         time=NOW,
         model_version=version,
         first_id=records[0].id,
         last_id=records[-1].id,
+        first_number=first,
+        last_number=first + len(records) - 1,
         start=records[0].time,
         end=records[-1].time,
         predictions=len(records),
@@ -263,7 +241,8 @@ def judged(number, records, version="1", verdict=Verdict.CLEAN):
 def test_windows_that_were_judged_are_read_again(log):
     log.write(records := [record() for _ in range(4)])
     history = WindowHistory(log)
-    added = [judged(1, records[:2]), judged(2, records[2:3], "2"), judged(3, records[3:], verdict=Verdict.ALARM)]
+    added = [judged(1, records[:2]), judged(2, records[2:3], "2", first=3)]
+    added.append(replace(judged(3, records[3:], verdict=Verdict.ALARM, first=4), model="m", classes=("a", "b")))
     for one in added:
         history.add(one)
     assert history.read(10) == added
@@ -276,12 +255,12 @@ def test_windows_that_were_judged_are_read_again(log):
 
 
 def test_labels_that_come_later_are_counted_in_their_windows(log):
-    log.write(records := [record() for _ in range(6)])
+    records = [record() for _ in range(6)]
+    log.write([*records[:3], other := record("2"), *records[3:]])
     history = WindowHistory(log)
-    for number, part in ((1, records[:3]), (2, records[3:])):
-        history.add(judged(number, part))
+    history.add(replace(judged(1, records[:3]), last_number=4))
+    history.add(judged(2, records[3:], first=5))
     right, wrong = int(records[0].probabilities.argmax()), (int(records[1].probabilities.argmax()) + 1) % 10
-    log.write([other := record("2", id=records[1].id[:-1] + "z")])
     for one, label in ((records[0], right), (records[1], right), (records[1], wrong), (other, right)):
         log.add_label(one.id, label, "test")
     history.refresh(1)
@@ -291,6 +270,7 @@ def test_labels_that_come_later_are_counted_in_their_windows(log):
     assert (first.labelled, first.correct, second.labelled) == (2, 1, 0)
     counted = {str(right): (1, 1), str(wrong): (1, 0)} if right != wrong else {str(right): (2, 1)}
     assert first.by_class == counted
+    log.mark_collected(log.read_labels((28, 28)))
     log.forget(before=datetime.now(UTC) + timedelta(seconds=1), beyond=0)
     history.refresh(2)
     assert history.read(10)[0] == first
@@ -314,7 +294,7 @@ def test_sqlite_lets_others_read_while_it_writes(tmp_path):
 
 
 def test_a_database_that_another_program_holds_is_not_called_away(tmp_path, monkeypatch):
-    monkeypatch.setattr("fashion.adapters.predictions.log.PATIENCE", 0)
+    monkeypatch.setattr("fashion.adapters.predictions.engine.PATIENCE", 0)
     log = PredictionLog(f"sqlite:///{tmp_path}/log.db")
     log.write([record()])
     with closing(sqlite3.connect(tmp_path / "log.db")) as other:
@@ -349,7 +329,7 @@ def test_a_postgresql_that_is_killed_is_one_clear_error():
 
 
 def test_a_postgresql_that_takes_too_long_or_goes_without_a_word_is_given_up(server, monkeypatch):
-    monkeypatch.setattr("fashion.adapters.predictions.log.STATEMENT_SECONDS", 0.1)
+    monkeypatch.setattr("fashion.adapters.predictions.engine.STATEMENT_SECONDS", 0.1)
     log = PredictionLog(f"{server}?keepalives_idle=60")
     log.write([record()])
     with log.transaction() as holder:
@@ -368,11 +348,12 @@ def descriptor(connection):
 
 
 def test_many_old_predictions_are_forgotten_part_by_part(log, monkeypatch):
-    monkeypatch.setattr("fashion.adapters.predictions.log.FORGOTTEN_AT_ONCE", 2)
+    monkeypatch.setattr("fashion.adapters.predictions.retention.AT_ONCE", 2)
     log.write(records := [record() for _ in range(7)])
     for one in records:
         log.add_label(one.id, 1, "test")
-    assert log.forget(before=NOW - timedelta(days=1), beyond=2) == 5
+    log.mark_collected(log.read_labels((28, 28)))
+    assert log.forget(before=NOW - timedelta(days=1), beyond=2).removed == 5
     assert list(log.read_window().ids) == [one.id for one in records[5:]]
     with log.transaction() as connection:
         assert connection.scalar(text("SELECT count(*) FROM labels")) == 2

@@ -22,7 +22,7 @@ from fastapi import HTTPException
 from PIL import Image
 from starlette.testclient import TestClient
 
-from fashion.adapters.predictions import PredictionLog, Record, new_id
+from fashion.adapters.predictions import Label, Model, PredictionLog, Record, new_id
 from fashion.errors import ArtifactError, ParamsError, ServiceError
 from fashion.params import load_params
 from fashion.serving.app import create_app
@@ -576,6 +576,17 @@ def test_feedback_is_taken_at_once_and_the_newest_counts(client, service):
     flush(service)
     assert correct(client, prediction_id, "top", source="an expert").json()["previous"] == "lower"
     assert list(service.log.read_window().labels) == [0]
+    found = service.log.read_labels(SIZE, model=Model(service.name, ("upper", "top")))
+    assert list(found["label"]) == [1]  # By its name, whichever number it has for others.
+
+
+def test_the_label_that_counted_before_is_named_as_it_was_given(client, service):
+    ids = [one["id"] for one in ask(client, IMAGES[:3]).json()["predictions"]]
+    flush(service)
+    for one, (number, name) in zip(ids, ((0, "hat"), (3, None), (9, None)), strict=True):
+        service.log.add_label(one, number, "another champion", name)
+    before = [correct(client, one, "top").json()["previous"] for one in ids]
+    assert before == ["hat", "lower", None]
 
 
 @pytest.mark.parametrize(
@@ -656,12 +667,12 @@ def test_a_log_that_is_back_is_found_by_a_label_after_a_while(tmp_path):
     labels = Labels(log, recorder)
     for _ in range(2):
         with pytest.raises(ServiceError, match="is away"):
-            asyncio.run(labels.write(new_id(), 0, "test"))
+            asyncio.run(labels.write(new_id(), Label(0, "top"), "test"))
     assert log.asked == 1
     log.away, labels._try_at = False, 0
     for _ in range(2):
         with pytest.raises(HTTPException, match="no prediction"):
-            asyncio.run(labels.write(new_id(), 0, "test"))
+            asyncio.run(labels.write(new_id(), Label(0, "top"), "test"))
     assert log.asked == 3
     recorder.close()
 
@@ -828,6 +839,20 @@ def test_old_predictions_are_removed_by_number(tmp_path):
     recorder = Recorder(log, keep_days=90, keep_rows=4)
     wait_until(lambda: log.count() == 4)
     recorder.close()
+
+
+def test_labelled_predictions_that_nobody_has_collected_are_kept_and_shown(tmp_path):
+    service = make_service(tmp_path)
+    with TestClient(create_app(service), base_url=HERE) as client:
+        ids = [one["id"] for one in ask(client, IMAGES[:5]).json()["predictions"]]
+        flush(service)
+        for one in ids[:2]:
+            correct(client, one, "top")
+        service.recorder._keep_rows = 1
+        service.recorder._forget()
+        assert service.log.count() == 3
+        assert (figure(client, "fashion_log_kept"), figure(client, "fashion_log_labels_lost_total")) == (2, 0)
+        assert correct(client, ids[2], "top").status_code == 404
 
 
 def test_keeping_predictions_for_a_hundred_years_stops_nothing(tmp_path):

@@ -11,7 +11,6 @@ that no command reads. `0.1.0` was made by the code of commit a3a20d2.
 import sys
 import tarfile
 import tempfile
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from fashion.params import Params
 from fashion.paths import Project
 from fashion.settings import predictions_url
 from fashion.stages.champion import find_champion
-from fashion.stages.monitor import SETTLED, monitor
+from fashion.stages.monitor import monitor
 from fashion.stages.prepare import prepare
 from fashion.stages.promotion import promote
 from fashion.stages.register import register
@@ -82,7 +81,6 @@ def _use(project: Project, params: Params) -> None:
     for record, label in zip(records, labels, strict=True):
         log.add_label(record.id, int(label), "upgrade")
     log.close()
-    time.sleep(SETTLED.total_seconds() + 1)
     monitor(project, params)
 
 

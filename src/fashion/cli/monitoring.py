@@ -66,6 +66,8 @@ def _print_watched(watched: "Watched") -> None:
     console.print(
         f"{watched.predictions:,} predictions from {watched.start} to {watched.end}, {watched.labelled:,} labelled"
     )
+    if watched.unknown_labels:
+        console.print(f"{watched.unknown_labels:,} labels are none of the champion's classes, and left out")
     table = Table("statistic", "score", "", caption="0 is typical of clean windows, above 1 is drift")
     for statistic, score in watched.scores.items():
         table.add_row(statistic, show_score(score), "drifted" if score > 1 else "")

@@ -82,15 +82,19 @@ def check_registry(project: Project) -> Finding:
 
 
 def check_prediction_log(project: Project) -> Finding:
-    """Return whether the log can be read."""
+    """Return whether the log can be read, what it keeps for `fashion collect`, and whether the clocks agree."""
     url = predictions_url(project)
     if url.startswith(SQLITE) and not Path(url.removeprefix(SQLITE)).exists():
         return Finding("prediction log", WELL, "no database yet: the service makes it")
     try:
         with closing(PredictionLog(url)) as log:
-            return Finding("prediction log", WELL, f"{log.count():,} predictions")
+            said = f"{log.count():,} predictions, {log.count_waiting():,} of them with a label that was not collected"
+            clock = log.describe_clock()
     except FashionError as error:
         return _problem("prediction log", error)
+    if clock:
+        return Finding("prediction log", NOTE, said, clock)
+    return Finding("prediction log", WELL, said)
 
 
 SLOW: Sequence[Callable[[Project], Finding]] = (

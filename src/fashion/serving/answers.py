@@ -99,11 +99,13 @@ class Error(BaseModel):
     error: str
 
 
-def to_records(images: NDArray[np.uint8], answers: Answers, lineage: Lineage, time: datetime) -> list[Record]:
-    """For the log, each with an id of its own."""
+def to_records(
+    name: str, images: NDArray[np.uint8], answers: Answers, lineage: Lineage, time: datetime
+) -> list[Record]:
+    """For the log, each with an id of its own; `name` is the registered model's."""
     rows = zip(images, answers.probabilities, answers.embeddings, answers.reasons, strict=True)
     return [
-        Record(new_id(), time, lineage.number, image, probabilities, embedding, reason, lineage.identity)
+        Record(new_id(), time, lineage.number, image, probabilities, embedding, reason, lineage.identity, name)
         for image, probabilities, embedding, reason in rows
     ]
 

@@ -16,7 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from fashion.adapters.predictions import PredictionLog, Record
+from fashion.adapters.predictions import Label, PredictionLog, Record
 from fashion.errors import ServiceError
 from fashion.serving import answers
 from fashion.serving.champions import Champions, Served
@@ -125,7 +125,7 @@ def _add_predictions(app: FastAPI, service: Service) -> None:
         with service.champions.current.used() as served:
             images, cluttered = await read_images(request, served.champion.image_size, service.limits, service.pictures)
             found = await served.ask(images, cluttered)
-        records = answers.to_records(images, found, served.lineage, datetime.now(UTC))
+        records = answers.to_records(service.name, images, found, served.lineage, datetime.now(UTC))
         service.recorder.add(records)
         content = answers.to_predictions(service.name, served.champion.classes, records, seen)
         _count(service.metrics, served, records)
@@ -142,9 +142,10 @@ def _add_predictions(app: FastAPI, service: Service) -> None:
         classes = service.champions.current.champion.classes
         if given.label not in classes:
             raise HTTPException(422, f"label: expected one of {', '.join(classes)}, found {given.label!r}")
-        previous = await labels.write(given.prediction_id, classes.index(given.label), given.source)
+        label = Label(classes.index(given.label), given.label)
+        previous = await labels.write(given.prediction_id, label, given.source)
         service.metrics.labels.inc()
-        before = classes[previous] if previous is not None and previous < len(classes) else None
+        before = previous.among(classes) if previous else None
         return answers.Corrected(prediction_id=given.prediction_id, label=given.label, previous=before)
 
 

@@ -6,7 +6,7 @@ from functools import partial
 
 from fastapi import HTTPException
 
-from fashion.adapters.predictions import PredictionLog
+from fashion.adapters.predictions import Label, PredictionLog
 from fashion.errors import ServiceError
 from fashion.serving.apart import run_apart
 from fashion.serving.recorder import Recorder
@@ -29,7 +29,7 @@ class Labels:
         self._try_at = 0.0
         self._written = 0
 
-    async def write(self, prediction_id: str, label: int, source: str) -> int | None:
+    async def write(self, prediction_id: str, label: Label, source: str) -> Label | None:
         """Write down the label of a prediction; the one that counted before, if any.
 
         Raises:
@@ -67,7 +67,7 @@ class Labels:
         self._trouble, self._try_at = trouble, time.monotonic() + RETRY_SECONDS
         self._written = self._recorder.written
 
-    def _write(self, prediction_id: str, label: int, source: str) -> int | None:
+    def _write(self, prediction_id: str, label: Label, source: str) -> Label | None:
         if not self._recorder.holds(prediction_id) and not self._log.knows(prediction_id):
             raise HTTPException(404, f"no prediction {prediction_id} in the log")
-        return self._log.add_label(prediction_id, label, source)
+        return self._log.add_label(prediction_id, label.number, source, label.name)

@@ -43,6 +43,10 @@ class Recorder:
         self._clean_at = 0.0
         self.written = 0
         self.lost = 0
+        self.kept = 0
+        """Old predictions that were not removed, since their labels are not collected."""
+        self.labels_lost = 0
+        """Predictions that were removed although their labels were not collected."""
         self._trouble: str | None = None
         self._asked_at: float | None = None
         """When the database was asked what it has not answered yet."""
@@ -133,8 +137,15 @@ class Recorder:
 
     def _forget(self) -> None:
         before = datetime.now(UTC) - timedelta(days=self._keep_days)
-        if forgotten := self._log.forget(before, self._keep_rows):
-            logger.info("Removed %d old predictions", forgotten)
+        forgotten = self._log.forget(before, self._keep_rows)
+        self.kept = forgotten.kept
+        self.labels_lost += forgotten.lost
+        if forgotten.removed:
+            logger.info("Removed %d old predictions", forgotten.removed)
+        if forgotten.lost:
+            logger.warning(
+                "%d of them had labels that were never collected; collect with: fashion collect", forgotten.lost
+            )
 
 
 def _do(failure: str, work: Callable[P, object], *arguments: P.args, **options: P.kwargs) -> bool:

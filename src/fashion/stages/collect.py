@@ -2,12 +2,14 @@
 
 A batch is a folder: images and labels in IDX, and predictions.csv, which names each image's row in the prediction log
 and says when its label came. What was used is known by the images themselves: with an earlier version of data/ later
-labels are new again, and a label that was corrected after its batch was made comes again, in another batch.
+labels are new again, as long as the log holds them, and a label that was corrected after its batch was made comes
+again, in another batch. The log is told what was collected, since it keeps the rest for longer.
 """
 
 import shutil
 import tempfile
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
@@ -20,7 +22,7 @@ from fashion.adapters import tracking, versioning
 from fashion.adapters.git import check_repository
 from fashion.adapters.pictures import contact_sheet
 from fashion.adapters.pinning import changing_data, pin
-from fashion.adapters.predictions import Labelled, PredictionLog
+from fashion.adapters.predictions import NO_LABEL, Labelled, Model, ModelVersion, PredictionLog
 from fashion.errors import DataError
 from fashion.images.descriptors import content_hashes
 from fashion.images.idx import write_idx
@@ -36,6 +38,7 @@ from fashion.storage import atomic_folder, keep_newest, move_folder, write_text
 SHOWN = 64
 IN_TEST, IN_TRAIN = "the same image stands in the test set", "the same image stands in the training set"
 COPY = "the same image was labelled again later"
+UNKNOWN = "the label is none of this project's classes (data.classes)"
 TICK = np.timedelta64(1, "us")
 KEPT = 20
 """Refused batches, and quarantines of batches, that are kept to be looked at."""
@@ -91,18 +94,8 @@ def collect(project: Project, params: Params, since: datetime | None = None) -> 
         SuiteError: a suite is missing or wrong.
     """
     check_repository(project)
-    raw, batches = read_raw(project, params.data), read_batches(project, params.data)
-    labelled, left_out = _new_ones(project, params, raw, read_labels(project, batches), since)
-    if len(labelled.labels) < params.collect.at_least:
-        # A collection that was killed has left its batch unpinned.
-        pin(project)
-        return Collected(None, len(labelled.labels), left_out=left_out)
-    name = _name(labelled)
-    quarantine = _check(project, params, raw, batches, name, labelled)
-    pictures = _show_quarantine(project, name, labelled, quarantine) if len(quarantine) else None
-    _enter(project, name, labelled)
-    reasons = {str(reason): int(count) for reason, count in quarantine["reason"].value_counts().items()}
-    return Collected(name, len(labelled.labels), reasons, pictures, left_out)
+    with closing(PredictionLog(predictions_url(project))) as log:
+        return _collect(project, params, log, since)
 
 
 def is_learned(project: Project, params: Params) -> bool:
@@ -116,17 +109,39 @@ def is_learned(project: Project, params: Params) -> bool:
     return versioning.data_version(project) in {version.tags.get(DATA_VERSION) for version in versions}
 
 
-def _new_ones(
-    project: Project, params: Params, raw: Mapping[str, Split], known: pd.DataFrame, since: datetime | None
-) -> tuple[Labelled, dict[str, int]]:
-    """What is to be learned from, and how many labelled images are left out, by the reason."""
+def _collect(project: Project, params: Params, log: PredictionLog, since: datetime | None) -> Collected:
+    raw, batches = read_raw(project, params.data), read_batches(project, params.data)
     size = params.data.image_size
-    log = PredictionLog(predictions_url(project))
-    try:
-        wanted, left_out = _choose(log.read_labels(size, since), raw, known)
-        return log.read_labelled(wanted.tail(params.collect.at_most), size), left_out
-    finally:
-        log.close()
+    labels = log.read_labels(size, since, _model(project, params, log))
+    wanted, left_out = _choose(labels, raw, read_labels(project, batches))
+    labelled = log.read_labelled(wanted.tail(params.collect.at_most), size)
+    if len(labelled.labels) < params.collect.at_least:
+        # A collection that was killed has left its batch unpinned.
+        pin(project)
+        log.mark_collected(_settled(labels, wanted))
+        return Collected(None, len(labelled.labels), left_out=left_out)
+    name = _name(labelled)
+    quarantine = _check(project, params, raw, batches, name, labelled)
+    pictures = _show_quarantine(project, name, labelled, quarantine) if len(quarantine) else None
+    _enter(project, name, labelled)
+    log.mark_collected(_settled(labels, wanted[~wanted["id"].isin(labelled.ids)]))
+    reasons = {str(reason): int(count) for reason, count in quarantine["reason"].value_counts().items()}
+    return Collected(name, len(labelled.labels), reasons, pictures, left_out)
+
+
+def _model(project: Project, params: Params, log: PredictionLog) -> Model:
+    """Whose labels are collected. The registry is asked only where earlier code has not written down whose they are."""
+    name, classes = params.register_.name, params.data.classes
+    if not log.has_unnamed_labels():
+        return Model(name, classes)
+    versions = tracking.list_versions(registry_of(project, params))
+    known = (ModelVersion(one.number, one.identity, datetime.fromisoformat(one.created)) for one in versions)
+    return Model(name, classes, tuple(known))
+
+
+def _settled(labels: pd.DataFrame, wanted: pd.DataFrame) -> pd.DataFrame:
+    """The labels of which nothing more is wanted: they are in a batch, or no use in one. Others may be, one day."""
+    return labels[~labels["id"].isin(wanted["id"]) & (labels["label"] != NO_LABEL)]
 
 
 def _choose(labels: pd.DataFrame, raw: Mapping[str, Split], known: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
@@ -135,6 +150,8 @@ def _choose(labels: pd.DataFrame, raw: Mapping[str, Split], known: pd.DataFrame)
     Args:
         known: the labels that the batches hold, as `batches.read_labels` gives them.
     """
+    unknown = int((labels["label"] == NO_LABEL).sum())
+    labels = labels[labels["label"] != NO_LABEL]
     newest = _with_known(labels.drop_duplicates("content_hash", keep="last"), known)
     # A label of the same prediction is later than the one in the batch, whatever the clocks say.
     is_later = (newest["id"] == newest["known_id"]) | ~(newest["labelled"] <= newest["known_labelled"])
@@ -142,7 +159,12 @@ def _choose(labels: pd.DataFrame, raw: Mapping[str, Split], known: pd.DataFrame)
     in_test, in_train = (fresh["content_hash"].isin(content_hashes(raw[name].images)) for name in ("test", "train"))
     wanted = fresh[~in_test & ~in_train]
     copies = int(labels["content_hash"].isin(wanted["content_hash"]).sum()) - len(wanted)
-    counts = {IN_TEST: int(in_test.sum()), IN_TRAIN: int((in_train & ~in_test).sum()), COPY: copies}
+    counts = {
+        IN_TEST: int(in_test.sum()),
+        IN_TRAIN: int((in_train & ~in_test).sum()),
+        COPY: copies,
+        UNKNOWN: unknown,
+    }
     return _in_order(wanted), {reason: count for reason, count in counts.items() if count}
 
 

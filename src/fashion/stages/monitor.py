@@ -4,7 +4,7 @@ import logging
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +23,6 @@ from fashion.stages.champion import Found, find_champion
 from fashion.stages.reference import Known, read_descriptors, read_examples, read_reference
 from fashion.storage import atomic_folder
 
-SETTLED = timedelta(seconds=2)
-"""What is younger may not all be in the log yet; it is left for the next look."""
 KEPT = 50
 """Windows that are shown, and whose figures follow the labels."""
 
@@ -60,6 +58,8 @@ class Watched:
     accuracy_high: float | None = None
     report: str | None = None
     """Path of the page about the window."""
+    unknown_labels: int = 0
+    """Labels that are none of the champion's classes, and count as none."""
 
 
 def monitor(project: Project, params: Params, *, last: int | None = None, since: datetime | None = None) -> Watched:
@@ -108,7 +108,11 @@ def _look(
     project: Project, params: Params, found: Found, log: PredictionLog, last: int | None, since: datetime | None
 ) -> Watched:
     champion, lineage = found.champion, found.lineage
-    version = ModelVersion(lineage.number, lineage.identity, datetime.fromisoformat(lineage.created))
+    created = datetime.fromisoformat(lineage.created)
+    version = ModelVersion(lineage.number, lineage.identity, created, params.register_.name)
+    log.name_labels(version, champion.classes)
+    if clock := log.describe_clock():
+        logger.warning(clock)
     history = WindowHistory(log)
     history.refresh(KEPT)
     by_hand = last is not None or since is not None
@@ -116,11 +120,11 @@ def _look(
     earlier = history.read(max(policy.of, policy.cool_down), version)
     largest = params.monitor.largest_window
     window = log.read_window(
-        after=earlier[-1].last_id if earlier and not by_hand else None,
+        after=earlier[-1].last_number if earlier and not by_hand else None,
         since=since,
-        until=datetime.now(UTC) - SETTLED,
         limit=min(last or largest, largest),
         version=version,
+        classes=champion.classes,
     )
     if len(window) < policy.smallest_window:
         return _too_few(params, champion, window)
@@ -128,13 +132,13 @@ def _look(
     scores = _score(params, champion, known, window)
     decision = _by_hand(scores) if by_hand else decide([one.verdict for one in earlier], scores, policy)
     past = history.read(KEPT)
-    judged = _judge(window, lineage.identity, scores, decision, past)
+    judged = _judge(window, version, champion.classes, scores, decision, past)
     page = _write_page(project, champion, window, judged, past, known, by_hand)
     if not by_hand:
         history.add(judged)
         _forget_pages(project, judged.number)
     _write_index(project, past if by_hand else [*past, judged])
-    return _watched(judged, page, by_hand)
+    return _watched(judged, window.unknown_labels, page, by_hand)
 
 
 def _score(params: Params, champion: Champion, known: Known, window: Window) -> dict[str, float]:
@@ -174,7 +178,12 @@ def _by_hand(scores: dict[str, float]) -> Decision:
 
 
 def _judge(
-    window: Window, identity: str | None, scores: dict[str, float], decision: Decision, past: Sequence[JudgedWindow]
+    window: Window,
+    version: ModelVersion,
+    classes: tuple[str, ...],
+    scores: dict[str, float],
+    decision: Decision,
+    past: Sequence[JudgedWindow],
 ) -> JudgedWindow:
     start, end = _ends(window)
     return JudgedWindow(
@@ -183,6 +192,8 @@ def _judge(
         model_version=str(window.versions[0]),
         first_id=str(window.ids[0]),
         last_id=str(window.ids[-1]),
+        first_number=int(window.numbers[0]),
+        last_number=int(window.numbers[-1]),
         start=start,
         end=end,
         predictions=len(window),
@@ -191,7 +202,9 @@ def _judge(
         because=decision.reason if is_drifted(scores) else f"{len(window):,} predictions like the reference",
         estimated_accuracy=float(window.probabilities.max(axis=1).mean()),
         by_class=_count(window),
-        model_identity=identity,
+        model_identity=version.identity,
+        model=version.model,
+        classes=classes,
     )
 
 
@@ -205,7 +218,8 @@ def _count(window: Window) -> dict[str, tuple[int, int]]:
 
 
 def _ends(window: Window) -> tuple[datetime, datetime]:
-    first, final = (window.times[index].astype(datetime).replace(tzinfo=UTC) for index in (0, -1))
+    """The earliest and the latest time of a prediction, by the clocks of those who made them."""
+    first, final = (time.astype(datetime).replace(tzinfo=UTC) for time in (window.times.min(), window.times.max()))
     return first, final
 
 
@@ -256,7 +270,7 @@ def _too_few(params: Params, champion: Champion, window: Window) -> Watched:
     )
 
 
-def _watched(window: JudgedWindow, page: Path, by_hand: bool) -> Watched:
+def _watched(window: JudgedWindow, unknown_labels: int, page: Path, by_hand: bool) -> Watched:
     accuracy = proportion_of(window.correct, window.labelled) if window.labelled else None
     return Watched(
         window=None if by_hand else window.number,
@@ -274,4 +288,5 @@ def _watched(window: JudgedWindow, page: Path, by_hand: bool) -> Watched:
         accuracy_low=accuracy.low if accuracy else None,
         accuracy_high=accuracy.high if accuracy else None,
         report=str(page),
+        unknown_labels=unknown_labels,
     )

@@ -70,7 +70,7 @@ def write_page(
     pictures.window_trend(_columns(windows), folder / TREND)
     reports.write_report(folder, _described(window, classes), _described_reference(known, classes), judged.end, trend)
     strangest = _strangest(window, known.examples, classes)
-    content = _render(folder, judged, windows, classes, strangest, recorded=trend is not None)
+    content = _render(folder, judged, windows, classes, strangest, window.unknown_labels, recorded=trend is not None)
     (folder / PAGE).write_text(content, encoding="utf-8")
 
 
@@ -179,18 +179,20 @@ def _render(
     windows: Sequence[JudgedWindow],
     classes: tuple[str, ...],
     strangest: str,
+    unknown_labels: int,
     recorded: bool,
 ) -> str:
     title = f"Window {judged.number}" if recorded else "A window chosen by hand"
     verdict = judged.verdict.value.capitalize()
     state = "alarm" if judged.alarm else "drifted" if judged.drifted else "clean"
     trend = _address((folder / TREND).read_bytes())
+    unknown = f" {unknown_labels:,} labels are none of its classes, and left out." if unknown_labels else ""
     return _document(
         title,
         state,
         f"""<p class="verdict"><b>{verdict}.</b> {escape(judged.because)}</p>
 <p>{judged.predictions:,} predictions of version {escape(judged.model_version)}, from {judged.start:%Y-%m-%d %H:%M:%S}
-to {judged.end:%Y-%m-%d %H:%M:%S} UTC; {judged.labelled:,} of them are labelled.</p>
+to {judged.end:%Y-%m-%d %H:%M:%S} UTC; {judged.labelled:,} of them are labelled.{unknown}</p>
 <h2>Is it like the reference?</h2>
 {_scores(judged)}
 <p>0 is typical of clean windows of this size; above 1 is drift. <a href="{reports.HTML}">Evidently's report</a> shows

@@ -1,8 +1,23 @@
-"""SQLAlchemy: the prediction log, in SQLite or PostgreSQL. One row a prediction; labels arrive later."""
+"""SQLAlchemy and Alembic: the prediction log, in SQLite or PostgreSQL. One row a prediction; labels arrive later."""
 
 from fashion.adapters.predictions.history import JudgedWindow, WindowHistory
 from fashion.adapters.predictions.log import PredictionLog, new_id
-from fashion.adapters.predictions.rows import Labelled, Record, Window
-from fashion.adapters.predictions.tables import ModelVersion
+from fashion.adapters.predictions.retention import KEPT_FOR_LABELS, Forgotten
+from fashion.adapters.predictions.rows import NO_LABEL, Label, Labelled, Record, Window
+from fashion.adapters.predictions.tables import Model, ModelVersion
 
-__all__ = ["JudgedWindow", "Labelled", "ModelVersion", "PredictionLog", "Record", "Window", "WindowHistory", "new_id"]
+__all__ = [
+    "KEPT_FOR_LABELS",
+    "NO_LABEL",
+    "Forgotten",
+    "JudgedWindow",
+    "Label",
+    "Labelled",
+    "Model",
+    "ModelVersion",
+    "PredictionLog",
+    "Record",
+    "Window",
+    "WindowHistory",
+    "new_id",
+]

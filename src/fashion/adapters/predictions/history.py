@@ -5,10 +5,11 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, case, func, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from fashion.adapters.predictions.log import PredictionLog
+from fashion.adapters.predictions.rows import NO_LABEL, class_number
 from fashion.adapters.predictions.tables import ModelVersion, labels, predictions, windows
 from fashion.errors import ServiceError
 from fashion.evaluation.alarm import Verdict
@@ -28,6 +29,9 @@ class JudgedWindow:
     model_version: str
     first_id: str
     last_id: str
+    first_number: int
+    """Of its first prediction, as those of `Window`."""
+    last_number: int
     start: datetime
     """Of the first prediction."""
     end: datetime
@@ -43,6 +47,12 @@ class JudgedWindow:
     """As far as labels have come."""
     model_identity: str | None = None
     """As that of `ModelVersion`."""
+    model: str | None = None
+    """The registered model's name; None for a window that earlier code has judged."""
+    classes: tuple[str, ...] | None = None
+    """By whose names labels are counted; None where earlier code has judged it: there by their numbers."""
+    announced: datetime | None = None
+    """When somebody was told of it."""
 
     @property
     def drifted(self) -> bool:
@@ -116,7 +126,8 @@ def _read(connection: Connection, limit: int, version: ModelVersion | None) -> l
 def _to_window(row: Any) -> JudgedWindow:
     values = {name: getattr(row, name) for name in JudgedWindow.__dataclass_fields__}
     by_class = {label: (labelled, correct) for label, (labelled, correct) in row.by_class.items()}
-    return JudgedWindow(**values | {"verdict": Verdict(row.verdict), "by_class": by_class})
+    classes = None if row.classes is None else tuple(row.classes)
+    return JudgedWindow(**values | {"verdict": Verdict(row.verdict), "by_class": by_class, "classes": classes})
 
 
 def _count(connection: Connection, window: JudgedWindow) -> ByClass:
@@ -126,14 +137,18 @@ def _count(connection: Connection, window: JudgedWindow) -> ByClass:
         .correlate(predictions)
         .scalar_subquery()
     )
-    correct = func.sum(case((predictions.c.predicted == labels.c.label, 1), else_=0))
     counts = (
-        select(labels.c.label, func.count(), correct)
+        select(labels.c.label, labels.c.name, predictions.c.predicted, func.count())
         .join(predictions, labels.c.number == newest)
-        .where(predictions.c.id.between(window.first_id, window.last_id))
+        .where(predictions.c.number.between(window.first_number, window.last_number))
         .where(predictions.c.model_version == window.model_version)
         .where(predictions.c.model_identity.is_(None) | (predictions.c.model_identity == window.model_identity))
-        .group_by(labels.c.label)
-        .order_by(labels.c.label)
+        .where(predictions.c.model.is_(None) | (predictions.c.model == window.model))
+        .group_by(labels.c.label, labels.c.name, predictions.c.predicted)
     )
-    return {str(label): (labelled, int(right)) for label, labelled, right in connection.execute(counts)}
+    by_class: dict[int, tuple[int, int]] = {}
+    for label, name, predicted, count in connection.execute(counts):
+        number = class_number(label, name, window.classes)
+        labelled, correct = by_class.get(number, (0, 0))
+        by_class[number] = (labelled + count, correct + count * (number == predicted))
+    return {str(number): by_class[number] for number in sorted(by_class) if number != NO_LABEL}

@@ -6,39 +6,35 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import pandas as pd
-from sqlalchemy import ColumnElement, Connection, Engine, create_engine, delete, event, func, insert, make_url, select
+from sqlalchemy import Connection, case, delete, exists, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from fashion.adapters.predictions.rows import Labelled, Record, Window, to_labelled, to_labels, to_rows, to_window
-from fashion.adapters.predictions.tables import ModelVersion, labels, make_tables, predictions
-from fashion.errors import ParamsError, ServiceError
+from fashion.adapters.predictions import migrations
+from fashion.adapters.predictions.engine import lock_out_others, make_engine
+from fashion.adapters.predictions.order import complete_order, describe_clock, take_numbers
+from fashion.adapters.predictions.retention import Forgotten, count_waiting, forget, mark_collected
+from fashion.adapters.predictions.rows import (
+    Label,
+    Labelled,
+    Record,
+    Window,
+    to_labelled,
+    to_labels,
+    to_rows,
+    to_window,
+)
+from fashion.adapters.predictions.tables import Model, ModelVersion, labels, predictions
+from fashion.errors import ServiceError
 
-DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg"}
 AT_ONCE = 500
 """Ids in one question; databases limit how many a statement may hold."""
 KEPT_LABELS = 10
 """Of one prediction: the one that counts, and those that it corrected last."""
-PATIENCE = 5
-"""Seconds to wait for a database that another process writes to, or for a server to answer."""
-STATEMENT_SECONDS = 60
-"""For one statement of PostgreSQL's; the longest one here, a look at the largest window, takes a few."""
-PATIENT = {
-    "connect_timeout": PATIENCE,
-    "keepalives": 1,
-    "keepalives_idle": PATIENCE,
-    "keepalives_interval": PATIENCE,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 4 * PATIENCE * 1000,
-}
-"""Unless the address says otherwise: a server that is gone without a word is given up after 20 seconds, not hours."""
-FORGOTTEN_AT_ONCE = 5000
-"""Predictions that are removed in one transaction: others may write in between."""
 
 
 def new_id() -> str:
@@ -62,61 +58,75 @@ class PredictionLog:
     """
 
     def __init__(self, url: str) -> None:
-        self._engine = _engine(url)
+        self._engine = make_engine(url)
         self._ready = False
 
     def write(self, records: Sequence[Record]) -> None:
         """All of them or none; those that are there already stay as they are, so it can be repeated."""
         make = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
+        rows = to_rows(records)
         with self.transaction() as connection:
-            connection.execute(make(predictions).on_conflict_do_nothing(), to_rows(records))
+            numbers = take_numbers(connection, len(rows))
+            numbered = [row | {"number": number} for row, number in zip(rows, numbers, strict=True)]
+            connection.execute(make(predictions).on_conflict_do_nothing(index_elements=["id"]), numbered)
 
     def knows(self, prediction_id: str) -> bool:
         with self.transaction() as connection:
             return connection.scalar(select(predictions.c.id).filter_by(id=prediction_id)) is not None
 
-    def add_label(self, prediction_id: str, label: int, source: str) -> int | None:
+    def add_label(self, prediction_id: str, label: int, source: str, name: str | None = None) -> Label | None:
         """Write down the true class of a prediction, or correct it; the label that counted before, if any.
 
         Of many corrections the last ones are kept.
+
+        Args:
+            label: its number for the model that is champion now.
+            source: who says so.
+            name: of the class; by it the label is read, whichever number the class has then.
         """
         newest_first = labels.c.number.desc()
-        before = select(labels.c.label).filter_by(prediction_id=prediction_id).order_by(newest_first).limit(1)
+        before = select(labels.c.label, labels.c.name).filter_by(prediction_id=prediction_id)
         numbers = select(labels.c.number).filter_by(prediction_id=prediction_id).order_by(newest_first)
         surplus = numbers.offset(KEPT_LABELS).subquery()
         row = {"prediction_id": prediction_id, "label": label, "time": datetime.now(UTC), "source": source}
         with self.transaction() as connection:
-            previous = connection.scalar(before)
-            connection.execute(insert(labels), row)
+            previous = connection.execute(before.order_by(newest_first).limit(1)).first()
+            connection.execute(insert(labels), row | {"name": name})
             connection.execute(delete(labels).where(labels.c.number.in_(select(surplus.c.number))))
-        return previous
+        return Label(previous.label, previous.name) if previous else None
 
     def read_window(
         self,
-        after: str | None = None,
+        after: int | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         limit: int | None = None,
         version: ModelVersion | None = None,
+        classes: Sequence[str] | None = None,
     ) -> Window:
-        """Predictions after an id, from one moment to another, of one model version; the newest, at most `limit`.
+        """Predictions in the order in which they arrived; the newest, at most `limit`.
 
-        Rows are written up to a second after their ids are made: a reader that goes on from the last id it saw asks
-        `until` a few seconds ago, or it may pass one over.
+        Args:
+            after: only those that arrived after the one of this number. Whoever goes on after the greatest number of
+                the last window passes none over.
+            since: only those made from this moment on, by the clock of whoever made them.
+            until: only those made before this moment, likewise.
+            version: only those of this model version.
+            classes: by their names labels become numbers; without them labels are the numbers that were written.
 
         Raises:
             DataError: the models have different inputs or outputs; ask for one version.
         """
         chosen = select(predictions)
         if after is not None:
-            chosen = chosen.where(predictions.c.id > after)
+            chosen = chosen.where(predictions.c.number > int(after))  # SQLite takes NumPy's for bytes.
         if since is not None:
             chosen = chosen.where(predictions.c.id >= _least_id(since))
         if until is not None:
             chosen = chosen.where(predictions.c.id < _least_id(until))
         if version is not None:
             chosen = chosen.where(version.rows(predictions))
-        window = chosen.order_by(predictions.c.id.desc()).limit(limit).subquery()
+        window = chosen.order_by(predictions.c.number.desc()).limit(limit).subquery()
         newest = (
             select(func.max(labels.c.number))
             .where(labels.c.prediction_id == window.c.id)
@@ -124,30 +134,38 @@ class PredictionLog:
             .scalar_subquery()
         )
         labelled = window.outerjoin(labels, labels.c.number == newest)
-        rows = select(window, labels.c.label).select_from(labelled).order_by(window.c.id)
+        rows = select(window, labels.c.label, labels.c.name).select_from(labelled).order_by(window.c.number)
         with self.transaction() as connection:
-            return to_window(connection.execute(rows).all())
+            return to_window(connection.execute(rows).all(), classes)
 
-    def read_labels(self, size: tuple[int, int], since: datetime | None = None) -> pd.DataFrame:
+    def read_labels(
+        self, size: tuple[int, int], since: datetime | None = None, model: Model | None = None
+    ) -> pd.DataFrame:
         """The label that counts of each prediction that has one, in the order in which these labels came.
 
         Args:
             size: height and width; predictions of images of another size are passed over.
             since: no prediction made before this moment.
+            model: only its predictions, with labels as numbers of its classes, by their names; without it predictions
+                of all models, with labels as the numbers that were written.
 
         Returns:
-            id, time (of the prediction), content_hash (of the image), label, labelled (when the label came); times are
-            UTC, microseconds.
+            id, time (of the prediction), content_hash (of the image), asked and source (as those of `Record`), label
+            (-1 if it is none of the model's classes), labelled (when the label came), label_number (the label's own, in
+            the log), collected (whether it was said to be); times are UTC, microseconds.
         """
-        columns = (predictions.c.id, predictions.c.time, predictions.c.content_hash, labels.c.label)
+        columns = [predictions.c[name] for name in ("id", "time", "content_hash", "asked", "source")]
+        columns += [labels.c[name] for name in ("label", "name", "collected")]
         newest = select(func.max(labels.c.number)).group_by(labels.c.prediction_id)
-        rows = select(*columns, labels.c.time.label("labelled"))
+        rows = select(*columns, labels.c.time.label("labelled"), labels.c.number.label("label_number"))
         rows = rows.join(labels, labels.c.prediction_id == predictions.c.id).where(labels.c.number.in_(newest))
         rows = rows.where(predictions.c.height == size[0], predictions.c.width == size[1]).order_by(labels.c.number)
         if since is not None:
             rows = rows.where(predictions.c.id >= _least_id(since))
+        if model is not None:
+            rows = rows.where(model.rows(predictions))
         with self.transaction() as connection:
-            return to_labels(connection.execute(rows).all())
+            return to_labels(connection.execute(rows).all(), model.classes if model else None)
 
     def read_labelled(self, wanted: pd.DataFrame, size: tuple[int, int]) -> Labelled:
         """The images of some of the rows that `read_labels` gave, without those that were removed since."""
@@ -162,25 +180,47 @@ class PredictionLog:
         with self.transaction() as connection:
             return connection.scalar(select(func.count()).select_from(predictions)) or 0
 
-    def forget(self, before: datetime, beyond: int) -> int:
-        """Remove predictions made before a moment and all but the newest `beyond`, with their labels; how many."""
-        newest = select(predictions.c.id).order_by(predictions.c.id.desc())
-        with self.transaction() as connection:
-            last = connection.scalar(newest.offset(beyond).limit(1)) or ""
-        old = (predictions.c.id <= last) | (predictions.c.id < _least_id(before))
-        removed = 0
-        while some := self._forget_some(old):
-            removed += some
-        return removed
+    def forget(self, before: datetime, beyond: int) -> Forgotten:
+        """Remove old predictions as `retention.forget` does it."""
+        return forget(self.transaction, before, beyond)
 
-    def _forget_some(self, old: ColumnElement[bool]) -> int:
-        oldest = select(predictions.c.id).where(old).order_by(predictions.c.id).limit(FORGOTTEN_AT_ONCE)
+    def mark_collected(self, collected: pd.DataFrame) -> None:
+        """Say of rows that `read_labels` gave that nothing more is wanted of them: they may be removed once old.
+
+        A correction that came since is not meant.
+        """
+        rows = collected[~collected["collected"]]
         with self.transaction() as connection:
-            ids = oldest.subquery()
-            end = connection.scalar(select(func.max(ids.c.id))) or ""
-            known = select(predictions.c.id).where(predictions.c.id <= end)
-            connection.execute(delete(labels).where(labels.c.prediction_id.in_(known)))
-            return connection.execute(delete(predictions).where(predictions.c.id <= end)).rowcount
+            for start in range(0, len(rows), AT_ONCE):
+                mark_collected(connection, rows.iloc[start : start + AT_ONCE])
+
+    def count_waiting(self) -> int:
+        """How many predictions have a label that was not collected."""
+        with self.transaction() as connection:
+            return count_waiting(connection)
+
+    def describe_clock(self) -> str | None:
+        """Say so if the prediction that arrived last was made in the future by this machine's clock; None otherwise."""
+        with self.transaction() as connection:
+            return describe_clock(connection)
+
+    def has_unnamed_labels(self) -> bool:
+        """Whether there are labels of predictions that do not name their model, as earlier code wrote them."""
+        unnamed = select(labels.c.number).join(predictions, labels.c.prediction_id == predictions.c.id)
+        with self.transaction() as connection:
+            return connection.scalar(unnamed.where(predictions.c.model.is_(None)).limit(1)) is not None
+
+    def name_labels(self, version: ModelVersion, classes: Sequence[str]) -> None:
+        """Give names to the labels of a version's predictions that earlier code wrote by number alone.
+
+        Args:
+            classes: of that version.
+        """
+        mine = exists().where(predictions.c.id == labels.c.prediction_id, version.rows(predictions)).correlate(labels)
+        unnamed = labels.c.name.is_(None) & labels.c.label.between(0, len(classes) - 1)
+        name = case(dict(enumerate(classes)), value=labels.c.label)
+        with self.transaction() as connection:
+            connection.execute(update(labels).where(unnamed, mine).values(name=name))
 
     def close(self) -> None:
         self._engine.dispose()
@@ -198,14 +238,15 @@ class PredictionLog:
             raise ServiceError(f"The prediction log {where} cannot be used ({reason}). {_advice(reason)}") from error
 
     def _prepare(self) -> None:
-        """Make the tables, once; another thread or process may do so at the same time, the database sees to it."""
+        """Bring the log up to date, once; another thread or process may try at the same time, and waits."""
         if self._ready:
             return
         if self._engine.dialect.name == "sqlite" and self._engine.url.database:
             Path(self._engine.url.database).parent.mkdir(parents=True, exist_ok=True)
         with self._engine.begin() as connection:
-            _lock_out_others(connection)
-            make_tables(connection)
+            lock_out_others(connection)
+            migrations.upgrade(connection)
+            complete_order(connection)
         self._ready = True
 
 
@@ -213,45 +254,3 @@ def _advice(reason: str) -> str:
     if "database is locked" in reason:
         return "Another program holds it; end that program, then try again."
     return "Start its database, or make room on its disk, or set FASHION_PREDICTIONS_URL to another one."
-
-
-def _engine(url: str) -> Engine:
-    try:
-        address = make_url(url)
-        kind = address.get_backend_name()
-    except (ArgumentError, ValueError) as error:  # The number of a port that is none.
-        raise ParamsError(f"FASHION_PREDICTIONS_URL is no address of a database: {error}") from error
-    if kind not in DRIVERS:
-        raise ParamsError(f"FASHION_PREDICTIONS_URL: expected sqlite:// or postgresql://, found {kind}://")
-    # The driver that is installed, whichever form of the address is written.
-    address = address.set(drivername=DRIVERS[kind])
-    try:
-        create_engine(address).dialect.create_connect_args(address)
-    except (SQLAlchemyError, ValueError) as error:
-        raise ParamsError(f"FASHION_PREDICTIONS_URL has an option that cannot be used: {error}") from error
-    if kind == "postgresql":
-        arguments = {name: value for name, value in PATIENT.items() if name not in address.query}
-        engine = create_engine(address, connect_args=arguments, pool_pre_ping=True)
-        event.listen(engine, "connect", _set_up_postgresql)
-        return engine
-    engine = create_engine(address, connect_args={"timeout": PATIENCE})
-    event.listen(engine, "connect", _set_up_sqlite)
-    return engine
-
-
-def _set_up_postgresql(connection: Any, _: Any) -> None:
-    connection.execute(f"SET statement_timeout = '{STATEMENT_SECONDS}s'")
-    connection.commit()
-
-
-def _set_up_sqlite(connection: Any, _: Any) -> None:
-    """Readers do not wait for the writer. A killed process loses nothing it has committed; a power cut may."""
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _lock_out_others(connection: Connection) -> None:
-    if connection.dialect.name == "postgresql":
-        connection.execute(select(func.pg_advisory_xact_lock(7_201_634)))
-    else:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from fashion.errors import DataError
 from fashion.images.descriptors import describe
 
+NO_LABEL = -1
+"""The number of no class: there is no label, or it is none of the reader's classes."""
 DESCRIPTORS = ("mean", "standard_deviation", "minimum", "maximum", "ink_fraction", "content_hash")
 
 
@@ -33,11 +35,33 @@ class Record:
     """Why the model abstained; None where it answered."""
     model_identity: str | None = None
     """As that of `ModelVersion`."""
+    model: str | None = None
+    """The registered model's name."""
+    asked: bool = False
+    """Whether its label was asked for at random."""
+    source: str | None = None
+    """Who sent the image."""
+
+
+@dataclass(frozen=True)
+class Label:
+    """What somebody says a prediction should have been."""
+
+    number: int
+    """Of the class, for the model that was champion then."""
+    name: str | None
+    """Of the class; None where earlier code wrote the label."""
+
+    def among(self, classes: Sequence[str]) -> str | None:
+        """The name, for a label without one that of its number among `classes`; None if there is none."""
+        if self.name is None and self.number < len(classes):
+            return classes[self.number]
+        return self.name
 
 
 @dataclass(frozen=True)
 class Window:
-    """Predictions in the order of their ids, which is that of time; each array has one row a prediction."""
+    """Predictions in the order in which they arrived; each array has one row a prediction."""
 
     ids: NDArray[np.str_]
     times: NDArray[np.datetime64]
@@ -50,12 +74,20 @@ class Window:
     """(n, d)."""
     predicted: NDArray[np.int64]
     labels: NDArray[np.int64]
-    """The newest label of each; -1 where there is none."""
+    """The newest label of each; -1 where there is none, or where it is none of the reader's classes."""
     versions: NDArray[np.str_]
     reasons: tuple[str | None, ...]
     """Why the model abstained; None where it answered."""
     descriptors: pd.DataFrame
     """The columns of `fashion.images.descriptors.describe`."""
+    numbers: NDArray[np.int64]
+    """Of each prediction, by which it arrived."""
+    asked: NDArray[np.bool_]
+    """Whether its label was asked for at random."""
+    sources: tuple[str | None, ...]
+    """Who sent the image."""
+    unknown_labels: int
+    """How many labels are left out, since they are none of the reader's classes."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -73,6 +105,10 @@ class Labelled:
     labels: NDArray[np.uint8]
     labelled: NDArray[np.datetime64]
     """When the label came; UTC, microseconds."""
+    asked: NDArray[np.bool_]
+    """Whether it was asked for at random."""
+    sources: tuple[str | None, ...]
+    """Who sent the image."""
 
 
 def to_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
@@ -93,6 +129,9 @@ def _row(record: Record) -> dict[str, Any]:
         "time": record.time,
         "model_version": record.model_version,
         "model_identity": record.model_identity,
+        "model": record.model,
+        "asked": record.asked,
+        "source": record.source,
         "image": record.image.tobytes(),
         "height": height,
         "width": width,
@@ -105,8 +144,8 @@ def _row(record: Record) -> dict[str, Any]:
     }
 
 
-def to_window(rows: Sequence[Any]) -> Window:
-    """The window of rows of the table `predictions`, each with its newest `label` or None.
+def to_window(rows: Sequence[Any], classes: Sequence[str] | None) -> Window:
+    """The window of rows of the table `predictions`, each with `label` and `name` of its newest label or None.
 
     Raises:
         DataError: the images have several sizes, or the models several numbers of classes.
@@ -119,6 +158,7 @@ def to_window(rows: Sequence[Any]) -> Window:
     descriptors = pd.DataFrame(
         [{name: getattr(row, name) for name in DESCRIPTORS} for row in rows], columns=DESCRIPTORS
     )
+    labels = [NO_LABEL if row.label is None else class_number(row.label, row.name, classes) for row in rows]
     return Window(
         ids=np.array([row.id for row in rows], dtype=np.str_),
         times=np.array([row.time.replace(tzinfo=None) for row in rows], dtype="datetime64[us]"),
@@ -126,19 +166,40 @@ def to_window(rows: Sequence[Any]) -> Window:
         probabilities=_stack([row.probabilities for row in rows], np.dtype("<f4")),
         embeddings=_stack([row.embedding for row in rows], np.dtype("<f4")),
         predicted=np.array([row.predicted for row in rows], dtype=np.int64),
-        labels=np.array([-1 if row.label is None else row.label for row in rows], dtype=np.int64),
+        labels=np.array(labels, dtype=np.int64),
         versions=np.array([row.model_version for row in rows], dtype=np.str_),
         reasons=tuple(row.reason for row in rows),
         descriptors=descriptors.assign(height=height, width=width),
+        numbers=np.array([row.number for row in rows], dtype=np.int64),
+        asked=np.array([row.asked for row in rows], dtype=np.bool_),
+        sources=tuple(row.source for row in rows),
+        unknown_labels=labels.count(NO_LABEL) - sum(row.label is None for row in rows),
     )
 
 
-def to_labels(rows: Sequence[Any]) -> pd.DataFrame:
+def class_number(label: int, name: str | None, classes: Sequence[str] | None) -> int:
+    """The number of a label's class among `classes`, -1 if it is none of them.
+
+    A label without a name counts as the number that it was written with, and so do all where `classes` is None.
+    """
+    if classes is None:
+        return label
+    if name is None:
+        return label if 0 <= label < len(classes) else NO_LABEL
+    return classes.index(name) if name in classes else NO_LABEL
+
+
+def to_labels(rows: Sequence[Any], classes: Sequence[str] | None) -> pd.DataFrame:
     """The table of `PredictionLog.read_labels`."""
-    columns = ("id", "time", "content_hash", "label", "labelled")
+    columns = ("id", "time", "content_hash", "asked", "source", "label", "labelled", "label_number", "collected")
     table = pd.DataFrame([[getattr(row, name) for name in columns] for row in rows], columns=columns)
     times = {name: [time.replace(tzinfo=None) for time in table[name]] for name in ("time", "labelled")}
-    return table.assign(**{name: np.array(each, dtype="datetime64[us]") for name, each in times.items()})
+    return table.assign(
+        label=np.array([class_number(row.label, row.name, classes) for row in rows], dtype=np.int64),
+        asked=table["asked"].astype(np.bool_),
+        collected=table["collected"].notna(),
+        **{name: np.array(each, dtype="datetime64[us]") for name, each in times.items()},
+    )
 
 
 def to_labelled(table: pd.DataFrame, images: Mapping[str, bytes], size: tuple[int, int]) -> Labelled:
@@ -150,6 +211,8 @@ def to_labelled(table: pd.DataFrame, images: Mapping[str, bytes], size: tuple[in
         images=_stack([images[one] for one in table["id"]], np.uint8).reshape(len(table), *size),
         labels=table["label"].to_numpy(np.uint8),
         labelled=table["labelled"].to_numpy("datetime64[us]"),
+        asked=table["asked"].to_numpy(np.bool_),
+        sources=tuple(None if pd.isna(source) else str(source) for source in table["source"]),
     )
 
 

@@ -1,4 +1,7 @@
-"""The tables of the prediction log, and of the windows of it that were judged."""
+"""The tables of the prediction log, and of the windows of it that were judged, as they are now.
+
+A column that comes or goes needs a migration, too: `migrations`.
+"""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,11 +12,11 @@ from sqlalchemy import (
     Boolean,
     Column,
     ColumnElement,
-    Connection,
     DateTime,
     Dialect,
     Double,
     Identity,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -21,8 +24,8 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
-    inspect,
-    text,
+    false,
+    or_,
 )
 
 ID_LENGTH = 36
@@ -46,7 +49,7 @@ metadata = MetaData()
 predictions = Table(
     "predictions",
     metadata,
-    Column("id", String(ID_LENGTH), primary_key=True),  # Sorts by time: the index on it is the one on time, too.
+    Column("id", String(ID_LENGTH), primary_key=True),  # Sorts by the clock of whoever predicted.
     Column("time", UtcTime, nullable=False),
     Column("model_version", String(64), nullable=False),
     Column("image", LargeBinary, nullable=False),  # uint8, height * width
@@ -66,6 +69,20 @@ predictions = Table(
     Column("ink_fraction", Double, nullable=False),
     Column("content_hash", String(32), nullable=False),
     Column("model_identity", String(64)),  # tells versions of the same number apart; none before there was this column
+    # In the order in which they arrived, whatever the clocks say; none only until the log is opened by this code.
+    Column("number", BigInteger, index=True, unique=True),
+    Column("model", Text),  # the registered model's name; none before there was this column
+    Column("asked", Boolean, nullable=False, server_default=false()),  # for its label, at random
+    Column("source", Text),  # who sent it
+)
+
+counters = Table(
+    "counters",
+    metadata,
+    # Whoever adds predictions raises it in the same transaction, and so keeps others from adding before it has ended:
+    # who sees a number sees all smaller ones.
+    Column("name", String(32), primary_key=True),
+    Column("value", BigInteger, nullable=False),  # the greatest number that was given
 )
 
 labels = Table(
@@ -74,9 +91,17 @@ labels = Table(
     # SQLite counts by itself only where the key is its own kind of integer.
     Column("number", BigInteger().with_variant(Integer, "sqlite"), Identity(), primary_key=True),
     Column("prediction_id", String(ID_LENGTH), nullable=False, index=True),
-    Column("label", Integer, nullable=False),
+    Column("label", Integer, nullable=False),  # the number that the class had for the model that was champion then
     Column("time", UtcTime, nullable=False),
     Column("source", String(64), nullable=False),
+    Column("name", Text),  # of the class, which counts wherever there is one; none before there was this column
+    Column("collected", UtcTime),  # when it was in a batch, or found to be of no use in one
+)
+Index(
+    "ix_labels_waiting",
+    labels.c.prediction_id,
+    sqlite_where=labels.c.collected.is_(None),
+    postgresql_where=labels.c.collected.is_(None),
 )
 
 windows = Table(
@@ -102,6 +127,12 @@ windows = Table(
     Column("correct", Integer, nullable=False),
     Column("by_class", JSON, nullable=False),  # labelled and correct, by the number of the true class
     Column("model_identity", String(64)),  # as in `predictions`
+    # The range of `predictions.number`; none only until the log is opened by this code.
+    Column("first_number", BigInteger),
+    Column("last_number", BigInteger),
+    Column("model", Text),  # as in `predictions`
+    Column("classes", JSON(none_as_null=True)),  # their names, in the order of their numbers; none in older rows
+    Column("announced", UtcTime),  # when somebody was told of it
 )
 
 
@@ -114,19 +145,29 @@ class ModelVersion:
     """None where nobody knows."""
     created: datetime
     """With its zone. What the log says of a version without an identity is of this one if it is not older."""
+    model: str | None = None
+    """The registered model's name; None where it does not matter."""
 
     def rows(self, table: Table) -> ColumnElement[bool]:
         """Which rows of `predictions` or `windows` are about this version."""
         unknown = table.c.model_identity.is_(None) & (table.c.time >= self.created)
-        return (table.c.model_version == self.number) & ((table.c.model_identity == self.identity) | unknown)
+        version = (table.c.model_version == self.number) & ((table.c.model_identity == self.identity) | unknown)
+        if self.model is None:
+            return version
+        return version & (table.c.model.is_(None) | (table.c.model == self.model))
 
 
-def make_tables(connection: Connection) -> None:
-    """Make the tables, and in tables of earlier code the columns that have come since."""
-    metadata.create_all(connection)
-    for table in (predictions, windows):
-        known = {column["name"] for column in inspect(connection).get_columns(table.name)}
-        for column in table.columns:
-            if column.name not in known:
-                kind = column.type.compile(connection.dialect)
-                connection.execute(text(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {kind}"))
+@dataclass(frozen=True)
+class Model:
+    """A registered model, whose predictions and labels are read from a log that others may use, too."""
+
+    name: str
+    classes: tuple[str, ...]
+    """Labels become the numbers of these."""
+    versions: tuple[ModelVersion, ...] = ()
+    """By which predictions of earlier code, which do not name their model, are known to be of this one."""
+
+    def rows(self, table: Table) -> ColumnElement[bool]:
+        """Which rows of `predictions` are about this model."""
+        unnamed = table.c.model.is_(None) & or_(false(), *(version.rows(table) for version in self.versions))
+        return (table.c.model == self.name) | unnamed

@@ -1,0 +1,66 @@
+"""Reaching the database of the prediction log: its address, and how long to be patient with it."""
+
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from fashion.errors import ParamsError
+
+DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg"}
+PATIENCE = 5
+"""Seconds to wait for a database that another process writes to, or for a server to answer."""
+STATEMENT_SECONDS = 60
+"""For one statement of PostgreSQL's; the longest one here, a look at the largest window, takes a few."""
+PATIENT = {
+    "connect_timeout": PATIENCE,
+    "keepalives": 1,
+    "keepalives_idle": PATIENCE,
+    "keepalives_interval": PATIENCE,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 4 * PATIENCE * 1000,
+}
+"""Unless the address says otherwise: a server that is gone without a word is given up after 20 seconds, not hours."""
+
+
+def make_engine(url: str) -> Engine:
+    try:
+        address = make_url(url)
+        kind = address.get_backend_name()
+    except (ArgumentError, ValueError) as error:  # The number of a port that is none.
+        raise ParamsError(f"FASHION_PREDICTIONS_URL is no address of a database: {error}") from error
+    if kind not in DRIVERS:
+        raise ParamsError(f"FASHION_PREDICTIONS_URL: expected sqlite:// or postgresql://, found {kind}://")
+    # The driver that is installed, whichever form of the address is written.
+    address = address.set(drivername=DRIVERS[kind])
+    try:
+        create_engine(address).dialect.create_connect_args(address)
+    except (SQLAlchemyError, ValueError) as error:
+        raise ParamsError(f"FASHION_PREDICTIONS_URL has an option that cannot be used: {error}") from error
+    if kind == "postgresql":
+        arguments = {name: value for name, value in PATIENT.items() if name not in address.query}
+        engine = create_engine(address, connect_args=arguments, pool_pre_ping=True)
+        event.listen(engine, "connect", _set_up_postgresql)
+        return engine
+    engine = create_engine(address, connect_args={"timeout": PATIENCE})
+    event.listen(engine, "connect", _set_up_sqlite)
+    return engine
+
+
+def _set_up_postgresql(connection: Any, _: Any) -> None:
+    connection.execute(f"SET statement_timeout = '{STATEMENT_SECONDS}s'")
+    connection.commit()
+
+
+def _set_up_sqlite(connection: Any, _: Any) -> None:
+    """Readers do not wait for the writer. A killed process loses nothing it has committed; a power cut may."""
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def lock_out_others(connection: Connection) -> None:
+    """Wait for whoever prepares or changes the log's tables, and keep others waiting until this transaction ends."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(7_201_634)))
+    else:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -1,0 +1,113 @@
+"""What is removed from the prediction log, and which labelled predictions are kept all the same."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import pandas as pd
+from sqlalchemy import ColumnElement, Connection, Select, and_, delete, exists, func, or_, select, update
+
+from fashion.adapters.predictions.order import AHEAD
+from fashion.adapters.predictions.tables import labels, predictions
+
+AT_ONCE = 5000
+"""Predictions that are removed in one transaction: others may write in between."""
+KEPT_FOR_LABELS = 100_000
+"""Old predictions with a label that was not collected: the newest of them stay, at 28 x 28 pixels some 200 MB."""
+
+Transaction = Callable[[], AbstractContextManager[Connection]]
+
+WAITS = exists().where(labels.c.prediction_id == predictions.c.id, labels.c.collected.is_(None)).correlate(predictions)
+"""Of a row of `predictions`: whether it has a label that was not collected."""
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """What became of the old predictions."""
+
+    removed: int
+    kept: int = 0
+    """Since their labels were not collected yet."""
+    lost: int = 0
+    """Removed, although their labels were not collected: there were too many of them."""
+
+
+def forget(transaction: Transaction, before: datetime, beyond: int) -> Forgotten:
+    """Remove predictions made before a moment and all but the newest `beyond`, with their labels.
+
+    Those with a label that was not collected stay, the newest `KEPT_FOR_LABELS` of them.
+    """
+    with transaction() as connection:
+        end = max(_last_beyond(connection, beyond), _last_before(connection, before))
+        waiting = select(predictions.c.number).where(predictions.c.number <= end, WAITS)
+        newest = waiting.order_by(predictions.c.number.desc())
+        none_kept_to = connection.scalar(newest.offset(KEPT_FOR_LABELS).limit(1)) or 0
+        waiting_count = _count(connection, waiting)
+        lost = _count(connection, waiting.where(predictions.c.number <= none_kept_to))
+    old = and_(predictions.c.number <= end, or_(~WAITS, predictions.c.number <= none_kept_to))
+    removed = 0
+    last: int | None = 0
+    while last is not None:
+        count, last = _remove_some(transaction, and_(old, predictions.c.number > last))
+        removed += count
+    return Forgotten(removed, waiting_count - lost, lost)
+
+
+def count_waiting(connection: Connection) -> int:
+    """Return how many predictions have a label that was not collected."""
+    known = labels.join(predictions, labels.c.prediction_id == predictions.c.id)
+    waiting = select(func.count(labels.c.prediction_id.distinct())).select_from(known)
+    return connection.scalar(waiting.where(labels.c.collected.is_(None))) or 0
+
+
+def mark_collected(connection: Connection, rows: pd.DataFrame) -> None:
+    """Mark some labels, by their `id` and `label_number`, and those that they corrected."""
+    read = labels.alias()
+    corrected = (
+        exists()
+        .where(
+            read.c.prediction_id == labels.c.prediction_id,
+            read.c.number.in_([int(number) for number in rows["label_number"]]),
+            read.c.number >= labels.c.number,
+        )
+        .correlate(labels)
+    )
+    unmarked = labels.c.collected.is_(None) & labels.c.prediction_id.in_(list(rows["id"]))
+    connection.execute(update(labels).where(unmarked, corrected).values(collected=datetime.now(UTC)))
+
+
+def _last_beyond(connection: Connection, beyond: int) -> int:
+    """Return the number of the newest prediction that has `beyond` newer ones."""
+    newest = select(predictions.c.number).order_by(predictions.c.number.desc())
+    return connection.scalar(newest.offset(beyond).limit(1)) or 0
+
+
+def _last_before(connection: Connection, before: datetime) -> int:
+    """Return the number of the last one that arrived before all that are surely younger than `before`.
+
+    A clock that was behind makes none old, and one that was ahead keeps none from being removed.
+    """
+    number, time = predictions.c.number, predictions.c.time
+    young = select(number).where(time >= before, time <= datetime.now(UTC) + AHEAD).order_by(number).limit(1)
+    first_young: int | None = connection.scalar(young)
+    if first_young is not None:
+        return first_young - 1
+    return connection.scalar(select(func.max(number)).where(time < before)) or 0
+
+
+def _remove_some(transaction: Transaction, old: ColumnElement[bool]) -> tuple[int, int | None]:
+    """Remove the oldest ones; how many, and the number up to which all are removed, None if nothing is left to do."""
+    oldest = select(predictions.c.number).where(old).order_by(predictions.c.number).limit(AT_ONCE).subquery()
+    with transaction() as connection:
+        last = connection.scalar(select(func.max(oldest.c.number)))
+        if last is None:
+            return 0, None
+        these = and_(old, predictions.c.number <= last)
+        # A label that comes in between makes its prediction one that waits: neither is removed.
+        connection.execute(delete(labels).where(labels.c.prediction_id.in_(select(predictions.c.id).where(these))))
+        return connection.execute(delete(predictions).where(these)).rowcount, last
+
+
+def _count(connection: Connection, rows: Select[tuple[int]]) -> int:
+    return connection.scalar(select(func.count()).select_from(rows.subquery())) or 0
