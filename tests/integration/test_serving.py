@@ -31,10 +31,10 @@ from fashion.serving.bodies import BodyLimits
 from fashion.serving.champions import Champions, Served
 from fashion.serving.labels import Labels
 from fashion.serving.limits import Limits
-from fashion.serving.pictures import Pictures
-from fashion.serving.recorder import Recorder
+from fashion.serving.pictures import THREADS, Pictures
+from fashion.serving.recorder import CLOSE_SECONDS, Recorder
 from fashion.serving.requests import see
-from fashion.serving.server import serve
+from fashion.serving.server import DRAIN_SECONDS, serve
 from fashion.stages.champion import Found
 from tests.servers import PATIENCE_SECONDS, wait_until
 from tests.services import CLASSES, IMAGES, SIZE, make_champion, make_service, running
@@ -240,6 +240,28 @@ def test_large_pictures_are_decoded_one_at_a_time():
     assert order.index("huge ends") < order.index("large begins")
     assert order.index("small begins") < order.index("large ends") < order.index("larger begins")
     pictures.close()
+
+
+def test_the_end_waits_for_no_picture_and_begins_no_other():
+    """On code that waits, it does so for half a minute."""
+    pictures, begun, let_go, decoded = Pictures(), threading.Semaphore(0), threading.Event(), []
+
+    def decode(name):
+        begun.release()
+        let_go.wait(30)
+        decoded.append(name)
+
+    async def main():
+        running = [asyncio.ensure_future(pictures.run(decode, name)) for name in ("first", "second", "third")]
+        for _ in range(THREADS):
+            await asyncio.to_thread(begun.acquire)
+        pictures.close()
+        assert decoded == []
+        let_go.set()
+        await asyncio.wait(running)
+
+    asyncio.run(main())
+    assert sorted(decoded) == ["first", "second"]
 
 
 def test_a_picture_that_finds_no_room_is_sent_away(client, service, monkeypatch):
@@ -712,6 +734,11 @@ def test_what_cannot_be_written_before_the_end_is_lost_and_said(tmp_path, caplog
     recorder.close(seconds=0.5)
     assert recorder.lost == 3
     assert "3 predictions are lost" in caplog.text
+
+
+def test_the_shares_of_requests_and_log_in_the_end_leave_a_second_of_five():
+    """`python -m benchmarks.soak` measures what becomes of it."""
+    assert DRAIN_SECONDS + CLOSE_SECONDS <= 4
 
 
 class Silent(PredictionLog):
