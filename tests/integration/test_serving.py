@@ -10,7 +10,7 @@ import struct
 import threading
 import zlib
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -300,6 +300,19 @@ def test_decoding_stops_when_the_caller_has_gone(tmp_path, monkeypatch):
         gone = 'fashion_requests_total{method="POST",path="/predict",status="499"} 1.0'
         wait_until(lambda: gone in requests.get(f"{address}/metrics", timeout=60).text)
     assert decoded == ["0.png"]
+
+
+@pytest.mark.parametrize("kind", ["application/json", "multipart/form-data; boundary=b"])
+def test_a_caller_who_goes_in_the_middle_of_a_body_is_no_fault_of_the_service(tmp_path, kind, caplog):
+    with running(make_service(tmp_path)) as address:
+        host, port = address.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as line:
+            head = f"POST /predict HTTP/1.1\r\nHost: {host}\r\nContent-Type: {kind}\r\nContent-Length: 100\r\n\r\n"
+            line.sendall(head.encode() + b"--b\r\n")
+        gone = 'fashion_requests_total{method="POST",path="/predict",status='
+        wait_until(lambda: gone in requests.get(f"{address}/metrics", timeout=60).text)
+        assert f'{gone}"499"}} 1.0' in requests.get(f"{address}/metrics", timeout=60).text
+    assert "Traceback" not in caplog.text
 
 
 def test_one_bad_file_refuses_all_and_nothing_is_logged(client, service):
@@ -836,16 +849,13 @@ def test_the_service_ends_though_registry_and_log_say_nothing(tmp_path, silent, 
         with running(service, drain_seconds=1) as address:
             assert requests.post(f"{address}/predict", json={"images": IMAGES.tolist()}, timeout=60).status_code == 200
             silent.asked.wait()
-            callers.submit(suppressed, requests.post, f"{address}/model/refresh", timeout=60)
+            cut_off = callers.submit(requests.post, f"{address}/model/refresh", timeout=60)
             asked.wait()
         assert not silent.released.is_set()
+        assert (cut_off.result().status_code, cut_off.result().json()) == (503, {"error": "the service ends"})
+        assert "Traceback" not in caplog.text
         assert "10 predictions are lost" in caplog.text
         silent.released.set()
-
-
-def suppressed(function, *arguments, **options):
-    with suppress(requests.RequestException):
-        function(*arguments, **options)
 
 
 def test_old_predictions_are_removed_by_number(tmp_path):
