@@ -10,7 +10,7 @@ import struct
 import threading
 import zlib
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -31,10 +31,10 @@ from fashion.serving.bodies import BodyLimits
 from fashion.serving.champions import Champions, Served
 from fashion.serving.labels import Labels
 from fashion.serving.limits import Limits
-from fashion.serving.pictures import Pictures
-from fashion.serving.recorder import Recorder
+from fashion.serving.pictures import THREADS, Pictures
+from fashion.serving.recorder import CLOSE_SECONDS, Recorder
 from fashion.serving.requests import see
-from fashion.serving.server import serve
+from fashion.serving.server import DRAIN_SECONDS, serve
 from fashion.stages.champion import Found
 from tests.servers import PATIENCE_SECONDS, wait_until
 from tests.services import CLASSES, IMAGES, SIZE, make_champion, make_service, running
@@ -242,6 +242,28 @@ def test_large_pictures_are_decoded_one_at_a_time():
     pictures.close()
 
 
+def test_the_end_waits_for_no_picture_and_begins_no_other():
+    """On code that waits, it does so for half a minute."""
+    pictures, begun, let_go, decoded = Pictures(), threading.Semaphore(0), threading.Event(), []
+
+    def decode(name):
+        begun.release()
+        let_go.wait(30)
+        decoded.append(name)
+
+    async def main():
+        running = [asyncio.ensure_future(pictures.run(decode, name)) for name in ("first", "second", "third")]
+        for _ in range(THREADS):
+            await asyncio.to_thread(begun.acquire)
+        pictures.close()
+        assert decoded == []
+        let_go.set()
+        await asyncio.wait(running)
+
+    asyncio.run(main())
+    assert sorted(decoded) == ["first", "second"]
+
+
 def test_a_picture_that_finds_no_room_is_sent_away(client, service, monkeypatch):
     service.pictures._free = 0
     with monkeypatch.context() as patch:
@@ -278,6 +300,19 @@ def test_decoding_stops_when_the_caller_has_gone(tmp_path, monkeypatch):
         gone = 'fashion_requests_total{method="POST",path="/predict",status="499"} 1.0'
         wait_until(lambda: gone in requests.get(f"{address}/metrics", timeout=60).text)
     assert decoded == ["0.png"]
+
+
+@pytest.mark.parametrize("kind", ["application/json", "multipart/form-data; boundary=b"])
+def test_a_caller_who_goes_in_the_middle_of_a_body_is_no_fault_of_the_service(tmp_path, kind, caplog):
+    with running(make_service(tmp_path)) as address:
+        host, port = address.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as line:
+            head = f"POST /predict HTTP/1.1\r\nHost: {host}\r\nContent-Type: {kind}\r\nContent-Length: 100\r\n\r\n"
+            line.sendall(head.encode() + b"--b\r\n")
+        gone = 'fashion_requests_total{method="POST",path="/predict",status='
+        wait_until(lambda: gone in requests.get(f"{address}/metrics", timeout=60).text)
+        assert f'{gone}"499"}} 1.0' in requests.get(f"{address}/metrics", timeout=60).text
+    assert "Traceback" not in caplog.text
 
 
 def test_one_bad_file_refuses_all_and_nothing_is_logged(client, service):
@@ -726,6 +761,11 @@ def test_what_cannot_be_written_before_the_end_is_lost_and_said(tmp_path, caplog
     assert "3 predictions are lost" in caplog.text
 
 
+def test_the_shares_of_requests_and_log_in_the_end_leave_a_second_of_five():
+    """`python -m benchmarks.soak` measures what becomes of it."""
+    assert DRAIN_SECONDS + CLOSE_SECONDS <= 4
+
+
 class Silent(PredictionLog):
     """A log whose database takes rows and never says a word; at the end of the test it is let go."""
 
@@ -821,16 +861,13 @@ def test_the_service_ends_though_registry_and_log_say_nothing(tmp_path, silent, 
         with running(service, drain_seconds=1) as address:
             assert requests.post(f"{address}/predict", json={"images": IMAGES.tolist()}, timeout=60).status_code == 200
             silent.asked.wait()
-            callers.submit(suppressed, requests.post, f"{address}/model/refresh", timeout=60)
+            cut_off = callers.submit(requests.post, f"{address}/model/refresh", timeout=60)
             asked.wait()
         assert not silent.released.is_set()
+        assert (cut_off.result().status_code, cut_off.result().json()) == (503, {"error": "the service ends"})
+        assert "Traceback" not in caplog.text
         assert "10 predictions are lost" in caplog.text
         silent.released.set()
-
-
-def suppressed(function, *arguments, **options):
-    with suppress(requests.RequestException):
-        function(*arguments, **options)
 
 
 def test_old_predictions_are_removed_by_number(tmp_path):

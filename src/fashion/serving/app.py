@@ -15,6 +15,7 @@ from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.requests import ClientDisconnect
 
 from fashion.adapters.predictions import Label, PredictionLog, Record
 from fashion.errors import ServiceError
@@ -26,7 +27,7 @@ from fashion.serving.limits import KEY_HEADER, Gatekeeper, Limits, knows_key, re
 from fashion.serving.metrics import Metrics
 from fashion.serving.pictures import Pictures
 from fashion.serving.recorder import Recorder
-from fashion.serving.requests import Feedback, read_images, read_json
+from fashion.serving.requests import GONE, Feedback, read_images, read_json
 
 LOOK_SECONDS = 30.0
 """For the answer to /model/refresh; the look itself goes on."""
@@ -81,6 +82,7 @@ def create_app(service: Service) -> FastAPI:
     app.add_exception_handler(StarletteHTTPException, _explain)
     app.add_exception_handler(RequestValidationError, _explain_validation)
     app.add_exception_handler(ServiceError, _explain_absence)
+    app.add_exception_handler(ClientDisconnect, _explain_leaving)
     _add_predictions(app, service)
     _add_state(app, service)
     _add_page(app)
@@ -225,6 +227,11 @@ async def _explain_validation(request: Request, error: Exception) -> JSONRespons
         raise error
     first = error.errors()[0]
     return refusal(request.scope, 422, f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
+
+
+async def _explain_leaving(request: Request, _: Exception) -> JSONResponse:
+    """Nobody receives it; log and figures do not take it for a fault of ours."""
+    return refusal(request.scope, 499, GONE)
 
 
 async def _explain_absence(request: Request, error: Exception) -> JSONResponse:

@@ -1,5 +1,6 @@
 """Who may ask, how much, and how many at once; every request passes here, and is counted."""
 
+import asyncio
 import hmac
 import logging
 import re
@@ -74,14 +75,14 @@ class Gatekeeper:
             await self._app(scope, receive, send)
             return
         start = time.perf_counter()
-        status = 500
+        status, begun = 500, False
         # Answered as GET; the server leaves out the body, as RFC 9110 section 9.3.2 wants it.
         asked = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
 
         async def note(message: Message) -> None:
-            nonlocal status
+            nonlocal status, begun
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, begun = message["status"], True
             await send(message)
 
         try:
@@ -90,6 +91,10 @@ class Gatekeeper:
                 await refused(scope, receive, note)
             else:
                 await self._pass(asked, receive, note)
+        except asyncio.CancelledError:  # At the end of the service, when the time for requests is over.
+            if begun:
+                raise
+            await refusal(scope, 503, "the service ends", {"Retry-After": "5"})(scope, receive, note)
         finally:
             self._count(scope["method"], asked, status, time.perf_counter() - start)
 

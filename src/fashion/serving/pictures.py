@@ -55,4 +55,5 @@ class Pictures:
             raise HTTPException(503, "too many pictures are being decoded already", {"Retry-After": "5"}) from error
 
     def close(self) -> None:
-        self._threads.shutdown()
+        """Begin no further picture, and wait for none: the largest ones take seconds."""
+        self._threads.shutdown(wait=False, cancel_futures=True)

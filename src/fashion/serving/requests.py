@@ -19,6 +19,7 @@ from fashion.serving.pictures import PATIENCE_SECONDS, Pictures
 
 FIELD = "images"
 JSON, FORM = "application/json", "multipart/form-data"
+GONE = "the caller has gone"
 Pixel = Annotated[int, Field(ge=0, le=255)]
 Content = TypeVar("Content", bound=BaseModel)
 Images = tuple[NDArray[np.uint8], NDArray[np.bool_]]
@@ -128,7 +129,7 @@ async def _read_pictures(
         for (stream, name), claim in zip(files, claims, strict=True):
             async with pictures.room(claim, deadline):
                 if await request.is_disconnected():
-                    raise HTTPException(499, "the caller has gone")
+                    raise HTTPException(499, GONE)
                 seen.append(await pictures.run(see, stream, name, size))
     except DataError as error:
         raise HTTPException(422, str(error)) from error

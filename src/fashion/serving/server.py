@@ -22,8 +22,8 @@ from fashion.stages.dataset import load_split
 
 SAMPLES = 12
 """Images of the test set on the page."""
-DRAIN_SECONDS = 20
-"""For the requests that are being answered at shutdown."""
+DRAIN_SECONDS = 2
+"""For the requests that are being answered at shutdown; with the log's share it is gone within five."""
 
 logger = logging.getLogger(__name__)
 
