@@ -304,7 +304,7 @@ def _lines(comparison: Comparison, rule: JudgementParams, gains: Mapping[str, st
         _line(f"recall of {name}", SHARE, recall, WORSE if _is_worse(recall, rule) else NOT_WORSE)
         for name, recall in comparison.recalls.items()
     ]
-    best = _lines_against_best(comparison.best, rule, margin) if comparison.best else ()
+    best = [*_lines_against_best(comparison.best, rule, margin)] if comparison.best else []
     accuracies = 2 if comparison.recent else 1
     return (overall[0], *best, *overall[1:accuracies], *recalls, *overall[accuracies:])
 
