@@ -222,6 +222,7 @@ def log_predictions(
     labels: Iterable[Any],
     made: datetime | None = None,
     model: str | None = None,
+    given_by: str = "test",
 ) -> list[str]:
     """Write what a service would into the log: predictions, and labels where there is one; the ids."""
     params = load_params(project.params)
@@ -238,6 +239,6 @@ def log_predictions(
     log.write(records)
     for record, label in zip(records, labels, strict=True):
         if label is not None:
-            log.add_label(record.id, int(label), "test", params.data.classes[label])
+            log.add_label(record.id, int(label), given_by, params.data.classes[label])
     log.close()
     return [record.id for record in records]

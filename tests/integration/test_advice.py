@@ -6,7 +6,6 @@ import os
 import shutil
 import threading
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
@@ -43,7 +42,6 @@ from tests.conftest import use_environment
 from tests.integration.test_predict import read_only
 from tests.integration.test_promotion import add_versions
 from tests.projects import commit, copy_pipeline, edit_params, log_predictions
-from tests.servers import wait_until
 
 
 def load(project):
@@ -229,20 +227,23 @@ def make_real(project, params):
     edit_params(project, {"data": {name: {"sha256": digest} for name, digest in found.items()}})
 
 
-@pytest.mark.advice("fashion collect --since", "stages/collect.py")
-def test_refused_labels_are_left_out_by_the_time_that_follows_them(small_project):
+@pytest.mark.advice("rm", "stages/collect.py", "stages/refusal.py")
+def test_refused_labels_are_tried_again_as_they_are_when_the_list_of_them_is_removed(small_project):
     params = edit_params(small_project, {"collect": {"at_least": 120}})
     images, labels = draw(120, 10, (28, 28), seed=11)
     log_predictions(small_project, images, [(label + 1) % 10 for label in labels])
-    with pytest.raises(DataError) as told:
+    path = small_project.state / "refused.csv"
+    for _ in range(2):
+        with pytest.raises(DataError, match="With the 120 new labels") as told:
+            collect(small_project, params)
+        assert collect(small_project, params).batch is None
+        follow(small_project, told.value, f"rm {path}")
+    path.write_text("id,label_number\n", encoding="utf-8")
+    with pytest.raises(ArtifactError, match="refused.csv is damaged") as told:
         collect(small_project, params)
-    refused = datetime.now(UTC)
-    wait_until(lambda: datetime.now(UTC).replace(microsecond=0) > refused)
-    since = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}"
-    log_predictions(small_project, *draw(120, 10, (28, 28), seed=12))
-    assert "120 images" in follow(
-        small_project, str(told.value).replace("TIME", since), f"fashion collect --since {since}"
-    )
+    follow(small_project, told.value, f"rm {path}")
+    with pytest.raises(DataError, match="With the 120 new labels"):
+        collect(small_project, params)
 
 
 @pytest.mark.advice("fashion fetch --synthetic", "stages/dataset.py")

@@ -21,14 +21,14 @@ from fashion.errors import DataError, ServiceError
 from fashion.images.synthetic import draw
 from fashion.serving.recorder import Recorder
 from fashion.settings import predictions_url
-from fashion.stages.collect import COPY, IN_TEST, IN_TRAIN, KEPT, collect
+from fashion.stages.collect import COPY, IN_TEST, IN_TRAIN, KEPT, REFUSED, TOO_OFTEN, collect
 from fashion.stages.dataset import has_recent, load_split, read_batches, read_raw
 from fashion.stages.fetch import fetch
 from fashion.stages.prepare import prepare
 from fashion.stages.validate import validate
 from fashion.storage import file_digest
 from tests.advice import follow
-from tests.projects import edit_params, git, log_predictions, make_small
+from tests.projects import edit_params, git, log_predictions, make_small, read_suite, write_suite
 from tests.servers import wait_until
 from tests.traffic import Traffic
 
@@ -230,7 +230,6 @@ def exchanged(labels):
     ("poison", "complaint"),
     [
         (shuffled, "were they mixed up"),
-        (under_another_name, "does one go by the name of another"),
         (exchanged, "does it go by another name"),
     ],
 )
@@ -248,6 +247,111 @@ def test_poisoned_labels_do_not_enter_the_data(served, poison, complaint):
     *others, refused = sorted((project.state / "refused").iterdir(), key=lambda path: path.stat().st_mtime)
     assert len(others) == KEPT - 1
     assert {path.name for path in refused.iterdir()} >= {"docs", "predictions.csv", "sample.png", "summary.txt"}
+
+
+def of_classes(counts, seed):
+    """Drawn images and labels, so many of each class."""
+    images, labels = draw(14 * max(counts), 10, (28, 28), seed=seed)
+    chosen = np.concatenate([np.flatnonzero(labels == label)[:count] for label, count in enumerate(counts)])
+    chosen = np.random.default_rng(seed).permutation(chosen)
+    return images[chosen], labels[chosen]
+
+
+def test_of_a_class_that_comes_too_often_some_wait_for_a_later_batch(served):
+    project, params = served
+    images, labels = of_classes([200, *[16] * 9], seed=11)
+    log_predictions(project, images, labels)
+    collected = collect(project, params)
+    assert (collected.images, collected.left_out) == (193, {TOO_OFTEN: 151})
+    batch = read_batches(project, params.data)[collected.batch]
+    assert list(np.bincount(batch.labels)) == [49, *[16] * 9]
+    np.testing.assert_array_equal(batch.images[batch.labels == 0], images[labels == 0][-49:])  # The newest ones.
+    validate(project, params)
+    left = collect(project, params)
+    assert (left.batch, left.images, left.left_out) == (None, 0, {TOO_OFTEN: 151})
+    log_predictions(project, *of_classes([0, *[30] * 9], seed=12))
+    later = collect(project, params)
+    assert later.images - 9 * 30 == 151 - later.left_out[TOO_OFTEN] > 0
+
+
+def test_where_a_class_goes_by_the_name_of_another_there_is_nothing_to_learn_from_and_nothing_fails(served):
+    project, params = served
+    images, labels = draw(ENOUGH, 10, (28, 28), seed=11)
+    log_predictions(project, images, under_another_name(labels))
+    collected = collect(project, params)
+    assert (collected.batch, collected.images, collected.left_out) == (None, 0, {TOO_OFTEN: ENOUGH})
+
+
+def test_refused_labels_are_not_tried_again_before_they_are_corrected(served):
+    project, params = served
+    images, labels = draw(ENOUGH, 10, (28, 28), seed=11)
+    ids = log_predictions(project, images, shuffled(labels))
+    with pytest.raises(DataError, match="were they mixed up"):
+        collect(project, params)
+    again = collect(project, params)
+    assert (again.batch, again.images, again.left_out) == (None, 0, {REFUSED: ENOUGH})
+    fresh = draw(ENOUGH, 10, (28, 28), seed=12)
+    log_predictions(project, *fresh)
+    collected = collect(project, params)
+    assert (collected.images, collected.left_out) == (ENOUGH, {REFUSED: ENOUGH})
+    assert learned(project, params) == pairs(*fresh)
+    correct(project, ids, labels)
+    corrected = collect(project, params)
+    assert (corrected.images, corrected.left_out) == (ENOUGH, {})
+
+
+def test_refused_labels_are_tried_again_when_the_rules_have_changed(served):
+    project, params = served
+    log_predictions(project, *with_bad_ones(ENOUGH // 2, seed=11))
+    with pytest.raises(DataError, match="too many bad images"):
+        collect(project, params)
+    assert collect(project, params).left_out == {REFUSED: ENOUGH}
+    assert collect(project, edit_params(project, {"validate": {"max_quarantined": 0.5}})).images == ENOUGH
+
+
+def test_labels_of_one_source_that_are_refused_do_not_keep_the_others_from_being_learned(served):
+    project, params = served
+    good = draw(ENOUGH, 10, (28, 28), seed=11)
+    images, labels = draw(6 * ENOUGH, 10, (28, 28), seed=12)
+    log_predictions(project, *good, given_by="anna")
+    bad = log_predictions(project, images, shuffled(labels), given_by="bob")
+    collected = collect(project, params)
+    (refused,) = (project.state / "refused").iterdir()
+    assert collected.left_out == {f"given by bob, refused: see .state/refused/{refused.name}": 6 * ENOUGH}
+    assert learned(project, params) == pairs(*good)
+    assert collect(project, params).left_out == {REFUSED: 6 * ENOUGH}
+    more = draw(ENOUGH, 10, (28, 28), seed=13)
+    log_predictions(project, *more, given_by="bob")
+    assert collect(project, params).images == ENOUGH  # Bob's other labels are as good as anybody's.
+    correct(project, bad, labels)
+    assert collect(project, params).images == 6 * ENOUGH
+
+
+def test_where_too_few_are_left_without_the_source_that_spoils_them_only_its_labels_are_refused(served):
+    project, params = served
+    (images, labels), bad = draw(ENOUGH, 10, (28, 28), seed=11), draw(ENOUGH, 10, (28, 28), seed=12)
+    log_predictions(project, images[:20], labels[:20], given_by="anna")
+    log_predictions(project, bad[0], shuffled(bad[1]), given_by="bob")
+    with pytest.raises(DataError, match="The labels given by bob are left out from now on"):
+        collect(project, params)
+    log_predictions(project, images[20:], labels[20:], given_by="anna")
+    collected = collect(project, params)
+    assert (collected.images, collected.left_out) == (ENOUGH, {REFUSED: ENOUGH})
+    assert learned(project, params) == pairs(images, labels)
+
+
+def test_data_that_are_unfit_without_the_new_labels_are_not_blamed_on_them(served):
+    project, params = served
+    log_predictions(project, *draw(ENOUGH, 10, (28, 28), seed=11))
+    sound = read_suite(project, "test")
+    (count,) = (one for one in sound["expectations"] if one["type"] == "expect_table_row_count_to_equal")
+    count["kwargs"]["value"] += 1
+    write_suite(project, "test", sound)
+    with pytest.raises(DataError, match="with the new labels or without them"):
+        collect(project, params)
+    count["kwargs"]["value"] -= 1
+    write_suite(project, "test", sound)
+    assert collect(project, params).images == ENOUGH
 
 
 def test_bad_and_leaked_images_are_not_learned_from_and_the_rest_is_divided(served):

@@ -21,7 +21,7 @@ from fashion.params import load_params
 from fashion.stages import promotion
 from fashion.stages.champion import champion_version
 from fashion.stages.overview import change_to_dict, list_changes, list_models
-from fashion.stages.promotion import line, promote, roll_back
+from fashion.stages.promotion import judged_line, line, promote, roll_back
 from fashion.stages.register import register
 from fashion.stages.registry import registry_of
 from tests.advice import follow
@@ -196,6 +196,18 @@ def test_a_rollback_takes_its_target_and_all_after_it_off_the_line():
     assert line([change(*step) for step in steps]) == ["1", "2"]
     assert line([change(*step) for step in [*steps, ("promote", "2", "4")]]) == ["1", "2", "4"]
     assert line([change(*step) for step in [*steps, ("rollback", "2", "3")]]) == ["1", "2", "3"]
+
+
+def test_a_change_by_hand_begins_a_new_series_of_judged_champions_and_approval_goes_on_with_the_old_one():
+    steps = [("register", None, "1"), ("register", "1", "2"), ("propose", "2", "2"), ("approve", "2", "3")]
+    assert judged_line([change(*step) for step in steps]) == ["1", "2", "3"]
+    assert judged_line([change(*step) for step in [*steps, ("register", "3", "3")]]) == ["1", "2", "3"]
+    for action in ("promote", "rollback", "outside"):
+        assert judged_line([change(*step) for step in [*steps, (action, "3", "2"), ("register", "2", "4")]]) == [
+            "2",
+            "4",
+        ]
+    assert judged_line([change(*step) for step in [*steps, ("outside", "3", None), ("register", None, "4")]]) == ["4"]
 
 
 @pytest.mark.advice("fashion promote --reason", "stages/promotion.py")

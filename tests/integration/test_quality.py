@@ -3,7 +3,7 @@ import json
 import pandas as pd
 import pytest
 
-from fashion.adapters.quality import check
+from fashion.adapters.quality import check, required_mix
 from fashion.errors import SuiteError
 
 TABLE = pd.DataFrame({"label": [0, 1, 7, 1], "mean": [10.0, 20.0, 30.0, 200.0]}, index=[3, 4, 5, 6])
@@ -97,3 +97,11 @@ def test_a_missing_suite_is_named_with_the_command_that_restores_it(tmp_path):
 def test_an_expectation_that_cannot_be_checked_is_named(tmp_path, bad, complaint):
     with pytest.raises(SuiteError, match=complaint):
         run(tmp_path, entry(COUNT), bad)
+
+
+def test_the_mix_of_classes_that_a_suite_asks_for_is_known(tmp_path):
+    mix = required_mix(suite(tmp_path, entry(COUNT), entry(BALANCE, "fail")))
+    assert (list(mix.classes), list(mix.shares), mix.divergence) == ([0, 1], [0.5, 0.5], 0.1)
+    assert required_mix(suite(tmp_path, entry(COUNT), entry(BALANCE, "warn"))) is None
+    with pytest.raises(SuiteError, match="some.json: .* cannot be used: KeyError"):
+        required_mix(suite(tmp_path, entry({**BALANCE, "kwargs": {"column": "label", "threshold": 0.1}}, "fail")))

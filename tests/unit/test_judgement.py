@@ -11,6 +11,7 @@ from fashion.evaluation.estimates import exact, proportion_of
 from fashion.evaluation.gates import Gate, at_least, at_most
 from fashion.evaluation.judgement import (
     accept_first,
+    add_best,
     add_recent,
     compare,
     figures,
@@ -91,6 +92,53 @@ def test_a_candidate_that_is_worse_on_recent_images_is_refused_for_that_alone():
     assert not judgement.promoted
     assert len(judgement.reasons) == 1
     assert "its accuracy on recent images is below version 3's by more than the margin" in judgement.reason
+
+
+def with_best(comparison, candidate_only, best_only):
+    """The same three classes: on how many images of each the candidate alone is right, and version 1 alone."""
+    ours, theirs = (np.broadcast_to(counts, 3) for counts in (candidate_only, best_only))
+    pairs = Pairs(np.full(3, 4_000), np.full(3, 3_500), ours, theirs)
+    return add_best(comparison, "version 1", pairs, RULE.confidence)
+
+
+def test_a_candidate_within_the_margin_of_the_champion_but_not_of_the_best_one_so_far_is_refused_for_that_alone():
+    judgement = judge(PASSED, with_best(make_comparison(size=SMALLER), 20, 50), RULE)
+    assert not judgement.promoted
+    (reason,) = judgement.reasons
+    assert reason.startswith(
+        "its accuracy may be below that of version 1, the most accurate champion so far, by more than the margin of "
+        "0.5 points: -0.75 points, interval -0.9"
+    )
+    first, second, *_ = rows(judgement)
+    assert (first["figure"], first["verdict"]) == ("accuracy", "not worse")
+    assert (second["figure"], second["verdict"]) == ("accuracy against version 1", "may be worse")
+    assert (second["candidate"], second["champion"]) == ("88.00%", "88.75%")
+    assert judgement_from_dict(json.loads(json.dumps(judgement.to_dict()))) == judgement
+
+
+def test_a_class_that_the_best_one_so_far_knew_better_refuses_for_that_alone():
+    judgement = judge(PASSED, with_best(make_comparison(size=SMALLER), (20, 50, 220), (220, 50, 20)), RULE)
+    (reason,) = judgement.reasons
+    assert reason.startswith(
+        "its recall of Shirt is below that of version 1, the most accurate champion so far, by more"
+    )
+    verdicts = {row["figure"]: row["verdict"] for row in rows(judgement)}
+    assert (verdicts["recall of Shirt"], verdicts["recall of Shirt against version 1"]) == ("not worse", "worse")
+    assert "recall of Coat against version 1" not in verdicts
+
+
+def test_a_candidate_that_is_not_worse_than_the_best_one_so_far_is_promoted_and_that_is_told():
+    judgement = judge(PASSED, with_best(make_comparison(size=SMALLER), 50, 50), RULE)
+    assert judgement.promoted
+    assert "not worse than version 3 or than version 1, the most accurate champion so far, and" in judgement.reason
+    assert rows(judgement)[1]["verdict"] == "not worse"
+
+
+def test_better_on_recent_images_a_candidate_may_be_as_far_below_the_best_one_as_below_the_champion():
+    comparison = with_recent(with_best(make_comparison(), 20, 40), (30, 30, 30), (5, 5, 5))
+    assert judge(PASSED, comparison, RULE).promoted
+    tied = with_recent(with_best(make_comparison(size=SMALLER), 20, 40), (5, 5, 5), (5, 5, 5))
+    assert "by more than the margin of 0.5 points" in judge(PASSED, tied, RULE).reason
 
 
 def test_the_document_shows_names_of_classes_as_they_are():

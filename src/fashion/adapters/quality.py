@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import great_expectations as gx
+import numpy as np
 import pandas as pd
 from great_expectations.core.batch_definition import BatchDefinition
 from great_expectations.core.expectation_validation_result import ExpectationValidationResult
@@ -28,6 +29,7 @@ from great_expectations.expectations.registry import get_expectation_impl
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fashion.errors import SuiteError
+from fashion.images.mix import Mix
 from fashion.storage import load_json
 
 ABOUT_ROWS = (ColumnMapExpectation, ColumnPairMapExpectation, MulticolumnMapExpectation)
@@ -130,6 +132,28 @@ def load_suite(path: Path) -> gx.ExpectationSuite:
     Raises:
         SuiteError: it is missing or not JSON, or one of its expectations is unknown or impossible.
     """
+    return gx.ExpectationSuite(name=path.stem, expectations=[_build(path, entry) for entry in _read(path)])
+
+
+def required_mix(path: Path) -> Mix | None:
+    """Return the mix of classes without which a suite fails, if it asks for one.
+
+    Raises:
+        SuiteError: it is missing or not JSON, or the mix cannot be understood.
+    """
+    for entry in _read(path):
+        about = (entry.type, entry.kwargs.get("column"), entry.meta.on_breach)
+        if about == ("expect_column_kl_divergence_to_be_less_than", "label", "fail"):
+            try:
+                partition, threshold = entry.kwargs["partition_object"], float(entry.kwargs["threshold"])
+                classes, weights = np.array(partition["values"], int), np.array(partition["weights"], float)
+            except (KeyError, TypeError, ValueError) as error:
+                raise SuiteError(f"{path}: {entry.type} cannot be used: {error!r} in partition_object") from error
+            return Mix(classes, weights / weights.sum(), threshold)
+    return None
+
+
+def _read(path: Path) -> list[Entry]:
     try:
         content = SuiteFile.model_validate(load_json(path, LARGEST_SUITE))
     except FileNotFoundError as error:
@@ -138,7 +162,7 @@ def load_suite(path: Path) -> gx.ExpectationSuite:
         raise SuiteError(f"{path} cannot be used:\n{_explain(error)}") from error
     except ValueError as error:
         raise SuiteError(f"{path} is not JSON: {error}") from error
-    return gx.ExpectationSuite(name=path.stem, expectations=[_build(path, entry) for entry in content.expectations])
+    return content.expectations
 
 
 def _build(path: Path, entry: Entry) -> Expectation:

@@ -4,7 +4,7 @@ Which losses are borne and which gains count is in params.yaml (`register.judgem
 non-inferiority trials: S. Wellek, "Testing statistical hypotheses of equivalence and noninferiority", CRC Press 2010.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -51,6 +51,8 @@ class Comparison:
     """Milliseconds."""
     recent: "Recent | None" = None
     """On images that came in while the champion was in use, if there are any."""
+    best: "Best | None" = None
+    """Where another champion than the present one was the most accurate so far."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,16 @@ class Recent:
     images: int
     mcnemar_p: float
     accuracy: Difference
+
+
+@dataclass(frozen=True)
+class Best:
+    """The candidate against the most accurate of the champions so far, on the same images."""
+
+    champion: str
+    """What to call it in a sentence: version 2."""
+    accuracy: Difference
+    recalls: Mapping[str, Difference]
 
 
 @dataclass(frozen=True)
@@ -136,6 +148,12 @@ def add_recent(comparison: Comparison, pairs: Pairs, confidence: float) -> Compa
     return replace(comparison, recent=Recent(int(pairs.images.sum()), p, accuracy_difference(pairs, confidence)))
 
 
+def add_best(comparison: Comparison, champion: str, pairs: Pairs, confidence: float) -> Comparison:
+    """The comparison with that against the most accurate champion so far beside it; `pairs` are of the same images."""
+    recalls = dict(zip(comparison.recalls, recall_differences(pairs, confidence).values(), strict=True))
+    return replace(comparison, best=Best(champion, accuracy_difference(pairs, confidence), recalls))
+
+
 def accept_first(gate: Gate) -> Judgement:
     """The judgement where there is no champion: the absolute gates decide alone."""
     failures = _gate_failures(gate)
@@ -153,6 +171,7 @@ def judge(gate: Gate, comparison: Comparison, rule: JudgementParams) -> Judgemen
     - Accuracy: the lower end of its interval lies above minus the margin. What is not shown is not believed. The margin
       is wider for a candidate that is shown to be better on the recent test set: it had to learn more.
     - Each class: its simultaneous interval does not lie below minus the margin as a whole.
+    - Both against the most accurate champion so far, too: many losses, each within the margin, do not add up.
     - The recent test set, where there is one: its interval does not lie below minus the margin as a whole (it is too
       small to ask for more), and accuracy as an objective is won there, not on the frozen test set: what counts as
       better is what the model meets now.
@@ -184,16 +203,20 @@ def _gate_failures(gate: Gate) -> list[str]:
 
 def _losses(comparison: Comparison, rule: JudgementParams, gains: Mapping[str, str]) -> list[str]:
     margins, whose, margin = rule.margins, f"{comparison.champion}'s", _margin(rule, gains)
-    reasons = []
-    if not _is_not_inferior(comparison, margin):
-        reasons.append(
-            f"its accuracy may be below {whose} by more than the margin of {points(margin)}: "
-            f"{explain(comparison.accuracy, SHARE)}"
-        )
+    opponents: list[tuple[str, Comparison | Best]] = [(whose, comparison)]
+    if comparison.best:
+        opponents.append((f"that of {comparison.best.champion}, the most accurate champion so far,", comparison.best))
+    reasons = [
+        f"its accuracy may be below {theirs} by more than the margin of {points(margin)}: "
+        f"{explain(found.accuracy, SHARE)}"
+        for theirs, found in opponents
+        if not _is_not_inferior(found.accuracy, margin)
+    ]
     reasons += [
-        f"its recall of {name} is below {whose} by more than the margin of {points(margins.recall_of_a_class)}: "
+        f"its recall of {name} is below {theirs} by more than the margin of {points(margins.recall_of_a_class)}: "
         f"{explain(recall, SHARE)}"
-        for name, recall in comparison.recalls.items()
+        for theirs, found in opponents
+        for name, recall in found.recalls.items()
         if _is_worse(recall, rule)
     ]
     if comparison.recent and _is_worse_recently(comparison.recent, rule):
@@ -213,8 +236,8 @@ def _margin(rule: JudgementParams, gains: Mapping[str, str]) -> float:
     return rule.margins.accuracy_for_recent if RECENT in gains else rule.margins.accuracy
 
 
-def _is_not_inferior(comparison: Comparison, margin: float) -> bool:
-    return comparison.accuracy.low > -margin
+def _is_not_inferior(accuracy: Difference, margin: float) -> bool:
+    return accuracy.low > -margin
 
 
 def _is_worse(recall: Difference, rule: JudgementParams) -> bool:
@@ -263,12 +286,14 @@ def _objectives(rule: JudgementParams) -> str:
 
 def _praise(gate: Gate, comparison: Comparison, gains: Mapping[str, str]) -> str:
     won = "; ".join(f"{name} ({figures})" for name, figures in gains.items())
-    return f"{gate.summary}, not worse than {comparison.champion}, and better in {won}"
+    best = f" or than {comparison.best.champion}, the most accurate champion so far" if comparison.best else ""
+    return f"{gate.summary}, not worse than {comparison.champion}{best}, and better in {won}"
 
 
 def _lines(comparison: Comparison, rule: JudgementParams, gains: Mapping[str, str]) -> tuple[Line, ...]:
     better = dict.fromkeys(_gains(comparison, rule, ANY_GAIN), NOT_COUNTED) | dict.fromkeys(gains, BETTER)
-    kept = {"accuracy": NOT_WORSE if _is_not_inferior(comparison, _margin(rule, gains)) else NOT_SHOWN}
+    margin = _margin(rule, gains)
+    kept = {"accuracy": _kept(comparison.accuracy, margin)}
     if comparison.recent:
         kept[RECENT] = WORSE if _is_worse_recently(comparison.recent, rule) else NO_BETTER
     overall = [
@@ -279,8 +304,21 @@ def _lines(comparison: Comparison, rule: JudgementParams, gains: Mapping[str, st
         _line(f"recall of {name}", SHARE, recall, WORSE if _is_worse(recall, rule) else NOT_WORSE)
         for name, recall in comparison.recalls.items()
     ]
+    best = [*_lines_against_best(comparison.best, rule, margin)] if comparison.best else []
     accuracies = 2 if comparison.recent else 1
-    return (*overall[:accuracies], *recalls, *overall[accuracies:])
+    return (overall[0], *best, *overall[1:accuracies], *recalls, *overall[accuracies:])
+
+
+def _lines_against_best(best: Best, rule: JudgementParams, margin: float) -> Iterator[Line]:
+    """Of the classes only those that are worse: the others stand there against the champion."""
+    yield _line(f"accuracy against {best.champion}", SHARE, best.accuracy, _kept(best.accuracy, margin))
+    for name, recall in best.recalls.items():
+        if _is_worse(recall, rule):
+            yield _line(f"recall of {name} against {best.champion}", SHARE, recall, WORSE)
+
+
+def _kept(accuracy: Difference, margin: float) -> str:
+    return NOT_WORSE if _is_not_inferior(accuracy, margin) else NOT_SHOWN
 
 
 def _line(figure: str, unit: str, difference: Difference, verdict: str) -> Line:

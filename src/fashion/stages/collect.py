@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -20,28 +19,27 @@ import pandas as pd
 
 from fashion.adapters import tracking, versioning
 from fashion.adapters.git import check_repository
-from fashion.adapters.pictures import contact_sheet
 from fashion.adapters.pinning import changing_data, pin
 from fashion.adapters.predictions import NO_LABEL, Labelled, Model, ModelVersion, PredictionLog
 from fashion.errors import DataError
 from fashion.images.descriptors import content_hashes
-from fashion.images.idx import write_idx
 from fashion.params import Params
 from fashion.paths import Project
 from fashion.settings import predictions_url
-from fashion.stages.batches import USED, read_labels
-from fashion.stages.dataset import BATCH_IMAGES, BATCH_LABELS, Split, read_batches, read_raw
+from fashion.stages.batches import read_labels
+from fashion.stages.dataset import Split, read_batches, read_raw
+from fashion.stages.refusal import is_refused, refused_labels, remember
 from fashion.stages.registry import DATA_VERSION, registry_of
-from fashion.stages.validate import examine, explain, write_quarantine
-from fashion.storage import atomic_folder, keep_newest, move_folder, write_text
+from fashion.stages.trial import KEPT, Dataset, Trial, Trials, try_labels, write_batch
+from fashion.stages.validate import explain, write_quarantine
+from fashion.storage import atomic_folder, keep_newest, move_folder
 
-SHOWN = 64
 IN_TEST, IN_TRAIN = "the same image stands in the test set", "the same image stands in the training set"
 COPY = "the same image was labelled again later"
+TOO_OFTEN = "of classes that come too often beside the others, for a later batch"
+REFUSED = "refused before, and not corrected since"
 UNKNOWN = "the label is none of this project's classes (data.classes)"
 TICK = np.timedelta64(1, "us")
-KEPT = 20
-"""Refused batches, and quarantines of batches, that are kept to be looked at."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ class Collected:
     pictures: str | None = None
     """The folder, below the project's, with the picture and the list of those; none where there are none."""
     left_out: Mapping[str, int] = field(default_factory=dict)
-    """How many labelled images are in no batch, by the reason: copies, from which nothing more can be learned."""
+    """How many labelled images are in no batch, by the reason: copies, what waits, and what was refused."""
 
     @property
     def in_quarantine(self) -> int:
@@ -68,7 +66,7 @@ class Collected:
         return [f"{count:,} images: {reason}" for reason, count in self.quarantined.items()]
 
     @property
-    def copies(self) -> list[str]:
+    def omissions(self) -> list[str]:
         """Each reason to leave images out with their number."""
         return [f"{count:,} left out: {reason}" for reason, count in self.left_out.items()]
 
@@ -77,9 +75,10 @@ def collect(project: Project, params: Params, since: datetime | None = None) -> 
     """Make a batch of the newest labels that no batch holds yet, and pin it in data.dvc.
 
     Every image enters once, by its last label: copies of images of the dataset or of a batch are left out, unless their
-    label is a later and another one. Nothing enters data/ before old and new together have passed what `validate` asks
-    of them. A refused batch is kept in .state/refused with what was found, and its labels, once corrected, are tried
-    again.
+    label is a later and another one. Of classes that come too often only so many are taken as batch.json allows.
+    Nothing enters data/ before old and new together have passed what `validate` asks of them; if they do not, they are
+    tried again without the labels of the source that is believed least. A refused batch is kept in .state/refused with
+    what was found, and what was refused is left out until it is corrected.
 
     Within the training slot: no training may be at work on data/.
 
@@ -87,8 +86,8 @@ def collect(project: Project, params: Params, since: datetime | None = None) -> 
         since: take no prediction that was made before; with its zone.
 
     Raises:
-        ArtifactError: the list of predictions of a batch is damaged.
-        DataError: the batch is not fit to learn from, or a data file is missing or damaged.
+        ArtifactError: the list of predictions of a batch, or that of refused labels, is damaged.
+        DataError: the new labels are not fit to learn from, or a data file is missing or damaged.
         LineageError: the project is in no git repository, or git refuses to look.
         ServiceError: the prediction log or DVC cannot be used.
         SuiteError: a suite is missing or wrong.
@@ -110,23 +109,56 @@ def is_learned(project: Project, params: Params) -> bool:
 
 
 def _collect(project: Project, params: Params, log: PredictionLog, since: datetime | None) -> Collected:
-    raw, batches = read_raw(project, params.data), read_batches(project, params.data)
-    size = params.data.image_size
-    labels = log.read_labels(size, since, _model(project, params, log))
-    wanted, left_out = _choose(labels, raw, read_labels(project, batches))
-    labelled = log.read_labelled(wanted.tail(params.collect.at_most), size)
-    if len(labelled.labels) < params.collect.at_least:
-        # A collection that was killed has left its batch unpinned.
-        pin(project)
-        log.mark_collected(_settled(labels, wanted))
-        return Collected(None, len(labelled.labels), left_out=left_out)
-    name = _name(labelled)
-    quarantine = _check(project, params, raw, batches, name, labelled)
-    pictures = _show_quarantine(project, name, labelled, quarantine) if len(quarantine) else None
-    _enter(project, name, labelled)
-    log.mark_collected(_settled(labels, wanted[~wanted["id"].isin(labelled.ids)]))
-    reasons = {str(reason): int(count) for reason, count in quarantine["reason"].value_counts().items()}
-    return Collected(name, len(labelled.labels), reasons, pictures, left_out)
+    data = Dataset(project, params, read_raw(project, params.data), read_batches(project, params.data))
+    labels = log.read_labels(params.data.image_size, since, _model(project, params, log))
+    is_known = is_refused(project, params, labels)
+    wanted, left_out = _choose(labels[~is_known], data.raw, read_labels(project, data.batches))
+    tried = try_labels(data, log, wanted)
+    refused = wanted[wanted["given_by"].isin(list(tried.without))]
+    if len(refused):
+        remember(project, params, refused)
+    left_out |= _count_refused(project, tried, refused)
+    left_out |= {TOO_OFTEN: tried.too_often, REFUSED: int(is_known.sum())}
+    left_out = {reason: count for reason, count in left_out.items() if count}
+    if tried.accepted:
+        collected = _enter_accepted(project, tried.accepted, left_out)
+        log.mark_collected(_settled(labels, wanted[~wanted["id"].isin(tried.accepted.labelled.ids)]))
+        return collected
+    # A collection that was killed has left its batch unpinned.
+    pin(project)
+    log.mark_collected(_settled(labels, wanted))
+    if tried.trials:
+        raise DataError(_complain(project, tried))
+    return Collected(None, tried.images, left_out=left_out)
+
+
+def _enter_accepted(project: Project, trial: Trial, left_out: Mapping[str, int]) -> Collected:
+    name, quarantine = trial.name, trial.found.quarantine
+    # That they are of this batch goes without saying here.
+    own = quarantine[quarantine["split"] == name]
+    own = own.assign(reason=own["reason"].str.replace(f" ({name})", "", regex=False))
+    pictures = _show_quarantine(project, name, trial.labelled, own) if len(own) else None
+    _enter(project, name, trial.labelled)
+    reasons = {str(reason): int(count) for reason, count in own["reason"].value_counts().items()}
+    return Collected(name, len(trial.labelled.labels), reasons, pictures, left_out)
+
+
+def _count_refused(project: Project, tried: Trials, refused: pd.DataFrame) -> dict[str, int]:
+    """How many labels of which source were refused, as reasons to leave them out."""
+    return {
+        f"given by {source}, refused: see {tried.without[str(source)].relative_to(project.root)}": int(count)
+        for source, count in refused["given_by"].value_counts().items()
+    }
+
+
+def _complain(project: Project, tried: Trials) -> str:
+    first = tried.trials[0]
+    return (
+        f"With the {len(first.labelled.labels):,} new labels the data are not fit to learn from:\n"
+        f"{explain(first.found)}\nNothing was changed. Look at {first.refused}: pictures with labels, quarantine.csv, "
+        f"docs/index.html. The labels given by {', '.join(tried.without)} are left out from now on, until they are "
+        f"corrected (POST /feedback again). To try them again as they are: rm {refused_labels(project)}"
+    )
 
 
 def _model(project: Project, params: Params, log: PredictionLog) -> Model:
@@ -180,37 +212,6 @@ def _in_order(wanted: pd.DataFrame) -> pd.DataFrame:
     return wanted.assign(labelled=wanted["labelled"].where(~(wanted["labelled"] < after), after))
 
 
-def _name(labelled: Labelled) -> str:
-    """The day of the newest prediction and a digest of what is learned from: the same content has the same name."""
-    digest = sha256(labelled.images.tobytes() + labelled.labels.tobytes()).hexdigest()
-    newest = labelled.times.max().astype("datetime64[s]").item()
-    return f"{newest:%Y-%m-%dT%H%M%S}-{digest[:8]}"
-
-
-def _check(
-    project: Project,
-    params: Params,
-    raw: Mapping[str, Split],
-    batches: Mapping[str, Split],
-    name: str,
-    labelled: Labelled,
-) -> pd.DataFrame:
-    """The images of a new batch that will be in quarantine, once `validate` lets old and new together pass."""
-    with tempfile.TemporaryDirectory(dir=_state(project)) as folder:
-        docs = Path(folder) / "docs"
-        found = examine(project, params, raw, {**batches, name: Split(labelled.images, labelled.labels)}, docs)
-        quarantine = found.quarantine[found.quarantine["split"] == name]
-        if not found.summary.success:
-            kept = _keep_refused(project, params, name, labelled, quarantine, docs / name, explain(found))
-            raise DataError(
-                f"With the {len(labelled.labels):,} new labels the data are not fit to learn from:\n{explain(found)}\n"
-                f"Nothing was changed. Look at {kept}: pictures with labels, quarantine.csv, docs/index.html. Correct "
-                "the labels (POST /feedback again), or leave them out: fashion collect --since TIME"
-            )
-    # That they are of this batch goes without saying here.
-    return quarantine.assign(reason=quarantine["reason"].str.replace(f" ({name})", "", regex=False))
-
-
 def _show_quarantine(project: Project, name: str, labelled: Labelled, quarantine: pd.DataFrame) -> str:
     shown = project.state / "quarantine" / name
     with atomic_folder(shown) as folder:
@@ -219,48 +220,17 @@ def _show_quarantine(project: Project, name: str, labelled: Labelled, quarantine
     return shown.relative_to(project.root).as_posix()
 
 
-def _keep_refused(
-    project: Project,
-    params: Params,
-    name: str,
-    labelled: Labelled,
-    quarantine: pd.DataFrame,
-    docs: Path,
-    explanation: str,
-) -> Path:
-    kept = project.state / "refused" / name
-    with atomic_folder(kept) as folder:
-        _write(folder, labelled)
-        shutil.copytree(docs, folder / "docs")
-        write_text(folder / "summary.txt", f"{explanation}\n")
-        write_quarantine(folder, {name: Split(labelled.images, labelled.labels)}, quarantine)
-        shown = np.random.default_rng(0).permutation(len(labelled.labels))[:SHOWN]
-        captions = [params.data.classes[label] for label in labelled.labels[shown]]
-        contact_sheet(labelled.images[shown], captions, folder / "sample.png", f"Some of {name}, with their labels")
-    keep_newest(kept.parent.iterdir(), KEPT)
-    return kept
-
-
 def _enter(project: Project, name: str, labelled: Labelled) -> None:
     """Written elsewhere, moved as a whole and pinned: what is in data/batches is complete, also after a power cut."""
     with tempfile.TemporaryDirectory(dir=_state(project)) as folder:
         batch = Path(folder) / name
         batch.mkdir()
-        _write(batch, labelled)
+        write_batch(batch, labelled)
         with changing_data(project):
             project.batches.mkdir(parents=True, exist_ok=True)
             shutil.rmtree(project.batches / name, ignore_errors=True)
             move_folder(batch, project.batches / name)
             pin(project)
-
-
-def _write(folder: Path, labelled: Labelled) -> None:
-    (folder / BATCH_IMAGES).write_bytes(write_idx(labelled.images))
-    (folder / BATCH_LABELS).write_bytes(write_idx(labelled.labels))
-    times = np.datetime_as_string(labelled.times, unit="ms", timezone="UTC")
-    labelled_at = np.datetime_as_string(labelled.labelled, unit="us", timezone="UTC")
-    table = pd.DataFrame({"id": labelled.ids, "time": times, "labelled": labelled_at})
-    write_text(folder / USED, table.to_csv(index=False))
 
 
 def _state(project: Project) -> Path:

@@ -4,7 +4,7 @@ The judgement is kept with the candidate's run in MLflow and, for the last one, 
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,6 +20,7 @@ from fashion.evaluation.judgement import (
     Comparison,
     Judgement,
     accept_first,
+    add_best,
     add_recent,
     compare,
     judge,
@@ -30,7 +31,8 @@ from fashion.evaluation.judgement import (
 from fashion.params import Params
 from fashion.paths import Project
 from fashion.stages.dataset import RECENT, Split, has_recent, load_split
-from fashion.stages.tags import SYNTHETIC_DATA
+from fashion.stages.promotion import judged_line
+from fashion.stages.tags import ACCURACY, SYNTHETIC_DATA, TEST_SET
 from fashion.storage import LARGEST_ARTIFACT, atomic_folder, load_json, read_json, write_json, write_text
 
 JSON, MARKDOWN = "judgement.json", "judgement.md"
@@ -73,7 +75,10 @@ def judge_candidate(
             return refuse(gate, f"the champion, {name}, cannot be compared: {error}")
         if ours.model.read_bytes() == theirs.model.read_bytes():
             return refuse(gate, f"it is the same model as the champion, {name}, byte for byte")
-        return judge(gate, _compare(name, splits, ours, theirs, params), params.register_.judgement)
+        comparison = _compare(name, splits, ours, theirs, params)
+    former = _more_accurate(registry, version, champion)
+    comparison = _compare_with_best(registry, project, params, comparison, former, splits["test"], ours)
+    return judge(gate, comparison, params.register_.judgement)
 
 
 def _answer(model: Path, splits: Mapping[str, Split]) -> _Contestant:
@@ -108,6 +113,45 @@ def _compare(
 def _pairs(split: Split, candidate: NDArray[np.float32], champion: NDArray[np.float32]) -> paired.Pairs:
     candidate_correct, champion_correct = (one.argmax(axis=1) == split.labels for one in (candidate, champion))
     return paired.count_pairs(split.labels, candidate_correct, champion_correct, candidate.shape[1])
+
+
+def _more_accurate(
+    registry: tracking.Registry, candidate: tracking.Version, champion: tracking.Version
+) -> list[tracking.Version]:
+    """The former champions that were more accurate than the present one on the candidate's test set, the best first.
+
+    Those that are in the registry no more, or were measured on another test set, say nothing.
+    """
+    numbers = judged_line(tracking.read_ledger(registry).changes)
+    found = [tracking.get_version(registry, number) for number in dict.fromkeys(numbers)]
+    test_set = candidate.tags.get(TEST_SET)  # Versions of earlier code do not say.
+    known = [version for version in found if version and test_set and version.tags.get(TEST_SET) == test_set]
+    best_first = sorted(known, key=lambda version: -float(version.tags[ACCURACY]))
+    here = next((place for place, one in enumerate(best_first) if one.number == champion.number), len(best_first))
+    return best_first[:here]
+
+
+def _compare_with_best(
+    registry: tracking.Registry,
+    project: Project,
+    params: Params,
+    comparison: Comparison,
+    former: Sequence[tracking.Version],
+    test: Split,
+    ours: _Contestant,
+) -> Comparison:
+    """The comparison with that against the best of the former champions beside it, as far as one can still answer."""
+    for version in former:
+        with TemporaryDirectory() as folder:
+            try:
+                theirs = _answer(_download(registry, project, version, Path(folder)), {"test": test})
+            except (ServiceError, ArtifactError, DataError) as error:
+                tracking.check(registry.uri)
+                logger.warning("Version %s, a champion before, cannot be compared: %s", version.number, error)
+                continue
+        pairs = _pairs(test, ours.probabilities["test"], theirs.probabilities["test"])
+        return add_best(comparison, f"version {version.number}", pairs, params.register_.judgement.confidence)
+    return comparison
 
 
 def _download(registry: tracking.Registry, project: Project, champion: tracking.Version, folder: Path) -> Path:

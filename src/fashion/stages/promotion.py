@@ -15,7 +15,7 @@ from fashion.evaluation.judgement import Judgement, figures
 from fashion.params import Params
 from fashion.paths import Project
 from fashion.stages.absence import explain_absence
-from fashion.stages.proposal import PROPOSE, note_outcome
+from fashion.stages.proposal import APPROVE, PROPOSE, note_outcome
 from fashion.stages.registry import registry_of
 from fashion.stages.tags import GATES, needs_force
 from fashion.storage import writing_explained
@@ -82,6 +82,23 @@ def line(changes: Sequence[tracking.Change]) -> list[str]:
         if change.action == ROLLBACK and champion in champions:
             del champions[len(champions) - 1 - champions[::-1].index(champion) :]
         champions.append(champion)
+    return champions
+
+
+def judged_line(changes: Sequence[tracking.Change]) -> list[str]:
+    """Return the champions since a person last chose one past the judgement, that one first, in their order.
+
+    Whoever promotes, rolls back or moves the alias in MLflow has answered for what was lost until then.
+    """
+    champions: list[str] = []
+    for change in changes:
+        champion = change.after.champion
+        if champion == change.before.champion:
+            continue
+        if change.action not in (REGISTER, APPROVE):
+            champions = []
+        if champion is not None:
+            champions.append(champion)
     return champions
 
 

@@ -5,10 +5,13 @@ It is no DVC stage: its result depends on the registry, not on files alone.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from importlib.metadata import version as installed
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
+
+import numpy as np
 
 from fashion.adapters import tracking
 from fashion.adapters.git import Source, read_source
@@ -21,7 +24,7 @@ from fashion.params import Params
 from fashion.paths import Project
 from fashion.stages import promotion
 from fashion.stages.absence import explain_absence
-from fashion.stages.dataset import load_split
+from fashion.stages.dataset import Split, load_split
 from fashion.stages.gates import read_gate
 from fashion.stages.history import read_history
 from fashion.stages.judgement import judge_candidate, keep_judgement, look_up_judgement
@@ -29,7 +32,7 @@ from fashion.stages.lineage import ARTIFACTS_DIGEST, find_data, write_origin
 from fashion.stages.proposal import PROPOSE, awaits_approval, note_outcome
 from fashion.stages.reference import DESCRIPTORS, EXAMPLES, OUTPUTS
 from fashion.stages.registry import DATA_VERSION, MODEL_DIGEST, REASON, VERDICT, registry_of, run_name
-from fashion.stages.tags import GATES, SYNTHETIC_DATA
+from fashion.stages.tags import ACCURACY, GATES, SYNTHETIC_DATA, TEST_SET
 from fashion.storage import file_digest, folder_digest, read_json
 
 
@@ -135,7 +138,7 @@ def _origin(project: Project, params: Params, source: Source, data: Pin) -> dict
     figures = read_json(project.evaluation / "metrics.json", "dvc repro evaluate")
     validation = read_json(project.validation / "report.json", "dvc repro validate")
     return {
-        "accuracy": f"{figures['accuracy']:.4f}",
+        ACCURACY: f"{figures['accuracy']:.4f}",
         "accuracy_interval": f"{figures['accuracy_low']:.4f} to {figures['accuracy_high']:.4f}",
         DATA_VERSION: data.md5,
         "git_commit": source.commit or "none",
@@ -143,7 +146,16 @@ def _origin(project: Project, params: Params, source: Source, data: Pin) -> dict
         "model": params.train.model,
         "seed": str(params.train.seed),
         SYNTHETIC_DATA: str(validation["synthetic"]).lower(),
+        TEST_SET: _digest(load_split(project, "test")),
     }
+
+
+def _digest(split: Split) -> str:
+    """SHA-256 of the images and labels: the same test set has the same."""
+    digest = sha256(str(split.images.shape).encode())
+    for array in (split.images, split.labels):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def _decide(

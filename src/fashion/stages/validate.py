@@ -32,6 +32,8 @@ class Examined:
     findings: tuple[Finding, ...]
     quarantine: pd.DataFrame
     """As `choose_quarantined` gives it."""
+    support: "pd.Series[float]"
+    """Of each image of a batch, how far its label agrees with those of similar images, by its row of `table`."""
     summary: "Validated"
 
 
@@ -87,11 +89,14 @@ def examine(
     """
     table = describe_dataset({name: (split.images, split.labels) for name, split in {**splits, **batches}.items()})
     findings = check(_tables(project, table[~table["split"].isin(batches)]), docs)
+    support = []
     for name, batch in batches.items():
         rows = _with_label_support(table[table["split"] == name], batch, splits["train"])
+        support.append(rows["label_support"])
         findings += _check_batch(project, rows, docs / name)
     quarantine = choose_quarantined(table, findings)
-    return Examined(table, tuple(findings), quarantine, _summarise(project, params, table, quarantine, findings))
+    summary = _summarise(project, params, table, quarantine, findings)
+    return Examined(table, tuple(findings), quarantine, pd.concat([*support, pd.Series(dtype=float)]), summary)
 
 
 def _check_batch(project: Project, table: pd.DataFrame, docs: Path) -> list[Finding]:
@@ -131,7 +136,7 @@ def _summarise(
     limit = params.validate_.max_quarantined
     in_test = int((quarantine["split"] == "test").sum())
     return Validated(
-        success=not _failures(findings) and len(quarantine) <= limit * len(table),
+        success=not failures(findings) and len(quarantine) <= limit * len(table),
         images=len(table),
         quarantined=len(quarantine) - in_test,
         reported_in_test=in_test,
@@ -208,13 +213,14 @@ def explain(found: Examined) -> str:
 
 def _explanations(findings: Sequence[Finding]) -> list[str]:
     lines = []
-    for finding in _failures(findings):
+    for finding in failures(findings):
         lines.append(f"  expectations/{finding.suite}.json, {finding.expectation}: {finding.reason}")
         lines.append(f"    expected {_expected(finding)}, found {_found(finding)}")
     return lines
 
 
-def _failures(findings: Sequence[Finding]) -> list[Finding]:
+def failures(findings: Sequence[Finding]) -> list[Finding]:
+    """Return the expectations without which the data are not fit, and which do not hold."""
     return [finding for finding in findings if finding.on_breach == "fail" and not finding.success]
 
 

@@ -191,7 +191,8 @@ def class_number(label: int, name: str | None, classes: Sequence[str] | None) ->
 
 def to_labels(rows: Sequence[Any], classes: Sequence[str] | None) -> pd.DataFrame:
     """The table of `PredictionLog.read_labels`."""
-    columns = ("id", "time", "content_hash", "asked", "source", "label", "labelled", "label_number", "collected")
+    columns = ["id", "time", "content_hash", "asked", "source", "label"]
+    columns += ["labelled", "label_number", "given_by", "collected"]
     table = pd.DataFrame([[getattr(row, name) for name in columns] for row in rows], columns=columns)
     times = {name: [time.replace(tzinfo=None) for time in table[name]] for name in ("time", "labelled")}
     return table.assign(

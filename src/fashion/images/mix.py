@@ -1,0 +1,61 @@
+"""How often each class comes among labelled images, and how many images to take where one comes too often."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Labels = NDArray[np.integer]
+Shares = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Mix:
+    """A mix of classes, and how far labels may be from it."""
+
+    classes: Labels
+    shares: Shares
+    """Of each class; they add up to 1."""
+    divergence: float
+    """The largest divergence (Kullback and Leibler's, natural logarithm) of the labels from the shares."""
+
+
+def choose_balanced(labels: Labels, mix: Mix, most: int) -> NDArray[np.intp]:
+    """Return the positions of the last labels, at most `most`, or of fewer if only so they keep to the mix.
+
+    Where the last ones do not, no class may have more than its share of a common measure, the largest at which the mix
+    is kept; of a class that comes too often the last ones are taken. The divergence falls with the measure, because
+    what is above it is cut to the very mix. Where a class is missing, or next to it, there may be no such measure: then
+    the answer is empty.
+
+    Args:
+        labels: (n,), in the order in which they came.
+    """
+    last = np.arange(len(labels))[-most:]
+    if _is_within(_count(labels[last], mix), mix):
+        return last
+    counts, expected = _count(labels, mix), mix.shares > 0
+    low, high = 0, int(np.ceil((counts[expected] / mix.shares[expected]).max(initial=0))) + 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        capped = _cap(counts, middle, mix)
+        low, high = (middle, high) if capped.sum() <= most and _is_within(capped, mix) else (low, middle)
+    caps = zip(mix.classes, _cap(counts, low, mix), strict=True)
+    chosen = [np.flatnonzero(labels == one)[-cap:] for one, cap in caps if cap]
+    return np.sort(np.concatenate([np.empty(0, np.intp), *chosen]))
+
+
+def _count(labels: Labels, mix: Mix) -> Labels:
+    return np.asarray((labels[:, None] == mix.classes).sum(axis=0))
+
+
+def _cap(counts: Labels, measure: int, mix: Mix) -> Labels:
+    return np.asarray(np.minimum(counts, np.floor(measure * mix.shares + 1e-9).astype(int)))
+
+
+def _is_within(counts: Labels, mix: Mix) -> bool:
+    """No labels at all are as they should be."""
+    there = counts > 0
+    shares = counts[there] / counts.sum()
+    with np.errstate(divide="ignore"):  # Of a class that should not come at all.
+        return bool((shares * np.log(shares / mix.shares[there])).sum() <= mix.divergence)

@@ -1,0 +1,150 @@
+"""Which of the new labels become a batch: what the suites accept, without the sources that spoil it."""
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from fashion.adapters.pictures import contact_sheet
+from fashion.adapters.predictions import Labelled, PredictionLog
+from fashion.adapters.quality import required_mix
+from fashion.errors import DataError
+from fashion.images.idx import write_idx
+from fashion.images.mix import choose_balanced
+from fashion.params import Params
+from fashion.paths import Project
+from fashion.stages.batches import USED
+from fashion.stages.dataset import BATCH_IMAGES, BATCH_LABELS, Split
+from fashion.stages.refusal import is_to_blame, least_believed
+from fashion.stages.validate import Examined, examine, explain, write_quarantine
+from fashion.storage import atomic_folder, keep_newest, write_text
+
+SHOWN = 64
+KEPT = 20
+"""Refused batches, and quarantines of batches, that are kept to be looked at."""
+MOST_TRIALS = 5
+"""Each takes half a minute on a large dataset."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A batch that could be made, and what the suites say of the data with it."""
+
+    name: str
+    labelled: Labelled
+    found: Examined
+    refused: Path | None
+    """Where it is kept if it was refused."""
+
+
+@dataclass(frozen=True)
+class Trials:
+    """What was tried, one batch after the other, each without another source."""
+
+    trials: tuple[Trial, ...]
+    without: Mapping[str, Path]
+    """The sources that were left out, and where the batch is kept that was refused because of each."""
+    images: int
+    """In the batch that was accepted, or that would be tried next if they were enough."""
+    too_often: int
+    """Images of classes that come too often, left for a later batch."""
+
+    @property
+    def accepted(self) -> Trial | None:
+        return next((one for one in self.trials if one.refused is None), None)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What a batch is added to."""
+
+    project: Project
+    params: Params
+    raw: Mapping[str, Split]
+    batches: Mapping[str, Split]
+
+
+def try_labels(data: Dataset, log: PredictionLog, wanted: pd.DataFrame) -> Trials:
+    """Try the newest labels, of classes that come too often as many as batch.json allows.
+
+    While they are refused, they are tried again without the source that is believed least, as long as enough is left.
+
+    Args:
+        wanted: rows of `read_labels` of the log, those that came last at the end.
+
+    Raises:
+        DataError: the data are not fit without the new labels either.
+    """
+    params, mix = data.params, required_mix(data.project.expectations / "batch.json")
+    trials: list[Trial] = []
+    without: dict[str, Path] = {}
+    while True:
+        rest = wanted[~wanted["given_by"].isin(list(without))]
+        most = params.collect.at_most
+        chosen = rest.iloc[choose_balanced(rest["label"].to_numpy(), mix, most)] if mix else rest.tail(most)
+        labelled = log.read_labelled(chosen, params.data.image_size)
+        images, too_often = len(labelled.labels), min(len(rest), most) - len(chosen)
+        if images < params.collect.at_least:
+            return Trials(tuple(trials), without, images, too_often)
+        trial = _examine(data, labelled)
+        trials.append(trial)
+        if trial.refused is None:
+            return Trials(tuple(trials), without, images, too_often)
+        sources = list(chosen.set_index("id")["given_by"].loc[list(labelled.ids)])
+        spoiling = sources if len(trials) == MOST_TRIALS else [least_believed(trial.found, trial.name, sources)]
+        without |= dict.fromkeys(spoiling, trial.refused)
+
+
+def _examine(data: Dataset, labelled: Labelled) -> Trial:
+    """Hold a new batch, with all that is there, against the suites, as `validate` will."""
+    project, name = data.project, _name(labelled)
+    project.state.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=project.state) as folder:
+        docs = Path(folder) / "docs"
+        batches = {**data.batches, name: Split(labelled.images, labelled.labels)}
+        found = examine(project, data.params, data.raw, batches, docs)
+        if found.summary.success:
+            return Trial(name, labelled, found, None)
+        if not is_to_blame(found, name):
+            raise DataError(
+                f"The data in {project.data} are not fit to learn from, with the new labels or without them:\n"
+                f"{explain(found)}\nNothing was changed, and the labels are tried again next time."
+            )
+        return Trial(name, labelled, found, _keep_refused(data, name, labelled, found, docs / name))
+
+
+def _keep_refused(data: Dataset, name: str, labelled: Labelled, found: Examined, docs: Path) -> Path:
+    kept = data.project.state / "refused" / name
+    quarantine = found.quarantine[found.quarantine["split"] == name]
+    with atomic_folder(kept) as folder:
+        write_batch(folder, labelled)
+        shutil.copytree(docs, folder / "docs")
+        write_text(folder / "summary.txt", f"{explain(found)}\n")
+        write_quarantine(folder, {name: Split(labelled.images, labelled.labels)}, quarantine)
+        shown = np.random.default_rng(0).permutation(len(labelled.labels))[:SHOWN]
+        captions = [data.params.data.classes[label] for label in labelled.labels[shown]]
+        contact_sheet(labelled.images[shown], captions, folder / "sample.png", f"Some of {name}, with their labels")
+    keep_newest(kept.parent.iterdir(), KEPT)
+    return kept
+
+
+def write_batch(folder: Path, labelled: Labelled) -> None:
+    """Write the files of a batch into the existing `folder`."""
+    (folder / BATCH_IMAGES).write_bytes(write_idx(labelled.images))
+    (folder / BATCH_LABELS).write_bytes(write_idx(labelled.labels))
+    times = np.datetime_as_string(labelled.times, unit="ms", timezone="UTC")
+    labelled_at = np.datetime_as_string(labelled.labelled, unit="us", timezone="UTC")
+    table = pd.DataFrame({"id": labelled.ids, "time": times, "labelled": labelled_at})
+    write_text(folder / USED, table.to_csv(index=False))
+
+
+def _name(labelled: Labelled) -> str:
+    """The day of the newest prediction and a digest of what is learned from: the same content has the same name."""
+    digest = sha256(labelled.images.tobytes() + labelled.labels.tobytes()).hexdigest()
+    newest = labelled.times.max().astype("datetime64[s]").item()
+    return f"{newest:%Y-%m-%dT%H%M%S}-{digest[:8]}"
