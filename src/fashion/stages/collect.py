@@ -1,7 +1,8 @@
 """Labelled predictions that no batch holds yet become a batch under data/batches; the next training learns from it.
 
 A batch is a folder: images and labels in IDX, and predictions.csv, which names each image's row in the prediction log
-and says when its label came. What was used is known by the images themselves: with an earlier version of data/ later
+and says when its label came and whether it was asked for at random; survey.json says how many labels were asked for,
+and how many of them have come. What was used is known by the images themselves: with an earlier version of data/ later
 labels are new again, as long as the log holds them, and a label that was corrected after its batch was made comes
 again, in another batch. The log is told what was collected, since it keeps the rest for longer.
 """
@@ -10,7 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -22,18 +23,19 @@ from fashion.adapters import tracking, versioning
 from fashion.adapters.git import check_repository
 from fashion.adapters.pictures import contact_sheet
 from fashion.adapters.pinning import changing_data, pin
-from fashion.adapters.predictions import NO_LABEL, Labelled, Model, ModelVersion, PredictionLog
+from fashion.adapters.predictions import NO_LABEL, Labelled, Model, ModelVersion, PredictionLog, read_survey
 from fashion.errors import DataError
+from fashion.evaluation.survey import Survey
 from fashion.images.descriptors import content_hashes
 from fashion.images.idx import write_idx
 from fashion.params import Params
 from fashion.paths import Project
 from fashion.settings import predictions_url
-from fashion.stages.batches import USED, read_labels
+from fashion.stages.batches import SURVEY, USED, read_labels
 from fashion.stages.dataset import BATCH_IMAGES, BATCH_LABELS, Split, read_batches, read_raw
 from fashion.stages.registry import DATA_VERSION, registry_of
 from fashion.stages.validate import examine, explain, write_quarantine
-from fashion.storage import atomic_folder, keep_newest, move_folder, write_text
+from fashion.storage import atomic_folder, keep_newest, move_folder, write_json, write_text
 
 SHOWN = 64
 IN_TEST, IN_TRAIN = "the same image stands in the test set", "the same image stands in the training set"
@@ -112,7 +114,8 @@ def is_learned(project: Project, params: Params) -> bool:
 def _collect(project: Project, params: Params, log: PredictionLog, since: datetime | None) -> Collected:
     raw, batches = read_raw(project, params.data), read_batches(project, params.data)
     size = params.data.image_size
-    labels = log.read_labels(size, since, _model(project, params, log))
+    model = _model(project, params, log)
+    labels = log.read_labels(size, since, model)
     wanted, left_out = _choose(labels, raw, read_labels(project, batches))
     labelled = log.read_labelled(wanted.tail(params.collect.at_most), size)
     if len(labelled.labels) < params.collect.at_least:
@@ -123,7 +126,7 @@ def _collect(project: Project, params: Params, log: PredictionLog, since: dateti
     name = _name(labelled)
     quarantine = _check(project, params, raw, batches, name, labelled)
     pictures = _show_quarantine(project, name, labelled, quarantine) if len(quarantine) else None
-    _enter(project, name, labelled)
+    _enter(project, name, labelled, read_survey(log, model))
     log.mark_collected(_settled(labels, wanted[~wanted["id"].isin(labelled.ids)]))
     reasons = {str(reason): int(count) for reason, count in quarantine["reason"].value_counts().items()}
     return Collected(name, len(labelled.labels), reasons, pictures, left_out)
@@ -152,6 +155,8 @@ def _choose(labels: pd.DataFrame, raw: Mapping[str, Split], known: pd.DataFrame)
     """
     unknown = int((labels["label"] == NO_LABEL).sum())
     labels = labels[labels["label"] != NO_LABEL]
+    # Whoever corrects a mistake unasked, may do so after somebody was asked about the same image.
+    labels = labels.assign(asked=labels.groupby("content_hash")["asked"].transform("any"))
     newest = _with_known(labels.drop_duplicates("content_hash", keep="last"), known)
     # A label of the same prediction is later than the one in the batch, whatever the clocks say.
     is_later = (newest["id"] == newest["known_id"]) | ~(newest["labelled"] <= newest["known_labelled"])
@@ -241,12 +246,13 @@ def _keep_refused(
     return kept
 
 
-def _enter(project: Project, name: str, labelled: Labelled) -> None:
+def _enter(project: Project, name: str, labelled: Labelled, survey: Survey) -> None:
     """Written elsewhere, moved as a whole and pinned: what is in data/batches is complete, also after a power cut."""
     with tempfile.TemporaryDirectory(dir=_state(project)) as folder:
         batch = Path(folder) / name
         batch.mkdir()
         _write(batch, labelled)
+        write_json(batch / SURVEY, asdict(survey))
         with changing_data(project):
             project.batches.mkdir(parents=True, exist_ok=True)
             shutil.rmtree(project.batches / name, ignore_errors=True)
@@ -259,7 +265,7 @@ def _write(folder: Path, labelled: Labelled) -> None:
     (folder / BATCH_LABELS).write_bytes(write_idx(labelled.labels))
     times = np.datetime_as_string(labelled.times, unit="ms", timezone="UTC")
     labelled_at = np.datetime_as_string(labelled.labelled, unit="us", timezone="UTC")
-    table = pd.DataFrame({"id": labelled.ids, "time": times, "labelled": labelled_at})
+    table = pd.DataFrame({"id": labelled.ids, "time": times, "labelled": labelled_at, "asked": labelled.asked})
     write_text(folder / USED, table.to_csv(index=False))
 
 
