@@ -5,8 +5,10 @@
 
 It types what a user types, against real services on free ports, in a project of its own under .state/demo. Of the
 training images 10,000 are set aside before the first training: they are the traffic, and no image is sent twice. The
-published test images are only what they always are, the frozen test set. Results and a picture of the first change are
-in .state/demo; with --publish also in benchmarks/demo.json, benchmarks/demo.md and docs/demo.svg.
+published test images are only what they always are, the frozen test set. The service asks for every label, and every
+one is told; in production it asks for a few, at random (collect.asked_share), and the same takes that much longer.
+Results and a picture of the first change are in .state/demo; with --publish also in benchmarks/demo.json,
+benchmarks/demo.md and docs/demo.svg.
 """
 
 import argparse
@@ -129,6 +131,7 @@ def set_aside(project: Project) -> None:
         path = project.data / content["data"][name]["name"]
         path.write_bytes(write_idx(values[rest]))
         content["data"][name]["sha256"] = file_digest(path)
+    content["collect"]["asked_share"] = 1.0
     write_text(project.params, yaml.safe_dump(content, sort_keys=False))
     suite = project.root / "expectations" / "train.json"
     expected = json.loads(suite.read_text(encoding="utf-8"))

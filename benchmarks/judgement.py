@@ -1,6 +1,6 @@
 """How often the rule for promotion errs; writes benchmarks/judgement.json and benchmarks/judgement.md.
 
-    python -m benchmarks.judgement               # about a minute on two cores
+    python -m benchmarks.judgement               # about two minutes on two cores
 
 Test sets are drawn of two models whose true difference is known, and judged by the rule and the numbers of
 params.yaml, with the code that judges real models. The model of the draws: ten classes of equally many images; on
@@ -19,8 +19,9 @@ from pathlib import Path
 import numpy as np
 
 from fashion.evaluation.gates import Gate
-from fashion.evaluation.judgement import Judgement, compare, judge
+from fashion.evaluation.judgement import Comparison, Judgement, add_recent, compare, judge
 from fashion.evaluation.paired import Pairs, exact_difference
+from fashion.evaluation.survey import Survey
 from fashion.params import JudgementParams, load_params
 from fashion.storage import write_json, write_text
 
@@ -36,6 +37,18 @@ IMAGES = (1_000, 10_000)
 EFFECTS = (-0.02, -0.01, -0.005, 0.0, 0.005, 0.01)
 ONE_CLASS = (-0.05, -0.1)
 """Of one class; the other nine make up for it, so that overall the models are equal."""
+FROZEN = 10_000
+PREDICTIONS = 20_000
+"""Of which labels come."""
+TESTED = 0.3
+"""Of the labelled images; prepare.recent_test_fraction."""
+WORSE = (0.0, -0.004, -0.01)
+GAINS = (0.05, 0.1, 0.2, 0.3)
+"""On recent images."""
+CHANGED = 0.4
+"""Share of them on which just one model is right, where the world has changed."""
+RECENT_IMAGES = (50, 100, 200, 400)
+ALL_CAME = Survey(1, 1)
 
 
 @dataclass(frozen=True)
@@ -46,6 +59,46 @@ class Case:
     images: int
     discordant: float
     effects: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Way:
+    """How labels come: of how many predictions they are asked for, and who answers."""
+
+    name: str
+    asked: float
+    told_mistake: float
+    """Share of the labels that come where the champion is wrong."""
+    told_right: float
+    """And where it is right."""
+    knows_asked: bool = True
+    """Whether the judgement knows what was asked for; before, every label counted as if it had been."""
+
+
+WAYS = (
+    Way("all labels", 1, 1, 1),
+    Way("as people give them, all of them count (before)", 1, 0.5, 0.02, knows_asked=False),
+    Way("2 % asked for at random, all answered (now)", 0.02, 1, 1),
+    Way("10 % asked for at random, all answered (now)", 0.1, 1, 1),
+    Way("10 % asked for at random, all mistakes and 90 % of the rest answered (now)", 0.1, 1, 0.9),
+    Way("10 % asked for at random, answered as people give labels (now)", 0.1, 0.5, 0.02),
+)
+
+
+@dataclass(frozen=True)
+class Recently:
+    """Shares of the drawn pairs of test sets, a frozen and a recent one."""
+
+    truth: str
+    way: str
+    discordant: float
+    trials: int
+    tested: float
+    """Recent images, on average."""
+    judges: float
+    """How often the recent test set judged."""
+    promoted: float
+    promoted_smaller: float
 
 
 @dataclass(frozen=True)
@@ -72,8 +125,18 @@ def main() -> None:
     cases = list(make_cases())
     with ProcessPoolExecutor() as pool:
         rates = list(pool.map(measure, cases, [rule] * len(cases), [trials] * len(cases), range(len(cases))))
-    write_json(RESULTS, {"rule": rule.model_dump(), "rates": [asdict(one) for one in rates]})
-    write_text(TABLE, render(rates, rule))
+        ways = [(way, discordant, effect) for way in WAYS for discordant in DISCORDANT for effect in WORSE]
+        recently = list(pool.map(measure_recent, ways, [rule] * len(ways), [trials] * len(ways), range(len(ways))))
+        gains = [(images, gain) for images in RECENT_IMAGES for gain in GAINS]
+        seen = list(pool.map(measure_gain, gains, [rule] * len(gains), [trials] * len(gains), range(len(gains))))
+    results = {
+        "rule": rule.model_dump(),
+        "rates": [asdict(one) for one in rates],
+        "recently": [asdict(one) for one in recently],
+        "gains": [[*case, share] for case, share in zip(gains, seen, strict=True)],
+    }
+    write_json(RESULTS, results)
+    write_text(TABLE, "\n".join([render(rates, rule), render_recent(recently, results["gains"], rule)]))
     print(TABLE.read_text(encoding="utf-8"))
 
 
@@ -111,24 +174,86 @@ def measure(case: Case, rule: JudgementParams, trials: int, seed: int) -> Rates:
     )
 
 
-def draw(case: Case, rng: np.random.Generator) -> Pairs:
+def measure_recent(case: tuple[Way, float, float], rule: JudgementParams, trials: int, seed: int) -> Recently:
+    """Judge `trials` pairs of test sets of two models with one true difference, labels coming in one way."""
+    way, discordant, effect = case
+    rng = np.random.default_rng(seed)
+    effects = (effect,) * len(CLASSES)
+    found = []
+    for _ in range(trials):
+        recent, survey = draw_recent(Case("", PREDICTIONS, discordant, effects), way, rng)
+        frozen = draw(Case("", FROZEN, discordant, effects), rng)
+        found.append(judge_twice(frozen, rule, recent, survey))
+    return Recently(
+        describe(effect),
+        way.name,
+        discordant,
+        trials,
+        tested=float(np.mean([same.recent_images for same, _ in found])),
+        judges=float(np.mean([same.recent_images > 0 and not same.recent_obstacle for same, _ in found])),
+        promoted=float(np.mean([same.promoted for same, _ in found])),
+        promoted_smaller=float(np.mean([smaller.promoted for _, smaller in found])),
+    )
+
+
+def measure_gain(case: tuple[int, float], rule: JudgementParams, trials: int, seed: int) -> float:
+    """How often a gain on so many recent images is seen, if that is not too few for it to count."""
+    images, gain = case
+    rng = np.random.default_rng(seed)
+    counts = rule.recent.model_copy(update={"images_at_least": 1})
+    free = rule.model_copy(update={"recent": counts})
+    effects = (gain,) * len(CLASSES)
+    promoted = []
+    for _ in range(trials):
+        recent = draw(Case("", images, CHANGED, effects), rng, accuracy=(1 - gain) / 2)
+        frozen = draw(Case("", FROZEN, DISCORDANT[0], (0.0,) * len(CLASSES)), rng)
+        promoted.append(judge_twice(frozen, free, recent, ALL_CAME)[0].promoted)
+    return float(np.mean(promoted))
+
+
+def draw(case: Case, rng: np.random.Generator, accuracy: float = ACCURACY) -> Pairs:
     """One test set: how often which model is right, class by class."""
+    more, fewer, both, neither = draw_outcomes(case, rng, accuracy)
+    return Pairs(more + fewer + both + neither, both, more, fewer)
+
+
+def draw_outcomes(case: Case, rng: np.random.Generator, accuracy: float = ACCURACY) -> np.ndarray:
+    """How often the candidate alone, the champion alone, both and neither are right, (4, classes)."""
     effects = np.array(case.effects)
     discordant = np.maximum(case.discordant, np.abs(effects))
     candidate_only, champion_only = (discordant + effects) / 2, (discordant - effects) / 2
-    shares = np.column_stack([candidate_only, champion_only, ACCURACY - champion_only])
+    shares = np.column_stack([candidate_only, champion_only, accuracy - champion_only])
     shares = np.column_stack([shares, 1 - shares.sum(axis=1)])
     images = np.full(len(effects), case.images // len(effects))
-    more, fewer, both, _ = rng.multinomial(images, shares).T
-    return Pairs(images, both, more, fewer)
+    return rng.multinomial(images, shares).T
 
 
-def judge_twice(pairs: Pairs, rule: JudgementParams) -> tuple[Judgement, Judgement]:
+def draw_recent(case: Case, way: Way, rng: np.random.Generator) -> tuple[Pairs, Survey]:
+    """The recent test set, and what the judgement knows of how it came about."""
+    told = np.array([way.told_mistake, way.told_right, way.told_right, way.told_mistake])[:, None]
+    asked = rng.binomial(draw_outcomes(case, rng), way.asked)
+    answered = rng.binomial(asked, told)
+    more, fewer, both, neither = rng.binomial(answered, TESTED)
+    survey = Survey(int(asked.sum()), int(answered.sum())) if way.knows_asked else ALL_CAME
+    return Pairs(more + fewer + both + neither, both, more, fewer), survey
+
+
+def judge_twice(
+    pairs: Pairs, rule: JudgementParams, recent: Pairs | None = None, survey: Survey = ALL_CAME
+) -> tuple[Judgement, Judgement]:
     """With files of the same size, and with a candidate of half the size."""
     equal = exact_difference(0.0, 0.0)
     same = compare("the champion", pairs, CLASSES, equal, exact_difference(100.0, 100.0), equal, rule.confidence)
+    same = add(same, recent, survey, rule)
     smaller = replace(same, size=exact_difference(50.0, 100.0))
     return judge(Gate(()), same, rule), judge(Gate(()), smaller, rule)
+
+
+def add(comparison: Comparison, recent: Pairs | None, survey: Survey, rule: JudgementParams) -> Comparison:
+    """The comparison with the recent test set, if there is one that holds an image."""
+    if recent is None or not recent.images.sum():
+        return comparison
+    return add_recent(comparison, recent, survey, rule.confidence)
 
 
 def render(rates: list[Rates], rule: JudgementParams) -> str:
@@ -157,6 +282,39 @@ def _table(rates: list[Rates], images: int) -> Iterator[str]:
         row = [one for one in chosen if one.truth == truth]
         shares = [one.promoted for one in row] + [one.promoted_smaller for one in row]
         yield f"| {truth} | {' | '.join(f'{share:.1%}' for share in shares)} |"
+
+
+def render_recent(rates: list[Recently], gains: list[list[float]], rule: JudgementParams) -> str:
+    heads = [f"{what}, {share:.0%} discordant" for what in ("promoted", "half the size") for share in DISCORDANT]
+    lines = [
+        f"Labels of {PREDICTIONS:,} predictions, {TESTED:.0%} of the labelled images tested on, beside {FROZEN:,} "
+        f"frozen test images. The recent test set judges from {rule.recent.images_at_least:,} images on, if "
+        f"{rule.recent.response_at_least:.0%} of the labels asked for have come. Promoted, of candidates that are "
+        "truly so:",
+        "",
+        f"| labels | recent images | judges | the candidate is truly | {' | '.join(heads)} |",
+        "|---" * (len(heads) + 4) + "|",
+    ]
+    for way in WAYS:
+        for effect in WORSE:
+            row = [one for one in rates if (one.way, one.truth) == (way.name, describe(effect))]
+            shares = [one.promoted for one in row] + [one.promoted_smaller for one in row]
+            cells = [way.name, f"{row[0].tested:,.0f}", f"{row[0].judges:.0%}", describe(effect)]
+            lines.append(f"| {' | '.join([*cells, *(f'{share:.1%}' for share in shares)])} |")
+    return "\n".join([*lines, "", *_gain_table(gains), ""])
+
+
+def _gain_table(gains: list[list[float]]) -> Iterator[str]:
+    yield (
+        f"Promoted, of candidates that are better on recent images alone, with {CHANGED:.0%} discordant there, by the "
+        "number of recent images:"
+    )
+    yield ""
+    yield f"| better by | {' | '.join(f'{images} images' for images in RECENT_IMAGES)} |"
+    yield "|---" * (len(RECENT_IMAGES) + 1) + "|"
+    for gain in GAINS:
+        shares = [share for images in RECENT_IMAGES for found, one, share in gains if (found, one) == (images, gain)]
+        yield f"| {100 * gain:.0f} points | {' | '.join(f'{share:.1%}' for share in shares)} |"
 
 
 if __name__ == "__main__":

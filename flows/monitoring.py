@@ -65,12 +65,16 @@ def _name(watched: Watched) -> str | None:
 
 def _describe(watched: Watched) -> str:
     """The window as Prefect's page shows it."""
-    rows = [("Predictions", f"{watched.predictions:,}"), ("of them with a label", f"{watched.labelled:,}")]
+    rows = [
+        ("Predictions", f"{watched.predictions:,}"),
+        ("Labels asked for at random", f"{watched.asked:,}"),
+        ("of them come", f"{watched.labelled:,}"),
+    ]
     if watched.estimated_accuracy is not None:
         rows.append(("Accuracy, estimated without labels", f"{watched.estimated_accuracy:.1%}"))
     if watched.accuracy is not None:
         found = f"{watched.accuracy:.1%} ({watched.accuracy_low:.1%} to {watched.accuracy_high:.1%})"
-        rows.append(("Accuracy of those with a label", found))
+        rows.append(("Accuracy by those labels", found))
     rows += [(f"Score of {name.replace('_', ' ')}", show_score(score)) for name, score in watched.scores.items()]
     table = "\n".join(f"| {name} | {value} |" for name, value in rows)
     return f"# Version {watched.version}: {watched.because}\n\n| | |\n|---|---|\n{table}"

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -223,6 +224,7 @@ def log_predictions(
     made: datetime | None = None,
     model: str | None = None,
     given_by: str = "test",
+    asked: Iterable[bool] = repeat(True),
 ) -> list[str]:
     """Write what a service would into the log: predictions, and labels where there is one; the ids."""
     params = load_params(project.params)
@@ -234,7 +236,8 @@ def log_predictions(
         "embedding": np.zeros(4, np.float32),
     }
     records = [
-        Record(id=new_id(), time=made or datetime.now(UTC), image=image, reason=None, **nothing) for image in images
+        Record(id=new_id(), time=made or datetime.now(UTC), image=image, reason=None, asked=one, **nothing)
+        for image, one in zip(images, asked, strict=False)
     ]
     log.write(records)
     for record, label in zip(records, labels, strict=True):

@@ -3,6 +3,9 @@
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import numpy as np
+from scipy.ndimage import shift
+
 from fashion.adapters import litert
 from fashion.adapters.predictions import PredictionLog, Record
 from fashion.images.synthetic import draw
@@ -20,14 +23,14 @@ class Traffic:
         self.time = datetime.now(UTC) - timedelta(days=1)
         self.seed = 100
 
-    def send(self, count, change=lambda images: images, version=None, labelled=False):
-        """Log predictions for drawn images; their ids and true classes."""
+    def send(self, count, change=lambda images: images, version=None, labelled=False, asked=True):
+        """Log predictions for drawn images, their labels asked for or not; their ids and true classes."""
         self.seed += 1
         images, labels = draw(count, 10, (28, 28), seed=self.seed)
         images = change(images)
         outputs = litert.predict(self.champion.model, images)
         records = [
-            Record(self._id(), self.time, version or self.champion.version, *row, None, self.identity)
+            Record(self._id(), self.time, version or self.champion.version, *row, None, self.identity, asked=asked)
             for row in zip(images, outputs.probabilities, outputs.embedding, strict=True)
         ]
         self.log.write(records)
@@ -43,6 +46,14 @@ class Traffic:
     def _id(self):
         self.time += timedelta(seconds=1)
         return str(UUID(int=int(self.time.timestamp() * 1000) << 80 | 7 << 76 | 2 << 62))
+
+
+def frames(image, count, seed):
+    """As a camera sees one object: moved by up to a pixel, in other light, with noise."""
+    random = np.random.default_rng(seed)
+    moved = [shift(image.astype(np.float64), random.uniform(-1, 1, 2), order=1) for _ in range(count)]
+    lit = np.stack(moved) * random.uniform(0.8, 1.2, (count, 1, 1)) + random.normal(0, 3, (count, *image.shape))
+    return lit.clip(0, 255).round().astype(np.uint8)
 
 
 def inverted(images):

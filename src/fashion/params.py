@@ -75,7 +75,8 @@ class PrepareParams(Section):
     validation_fraction: Annotated[float, Field(gt=0, lt=1)]
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     recent_test_fraction: Annotated[float, Field(gt=0, lt=1)]
-    """Share of every batch of collected images that is never trained on: the recent test set."""
+    """Share of the collected images whose label was asked for at random, that is never trained on: the recent test set.
+    All others are learned from."""
     recent_copies: Positive
     """How often each collected image stands in the training set, to count beside many more old ones."""
 
@@ -154,9 +155,6 @@ class AbstentionParams(Section):
 
 class EvaluateParams(Section):
     calibration_bins: Annotated[int, Field(ge=2, le=1000)]
-    recent_reference: Annotated[int, Field(ge=100, lt=2**31)]
-    """So many of the newest collected images that were not trained on are the reference; where fewer are there, the
-    validation images."""
     abstention: AbstentionParams
     gates: EvaluationGates
 
@@ -204,11 +202,20 @@ class Objectives(Section):
         return self
 
 
+class RecentParams(Section):
+    """When the recent test set judges; before, it is shown and nothing depends on it."""
+
+    images_at_least: Positive = 100
+    response_at_least: Share = 0.9
+    """Of the labels that were asked for at random, the share that must have come: who does not answer is no chance."""
+
+
 class JudgementParams(Section):
     """When a candidate takes the champion's place."""
 
     confidence: Annotated[float, Field(ge=0.5, lt=1)]
     """Two-sided, of every interval; of those of the classes together."""
+    recent: RecentParams = RecentParams()
     margins: Margins
     objectives: Objectives
 
@@ -247,6 +254,10 @@ class MonitorParams(Section):
     """Predictions; of more the newest are looked at."""
     overconfidence_tolerated: Share = 0.02
     """By how much the accuracy of labelled predictions may fall short of their mean confidence without being drift."""
+    response_at_least: Share = 0.9
+    """Of the labels that were asked for in a window; with fewer, the labels say nothing about drift."""
+    settling: Annotated[int, Field(ge=100, lt=2**31)] = 400
+    """So many first predictions of a champion that learned from collected images are its reference."""
     alarm: AlarmParams
 
     @model_validator(mode="after")
@@ -261,6 +272,8 @@ class CollectParams(Section):
     """New labelled images; fewer are left for the next time."""
     at_most: Positive
     """Of the newest ones, in one batch."""
+    asked_share: Share = 0.02
+    """Of the predictions, drawn at random: their labels are asked for, and they alone are tested on."""
 
 
 class Params(Section):

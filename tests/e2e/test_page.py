@@ -10,6 +10,7 @@ from playwright.sync_api import expect
 
 from fashion.serving.answers import Sample
 from tests.browser import chromium, grounds, open_page
+from tests.servers import wait_until
 from tests.services import CLASSES, IMAGES, make_service, running
 
 PHONE, DESK = {"width": 360, "height": 740}, {"width": 1100, "height": 900}
@@ -135,6 +136,36 @@ def test_of_a_test_image_it_says_right_or_wrong_and_asks_for_no_label(browser, t
         expect(page.locator("#correct")).to_be_visible()
         expect(page.locator("#truth")).to_be_hidden()
         page.close()
+
+
+def test_pictures_whose_label_is_wanted_are_named_without_the_answer(browser, tmp_path):
+    service = replace(make_service(tmp_path), asked_share=1.0)
+    with running(service) as address:
+        page = open_page(browser, viewport=PHONE)
+        page.goto(address)
+        expect(page.locator("#model")).to_have_text("bands, version 1")
+        expect(page.locator("#wanted")).to_be_hidden()
+        for number in range(3):
+            give(page, picture(IMAGES[number]))
+            expect(page.locator("#drawn")).to_be_visible()
+            expect(page.locator("#verdict")).to_contain_text(f"{CLASSES[number]}, ")
+        wait_until(lambda: not service.recorder.waiting)
+        page.reload()
+        expect(page.locator("#wanted")).to_be_visible()
+        expect(page.locator("#names button")).to_have_text(list(CLASSES))
+        for name in CLASSES:
+            expect(page.locator("#wanted p, #wanted canvas", has_text=name)).to_have_count(0)
+        page.locator("#names button", has_text="bottom").click()
+        expect(page.locator("#noted")).to_have_text("Noted: bottom.")
+        page.click("#skip")
+        expect(page.locator("#noted")).to_have_text("It stays unlabelled.")
+        assert page.evaluate(NAMELESS) == 0
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+        page.locator("#names button", has_text="middle").click()
+        expect(page.locator("#noted")).to_have_text("Noted: middle. No other is waiting.")
+        expect(page.locator("#names")).to_be_hidden()
+        page.close()
+        assert list(service.log.read_window().labels) == [4, -1, 2]
 
 
 def test_a_refused_picture_leaves_no_answer_of_the_one_before(page):

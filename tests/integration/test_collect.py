@@ -1,8 +1,10 @@
 """From labelled predictions in a real log to batches, and what the next stages make of them."""
 
+import json
 import re
 import shutil
 from datetime import UTC, datetime, timedelta
+from itertools import repeat
 
 import numpy as np
 import pandas as pd
@@ -18,6 +20,7 @@ from fashion.adapters.predictions.tables import predictions
 from fashion.adapters.versioning import data_version
 from fashion.cli import app
 from fashion.errors import DataError, ServiceError
+from fashion.evaluation.survey import Survey
 from fashion.images.synthetic import draw
 from fashion.serving.recorder import Recorder
 from fashion.settings import predictions_url
@@ -30,7 +33,7 @@ from fashion.storage import file_digest
 from tests.advice import follow
 from tests.projects import edit_params, git, log_predictions, make_small, read_suite, write_suite
 from tests.servers import wait_until
-from tests.traffic import Traffic
+from tests.traffic import Traffic, frames
 
 ENOUGH = 150
 
@@ -379,6 +382,89 @@ def test_bad_and_leaked_images_are_not_learned_from_and_the_rest_is_divided(serv
     copies = sum(image.tobytes() in {one.tobytes() for one in learned} for image in train.images)
     assert copies % params.prepare.recent_copies == 0
     assert len(train.labels) == prepared.images["train"]
+
+
+def made(project, params):
+    """The images of training, validation and recent test set, by their bytes, after the stages that divide them."""
+    validate(project, params)
+    prepared = prepare(project, params)
+    names = ("train", "validation", *(["recent"] if has_recent(project) else []))
+    return prepared, [{image.tobytes() for image in load_split(project, name).images} for name in names]
+
+
+def test_only_what_was_asked_for_at_random_is_tested_on_and_all_else_is_learned_from(served):
+    project, params = served
+    images, labels = draw(2 * ENOUGH, 10, (28, 28), seed=11)
+    asked = np.arange(2 * ENOUGH) % 3 == 0
+    told = [None if number in (0, 3, 297) else label for number, label in enumerate(labels)]
+    log_predictions(project, images, told, asked=asked)
+    batch = collect(project, params).batch
+    survey = json.loads((project.batches / batch / "survey.json").read_text())
+    assert survey == {"asked": 99, "answered": 97}  # The last one may still come.
+    prepared, (train, validation, recent) = made(project, params)
+    assert 15 <= len(recent) <= 45
+    assert recent <= {image.tobytes() for image in images[asked]}
+    assert train | validation >= {image.tobytes() for image in images[~asked]}
+    assert prepared.survey == Survey(99, 97)
+    assert prepared.collected == 297 - len(recent)
+
+
+def test_batches_of_earlier_code_are_learned_from_alone(served):
+    project, params = served
+    images, labels = draw(ENOUGH, 10, (28, 28), seed=11)
+    log_predictions(project, images, labels)
+    folder = project.batches / collect(project, params).batch
+    table = pd.read_csv(folder / "predictions.csv", dtype="str")
+    table.drop(columns="asked").to_csv(folder / "predictions.csv", index=False)
+    (folder / "survey.json").unlink()
+    prepared, (train, validation) = made(project, params)
+    assert train | validation >= {image.tobytes() for image in images}
+    assert (prepared.collected, prepared.survey) == (ENOUGH, Survey(0, 0))
+
+
+def test_a_correction_that_nobody_asked_for_takes_no_image_out_of_the_test(served):
+    """Of an image that came twice, asked for once; and of one that is in a batch already."""
+    project, params = served
+    images, labels = draw(ENOUGH, 10, (28, 28), seed=11)
+    log_predictions(project, images, labels)
+    log_predictions(project, images[:40], (labels[:40] + 1) % 10, asked=repeat(False))
+    collect(project, params)
+    _, (_, _, before) = made(project, params)
+    assert any(image.tobytes() in before for image in images[:40])
+    log_predictions(project, images[:40], labels[:40], asked=repeat(False))
+    log_predictions(project, *draw(ENOUGH, 10, (28, 28), seed=12), asked=repeat(False))
+    collect(project, params)
+    _, (_, _, after) = made(project, params)
+    assert after == before
+
+
+def test_what_was_learned_from_is_not_tested_on_when_it_is_asked_for_later(served):
+    project, params = served
+    images, labels = draw(ENOUGH, 10, (28, 28), seed=11)
+    log_predictions(project, images, labels, asked=repeat(False))
+    collect(project, params)
+    log_predictions(project, images[:40], (labels[:40] + 1) % 10)
+    log_predictions(project, *draw(ENOUGH, 10, (28, 28), seed=12))
+    collect(project, params)
+    _, (_, _, recent) = made(project, params)
+    assert not recent & {image.tobytes() for image in images}
+
+
+def test_frames_of_one_object_are_on_one_side_of_every_split(served):
+    """Of ten objects 20 frames each, in two batches; of every second frame the label is asked for."""
+    project, params = served
+    params = edit_params(project, {"prepare": {"recent_test_fraction": 0.4}})
+    objects, labels = draw(10, 10, (28, 28), seed=11)
+    seen = [frames(one, 40, seed=number) for number, one in enumerate(objects)]
+    for part in (slice(20), slice(20, 40)):
+        images = np.concatenate([each[part] for each in seen])
+        log_predictions(project, images, np.repeat(labels, 20), asked=np.arange(200) % 2 == 0)
+        collect(project, params)
+    _, sides = made(project, params)
+    for each in seen:
+        there = [bool(side & {frame.tobytes() for frame in each}) for side in sides]
+        assert sum(there) == 1, there
+    assert sides[2]
 
 
 def repeated(images, labels, times):

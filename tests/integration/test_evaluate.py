@@ -16,7 +16,7 @@ from fashion.model.networks import answer
 from fashion.params import load_params
 from fashion.stages.classifier import load_classifier
 from fashion.stages.collect import collect
-from fashion.stages.dataset import RECENT, load_split
+from fashion.stages.dataset import load_split
 from fashion.stages.evaluate import _Estimates, _gate, evaluate
 from fashion.stages.history import read_history
 from fashion.stages.prepare import prepare
@@ -202,20 +202,16 @@ def test_a_damaged_reference_is_one_clear_error(trained_project, content):
         read_reference(trained_project.evaluation)
 
 
-def test_the_newest_collected_images_are_the_reference_once_there_are_enough(trained_project):
-    log_predictions(trained_project, *draw(500, 10, (28, 28), seed=11))
-    params = edit_params(trained_project, {"evaluate": {"recent_reference": 100}})
+def test_the_reference_says_whether_the_model_has_learned_from_collected_images(trained_project):
+    assert not read_reference(trained_project.evaluation).learned_collected
+    log_predictions(trained_project, *draw(350, 10, (28, 28), seed=11))
+    params = load_params(trained_project.params)
     collect(trained_project, params)
     validate(trained_project, params)
     prepare(trained_project, params)
     evaluate(trained_project, params)
-    recent = load_split(trained_project, RECENT)
-    assert len(recent.labels) > 100
     reference = read_reference(trained_project.evaluation)
-    np.testing.assert_array_equal(reference.labels, recent.labels[-100:])
-    assert len(read_descriptors(trained_project.evaluation)) == len(reference.embeddings) == 100
-    assert len(reference.abstention.neighbours) > 0
-    few = edit_params(trained_project, {"evaluate": {"recent_reference": 10_000}})
-    evaluate(trained_project, few)
+    assert reference.learned_collected
     validation = load_split(trained_project, "validation")
-    np.testing.assert_array_equal(read_reference(trained_project.evaluation).labels, validation.labels)
+    np.testing.assert_array_equal(reference.labels, validation.labels)
+    assert len(read_descriptors(trained_project.evaluation)) == len(reference.embeddings) == len(validation.labels)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -70,12 +71,88 @@ def test_windows_go_from_clean_to_an_alarm_and_the_history_follows_the_labels(wa
     assert "<b>Alarm.</b>" in page
     assert not re.search(r"(src|href)=.?(http|//|/)", page)
     assert page.count("data:image/png;base64,") == 1 + SHOWN * (1 + NEIGHBOURS)
-    assert "no label has come yet" in page
+    assert "no label that was asked for has come yet" in page
     metrics = json.loads((project.monitoring / "3" / "evidently.json").read_text())["metrics"]
     figures = {metric["metric_name"].partition("(")[0]: metric["value"] for metric in metrics}
     assert figures["EmbeddingAuc"] > 0.8
     assert figures["RowCount"] == 120
     assert len(list((project.state / "evidently").glob("*/snapshots/*.json"))) == 3
+
+
+def test_labels_that_nobody_asked_for_say_nothing_about_the_accuracy(watched):
+    """As people give them: of 150 predictions, 60 mistakes are corrected, and nothing is confirmed."""
+    project, params, traffic = watched
+    params = edit_params(project, {"monitor": {"overconfidence_tolerated": 0.02}})
+    ids, labels = traffic.send(150, asked=False)
+    traffic.label(ids[:60], (labels[:60] + 1) % 10)
+    unasked = monitor(project, params)
+    assert (unasked.window, unasked.drifted, unasked.asked, unasked.labelled) == (1, False, 0, 0)
+    assert unasked.accuracy is None
+    assert "labels" not in unasked.scores
+    ids, labels = traffic.send(150)
+    traffic.label(ids[:60], (labels[:60] + 1) % 10)
+    few = monitor(project, params)
+    assert (few.window, few.asked, few.labelled) == (2, 150, 60)
+    assert "labels" not in few.scores
+    ids, labels = traffic.send(150)
+    traffic.label(ids[:140], (labels[:140] + 1) % 10)
+    asked = monitor(project, params)
+    assert (asked.window, asked.asked, asked.labelled) == (3, 150, 140)
+    assert asked.scores["labels"] > 1
+    first, second, third = read_history(project)
+    assert (first.labelled, second.labelled, third.labelled) == (0, 60, 140)
+    assert "of 140 labels that were asked for at random" in (project.monitoring / "3" / PAGE).read_text()
+
+
+def learned_collected(traffic):
+    """Let the champion be one that has learned from collected images."""
+    path = traffic.champion.model.parent / "reference.npz"
+    with np.load(path) as arrays:
+        content = {**arrays}
+    np.savez(path, **content | {"learned_collected": np.array(True)})
+
+
+def test_a_champion_that_has_learned_from_a_change_is_not_told_of_that_change_but_of_the_next(watched):
+    project, params, traffic = watched
+    params = edit_params(project, {"monitor": {"settling": 300}})
+    learned_collected(traffic)
+    traffic.send(200, inverted)
+    few = monitor(project, params)
+    assert (few.window, few.scores) == (None, {})
+    assert few.because == (
+        "200 predictions; version 1 has learned from collected images, so its first 300 will be its reference "
+        "(monitor.settling)"
+    )
+    assert monitor(project, params, last=200).because == few.because
+    traffic.send(150, inverted)
+    assert monitor(project, params).because.startswith("50 predictions, 100 are wanted")
+    traffic.send(100, inverted)
+    first = monitor(project, params)
+    assert (first.window, first.predictions, first.drifted) == (1, 150, False)
+    traffic.send(1500, inverted)
+    assert not monitor(project, params, last=300).drifted
+    assert not monitor(project, params).drifted
+    verdicts = []
+    for _ in range(2):
+        traffic.send(150)
+        looked = monitor(project, params)
+        verdicts.append((looked.drifted, looked.alarm))
+    assert verdicts == [(True, False), (True, True)]
+
+
+def test_a_reference_of_the_first_predictions_that_is_damaged_says_what_to_do(watched):
+    project, params, traffic = watched
+    params = edit_params(project, {"monitor": {"settling": 100}})
+    learned_collected(traffic)
+    traffic.send(300, inverted)
+    assert monitor(project, params).predictions == 200
+    (folder,) = (project.state / "references").iterdir()
+    (folder / "reference.npz").write_bytes(b"cut off")
+    traffic.send(200, inverted)
+    with pytest.raises(ArtifactError, match=rf"{folder} is damaged .* Remove it: the next predictions become"):
+        monitor(project, params)
+    shutil.rmtree(folder)
+    assert monitor(project, params).predictions == 100
 
 
 def test_too_few_predictions_wait_and_of_too_many_the_newest_are_looked_at_and_none_of_another_version(watched):

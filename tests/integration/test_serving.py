@@ -22,10 +22,11 @@ from fastapi import HTTPException
 from PIL import Image
 from starlette.testclient import TestClient
 
-from fashion.adapters.predictions import Label, Model, PredictionLog, Record, new_id
+from fashion.adapters.predictions import Label, Model, PredictionLog, Record, new_id, read_survey
 from fashion.errors import ArtifactError, ParamsError, ServiceError
+from fashion.evaluation.survey import Survey
 from fashion.params import load_params
-from fashion.serving.app import create_app
+from fashion.serving.app import MOST_WANTED, create_app
 from fashion.serving.batches import Batches
 from fashion.serving.bodies import BodyLimits
 from fashion.serving.champions import Champions, Served
@@ -94,6 +95,39 @@ def test_arrays_are_answered_in_their_order_and_logged_as_they_were(client, serv
     assert (window.images == IMAGES).all()
     assert window.embeddings.shape == (10, 4)
     assert set(window.versions) == {"1"}
+
+
+def test_labels_are_asked_for_at_random_whatever_the_answer(tmp_path):
+    service = replace(make_service(tmp_path), asked_share=0.3)
+    with TestClient(create_app(service), base_url=HERE) as client:
+        found = [one for _ in range(40) for one in ask(client, IMAGES).json()["predictions"]]
+        flush(service)
+        wanted = [one["id"] for one in found if one["label_wanted"]]
+        assert 60 <= len(wanted) <= 180
+        assert len({one["predicted"] for one in found if one["label_wanted"]}) == len(CLASSES)
+        window = service.log.read_window()
+        assert list(window.ids[window.asked]) == wanted
+        queue = client.get("/wanted").json()
+        assert [one["id"] for one in queue] == wanted[:MOST_WANTED]
+        assert {tuple(one) for one in queue} == {("id", "image")}
+        assert queue[0]["image"] == window.images[window.asked][0].tolist()
+        for one in queue[:3]:
+            label = {"prediction_id": one["id"], "label": "top", "source": "asked"}
+            assert client.post("/feedback", json=label).status_code == 200
+        assert [one["id"] for one in client.get("/wanted").json()] == wanted[3 : MOST_WANTED + 3]
+        model = Model("bands", CLASSES)
+        assert read_survey(service.log, model) == Survey(3, 3)
+        client.post("/feedback", json={"prediction_id": wanted[9], "label": "top"})
+        assert read_survey(service.log, model) == Survey(10, 4)
+        assert read_survey(service.log, Model("another", CLASSES)) == Survey(0, 0)
+
+
+def test_nothing_is_asked_where_that_is_not_wanted_and_the_queue_needs_the_key(tmp_path):
+    with TestClient(create_app(make_service(tmp_path, key="secret")), base_url=HERE) as client:
+        key = {"X-API-Key": "secret"}
+        assert not any(one["label_wanted"] for one in ask(client, IMAGES, headers=key).json()["predictions"])
+        assert client.get("/wanted").status_code == 401
+        assert client.get("/wanted", headers=key).json() == []
 
 
 @pytest.mark.parametrize(("kind", "options"), [("PNG", {}), ("JPEG", {"quality": 95}), ("WEBP", {"lossless": True})])

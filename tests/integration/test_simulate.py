@@ -1,7 +1,8 @@
-"""`fashion simulate` against a service that breaks down."""
+"""`fashion simulate` against a service, one that breaks down and one that asks for labels."""
 
 import json
 import threading
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -9,6 +10,11 @@ from typer.testing import CliRunner
 
 from fashion.cli import app
 from fashion.errors import ServiceError
+from fashion.images.idx import write_idx
+from fashion.images.synthetic import draw
+from tests.projects import edit_params
+from tests.servers import wait_until
+from tests.services import CLASSES, make_service, running
 
 
 class Failing(BaseHTTPRequestHandler):
@@ -42,7 +48,19 @@ def address():
 
 
 def test_failures_are_told_with_a_reason(small_project, address):
-    arguments = ["simulate", "--images", "4", "--rate", "20", "--label-share", "0", "--url", address]
+    arguments = [
+        "simulate",
+        "--images",
+        "4",
+        "--rate",
+        "20",
+        "--label-share",
+        "0",
+        "--corrections",
+        "0",
+        "--url",
+        address,
+    ]
     result = CliRunner().invoke(app, arguments, env={"FASHION_HOME": str(small_project.root)})
     assert result.exit_code == 1, result.output
     assert "1 answers" in result.output
@@ -58,3 +76,32 @@ def test_an_address_that_is_none_is_refused_in_words(small_project, url):
     )
     assert isinstance(result.exception, ServiceError), result.exception
     assert str(result.exception) == f"{url} is not the address of a service: expected http://host:port"
+
+
+@pytest.mark.parametrize(
+    ("asked_share", "options", "labelled"),
+    [
+        (1.0, [], 40),
+        (1.0, ["--label-share", "0"], 0),
+        (0.0, ["--corrections", "1"], range(15, 38)),
+        (0.0, ["--corrections", "0"], 0),
+    ],
+)
+def test_people_answer_what_is_asked_and_correct_some_mistakes(small_project, tmp_path, asked_share, options, labelled):
+    """The service's model knows bands, and the images show garments: most of its answers are mistakes."""
+    service = replace(make_service(tmp_path), asked_share=asked_share)
+    edit_params(small_project, {"data": {"classes": [*CLASSES, *(f"other {n}" for n in range(5))]}})
+    with running(service) as address:
+        images, labels = draw(40, len(CLASSES), (28, 28), seed=1)
+        source = tmp_path / "images.gz", tmp_path / "labels.gz"
+        for path, values in zip(source, (images, labels), strict=True):
+            path.write_bytes(write_idx(values))
+        arguments = ["simulate", "--images", "40", "--rate", "200", "--url", address, *options, "--source", *source]
+        result = CliRunner().invoke(app, [*map(str, arguments)], env={"FASHION_HOME": str(small_project.root)})
+        assert result.exit_code == 0, result.output
+        wait_until(lambda: not service.recorder.waiting)
+        window = service.log.read_window()
+        told = int((window.labels >= 0).sum())
+        assert told in labelled if isinstance(labelled, range) else told == labelled
+        if told and not asked_share:
+            assert (window.labels != window.predicted)[window.labels >= 0].mean() > 0.9

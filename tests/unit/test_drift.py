@@ -1,11 +1,22 @@
 """The alarm on drawn predictions whose truth is known; few windows, so the limits here are generous."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from fashion.evaluation import drift
-from fashion.evaluation.drift import DESCRIPTORS, Sample, build_detector, calibrate, descriptor_values, measure, score
+from fashion.evaluation.drift import (
+    DESCRIPTORS,
+    Sample,
+    build_detector,
+    calibrate,
+    descriptor_values,
+    draw_labels,
+    measure,
+    score,
+)
 
 CLASSES, AXES, SIZE, WINDOWS, RATE = 4, 12, 200, 300, 0.05
 RANDOM = np.random.default_rng(0)
@@ -128,3 +139,21 @@ def test_clean_windows_are_drawn_with_the_mix_of_the_reference():
 def test_descriptors_are_taken_by_name():
     table = pd.DataFrame({"height": [28], **{name: [number] for number, name in enumerate(DESCRIPTORS)}})
     assert descriptor_values(table).tolist() == [[0, 1, 2, 3, 4]]
+
+
+def test_a_reference_that_nobody_has_labelled_is_as_good():
+    """400 predictions of a world that has moved; clean windows of that world are clean, others are not."""
+    first = draw(400, np.random.default_rng(11), moved=1.0)
+    detector = build_detector(replace(first, labels=draw_labels(first.probabilities)), tolerance=0.01)
+    limits = calibrate(detector, SIZE, SIZE, RATE)
+    assert drifted(detector, limits, draw(20_000, np.random.default_rng(12), moved=1.0))["any"] <= RATE
+    assert drifted(detector, limits, draw(20_000, np.random.default_rng(13), moved=1.5))["embeddings"] == 1
+    wrong = draw(20_000, np.random.default_rng(14), moved=1.0, wrong=0.2)
+    assert drifted(detector, limits, wrong)["labels"] > 0.9
+
+
+def test_labels_are_drawn_as_the_probabilities_say():
+    probabilities = np.tile(np.array([[0.0, 0.7, 0.3]], np.float32), (10_000, 1))
+    shares = np.bincount(draw_labels(probabilities), minlength=3) / 10_000
+    np.testing.assert_allclose(shares, [0, 0.7, 0.3], atol=0.02)
+    np.testing.assert_array_equal(draw_labels(probabilities), draw_labels(probabilities))

@@ -23,6 +23,7 @@ from fashion.evaluation.judgement import (
     rows,
 )
 from fashion.evaluation.paired import Difference, Pairs, exact_difference
+from fashion.evaluation.survey import Survey
 from fashion.params import JudgementParams
 
 PASSED = Gate((at_least("accuracy", exact(0.93), 0.9),))
@@ -49,10 +50,13 @@ def make_comparison(candidate_only=(50, 50, 50), champion_only=(50, 50, 50), **m
     return compare("version 3", pairs, CLASSES, **beside, confidence=RULE.confidence)
 
 
-def with_recent(comparison, candidate_only, champion_only):
-    """Three classes of 100 recent images."""
-    pairs = Pairs(np.full(3, 100), np.full(3, 40), np.array(candidate_only), np.array(champion_only))
-    return add_recent(comparison, pairs, RULE.confidence)
+ANSWERED = Survey(asked=1_000, answered=960)
+
+
+def with_recent(comparison, candidate_only, champion_only, images=100, survey=ANSWERED):
+    """Three classes of 100 recent images, unless said."""
+    pairs = Pairs(np.full(3, images), np.full(3, images // 4), np.array(candidate_only), np.array(champion_only))
+    return add_recent(comparison, pairs, survey, RULE.confidence)
 
 
 def test_a_candidate_that_is_better_on_recent_images_alone_is_promoted_for_that():
@@ -60,7 +64,8 @@ def test_a_candidate_that_is_better_on_recent_images_alone_is_promoted_for_that(
     assert judgement.promoted
     assert "better in accuracy on recent images (+25.00 points" in judgement.reason
     assert [line.verdict for line in judgement.lines if line.figure == "accuracy on recent images"] == ["better"]
-    assert "300 recent images" in markdown(judgement)
+    assert "300 recent images (p = " in markdown(judgement)
+    assert "; 960 of 1,000 labels that were asked for at random (96%) have come." in markdown(judgement)
     assert judgement_from_dict(json.loads(json.dumps(judgement.to_dict()))) == judgement
 
 
@@ -79,6 +84,33 @@ def test_a_candidate_that_is_better_on_recent_images_may_lose_a_little_more_of_t
     assert judge(PASSED, with_recent(frozen, (30, 30, 30), (5, 5, 5)), RULE).promoted
     tied = judge(PASSED, with_recent(frozen, (5, 5, 5), (5, 5, 5)), RULE)
     assert "by more than the margin of 0.5 points" in tied.reason
+
+
+@pytest.mark.parametrize(
+    ("changed", "obstacle"),
+    [
+        ({"images": 33}, "fewer than 100 images (register.judgement.recent.images_at_least)"),
+        (
+            {"survey": Survey(asked=1_000, answered=890)},
+            "less than 90% of the labels that were asked for have come (register.judgement.recent.response_at_least)",
+        ),
+        ({"survey": Survey(0, 0)}, "less than 90%"),
+    ],
+    ids=["few", "few answers", "never asked"],
+)
+def test_recent_images_that_are_no_sample_of_what_comes_in_are_shown_and_unlock_nothing(changed, obstacle):
+    """300 of them would win accuracy and the wide margin; 36 of 12,000 frozen ones are lost, 0.3 points."""
+    slightly_worse = make_comparison((90, 90, 90), (102, 102, 102), size=SMALLER)
+    judgement = judge(PASSED, with_recent(slightly_worse, (20, 20, 20), (1, 1, 1), **changed), RULE)
+    assert not judgement.promoted
+    (reason,) = judgement.reasons
+    assert "its accuracy may be below version 3's by more than the margin of 0.5 points" in reason
+    assert [row["verdict"] for row in rows(judgement) if "recent" in row["figure"]] == ["shown only"]
+    assert f"They do not judge: {obstacle}" in markdown(judgement)
+    better = make_comparison((150, 150, 150))
+    won = judge(PASSED, with_recent(better, (1, 1, 1), (20, 20, 20), **changed), RULE)
+    assert won.promoted
+    assert "better in accuracy (+" in won.reason
 
 
 def test_where_there_are_recent_images_to_be_better_on_the_frozen_ones_is_not_enough():
@@ -153,7 +185,7 @@ def test_the_document_shows_names_of_classes_as_they_are():
 
 def test_a_class_that_is_not_among_the_recent_images_is_no_trouble():
     pairs = Pairs(np.array([100, 100, 0]), np.array([40, 40, 0]), np.array([40, 30, 0]), np.array([5, 5, 0]))
-    assert judge(PASSED, add_recent(make_comparison(), pairs, RULE.confidence), RULE).promoted
+    assert judge(PASSED, add_recent(make_comparison(), pairs, ANSWERED, RULE.confidence), RULE).promoted
 
 
 def test_a_figure_that_is_better_by_too_little_is_not_called_no_better():

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.judgement import Case, measure
+from benchmarks.judgement import DISCORDANT, WAYS, Case, measure, measure_recent
 from fashion.params import load_params
 
 RULE = load_params(Path(__file__).parents[2] / "params.yaml").register_.judgement
@@ -29,3 +29,19 @@ def test_a_class_lost_is_seen_though_all_is_even():
     rates = measure(Case("one class", 10_000, 0.06, effects), RULE, trials=100, seed=4)
     assert rates.promoted_smaller <= 0.05
     assert rates.refused_for_a_class >= 0.95
+
+
+WAY = {way.name: way for way in WAYS}
+
+
+@pytest.mark.parametrize("way", [name for name in WAY if "(now)" in name] + ["all labels"])
+def test_a_candidate_worse_by_a_point_is_not_promoted_however_labels_come(way):
+    rates = measure_recent((WAY[way], DISCORDANT[0], -0.01), RULE, trials=60, seed=5)
+    assert rates.promoted <= 0.05
+    assert rates.promoted_smaller <= 0.05
+
+
+def test_labels_that_people_give_unasked_would_have_promoted_it():
+    """What the others are measured by: the draws show the fault where every label counts."""
+    way = WAY["as people give them, all of them count (before)"]
+    assert measure_recent((way, DISCORDANT[0], -0.004), RULE, trials=60, seed=6).promoted >= 0.3

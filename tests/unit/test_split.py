@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fashion.images.split import class_counts, held_out, stratified_split
+from fashion.images.split import class_counts, held_out, hold_out_groups, stratified_split
 
 LABELS = np.random.default_rng(0).permutation(np.repeat(np.arange(3), [40, 80, 120])).astype(np.uint8)
 
@@ -40,5 +40,15 @@ def test_copies_of_an_image_are_held_out_together_whatever_stands_beside_them():
     np.testing.assert_array_equal(held_out(images[::-1], 0.3), alone[::-1])
 
 
+def test_groups_are_held_out_as_a_whole_and_stay_where_they_were_when_more_come_in():
+    images = np.random.default_rng(0).integers(0, 256, (300, 8, 8), dtype=np.uint8)
+    groups = np.random.default_rng(1).integers(0, 100, 300)
+    chosen = hold_out_groups(images, groups, 0.3)
+    assert 0.1 < chosen.mean() < 0.5
+    assert all(len(set(chosen[groups == group])) == 1 for group in set(groups))
+    np.testing.assert_array_equal(hold_out_groups(images[:200], groups[:200], 0.3), chosen[:200])
+
+
 def test_no_images_are_no_trouble():
+    assert hold_out_groups(np.zeros((0, 8, 8), np.uint8), np.zeros(0, np.int64), 0.3).shape == (0,)
     assert held_out(np.zeros((0, 8, 8), np.uint8), 0.3).shape == (0,)

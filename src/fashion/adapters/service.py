@@ -24,6 +24,8 @@ class Reply:
     prediction_id: str
     predicted: str
     version: str
+    label_wanted: bool
+    """Whether the service asks what is truly in it."""
 
 
 class Service:
@@ -54,7 +56,9 @@ class Service:
         """What is in an image (height, width)."""
         content = await self._post("/predict", {"images": [image.tolist()]})
         (prediction,) = content["predictions"]
-        return Reply(prediction["id"], prediction["predicted"], content["version"])
+        # Services of earlier code ask for nothing.
+        wanted = bool(prediction.get("label_wanted", False))
+        return Reply(prediction["id"], prediction["predicted"], content["version"], wanted)
 
     async def correct(self, prediction_id: str, label: str, source: str) -> None:
         """Say what was truly in the image of a prediction."""

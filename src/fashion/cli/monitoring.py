@@ -64,7 +64,8 @@ def _print_watched(watched: "Watched") -> None:
     if not watched.scores:
         return
     console.print(
-        f"{watched.predictions:,} predictions from {watched.start} to {watched.end}, {watched.labelled:,} labelled"
+        f"{watched.predictions:,} predictions from {watched.start} to {watched.end}; "
+        f"{watched.labelled:,} of {watched.asked:,} labels that were asked for at random have come"
     )
     if watched.unknown_labels:
         console.print(f"{watched.unknown_labels:,} labels are none of the champion's classes, and left out")
@@ -78,9 +79,9 @@ def _print_watched(watched: "Watched") -> None:
 
 def _live(watched: "Watched") -> str:
     if watched.accuracy is None:
-        return "no label yet"
+        return "no label that was asked for yet"
     interval = f"{_percent(watched.accuracy_low)} to {_percent(watched.accuracy_high)}"
-    return f"{_percent(watched.accuracy)} live (95 % interval {interval})"
+    return f"{_percent(watched.accuracy)} live (95 % interval {interval}, of {watched.labelled:,} labels asked for)"
 
 
 def _show_history(windows: "list[JudgedWindow]", as_json: bool) -> None:
@@ -90,7 +91,7 @@ def _show_history(windows: "list[JudgedWindow]", as_json: bool) -> None:
         return
     columns = ("window", "until (UTC)", "version", "n", "verdict", "score", "estimate", "live")
     table = Table(
-        *columns, box=None, pad_edge=False, caption="n: predictions. score: the highest one. live: of the labelled ones"
+        *columns, box=None, pad_edge=False, caption="n: predictions. score: the highest one. live: of labels asked for"
     )
     for window in windows:
         score = max(window.scores.values())

@@ -30,8 +30,13 @@ def simulate(
     severity: Annotated[int, typer.Option(min=1, max=5, help="How much it changes.")] = 3,
     onset: Annotated[int, typer.Option(min=0, max=1_000_000, help="Images that are sent before it changes.")] = 0,
     label_share: Annotated[
-        float, typer.Option(min=0, max=1, callback=_a_number, help="Of the images, whose true class is told.")
+        float,
+        typer.Option(min=0, max=1, callback=_a_number, help="Of the labels that the service asks for, which are told."),
     ] = 1.0,
+    corrections: Annotated[
+        float,
+        typer.Option(min=0, max=1, callback=_a_number, help="Of the other mistakes, which are corrected unasked."),
+    ] = 0.5,
     label_delay: Annotated[
         float, typer.Option(min=0, max=86_400, callback=_a_number, help="Seconds until it is told.")
     ] = 0.0,
@@ -63,7 +68,7 @@ def simulate(
     settings = load_settings()
     address = url or f"http://127.0.0.1:{settings.serve_port}"
     key = settings.serve_key.get_secret_value() if settings.serve_key else None
-    plan = Plan(images, rate, drift, severity, onset, label_share, label_delay, seed)
+    plan = Plan(images, rate, drift, severity, onset, label_share, corrections, label_delay, seed)
     with progress_bar("sending") as advance:
         went = run(project, params, address, key, plan, source, advance)
     console.print(

@@ -115,6 +115,17 @@ def descriptor_values(table: pd.DataFrame) -> Floats:
     return values
 
 
+def draw_labels(probabilities: Floats, seed: int = 0) -> Labels:
+    """Classes (n,) drawn as probabilities (n, classes) say: what the true ones are like if the model is calibrated.
+
+    For images that nobody has labelled. The statistic of the labels is about that calibration, not about a reference's
+    labels; of those only their spread is used.
+    """
+    chance = np.random.default_rng(seed).random((len(probabilities), 1))
+    below = (probabilities.cumsum(axis=1) < chance).sum(axis=1)
+    return below.clip(max=probabilities.shape[1] - 1)
+
+
 def build_detector(reference: Sample, tolerance: float, seed: int = 0) -> Detector:
     """A detector of departures from `reference`, images of which every one is labelled and none was trained on.
 

@@ -21,6 +21,7 @@ from fashion.evaluation.quantities import (
     show_difference,
     show_interval,
 )
+from fashion.evaluation.survey import Survey
 from fashion.params import JudgementParams, Objectives
 from fashion.text import escape_markdown, markdown_table
 
@@ -29,6 +30,8 @@ OVERALL = ("accuracy", RECENT, "calibration error", "size", "latency")
 BETTER, NOT_WORSE, NO_BETTER, NOT_SHOWN, WORSE = "better", "not worse", "no better", "may be worse", "worse"
 NOT_COUNTED = "better, but not counted"
 """The whole interval lies on the better side, but not beyond the gain that counts; or the figure is no objective."""
+SHOWN_ONLY = "shown only"
+"""Of the recent test set, while it does not judge."""
 ANY_GAIN = Objectives(accuracy=0, calibration_error=0, size=0, latency=0)
 
 
@@ -57,11 +60,12 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Recent:
-    """The two models on the recent test set."""
+    """The two models on the recent test set: images whose label was asked for at random."""
 
     images: int
     mcnemar_p: float
     accuracy: Difference
+    survey: Survey
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,10 @@ class Judgement:
     mcnemar_p: float = 1.0
     recent_images: int = 0
     recent_mcnemar_p: float = 1.0
+    recent_asked: int = 0
+    recent_answered: int = 0
+    recent_obstacle: str = ""
+    """Why the recent test set does not judge; empty where it does."""
     lines: tuple[Line, ...] = ()
 
     @property
@@ -142,10 +150,11 @@ def compare(
     )
 
 
-def add_recent(comparison: Comparison, pairs: Pairs, confidence: float) -> Comparison:
+def add_recent(comparison: Comparison, pairs: Pairs, survey: Survey, confidence: float) -> Comparison:
     """The comparison with that on the recent test set beside it."""
     p = mcnemar(int(pairs.candidate_only.sum()), int(pairs.champion_only.sum()))
-    return replace(comparison, recent=Recent(int(pairs.images.sum()), p, accuracy_difference(pairs, confidence)))
+    recent = Recent(int(pairs.images.sum()), p, accuracy_difference(pairs, confidence), survey)
+    return replace(comparison, recent=recent)
 
 
 def add_best(comparison: Comparison, champion: str, pairs: Pairs, confidence: float) -> Comparison:
@@ -172,16 +181,17 @@ def judge(gate: Gate, comparison: Comparison, rule: JudgementParams) -> Judgemen
       is wider for a candidate that is shown to be better on the recent test set: it had to learn more.
     - Each class: its simultaneous interval does not lie below minus the margin as a whole.
     - Both against the most accurate champion so far, too: many losses, each within the margin, do not add up.
-    - The recent test set, where there is one: its interval does not lie below minus the margin as a whole (it is too
-      small to ask for more), and accuracy as an objective is won there, not on the frozen test set: what counts as
-      better is what the model meets now.
+    - The recent test set, where it is large enough and nearly all labels that were asked for have come: its interval
+      does not lie below minus the margin as a whole (it is too small to ask for more), and accuracy as an objective is
+      won there, not on the frozen test set: what counts as better is what the model meets now. Before, it is shown, and
+      nothing depends on it.
     - An objective is won when the whole interval lies beyond the gain that counts; in accuracy McNemar's exact test
       must say so, too, because the bootstrap is too sure of itself when a handful of images tells the models apart.
     """
     gains = _gains(comparison, rule, rule.objectives)
     losses = [*_gate_failures(gate), *_losses(comparison, rule, gains)]
     tie = [] if gains else [_tie(comparison, rule)]
-    refusals = (*losses, *tie)
+    refusals, recent = (*losses, *tie), comparison.recent
     return Judgement(
         promoted=not refusals,
         reasons=refusals or (_praise(gate, comparison, gains),),
@@ -191,8 +201,11 @@ def judge(gate: Gate, comparison: Comparison, rule: JudgementParams) -> Judgemen
         candidate_only=comparison.candidate_only,
         champion_only=comparison.champion_only,
         mcnemar_p=comparison.mcnemar_p,
-        recent_images=comparison.recent.images if comparison.recent else 0,
-        recent_mcnemar_p=comparison.recent.mcnemar_p if comparison.recent else 1.0,
+        recent_images=recent.images if recent else 0,
+        recent_mcnemar_p=recent.mcnemar_p if recent else 1.0,
+        recent_asked=recent.survey.asked if recent else 0,
+        recent_answered=recent.survey.answered if recent else 0,
+        recent_obstacle=_obstacle(recent, rule) if recent else "",
         lines=_lines(comparison, rule, gains),
     )
 
@@ -219,12 +232,31 @@ def _losses(comparison: Comparison, rule: JudgementParams, gains: Mapping[str, s
         for name, recall in found.recalls.items()
         if _is_worse(recall, rule)
     ]
-    if comparison.recent and _is_worse_recently(comparison.recent, rule):
+    recent = _judging(comparison, rule)
+    if recent and _is_worse_recently(recent, rule):
         reasons.append(
             f"its accuracy on recent images is below {whose} by more than the margin of {points(margins.accuracy)}: "
-            f"{explain(comparison.recent.accuracy, SHARE)}"
+            f"{explain(recent.accuracy, SHARE)}"
         )
     return reasons
+
+
+def _judging(comparison: Comparison, rule: JudgementParams) -> Recent | None:
+    """The recent test set, if anything may depend on it."""
+    return comparison.recent if comparison.recent and not _obstacle(comparison.recent, rule) else None
+
+
+def _obstacle(recent: Recent, rule: JudgementParams) -> str:
+    """Why the recent test set does not judge."""
+    wanted = rule.recent
+    if recent.images < wanted.images_at_least:
+        return f"fewer than {wanted.images_at_least:,} images (register.judgement.recent.images_at_least)"
+    if recent.survey.response < wanted.response_at_least:
+        return (
+            f"less than {wanted.response_at_least:.0%} of the labels that were asked for have come "
+            "(register.judgement.recent.response_at_least)"
+        )
+    return ""
 
 
 def _is_worse_recently(recent: Recent, rule: JudgementParams) -> bool:
@@ -247,7 +279,8 @@ def _is_worse(recall: Difference, rule: JudgementParams) -> bool:
 def _gains(comparison: Comparison, rule: JudgementParams, declared: Objectives) -> dict[str, str]:
     """The objectives that are won if these gains count, with the figures that show it."""
     accuracy, error, size, latency = declared.accuracy, declared.calibration_error, declared.size, declared.latency
-    name, where = (RECENT, comparison.recent) if comparison.recent else ("accuracy", comparison)
+    recent = _judging(comparison, rule)
+    name, where = (RECENT, recent) if recent else ("accuracy", comparison)
     significant = where.mcnemar_p < 1 - rule.confidence
     won = {
         name: accuracy is not None and significant and where.accuracy.low > accuracy,
@@ -294,8 +327,8 @@ def _lines(comparison: Comparison, rule: JudgementParams, gains: Mapping[str, st
     better = dict.fromkeys(_gains(comparison, rule, ANY_GAIN), NOT_COUNTED) | dict.fromkeys(gains, BETTER)
     margin = _margin(rule, gains)
     kept = {"accuracy": _kept(comparison.accuracy, margin)}
-    if comparison.recent:
-        kept[RECENT] = WORSE if _is_worse_recently(comparison.recent, rule) else NO_BETTER
+    recent = _judging(comparison, rule)
+    kept[RECENT] = SHOWN_ONLY if recent is None else WORSE if _is_worse_recently(recent, rule) else NO_BETTER
     overall = [
         _line(name, unit, difference, better.get(name) or kept.get(name, NO_BETTER))
         for name, (difference, unit) in _figures(comparison).items()
@@ -362,12 +395,18 @@ def summary(judgement: Judgement) -> str:
     """One line about the comparison; empty where there was none."""
     if judgement.champion is None:
         return ""
-    recent = f" {judgement.recent_images:,} recent images (p = {judgement.recent_mcnemar_p:.3g})."
     return (
         f"{judgement.images:,} images; only the candidate is right on {judgement.candidate_only:,} of them, only "
         f"{judgement.champion} on {judgement.champion_only:,} (McNemar's exact p = {judgement.mcnemar_p:.3g})."
-        f"{recent if judgement.recent_images else ''}"
+        f"{_summarise_recent(judgement) if judgement.recent_images else ''}"
     )
+
+
+def _summarise_recent(judgement: Judgement) -> str:
+    survey = Survey(judgement.recent_asked, judgement.recent_answered)
+    came = f"; {survey} have come" if survey.asked else ""
+    obstacle = f". They do not judge: {judgement.recent_obstacle}" if judgement.recent_obstacle else ""
+    return f" {judgement.recent_images:,} recent images (p = {judgement.recent_mcnemar_p:.3g}){came}{obstacle}."
 
 
 def markdown(judgement: Judgement) -> str:

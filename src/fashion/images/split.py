@@ -40,6 +40,19 @@ def held_out(images: NDArray[np.uint8], fraction: float) -> NDArray[np.bool_]:
     return np.array([int.from_bytes(digest, "big") < limit for digest in digests], dtype=bool)
 
 
+def hold_out_groups(images: NDArray[np.uint8], groups: Positions, fraction: float) -> NDArray[np.bool_]:
+    """Which images are set apart, groups as a whole: by the pixels of the first image of each.
+
+    Args:
+        images: (n, height, width); the first of a group stays the first when more come in.
+        groups: the number of each image's group, (n,).
+        fraction: share of the groups that is set apart, from 0 to 1.
+    """
+    _, first, group = np.unique(groups, return_index=True, return_inverse=True)
+    chosen: NDArray[np.bool_] = held_out(images[first], fraction)[group]
+    return chosen
+
+
 def class_counts(labels: NDArray[np.uint8], classes: int) -> NDArray[np.int64]:
     """How many images each class has, (classes,)."""
     return np.bincount(labels, minlength=classes).astype(np.int64)

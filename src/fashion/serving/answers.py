@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from random import SystemRandom
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,9 @@ from fashion.serving.batches import Answers
 from fashion.serving.champions import Champions, Served
 from fashion.serving.recorder import Recorder
 from fashion.stages.champion import Lineage
+
+CHANCE = SystemRandom()
+"""Nobody can tell beforehand whose label will be asked for."""
 
 
 class Prediction(BaseModel):
@@ -32,6 +36,8 @@ class Prediction(BaseModel):
     `unlike`: the image is unlike all known ones."""
     explanation: str | None
     """The reason in words."""
+    label_wanted: bool
+    """Drawn at random, whatever the answer: please tell by /feedback what is truly in the image, right or wrong."""
     seen: list[list[int]] | None = None
     """The image as the model saw it, if that was asked for."""
 
@@ -51,6 +57,14 @@ class Corrected(BaseModel):
     label: str
     previous: str | None
     """The label that counted before."""
+
+
+class Wanted(BaseModel):
+    """A prediction whose label was asked for at random. What was predicted is left out, so that it leads nobody."""
+
+    id: str
+    """For /feedback."""
+    image: list[list[int]]
 
 
 class Sample(BaseModel):
@@ -100,12 +114,20 @@ class Error(BaseModel):
 
 
 def to_records(
-    name: str, images: NDArray[np.uint8], answers: Answers, lineage: Lineage, time: datetime
+    name: str, images: NDArray[np.uint8], answers: Answers, lineage: Lineage, time: datetime, asked_share: float
 ) -> list[Record]:
-    """For the log, each with an id of its own; `name` is the registered model's."""
+    """For the log, each with an id of its own.
+
+    Args:
+        name: the registered model's.
+        asked_share: of how many the label is asked for, at random, whatever the image, the answer and the caller.
+    """
     rows = zip(images, answers.probabilities, answers.embeddings, answers.reasons, strict=True)
     return [
-        Record(new_id(), time, lineage.number, image, probabilities, embedding, reason, lineage.identity, name)
+        Record(
+            *(new_id(), time, lineage.number, image, probabilities, embedding, reason, lineage.identity, name),
+            asked=CHANCE.random() < asked_share,
+        )
         for image, probabilities, embedding, reason in rows
     ]
 
@@ -121,7 +143,7 @@ def to_predictions(name: str, classes: Sequence[str], records: Sequence[Record],
 
 def _prediction(record: Record, classes: Sequence[str], seen: bool) -> dict[str, Any]:
     answer = Answer(dict(zip(classes, record.probabilities.tolist(), strict=True)), record.reason)
-    content = {"id": record.id} | answer.to_dict()
+    content = {"id": record.id} | answer.to_dict() | {"label_wanted": record.asked}
     return content | {"seen": record.image.tolist()} if seen else content
 
 

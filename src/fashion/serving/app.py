@@ -29,6 +29,8 @@ from fashion.serving.pictures import Pictures
 from fashion.serving.recorder import Recorder
 from fashion.serving.requests import GONE, Feedback, read_images, read_json
 
+MOST_WANTED = 50
+"""Pictures whose label is wanted, in one answer."""
 LOOK_SECONDS = 30.0
 """For the answer to /model/refresh; the look itself goes on."""
 PAGE = Path(__file__).parent / "page"
@@ -57,6 +59,8 @@ class Service:
     recorder: Recorder
     draw_samples: Callable[[], list[answers.Sample]]
     """Images of the test set, others each time; none where there is no test set."""
+    asked_share: float = 0.0
+    """Of the predictions, drawn at random: their labels are asked for."""
     key: str | None = None
     origin: str | None = None
     """Of the page, where a proxy shows it under another address."""
@@ -127,7 +131,9 @@ def _add_predictions(app: FastAPI, service: Service) -> None:
         with service.champions.current.used() as served:
             images, cluttered = await read_images(request, served.champion.image_size, service.limits, service.pictures)
             found = await served.ask(images, cluttered)
-        records = answers.to_records(service.name, images, found, served.lineage, datetime.now(UTC))
+        records = answers.to_records(
+            service.name, images, found, served.lineage, datetime.now(UTC), service.asked_share
+        )
         service.recorder.add(records)
         content = answers.to_predictions(service.name, served.champion.classes, records, seen)
         _count(service.metrics, served, records)
@@ -149,6 +155,12 @@ def _add_predictions(app: FastAPI, service: Service) -> None:
         service.metrics.labels.inc()
         before = previous.among(classes) if previous else None
         return answers.Corrected(prediction_id=given.prediction_id, label=given.label, previous=before)
+
+    @app.get("/wanted", responses={status: REFUSED[status] for status in (401, 503)})
+    async def wanted() -> list[answers.Wanted]:
+        """Some of the predictions whose label was asked for at random and has not come, the oldest first."""
+        found = await labels.wanted(service.name, MOST_WANTED)
+        return [answers.Wanted(id=one.id, image=one.image.tolist()) for one in found]
 
 
 def _count(metrics: Metrics, served: Served, records: list[Record]) -> None:

@@ -1,22 +1,26 @@
-"""Writes the labels that people give, apart from everything else: a log that is away holds up nobody but them."""
+"""Asks for labels and writes those that people give, apart from all else: a log that is away holds up nobody else."""
 
 import asyncio
 import time
+from collections.abc import Callable
 from functools import partial
+from typing import TypeVar
 
 from fastapi import HTTPException
 
-from fashion.adapters.predictions import Label, PredictionLog
+from fashion.adapters.predictions import Label, PredictionLog, Wanted, read_wanted
 from fashion.errors import ServiceError
 from fashion.serving.apart import run_apart
 from fashion.serving.recorder import Recorder
 
 AT_ONCE = 4
-"""Labels that are being written; the next ones wait."""
+"""Labels that are being written, or looked for; the next ones wait."""
 PATIENCE_SECONDS = 10.0
 """For one label to be written."""
 RETRY_SECONDS = 5.0
 """Between two trials while the log is known to be away."""
+
+T = TypeVar("T")
 
 
 class Labels:
@@ -36,12 +40,17 @@ class Labels:
             HTTPException: 404, there is no such prediction.
             ServiceError: the log is away; at once while that is known.
         """
+        return await self._do(partial(self._write, prediction_id, label, source))
+
+    async def wanted(self, model: str, limit: int) -> list[Wanted]:
+        """Read which predictions wait for the label that was asked for. Raises ServiceError as `write`."""
+        return await self._do(partial(read_wanted, self._log, model, limit))
+
+    async def _do(self, work: Callable[[], T]) -> T:
         async with self._free:
             self._refuse_while_away()
             try:
-                previous = await asyncio.wait_for(
-                    run_apart(partial(self._write, prediction_id, label, source)), PATIENCE_SECONDS
-                )
+                done = await asyncio.wait_for(run_apart(work), PATIENCE_SECONDS)
             except TimeoutError as error:
                 self._note(f"The prediction log has not answered within {PATIENCE_SECONDS:.0f} seconds")
                 raise ServiceError(str(self._trouble)) from error
@@ -52,7 +61,7 @@ class Labels:
                 self._trouble = None
                 raise
             self._trouble = None
-            return previous
+            return done
 
     def _refuse_while_away(self) -> None:
         """One label after the other tries whether the log is back, unless the recorder has found out."""

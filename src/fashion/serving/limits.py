@@ -46,7 +46,7 @@ class Limits:
     requests: int = 256
     """At once."""
     labels: int = 64
-    """Of these, those that wait for the prediction log (/feedback): the others have room left."""
+    """Of these, those that wait for the prediction log (/feedback, and as many for /wanted): the others have room."""
     refreshes: int = 16
     """Of these, those that wait for the registry (/model/refresh)."""
 
@@ -66,7 +66,7 @@ class Gatekeeper:
 
     def __init__(self, app: ASGIApp, limits: Limits, key: str | None, origin: str | None, metrics: Metrics) -> None:
         self._app, self._limits, self._key, self._origin, self._metrics = app, limits, key, origin, metrics
-        self._shares = {"/feedback": limits.labels, "/model/refresh": limits.refreshes}
+        self._shares = {"/feedback": limits.labels, "/wanted": limits.labels, "/model/refresh": limits.refreshes}
         self._active: Counter[str] = Counter()
         self._bodies = Bodies(limits.body)
 

@@ -72,6 +72,7 @@ def build_service(project: Project, params: Params) -> Service:
         log=log,
         recorder=Recorder(log, settings.predictions_keep_days, settings.predictions_keep_rows),
         draw_samples=_sampler(project, champions),
+        asked_share=params.collect.asked_share,
         key=settings.serve_key.get_secret_value() if settings.serve_key else None,
         origin=settings.serve_origin,
     )

@@ -7,12 +7,17 @@ import numpy as np
 import pandas as pd
 
 from fashion.errors import ArtifactError
+from fashion.evaluation.survey import Survey
 from fashion.images.descriptors import content_hashes
 from fashion.paths import Project
 from fashion.stages.dataset import Split, bring_back
+from fashion.storage import LARGEST_ARTIFACT, load_json
 
 USED = "predictions.csv"
-"""In the folder of a batch: of each image its prediction in the log, that one's time, and when the label came."""
+"""In the folder of a batch: of each image its prediction in the log, that one's time, when the label came, and whether
+it was asked for at random."""
+SURVEY = "survey.json"
+"""Beside it: how many labels had been asked for at random when the batch was made, and how many of them had come."""
 
 
 def read_labels(project: Project, batches: Mapping[str, Split]) -> pd.DataFrame:
@@ -20,7 +25,9 @@ def read_labels(project: Project, batches: Mapping[str, Split]) -> pd.DataFrame:
 
     Returns:
         batch, index (position in it), label, content_hash (of the image), id (of the prediction; empty if not known),
-        labelled (UTC; NaT if not known), counts (of the labels that an image has in several batches the last one does).
+        labelled (UTC; NaT if not known), counts (of the labels that an image has in several batches the last one does),
+        asked (whether its label was asked for at random when the image first came into a batch: what was once learned
+        from is not tested on later).
 
     Raises:
         ArtifactError: the list of predictions of a batch is damaged.
@@ -30,7 +37,27 @@ def read_labels(project: Project, batches: Mapping[str, Split]) -> pd.DataFrame:
     table = table.reset_index(drop=True)
     by_time = table.sort_values("labelled", kind="stable", na_position="first")
     last = by_time.drop_duplicates("content_hash", keep="last").set_index("content_hash")["batch"]
-    return table.assign(counts=table["batch"] == table["content_hash"].map(last))
+    asked = table.drop_duplicates("content_hash").set_index("content_hash")["asked"]
+    return table.assign(
+        counts=table["batch"] == table["content_hash"].map(last),
+        asked=table["content_hash"].map(asked).astype(bool),
+    )
+
+
+def read_survey(project: Project, batches: Mapping[str, Split]) -> Survey:
+    """What the newest batch says of how many labels that were asked for at random have come.
+
+    Raises:
+        ArtifactError: it is damaged.
+    """
+    path = project.batches / max(batches, default="") / SURVEY
+    try:
+        content = load_json(path, LARGEST_ARTIFACT)
+        return Survey(int(content["asked"]), int(content["answered"]))
+    except FileNotFoundError:  # A batch of earlier code; nothing was asked.
+        return Survey(0, 0)
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise ArtifactError(f"{path} is damaged ({error}). {bring_back(path.parent)}") from error
 
 
 def _read_batch(folder: Path, batch: Split) -> pd.DataFrame:
@@ -41,7 +68,8 @@ def _read_batch(folder: Path, batch: Split) -> pd.DataFrame:
             raise ValueError(f"expected {len(table)} predictions, found {len(used)}")
         # Batches of earlier code do not say when their labels came.
         labelled = pd.to_datetime(used["labelled"], utc=True) if "labelled" in used else table["labelled"]
-        return table.assign(id=used["id"], labelled=_without_zone(labelled))
+        asked = used["asked"] == "True" if "asked" in used else table["asked"]
+        return table.assign(id=used["id"], labelled=_without_zone(labelled), asked=asked)
     except FileNotFoundError:
         return table
     except (ValueError, KeyError) as error:
@@ -58,6 +86,7 @@ def _table(name: str, batch: Split) -> pd.DataFrame:
             "content_hash": pd.Series(content_hashes(batch.images), dtype="str"),
             "id": pd.Series([""] * len(batch.labels), dtype="str"),
             "labelled": np.full(len(batch.labels), np.datetime64("NaT", "us")),
+            "asked": False,
         }
     )
 

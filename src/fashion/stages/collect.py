@@ -1,7 +1,8 @@
 """Labelled predictions that no batch holds yet become a batch under data/batches; the next training learns from it.
 
 A batch is a folder: images and labels in IDX, and predictions.csv, which names each image's row in the prediction log
-and says when its label came. What was used is known by the images themselves: with an earlier version of data/ later
+and says when its label came and whether it was asked for at random; survey.json says how many labels were asked for,
+and how many of them have come. What was used is known by the images themselves: with an earlier version of data/ later
 labels are new again, as long as the log holds them, and a label that was corrected after its batch was made comes
 again, in another batch. The log is told what was collected, since it keeps the rest for longer.
 """
@@ -10,7 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -20,19 +21,20 @@ import pandas as pd
 from fashion.adapters import tracking, versioning
 from fashion.adapters.git import check_repository
 from fashion.adapters.pinning import changing_data, pin
-from fashion.adapters.predictions import NO_LABEL, Labelled, Model, ModelVersion, PredictionLog
+from fashion.adapters.predictions import NO_LABEL, Labelled, Model, ModelVersion, PredictionLog, read_survey
 from fashion.errors import DataError
+from fashion.evaluation.survey import Survey
 from fashion.images.descriptors import content_hashes
 from fashion.params import Params
 from fashion.paths import Project
 from fashion.settings import predictions_url
-from fashion.stages.batches import read_labels
+from fashion.stages.batches import SURVEY, read_labels
 from fashion.stages.dataset import Split, read_batches, read_raw
 from fashion.stages.refusal import is_refused, refused_labels, remember
 from fashion.stages.registry import DATA_VERSION, registry_of
 from fashion.stages.trial import KEPT, Dataset, Trial, Trials, try_labels, write_batch
 from fashion.stages.validate import explain, write_quarantine
-from fashion.storage import atomic_folder, keep_newest, move_folder
+from fashion.storage import atomic_folder, keep_newest, move_folder, write_json
 
 IN_TEST, IN_TRAIN = "the same image stands in the test set", "the same image stands in the training set"
 COPY = "the same image was labelled again later"
@@ -110,7 +112,8 @@ def is_learned(project: Project, params: Params) -> bool:
 
 def _collect(project: Project, params: Params, log: PredictionLog, since: datetime | None) -> Collected:
     data = Dataset(project, params, read_raw(project, params.data), read_batches(project, params.data))
-    labels = log.read_labels(params.data.image_size, since, _model(project, params, log))
+    model = _model(project, params, log)
+    labels = log.read_labels(params.data.image_size, since, model)
     is_known = is_refused(project, params, labels)
     wanted, left_out = _choose(labels[~is_known], data.raw, read_labels(project, data.batches))
     tried = try_labels(data, log, wanted)
@@ -121,7 +124,7 @@ def _collect(project: Project, params: Params, log: PredictionLog, since: dateti
     left_out |= {TOO_OFTEN: tried.too_often, REFUSED: int(is_known.sum())}
     left_out = {reason: count for reason, count in left_out.items() if count}
     if tried.accepted:
-        collected = _enter_accepted(project, tried.accepted, left_out)
+        collected = _enter_accepted(project, tried.accepted, left_out, read_survey(log, model))
         log.mark_collected(_settled(labels, wanted[~wanted["id"].isin(tried.accepted.labelled.ids)]))
         return collected
     # A collection that was killed has left its batch unpinned.
@@ -132,13 +135,13 @@ def _collect(project: Project, params: Params, log: PredictionLog, since: dateti
     return Collected(None, tried.images, left_out=left_out)
 
 
-def _enter_accepted(project: Project, trial: Trial, left_out: Mapping[str, int]) -> Collected:
+def _enter_accepted(project: Project, trial: Trial, left_out: Mapping[str, int], survey: Survey) -> Collected:
     name, quarantine = trial.name, trial.found.quarantine
     # That they are of this batch goes without saying here.
     own = quarantine[quarantine["split"] == name]
     own = own.assign(reason=own["reason"].str.replace(f" ({name})", "", regex=False))
     pictures = _show_quarantine(project, name, trial.labelled, own) if len(own) else None
-    _enter(project, name, trial.labelled)
+    _enter(project, name, trial.labelled, survey)
     reasons = {str(reason): int(count) for reason, count in own["reason"].value_counts().items()}
     return Collected(name, len(trial.labelled.labels), reasons, pictures, left_out)
 
@@ -184,6 +187,8 @@ def _choose(labels: pd.DataFrame, raw: Mapping[str, Split], known: pd.DataFrame)
     """
     unknown = int((labels["label"] == NO_LABEL).sum())
     labels = labels[labels["label"] != NO_LABEL]
+    # Whoever corrects a mistake unasked, may do so after somebody was asked about the same image.
+    labels = labels.assign(asked=labels.groupby("content_hash")["asked"].transform("any"))
     newest = _with_known(labels.drop_duplicates("content_hash", keep="last"), known)
     # A label of the same prediction is later than the one in the batch, whatever the clocks say.
     is_later = (newest["id"] == newest["known_id"]) | ~(newest["labelled"] <= newest["known_labelled"])
@@ -220,12 +225,13 @@ def _show_quarantine(project: Project, name: str, labelled: Labelled, quarantine
     return shown.relative_to(project.root).as_posix()
 
 
-def _enter(project: Project, name: str, labelled: Labelled) -> None:
+def _enter(project: Project, name: str, labelled: Labelled, survey: Survey) -> None:
     """Written elsewhere, moved as a whole and pinned: what is in data/batches is complete, also after a power cut."""
     with tempfile.TemporaryDirectory(dir=_state(project)) as folder:
         batch = Path(folder) / name
         batch.mkdir()
         write_batch(batch, labelled)
+        write_json(batch / SURVEY, asdict(survey))
         with changing_data(project):
             project.batches.mkdir(parents=True, exist_ok=True)
             shutil.rmtree(project.batches / name, ignore_errors=True)

@@ -14,7 +14,7 @@ from fashion.storage import file_digest
 
 BATCH_IMAGES, BATCH_LABELS = "images-idx3-ubyte.gz", "labels-idx1-ubyte.gz"
 RECENT = "recent"
-"""The split of collected images that nothing is trained on."""
+"""The split of collected images that nothing is trained on; their labels were asked for at random."""
 SUPPORTED = (
     "It is the file that params.yaml asks for, but of a kind that is not supported: expected gzipped IDX files of "
     "unsigned bytes, grey images (n, height, width) of data.image_size and labels (n,). Convert the dataset, and set "

@@ -38,7 +38,7 @@ from fashion.stages.classifier import load_classifier
 from fashion.stages.dataset import RECENT, Split, has_recent, load_split
 from fashion.stages.history import read_history
 from fashion.stages.reference import Examples, Reference, write_examples, write_reference
-from fashion.storage import atomic_file, atomic_folder, file_digest, write_json, write_text
+from fashion.storage import atomic_file, atomic_folder, file_digest, read_json, write_json, write_text
 
 SHOWN = 32
 """Images on the pages of samples and of mistakes."""
@@ -87,8 +87,8 @@ class _Outputs:
 def evaluate(project: Project, params: Params) -> Evaluation:
     """Measure artifacts/model/model.keras on the test set, and on the recent one if any; write artifacts/evaluation/.
 
-    Beside the figures lies the reference: what the model says about images as they come in now, when it should abstain,
-    and some training images that later ones can be compared with.
+    Beside the figures lies the reference: what the model says about the validation images, when it should abstain, and
+    some training images that later ones can be compared with.
 
     Raises:
         ArtifactError: the model or the prepared dataset is missing or damaged.
@@ -97,8 +97,7 @@ def evaluate(project: Project, params: Params) -> Evaluation:
     test = load_split(project, "test")
     outputs = _predict(model, test)
     validation = load_split(project, "validation")
-    normal = _normal(project, params, validation)
-    reference = _refer(model, normal, validation, params)
+    reference = _refer(model, validation, params, learned_collected=_has_learned_collected(project))
     nonsense = _nonsense(model, reference.abstention, test.images.shape[1:])
     found = _estimate(project, params, model, test, outputs, nonsense)
     figures = (
@@ -118,7 +117,7 @@ def evaluate(project: Project, params: Params) -> Evaluation:
     gate = _gate(found, params.evaluate.gates)
     with atomic_folder(project.evaluation) as folder:
         _write_tables(folder, outputs, test, params.data.classes)
-        write_reference(folder, reference, normal.images)
+        write_reference(folder, reference, validation.images)
         write_examples(folder, _choose_examples(model, load_split(project, "train")))
         _draw(folder, project, outputs, test, params)
         write_json(folder / "metrics.json", figures)
@@ -186,30 +185,23 @@ def _quality(outputs: _Outputs, test: Split, found: _Estimates, params: Params) 
     }
 
 
-def _normal(project: Project, params: Params, validation: Split) -> Split:
-    """What comes in while nothing changes: the newest collected images not trained on, if there are enough of them.
-
-    A model that has learned from a change would otherwise be told of that same change for ever.
-    """
-    newest = params.evaluate.recent_reference
-    recent = load_split(project, RECENT) if has_recent(project) else None
-    if recent is None or len(recent.labels) < newest:
-        return validation
-    return Split(recent.images[-newest:], recent.labels[-newest:])
+def _has_learned_collected(project: Project) -> bool:
+    """Whether there are images among the training images that came in while a model was in use."""
+    dataset = read_json(project.dataset / "dataset.json", "dvc repro prepare")
+    return bool(dataset.get("collected", 0) > 0)  # Datasets of earlier code do not say.
 
 
-def _refer(model: keras.Model, normal: Split, validation: Split, params: Params) -> Reference:
-    outputs = answer(model, normal.images)
-    known = outputs if normal is validation else answer(model, validation.images)
-    limits = params.evaluate.abstention
+def _refer(model: keras.Model, validation: Split, params: Params, learned_collected: bool) -> Reference:
+    outputs, limits = answer(model, validation.images), params.evaluate.abstention
     return Reference(
         embeddings=outputs.embedding,
         probabilities=outputs.probabilities,
-        labels=normal.labels,
+        labels=validation.labels,
         predicted=outputs.probabilities.argmax(axis=1).astype(np.uint8),
         abstention=fit_abstention(
-            validation.images, known.embedding, limits.distance_quantile, limits.confidence_at_least
+            validation.images, outputs.embedding, limits.distance_quantile, limits.confidence_at_least
         ),
+        learned_collected=learned_collected,
     )
 
 

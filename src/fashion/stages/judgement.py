@@ -28,6 +28,7 @@ from fashion.evaluation.judgement import (
     markdown,
     refuse,
 )
+from fashion.evaluation.survey import Survey
 from fashion.params import Params
 from fashion.paths import Project
 from fashion.stages.dataset import RECENT, Split, has_recent, load_split
@@ -75,10 +76,16 @@ def judge_candidate(
             return refuse(gate, f"the champion, {name}, cannot be compared: {error}")
         if ours.model.read_bytes() == theirs.model.read_bytes():
             return refuse(gate, f"it is the same model as the champion, {name}, byte for byte")
-        comparison = _compare(name, splits, ours, theirs, params)
+        comparison = _compare(name, splits, ours, theirs, params, _read_survey(project))
     former = _more_accurate(registry, version, champion)
     comparison = _compare_with_best(registry, project, params, comparison, former, splits["test"], ours)
     return judge(gate, comparison, params.register_.judgement)
+
+
+def _read_survey(project: Project) -> Survey:
+    """What `prepare` says of the labels that were asked for. Datasets of earlier code hold none that were."""
+    content = read_json(project.dataset / "dataset.json", "dvc repro prepare")
+    return Survey(**content.get("survey", {"asked": 0, "answered": 0}))
 
 
 def _answer(model: Path, splits: Mapping[str, Split]) -> _Contestant:
@@ -90,7 +97,7 @@ def _answer(model: Path, splits: Mapping[str, Split]) -> _Contestant:
 
 
 def _compare(
-    name: str, splits: Mapping[str, Split], ours: _Contestant, theirs: _Contestant, params: Params
+    name: str, splits: Mapping[str, Split], ours: _Contestant, theirs: _Contestant, params: Params, survey: Survey
 ) -> Comparison:
     confidence, bins = params.register_.judgement.confidence, params.evaluate.calibration_bins
     test, both = splits["test"], (ours, theirs)
@@ -107,7 +114,7 @@ def _compare(
         latency=paired.latency_difference(times[0], times[1], confidence),
         confidence=confidence,
     )
-    return add_recent(comparison, pairs[RECENT], confidence) if RECENT in pairs else comparison
+    return add_recent(comparison, pairs[RECENT], survey, confidence) if RECENT in pairs else comparison
 
 
 def _pairs(split: Split, candidate: NDArray[np.float32], champion: NDArray[np.float32]) -> paired.Pairs:

@@ -8,19 +8,29 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from fashion.adapters.predictions import JudgedWindow, ModelVersion, PredictionLog, Window, WindowHistory
+from fashion.adapters.predictions import (
+    NO_LABEL,
+    JudgedWindow,
+    ModelVersion,
+    PredictionLog,
+    Window,
+    WindowHistory,
+)
 from fashion.adapters.tracking import Champion
 from fashion.errors import ArtifactError, DataError
 from fashion.evaluation.alarm import Decision, Verdict, decide, is_drifted, name_beyond
 from fashion.evaluation.drift import Sample, build_detector, calibrate, descriptor_values, measure, score
 from fashion.evaluation.estimates import proportion_of
+from fashion.evaluation.survey import Survey
 from fashion.locks import one_at_a_time
 from fashion.params import Params
 from fashion.paths import Project
 from fashion.settings import predictions_url
 from fashion.stages.champion import Found, find_champion
 from fashion.stages.reference import Known, read_descriptors, read_examples, read_reference
+from fashion.stages.settling import settle
 from fashion.storage import atomic_folder
 
 KEPT = 50
@@ -44,7 +54,10 @@ class Watched:
     """Of the first prediction, UTC, ISO 8601; None where there is none."""
     end: str | None
     predictions: int
+    asked: int
+    """Predictions whose label was asked for at random."""
     labelled: int
+    """Of those, that have one. What people say of their own accord is no random sample, and is left out."""
     drifted: bool
     alarm: bool
     because: str
@@ -53,7 +66,7 @@ class Watched:
     estimated_accuracy: float | None = None
     """The mean confidence."""
     accuracy: float | None = None
-    """Of the labelled predictions, with its 95 % interval; None where there is no label."""
+    """Of the labelled predictions as above, with its 95 % interval; None where there is no label."""
     accuracy_low: float | None = None
     accuracy_high: float | None = None
     report: str | None = None
@@ -128,7 +141,11 @@ def _look(
     )
     if len(window) < policy.smallest_window:
         return _too_few(params, champion, window)
-    known = _read_known(champion)
+    known, window = _reference(project, params, champion, version, window, by_hand)
+    if known is None:
+        return _settling(params, champion, window)
+    if len(window) < policy.smallest_window:
+        return _too_few(params, champion, window)
     scores = _score(params, champion, known, window)
     decision = _by_hand(scores) if by_hand else decide([one.verdict for one in earlier], scores, policy)
     past = history.read(KEPT)
@@ -138,15 +155,31 @@ def _look(
         history.add(judged)
         _forget_pages(project, judged.number)
     _write_index(project, past if by_hand else [*past, judged])
-    return _watched(judged, window.unknown_labels, page, by_hand)
+    return _watched(judged, _survey(window), window.unknown_labels, page, by_hand)
+
+
+def _reference(
+    project: Project, params: Params, champion: Champion, version: ModelVersion, window: Window, by_hand: bool
+) -> tuple[Known | None, Window]:
+    """What to hold the window against, None if that is not there yet; and the window without what it consists of."""
+    known = _read_known(champion)
+    if not known.reference.learned_collected:
+        return known, window
+    folder = project.state / "references" / f"{version.identity}"
+    return settle(folder, known, window, params.monitor.settling, by_hand)
 
 
 def _score(params: Params, champion: Champion, known: Known, window: Window) -> dict[str, float]:
-    """How far the window departs from the champion's reference; the limits are for its size and number of labels."""
+    """How far the window departs from the reference; the limits are for its size and number of labels.
+
+    Of the labels, only those count that were asked for at random, and only if nearly all of them have come.
+    """
     clean = known.reference
     labels = clean.labels.astype(np.int64)
     reference = Sample(descriptor_values(known.descriptors), clean.embeddings, clean.probabilities, labels)
-    sample = Sample(descriptor_values(window.descriptors), window.embeddings, window.probabilities, window.labels)
+    sample = Sample(
+        descriptor_values(window.descriptors), window.embeddings, window.probabilities, _sampled_labels(params, window)
+    )
     if _widths(sample) != _widths(reference):
         raise DataError(
             f"The log holds predictions of another model that was version {champion.version}, too: they have other "
@@ -157,6 +190,16 @@ def _score(params: Params, champion: Champion, known: Known, window: Window) -> 
     limits = calibrate(detector, len(sample), labelled, params.monitor.alarm.false_alarm_rate)
     scores = score(limits, measure(detector, sample), np.arange(len(sample))[None])
     return {name: float(value[0]) for name, value in scores.items()}
+
+
+def _sampled_labels(params: Params, window: Window) -> NDArray[np.int64]:
+    """The labels of the window that are a random sample; -1 elsewhere, and everywhere if too few were answered."""
+    trusted = _survey(window).response >= params.monitor.response_at_least
+    return np.where(window.asked & trusted, window.labels, NO_LABEL)
+
+
+def _survey(window: Window) -> Survey:
+    return Survey(int(window.asked.sum()), int((window.asked & (window.labels != NO_LABEL)).sum()))
 
 
 def _widths(sample: Sample) -> list[tuple[int, ...]]:
@@ -209,12 +252,11 @@ def _judge(
 
 
 def _count(window: Window) -> dict[str, tuple[int, int]]:
-    """Labelled predictions and correct ones among them, by the number of the true class."""
-    correct = window.predicted == window.labels
-    known = np.unique(window.labels[window.labels >= 0])
-    return {
-        str(label): (int((window.labels == label).sum()), int(correct[window.labels == label].sum())) for label in known
-    }
+    """Predictions whose label was asked for and has come, and correct ones among them, by the true class's number."""
+    labels = np.where(window.asked, window.labels, NO_LABEL)
+    correct = window.predicted == labels
+    known = np.unique(labels[labels != NO_LABEL])
+    return {str(label): (int((labels == label).sum()), int(correct[labels == label].sum())) for label in known}
 
 
 def _ends(window: Window) -> tuple[datetime, datetime]:
@@ -256,21 +298,36 @@ def _forget_pages(project: Project, newest: int) -> None:
 
 def _too_few(params: Params, champion: Champion, window: Window) -> Watched:
     wanted = params.monitor.alarm.smallest_window
+    because = f"{len(window):,} predictions, {wanted:,} are wanted (monitor.alarm.smallest_window)"
+    return _not_judged(champion, window, because)
+
+
+def _settling(params: Params, champion: Champion, window: Window) -> Watched:
+    because = (
+        f"{len(window):,} predictions; version {champion.version} has learned from collected images, so its first "
+        f"{params.monitor.settling:,} will be its reference (monitor.settling)"
+    )
+    return _not_judged(champion, window, because)
+
+
+def _not_judged(champion: Champion, window: Window, because: str) -> Watched:
     start, end = (moment.isoformat() for moment in _ends(window)) if len(window) else (None, None)
+    survey = _survey(window)
     return Watched(
         window=None,
         version=champion.version,
         start=start,
         end=end,
         predictions=len(window),
-        labelled=int((window.labels >= 0).sum()),
+        asked=survey.asked,
+        labelled=survey.answered,
         drifted=False,
         alarm=False,
-        because=f"{len(window):,} predictions, {wanted:,} are wanted (monitor.alarm.smallest_window)",
+        because=because,
     )
 
 
-def _watched(window: JudgedWindow, unknown_labels: int, page: Path, by_hand: bool) -> Watched:
+def _watched(window: JudgedWindow, survey: Survey, unknown_labels: int, page: Path, by_hand: bool) -> Watched:
     accuracy = proportion_of(window.correct, window.labelled) if window.labelled else None
     return Watched(
         window=None if by_hand else window.number,
@@ -278,7 +335,8 @@ def _watched(window: JudgedWindow, unknown_labels: int, page: Path, by_hand: boo
         start=window.start.isoformat(),
         end=window.end.isoformat(),
         predictions=window.predictions,
-        labelled=window.labelled,
+        asked=survey.asked,
+        labelled=survey.answered,
         drifted=window.drifted,
         alarm=window.alarm,
         because=window.because,

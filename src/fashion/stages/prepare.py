@@ -8,12 +8,26 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fashion.errors import ArtifactError, DataError
-from fashion.images.split import class_counts, held_out, stratified_split
+from fashion.evaluation.survey import Survey
+from fashion.images.copies import group_near_copies
+from fashion.images.split import class_counts, hold_out_groups, stratified_split
 from fashion.params import Params
 from fashion.paths import Project
-from fashion.stages.batches import read_labels
+from fashion.stages.batches import read_labels, read_survey
 from fashion.stages.dataset import RECENT, Split, digests, is_synthetic, read_batches, read_raw
 from fashion.storage import atomic_folder, write_json
+
+
+@dataclass(frozen=True)
+class _Collected:
+    """The collected images that are fit to learn from, each with the label that counts; one row an image."""
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.uint8]
+    batches: NDArray[np.int64]
+    """The number of its batch, the oldest first."""
+    asked: NDArray[np.bool_]
+    """Whether its label was asked for at random."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +41,10 @@ class Prepared:
     """By split, then by class."""
     quarantined: int
     """Training images and collected ones, left out."""
+    collected: int
+    """Collected images among the training and validation images, each counted once."""
+    survey: Survey
+    """How many labels had been asked for at random, and how many of them had come."""
     validation_fraction: float
     seed: int
     synthetic: bool
@@ -37,8 +55,8 @@ class Prepared:
 def prepare(project: Project, params: Params) -> Prepared:
     """Drop quarantined images, set a validation part aside, and write all splits to artifacts/dataset.
 
-    The published test set stays as it is. Of the collected images a part becomes the recent test set, the others are
-    learned from; of an image that came again only the last label counts.
+    The published test set stays as it is. Of the collected images whose label was asked for at random a part becomes
+    the recent test set, all others are learned from; of an image that came again only the last label counts.
 
     Raises:
         DataError: a data file is damaged, a label names no class, or a class has too few images.
@@ -52,9 +70,12 @@ def prepare(project: Project, params: Params) -> Prepared:
     _check_labels(params, "train", raw["train"].labels[kept])
     _check_labels(params, "test", raw["test"].labels)
     splits = {**_divide(params, raw["train"], kept), "test": raw["test"]}
+    collected = 0
     if batches:
-        splits = _with_collected(params, splits, _join(batches, quarantined, read_labels(project, batches)))
-    prepared = _describe(project, params, splits, sum(map(len, quarantined.values())))
+        joined = _join(batches, quarantined, read_labels(project, batches))
+        splits, collected = _with_collected(params, splits, joined)
+    left_out, survey = sum(map(len, quarantined.values())), read_survey(project, batches)
+    prepared = _describe(project, params, splits, left_out, collected, survey)
     with atomic_folder(project.dataset) as folder:
         for name, split in splits.items():
             np.save(folder / f"{name}_images.npy", split.images)
@@ -113,31 +134,49 @@ def _divide(params: Params, train: Split, kept: NDArray[np.int64]) -> dict[str, 
     }
 
 
-def _join(batches: Mapping[str, Split], quarantined: Mapping[str, NDArray[np.int64]], labels: pd.DataFrame) -> Split:
+def _join(
+    batches: Mapping[str, Split], quarantined: Mapping[str, NDArray[np.int64]], labels: pd.DataFrame
+) -> _Collected:
     """The images of all batches that are fit to learn from, each with the label that counts."""
-    counting = labels[labels["counts"]]
-    chosen = {name: counting.loc[counting["batch"] == name, "index"].to_numpy(np.int64) for name in batches}
-    fit = {name: np.setdiff1d(chosen[name], quarantined[name]) for name in batches}
-    return Split(
-        np.concatenate([batch.images[fit[name]] for name, batch in batches.items()]),
-        np.concatenate([batch.labels[fit[name]] for name, batch in batches.items()]),
-    )
+    parts = []
+    for number, (name, batch) in enumerate(batches.items()):
+        rows = labels[(labels["batch"] == name) & labels["counts"] & ~labels["index"].isin(quarantined[name])]
+        fit = rows["index"].to_numpy(np.int64)
+        parts.append((batch.images[fit], batch.labels[fit], np.full(len(fit), number), rows["asked"].to_numpy(bool)))
+    return _Collected(*(np.concatenate(values) for values in zip(*parts, strict=True)))
 
 
-def _with_collected(params: Params, splits: Mapping[str, Split], collected: Split) -> dict[str, Split]:
-    """The splits with collected images in training and validation, and the split of those to test on.
+def _with_collected(params: Params, splits: Mapping[str, Split], collected: _Collected) -> tuple[dict[str, Split], int]:
+    """The splits with collected images in training and validation, the split of those to test on if there are any, and
+    how many are learned from.
 
-    Copies of an image are on one side, in whatever batch they came: what is tested on was never trained on.
+    Copies and near copies of an image are on one side, in whatever batch they came: what is tested on was never trained
+    on. Of a group on the side of the test only those are tested on that were asked for; the others are left out.
     """
-    tested = held_out(collected.images, params.prepare.recent_test_fraction)
-    chosen = held_out(collected.images[~tested][:, ::-1], params.prepare.validation_fraction)
-    learned = Split(collected.images[~tested], collected.labels[~tested])
+    groups = group_near_copies(collected.images)
+    apart = _first_asked(groups, collected) & hold_out_groups(
+        collected.images, groups, params.prepare.recent_test_fraction
+    )
+    tested = apart & collected.asked
+    learned = Split(collected.images[~apart], collected.labels[~apart])
+    chosen = hold_out_groups(learned.images[:, ::-1], groups[~apart], params.prepare.validation_fraction)
+    recent = {RECENT: Split(collected.images[tested], collected.labels[tested])} if tested.any() else {}
     return {
         **splits,
         "train": _extend(splits["train"], learned, ~chosen, params.prepare.recent_copies),
         "validation": _extend(splits["validation"], learned, chosen, 1),
-        RECENT: Split(collected.images[tested], collected.labels[tested]),
-    }
+        **recent,
+    }, len(learned.labels)
+
+
+def _first_asked(groups: NDArray[np.int64], collected: _Collected) -> NDArray[np.bool_]:
+    """Whether of each image's group one was asked for in its first batch: if none was, it is learned from already."""
+    count = groups.max(initial=-1) + 1
+    first = np.full(count, collected.batches.max(initial=0))
+    np.minimum.at(first, groups, collected.batches)
+    asked = np.zeros(count, np.bool_)
+    np.logical_or.at(asked, groups, collected.asked & (collected.batches == first[groups]))
+    return asked[groups]
 
 
 def _extend(split: Split, more: Split, chosen: NDArray[np.bool_], copies: int) -> Split:
@@ -147,7 +186,9 @@ def _extend(split: Split, more: Split, chosen: NDArray[np.bool_], copies: int) -
     )
 
 
-def _describe(project: Project, params: Params, splits: Mapping[str, Split], quarantined: int) -> Prepared:
+def _describe(
+    project: Project, params: Params, splits: Mapping[str, Split], quarantined: int, collected: int, survey: Survey
+) -> Prepared:
     names = params.data.classes
     counts = {name: class_counts(split.labels, len(names)).tolist() for name, split in splits.items()}
     return Prepared(
@@ -155,6 +196,8 @@ def _describe(project: Project, params: Params, splits: Mapping[str, Split], qua
         images={name: len(split.labels) for name, split in splits.items()},
         images_of_class={name: dict(zip(names, each, strict=True)) for name, each in counts.items()},
         quarantined=quarantined,
+        collected=collected,
+        survey=survey,
         validation_fraction=params.prepare.validation_fraction,
         seed=params.prepare.seed,
         synthetic=is_synthetic(project),

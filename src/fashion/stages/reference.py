@@ -28,6 +28,8 @@ class Reference:
     labels: NDArray[np.uint8]
     predicted: NDArray[np.uint8]
     abstention: Abstention
+    learned_collected: bool = False
+    """Whether the model has learned from images that came in: then what comes in may look otherwise than these rows."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ def write_reference(folder: Path, reference: Reference, images: NDArray[np.uint8
             neighbours=rule.neighbours,
             distance_limit=rule.distance_limit,
             confidence_limit=rule.confidence_limit,
+            learned_collected=reference.learned_collected,
             **appearance,
         )
 
@@ -82,7 +85,9 @@ def read_reference(folder: Path) -> Reference:
             distance, confidence = (float(arrays[f"{name}_limit"]) for name in ("distance", "confidence"))
             rule = Abstention(arrays["neighbours"], distance, confidence, _read_appearance(arrays))
             columns = {name: arrays[name] for name in ("embeddings", "probabilities", "labels", "predicted")}
-            return Reference(**columns, abstention=rule)
+            # Earlier code does not say.
+            learned = "learned_collected" in arrays and bool(arrays["learned_collected"])
+            return Reference(**columns, abstention=rule, learned_collected=learned)
     except FileNotFoundError as error:
         raise ArtifactError(f"{path} is missing. {_fetch_again(folder)}") from error
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:

@@ -21,6 +21,8 @@ AT_ONCE = 64
 HOPELESS = 20
 """Failures in a row after which nothing more is sent."""
 SOURCE = "simulation"
+CONFIRMED = 0.04
+"""How often people confirm a right answer unasked, as a share of how often they correct a mistake."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,9 @@ class Plan:
     onset: int = 0
     """Images that are sent before the drift sets in."""
     label_share: float = 1.0
-    """Of the images, for which the true class is told."""
+    """Of the images whose label the service asks for, for which the true class is told."""
+    correction_share: float = 0.5
+    """Of the mistakes among the others, which are corrected unasked."""
     label_delay: float = 0.0
     """Seconds after the answer."""
     seed: int = 0
@@ -103,7 +107,7 @@ class _Sender:
         self._replies: dict[int, Reply] = {}
         self._labelled = self._failed = self._failed_in_a_row = 0
         self._trouble: str | None = None
-        self._tells = np.random.default_rng(plan.seed + 1).random(plan.images) < plan.label_share
+        self._reluctance = np.random.default_rng(plan.seed + 1).random(plan.images)
 
     async def send(self, address: str, key: str | None) -> Simulated:
         start = time.monotonic()
@@ -124,8 +128,15 @@ class _Sender:
         self._failed_in_a_row = 0
         self._replies[number] = reply
         self._on_answer(len(self._replies), self._plan.images)
-        if self._tells[number]:
+        if self._reluctance[number] < self._eagerness(number, reply):
             tasks.create_task(self._tell(service, number, reply))
+
+    def _eagerness(self, number: int, reply: Reply) -> float:
+        """How likely somebody tells what was in an image: because it was asked for, or by their own accord."""
+        if reply.label_wanted:
+            return self._plan.label_share
+        mistaken = reply.predicted != self._classes[self._traffic.given[number]]
+        return self._plan.correction_share * (1 if mistaken else CONFIRMED)
 
     async def _tell(self, service: Service, number: int, reply: Reply) -> None:
         await asyncio.sleep(self._plan.label_delay)

@@ -139,7 +139,7 @@ def write_batch(folder: Path, labelled: Labelled) -> None:
     (folder / BATCH_LABELS).write_bytes(write_idx(labelled.labels))
     times = np.datetime_as_string(labelled.times, unit="ms", timezone="UTC")
     labelled_at = np.datetime_as_string(labelled.labelled, unit="us", timezone="UTC")
-    table = pd.DataFrame({"id": labelled.ids, "time": times, "labelled": labelled_at})
+    table = pd.DataFrame({"id": labelled.ids, "time": times, "labelled": labelled_at, "asked": labelled.asked})
     write_text(folder / USED, table.to_csv(index=False))
 
 

@@ -92,7 +92,7 @@ def write_index(folder: Path, windows: Sequence[JudgedWindow]) -> None:
         "Windows of predictions",
         "",
         f"{_table(head, rows)}<p>The newest first. Live: the accuracy of "
-        "those predictions that had a label at the last look.</p>",
+        "those predictions whose label was asked for at random and had come at the last look.</p>",
     )
     write_text(folder / PAGE, content)
 
@@ -192,7 +192,7 @@ def _render(
         state,
         f"""<p class="verdict"><b>{verdict}.</b> {escape(judged.because)}</p>
 <p>{judged.predictions:,} predictions of version {escape(judged.model_version)}, from {judged.start:%Y-%m-%d %H:%M:%S}
-to {judged.end:%Y-%m-%d %H:%M:%S} UTC; {judged.labelled:,} of them are labelled.{unknown}</p>
+to {judged.end:%Y-%m-%d %H:%M:%S} UTC; {judged.labelled:,} labels that were asked for at random have come.{unknown}</p>
 <h2>Is it like the reference?</h2>
 {_scores(judged)}
 <p>0 is typical of clean windows of this size; above 1 is drift. <a href="{reports.HTML}">Evidently's report</a> shows
@@ -246,10 +246,12 @@ def _scores(judged: JudgedWindow) -> str:
 def _accuracy(judged: JudgedWindow, windows: Sequence[JudgedWindow]) -> str:
     told = [f"Estimated from the calibrated confidences: <b>{judged.estimated_accuracy:.1%}</b>."]
     if live := _live(judged):
-        interval = f"95 % interval {live.low:.1%} to {live.high:.1%}, {live.n:,} labels"
+        interval = (
+            f"95 % interval {live.low:.1%} to {live.high:.1%}, of {live.n:,} labels that were asked for at random"
+        )
         told.append(f"Live: <b>{live.value:.1%}</b>, {interval}; the estimate is {_error([judged])}.")
     else:
-        told.append("Live: no label has come yet.")
+        told.append("Live: no label that was asked for has come yet.")
     labelled = [window for window in windows if window.labelled]
     if len(labelled) > 1:
         told.append(

@@ -5,6 +5,7 @@ from fashion.adapters.predictions.log import PredictionLog, new_id
 from fashion.adapters.predictions.retention import KEPT_FOR_LABELS, Forgotten
 from fashion.adapters.predictions.rows import NO_LABEL, Label, Labelled, Record, Window
 from fashion.adapters.predictions.tables import Model, ModelVersion
+from fashion.adapters.predictions.wanted import Wanted, read_survey, read_wanted
 
 __all__ = [
     "KEPT_FOR_LABELS",
@@ -17,7 +18,10 @@ __all__ = [
     "ModelVersion",
     "PredictionLog",
     "Record",
+    "Wanted",
     "Window",
     "WindowHistory",
     "new_id",
+    "read_survey",
+    "read_wanted",
 ]

@@ -16,7 +16,8 @@ from fashion.evaluation.alarm import Verdict
 
 CHANGING = ("by_class", "labelled", "correct")
 ByClass = Mapping[str, tuple[int, int]]
-"""How many are labelled, and how many of them correct, by the number of the true class."""
+"""How many labels that were asked for at random have come, and how many of those predictions are correct, by the number
+of the true class. Windows of earlier code have counted all labels."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ class WindowHistory:
             return _read(connection, limit, version)
 
     def refresh(self, limit: int) -> None:
-        """Count the labels that have come since, in each of the last windows, at most `limit`.
+        """Count the labels that were asked for and have come since, in each of the last windows, at most `limit`.
 
         Of predictions that are not in the log any more, the labels stay counted as they were.
         """
@@ -140,6 +141,7 @@ def _count(connection: Connection, window: JudgedWindow) -> ByClass:
     counts = (
         select(labels.c.label, labels.c.name, predictions.c.predicted, func.count())
         .join(predictions, labels.c.number == newest)
+        .where(predictions.c.asked)
         .where(predictions.c.number.between(window.first_number, window.last_number))
         .where(predictions.c.model_version == window.model_version)
         .where(predictions.c.model_identity.is_(None) | (predictions.c.model_identity == window.model_identity))

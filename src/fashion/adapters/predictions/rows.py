@@ -92,6 +92,11 @@ class Window:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def part(self, chosen: slice) -> "Window":
+        """Some of the predictions; `unknown_labels` is still that of all."""
+        rows = {name: values[chosen] for name, values in vars(self).items() if name != "unknown_labels"}
+        return Window(**rows, unknown_labels=self.unknown_labels)
+
 
 @dataclass(frozen=True)
 class Labelled:

@@ -3,6 +3,8 @@
 const find = (id) => document.getElementById(id);
 const KEY = "key";
 const INK = 22; // pixels of the brush, about two pixels of what the model sees
+const passed = new Set(); // ids of predictions that nobody here can name
+let wanted = []; // predictions whose label is wanted; the first one is shown
 let latest = null; // what was asked last: the truth, if it is known, and the prediction once it is there
 
 async function call(path, options = {}) {
@@ -83,6 +85,7 @@ function showAnswer({ version, predictions: [prediction] }) {
   find("verdict").textContent =
     `${prediction.predicted}, ${percent(prediction.confidence)} sure, says version ${version}.`;
   showTruth(prediction.predicted, latest.truth);
+  find("drawn").hidden = !prediction.label_wanted || latest.truth !== null;
   find("abstain").hidden = !prediction.abstain;
   find("abstain").textContent = `But do not rely on it: ${prediction.explanation}.`;
   find("bars").replaceChildren(...Object.entries(prediction.probabilities).map((pair) => bar(pair, prediction)));
@@ -136,6 +139,41 @@ async function showModel() {
   const model = await call("/model");
   find("model").textContent = `${model.model}, version ${model.version}`;
   find("label").replaceChildren(...model.classes.map((name) => new Option(name)));
+  find("names").replaceChildren(...model.classes.map(nameButton));
+}
+
+function nameButton(name) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.textContent = name;
+  button.addEventListener("click", () => attempt(() => nameWanted(name)));
+  return button;
+}
+
+// One picture after the other; when all that were fetched are named or passed over, others are fetched.
+async function showWanted(note = "") {
+  if (!wanted.length) wanted = (await call("/wanted")).filter(({ id }) => !passed.has(id));
+  const there = wanted.length > 0;
+  if (there) paint(find("unnamed"), wanted[0].image);
+  for (const id of ["unnamed", "names", "skip"]) find(id).hidden = !there;
+  find("noted").textContent = there || !note ? note : `${note} No other is waiting.`;
+  find("wanted").hidden = !there && !note;
+}
+
+async function nameWanted(label) {
+  find("names").inert = true; // a second click would be about the next picture
+  try {
+    await post("/feedback", { prediction_id: wanted[0].id, label, source: "asked" });
+    wanted.shift();
+    await showWanted(`Noted: ${label}.`);
+  } finally {
+    find("names").inert = false;
+  }
+}
+
+function passOver() {
+  passed.add(wanted.shift().id);
+  return showWanted("It stays unlabelled.");
 }
 
 async function showSamples() {
@@ -156,7 +194,7 @@ function sampleButton({ image, label }) {
   return button;
 }
 
-const start = () => attempt(() => Promise.all([showModel(), showSamples()]));
+const start = () => attempt(() => Promise.all([showModel(), showSamples(), showWanted()]));
 
 find("unlock").addEventListener("submit", (event) => {
   event.preventDefault();
@@ -180,6 +218,7 @@ find("correct").addEventListener("submit", (event) => {
 find("confirm").addEventListener("click", () => tell(latest.prediction.predicted));
 
 find("others").addEventListener("click", () => attempt(showSamples));
+find("skip").addEventListener("click", () => attempt(passOver));
 find("file").addEventListener("change", ({ target }) => {
   if (target.files.length) askAboutFile(target.files[0]);
   target.value = ""; // so that the same file can be chosen again

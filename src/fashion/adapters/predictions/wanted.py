@@ -1,0 +1,56 @@
+"""Predictions whose label was asked for at random: those that wait for it, and how many have one."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import ColumnElement, exists, func, select
+
+from fashion.adapters.predictions.log import PredictionLog
+from fashion.adapters.predictions.tables import Model, labels, predictions
+from fashion.evaluation.survey import Survey
+
+ANSWERED = exists().where(labels.c.prediction_id == predictions.c.id).correlate(predictions)
+"""Of a row of `predictions`: whether it has a label."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A prediction whose label is wanted; what was predicted is left out, so that it leads nobody."""
+
+    id: str
+    image: NDArray[np.uint8]
+    """(height, width)."""
+
+
+def read_wanted(log: PredictionLog, model: str, limit: int) -> list[Wanted]:
+    """The predictions of a registered model that wait for the label that was asked for, the oldest first.
+
+    Raises:
+        ServiceError: the log is away.
+    """
+    asked = predictions.c.asked & (predictions.c.model == model)
+    rows = select(predictions.c.id, predictions.c.image, predictions.c.height, predictions.c.width)
+    rows = rows.where(asked, ~ANSWERED).order_by(predictions.c.number).limit(limit)
+    with log.transaction() as connection:
+        found = connection.execute(rows).all()
+    return [Wanted(row.id, np.frombuffer(row.image, np.uint8).reshape(row.height, row.width)) for row in found]
+
+
+def read_survey(log: PredictionLog, model: Model) -> Survey:
+    """How many labels were asked for at random, and how many of them have come, up to the newest that has.
+
+    Later ones may still be answered: who labels begins with the oldest.
+
+    Raises:
+        ServiceError: the log is away.
+    """
+    asked = predictions.c.asked & model.rows(predictions)
+    with log.transaction() as connection:
+        newest = connection.scalar(select(func.max(predictions.c.number)).where(asked, ANSWERED)) or 0
+
+        def count(chosen: ColumnElement[bool]) -> int:
+            rows = select(func.count()).select_from(predictions).where(chosen, predictions.c.number <= newest)
+            return connection.scalar(rows) or 0
+
+        return Survey(asked=count(asked), answered=count(asked & ANSWERED))

@@ -1,0 +1,64 @@
+"""The reference of a champion that has learned from collected images: its own first predictions.
+
+The validation images are the old world. Held against them a model that was made because the world had changed would be
+told of that same change for ever, and collected images that were not learned from are few, and of all times.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from fashion.adapters.predictions import Window
+from fashion.errors import ArtifactError
+from fashion.evaluation.drift import draw_labels
+from fashion.stages.reference import Known, Reference, read_descriptors, read_reference, write_reference
+from fashion.storage import LARGEST_ARTIFACT, atomic_folder, keep_newest, load_json, write_json
+
+IDS = "ids.json"
+KEPT = 3
+"""Champions whose reference is kept."""
+
+
+def settle(folder: Path, known: Known, window: Window, size: int, by_hand: bool) -> tuple[Known | None, Window]:
+    """What to hold a window against, and the window without the predictions that it is held against.
+
+    Args:
+        folder: where the reference is kept; it is made there when there are enough predictions for it.
+        known: what came with the model.
+        window: the oldest come first.
+        size: how many predictions make a reference.
+        by_hand: whether the window was chosen by hand: then no reference is made of it.
+
+    Returns:
+        None for the first while there is no reference yet.
+
+    Raises:
+        ArtifactError: the reference is damaged.
+    """
+    if not folder.exists():
+        if by_hand or len(window) < size:
+            return None, window
+        _write(folder, known, window.part(slice(size)))
+    try:
+        ids = load_json(folder / IDS, LARGEST_ARTIFACT)
+        settled = Known(read_reference(folder), read_descriptors(folder), known.examples)
+    except (OSError, ValueError, ArtifactError) as error:
+        raise ArtifactError(
+            f"{folder} is damaged ({error}). Remove it: the next predictions become the reference"
+        ) from error
+    return settled, window.part(slice(int(np.isin(window.ids, ids).sum()), None))
+
+
+def _write(folder: Path, known: Known, first: Window) -> None:
+    reference = Reference(
+        embeddings=first.embeddings,
+        probabilities=first.probabilities,
+        labels=draw_labels(first.probabilities).astype(np.uint8),
+        predicted=first.predicted.astype(np.uint8),
+        abstention=known.reference.abstention,
+        learned_collected=True,
+    )
+    with atomic_folder(folder) as temporary:
+        write_reference(temporary, reference, first.images)
+        write_json(temporary / IDS, [str(one) for one in first.ids])
+    keep_newest(folder.parent.iterdir(), KEPT)
