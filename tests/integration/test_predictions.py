@@ -199,7 +199,7 @@ def test_from_a_moment_before_1970_on_everything_is_read_and_nothing_is_older(lo
     log.add_label(records[0].id, 1, "test")
     assert len(log.read_window(since=moment)) == 2
     assert len(log.read_window(until=moment)) == 0
-    assert list(log.read_labelled((28, 28), set(), moment, 10).ids) == [records[0].id]
+    assert list(log.read_labels((28, 28), since=moment)["id"]) == [records[0].id]
     assert log.forget(before=moment, beyond=100).removed == 0
 
 
