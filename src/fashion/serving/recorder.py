@@ -20,8 +20,8 @@ WRITE_SECONDS = 0.25
 LONGEST_PAUSE = 5.0
 """Seconds between two trials while the database is away."""
 CLEAN_SECONDS = 3600.0
-CLOSE_SECONDS = 2.0
-"""For the last ones at shutdown."""
+CLOSE_SECONDS = 1.0
+"""For the last ones at shutdown; they are written while requests are finished, too."""
 STUCK_SECONDS = 15.0
 """After which a database that has not answered counts as away: some rows take it milliseconds."""
 
