@@ -122,8 +122,9 @@ def draw_labels(probabilities: Floats, seed: int = 0) -> Labels:
     labels; of those only their spread is used.
     """
     chance = np.random.default_rng(seed).random((len(probabilities), 1))
-    below = (probabilities.cumsum(axis=1) < chance).sum(axis=1)
-    return below.clip(max=probabilities.shape[1] - 1)
+    below: Labels = (probabilities.cumsum(axis=1) < chance).sum(axis=1)
+    drawn: Labels = np.minimum(below, probabilities.shape[1] - 1)
+    return drawn
 
 
 def build_detector(reference: Sample, tolerance: float, seed: int = 0) -> Detector:

@@ -75,6 +75,12 @@ predictions = Table(
     Column("asked", Boolean, nullable=False, server_default=false()),  # for its label, at random
     Column("source", Text),  # who sent it
 )
+Index(
+    "ix_predictions_asked",
+    predictions.c.number,
+    sqlite_where=predictions.c.asked,
+    postgresql_where=predictions.c.asked,
+)
 
 counters = Table(
     "counters",

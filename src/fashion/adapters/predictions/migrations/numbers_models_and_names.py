@@ -32,7 +32,10 @@ def upgrade(operations: Operations) -> None:
         for column in columns:
             operations.add_column(table, column)
     operations.create_index("ix_predictions_number", "predictions", ["number"], unique=True)
-    waiting = text("collected IS NULL")
+    asked, waiting = text("asked"), text("collected IS NULL")
+    operations.create_index(
+        "ix_predictions_asked", "predictions", ["number"], sqlite_where=asked, postgresql_where=asked
+    )
     operations.create_index(
         "ix_labels_waiting", "labels", ["prediction_id"], sqlite_where=waiting, postgresql_where=waiting
     )
