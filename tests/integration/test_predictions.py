@@ -15,7 +15,7 @@ from sqlalchemy import delete, text
 
 from fashion.adapters.predictions import JudgedWindow, ModelVersion, PredictionLog, Record, WindowHistory, new_id
 from fashion.adapters.predictions.log import KEPT_LABELS
-from fashion.adapters.predictions.tables import predictions, windows
+from fashion.adapters.predictions.tables import labels, predictions, windows
 from fashion.errors import DataError, ParamsError, ServiceError
 from fashion.evaluation.alarm import Verdict
 from fashion.images.descriptors import content_hashes, describe
@@ -41,7 +41,8 @@ def log(request, tmp_path):
     log = PredictionLog(url)
     log.forget(datetime.max.replace(tzinfo=UTC) - timedelta(days=400_000), beyond=0)
     with log.transaction() as connection:
-        connection.execute(delete(windows))
+        for table in (labels, windows):  # Of predictions that are gone, too.
+            connection.execute(delete(table))
     yield log
     log.close()
 
@@ -223,7 +224,7 @@ def test_from_a_moment_before_1970_on_everything_is_read_and_nothing_is_older(lo
     log.add_label(records[0].id, 1, "test")
     assert len(log.read_window(since=moment)) == 2
     assert len(log.read_window(until=moment)) == 0
-    assert list(log.read_labelled((28, 28), set(), moment, 10).ids) == [records[0].id]
+    assert list(log.read_labels((28, 28), since=moment)["id"]) == [records[0].id]
     assert log.forget(before=moment, beyond=100) == 0
 
 
