@@ -236,7 +236,8 @@ def _require_authentication(project: Project) -> None:
 
     path = require_authentication(project)
     console.print(
-        f"{_prefect_address()} asks once for a password, before any link to a run works: PREFECT_API_AUTH_STRING in {path}"
+        f"{_prefect_address()} asks once for a password, before any link to a run works: "
+        f"PREFECT_API_AUTH_STRING in {path}"
     )
 
 
