@@ -239,7 +239,10 @@ def _require_authentication(project: Project) -> None:
     from flows.authentication import require_authentication
 
     path = require_authentication(project)
-    console.print(f"Prefect's page asks once for a password: PREFECT_API_AUTH_STRING in {path}")
+    console.print(
+        f"{_prefect_address()} asks once for a password, before any link to a run works: "
+        f"PREFECT_API_AUTH_STRING in {path}"
+    )
 
 
 def _python(*arguments: str) -> list[str]:

@@ -192,13 +192,13 @@ def test_a_training_goes_on_by_a_click_in_prefects_page_and_the_history_says_who
     with chromium() as browser:
         wait_until(lambda: find_pause(trained_project))
         page = open_page(browser, viewport={"width": 1300, "height": 1100})
-        address = f"http://127.0.0.1:{services.ports[0]}/flow-runs/flow-run/{find_pause(trained_project)}"
-        page.goto(address)
+        prefect = f"http://127.0.0.1:{services.ports[0]}"
+        page.goto(f"{prefect}/")
         password = page.locator("input[type=password]")
         password.fill(authentication(trained_project))
         page.keyboard.press("Enter")
         expect(password).to_have_count(0)
-        page.goto(address)  # Logged in, it begins with its first page.
+        page.goto(f"{prefect}/flow-runs/flow-run/{find_pause(trained_project)}")
         while not fill_in_and_submit(page):
             page.reload()
         registry = load_params(trained_project.params)
