@@ -24,19 +24,21 @@ UNSENT = (httpx.HTTPError, httpx.InvalidURL, NotificationError, PrefectException
 logger = logging.getLogger("fashion.announcements")
 
 
-def announce(title: str, text: str) -> None:
-    """Tell everybody; the log gets the first line. That nobody could be told is a warning, and stops nothing."""
+def announce(title: str, text: str) -> bool:
+    """Tell everybody; the log gets the first line. That FASHION_NOTIFY could not be told is a warning, and returned."""
     logger.warning("%s: %s", title, text.partition("\n")[0])
     words = f"# {escape_markdown(title)}\n\n{escape_markdown(text)}"
     create_markdown_artifact(words, key=KEY, description=escape_markdown(title))
     notify = load_settings().notify
     if notify is None:
-        return
+        return True
     try:
         _send(notify.get_secret_value(), title, text)
     except UNSENT as error:
         # The address may hold a secret, and the error's words may hold the address.
         logger.warning("Nobody was notified, see FASHION_NOTIFY: %s", type(error).__name__)
+        return False
+    return True
 
 
 def announce_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:

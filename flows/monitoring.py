@@ -1,13 +1,16 @@
 """Flow `monitoring`: a look at the predictions since the last look. By its schedule and by hand.
 
-An alarm is an event, `fashion.drift.detected`; the deployment `retraining/on-drift` waits for it.
+An alarm is an event, `fashion.drift.detected`; the deployment `retraining/on-drift` waits for it. Alarms that were
+recorded by `fashion monitor`, or by a run that could not send them, are sent, too.
 """
 
+import time
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from uuid import NAMESPACE_URL, UUID, uuid5
 
-from prefect import flow, task
+from prefect import flow, get_client, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
@@ -22,8 +25,13 @@ from fashion.stages.monitor import Watched
 from flows.announcement import announce, announce_failure
 from flows.pipeline import open_project, unless_stopped
 
+if TYPE_CHECKING:
+    from fashion.adapters.predictions import JudgedWindow
+
 EVENT = "fashion.drift.detected"
 RESOURCE = {"prefect.resource.id": "fashion.monitor", "prefect.resource.name": "fashion monitor"}
+PATIENCE_SECONDS = 30.0
+"""For Prefect to write an event down; it does so every five seconds."""
 
 
 @task(name="look", task_run_name="look", cache_policy=NO_CACHE)
@@ -47,14 +55,45 @@ def monitoring() -> State[Any]:
 
 
 def _watch() -> State[Any]:
+    from fashion.stages.monitor import send_alarms
+
     project, params = open_project()
     watched = look(project, params)
-    if watched.alarm:
-        payload = {"window": watched.window, "version": watched.version, "because": watched.because}
-        emit_event(EVENT, resource=RESOURCE, payload=payload)
-        announce(f"Drift: alarm in window {watched.window}", watched.because)
+    send_alarms(project, params, _send)
     get_run_logger().info("%s", watched.because)
     return Completed(name=_name(watched), message=watched.because, data=asdict(watched))
+
+
+def _send(window: "JudgedWindow") -> bool:
+    """Tell Prefect and everybody of an alarm; whether all of them know it now."""
+    is_known = _emit(window)
+    return announce(f"Drift: alarm in window {window.number}", window.because) and is_known
+
+
+def _emit(window: "JudgedWindow") -> bool:
+    """Send the event of an alarm, if the server does not have it yet; whether it has it now.
+
+    The event of a window has always the same id, so that a retraining starts once, however often the rest is tried.
+    """
+    event = uuid5(NAMESPACE_URL, f"{EVENT} {window.model} {window.number} {window.time.isoformat()}")
+    if _has_event(event):
+        return True
+    payload = {"window": window.number, "version": window.model_version, "because": window.because}
+    emit_event(EVENT, resource=RESOURCE, payload=payload, id=event)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not _has_event(event):
+        if time.monotonic() > deadline:
+            get_run_logger().warning("Prefect did not take the event of window %d; it is sent again", window.number)
+            return False
+        time.sleep(0.5)
+    return True
+
+
+def _has_event(event: UUID) -> bool:
+    # Prefect's own `read_events` asks for 100 events unless told otherwise, and the server refuses more than 50.
+    with get_client(sync_client=True) as client:
+        found = client.request("POST", "/events/filter", json={"filter": {"id": {"id": [str(event)]}}})
+        return bool(found.json()["events"])
 
 
 def _name(watched: Watched) -> str | None:

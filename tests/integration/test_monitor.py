@@ -18,7 +18,7 @@ from fashion.evaluation.alarm import Verdict
 from fashion.images.synthetic import draw
 from fashion.params import load_params
 from fashion.stages import monitor as stage
-from fashion.stages.monitor import KEPT, monitor, read_history
+from fashion.stages.monitor import KEPT, monitor, read_history, send_alarms
 from fashion.stages.window_page import NEIGHBOURS, PAGE, SHOWN
 from tests.advice import follow
 from tests.conftest import forget_artifact_folders
@@ -110,6 +110,37 @@ def test_a_window_chosen_by_hand_is_shown_and_does_not_count(watched):
     assert read_history(project) == []
     counted = monitor(project, params)
     assert (counted.window, counted.predictions, counted.alarm) == (1, 230, True)
+
+
+def test_a_recorded_alarm_stays_unsent_until_somebody_was_told_of_it(watched):
+    project, params, traffic = watched
+    params = edit_params(project, {"monitor": {"alarm": {"needed": 1, "of": 1, "cool_down": 0}}})
+    for _ in range(2):
+        traffic.send(100, inverted)
+        assert monitor(project, params).alarm
+    assert send_alarms(project, params, lambda window: False) == []
+    with pytest.raises(KeyboardInterrupt):
+        send_alarms(project, params, interrupted)
+    told = []
+    assert [one.number for one in send_alarms(project, params, lambda window: told.append(window) or True)] == [1, 2]
+    assert [one.number for one in told] == [1, 2]
+    assert all(one.announced for one in read_history(project))
+    assert send_alarms(project, params, lambda window: True) == []
+
+
+def interrupted(window):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("model", [None, "another"])
+def test_alarms_of_earlier_code_which_sent_them_itself_and_of_other_models_are_not_sent(watched, model):
+    project, params, traffic = watched
+    params = edit_params(project, {"monitor": {"alarm": {"needed": 1, "of": 1}}})
+    traffic.send(100, inverted)
+    assert monitor(project, params).alarm
+    with closing(sqlite3.connect(project.state / "predictions.db")) as database, database:
+        database.execute("UPDATE windows SET model = ?", (model,))
+    assert send_alarms(project, params, lambda window: True) == []
 
 
 def test_pages_of_long_ago_go_and_a_damaged_trend_begins_anew(watched, caplog):
@@ -231,6 +262,9 @@ def test_the_command_speaks_in_words_and_in_json(watched, monkeypatch):
     assert json.loads(run("--last", "100", "--json").stdout)["drifted"] is True
     assert json.loads(run("--since", "1969-12-31", "--json").stdout)["predictions"] == 100
     assert "drifted" in run("--history").stdout
-    (window,) = json.loads(run("--history", "--json").stdout)
+    traffic.send(100, inverted)
+    assert "alarm" in (printed := run().stdout)
+    assert "The next run of the flow `monitoring` sends the alarm." in printed
+    window, _ = json.loads(run("--history", "--json").stdout)
     assert (window["number"], window["predictions"]) == (1, 100)
     assert run("--history", "--last", "5").exit_code == 2

@@ -4,6 +4,7 @@ import json
 import os
 import threading
 import time
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
@@ -12,10 +13,12 @@ import pytest
 from prefect import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
+from fashion.adapters.predictions import WindowHistory
 from fashion.adapters.versioning import data_version
 from fashion.images.synthetic import draw
 from fashion.settings import headers_for_prefect
 from fashion.stages.collect import collect, is_learned
+from fashion.stages.monitor import monitor
 from fashion.stages.overview import list_models
 from flows.monitoring import EVENT, monitoring
 from flows.pipeline import PIPELINE
@@ -108,6 +111,12 @@ def test_poisoned_labels_end_the_run_before_training_and_that_is_announced(serve
     assert "were they mixed up" in text
     assert announced == ["retraining failed"]
     assert data_version(project) == before
+    state, tasks, announced = run(retraining, reason="drift in window 7")
+    assert (state.name, tasks, announced) == ("NothingNew", ["fetch", "collect"], [])
+    assert state.message.endswith(
+        "150 are wanted (collect.at_least); 150 left out: refused before, and not corrected since"
+    )
+    assert len(heard) == 1
 
 
 def test_a_batch_that_no_model_has_learned_from_is_not_forgotten_and_if_poisoned_refused_by_the_judgement(
@@ -151,10 +160,10 @@ def test_a_destination_that_does_not_answer_stops_nothing_and_is_not_shown(serve
     assert destination not in caplog.text
 
 
-def events(name):
-    """What the server knows of the latest event; it comes some time after it was sent."""
+def events(name, since):
+    """What the server knows of events from a moment on; they come some time after they were sent."""
     deadline = time.monotonic() + PATIENCE_SECONDS
-    wanted = {"filter": {"event": {"name": [name]}}}
+    wanted = {"filter": {"event": {"name": [name]}, "occurred": {"since": since.isoformat()}}}
     while True:
         found = httpx.post(
             f"{os.environ['PREFECT_API_URL']}/events/filter", json=wanted, headers=headers_for_prefect()
@@ -166,7 +175,7 @@ def events(name):
 
 
 def test_drift_that_lasts_is_an_event_and_everybody_hears_of_it(served, heard):
-    project, params = served
+    (project, params), started = served, datetime.now(UTC)
     state, tasks, announced = run(monitoring)
     assert (state.name, tasks, announced) == ("TooFew", ["look"], [])
     assert state.message == "0 predictions, 100 are wanted (monitor.alarm.smallest_window)"
@@ -180,9 +189,61 @@ def test_drift_that_lasts_is_an_event_and_everybody_hears_of_it(served, heard):
     ((title, text),) = heard
     assert title == "Drift: alarm in window 2"
     assert text == f"{title}: {state.message}"
-    (event,) = events(EVENT)
+    (event,) = events(EVENT, started)
     assert event["resource"]["prefect.resource.id"] == "fashion.monitor"
     assert event["payload"] == {"window": 2, "version": "1", "because": state.message}
+
+
+@pytest.fixture
+def alarmed(served):
+    """A project in which `fashion monitor`, typed by hand, has recorded an alarm; and when that was."""
+    project, _ = served
+    params = edit_params(project, {"monitor": {"alarm": {"needed": 1, "of": 1}}})
+    sender, started = Traffic(project, params), datetime.now(UTC)
+    sender.send(100, inverted)
+    sender.log.close()
+    assert monitor(project, params).alarm
+    return started
+
+
+ALARM = "Drift: alarm in window 1"
+
+
+def test_an_alarm_that_was_recorded_by_hand_is_sent_by_the_next_run_and_by_no_other(alarmed, heard):
+    for announcements in ([ALARM], []):
+        state, _, announced = run(monitoring)
+        assert (state.name, announced) == ("TooFew", announcements)
+    assert [title for title, _ in heard] == [ALARM]
+    (event,) = events(EVENT, alarmed)
+    assert event["payload"]["window"] == 1
+
+
+def test_an_alarm_that_could_not_be_announced_is_announced_by_the_next_run_and_asks_for_one_retraining(
+    alarmed, heard, monkeypatch
+):
+    with monkeypatch.context() as patch:
+        patch.setenv("FASHION_NOTIFY", "http://127.0.0.1:9/nobody")
+        assert run(monitoring)[0].is_completed()
+    assert heard == []
+    for _ in range(2):
+        run(monitoring)
+    assert [title for title, _ in heard] == [ALARM]
+    assert len(events(EVENT, alarmed)) == 1
+
+
+def test_an_alarm_whose_run_was_killed_before_it_was_marked_is_sent_again_and_asks_for_one_retraining(
+    alarmed, heard, monkeypatch
+):
+    def kill(*_):
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(WindowHistory, "mark_announced", kill)
+        assert run(monitoring)[0].is_failed()
+    for _ in range(2):
+        run(monitoring)
+    assert [title for title, _ in heard] == [ALARM, "monitoring failed", ALARM]
+    assert len(events(EVENT, alarmed)) == 1
 
 
 def test_a_monitor_that_cannot_look_says_so_to_everybody(project, at_server, heard):

@@ -35,7 +35,8 @@ def monitor(
 
     What was found is recorded, and a page is written about it under artifacts/monitoring. With --last or --since the
     window is chosen by hand: it is judged and shown in the same way, but not recorded, so that predictions that are
-    looked at twice do not count twice in an alarm. An alarm is no error: the exit status is 0.
+    looked at twice do not count twice in an alarm. An alarm is no error: the exit status is 0. It is sent by the next
+    run of the flow `monitoring`.
     """
     if history and (last or since):
         raise typer.BadParameter(
@@ -72,6 +73,8 @@ def _print_watched(watched: "Watched") -> None:
     console.print(table)
     console.print(f"Accuracy: {_percent(watched.estimated_accuracy)} estimated, {_live(watched)}")
     console.print(f"Page: {watched.report}")
+    if watched.alarm:
+        console.print("The next run of the flow `monitoring` sends the alarm.")
 
 
 def _live(watched: "Watched") -> str:

@@ -2,7 +2,8 @@
 
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -100,6 +101,27 @@ def read_history(project: Project, limit: int = KEPT) -> list[JudgedWindow]:
         return history.read(limit)
     finally:
         log.close()
+
+
+def send_alarms(project: Project, params: Params, send: Callable[[JudgedWindow], bool]) -> list[JudgedWindow]:
+    """Send the recorded alarms that nobody was told of, the oldest first; those that were sent.
+
+    An alarm is marked after it was sent: whoever is killed in between sends it again.
+
+    Args:
+        send: sends one, and says whether it arrived; if not, it is sent again next time.
+
+    Raises:
+        ServiceError: the log's database is away.
+    """
+    sent = []
+    with one_at_a_time(project, "monitor"), closing(PredictionLog(predictions_url(project))) as log:
+        history = WindowHistory(log)
+        for window in history.read_unsent(params.register_.name):
+            if send(window):
+                history.mark_announced(window.number)
+                sent.append(window)
+    return sent
 
 
 def _look(

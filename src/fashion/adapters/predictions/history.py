@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
@@ -52,7 +52,7 @@ class JudgedWindow:
     classes: tuple[str, ...] | None = None
     """By whose names labels are counted; None where earlier code has judged it: there by their numbers."""
     announced: datetime | None = None
-    """When somebody was told of it."""
+    """When somebody was told of its alarm."""
 
     @property
     def drifted(self) -> bool:
@@ -100,6 +100,20 @@ class WindowHistory:
         """The last windows, at most `limit`, of one model version or all; the oldest first."""
         with self._log.transaction() as connection:
             return _read(connection, limit, version)
+
+    def read_unsent(self, model: str) -> list[JudgedWindow]:
+        """The windows of a registered model whose alarm nobody was told of, the oldest first.
+
+        Earlier code, whose windows name no model, kept no such mark, and told of its alarms at once.
+        """
+        chosen = select(windows).where(windows.c.alarm, windows.c.announced.is_(None), windows.c.model == model)
+        with self._log.transaction() as connection:
+            return [_to_window(row) for row in connection.execute(chosen.order_by(windows.c.number))]
+
+    def mark_announced(self, number: int) -> None:
+        """Say of a window that somebody was told of it just now."""
+        with self._log.transaction() as connection:
+            connection.execute(update(windows).where(windows.c.number == number).values(announced=datetime.now(UTC)))
 
     def refresh(self, limit: int) -> None:
         """Count the labels that have come since, in each of the last windows, at most `limit`.
