@@ -22,11 +22,7 @@ from fashion.adapters.predictions import (
     new_id,
 )
 from fashion.adapters.predictions.log import KEPT_LABELS
-<<<<<<< HEAD
 from fashion.adapters.predictions.tables import predictions
-=======
-from fashion.adapters.predictions.tables import labels, predictions, windows
->>>>>>> origin/ten
 from fashion.errors import DataError, ParamsError, ServiceError
 from fashion.evaluation.alarm import Verdict
 from fashion.images.descriptors import content_hashes, describe
@@ -45,36 +41,8 @@ def server():
 
 @pytest.fixture(params=KINDS)
 def log(request, tmp_path):
-<<<<<<< HEAD
     with empty_log(request.param, tmp_path, lambda: request.getfixturevalue("server")) as log:
         yield log
-=======
-    """An empty log."""
-    url = f"sqlite:///{tmp_path}/deep/log.db"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("server")
-    log = PredictionLog(url)
-    log.forget(datetime.max.replace(tzinfo=UTC) - timedelta(days=400_000), beyond=0)
-    with log.transaction() as connection:
-        for table in (labels, windows):  # Of predictions that are gone, too.
-            connection.execute(delete(table))
-    yield log
-    log.close()
-
-
-def record(version="1", reason=None, size=(28, 28), classes=10, **changes):
-    probabilities = RANDOM.dirichlet(np.ones(classes)).astype(np.float32)
-    content = {
-        "id": new_id(),
-        "time": datetime.now(UTC),
-        "model_version": version,
-        "image": RANDOM.integers(0, 256, size, dtype=np.uint8),
-        "probabilities": probabilities,
-        "embedding": RANDOM.normal(size=16).astype(np.float32),
-        "reason": reason,
-    }
-    return Record(**content | changes)
->>>>>>> origin/ten
 
 
 def version(number, identity=None, created=NOW - timedelta(days=1)):
@@ -232,11 +200,7 @@ def test_from_a_moment_before_1970_on_everything_is_read_and_nothing_is_older(lo
     assert len(log.read_window(since=moment)) == 2
     assert len(log.read_window(until=moment)) == 0
     assert list(log.read_labels((28, 28), since=moment)["id"]) == [records[0].id]
-<<<<<<< HEAD
     assert log.forget(before=moment, beyond=100).removed == 0
-=======
-    assert log.forget(before=moment, beyond=100) == 0
->>>>>>> origin/ten
 
 
 def test_many_threads_write_and_label_at_once(log):
