@@ -15,7 +15,6 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.events import emit_event
-from prefect.events.filters import EventFilter, EventIDFilter
 from prefect.logging import get_run_logger
 from prefect.states import Completed
 
