@@ -12,6 +12,7 @@ import pandas as pd
 import yaml
 
 from fashion.adapters import tracking
+from fashion.leftovers import NAME
 from fashion.locks import read_holder
 from fashion.params import load_params
 from fashion.paths import Project
@@ -29,7 +30,7 @@ FLOW = (sys.executable, "-m", "flows.training", "--synthetic", "--reason", "test
 
 def half_written(folder, name="*"):
     """The folder or file that a process is writing in the place of `name`, with its process id in its own."""
-    return next((path for path in folder.glob(f".*.{name}") if path.name.split(".")[1].isdecimal()), None)
+    return next((path for path in folder.glob(f".*.{name}") if NAME.match(path.name)), None)
 
 
 def kill_while_it_writes(project, command, folder, name="*", beside="*"):
@@ -37,7 +38,7 @@ def kill_while_it_writes(project, command, folder, name="*", beside="*"):
     process = start(project, *command)
     try:
         path = wait_until(lambda: any(folder.glob(beside)) and half_written(folder, name), process)
-        os.kill(int(path.name.split(".")[1]), signal.SIGKILL)
+        os.kill(int(NAME.match(path.name)["process"]), signal.SIGKILL)
         output, _ = process.communicate(timeout=PATIENCE_SECONDS)
     finally:
         process.kill()

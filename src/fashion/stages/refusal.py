@@ -28,7 +28,9 @@ def is_refused(project: Project, params: Params, labels: pd.DataFrame) -> "pd.Se
     """
     known = _read(refused_labels(project))
     valid = known[known["rules"] == _rules(project, params)]
-    return (labels["id"] + " " + labels["label_number"].astype("str")).isin(valid["id"] + " " + valid["label_number"])
+    names = zip(labels["id"], labels["label_number"].astype("str"), strict=True)
+    refused = set(zip(valid["id"], valid["label_number"], strict=True))
+    return pd.Series([name in refused for name in names], index=labels.index, dtype="bool")
 
 
 def remember(project: Project, params: Params, refused: pd.DataFrame) -> None:
