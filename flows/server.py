@@ -22,6 +22,7 @@ from prefect.context import refresh_global_settings_context
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.logging.handlers import APILogHandler
 
+from fashion.adapters.orchestration import unknown_here
 from fashion.errors import ServiceError
 from fashion.paths import Project
 from flows.authentication import require_authentication
@@ -90,11 +91,7 @@ def _check_authentication(address: str) -> None:
     except PrefectHTTPStatusError as error:
         if error.response.status_code != httpx.codes.UNAUTHORIZED:
             raise
-        raise ServiceError(
-            f"The Prefect server at {address} does not take this project's authentication string. Set "
-            "PREFECT_API_AUTH_STRING to that of the project that started it, which stands in its "
-            ".state/prefect/profiles.toml; or correct PREFECT_API_URL."
-        ) from error
+        raise unknown_here(address) from error
 
 
 @contextmanager

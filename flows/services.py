@@ -239,9 +239,10 @@ def _require_authentication(project: Project) -> None:
     from flows.authentication import require_authentication
 
     path = require_authentication(project)
+    where = "the environment" if os.environ.get("PREFECT_API_AUTH_STRING") else path
     console.print(
         f"{_prefect_address()} asks once for a password, before any link to a run works: "
-        f"PREFECT_API_AUTH_STRING in {path}"
+        f"PREFECT_API_AUTH_STRING in {where}"
     )
 
 

@@ -114,8 +114,9 @@ def headers_for_prefect() -> dict[str, str]:
 
 
 def _prefect_profile() -> Mapping[str, str]:
-    """Prefect's own settings, where whoever starts a server keeps the string: the active profile in PREFECT_HOME."""
+    """Prefect's own settings, where whoever starts a server keeps the string: the active profile."""
     path = Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser() / "profiles.toml"
+    path = Path(os.environ.get("PREFECT_PROFILES_PATH") or path)
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

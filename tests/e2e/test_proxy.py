@@ -75,7 +75,7 @@ def test_behind_nginx_the_page_is_answered_with_the_key(tmp_path, new_port, line
 def test_a_body_of_the_largest_size_passes_the_documented_lines(tmp_path, new_port):
     made = make_service(tmp_path, key="secret", origin=PUBLIC)
     with running(made) as service, nginx(tmp_path / "nginx", new_port(), DOCUMENTED, service) as address:
-        body = b"x" * made.limits.body_bytes
+        body = b"x" * made.limits.body.bytes
         headers = {"X-API-Key": "secret", "Content-Type": "application/json"}
         answer = requests.post(f"{address}/predict", data=body, headers=headers, timeout=PATIENCE_SECONDS)
         assert (answer.status_code, "no JSON" in answer.json()["error"]) == (422, True)

@@ -71,3 +71,10 @@ def test_a_file_whose_active_profile_is_missing_starts_no_server_that_asks_nobod
     profiles.write_text('active = "gone"\n[profiles.mine]\n', encoding="utf-8")
     with pytest.raises(ServiceError, match="active profile"):
         require_authentication(project)
+
+
+def test_profiles_that_prefect_keeps_elsewhere_are_found_by_everybody(project, profiles, monkeypatch, tmp_path):
+    monkeypatch.setenv("PREFECT_PROFILES_PATH", str(tmp_path / "mine.toml"))
+    assert require_authentication(project) == tmp_path / "mine.toml"
+    assert headers_for_prefect()
+    assert not profiles.exists()

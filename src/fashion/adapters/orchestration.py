@@ -179,13 +179,19 @@ def _ask(
             "Start it (make up), or correct PREFECT_API_URL."
         ) from error
     if response.status_code == httpx.codes.UNAUTHORIZED:
-        raise ServiceError(
-            f"{address} does not take this project's authentication string. Set PREFECT_API_AUTH_STRING to that of the "
-            "project that started this server, which stands in its .state/prefect/profiles.toml."
-        )
+        raise unknown_here(address)
     if response.is_error:
         raise ServiceError(f"{address} answered {response.status_code} to {method} {path}: {response.text[:500]}")
     try:
         return expected.validate_json(response.content)
     except ValidationError as error:
         raise ServiceError(f"{address} answered what Prefect does not answer to {method} {path}: {error}") from error
+
+
+def unknown_here(address: str) -> ServiceError:
+    """Return the error of a server that another project has started, and that does not know this one."""
+    return ServiceError(
+        f"The Prefect server at {address} does not take this project's authentication string. Set "
+        "PREFECT_API_AUTH_STRING to that of the project that started it, which stands in its "
+        ".state/prefect/profiles.toml; or correct PREFECT_API_URL."
+    )
