@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.judgement import CLASSES
+from benchmarks.judgement import ALL_CAME, CLASSES
 from fashion.evaluation.estimates import proportion_of
 from fashion.evaluation.gates import Gate, at_least
 from fashion.evaluation.judgement import add_best, add_recent, compare, judge
@@ -231,7 +231,7 @@ def is_promoted(
     size = exact_difference(50.0 if wins_by == OTHER else 100.0, 100.0)
     comparison = compare("the champion", count(candidate, champion), CLASSES, equal, size, equal, rule.confidence)
     if wins_by == RECENT:
-        comparison = add_recent(comparison, WINS, rule.confidence)
+        comparison = add_recent(comparison, WINS, ALL_CAME, rule.confidence)
     if best is not None:
         comparison = add_best(comparison, "the best one", count(candidate, best), rule.confidence)
     gate = Gate((at_least("accuracy", proportion_of(int(candidate.sum()), IMAGES), least),))

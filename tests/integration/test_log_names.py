@@ -88,7 +88,7 @@ def test_labels_of_earlier_code_get_the_names_that_their_numbers_had(log):
 
 def test_windows_count_labels_by_name_whichever_numbers_they_had_when_they_came(log):
     """The champion of today has other classes than the one whose window it is."""
-    log.write(records := [says(number, model="clothes") for number in (0, 1, 2, 0)])
+    log.write(records := [says(number, model="clothes", asked=True) for number in (0, 1, 2, 0)])
     history = WindowHistory(log)
     first, last = records[0], records[-1]
     judged = JudgedWindow(

@@ -255,8 +255,8 @@ def test_windows_that_were_judged_are_read_again(log):
 
 
 def test_labels_that_come_later_are_counted_in_their_windows(log):
-    records = [record() for _ in range(6)]
-    log.write([*records[:3], other := record("2"), *records[3:]])
+    records = [record(asked=True) for _ in range(6)]
+    log.write([*records[:3], other := record("2", asked=True), *records[3:]])
     history = WindowHistory(log)
     history.add(replace(judged(1, records[:3]), last_number=4))
     history.add(judged(2, records[3:], first=5))

@@ -18,6 +18,7 @@ OPERATIONS = (
     "GET /model",
     "POST /model/refresh",
     "GET /samples",
+    "GET /wanted",
 )
 TRIALS = settings(
     max_examples=25, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)

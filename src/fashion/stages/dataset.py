@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from fashion.errors import ArtifactError, DataError
 from fashion.images.idx import read_idx, read_idx_shape
 from fashion.params import DataFile, DataParams
 from fashion.paths import Project
-from fashion.storage import file_digest
+from fashion.storage import file_digest, read_json
 
 BATCH_IMAGES, BATCH_LABELS = "images-idx3-ubyte.gz", "labels-idx1-ubyte.gz"
 RECENT = "recent"
@@ -131,6 +132,15 @@ def digests(project: Project, params: DataParams) -> dict[str, str]:
     files = [project.data / file.name for file in params.files]
     batches = sorted(path for path in project.batches.glob("*/*") if path.is_file())
     return {path.relative_to(project.data).as_posix(): file_digest(path) for path in (*files, *batches)}
+
+
+def read_prepared(project: Project) -> Any:
+    """Return what `prepare` says of the dataset that it has made: dataset.json.
+
+    Raises:
+        ArtifactError: `prepare` has not run, or the file is damaged.
+    """
+    return read_json(project.dataset / "dataset.json", "dvc repro prepare")
 
 
 def load_split(project: Project, name: str) -> Split:

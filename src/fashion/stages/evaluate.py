@@ -35,10 +35,10 @@ from fashion.model.networks import answer, temperature_of
 from fashion.params import EvaluationGates, Params
 from fashion.paths import Project
 from fashion.stages.classifier import load_classifier
-from fashion.stages.dataset import RECENT, Split, has_recent, load_split
+from fashion.stages.dataset import RECENT, Split, has_recent, load_split, read_prepared
 from fashion.stages.history import read_history
 from fashion.stages.reference import Examples, Reference, write_examples, write_reference
-from fashion.storage import atomic_file, atomic_folder, file_digest, read_json, write_json, write_text
+from fashion.storage import atomic_file, atomic_folder, file_digest, write_json, write_text
 
 SHOWN = 32
 """Images on the pages of samples and of mistakes."""
@@ -187,7 +187,7 @@ def _quality(outputs: _Outputs, test: Split, found: _Estimates, params: Params) 
 
 def _has_learned_collected(project: Project) -> bool:
     """Whether there are images among the training images that came in while a model was in use."""
-    dataset = read_json(project.dataset / "dataset.json", "dvc repro prepare")
+    dataset = read_prepared(project)
     return bool(dataset.get("collected", 0) > 0)  # Datasets of earlier code do not say.
 
 

@@ -31,7 +31,7 @@ from fashion.evaluation.judgement import (
 from fashion.evaluation.survey import Survey
 from fashion.params import Params
 from fashion.paths import Project
-from fashion.stages.dataset import RECENT, Split, has_recent, load_split
+from fashion.stages.dataset import RECENT, Split, has_recent, load_split, read_prepared
 from fashion.stages.promotion import judged_line
 from fashion.stages.tags import ACCURACY, SYNTHETIC_DATA, TEST_SET
 from fashion.storage import LARGEST_ARTIFACT, atomic_folder, load_json, read_json, write_json, write_text
@@ -84,7 +84,7 @@ def judge_candidate(
 
 def _read_survey(project: Project) -> Survey:
     """What `prepare` says of the labels that were asked for. Datasets of earlier code hold none that were."""
-    content = read_json(project.dataset / "dataset.json", "dvc repro prepare")
+    content = read_prepared(project)
     return Survey(**content.get("survey", {"asked": 0, "answered": 0}))
 
 

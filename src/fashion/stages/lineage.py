@@ -12,7 +12,7 @@ from fashion.errors import ArtifactError, LineageError
 from fashion.params import Params
 from fashion.paths import Project
 from fashion.stages.absence import explain_absence
-from fashion.stages.dataset import digests
+from fashion.stages.dataset import digests, read_prepared
 from fashion.stages.overview import change_to_dict
 from fashion.stages.registry import registry_of
 from fashion.storage import LARGEST_ARTIFACT, file_digest, folder_digest, load_json, read_json, write_json, write_text
@@ -56,7 +56,7 @@ def find_data(project: Project, params: Params) -> versioning.Pin:
         DataError: data.dvc or dvc.lock is missing or damaged.
     """
     report = read_json(project.validation / "report.json", "dvc repro validate")
-    dataset = read_json(project.dataset / "dataset.json", "dvc repro prepare")
+    dataset = read_prepared(project)
     training = read_json(project.model / "training.json", "dvc repro train")
     if report["files"] != dataset["files"]:
         raise ArtifactError(f"data/ has changed between the stages validate and prepare. {AGAIN}")
@@ -106,7 +106,7 @@ def describe(project: Project, source: Source, data: versioning.Pin) -> dict[str
         DataError: dvc.lock is damaged.
     """
     report = read_json(project.validation / "report.json", "dvc repro validate")
-    dataset = read_json(project.dataset / "dataset.json", "dvc repro prepare")
+    dataset = read_prepared(project)
     validation = {name: report[name] for name in ("images", "quarantined")}
     return {
         "code": _code(source),

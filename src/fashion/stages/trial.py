@@ -86,7 +86,11 @@ def try_labels(data: Dataset, log: PredictionLog, wanted: pd.DataFrame) -> Trial
     while True:
         rest = wanted[~wanted["given_by"].isin(list(without))]
         most = params.collect.at_most
-        chosen = rest.iloc[choose_balanced(rest["label"].to_numpy(), mix, most)] if mix else rest.tail(most)
+        too_few = len(rest) < params.collect.at_least  # They wait for others, and with those the mix will be another.
+        if mix is None or too_few:
+            chosen = rest.tail(most)
+        else:
+            chosen = rest.iloc[choose_balanced(rest["label"].to_numpy(), mix, most)]
         labelled = log.read_labelled(chosen, params.data.image_size)
         images, too_often = len(labelled.labels), min(len(rest), most) - len(chosen)
         if images < params.collect.at_least:
