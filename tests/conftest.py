@@ -50,7 +50,7 @@ need nothing trained, so that they do not wait until the first has trained it.""
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Two more than the cores, as many tests wait for a time limit of Prefect's or MLflow's; 3 GB of memory for each."""
+    """Return two more than the cores, as many tests wait for time limits of other programs; 3 GB of memory for each."""
     memory = psutil.virtual_memory().total // (3 * 10**9)
     return max(1, min((os.cpu_count() or 1) + 2, memory))
 
