@@ -1,0 +1,317 @@
+"""Labels of two models in one log, through everything that happens to them, in any order.
+
+No label is lost, learned twice or under another name, and the data of every version are what it claims. Hypothesis
+chooses the steps; `labels.Expected` says what should come of them. LABELS_STEPS=1000 tries other ones, and more.
+"""
+
+import logging
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections import Counter
+from contextlib import chdir
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from dvc.repo import Repo
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from fashion.adapters.pinning import pull_for
+from fashion.adapters.predictions import PredictionLog, Record, new_id
+from fashion.adapters.versioning import Pin, data_version
+from fashion.errors import ArtifactError
+from fashion.images.synthetic import draw
+from fashion.params import load_params
+from fashion.paths import Project
+from fashion.stages.batches import read_labels
+from fashion.stages.collect import collect
+from fashion.stages.dataset import digests, load_split, read_batches, read_raw
+from fashion.stages.lineage import find_data
+from fashion.stages.prepare import prepare
+from fashion.stages.validate import validate
+from fashion.storage import folder_digest, write_json
+from tests.conftest import make_template, use_environment
+from tests.faults.labels import Clock, Expected, Label
+from tests.projects import commit, copy_project, edit_params, git, make_small, read_suite, write_suite
+
+MODELS = {"first": ("Bag", "Coat", "Dress"), "second": ("Dress", "Bag", "Shirt")}
+"""Names of registered models and of their classes: the same name has another number."""
+GONE = "Sandal"
+"""A class that a champion still has, and the project does not have any more."""
+AT_LEAST, AT_MOST = 2, 4
+SIZE = (28, 28)
+IMAGES, _ = draw(8, 3, SIZE, seed=11)
+STEPS_AT_ONCE = 25
+STEPS = int(os.environ.get("LABELS_STEPS", "100"))
+FOR_ANY_BATCH = ("expect_table_columns_to_match_ordered_list", "expect_column_values_to_be_in_set")
+"""What is left of the suite for batches: the rest is about hundreds of images with the right labels."""
+
+project_names = st.sampled_from(sorted(MODELS))
+images = st.integers(0, len(IMAGES) + 1)
+"""Of these, the last ones of the test set and of the training set."""
+number = st.integers(0, 1000)
+
+
+def make_project(folder, name):
+    project = copy_project(folder)
+    make_small(project, train=45, test=15, classes=3)
+    edit_params(
+        project,
+        {
+            "data": {"classes": list(MODELS[name])},
+            "register": {"name": name},
+            "collect": {"at_least": AT_LEAST, "at_most": AT_MOST},
+        },
+    )
+    suite = read_suite(project, "batch")
+    kept = [one for one in suite["expectations"] if one["type"] in FOR_ANY_BATCH]
+    write_suite(project, "batch", suite | {"expectations": kept})
+    commit(project.root, "Two models, one log")
+
+
+@pytest.fixture(scope="module")
+def templates(tmp_path_factory):
+    return {
+        name: make_template(tmp_path_factory, f"labels-{name}", lambda folder, name=name: make_project(folder, name))
+        for name in MODELS
+    }
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What `validate` and `prepare` have made, and of which data."""
+
+    by_dvc: bool
+    data: str
+    """The version of data/ that it was made of."""
+    files: dict[str, str]
+
+
+class Labels(RuleBasedStateMachine):
+    """The real log, the real stages, the real DVC."""
+
+    def __init__(self, templates, folder, monkeypatch):
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp(dir=folder))
+        self.projects = {
+            name: Project(shutil.copytree(template, self.folder / name, symlinks=True))
+            for name, template in templates.items()
+        }
+        use_environment(self.projects["first"], monkeypatch)
+        monkeypatch.setenv("FASHION_PREDICTIONS_URL", f"sqlite:///{self.folder}/log.db")
+        self.clock = Clock()
+        self._put_clock(monkeypatch)
+        self.log = PredictionLog(f"sqlite:///{self.folder}/log.db")
+        self.expected = {name: self._expect(name) for name in MODELS}
+        self.states = {name: [(self._commit(name), {})] for name in MODELS}
+        """Commits of each project, and what data/ held."""
+        self.candidates = {}
+        self.versions = []
+        """Of each registered one its project, the pin that it claims, and the files that it was made of."""
+        self.given = 0
+
+    def _put_clock(self, monkeypatch):
+        clocked = self.clock.as_datetime()
+        monkeypatch.setattr("fashion.adapters.predictions.log.time", SimpleNamespace(time_ns=self.clock.time_ns))
+        for module in ("log", "retention"):
+            monkeypatch.setattr(f"fashion.adapters.predictions.{module}.datetime", clocked)
+
+    def _expect(self, name):
+        raw = read_raw(self.projects[name], self._params(name).data)
+        return Expected(MODELS[name], frozenset(image.tobytes() for split in raw.values() for image in split.images))
+
+    def _params(self, name):
+        return load_params(self.projects[name].params)
+
+    def _commit(self, name):
+        return commit(self.projects[name].root, "A state of the data")
+
+    def _image(self, name, which):
+        if which < len(IMAGES):
+            return IMAGES[which]
+        raw = read_raw(self.projects[name], self._params(name).data)
+        return raw["test" if which == len(IMAGES) else "train"].images[0]
+
+    @rule(name=project_names, chosen=st.lists(images, min_size=1, max_size=6))
+    def predict(self, name, chosen):
+        self._predict(name, chosen)
+
+    def _predict(self, name, chosen):
+        records = [self._record(name, self._image(name, which)) for which in chosen]
+        self.log.write(records)
+        self.expected[name].predictions |= {record.id: record.image.tobytes() for record in records}
+        return [record.id for record in records]
+
+    def _record(self, name, image):
+        return Record(
+            id=new_id(),
+            time=self.clock.look(),
+            model_version="1",
+            image=image,
+            probabilities=np.full(3, 1 / 3, np.float32),
+            embedding=np.zeros(4, np.float32),
+            reason=None,
+            model=name,
+        )
+
+    @rule(name=project_names, chosen=st.lists(st.tuples(images, number, number), min_size=2, max_size=6))
+    def predict_and_label(self, name, chosen):
+        ids = self._predict(name, [image for image, _, _ in chosen])
+        for one, (_, which, turn) in zip(ids, chosen, strict=True):
+            self._label(name, one, which, turn)
+
+    @precondition(lambda self: any(expected.predictions for expected in self.expected.values()))
+    @rule(chosen=st.lists(st.tuples(number, number, number), min_size=1, max_size=6))
+    def label_or_correct(self, chosen):
+        ids = sorted((one, name) for name, expected in self.expected.items() for one in expected.predictions)
+        for place, which, turn in chosen:
+            prediction, name = ids[place % len(ids)]
+            self._label(name, prediction, which, turn)
+
+    def _label(self, name, prediction, which, turn):
+        """The champion that answers may still have its classes in another order, or one more."""
+        classes = (*MODELS[name], GONE) if turn % 5 == 0 else MODELS[name]
+        classes = classes[turn % len(classes) :] + classes[: turn % len(classes)]
+        label = which % len(classes)
+        self.log.add_label(prediction, label, "test", classes[label])
+        expected, self.given = self.expected[name], self.given + 1
+        image = expected.predictions[prediction]
+        expected.labels[prediction] = Label(self.given, prediction, image, classes[label], self.clock.time)
+
+    @precondition(lambda self: any(expected.wanted() for expected in self.expected.values()))
+    @rule(name=project_names)
+    def collect(self, name):
+        project, params, expected = self.projects[name], self._params(name), self.expected[name]
+        before = data_version(project)
+        found, chosen = collect(project, params), expected.collect(AT_LEAST, AT_MOST)
+        assert (found.batch is not None, found.in_quarantine) == (bool(chosen), 0)
+        if found.batch is None:
+            assert data_version(project) == before
+            return
+        batch = read_batches(project, params.data)[found.batch]
+        names = [MODELS[name][label] for label in batch.labels]
+        learned = {image.tobytes(): label for image, label in zip(batch.images, names, strict=True)}
+        assert learned == {label.image: label.name for label in chosen}
+        assert len(batch.labels) == len(chosen)
+        self.states[name].append((self._commit(name), expected.held))
+
+    @precondition(lambda self: any(len(states) > 1 for states in self.states.values()))
+    @rule(place=number)
+    def go_to_other_data(self, place):
+        """As they were at any time: before a batch, or after it once more."""
+        states = [(name, *state) for name, states in self.states.items() for state in states]
+        name, commit_id, held = states[place % len(states)]
+        project = self.projects[name]
+        git(project.root, "checkout", "--quiet", commit_id, "--", "data.dvc")
+        with Repo(str(project.root)) as repository:
+            repository.checkout(targets=[str(project.root / "data.dvc")], force=True)
+        self.expected[name].held = held
+
+    @rule(name=project_names, by_dvc=st.booleans())
+    def train(self, name, by_dvc):
+        """As far as data are concerned: the stages that read them, and the digest that `train` writes down."""
+        project, params = self.projects[name], self._params(name)
+        validate(project, params)
+        prepared = prepare(project, params)
+        if by_dvc:
+            # DVC names the stages of a repository by where it is asked from.
+            with chdir(project.root), Repo(str(project.root)) as repository:
+                for stage in ("validate", "prepare"):
+                    repository.commit(stage, force=True)
+        project.model.mkdir(parents=True, exist_ok=True)
+        write_json(project.model / "training.json", {"dataset_sha256": folder_digest(project.dataset)})
+        assert self._learned(name) == self.expected[name].names
+        self.candidates[name] = Candidate(by_dvc, data_version(project), prepared.files)
+
+    def _learned(self, name):
+        """The class by which each collected image is learned from or tested on."""
+        project, params = self.projects[name], self._params(name)
+        found = Counter()
+        for part in ("train", "validation", "recent") if read_batches(project, params.data) else ():
+            split = load_split(project, part)
+            pairs = ((image.tobytes(), int(label)) for image, label in zip(split.images, split.labels, strict=True))
+            found.update(pair for pair in pairs if pair[0] not in self.expected[name].published)
+        assert set(found.values()) <= {1, params.prepare.recent_copies}
+        learned = {image: MODELS[name][label] for image, label in found}
+        assert len(learned) == len(found)
+        return learned
+
+    @precondition(lambda self: self.candidates)
+    @rule(place=number)
+    def register(self, place):
+        """What `register` writes down beside a version: the data that it was made of, whatever stands there by now."""
+        name = sorted(self.candidates)[place % len(self.candidates)]
+        project, candidate = self.projects[name], self.candidates[name]
+        try:
+            pin = find_data(project, self._params(name))
+        except ArtifactError:
+            assert not candidate.by_dvc
+            assert data_version(project) != candidate.data
+            return
+        assert pin.md5 == candidate.data
+        self.versions.append((name, pin, candidate.files))
+
+    @precondition(lambda self: any(expected.predictions for expected in self.expected.values()))
+    @rule(days=st.sampled_from([0, 1, 90]), beyond=st.sampled_from([0, 3, 1000]))
+    def remove_old_predictions(self, days, beyond):
+        waiting = set().union(*(expected.waiting for expected in self.expected.values()))
+        self.log.forget(self.clock.time - timedelta(days=days), beyond)
+        remaining = self._ids()
+        for expected in self.expected.values():
+            assert not expected.forget(remaining) & waiting
+        if not beyond:
+            assert remaining == waiting
+
+    @rule(hours=st.sampled_from([-2000, -24, -1, 1, 24, 2000]))
+    def move_the_clock(self, hours):
+        self.clock.time += timedelta(hours=hours)
+
+    def _ids(self):
+        with sqlite3.connect(self.folder / "log.db") as connection:
+            return {one for (one,) in connection.execute("SELECT id FROM predictions")}
+
+    @invariant()
+    def data_hold_every_image_once_by_the_label_that_counts(self):
+        for name, project in self.projects.items():
+            labels = read_labels(project, read_batches(project, self._params(name).data))
+            counting = labels[labels["counts"]]
+            assert counting["content_hash"].is_unique
+            assert len(counting) == len(self.expected[name].held)
+
+    def teardown(self):
+        """Make every version's data again, from what it claims."""
+        self.log.close()
+        for place, (name, pin, files) in enumerate(self.versions):
+            tree = Project(self.folder / f"version-{place}")
+            self._pull(tree, self.projects[name], pin)
+            assert digests(tree, self._params(name).data) == files
+        shutil.rmtree(self.folder)
+
+    def _pull(self, tree: Project, project: Project, pin: Pin):
+        (tree.root / ".dvc").mkdir(parents=True)
+        git(tree.root, "init", "--quiet")
+        (tree.root / ".dvc" / "config").touch()
+        (tree.root / "data.dvc").write_text(pin.to_yaml())
+        pull_for(tree, project)
+
+
+def test_no_label_is_lost_or_learned_twice_or_under_another_name(templates, tmp_path, monkeypatch):
+    logging.getLogger("fashion").setLevel(logging.ERROR)
+    chosen = settings(
+        max_examples=max(1, STEPS // STEPS_AT_ONCE),
+        stateful_step_count=STEPS_AT_ONCE,
+        derandomize="LABELS_STEPS" not in os.environ,
+        database=None,
+        deadline=None,
+        phases=(Phase.generate,),  # A step takes a second: what failed is shown as it is.
+        suppress_health_check=list(HealthCheck),
+        print_blob=True,
+    )
+    run_state_machine_as_test(lambda: Labels(templates, tmp_path, monkeypatch), settings=chosen)
