@@ -29,7 +29,8 @@ def read_labels(project: Project, batches: Mapping[str, Split]) -> pd.DataFrame:
         batch, index (position in it), label, content_hash (of the image), id (of the prediction; empty if not known),
         labelled (UTC; NaT if not known), counts (of the labels that an image has in several batches the last one does),
         asked (whether its label was asked for at random when the image first came into a batch: what was once learned
-        from is not tested on later), first (the row in which the image first came), first_batch (the place of its batch among all, from 0).
+        from is not tested on later), first (the row in which the image first came), first_batch (the place of that
+        batch among all, from 0).
 
     Raises:
         ArtifactError: the list of predictions of a batch, or its number, is damaged.

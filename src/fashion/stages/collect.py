@@ -2,9 +2,9 @@
 
 A batch is a folder: images and labels in IDX, and predictions.csv, which names each image's row in the prediction log
 and says when its label came and whether it was asked for at random; survey.json says how many labels were asked for,
-how many of them have come, and which batch this is, since its name tells when its predictions were made. What was used is known by the images themselves: with an earlier version of data/ later
-labels are new again, as long as the log holds them, and a label that was corrected after its batch was made comes
-again, in another batch. The log is told what was collected, since it keeps the rest for longer.
+how many of them have come, and the batch's number. What was used is known by the images themselves: with an earlier
+version of data/ later labels are new again, as long as the log holds them, and a label that was corrected after its
+batch was made comes again, in another batch. The log is told what was collected, since it keeps the rest for longer.
 """
 
 import shutil
