@@ -14,66 +14,50 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections import Counter
 from contextlib import chdir
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 from dvc.repo import Repo
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from fashion.adapters.pinning import pull_for
-from fashion.adapters.predictions import PredictionLog, Record, new_id
-from fashion.adapters.versioning import Pin, data_version
+from fashion.adapters.predictions import PredictionLog
+from fashion.adapters.versioning import data_version
 from fashion.errors import ArtifactError, DataError
-from fashion.images.copies import group_near_copies
-from fashion.images.split import held_out
-from fashion.images.synthetic import draw
 from fashion.params import load_params
 from fashion.paths import Project
 from fashion.stages.batches import read_labels
 from fashion.stages.collect import collect
-from fashion.stages.dataset import RECENT, digests, has_recent, load_split, read_batches, read_raw
+from fashion.stages.dataset import digests, read_batches
 from fashion.stages.lineage import find_data
 from fashion.stages.prepare import prepare
 from fashion.stages.validate import validate
 from fashion.storage import folder_digest, write_json
 from tests.conftest import make_template, use_environment
-from tests.faults.labels import CARELESS, Clock, Expected, Label, Limits, Prediction
-from tests.projects import commit, copy_project, edit_params, git, make_small, read_suite, write_suite
+from tests.faults.labels import CARELESS, Clock, Label, Prediction
+from tests.faults.two_models import (
+    GONE,
+    GROUPS,
+    IMAGES,
+    MODELS,
+    Candidate,
+    expect,
+    is_held_out,
+    make_project,
+    make_record,
+    pull,
+    read_divided,
+)
+from tests.projects import commit, git
 
-MODELS = {"first": ("Bag", "Coat", "Dress"), "second": ("Dress", "Bag", "Shirt")}
-"""Names of registered models and of their classes: the same name has another number."""
-GONE = "Sandal"
-"""A class that a champion still has, and the project does not have any more."""
-SIZE = (28, 28)
-DRAWN, _ = draw(9, 3, SIZE, seed=11)
-MOVED = np.roll(DRAWN[:2], 1, axis=2)
-"""Near copies of the first ones, as a camera's next frames are."""
-BLANK = np.stack([np.full(SIZE, shade, np.uint8) for shade in (0, 9)])
-IMAGES = np.concatenate([DRAWN, MOVED, BLANK])
-GROUPS = {image.tobytes(): int(group) for image, group in zip(IMAGES, group_near_copies(IMAGES), strict=True)}
-LIMITS = Limits(at_least=2, at_most=4, divergence=0.6, quarantined=0.02)
-"""Images of one class alone are too far from the mix; of the blank ones only the first is borne."""
-HELD_OUT = 0.5
 STEPS_AT_ONCE = 25
 STEPS = int(os.environ.get("LABELS_STEPS", "100"))
-ROWS, KL = "expect_table_row_count_to_equal", "expect_column_kl_divergence_to_be_less_than"
-EXPECTED = {
-    "images": ("expect_column_values_to_be_in_set",),
-    "train": (ROWS,),
-    "test": (ROWS,),
-    "batch": ("expect_column_values_to_be_in_set", "expect_column_values_to_be_between", KL),
-}
-"""What is left of the suites: of that for batches what does not need hundreds of images with the right labels, of the
-others something, because each takes its time."""
 SOURCES = ("anna", "ben")
+NOW = "A state of the data"
 
 project_names = st.sampled_from(sorted(MODELS))
 images = st.integers(0, len(IMAGES) + 1)
@@ -83,52 +67,12 @@ hours = st.sampled_from([0, 0, 0, -2000, -24, -1, 1, 24, 2000])
 """By which somebody moves the clock."""
 
 
-def make_project(folder, name):
-    project = copy_project(folder)
-    make_small(project, train=45, test=15, classes=3)
-    edit_params(
-        project,
-        {
-            "data": {"classes": list(MODELS[name])},
-            "register": {"name": name},
-            "collect": {"at_least": LIMITS.at_least, "at_most": LIMITS.at_most},
-            "prepare": {"recent_test_fraction": HELD_OUT},
-            "validate": {"max_quarantined": LIMITS.quarantined},
-        },
-    )
-    for suite, kept in EXPECTED.items():
-        write_suite(project, suite, _shorten(read_suite(project, suite), kept))
-    commit(project.root, "Two models, one log")
-
-
-def _shorten(suite, kept):
-    expectations = [one for one in suite["expectations"] if one["type"] in kept]
-    for one in expectations:
-        if one["type"] == KL:
-            one["kwargs"]["threshold"] = LIMITS.divergence
-    return suite | {"expectations": expectations}
-
-
 @pytest.fixture(scope="module")
 def templates(tmp_path_factory):
     return {
         name: make_template(tmp_path_factory, f"labels-{name}", lambda folder, name=name: make_project(folder, name))
         for name in MODELS
     }
-
-
-def is_held_out(image):
-    return bool(held_out(np.frombuffer(image, np.uint8).reshape(1, *SIZE), HELD_OUT)[0])
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """What `validate` and `prepare` have made, and of which data."""
-
-    by_dvc: bool
-    data: str
-    """The version of data/ that it was made of."""
-    files: dict[str, str]
 
 
 class Labels(RuleBasedStateMachine):
@@ -146,8 +90,8 @@ class Labels(RuleBasedStateMachine):
         self.clock = Clock()
         self._put_clock(monkeypatch)
         self.log = PredictionLog(f"sqlite:///{self.folder}/log.db")
-        self.expected = {name: self._expect(name) for name in MODELS}
-        self.states = {name: [(self._commit(name), self.expected[name].data)] for name in MODELS}
+        self.expected = {name: expect(self.projects[name], name) for name in MODELS}
+        self.states = {name: [(commit(self.projects[name].root, NOW), self.expected[name].data)] for name in MODELS}
         """Commits of each project, and what data/ was to hold."""
         self.left = {name: {} for name in MODELS}
         self.trained = {name: expected.data for name, expected in self.expected.items()}
@@ -162,22 +106,8 @@ class Labels(RuleBasedStateMachine):
         for module in ("log", "retention"):
             monkeypatch.setattr(f"fashion.adapters.predictions.{module}.datetime", clocked)
 
-    def _expect(self, name):
-        raw = read_raw(self.projects[name], self._params(name).data)
-        published = frozenset(image.tobytes() for split in raw.values() for image in split.images)
-        return Expected(MODELS[name], published, frozenset(image.tobytes() for image in BLANK), LIMITS)
-
     def _params(self, name):
         return load_params(self.projects[name].params)
-
-    def _commit(self, name):
-        return commit(self.projects[name].root, "A state of the data")
-
-    def _image(self, name, which):
-        if which < len(IMAGES):
-            return IMAGES[which]
-        raw = read_raw(self.projects[name], self._params(name).data)
-        return raw["test" if which == len(IMAGES) else "train"].images[0]
 
     @rule(
         name=project_names,
@@ -193,24 +123,12 @@ class Labels(RuleBasedStateMachine):
                 self._label(name, one, which, turn)
 
     def _predict(self, name, chosen):
-        records = [self._record(name, self._image(name, which), asked) for which, asked in chosen]
+        project, look = self.projects[name], self.clock.look
+        records = [make_record(project, name, which, asked, look()) for which, asked in chosen]
         self.log.write(records)
         made = {record.id: Prediction(record.image.tobytes(), record.asked) for record in records}
         self.expected[name].predictions |= made
         return list(made)
-
-    def _record(self, name, image, asked):
-        return Record(
-            id=new_id(),
-            time=self.clock.look(),
-            model_version="1",
-            image=image,
-            probabilities=np.full(3, 1 / 3, np.float32),
-            embedding=np.zeros(4, np.float32),
-            reason=None,
-            model=name,
-            asked=asked,
-        )
 
     @precondition(lambda self: any(expected.predictions for expected in self.expected.values()))
     @rule(hours=hours, chosen=st.lists(st.tuples(number, number, number), min_size=1, max_size=6))
@@ -265,7 +183,7 @@ class Labels(RuleBasedStateMachine):
         learned = {image.tobytes(): label for image, label in zip(batch.images, names, strict=True)}
         assert learned == {label.image: label.name for label in chosen.batch}
         assert len(batch.labels) == len(chosen.batch)
-        self.states[name].append((self._commit(name), expected.data))
+        self.states[name].append((commit(self.projects[name].root, NOW), expected.data))
 
     @precondition(lambda self: any(expected.refused for expected in self.expected.values()))
     @rule()
@@ -304,7 +222,7 @@ class Labels(RuleBasedStateMachine):
         project.model.mkdir(parents=True, exist_ok=True)
         write_json(project.model / "training.json", {"dataset_sha256": folder_digest(project.dataset)})
         divided = self.expected[name].divide(GROUPS, is_held_out)
-        assert self._divided(name) == divided
+        assert read_divided(project, self.expected[name].published) == divided
         assert (prepared.survey, prepared.collected) == (self.expected[name].data.survey, len(divided[0]))
         self.trained[name] = self.expected[name].data
         self.candidates[name] = Candidate(by_dvc, data_version(project), prepared.files)
@@ -312,24 +230,6 @@ class Labels(RuleBasedStateMachine):
     def _untrained(self):
         """Projects whose data hold something that the last training did not learn."""
         return [name for name, expected in self.expected.items() if expected.data is not self.trained[name]]
-
-    def _divided(self, name):
-        """The class by which each collected image is learned from, or tested on."""
-        copies = {1, self._params(name).prepare.recent_copies}
-        learned = self._collected(name, ("train", "validation"), copies)
-        tested = self._collected(name, (RECENT,), {1}) if has_recent(self.projects[name]) else {}
-        return learned, tested
-
-    def _collected(self, name, parts, copies):
-        found = Counter()
-        for part in parts:
-            split = load_split(self.projects[name], part)
-            pairs = ((image.tobytes(), int(label)) for image, label in zip(split.images, split.labels, strict=True))
-            found.update(pair for pair in pairs if pair[0] not in self.expected[name].published)
-        assert set(found.values()) <= copies
-        names = {image: MODELS[name][label] for image, label in found}
-        assert len(names) == len(found)
-        return names
 
     @precondition(lambda self: self.candidates)
     @rule(place=number)
@@ -374,16 +274,9 @@ class Labels(RuleBasedStateMachine):
         self.log.close()
         for place, (name, pin, files) in enumerate(self.versions):
             tree = Project(self.folder / f"version-{place}")
-            self._pull(tree, self.projects[name], pin)
+            pull(tree, self.projects[name], pin)
             assert digests(tree, self._params(name).data) == files
         shutil.rmtree(self.folder)
-
-    def _pull(self, tree: Project, project: Project, pin: Pin):
-        (tree.root / ".dvc").mkdir(parents=True)
-        git(tree.root, "init", "--quiet")
-        (tree.root / ".dvc" / "config").touch()
-        (tree.root / "data.dvc").write_text(pin.to_yaml())
-        pull_for(tree, project)
 
 
 def test_no_label_is_lost_or_learned_twice_or_under_another_name(templates, tmp_path, monkeypatch):
