@@ -34,6 +34,7 @@ SLOWEST_FIRST = (
     "faults/test_registry_away.py",
     "e2e/test_main_job.py",
     "faults/test_janitor.py",
+    "faults/test_labels_machine.py",
     "faults/test_full_disk.py",
     "integration/test_register.py",
     "integration/test_absence.py",

@@ -201,7 +201,7 @@ def test_what_could_not_be_pushed_is_pushed_once_the_remote_is_back(pipeline, tm
 @pytest.mark.advice("dvc pull", "stages/dataset.py")
 @pytest.mark.advice("fashion fetch", "stages/dataset.py")
 @pytest.mark.parametrize("drawn", [True, False], ids=["drawn", "real"])
-@pytest.mark.parametrize("name", ["images-idx3-ubyte.gz", "predictions.csv"])
+@pytest.mark.parametrize("name", ["images-idx3-ubyte.gz", "predictions.csv", "survey.json"])
 def test_a_damaged_batch_comes_back_as_data_dvc_pins_it(small_project, name, drawn):
     params = edit_params(small_project, {"collect": {"at_least": 120}})
     if not drawn:

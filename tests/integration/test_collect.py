@@ -330,6 +330,19 @@ def test_labels_of_one_source_that_are_refused_do_not_keep_the_others_from_being
     assert collect(project, params).images == 6 * ENOUGH
 
 
+def test_what_the_same_source_said_before_is_refused_with_its_label_and_what_others_said_is_tried(served):
+    project, params = served
+    images, labels = draw(2 * ENOUGH, 10, (28, 28), seed=11)
+    log_predictions(project, images[:ENOUGH], shuffled(labels[:ENOUGH]), given_by="bob")
+    log_predictions(project, images[ENOUGH:], labels[ENOUGH:], given_by="anna")
+    log_predictions(project, images, shuffled(labels), given_by="bob")
+    with pytest.raises(DataError, match="The labels given by bob are left out from now on"):
+        collect(project, params)
+    assert count_waiting(project) == 4 * ENOUGH
+    assert collect(project, params).images == ENOUGH
+    assert learned(project, params) == pairs(images[ENOUGH:], labels[ENOUGH:])
+
+
 def test_where_too_few_are_left_without_the_source_that_spoils_them_only_its_labels_are_refused(served):
     project, params = served
     (images, labels), bad = draw(ENOUGH, 10, (28, 28), seed=11), draw(ENOUGH, 10, (28, 28), seed=12)
@@ -400,7 +413,7 @@ def test_only_what_was_asked_for_at_random_is_tested_on_and_all_else_is_learned_
     log_predictions(project, images, told, asked=asked)
     batch = collect(project, params).batch
     survey = json.loads((project.batches / batch / "survey.json").read_text())
-    assert survey == {"asked": 99, "answered": 97}  # The last one may still come.
+    assert survey == {"asked": 99, "answered": 97, "number": 1}  # The last one may still come.
     prepared, (train, validation, recent) = made(project, params)
     assert 15 <= len(recent) <= 45
     assert recent <= {image.tobytes() for image in images[asked]}
@@ -448,6 +461,52 @@ def test_what_was_learned_from_is_not_tested_on_when_it_is_asked_for_later(serve
     collect(project, params)
     _, (_, _, recent) = made(project, params)
     assert not recent & {image.tobytes() for image in images}
+
+
+def test_batches_have_an_order_of_their_own_whenever_their_predictions_were_made(served):
+    """The later batch has predictions of the day before, as when somebody works off an old queue."""
+    project, params = served
+    images, labels = draw(ENOUGH, 10, (28, 28), seed=11)
+    log_predictions(project, images, [*(labels[:40] + 1) % 10, *labels[40:]], asked=repeat(False))
+    first = collect(project, params).batch
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    log_predictions(project, images[:40], labels[:40], made=yesterday)
+    log_predictions(project, *draw(ENOUGH, 10, (28, 28), seed=12), made=yesterday)
+    assert collect(project, params).batch < first
+    prepared, (_, _, recent) = made(project, params)
+    assert not recent & {image.tobytes() for image in images}
+    assert prepared.survey == Survey(ENOUGH + 40, ENOUGH + 40)
+
+
+def test_labels_that_are_corrected_back_do_not_replace_the_batch_in_which_they_came_first(served):
+    project, params = served
+    images, labels = draw(ENOUGH, 10, (28, 28), seed=11)
+    wrong = [*(labels[:40] + 1) % 10, *labels[40:]]
+    params = edit_params(project, {"collect": {"at_least": 40}})
+    before = read_suite(project, "batch")
+    write_suite(project, "batch", before | {"expectations": before["expectations"][:2]})
+    ids = log_predictions(project, images[:40], labels[:40])
+    names = [collect(project, params).batch]
+    for each in (wrong[:40], labels[:40]):
+        correct(project, ids, each)
+        names.append(collect(project, params).batch)
+    assert sorted(names) == sorted(read_batches(project, params.data)) == sorted(set(names))
+
+
+def test_a_correction_brings_no_near_copy_of_what_was_learned_from_into_the_test(served):
+    """The first of each pair of near copies was learned from, unasked, before the second came and the first again."""
+    project, params = served
+    images, labels = draw(ENOUGH, 10, (28, 28), seed=11)
+    ids = log_predictions(project, images, [*(labels[:40] + 1) % 10, *labels[40:]], asked=repeat(False))
+    collect(project, params)
+    log_predictions(project, np.roll(images, 1, axis=2), labels)
+    collect(project, params)
+    _, (_, _, before) = made(project, params)  # Some show another thing, since they went over the edge.
+    correct(project, ids[:40], labels[:40])
+    log_predictions(project, *draw(ENOUGH, 10, (28, 28), seed=12), asked=repeat(False))
+    assert collect(project, params).images == ENOUGH + 40
+    _, (_, _, after) = made(project, params)
+    assert after == before
 
 
 def test_frames_of_one_object_are_on_one_side_of_every_split(served):

@@ -1,6 +1,7 @@
 """The labels of all batches of collected images, and which of them count: an image may come again, corrected."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -11,53 +12,78 @@ from fashion.evaluation.survey import Survey
 from fashion.images.descriptors import content_hashes
 from fashion.paths import Project
 from fashion.stages.dataset import Split, bring_back
-from fashion.storage import LARGEST_ARTIFACT, load_json
+from fashion.storage import LARGEST_ARTIFACT, load_json, write_json
 
 USED = "predictions.csv"
 """In the folder of a batch: of each image its prediction in the log, that one's time, when the label came, and whether
 it was asked for at random."""
 SURVEY = "survey.json"
-"""Beside it: how many labels had been asked for at random when the batch was made, and how many of them had come."""
+"""Beside it: how many labels had been asked for at random when the batch was made, how many of them had come, and the
+batch's number. Its name says when its newest prediction was made, which may be before those of an earlier batch."""
 
 
 def read_labels(project: Project, batches: Mapping[str, Split]) -> pd.DataFrame:
-    """Return a row for each label of the batches, in their order.
+    """Return a row for each label of the batches, in the order in which they were made.
 
     Returns:
         batch, index (position in it), label, content_hash (of the image), id (of the prediction; empty if not known),
         labelled (UTC; NaT if not known), counts (of the labels that an image has in several batches the last one does),
         asked (whether its label was asked for at random when the image first came into a batch: what was once learned
-        from is not tested on later).
+        from is not tested on later), first (the row in which the image first came), first_batch (the place of that
+        batch among all, from 0).
 
     Raises:
-        ArtifactError: the list of predictions of a batch is damaged.
+        ArtifactError: the list of predictions of a batch, or its number, is damaged.
     """
-    tables = [_read_batch(project.batches / name, batch) for name, batch in batches.items()]
+    tables = [_read_batch(project.batches / name, batches[name]) for name in _in_order(project, batches)]
     table = pd.concat(tables or [_table("", Split(np.empty((0, 1, 1), np.uint8), np.empty(0, np.uint8)))])
     table = table.reset_index(drop=True)
     by_time = table.sort_values("labelled", kind="stable", na_position="first")
     last = by_time.drop_duplicates("content_hash", keep="last").set_index("content_hash")["batch"]
-    asked = table.drop_duplicates("content_hash").set_index("content_hash")["asked"]
-    return table.assign(
-        counts=table["batch"] == table["content_hash"].map(last),
-        asked=table["content_hash"].map(asked).astype(bool),
-    )
+    firsts = table.assign(first=table.index, first_batch=pd.factorize(table["batch"])[0])
+    firsts = firsts.drop_duplicates("content_hash").set_index("content_hash")[["asked", "first", "first_batch"]]
+    table["counts"] = table["batch"] == table["content_hash"].map(last)
+    return table.drop(columns="asked").join(firsts, on="content_hash")
 
 
-def read_survey(project: Project, batches: Mapping[str, Split]) -> Survey:
+def read_survey(project: Project, batches: Iterable[str]) -> Survey:
     """What the newest batch says of how many labels that were asked for at random have come.
 
     Raises:
         ArtifactError: it is damaged.
     """
-    path = project.batches / max(batches, default="") / SURVEY
+    newest = _in_order(project, batches)[-1:]
+    return _read_survey(project.batches / newest[0])[0] if newest else Survey(0, 0)
+
+
+def write_survey(project: Project, batches: Iterable[str], folder: Path, survey: Survey) -> None:
+    """Write the survey of a new batch into its `folder`, with the number that follows those of the `batches`.
+
+    Raises:
+        ArtifactError: the number of one of them is damaged.
+    """
+    numbers = (_number(project, name) for name in batches)
+    write_json(folder / SURVEY, asdict(survey) | {"number": max(numbers, default=0) + 1})
+
+
+def _in_order(project: Project, batches: Iterable[str]) -> list[str]:
+    return sorted(batches, key=lambda name: (_number(project, name), name))
+
+
+def _number(project: Project, name: str) -> int:
+    return _read_survey(project.batches / name)[1]
+
+
+def _read_survey(folder: Path) -> tuple[Survey, int]:
+    """The survey and the number of a batch. In those of earlier code nothing was asked; they come first, by name."""
+    path = folder / SURVEY
     try:
         content = load_json(path, LARGEST_ARTIFACT)
-        return Survey(int(content["asked"]), int(content["answered"]))
-    except FileNotFoundError:  # A batch of earlier code; nothing was asked.
-        return Survey(0, 0)
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise ArtifactError(f"{path} is damaged ({error}). {bring_back(path.parent)}") from error
+        return Survey(int(content["asked"]), int(content["answered"])), int(content.get("number", 0))
+    except FileNotFoundError:
+        return Survey(0, 0), 0
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ArtifactError(f"{path} is damaged ({error}). {bring_back(folder)}") from error
 
 
 def _read_batch(folder: Path, batch: Split) -> pd.DataFrame:

@@ -2,16 +2,16 @@
 
 A batch is a folder: images and labels in IDX, and predictions.csv, which names each image's row in the prediction log
 and says when its label came and whether it was asked for at random; survey.json says how many labels were asked for,
-and how many of them have come. What was used is known by the images themselves: with an earlier version of data/ later
-labels are new again, as long as the log holds them, and a label that was corrected after its batch was made comes
-again, in another batch. The log is told what was collected, since it keeps the rest for longer.
+how many of them have come, and the batch's number. What was used is known by the images themselves: with an earlier
+version of data/ later labels are new again, as long as the log holds them, and a label that was corrected after its
+batch was made comes again, in another batch. The log is told what was collected, since it keeps the rest for longer.
 """
 
 import shutil
 import tempfile
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -28,13 +28,13 @@ from fashion.images.descriptors import content_hashes
 from fashion.params import Params
 from fashion.paths import Project
 from fashion.settings import predictions_url
-from fashion.stages.batches import SURVEY, read_labels
+from fashion.stages.batches import read_labels, write_survey
 from fashion.stages.dataset import Split, read_batches, read_raw
 from fashion.stages.refusal import is_refused, refused_labels, remember
 from fashion.stages.registry import DATA_VERSION, registry_of
 from fashion.stages.trial import KEPT, Dataset, Trial, Trials, try_labels, write_batch
 from fashion.stages.validate import explain, write_quarantine
-from fashion.storage import atomic_folder, keep_newest, move_folder, write_json
+from fashion.storage import atomic_folder, keep_newest, move_folder
 
 IN_TEST, IN_TRAIN = "the same image stands in the test set", "the same image stands in the training set"
 COPY = "the same image was labelled again later"
@@ -119,12 +119,12 @@ def _collect(project: Project, params: Params, log: PredictionLog, since: dateti
     tried = try_labels(data, log, wanted)
     refused = wanted[wanted["given_by"].isin(list(tried.without))]
     if len(refused):
-        remember(project, params, refused)
+        remember(project, params, _with_earlier(labels, refused))
     left_out |= _count_refused(project, tried, refused)
     left_out |= {TOO_OFTEN: tried.too_often, REFUSED: int(is_known.sum())}
     left_out = {reason: count for reason, count in left_out.items() if count}
     if tried.accepted:
-        collected = _enter_accepted(project, tried.accepted, left_out, read_survey(log, model))
+        collected = _enter_accepted(data, tried.accepted, left_out, read_survey(log, model))
         log.mark_collected(_settled(labels, wanted[~wanted["id"].isin(tried.accepted.labelled.ids)]))
         return collected
     # A collection that was killed has left its batch unpinned.
@@ -135,13 +135,13 @@ def _collect(project: Project, params: Params, log: PredictionLog, since: dateti
     return Collected(None, tried.images, left_out=left_out)
 
 
-def _enter_accepted(project: Project, trial: Trial, left_out: Mapping[str, int], survey: Survey) -> Collected:
+def _enter_accepted(data: Dataset, trial: Trial, left_out: Mapping[str, int], survey: Survey) -> Collected:
     name, quarantine = trial.name, trial.found.quarantine
     # That they are of this batch goes without saying here.
     own = quarantine[quarantine["split"] == name]
     own = own.assign(reason=own["reason"].str.replace(f" ({name})", "", regex=False))
-    pictures = _show_quarantine(project, name, trial.labelled, own) if len(own) else None
-    _enter(project, name, trial.labelled, survey)
+    pictures = _show_quarantine(data.project, name, trial.labelled, own) if len(own) else None
+    _enter(data, name, trial.labelled, survey)
     reasons = {str(reason): int(count) for reason, count in own["reason"].value_counts().items()}
     return Collected(name, len(trial.labelled.labels), reasons, pictures, left_out)
 
@@ -174,9 +174,18 @@ def _model(project: Project, params: Params, log: PredictionLog) -> Model:
     return Model(name, classes, tuple(known))
 
 
-def _settled(labels: pd.DataFrame, wanted: pd.DataFrame) -> pd.DataFrame:
-    """The labels of which nothing more is wanted: they are in a batch, or no use in one. Others may be, one day."""
-    return labels[~labels["id"].isin(wanted["id"]) & (labels["label"] != NO_LABEL)]
+def _with_earlier(labels: pd.DataFrame, refused: pd.DataFrame) -> pd.DataFrame:
+    """The refused labels, and what the same sources said of the same images before: it would be tried next."""
+    of_them = labels["given_by"].isin(refused["given_by"]) & labels["content_hash"].isin(refused["content_hash"])
+    return labels[of_them & (labels["label"] != NO_LABEL)]
+
+
+def _settled(labels: pd.DataFrame, waiting: pd.DataFrame) -> pd.DataFrame:
+    """The labels of which nothing more is wanted: they are in a batch, or no use in one. Others may be, one day.
+
+    An earlier label of an image waits with the last one, whose place it takes if that is refused.
+    """
+    return labels[~labels["content_hash"].isin(waiting["content_hash"]) & (labels["label"] != NO_LABEL)]
 
 
 def _choose(labels: pd.DataFrame, raw: Mapping[str, Split], known: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
@@ -225,13 +234,14 @@ def _show_quarantine(project: Project, name: str, labelled: Labelled, quarantine
     return shown.relative_to(project.root).as_posix()
 
 
-def _enter(project: Project, name: str, labelled: Labelled, survey: Survey) -> None:
+def _enter(data: Dataset, name: str, labelled: Labelled, survey: Survey) -> None:
     """Written elsewhere, moved as a whole and pinned: what is in data/batches is complete, also after a power cut."""
+    project = data.project
     with tempfile.TemporaryDirectory(dir=_state(project)) as folder:
         batch = Path(folder) / name
         batch.mkdir()
         write_batch(batch, labelled)
-        write_json(batch / SURVEY, asdict(survey))
+        write_survey(project, data.batches, batch, survey)
         with changing_data(project):
             project.batches.mkdir(parents=True, exist_ok=True)
             shutil.rmtree(project.batches / name, ignore_errors=True)

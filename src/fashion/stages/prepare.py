@@ -25,7 +25,7 @@ class _Collected:
     images: NDArray[np.uint8]
     labels: NDArray[np.uint8]
     batches: NDArray[np.int64]
-    """The number of its batch, the oldest first."""
+    """The number of the batch in which it first came; the images are in the order in which they came."""
     asked: NDArray[np.bool_]
     """Whether its label was asked for at random."""
 
@@ -139,11 +139,15 @@ def _join(
 ) -> _Collected:
     """The images of all batches that are fit to learn from, each with the label that counts."""
     parts = []
-    for number, (name, batch) in enumerate(batches.items()):
+    for name, batch in batches.items():
         rows = labels[(labels["batch"] == name) & labels["counts"] & ~labels["index"].isin(quarantined[name])]
         fit = rows["index"].to_numpy(np.int64)
-        parts.append((batch.images[fit], batch.labels[fit], np.full(len(fit), number), rows["asked"].to_numpy(bool)))
-    return _Collected(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+        came = (rows[column].to_numpy(np.int64) for column in ("first", "first_batch"))
+        parts.append((batch.images[fit], batch.labels[fit], *came, rows["asked"].to_numpy(bool)))
+    images, numbers, first, first_batch, asked = (np.concatenate(values) for values in zip(*parts, strict=True))
+    # A correction does not change which image of a group came first, by which the group is on its side.
+    order = np.argsort(first)
+    return _Collected(images[order], numbers[order], first_batch[order], asked[order])
 
 
 def _with_collected(params: Params, splits: Mapping[str, Split], collected: _Collected) -> tuple[dict[str, Split], int]:

@@ -144,7 +144,11 @@ def write_batch(folder: Path, labelled: Labelled) -> None:
 
 
 def _name(labelled: Labelled) -> str:
-    """The day of the newest prediction and a digest of what is learned from: the same content has the same name."""
-    digest = sha256(labelled.images.tobytes() + labelled.labels.tobytes()).hexdigest()
+    """The day of the newest prediction and a digest of images and labels with their times.
+
+    The same labels make a batch of the same name. Labels that were corrected, and then corrected back, do not: it must
+    not take the place of the batch in which they came first.
+    """
+    digest = sha256(labelled.images.tobytes() + labelled.labels.tobytes() + labelled.labelled.tobytes()).hexdigest()
     newest = labelled.times.max().astype("datetime64[s]").item()
     return f"{newest:%Y-%m-%dT%H%M%S}-{digest[:8]}"
