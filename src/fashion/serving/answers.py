@@ -82,11 +82,11 @@ class Ready(BaseModel):
     ready: bool
     version: str
     registry: str
-    """`up`, or why it could not be asked: the champion then is the last one that is known here. Without the key `down`
-    stands for the reason, here and in `log`."""
+    """`up`, or why it could not be asked: the champion then is the last one that is known here. Without a key
+    that may operate, `down` stands for the reason, here and in `log`."""
     champion: str
-    """`current`, `unknown` while the registry is away, or why the version that answers is not the champion; without the
-    key `absent` stands for the reason."""
+    """`current`, `unknown` while the registry is away, or why the version that answers is not the champion; without
+    such a key `absent` stands for the reason."""
     log: str
     """`up`, or why predictions wait."""
     log_waiting: int
@@ -100,12 +100,23 @@ class Error(BaseModel):
 
 
 def to_records(
-    name: str, images: NDArray[np.uint8], answers: Answers, lineage: Lineage, time: datetime
+    name: str, source: str, images: NDArray[np.uint8], answers: Answers, lineage: Lineage, time: datetime
 ) -> list[Record]:
-    """For the log, each with an id of its own; `name` is the registered model's."""
+    """For the log, each with an id of its own; `name` is the registered model's, `source` the key's of who asked."""
     rows = zip(images, answers.probabilities, answers.embeddings, answers.reasons, strict=True)
     return [
-        Record(new_id(), time, lineage.number, image, probabilities, embedding, reason, lineage.identity, name)
+        Record(
+            new_id(),
+            time,
+            lineage.number,
+            image,
+            probabilities,
+            embedding,
+            reason,
+            lineage.identity,
+            model=name,
+            source=source,
+        )
         for image, probabilities, embedding, reason in rows
     ]
 

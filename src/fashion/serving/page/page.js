@@ -15,7 +15,7 @@ async function call(path, options = {}) {
     throw new Error("The service does not answer.");
   }
   const content = await response.json().catch(() => ({}));
-  if (response.status === 401) find("unlock").hidden = false;
+  if ([401, 403].includes(response.status)) find("unlock").hidden = false; // no key, or one that is not for this
   if (!response.ok) throw new Error(content.error ?? `The service answered ${response.status}.`);
   return content;
 }
