@@ -29,10 +29,10 @@ def collect(project: Project, params: Params) -> State[bool]:
     if collected.batch is not None:
         why = f" ({'; '.join(collected.reasons)}; see {collected.pictures})" if collected.pictures else ""
         counts = f"{collected.images:,} images, {collected.in_quarantine:,} in quarantine{why}"
-        found = "; ".join([f"{counts}: data/batches/{collected.batch}", *collected.copies])
+        found = "; ".join([f"{counts}: data/batches/{collected.batch}", *collected.omissions])
         return Completed(message=found, data=True)
     wanted = f"{collected.images:,} new labels, {params.collect.at_least:,} are wanted (collect.at_least)"
-    found = "; ".join([wanted, *collected.copies])
+    found = "; ".join([wanted, *collected.omissions])
     if is_learned(project, params):
         return Completed(name="NothingNew", message=found, data=False)
     return Completed(message=f"{found}; but no model has learned from the data that are there", data=True)

@@ -261,6 +261,8 @@ class CollectParams(Section):
     """New labelled images; fewer are left for the next time."""
     at_most: Positive
     """Of the newest ones, in one batch."""
+    at_most_from_one_source: Share = 0.5
+    """Share of a batch whose labels came with the same key, where there are several; 1 is no limit."""
 
 
 class Params(Section):

@@ -1,3 +1,5 @@
+from hashlib import blake2b
+
 import numpy as np
 import pytest
 
@@ -38,6 +40,20 @@ def test_copies_of_an_image_are_held_out_together_whatever_stands_beside_them():
     alone = [held_out(image[None], 0.3).item() for image in images]
     np.testing.assert_array_equal(held_out(images, 0.3), alone)
     np.testing.assert_array_equal(held_out(images[::-1], 0.3), alone[::-1])
+
+
+def test_with_a_secret_other_images_are_held_out_than_without_it_or_with_another():
+    images = np.random.default_rng(0).integers(0, 256, (4000, 8, 8), dtype=np.uint8)
+    without, one, other = (held_out(images, 0.3, salt) for salt in (b"", b"1" * 32, b"2" * 32))
+    np.testing.assert_array_equal(without, held_out(images, 0.3))
+    for first, second in ((without, one), (without, other), (one, other)):
+        assert abs(first[second].mean() - 0.3) < 0.05
+
+
+def test_without_a_secret_images_are_divided_as_in_version_0_1_0():
+    images = np.arange(20, dtype=np.uint8)[:, None, None] * np.ones((1, 8, 8), np.uint8)
+    digests = [int.from_bytes(blake2b(image.tobytes(), digest_size=8).digest()) for image in images]
+    assert held_out(images, 0.5).tolist() == [digest < 2**63 for digest in digests]
 
 
 def test_no_images_are_no_trouble():

@@ -35,8 +35,8 @@ def collect(
 
     with between_trainings(project, "fashion collect"):
         collected = run(project, params, since.replace(tzinfo=UTC) if since else None)
-    for copies in collected.copies:
-        console.print(copies, highlight=False)
+    for omission in collected.omissions:
+        console.print(omission, highlight=False)
     if collected.batch is None:
         wanted = params.collect.at_least
         console.print(

@@ -6,6 +6,7 @@ labels are new again, as long as the log holds them, and a label that was correc
 again, in another batch. The log is told what was collected, since it keeps the rest for longer.
 """
 
+import secrets
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -26,11 +27,12 @@ from fashion.adapters.predictions import NO_LABEL, Labelled, Model, ModelVersion
 from fashion.errors import DataError
 from fashion.images.descriptors import content_hashes
 from fashion.images.idx import write_idx
-from fashion.params import Params
+from fashion.images.sources import within_shares
+from fashion.params import CollectParams, Params
 from fashion.paths import Project
 from fashion.settings import predictions_url
 from fashion.stages.batches import USED, read_labels
-from fashion.stages.dataset import BATCH_IMAGES, BATCH_LABELS, Split, read_batches, read_raw
+from fashion.stages.dataset import BATCH_IMAGES, BATCH_LABELS, SALT, SALT_BYTES, Split, read_batches, read_raw
 from fashion.stages.registry import DATA_VERSION, registry_of
 from fashion.stages.validate import examine, explain, write_quarantine
 from fashion.storage import atomic_folder, keep_newest, move_folder, write_text
@@ -56,7 +58,8 @@ class Collected:
     pictures: str | None = None
     """The folder, below the project's, with the picture and the list of those; none where there are none."""
     left_out: Mapping[str, int] = field(default_factory=dict)
-    """How many labelled images are in no batch, by the reason: copies, from which nothing more can be learned."""
+    """How many labelled images are in no batch, by the reason: copies, from which nothing more can be learned, and what
+    one source gave beyond its share."""
 
     @property
     def in_quarantine(self) -> int:
@@ -68,7 +71,7 @@ class Collected:
         return [f"{count:,} images: {reason}" for reason, count in self.quarantined.items()]
 
     @property
-    def copies(self) -> list[str]:
+    def omissions(self) -> list[str]:
         """Each reason to leave images out with their number."""
         return [f"{count:,} left out: {reason}" for reason, count in self.left_out.items()]
 
@@ -77,9 +80,10 @@ def collect(project: Project, params: Params, since: datetime | None = None) -> 
     """Make a batch of the newest labels that no batch holds yet, and pin it in data.dvc.
 
     Every image enters once, by its last label: copies of images of the dataset or of a batch are left out, unless their
-    label is a later and another one. Nothing enters data/ before old and new together have passed what `validate` asks
-    of them. A refused batch is kept in .state/refused with what was found, and its labels, once corrected, are tried
-    again.
+    label is a later and another one. Where labels came with several keys, none fills more than its share of a batch;
+    what goes beyond waits for labels by others. Nothing enters data/ before old and new together have passed what
+    `validate` asks of them. A refused batch is kept in .state/refused with what was found, and its labels, once
+    corrected, are tried again.
 
     Within the training slot: no training may be at work on data/.
 
@@ -114,7 +118,8 @@ def _collect(project: Project, params: Params, log: PredictionLog, since: dateti
     size = params.data.image_size
     labels = log.read_labels(size, since, _model(project, params, log))
     wanted, left_out = _choose(labels, raw, read_labels(project, batches))
-    labelled = log.read_labelled(wanted.tail(params.collect.at_most), size)
+    taken, waiting = _share_out(params.collect, wanted, labels["labelled_by"].nunique())
+    labelled, left_out = log.read_labelled(taken, size), left_out | waiting
     if len(labelled.labels) < params.collect.at_least:
         # A collection that was killed has left its batch unpinned.
         pin(project)
@@ -166,6 +171,17 @@ def _choose(labels: pd.DataFrame, raw: Mapping[str, Split], known: pd.DataFrame)
         UNKNOWN: unknown,
     }
     return _in_order(wanted), {reason: count for reason, count in counts.items() if count}
+
+
+def _share_out(params: CollectParams, wanted: pd.DataFrame, sources: int) -> tuple[pd.DataFrame, dict[str, int]]:
+    """The rows that a batch may take, and how many of one source wait, by the reason."""
+    share, most = params.at_most_from_one_source, params.at_most
+    taken = within_shares(wanted["labelled_by"].to_numpy(np.str_), sources, share, most)
+    if taken.sum() == min(len(wanted), most):
+        return wanted[taken], {}
+    waiting = wanted.loc[~taken, "labelled_by"].value_counts(sort=False)
+    beyond = f"gave more than {share:.0%} of a batch (collect.at_most_from_one_source); they wait for labels by others"
+    return wanted[taken], {f"{source} {beyond}": int(count) for source, count in waiting.items()}
 
 
 def _with_known(labels: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
@@ -249,9 +265,16 @@ def _enter(project: Project, name: str, labelled: Labelled) -> None:
         _write(batch, labelled)
         with changing_data(project):
             project.batches.mkdir(parents=True, exist_ok=True)
+            _make_salt(project)
             shutil.rmtree(project.batches / name, ignore_errors=True)
             move_folder(batch, project.batches / name)
             pin(project)
+
+
+def _make_salt(project: Project) -> None:
+    """Once for all batches: callers must not choose by the content of an image whether it is tested on."""
+    if not (project.data / SALT).exists():
+        write_text(project.data / SALT, f"{secrets.token_hex(SALT_BYTES)}\n")
 
 
 def _write(folder: Path, labelled: Labelled) -> None:

@@ -12,7 +12,7 @@ from fashion.images.split import class_counts, held_out, stratified_split
 from fashion.params import Params
 from fashion.paths import Project
 from fashion.stages.batches import read_labels
-from fashion.stages.dataset import RECENT, Split, digests, is_synthetic, read_batches, read_raw
+from fashion.stages.dataset import RECENT, Split, digests, is_synthetic, read_batches, read_raw, read_salt
 from fashion.storage import atomic_folder, write_json
 
 
@@ -53,7 +53,8 @@ def prepare(project: Project, params: Params) -> Prepared:
     _check_labels(params, "test", raw["test"].labels)
     splits = {**_divide(params, raw["train"], kept), "test": raw["test"]}
     if batches:
-        splits = _with_collected(params, splits, _join(batches, quarantined, read_labels(project, batches)))
+        collected = _join(batches, quarantined, read_labels(project, batches))
+        splits = _with_collected(params, splits, collected, read_salt(project))
     prepared = _describe(project, params, splits, sum(map(len, quarantined.values())))
     with atomic_folder(project.dataset) as folder:
         for name, split in splits.items():
@@ -124,13 +125,13 @@ def _join(batches: Mapping[str, Split], quarantined: Mapping[str, NDArray[np.int
     )
 
 
-def _with_collected(params: Params, splits: Mapping[str, Split], collected: Split) -> dict[str, Split]:
+def _with_collected(params: Params, splits: Mapping[str, Split], collected: Split, salt: bytes) -> dict[str, Split]:
     """The splits with collected images in training and validation, and the split of those to test on.
 
     Copies of an image are on one side, in whatever batch they came: what is tested on was never trained on.
     """
-    tested = held_out(collected.images, params.prepare.recent_test_fraction)
-    chosen = held_out(collected.images[~tested][:, ::-1], params.prepare.validation_fraction)
+    tested = held_out(collected.images, params.prepare.recent_test_fraction, salt)
+    chosen = held_out(collected.images[~tested][:, ::-1], params.prepare.validation_fraction, salt)
     learned = Split(collected.images[~tested], collected.labels[~tested])
     return {
         **splits,

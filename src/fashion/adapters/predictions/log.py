@@ -151,13 +151,19 @@ class PredictionLog:
 
         Returns:
             id, time (of the prediction), content_hash (of the image), asked and source (as those of `Record`), label
-            (-1 if it is none of the model's classes), labelled (when the label came), label_number (the label's own, in
-            the log), collected (whether it was said to be); times are UTC, microseconds.
+            (-1 if it is none of the model's classes), labelled (when the label came), labelled_by (the name of the key
+            with which it came), label_number (the label's own, in the log), collected (whether it was said to be);
+            times are UTC, microseconds.
         """
         columns = [predictions.c[name] for name in ("id", "time", "content_hash", "asked", "source")]
         columns += [labels.c[name] for name in ("label", "name", "collected")]
         newest = select(func.max(labels.c.number)).group_by(labels.c.prediction_id)
-        rows = select(*columns, labels.c.time.label("labelled"), labels.c.number.label("label_number"))
+        rows = select(
+            *columns,
+            labels.c.time.label("labelled"),
+            labels.c.number.label("label_number"),
+            labels.c.source.label("labelled_by"),
+        )
         rows = rows.join(labels, labels.c.prediction_id == predictions.c.id).where(labels.c.number.in_(newest))
         rows = rows.where(predictions.c.height == size[0], predictions.c.width == size[1]).order_by(labels.c.number)
         if since is not None:

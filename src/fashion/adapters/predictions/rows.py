@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fashion.errors import DataError
 from fashion.images.descriptors import describe
+from fashion.settings import DEFAULT_KEY
 
 NO_LABEL = -1
 """The number of no class: there is no label, or it is none of the reader's classes."""
@@ -191,15 +192,22 @@ def class_number(label: int, name: str | None, classes: Sequence[str] | None) ->
 
 def to_labels(rows: Sequence[Any], classes: Sequence[str] | None) -> pd.DataFrame:
     """The table of `PredictionLog.read_labels`."""
-    columns = ("id", "time", "content_hash", "asked", "source", "label", "labelled", "label_number", "collected")
+    columns = ("id", "time", "content_hash", "asked", "source", "label", "labelled", "labelled_by", "label_number")
     table = pd.DataFrame([[getattr(row, name) for name in columns] for row in rows], columns=columns)
     times = {name: [time.replace(tzinfo=None) for time in table[name]] for name in ("time", "labelled")}
     return table.assign(
         label=np.array([class_number(row.label, row.name, classes) for row in rows], dtype=np.int64),
         asked=table["asked"].astype(np.bool_),
-        collected=table["collected"].notna(),
+        labelled_by=pd.Series([_key_of(source) for source in table["labelled_by"]], dtype="str"),
+        collected=np.array([row.collected is not None for row in rows], dtype=np.bool_),
         **{name: np.array(each, dtype="datetime64[us]") for name, each in times.items()},
     )
+
+
+def _key_of(source: str) -> str:
+    """Return the name of a key, without what its owner claims behind the slash; before keys had names there was one."""
+    name, slash, _ = source.partition("/")
+    return name if slash else DEFAULT_KEY
 
 
 def to_labelled(table: pd.DataFrame, images: Mapping[str, bytes], size: tuple[int, int]) -> Labelled:
