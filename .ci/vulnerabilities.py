@@ -37,14 +37,16 @@ def main() -> int:
 
 
 def look_up(pinned: list[str], options: tuple[str, ...]) -> Found:
-    """What pip-audit says of each package; nothing if it could not ask."""
+    """What pip-audit says of each package; nothing of those of which it could not ask."""
+    return [package for part in without_repetition(pinned) for package in audit(part, options)]
+
+
+def audit(pinned: list[str], options: tuple[str, ...]) -> Found:
     with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "requirements.txt")
+        path.write_text("\n".join(pinned), encoding="utf-8")
         command = [sys.executable, "-m", "pip_audit", "--no-deps", "--disable-pip", "--format", "json", *options]
-        command += ["--progress-spinner", "off"]
-        for number, part in enumerate(without_repetition(pinned)):
-            path = Path(folder, f"{number}.txt")
-            path.write_text("\n".join(part), encoding="utf-8")
-            command += ["--requirement", str(path)]
+        command += ["--progress-spinner", "off", "--requirement", str(path)]
         output = subprocess.run(command, check=False, capture_output=True, text=True)
     try:
         found: Found = json.loads(output.stdout)["dependencies"]
@@ -55,7 +57,7 @@ def look_up(pinned: list[str], options: tuple[str, ...]) -> Found:
 
 
 def without_repetition(pinned: list[str]) -> list[list[str]]:
-    """In parts: pip-audit refuses a file that has two versions of a package, as a lock for several Pythons does."""
+    """In parts: pip-audit refuses two versions of a package, which a lock for several Pythons has."""
     parts: list[dict[str, str]] = []
     for package in pinned:
         name = package.partition("==")[0]

@@ -32,12 +32,16 @@ def served(project):
 def teach(project, source, count, seed):
     """Let a source give labels for drawn images; the images."""
     images, labels = draw(count, 10, (28, 28), seed=seed)
-    ids = log_predictions(project, images, [None] * count)
+    give_labels(project, images, labels, [source] * count)
+    return images
+
+
+def give_labels(project, images, labels, sources):
+    ids = log_predictions(project, images, [None] * len(images))
     log = PredictionLog(predictions_url(project))
-    for one, label in zip(ids, labels, strict=True):
+    for one, label, source in zip(ids, labels, sources, strict=True):
         log.add_label(one, int(label), source)
     log.close()
-    return images
 
 
 def learned_of(project, params, batch, images):
@@ -86,7 +90,21 @@ def test_labels_of_one_key_are_of_one_source_whatever_they_claim_and_so_are_thos
     assert (collected.batch, collected.images, sum(collected.left_out.values())) == (None, 0, 120)
 
 
-def tested(project, params, images):
+def test_of_several_keys_the_one_that_spoils_a_batch_is_left_out_whatever_it_claims(served):
+    project, _ = served
+    params = edit_params(project, {"collect": {"at_most_from_one_source": 1.0}})
+    clinic = teach(project, "clinic/page", ENOUGH, seed=11)
+    images, labels = draw(6 * ENOUGH, 10, (28, 28), seed=12)
+    claims = [f"shop/{number}" for number in range(len(images))]
+    give_labels(project, images, np.random.default_rng(0).permutation(labels), claims)
+    collected = collect(project, params)
+    assert learned_of(project, params, collected.batch, clinic) == collected.images == ENOUGH
+    ((reason, count),) = collected.left_out.items()
+    assert reason.startswith("given by shop, refused: see .state/refused/")
+    assert count == 6 * ENOUGH
+
+
+def share_tested(project, params, images):
     """The share of these images that is in the recent test set."""
     validate(project, params)
     prepare(project, params)
@@ -101,7 +119,7 @@ def test_a_caller_cannot_choose_by_content_what_is_tested_on(served):
     chosen = held_out(images, FRACTION)
     log_predictions(project, images[chosen], labels[chosen])
     assert collect(project, params).batch is not None
-    assert tested(project, params, images[chosen]) == pytest.approx(FRACTION, abs=0.15)
+    assert share_tested(project, params, images[chosen]) == pytest.approx(FRACTION, abs=0.15)
 
 
 def test_the_secret_is_made_once_kept_by_dvc_alone_and_divides_collected_images(served):
@@ -115,7 +133,7 @@ def test_the_secret_is_made_once_kept_by_dvc_alone_and_divides_collected_images(
     images = np.concatenate([images, teach(project, "shop/line 3", 150, seed=12)])
     collect(project, params)
     assert read_salt(project) == salt
-    assert tested(project, params, images) == held_out(images, FRACTION, salt).mean()
+    assert share_tested(project, params, images) == held_out(images, FRACTION, salt).mean()
 
 
 def test_data_of_earlier_code_are_divided_as_they_were(served):
@@ -124,20 +142,20 @@ def test_data_of_earlier_code_are_divided_as_they_were(served):
     collect(project, params)
     (project.data / SALT).unlink()
     pin(project)
-    assert tested(project, params, images) == held_out(images, FRACTION).mean()
+    assert share_tested(project, params, images) == held_out(images, FRACTION).mean()
 
 
-@pytest.mark.parametrize("content", [b"", b"00" * 31, b"xy" * 32, b"\xff"])
-def test_a_damaged_secret_is_told_and_comes_back_as_data_dvc_pins_it(served, content):
+def test_a_damaged_secret_is_told_and_comes_back_as_data_dvc_pins_it(served):
     project, params = served
     teach(project, "shop/line 3", 150, seed=11)
     collect(project, params)
-    path, salt = project.data / SALT, read_salt(project)
-    path.chmod(0o644)
-    path.write_bytes(content)
     validate(project, params)
-    with pytest.raises(DataError, match=f"{path} is damaged") as told:
-        prepare(project, params)
-    path.unlink()
+    path, salt = project.data / SALT, read_salt(project)
+    for content in (b"", b"00" * 31, b"xy" * 32, b"\xff"):
+        path.chmod(0o644)
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=f"{path} is damaged") as told:
+            prepare(project, params)
+        path.unlink()
     follow(project, told.value, "dvc pull data.dvc")
     assert read_salt(project) == salt
