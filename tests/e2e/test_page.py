@@ -249,7 +249,7 @@ def test_what_a_key_is_not_for_is_left_out(browser, tmp_path):
         page.keyboard.press("Enter")
         expect(page.locator("#samples button")).to_have_count(1)
         give(page, picture(IMAGES[1]))
-        expect_answer(page, "middle")
+        expect_answer(page, CLASSES[1])
         wait_until(lambda: not service.recorder.waiting)
         page.reload()
         expect(page.locator("#samples button")).to_have_count(1)
