@@ -480,10 +480,9 @@ def test_of_former_champions_the_last_few_stay_and_the_one_that_a_service_rememb
 DAMAGED_MEMORIES = [b"", b"{", b"[]", b"{}", b'{"number": 1, "run_id": "r", "tags": {}, "created": "c"}', b"\xff"]
 
 
-@pytest.mark.advice("fashion predict", "stages/champion.py")
+@pytest.mark.advice("fashion monitor", "stages/champion.py")
 @pytest.mark.parametrize("content", DAMAGED_MEMORIES)
 def test_a_damaged_memory_of_the_last_champion_is_told_and_written_anew(project, model, tmp_path, content):
-    path, *_ = save_bands(tmp_path)
     publish(project, model)
     params = load_params(project.params)
     lineage = find_champion(project, params).lineage
@@ -495,7 +494,7 @@ def test_a_damaged_memory_of_the_last_champion_is_told_and_written_anew(project,
     with pytest.raises(ServiceError, match=f"{memory} is damaged") as told:
         find_champion(project, params)
     aside.replace(database)
-    follow(project, str(told.value).replace("PICTURE", str(path)), f"fashion predict {path}")
+    follow(project, told.value, "fashion monitor")
     assert json.loads(memory.read_text())["identity"] == lineage.identity
 
 

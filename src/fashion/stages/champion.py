@@ -157,6 +157,6 @@ def _read(folder: Path, trouble: str) -> dict[str, Any] | None:
     except (ValueError, LookupError, TypeError) as error:
         raise ServiceError(
             f"{trouble}\nThe last champion of this machine cannot answer either: {path} is damaged ({error}). Once the "
-            "registry names a champion, this writes the file anew: fashion predict PICTURE"
+            "registry names a champion, this writes the file anew: fashion monitor"
         ) from error
     return content
