@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
 from filelock import FileLock
 
@@ -26,6 +27,7 @@ SLOWEST_FIRST = (
     "fuzz/test_readers.py",
     "unit/test_training.py",
     "faults/test_killed.py",
+    "integration/test_collect.py",
     "integration/test_retraining_flow.py",
     "e2e/test_reproduction.py",
     "integration/test_training_flow.py",
@@ -34,6 +36,9 @@ SLOWEST_FIRST = (
     "faults/test_janitor.py",
     "faults/test_full_disk.py",
     "integration/test_register.py",
+    "integration/test_absence.py",
+    "integration/test_monitor.py",
+    "integration/test_series.py",
     "integration/test_promotion.py",
     "e2e/test_service.py",
     "integration/test_serving.py",
@@ -42,6 +47,12 @@ SLOWEST_FIRST = (
 )
 """Files by the time they take, so that no worker is left alone with a long one at the end. The second and third
 need nothing trained, so that they do not wait until the first has trained it."""
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return two more than the cores, as many tests wait for time limits of other programs; 3 GB of memory for each."""
+    memory = psutil.virtual_memory().total // (3 * 10**9)
+    return max(1, min((os.cpu_count() or 1) + 2, memory))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -42,11 +42,11 @@ def must(project, *command):
     return output
 
 
-def wait_until(condition, process=None):
-    """What the condition gave when it was first true."""
+def wait_until(condition, process=None, pause=0.02):
+    """What the condition gave when it was first true; looked at after each `pause`, in seconds."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not (found := condition()):
         assert process is None or process.poll() is None, "it ended meanwhile"
         assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.0005)
+        time.sleep(pause)
     return found

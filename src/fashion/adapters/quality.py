@@ -82,12 +82,13 @@ class Finding:
     """Index labels of the rows of the table that breach it."""
 
 
-def check(tables: Mapping[Path, pd.DataFrame], docs: Path) -> list[Finding]:
+def check(tables: Mapping[Path, pd.DataFrame], docs: Path | None = None) -> list[Finding]:
     """Hold each suite against its table.
 
     Args:
         tables: the table (index of integers) for each suite's file.
-        docs: the folder to write the Data Docs to; `index.html` is the page to open.
+        docs: the folder to write the Data Docs to, which takes as long as the rest; `index.html` is the page to open.
+            None: write none.
 
     Raises:
         SuiteError: a suite is missing or not JSON, or one of its expectations cannot be built, checked or shown.
@@ -97,20 +98,21 @@ def check(tables: Mapping[Path, pd.DataFrame], docs: Path) -> list[Finding]:
     logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
-    _add_site(context, docs)
     source = context.data_sources.add_pandas("descriptors")
     findings = []
     for path, table in tables.items():
         batch = source.add_dataframe_asset(path.stem).add_batch_definition_whole_dataframe("all")
         findings += _check_one(context, path, suites[path], batch, table)
-    _build_docs(context, suites)
+    if docs:
+        _build_docs(context, suites, docs)
     return findings
 
 
-def _build_docs(context: EphemeralDataContext, suites: Iterable[Path]) -> None:
+def _build_docs(context: EphemeralDataContext, suites: Iterable[Path], docs: Path) -> None:
     """Great Expectations logs what keeps it from writing a page and leaves the page out; here that is raised."""
     logger = logging.getLogger("great_expectations.render.renderer.site_builder")
     logger.addFilter(_raise_again)
+    _add_site(context, docs)
     try:
         context.build_data_docs(site_names=[SITE])
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, GreatExpectationsError) as error:

@@ -54,8 +54,8 @@ def least_believed(found: Examined, name: str, sources: Sequence[str]) -> str:
     Args:
         sources: of each image of the batch `name`, who gave its label.
     """
-    rows = found.table.index[found.table["split"] == name]
-    support = found.support.loc[rows].to_numpy() * ~rows.isin(found.quarantine.index)
+    batch = found.batches[name]
+    support = batch["label_support"].to_numpy() * ~batch.index.isin(found.quarantine.index)
     return str(pd.Series(support).groupby(list(sources)).mean().idxmin())
 
 

@@ -1,7 +1,5 @@
 """Which of the new labels become a batch: what the suites accept, without the sources that spoil it."""
 
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -22,7 +20,7 @@ from fashion.paths import Project
 from fashion.stages.batches import USED
 from fashion.stages.dataset import BATCH_IMAGES, BATCH_LABELS, Split
 from fashion.stages.refusal import is_to_blame, least_believed
-from fashion.stages.validate import Examined, examine, explain, write_quarantine
+from fashion.stages.validate import Examined, check_batch, examine, explain, write_quarantine
 from fashion.storage import atomic_folder, keep_newest, write_text
 
 SHOWN = 64
@@ -144,26 +142,24 @@ def _examine(data: Dataset, labelled: Labelled) -> Trial:
     """Hold a new batch, with all that is there, against the suites, as `validate` will."""
     project, name = data.project, _name(labelled)
     project.state.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=project.state) as folder:
-        docs = Path(folder) / "docs"
-        batches = {**data.batches, name: Split(labelled.images, labelled.labels)}
-        found = examine(project, data.params, data.raw, batches, docs)
-        if found.summary.success:
-            return Trial(name, labelled, found, None)
-        if not is_to_blame(found, name):
-            raise DataError(
-                f"The data in {project.data} are not fit to learn from, with the new labels or without them:\n"
-                f"{explain(found)}\nNothing was changed, and the labels are tried again next time."
-            )
-        return Trial(name, labelled, found, _keep_refused(data, name, labelled, found, docs / name))
+    batches = {**data.batches, name: Split(labelled.images, labelled.labels)}
+    found = examine(project, data.params, data.raw, batches)
+    if found.summary.success:
+        return Trial(name, labelled, found, None)
+    if not is_to_blame(found, name):
+        raise DataError(
+            f"The data in {project.data} are not fit to learn from, with the new labels or without them:\n"
+            f"{explain(found)}\nNothing was changed, and the labels are tried again next time."
+        )
+    return Trial(name, labelled, found, _keep_refused(data, name, labelled, found))
 
 
-def _keep_refused(data: Dataset, name: str, labelled: Labelled, found: Examined, docs: Path) -> Path:
+def _keep_refused(data: Dataset, name: str, labelled: Labelled, found: Examined) -> Path:
     kept = data.project.state / "refused" / name
     quarantine = found.quarantine[found.quarantine["split"] == name]
     with atomic_folder(kept) as folder:
         write_batch(folder, labelled)
-        shutil.copytree(docs, folder / "docs")
+        check_batch(data.project, found.batches[name], folder / "docs")
         write_text(folder / "summary.txt", f"{explain(found)}\n")
         write_quarantine(folder, {name: Split(labelled.images, labelled.labels)}, quarantine)
         shown = np.random.default_rng(0).permutation(len(labelled.labels))[:SHOWN]

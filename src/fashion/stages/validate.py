@@ -25,15 +25,15 @@ SHEET = 64
 
 @dataclass(frozen=True)
 class Examined:
-    """What the suites say of a dataset, nothing of it written but the Data Docs."""
+    """What the suites say of a dataset; nothing of it is written, save the Data Docs where they were asked for."""
 
     table: pd.DataFrame
     """The descriptors of every image."""
     findings: tuple[Finding, ...]
     quarantine: pd.DataFrame
     """As `choose_quarantined` gives it."""
-    support: "pd.Series[float]"
-    """Of each image of a batch, how far its label agrees with those of similar images, by its row of `table`."""
+    batches: Mapping[str, pd.DataFrame]
+    """Of each batch its rows of `table`, and how far the labels agree with those of similar images."""
     summary: "Validated"
 
 
@@ -77,30 +77,40 @@ def validate(project: Project, params: Params) -> Validated:
 
 
 def examine(
-    project: Project, params: Params, splits: Mapping[str, Split], batches: Mapping[str, Split], docs: Path
+    project: Project,
+    params: Params,
+    splits: Mapping[str, Split],
+    batches: Mapping[str, Split],
+    docs: Path | None = None,
 ) -> Examined:
     """Hold the suites against the published splits and the batches of collected images.
 
     Args:
-        docs: the folder for the Data Docs, one of a batch's name in it for each batch.
+        docs: the folder for the Data Docs, one of a batch's name in it for each batch. None: write none.
 
     Raises:
         SuiteError: as `validate`.
     """
     table = describe_dataset({name: (split.images, split.labels) for name, split in {**splits, **batches}.items()})
     findings = check(_tables(project, table[~table["split"].isin(batches)]), docs)
-    support = []
-    for name, batch in batches.items():
-        rows = _with_label_support(table[table["split"] == name], batch, splits["train"])
-        support.append(rows["label_support"])
-        findings += _check_batch(project, rows, docs / name)
+    described = {
+        name: _with_label_support(table[table["split"] == name], batch, splits["train"])
+        for name, batch in batches.items()
+    }
+    for name, rows in described.items():
+        findings += check_batch(project, rows, docs / name if docs else None)
     quarantine = choose_quarantined(table, findings)
     summary = _summarise(project, params, table, quarantine, findings)
-    return Examined(table, tuple(findings), quarantine, pd.concat([*support, pd.Series(dtype=float)]), summary)
+    return Examined(table, tuple(findings), quarantine, described, summary)
 
 
-def _check_batch(project: Project, table: pd.DataFrame, docs: Path) -> list[Finding]:
-    """Hold batch.json against the descriptors of one batch of collected images; reasons name the batch."""
+def check_batch(project: Project, table: pd.DataFrame, docs: Path | None) -> list[Finding]:
+    """Hold batch.json against the descriptors of one batch of collected images; reasons name the batch.
+
+    Args:
+        table: as in `Examined.batches`.
+        docs: the folder for the Data Docs; None: write none.
+    """
     name = str(table["split"].iloc[0])
     findings = check({project.expectations / "batch.json": table}, docs)
     return [replace(finding, reason=f"{finding.reason} ({name})") for finding in findings]
