@@ -15,10 +15,10 @@ export UV_CACHE_DIR ?= $(CURDIR)/.venv/cache
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools lock repository run quick test up down demo bench check format clean
+.PHONY: help setup tools lock repository run quick test up down demo bench check format bill vulnerabilities clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
 
 setup: ## the virtual environment with what running needs
 	@sh setup.sh requirements.lock "$(PYTHON)"
@@ -71,6 +71,12 @@ check: tools ## format, lint, types, layers
 format: tools ## format the code
 	ruff format
 	ruff check --fix
+
+bill: tools ## the bill of materials of what running needs, in CycloneDX: .state/bill.json; needs no network
+	python .ci/bill.py
+
+vulnerabilities: bill ## and which of it has known vulnerabilities; needs the network, and fails where nobody could be asked
+	python .ci/vulnerabilities.py
 
 clean: ## remove the environment, the artifacts and the caches; data/ and .state/ (registry, runs) stay
 	rm -rf .venv artifacts .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

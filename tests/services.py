@@ -17,6 +17,7 @@ from fashion.evaluation.abstention import Abstention
 from fashion.serving.answers import Sample
 from fashion.serving.app import Service, create_app
 from fashion.serving.champions import Champions
+from fashion.serving.keys import Keys
 from fashion.serving.limits import Limits
 from fashion.serving.recorder import Recorder
 from fashion.stages.champion import Found, Lineage
@@ -58,8 +59,9 @@ def make_service(
     origin: str | None = None,
     limits: Limits | None = None,
     capacity: int = 1000,
+    keys: Keys | None = None,
 ) -> Service:
-    """Version 1 answers, and stays the champion."""
+    """Version 1 answers, and stays the champion. `key` may do everything."""
     first = make_champion(folder / "champions", "1")
     log = PredictionLog(url or f"sqlite:///{folder}/log.db")
     return Service(
@@ -68,7 +70,7 @@ def make_service(
         log=log,
         recorder=Recorder(log, keep_days=90, keep_rows=1_000_000, capacity=capacity),
         draw_samples=lambda: [Sample(image=IMAGES[0].tolist(), label="top")],
-        key=key,
+        keys=keys or Keys(default=key),
         origin=origin,
         limits=limits or Limits(),
     )

@@ -4,10 +4,13 @@ import fcntl
 import json
 import logging
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+
+import psutil
 
 from fashion.paths import Project
 from fashion.storage import writing_explained
@@ -87,6 +90,38 @@ def between_trainings(project: Project, command: str) -> Iterator[None]:
 def training_lock(project: Project) -> Path:
     """The file that a training holds, and a command that changes data/."""
     return project.state / "training.lock"
+
+
+def forget_dead_users(project: Project) -> None:
+    """Remove DVC's list of who uses which file if nobody who is alive can have written it.
+
+    DVC itself forgets a process that is gone. It believes in one whose number belongs to another program by now, as
+    after a power cut, and does not get past a list that was half written when its writer was killed or the disk full.
+    """
+    path = project.root / ".dvc" / "tmp" / "rwlock"
+    if not path.exists():
+        return
+    with try_hold(path.with_name("rwlock.lock")) as lock:
+        if lock and path.exists() and not any(_was_alive(user, path.stat().st_mtime) for user in _users(path)):
+            path.unlink()
+
+
+def _users(path: Path) -> set[int]:
+    """The processes in DVC's list; none if it cannot be read."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    try:
+        json.loads(text)
+    except ValueError:
+        return set()
+    return {int(number) for number in re.findall(r'"pid": (\d+)', text)}
+
+
+def _was_alive(process: int, time_of_writing: float) -> bool:
+    try:
+        found = psutil.Process(process)
+        return bool(found.status() != psutil.STATUS_ZOMBIE and found.create_time() < time_of_writing)
+    except psutil.Error:
+        return False
 
 
 def read_holder(path: Path) -> dict[str, str]:

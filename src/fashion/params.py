@@ -274,6 +274,8 @@ class CollectParams(Section):
     """Of the newest ones, in one batch."""
     asked_share: Share = 0.02
     """Of the predictions, drawn at random: their labels are asked for, and they alone are tested on."""
+    at_most_from_one_source: Share = 0.5
+    """Share of a batch whose labels came with the same key, where there are several; 1 is no limit."""
 
 
 class Params(Section):

@@ -2,16 +2,17 @@
 
 import difflib
 import os
+import re
 import reprlib
 import sys
 import tomllib
 from base64 import b64encode
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 from dotenv import dotenv_values
-from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -20,8 +21,16 @@ from fashion.paths import Project, find_project
 
 SQLITE = "sqlite:///"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+DEFAULT_KEY = "default"
+"""The name of the key in FASHION_SERVE_KEY, by which the prediction log knows whoever gave it; or nobody had to."""
 ACTIVATED = "_FASHION_SET"
 """What `source .venv/bin/activate` has set, a line NAME=value for each variable; the user set the others."""
+SECRET_NAME = re.compile(r"PASSWORD|PASSWD|SECRET|TOKEN|_KEY$|AUTH_STRING|FASHION_NOTIFY")
+"""In the name of a variable whose value is nobody else's business."""
+PASSWORD = re.compile(r"://[^\s/:@]*:([^\s@]+)@")
+"""In an address."""
+SHORTEST_SECRET = 8
+"""Characters; what is shorter, or a word such as `secret`, stands in many a text."""
 ONE_ADDRESS = ("MLFLOW_REGISTRY_URI", "MLFLOW_REGISTRY_STORE_URI")
 """By these MLflow would keep versions elsewhere than the runs that they come from."""
 FIXED = {"KERAS_BACKEND": "tensorflow"}
@@ -33,6 +42,12 @@ FOREIGN = (
 )
 """No settings of this project: a repository other than the folder's (git sets it in its hooks), shorter trainings and
 other defaults of Keras (its keras.json), and what servers of several processes are told."""
+
+
+def _check_key(key: SecretStr | None) -> SecretStr | None:
+    if key and not re.fullmatch(r"[!-~]([ -~]*[!-~])?", key.get_secret_value()):
+        raise ValueError("expected ASCII with no space at the ends, as every program and page can send it in a header")
+    return key
 
 
 class Settings(BaseSettings):
@@ -54,8 +69,9 @@ class Settings(BaseSettings):
     """Where `make up` shows MLflow, on loopback."""
     serve_port: Annotated[int, Field(ge=0, le=65535)] = 8000
     """Where `fashion serve` listens."""
-    serve_key: SecretStr | None = None
-    """What callers of `fashion serve` must give; needed as soon as it listens beyond loopback."""
+    serve_key: Annotated[SecretStr | None, AfterValidator(_check_key)] = None
+    """What callers of `fashion serve` must give who may do everything; `fashion key` makes keys for less. One is needed
+    as soon as it listens beyond loopback."""
     serve_origin: Annotated[str, Field(pattern=r"^https?://[^/\s@]+$")] | None = None
     """By which browsers know the page of `fashion serve` where that is a proxy's: https://host, nothing after it."""
     notify: SecretStr | None = None
@@ -87,8 +103,18 @@ def load_settings() -> Settings:
 
 
 def _explain(details: ErrorDetails) -> str:
-    """Name the variable, what is wrong, and what was found: a number, since every text is a possible value."""
-    return f"FASHION_{str(details['loc'][0]).upper()}: {details['msg']} (found {reprlib.repr(details['input'])})"
+    """Name the variable, what is wrong, and what was found if that is no secret."""
+    name = str(details["loc"][0])
+    secret = {name for name, field in Settings.model_fields.items() if SecretStr in get_args(field.annotation)}
+    found = "" if name in secret else f" (found {reprlib.repr(details['input'])})"
+    return f"FASHION_{name.upper()}: {details['msg']}{found}"
+
+
+def secret_values() -> list[str]:
+    """The passwords, keys and tokens that this process was given, as far as they are long enough to be looked for."""
+    named = [value for name, value in os.environ.items() if SECRET_NAME.search(name)]
+    inside = [password for value in os.environ.values() for password in PASSWORD.findall(value)]
+    return sorted({value for value in (*named, *inside) if len(value) >= SHORTEST_SECRET})
 
 
 def load_project() -> Project:

@@ -8,7 +8,9 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
+from fashion.paths import Project
 from fashion.serving.answers import Sample
+from fashion.serving.keys import Keys, Right, add_key, keys_file
 from tests.browser import chromium, grounds, open_page
 from tests.servers import wait_until
 from tests.services import CLASSES, IMAGES, make_service, running
@@ -233,4 +235,32 @@ def test_it_asks_for_the_key_once_in_a_tab(browser, tmp_path):
         page.reload()
         expect(page.locator("#model")).to_have_text("bands, version 1")
         expect(page.locator("#unlock")).to_be_hidden()
+        page.close()
+
+
+def test_what_a_key_is_not_for_is_left_out(browser, tmp_path):
+    home = Project(tmp_path)
+    asks, teaches = add_key(home, "asks", [Right.PREDICT]), add_key(home, "teaches", [Right.FEEDBACK])
+    service = replace(make_service(tmp_path / "service", keys=Keys(keys_file(home))), asked_share=1.0)
+    with running(service) as address:
+        page = open_page(browser)
+        page.goto(address)
+        page.fill("#key", asks)
+        page.keyboard.press("Enter")
+        expect(page.locator("#samples button")).to_have_count(1)
+        give(page, picture(IMAGES[1]))
+        expect_answer(page, CLASSES[1])
+        wait_until(lambda: not service.recorder.waiting)
+        page.reload()
+        expect(page.locator("#samples button")).to_have_count(1)
+        for part in ("#wanted", "#trouble", "#unlock"):
+            expect(page.locator(part)).to_be_hidden()
+        give(page, picture(IMAGES[1]))
+        page.click("#confirm")
+        expect(page.locator("#trouble")).to_contain_text("lacks the right 'feedback'")
+        page.fill("#key", teaches)
+        page.keyboard.press("Enter")
+        expect(page.locator("#wanted")).to_be_visible()
+        for part in ("#test-set", "#trouble", "#unlock"):
+            expect(page.locator(part)).to_be_hidden()
         page.close()

@@ -212,6 +212,16 @@ def test_a_list_of_locks_that_is_half_written_holds_up_no_flow(pipeline):
     assert reproduce(pipeline, "copy", print, patience_seconds=0)
 
 
+@pytest.mark.parametrize("content", ["", '{"write": {"/a', "[]", '{"write": {"/a": {"pid": "x"}}}'])
+def test_nor_does_it_hold_up_what_changes_data(pipeline, content):
+    (pipeline.data / "b").write_text("b")
+    (pipeline.root / ".dvc" / "tmp" / "rwlock").write_text(content)
+    with changing_data(pipeline):
+        assert pin(pipeline)
+    (pipeline.root / ".dvc" / "tmp" / "rwlock").write_text(content)
+    assert not pin(pipeline)
+
+
 def test_a_dvc_repro_that_was_killed_is_followed_by_the_next_one(pipeline, by_hand):
     os.killpg(by_hand.pid, signal.SIGKILL)
     by_hand.wait()

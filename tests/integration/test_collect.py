@@ -200,6 +200,7 @@ def test_labels_of_earlier_code_are_collected_for_the_versions_of_this_model(tra
     assert collect(project, params).images == 10
 
 
+@pytest.mark.advice("fashion collect", "serving/recorder.py")
 def test_labels_that_are_removed_before_they_were_collected_are_said_and_collecting_ends_that(
     served, monkeypatch, caplog
 ):

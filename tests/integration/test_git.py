@@ -112,6 +112,19 @@ def test_what_may_be_a_secret_is_named_and_not_kept_be_it_new_or_edited(reposito
     assert b"src/tokenizer.py" in found.patch
 
 
+def test_a_file_with_a_password_that_is_known_here_is_named_and_not_kept_whatever_its_name(repository, monkeypatch):
+    monkeypatch.setenv("FASHION_SERVE_KEY", "correct-horse")
+    monkeypatch.setenv("FASHION_PREDICTIONS_URL", "postgresql://someone:battery-staple@database.example/log")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "short")
+    (repository.root / "run.sh").write_text("export FASHION_SERVE_KEY=correct-horse\n")
+    (repository.root / "notes.txt").write_text("the database: someone, battery-staple\n")
+    (repository.root / "harmless.txt").write_text("someone was short of a horse\n")
+    found = read_source(repository)
+    assert found.left_out == ("notes.txt", "run.sh")
+    assert b"harmless.txt" in found.patch
+    assert b"correct-horse" not in found.patch
+
+
 def test_changes_beside_the_project_in_the_same_repository_are_none_of_its_own(repository, tmp_path):
     inner = Project(repository.root / "fashion")
     inner.root.mkdir()

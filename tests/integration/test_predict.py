@@ -31,12 +31,13 @@ from fashion.params import load_params
 from fashion.serving.app import create_app
 from fashion.settings import tracking_uri
 from fashion.stages import predict as stage
-from fashion.stages.champion import FORMER, find_champion
+from fashion.stages.champion import FORMER, LAST, find_champion
 from fashion.stages.monitor import monitor
 from fashion.stages.overview import list_models
 from fashion.stages.promotion import promote
 from fashion.stages.reference import OUTPUTS
 from fashion.stages.registry import champion_folder
+from tests.advice import follow
 from tests.litert_models import band_images, write_band_model
 from tests.services import make_champion, make_service
 
@@ -474,6 +475,27 @@ def test_of_former_champions_the_last_few_stay_and_the_one_that_a_service_rememb
     now = find_champion(project, params).lineage.identity
     kept = [path.name for path in champion_folder(project, params).iterdir() if path.is_dir()]
     assert now in kept
+
+
+DAMAGED_MEMORIES = [b"", b"{", b"[]", b"{}", b'{"number": 1, "run_id": "r", "tags": {}, "created": "c"}', b"\xff"]
+
+
+@pytest.mark.advice("fashion monitor", "stages/champion.py")
+@pytest.mark.parametrize("content", DAMAGED_MEMORIES)
+def test_a_damaged_memory_of_the_last_champion_is_told_and_written_anew(project, model, tmp_path, content):
+    publish(project, model)
+    params = load_params(project.params)
+    lineage = find_champion(project, params).lineage
+    database, memory = project.state / "mlflow.db", champion_folder(project, params) / LAST
+    aside = database.rename(tmp_path / "aside")
+    database.write_text("no database")
+    assert find_champion(project, params).lineage == lineage
+    memory.write_bytes(content)
+    with pytest.raises(ServiceError, match=f"{memory} is damaged") as told:
+        find_champion(project, params)
+    aside.replace(database)
+    follow(project, told.value, "fashion monitor")
+    assert json.loads(memory.read_text())["identity"] == lineage.identity
 
 
 @pytest.mark.parametrize("missing", ["", "extra_files", "extra_files/model.tflite", "extra_files/training_images.npz"])

@@ -91,6 +91,21 @@ def test_an_impossible_value_is_named_with_what_was_found(monkeypatch, name, val
     assert "pydantic" not in str(error.value)
 
 
+@pytest.mark.parametrize("key", [b"s\xc3\xa9cret-key", b"s\xe9cret-key", b" secret-key", b"secret-\tkey"])
+def test_a_key_that_not_every_caller_can_send_is_refused_and_not_shown(monkeypatch, key):
+    monkeypatch.setenv("FASHION_SERVE_KEY", os.fsdecode(key))
+    with pytest.raises(ParamsError) as error:
+        load_settings()
+    assert "FASHION_SERVE_KEY: " in str(error.value)
+    assert "cret" not in str(error.value)
+
+
+@pytest.mark.parametrize("key", ["", "secret", "a key", "!~"])
+def test_a_key_of_ascii_is_taken(monkeypatch, key):
+    monkeypatch.setenv("FASHION_SERVE_KEY", key)
+    assert load_settings().serve_key.get_secret_value() == key
+
+
 def test_an_environment_that_was_copied_with_its_folder_is_refused(project, monkeypatch):
     make_environment(project.root, "/the/original", monkeypatch)
     with pytest.raises(ParamsError, match=f"made for /the/original.*cd {project.root} && make setup"):

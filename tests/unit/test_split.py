@@ -1,3 +1,5 @@
+from hashlib import blake2b
+
 import numpy as np
 import pytest
 
@@ -47,6 +49,21 @@ def test_groups_are_held_out_as_a_whole_and_stay_where_they_were_when_more_come_
     assert 0.1 < chosen.mean() < 0.5
     assert all(len(set(chosen[groups == group])) == 1 for group in set(groups))
     np.testing.assert_array_equal(hold_out_groups(images[:200], groups[:200], 0.3), chosen[:200])
+    assert (hold_out_groups(images, groups, 0.3, b"1" * 32) != chosen).any()
+
+
+def test_with_a_secret_other_images_are_held_out_than_without_it_or_with_another():
+    images = np.random.default_rng(0).integers(0, 256, (4000, 8, 8), dtype=np.uint8)
+    without, one, other = (held_out(images, 0.3, salt) for salt in (b"", b"1" * 32, b"2" * 32))
+    np.testing.assert_array_equal(without, held_out(images, 0.3))
+    for first, second in ((without, one), (without, other), (one, other)):
+        assert abs(first[second].mean() - 0.3) < 0.05
+
+
+def test_without_a_secret_images_are_divided_as_in_version_0_1_0():
+    images = np.arange(20, dtype=np.uint8)[:, None, None] * np.ones((1, 8, 8), np.uint8)
+    digests = [int.from_bytes(blake2b(image.tobytes(), digest_size=8).digest()) for image in images]
+    assert held_out(images, 0.5).tolist() == [digest < 2**63 for digest in digests]
 
 
 def test_no_images_are_no_trouble():

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from fashion.errors import GitError, LineageError
 from fashion.paths import Project
+from fashion.settings import secret_values
 
 LARGEST_PATCH = 10_000_000
 """Bytes of changed and new files that a patch holds, the smallest files first."""
@@ -75,7 +76,7 @@ def read_source(project: Project) -> Source:
     changed = sorted(entry[3:] for entry in status.split("\0") if entry)
     place = project.root.resolve().relative_to(root.resolve())
     folder = "" if place == Path() else place.as_posix()
-    taken = _fitting(root, [path for path in changed if not _may_be_secret(path, folder)])
+    taken = _without_secrets(root, _fitting(root, [path for path in changed if not _may_be_secret(path, folder)]))
     return Source(
         commit=commit.strip(),
         folder=folder,
@@ -164,6 +165,16 @@ def _may_be_secret(path: str, folder: str) -> bool:
     """Judged by its name and by those of the folders that it is in, from the project's folder on."""
     below = path.removeprefix(f"{folder}/").lower()
     return below in SECRET_PATHS or any(fnmatchcase(part, kind) for part in below.split("/") for kind in SECRET)
+
+
+def _without_secrets(root: Path, paths: set[str]) -> set[str]:
+    """Those in which no password stands that this process knows, whatever their names."""
+    known = [os.fsencode(value) for value in secret_values()]
+    return {path for path in paths if not any(value in _content(root / path) for value in known)}
+
+
+def _content(path: Path) -> bytes:
+    return path.read_bytes() if path.is_file() and not path.is_symlink() else b""
 
 
 def _fitting(root: Path, changed: list[str]) -> set[str]:

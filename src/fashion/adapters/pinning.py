@@ -18,7 +18,7 @@ from dvc.repo import Repo
 from dvc.rwlock import rwlock
 
 from fashion.errors import DataError, ServiceError
-from fashion.locks import one_at_a_time, wait_until
+from fashion.locks import forget_dead_users, one_at_a_time, wait_until
 from fashion.paths import Project
 from fashion.storage import load_yaml
 
@@ -167,6 +167,7 @@ def _repository(project: Project, purpose: str, config: dict[str, Any] | None = 
     logger = logging.getLogger("dvc")
     level = logger.level
     logger.setLevel(logging.CRITICAL)
+    forget_dead_users(project)
     try:
         with Repo(str(project.root), config=config) as repository:
             yield repository

@@ -19,10 +19,8 @@ from hashlib import file_digest, md5
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from fashion.errors import DataError, DiskError, ServiceError, StageError
-from fashion.locks import try_hold
+from fashion.locks import forget_dead_users
 from fashion.paths import Project
 from fashion.storage import files_below, load_yaml
 
@@ -80,7 +78,7 @@ def reproduce(project: Project, stage: str, on_line: OnLine, patience_seconds: f
     start = time.monotonic()
     noticed = -NOTICE_SECONDS
     while True:
-        _forget_the_dead(project)
+        forget_dead_users(project)
         code, lines = _run(project, ["repro", "--single-item", stage], os.environ, on_line)
         if _cache_is_full(lines):
             raise _failure(f"Stage {stage}", lines)
@@ -317,38 +315,6 @@ def _blockers(project: Project, lines: list[str]) -> str:
         return ", ".join(f"process {number} ({command})" for number, command in sorted(found))
     holder = project.root / ".dvc" / "tmp" / "lock"
     return f"process {holder.read_text(encoding='utf-8').strip()}" if holder.exists() else "another DVC process"
-
-
-def _forget_the_dead(project: Project) -> None:
-    """Remove DVC's list of who uses which file if nobody who is alive can have written it.
-
-    DVC itself forgets a process that is gone. It believes in one whose number belongs to another program by now, as
-    after a power cut, and does not get past a list that was half written when its writer was killed or the disk full.
-    """
-    path = project.root / ".dvc" / "tmp" / "rwlock"
-    if not path.exists():
-        return
-    with try_hold(path.with_name("rwlock.lock")) as lock:
-        if lock and path.exists() and not any(_was_alive(user, path.stat().st_mtime) for user in _users(path)):
-            path.unlink()
-
-
-def _users(path: Path) -> set[int]:
-    """The processes in DVC's list; none if it cannot be read."""
-    text = path.read_text(encoding="utf-8")
-    try:
-        json.loads(text)
-    except ValueError:
-        return set()
-    return {int(number) for number in re.findall(r'"pid": (\d+)', text)}
-
-
-def _was_alive(process: int, time_of_writing: float) -> bool:
-    try:
-        found = psutil.Process(process)
-        return bool(found.status() != psutil.STATUS_ZOMBIE and found.create_time() < time_of_writing)
-    except psutil.Error:
-        return False
 
 
 def _busy(project: Project, stage: str, lines: list[str], waited: float) -> str:

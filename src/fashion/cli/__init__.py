@@ -12,6 +12,7 @@ from fashion.cli import (
     approval,
     collection,
     doctor,
+    keys,
     lineage,
     monitoring,
     pipeline,
@@ -34,6 +35,7 @@ app = typer.Typer(
 )
 for part in (pipeline, registry, approval, lineage, predictions, serving, collection, monitoring, simulation, doctor):
     app.add_typer(part.app)
+app.add_typer(keys.app, name="key")
 
 
 def main() -> None:

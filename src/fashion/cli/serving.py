@@ -21,8 +21,8 @@ def serve(
 ) -> None:
     """Answer over HTTP with the champion, log every answer, and change to the next champion without a pause.
 
-    The page is at /, the description of the API at /openapi.json. Programs give FASHION_SERVE_KEY, if it is set, in the
-    header X-API-Key.
+    The page is at /, the description of the API at /openapi.json. Programs give their key in the header X-API-Key:
+    FASHION_SERVE_KEY, or one made with fashion key add.
     """
     project, params = start()
     # The products of small matrices that a request needs are slower on several threads. Read once, by numpy's import.

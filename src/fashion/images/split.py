@@ -28,28 +28,32 @@ def stratified_split(labels: NDArray[np.uint8], fraction: float, seed: int) -> t
     return np.sort(first), np.sort(second)
 
 
-def held_out(images: NDArray[np.uint8], fraction: float) -> NDArray[np.bool_]:
+def held_out(images: NDArray[np.uint8], fraction: float, salt: bytes = b"") -> NDArray[np.bool_]:
     """Which images are set apart for testing, decided by their pixels: copies of an image are never on both sides.
 
     Args:
         images: (n, height, width).
         fraction: share that is set apart, from 0 to 1.
+        salt: a secret of at most 64 bytes; without it, whoever makes an image can tell on which side it will be.
     """
     limit = int(fraction * 2**64)
-    digests = (blake2b(image.tobytes(), digest_size=8).digest() for image in images)
+    digests = (blake2b(image.tobytes(), digest_size=8, key=salt).digest() for image in images)
     return np.array([int.from_bytes(digest, "big") < limit for digest in digests], dtype=bool)
 
 
-def hold_out_groups(images: NDArray[np.uint8], groups: Positions, fraction: float) -> NDArray[np.bool_]:
+def hold_out_groups(
+    images: NDArray[np.uint8], groups: Positions, fraction: float, salt: bytes = b""
+) -> NDArray[np.bool_]:
     """Which images are set apart, groups as a whole: by the pixels of the first image of each.
 
     Args:
         images: (n, height, width); the first of a group stays the first when more come in.
         groups: the number of each image's group, (n,).
         fraction: share of the groups that is set apart, from 0 to 1.
+        salt: as that of `held_out`.
     """
     _, first, group = np.unique(groups, return_index=True, return_inverse=True)
-    chosen: NDArray[np.bool_] = held_out(images[first], fraction)[group]
+    chosen: NDArray[np.bool_] = held_out(images[first], fraction, salt)[group]
     return chosen
 
 

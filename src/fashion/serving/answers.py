@@ -96,11 +96,11 @@ class Ready(BaseModel):
     ready: bool
     version: str
     registry: str
-    """`up`, or why it could not be asked: the champion then is the last one that is known here. Without the key `down`
-    stands for the reason, here and in `log`."""
+    """`up`, or why it could not be asked: the champion then is the last one that is known here. Without a key
+    that may operate, `down` stands for the reason, here and in `log`."""
     champion: str
-    """`current`, `unknown` while the registry is away, or why the version that answers is not the champion; without the
-    key `absent` stands for the reason."""
+    """`current`, `unknown` while the registry is away, or why the version that answers is not the champion; without
+    such a key `absent` stands for the reason."""
     log: str
     """`up`, or why predictions wait."""
     log_waiting: int
@@ -114,18 +114,26 @@ class Error(BaseModel):
 
 
 def to_records(
-    name: str, images: NDArray[np.uint8], answers: Answers, lineage: Lineage, time: datetime, asked_share: float
+    name: str,
+    source: str,
+    images: NDArray[np.uint8],
+    answers: Answers,
+    lineage: Lineage,
+    time: datetime,
+    asked_share: float,
 ) -> list[Record]:
     """For the log, each with an id of its own.
 
     Args:
         name: the registered model's.
+        source: the name of the key of whoever asked.
         asked_share: of how many the label is asked for, at random, whatever the image, the answer and the caller.
     """
     rows = zip(images, answers.probabilities, answers.embeddings, answers.reasons, strict=True)
     return [
         Record(
             *(new_id(), time, lineage.number, image, probabilities, embedding, reason, lineage.identity, name),
+            source=source,
             asked=CHANCE.random() < asked_share,
         )
         for image, probabilities, embedding, reason in rows

@@ -22,8 +22,9 @@ from fashion.errors import ServiceError
 from fashion.serving import answers
 from fashion.serving.champions import Champions, Served
 from fashion.serving.description import feedback_body, predict_body, secured
+from fashion.serving.keys import Key, Keys, Right
 from fashion.serving.labels import Labels
-from fashion.serving.limits import KEY_HEADER, Gatekeeper, Limits, knows_key, refusal
+from fashion.serving.limits import Gatekeeper, Limits, refusal
 from fashion.serving.metrics import Metrics
 from fashion.serving.pictures import Pictures
 from fashion.serving.recorder import Recorder
@@ -33,6 +34,8 @@ MOST_WANTED = 50
 """Pictures whose label is wanted, in one answer."""
 LOOK_SECONDS = 30.0
 """For the answer to /model/refresh; the look itself goes on."""
+SOURCE_LENGTH = 64
+"""Of the column in the prediction log."""
 PAGE = Path(__file__).parent / "page"
 POLICY = "default-src 'self'; img-src 'self' blob: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 REFUSED: dict[int | str, dict[str, Any]] = {
@@ -40,7 +43,7 @@ REFUSED: dict[int | str, dict[str, Any]] = {
     for status, words in {
         400: "The request is not well-formed.",
         401: "The key is missing or wrong.",
-        403: "A page of another site asks, or not through a loopback address.",
+        403: "The key lacks the right, a page of another site asks, or it is not asked through a loopback address.",
         408: "The body has not come in time.",
         413: "The body is too large.",
         422: "The content cannot be used; the reason says what is wrong where.",
@@ -61,7 +64,7 @@ class Service:
     """Images of the test set, others each time; none where there is no test set."""
     asked_share: float = 0.0
     """Of the predictions, drawn at random: their labels are asked for."""
-    key: str | None = None
+    keys: Keys = field(default_factory=Keys)
     origin: str | None = None
     """Of the page, where a proxy shows it under another address."""
     limits: Limits = field(default_factory=Limits)
@@ -81,7 +84,7 @@ def create_app(service: Service) -> FastAPI:
     )
     service.metrics.watch(service.recorder, service.champions)
     app.add_middleware(
-        Gatekeeper, limits=service.limits, key=service.key, origin=service.origin, metrics=service.metrics
+        Gatekeeper, limits=service.limits, keys=service.keys, origin=service.origin, metrics=service.metrics
     )
     app.add_exception_handler(StarletteHTTPException, _explain)
     app.add_exception_handler(RequestValidationError, _explain_validation)
@@ -90,7 +93,7 @@ def create_app(service: Service) -> FastAPI:
     _add_predictions(app, service)
     _add_state(app, service)
     _add_page(app)
-    if service.key:
+    if service.keys.needed:
         app.openapi = secured(app.openapi)  # type: ignore[method-assign]
     return app
 
@@ -131,8 +134,9 @@ def _add_predictions(app: FastAPI, service: Service) -> None:
         with service.champions.current.used() as served:
             images, cluttered = await read_images(request, served.champion.image_size, service.limits, service.pictures)
             found = await served.ask(images, cluttered)
+        caller: Key = request.scope["caller"]
         records = answers.to_records(
-            service.name, images, found, served.lineage, datetime.now(UTC), service.asked_share
+            service.name, caller.name, images, found, served.lineage, datetime.now(UTC), service.asked_share
         )
         service.recorder.add(records)
         content = answers.to_predictions(service.name, served.champion.classes, records, seen)
@@ -147,20 +151,26 @@ def _add_predictions(app: FastAPI, service: Service) -> None:
     async def feedback(request: Request) -> answers.Corrected:
         """The true label of a prediction; given again, it corrects the one before."""
         given = await read_json(request, Feedback)
+        source = _source(request.scope["caller"], given.source)
         classes = service.champions.current.champion.classes
         if given.label not in classes:
             raise HTTPException(422, f"label: expected one of {', '.join(classes)}, found {given.label!r}")
         label = Label(classes.index(given.label), given.label)
-        previous = await labels.write(given.prediction_id, label, given.source)
+        previous = await labels.write(given.prediction_id, label, source)
         service.metrics.labels.inc()
         before = previous.among(classes) if previous else None
         return answers.Corrected(prediction_id=given.prediction_id, label=given.label, previous=before)
 
-    @app.get("/wanted", responses={status: REFUSED[status] for status in (401, 503)})
+    @app.get("/wanted", responses=_refused(401, 403, 503))
     async def wanted() -> list[answers.Wanted]:
         """Some of the predictions whose label was asked for at random and has not come, the oldest first."""
         found = await labels.wanted(service.name, MOST_WANTED)
         return [answers.Wanted(id=one.id, image=one.image.tolist()) for one in found]
+
+
+def _source(caller: Key, said: str) -> str:
+    """Who says so, for the log: the name of the key, and behind a slash, as far as there is room, what is claimed."""
+    return f"{caller.name}/{said}"[:SOURCE_LENGTH]
 
 
 def _count(metrics: Metrics, served: Served, records: list[Record]) -> None:
@@ -181,21 +191,22 @@ def _add_state(app: FastAPI, service: Service) -> None:
 
     @app.get("/readyz")
     async def readyz(request: Request) -> answers.Ready:
-        """Which version answers, and whether registry and log are there; why they are not, to those with the key."""
-        known = knows_key(service.key, request.headers.get(KEY_HEADER, ""))
-        return answers.describe_readiness(service.champions, service.recorder, reasons=known)
+        """Which version answers, and whether registry and log are there; why they are not, to whoever may operate."""
+        caller: Key | None = request.scope["caller"]
+        reasons = caller is not None and Right.OPERATE in caller.may
+        return answers.describe_readiness(service.champions, service.recorder, reasons)
 
-    @app.get("/metrics", responses={200: {"content": {"text/plain": {}}}, 401: REFUSED[401]})
+    @app.get("/metrics", responses=_refused(401, 403) | {200: {"content": {"text/plain": {}}}})
     async def metrics() -> Response:
         """For Prometheus."""
         return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    @app.get("/model", responses={401: REFUSED[401]})
+    @app.get("/model", responses=_refused(401, 403, 503))
     async def model() -> answers.Model:
         """The version that answers: lineage, gates, classes, limits."""
         return answers.describe_model(service.name, service.champions.current)
 
-    @app.post("/model/refresh", responses={status: REFUSED[status] for status in (401, 403, 413, 503)})
+    @app.post("/model/refresh", responses=_refused(401, 403, 413, 503))
     async def refresh() -> answers.Ready:
         """Look at the registry now, and change to the champion that it names. Many who ask at once share a look."""
         try:
@@ -204,10 +215,14 @@ def _add_state(app: FastAPI, service: Service) -> None:
             raise ServiceError(f"The registry has not answered within {LOOK_SECONDS:g} seconds") from error
         return answers.describe_readiness(service.champions, service.recorder, reasons=True)
 
-    @app.get("/samples", responses={401: REFUSED[401]})
+    @app.get("/samples", responses=_refused(401, 403, 503))
     async def samples() -> list[answers.Sample]:
         """Some images of the test set, others each time; none where it is not on this machine."""
         return await asyncio.to_thread(service.draw_samples)
+
+
+def _refused(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    return {status: REFUSED[status] for status in statuses}
 
 
 def _add_page(app: FastAPI) -> None:

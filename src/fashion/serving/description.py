@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from fashion.serving.limits import KEY_HEADER, OPEN
+from fashion.serving.limits import KEY_HEADER, NEEDS, OPEN
 from fashion.serving.requests import FIELD, FORM, JSON, Arrays, Feedback
 
 _PICTURES = {
@@ -40,7 +40,7 @@ def _body(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def secured(describe: Callable[[], dict[str, Any]]) -> Callable[[], dict[str, Any]]:
-    """The description with the key that all but the open paths ask for."""
+    """The description with the key that all but the open paths ask for, and the right that it must have."""
 
     def described() -> dict[str, Any]:
         content = describe()
@@ -50,6 +50,8 @@ def secured(describe: Callable[[], dict[str, Any]]) -> Callable[[], dict[str, An
             if path not in OPEN:
                 for operation in operations.values():
                     operation["security"] = [{"key": []}]
+                    if right := NEEDS.get(path):
+                        operation["description"] += f"\n\nThe key must have the right `{right.value}`."
         return content
 
     return described

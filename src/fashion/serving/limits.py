@@ -1,7 +1,6 @@
 """Who may ask, how much, and how many at once; every request passes here, and is counted."""
 
 import asyncio
-import hmac
 import logging
 import re
 import time
@@ -13,11 +12,21 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fashion.serving.bodies import Bodies, BodyLimits
+from fashion.serving.keys import Key, Keys, Right
 from fashion.serving.metrics import Metrics
 from fashion.settings import LOOPBACK
 
 OPEN = ("/", "/healthz", "/readyz", "/openapi.json")
 """Need no key, like the files of the page: it asks for the key, and shows nothing before."""
+NEEDS = {
+    "/predict": Right.PREDICT,
+    "/samples": Right.PREDICT,
+    "/feedback": Right.FEEDBACK,
+    "/wanted": Right.FEEDBACK,
+    "/metrics": Right.OPERATE,
+    "/model/refresh": Right.OPERATE,
+}
+"""Which right a key must have; for all other paths any key will do."""
 UNCOUNTED = ("/healthz", "/readyz", "/metrics")
 """Are answered however much there is to do."""
 KEY_HEADER = "X-API-Key"
@@ -28,7 +37,7 @@ ADDRESS = re.compile(r"(?:\[([0-9a-f:.]+)\]|([\w.~-]+))(?::\d{0,5})?", re.ASCII 
 
 PROXY = (
     "the request came through a proxy, behind which others can reach the service: start it with a key in "
-    "FASHION_SERVE_KEY, and with the address of its page, https://..., in FASHION_SERVE_ORIGIN"
+    "FASHION_SERVE_KEY, or with keys by name, and with the address of its page, https://..., in FASHION_SERVE_ORIGIN"
 )
 
 logger = logging.getLogger(__name__)
@@ -64,8 +73,8 @@ class Gatekeeper:
         origin: of the page, where a proxy shows it under another address than the header Host has here.
     """
 
-    def __init__(self, app: ASGIApp, limits: Limits, key: str | None, origin: str | None, metrics: Metrics) -> None:
-        self._app, self._limits, self._key, self._origin, self._metrics = app, limits, key, origin, metrics
+    def __init__(self, app: ASGIApp, limits: Limits, keys: Keys, origin: str | None, metrics: Metrics) -> None:
+        self._app, self._limits, self._keys, self._origin, self._metrics = app, limits, keys, origin, metrics
         self._shares = {"/feedback": limits.labels, "/wanted": limits.labels, "/model/refresh": limits.refreshes}
         self._active: Counter[str] = Counter()
         self._bodies = Bodies(limits.body)
@@ -76,6 +85,7 @@ class Gatekeeper:
             return
         start = time.perf_counter()
         status, begun = 500, False
+        scope["caller"] = self._keys.find(dict(scope["headers"]).get(KEY_HEADER.lower().encode(), b""))
         # Answered as GET; the server leaves out the body, as RFC 9110 section 9.3.2 wants it.
         asked = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
 
@@ -116,8 +126,8 @@ class Gatekeeper:
             return refusal(scope, 400, f"expected one host[:port] in the header Host, found {', '.join(hosts)!r}")
         if reason := self._stranger(scope, headers):
             return refusal(scope, 403, reason)
-        if not is_open(scope["path"]) and not knows_key(self._key, headers.get(KEY_HEADER.lower().encode(), "")):
-            return refusal(scope, 401, f"the header {KEY_HEADER} must hold the service's key")
+        if not is_open(scope["path"]) and (refused := _refuse_key(scope)):
+            return refused
         if (reason := self._too_many(scope["path"])) is not None:
             return refusal(scope, 503, reason, {"Retry-After": "1"})
         length = headers.get(b"content-length", "0")
@@ -136,9 +146,9 @@ class Gatekeeper:
     def _stranger(self, scope: Scope, headers: dict[bytes, str]) -> str | None:
         """A page of another site reaches a loopback address through its visitor's browser, anybody through a proxy."""
         host = headers.get(b"host", "")
-        if self._key is None and _host_name(host) not in LOOPBACK:
+        if not self._keys.needed and _host_name(host) not in LOOPBACK:
             return f"expected a loopback address as the host, found {host!r}"
-        if self._key is None and _came_by_proxy(scope, headers):
+        if not self._keys.needed and _came_by_proxy(scope, headers):
             return PROXY
         origin = headers.get(b"origin")
         if origin is not None and origin not in (f"http://{host}", f"https://{host}", self._origin):
@@ -157,9 +167,14 @@ def is_open(path: str) -> bool:
     return path in OPEN or path.startswith("/page/")
 
 
-def knows_key(key: str | None, given: str) -> bool:
-    """Return whether a caller who gave this in the header is to be trusted; without a key every caller is."""
-    return key is None or hmac.compare_digest(given.encode("latin-1"), key.encode())
+def _refuse_key(scope: Scope) -> JSONResponse | None:
+    caller: Key | None = scope["caller"]
+    if caller is None:
+        return refusal(scope, 401, f"the header {KEY_HEADER} must hold a key of the service")
+    right = NEEDS.get(scope["path"])
+    if right and right not in caller.may:
+        return refusal(scope, 403, f"the key {caller.name!r} is not for this: it lacks the right {right.value!r}")
+    return None
 
 
 def _came_by_proxy(scope: Scope, headers: dict[bytes, str]) -> bool:

@@ -143,7 +143,9 @@ class Recorder:
         if forgotten.removed:
             logger.info("Removed %d old predictions", forgotten.removed)
         if forgotten.lost:
-            logger.warning("%d of them had labels that were never collected", forgotten.lost)
+            logger.warning(
+                "%d of them had labels that were never collected; collect with: fashion collect", forgotten.lost
+            )
 
 
 def _do(failure: str, work: Callable[P, object], *arguments: P.args, **options: P.kwargs) -> bool:

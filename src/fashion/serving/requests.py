@@ -43,7 +43,9 @@ class Feedback(BaseModel):
         str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", description="As /predict gave it.")
     ]
     label: Annotated[str, Field(description="The name of a class of the model, see /model.")]
-    source: Annotated[str, Field(pattern=r"^[A-Za-z0-9 ._@-]{1,64}$", description="Who says so.")] = "user"
+    source: Annotated[
+        str, Field(pattern=r"^[A-Za-z0-9 ._@-]{1,64}$", description="Who says so; noted behind the name of the key.")
+    ] = "user"
 
 
 async def read_images(request: Request, size: tuple[int, int], limits: Limits, pictures: Pictures) -> Images:

@@ -15,6 +15,7 @@ from fashion.paths import Project
 from fashion.serving.answers import Sample
 from fashion.serving.app import Service, create_app
 from fashion.serving.champions import Champions
+from fashion.serving.keys import Keys, keys_file
 from fashion.serving.recorder import Recorder
 from fashion.settings import LOOPBACK, load_settings, predictions_url
 from fashion.stages.champion import find_champion
@@ -34,13 +35,15 @@ def serve(project: Project, params: Params, host: str, port: int) -> None:
     Raises:
         ParamsError: others than this machine can reach the address and there is no key.
         ServiceError: there is no champion, or the address is taken.
-        ArtifactError: the champion is damaged.
+        ArtifactError: the champion, or the file of keys, is damaged.
     """
     settings = load_settings()
     public = host if host not in LOOPBACK else settings.serve_origin
-    if public and not settings.serve_key:
+    needs_key = _keys(project).needed
+    if public and not needs_key:
         raise ParamsError(
-            f"At {public} others can reach the service, so it needs a key; set one with: export FASHION_SERVE_KEY=..."
+            f"At {public} others can reach the service, so it needs a key; set one with: export FASHION_SERVE_KEY=...; "
+            "or make one for each who will ask, with: fashion key add NAME --may predict"
         )
     with _listen(host, port) as listener:
         service = build_service(project, params)
@@ -73,9 +76,14 @@ def build_service(project: Project, params: Params) -> Service:
         recorder=Recorder(log, settings.predictions_keep_days, settings.predictions_keep_rows),
         draw_samples=_sampler(project, champions),
         asked_share=params.collect.asked_share,
-        key=settings.serve_key.get_secret_value() if settings.serve_key else None,
+        keys=_keys(project),
         origin=settings.serve_origin,
     )
+
+
+def _keys(project: Project) -> Keys:
+    default = load_settings().serve_key
+    return Keys(keys_file(project), default.get_secret_value() if default else None)
 
 
 def _sampler(project: Project, champions: Champions) -> Callable[[], list[Sample]]:

@@ -1,6 +1,5 @@
 """The champion with its lineage: from the registry, or the last one from this machine when the registry is away."""
 
-import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -14,9 +13,11 @@ from fashion.params import Params
 from fashion.paths import Project
 from fashion.stages.absence import explain_absence
 from fashion.stages.registry import champion_folder, registry_of
-from fashion.storage import keep_newest, may_write, write_json
+from fashion.storage import keep_newest, load_json, may_write, write_json
 
 LAST = "champion.json"
+LARGEST = 1 << 20
+"""Bytes of it."""
 FORMER = 3
 """Former champions whose files stay on this machine; older ones are fetched again if one comes back."""
 
@@ -49,7 +50,8 @@ def find_champion(project: Project, params: Params) -> Found:
     """Ask the registry, fetch the files once, and remember which one it was.
 
     Raises:
-        ServiceError: the registry is away or has no champion, and none was ever fetched from it.
+        ServiceError: the registry is away or has no champion, and none was ever fetched from it, or what was written
+            down of the last one is damaged.
     """
     try:
         return _ask(project, params)
@@ -83,7 +85,7 @@ def keep_champion(project: Project, params: Params, version: tracking.Version) -
     folder = champion_folder(project, params)
     champion = tracking.keep_version(registry_of(project, params), version, folder)
     if folder.is_dir() and may_write(folder):
-        last = (_read(folder) or {}).get("identity")
+        last = (_known(folder) or {}).get("identity")
         keep_newest((kept for kept in folder.iterdir() if kept.name not in (version.identity, last)), FORMER)
     return champion
 
@@ -93,7 +95,7 @@ def _ask(project: Project, params: Params) -> Found:
     version = champion_version(registry)
     champion = keep_champion(project, params, version)
     lineage = Lineage(version.number, version.run_id, version.tags, version.created, version.identity)
-    if may_write(folder) and _read(folder) != asdict(lineage):
+    if may_write(folder) and _known(folder) != asdict(lineage):
         write_json(folder / LAST, asdict(lineage))
         _forget_numbers(folder.parent)
     return Found(champion, lineage, None)
@@ -101,8 +103,8 @@ def _ask(project: Project, params: Params) -> Found:
 
 def _remembered(project: Project, params: Params, trouble: str) -> Found | None:
     folder = champion_folder(project, params)
-    content = _read(folder)
-    if content is None or not (kept := folder / content["identity"]).is_dir():
+    content = _read(folder, trouble)
+    if not content or not content.get("identity") or not (kept := folder / content["identity"]).is_dir():
         return None
     lineage = Lineage(**content)
     return Found(tracking.open_version(registry_of(project, params), lineage.number, kept), lineage, trouble)
@@ -112,14 +114,14 @@ def _remembered_by_number(project: Project, params: Params, trouble: str) -> Fou
     """As 0.1.0 kept it; the number alone does not tell whether the files are of this version."""
     registry = registry_of(project, params)
     folder = project.state / "champion" / sha256(f"{registry.uri}\n{registry.name}".encode()).hexdigest()[:16]
-    content = _read(folder)
+    content = _read(folder, trouble)
     if content is None:
         return None
     kept = folder / content["number"]
     description = kept / "MLmodel"
     if not description.is_file() or f"run_id: {content['run_id']}" not in description.read_text("utf-8").splitlines():
         return None
-    lineage = Lineage(**content, identity=None)
+    lineage = Lineage(**{**content, "identity": None})
     return Found(tracking.open_version(registry, lineage.number, kept), lineage, trouble)
 
 
@@ -130,7 +132,31 @@ def _forget_numbers(folder: Path) -> None:
             shutil.rmtree(kept)
 
 
-def _read(folder: Path) -> dict[str, Any] | None:
+def _known(folder: Path) -> dict[str, Any] | None:
+    """What was remembered; None, too, where it is damaged: the registry answers, so that it is written anew."""
+    try:
+        return _read(folder, "")
+    except ServiceError:
+        return None
+
+
+def _read(folder: Path, trouble: str) -> dict[str, Any] | None:
+    """What was remembered; None where nothing was.
+
+    Raises:
+        ServiceError: it is damaged; `trouble` says why the registry does not help.
+    """
     path = folder / LAST
-    content: dict[str, Any] | None = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    try:
+        content: dict[str, Any] = load_json(path, LARGEST)
+        lineage = asdict(Lineage(**{"identity": "", **content}))
+        if not all(isinstance(lineage[name], str) for name in ("number", "run_id", "created", "identity")):
+            raise ValueError("expected the number of a version, its run, its identity, and when it was made")
+    except FileNotFoundError:
+        return None
+    except (ValueError, LookupError, TypeError) as error:
+        raise ServiceError(
+            f"{trouble}\nThe last champion of this machine cannot answer either: {path} is damaged ({error}). Once the "
+            "registry names a champion, this writes the file anew: fashion monitor"
+        ) from error
     return content

@@ -7,6 +7,7 @@ version of data/ later labels are new again, as long as the log holds them, and 
 batch was made comes again, in another batch. The log is told what was collected, since it keeps the rest for longer.
 """
 
+import secrets
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -29,12 +30,12 @@ from fashion.params import Params
 from fashion.paths import Project
 from fashion.settings import predictions_url
 from fashion.stages.batches import read_labels, write_survey
-from fashion.stages.dataset import Split, read_batches, read_raw
+from fashion.stages.dataset import SALT, SALT_BYTES, Split, read_batches, read_raw
 from fashion.stages.refusal import is_refused, refused_labels, remember
 from fashion.stages.registry import DATA_VERSION, registry_of
 from fashion.stages.trial import KEPT, Dataset, Trial, Trials, try_labels, write_batch
 from fashion.stages.validate import explain, write_quarantine
-from fashion.storage import atomic_folder, keep_newest, move_folder
+from fashion.storage import atomic_folder, keep_newest, move_folder, write_text
 
 IN_TEST, IN_TRAIN = "the same image stands in the test set", "the same image stands in the training set"
 COPY = "the same image was labelled again later"
@@ -77,10 +78,11 @@ def collect(project: Project, params: Params, since: datetime | None = None) -> 
     """Make a batch of the newest labels that no batch holds yet, and pin it in data.dvc.
 
     Every image enters once, by its last label: copies of images of the dataset or of a batch are left out, unless their
-    label is a later and another one. Of classes that come too often only so many are taken as batch.json allows.
-    Nothing enters data/ before old and new together have passed what `validate` asks of them; if they do not, they are
-    tried again without the labels of the source that is believed least. A refused batch is kept in .state/refused with
-    what was found, and what was refused is left out until it is corrected.
+    label is a later and another one. Where labels came with several keys, none fills more than its share of a batch;
+    what goes beyond waits for labels by others. Of classes that come too often only so many are taken as batch.json
+    allows. Nothing enters data/ before old and new together have passed what `validate` asks of them; if they do not,
+    they are tried again without the labels of the source that is believed least. A refused batch is kept in
+    .state/refused with what was found, and what was refused is left out until it is corrected.
 
     Within the training slot: no training may be at work on data/.
 
@@ -113,15 +115,16 @@ def is_learned(project: Project, params: Params) -> bool:
 def _collect(project: Project, params: Params, log: PredictionLog, since: datetime | None) -> Collected:
     data = Dataset(project, params, read_raw(project, params.data), read_batches(project, params.data))
     model = _model(project, params, log)
-    labels = log.read_labels(params.data.image_size, since, model)
+    labels = _by_source(log.read_labels(params.data.image_size, since, model))
     is_known = is_refused(project, params, labels)
     wanted, left_out = _choose(labels[~is_known], data.raw, read_labels(project, data.batches))
-    tried = try_labels(data, log, wanted)
+    tried = try_labels(data, log, wanted, labels["key"].nunique())
     refused = wanted[wanted["given_by"].isin(list(tried.without))]
     if len(refused):
         remember(project, params, _with_earlier(labels, refused))
     left_out |= _count_refused(project, tried, refused)
-    left_out |= {TOO_OFTEN: tried.too_often, REFUSED: int(is_known.sum())}
+    left_out |= _count_beyond(params, tried)
+    left_out |= {TOO_OFTEN: tried.left.too_often, REFUSED: int(is_known.sum())}
     left_out = {reason: count for reason, count in left_out.items() if count}
     if tried.accepted:
         collected = _enter_accepted(data, tried.accepted, left_out, read_survey(log, model))
@@ -144,6 +147,20 @@ def _enter_accepted(data: Dataset, trial: Trial, left_out: Mapping[str, int], su
     _enter(data, name, trial.labelled, survey)
     reasons = {str(reason): int(count) for reason, count in own["reason"].value_counts().items()}
     return Collected(name, len(trial.labelled.labels), reasons, pictures, left_out)
+
+
+def _by_source(labels: pd.DataFrame) -> pd.DataFrame:
+    """Of several keys each is one source, whatever its owner claims; of a single one everybody is who he claims."""
+    return labels.assign(given_by=labels["key"]) if labels["key"].nunique() > 1 else labels
+
+
+def _count_beyond(params: Params, tried: Trials) -> dict[str, int]:
+    """How many labels wait since their key has given more than its share, as reasons to leave them out."""
+    limit = f"{params.collect.at_most_from_one_source:.0%} of a batch (collect.at_most_from_one_source)"
+    return {
+        f"{key} gave more than {limit}; they wait for labels by others": count
+        for key, count in tried.left.beyond.items()
+    }
 
 
 def _count_refused(project: Project, tried: Trials, refused: pd.DataFrame) -> dict[str, int]:
@@ -244,9 +261,16 @@ def _enter(data: Dataset, name: str, labelled: Labelled, survey: Survey) -> None
         write_survey(project, data.batches, batch, survey)
         with changing_data(project):
             project.batches.mkdir(parents=True, exist_ok=True)
+            _make_salt(project)
             shutil.rmtree(project.batches / name, ignore_errors=True)
             move_folder(batch, project.batches / name)
             pin(project)
+
+
+def _make_salt(project: Project) -> None:
+    """Once for all batches: callers must not choose by the content of an image whether it is tested on."""
+    if not (project.data / SALT).exists():
+        write_text(project.data / SALT, f"{secrets.token_hex(SALT_BYTES)}\n")
 
 
 def _state(project: Project) -> Path:

@@ -11,7 +11,7 @@ from fashion.errors import ArtifactError, DataError
 from fashion.images.idx import read_idx, read_idx_shape
 from fashion.params import DataFile, DataParams
 from fashion.paths import Project
-from fashion.storage import file_digest, read_json
+from fashion.storage import file_digest, read_json, read_text
 
 BATCH_IMAGES, BATCH_LABELS = "images-idx3-ubyte.gz", "labels-idx1-ubyte.gz"
 RECENT = "recent"
@@ -21,6 +21,8 @@ SUPPORTED = (
     "unsigned bytes, grey images (n, height, width) of data.image_size and labels (n,). Convert the dataset, and set "
     "the digests in params.yaml"
 )
+SALT, SALT_BYTES = "salt", 32
+"""The file in data/ with the secret, in hexadecimal, by which collected images are divided; git does not have it."""
 SYNTHETIC = "SYNTHETIC"
 """Name of the file that stands in data/ while any file there is drawn; it says how."""
 
@@ -73,11 +75,33 @@ def read_batch(folder: Path, params: DataParams) -> Split:
         raise DataError(f"{error}. {bring_back(folder)}") from error
 
 
+def read_salt(project: Project) -> bytes:
+    """The secret by which collected images are divided into learned and tested ones; empty in data of earlier code.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    path = project.data / SALT
+    try:
+        salt = bytes.fromhex(read_text(path, 10 * SALT_BYTES))
+        if len(salt) != SALT_BYTES:
+            raise ValueError(f"expected {SALT_BYTES} bytes, found {len(salt)}")
+    except FileNotFoundError:
+        return b""
+    except ValueError as error:
+        raise DataError(f"{path} is damaged ({error}). {_bring_back(path, project.data)}") from error
+    return salt
+
+
 def bring_back(batch: Path) -> str:
-    """Return what to do about a damaged batch. Not DVC's `--force`: with a lost cache it may remove all of data/."""
-    drawn = (batch.parents[1] / SYNTHETIC).exists()
-    command = "dvc pull data.dvc" if drawn else "fashion fetch"
-    return f"Remove {batch}, then bring back what data.dvc pins with: {command}"
+    """Return what to do about a damaged batch."""
+    return _bring_back(batch, batch.parents[1])
+
+
+def _bring_back(path: Path, data: Path) -> str:
+    """Not by DVC's `--force`: with a lost cache it may remove all of data/."""
+    command = "dvc pull data.dvc" if (data / SYNTHETIC).exists() else "fashion fetch"
+    return f"Remove {path}, then bring back what data.dvc pins with: {command}"
 
 
 def read_labelled_files(images_path: Path, labels_path: Path, params: DataParams) -> Split:

@@ -14,7 +14,7 @@ from fashion.images.split import class_counts, hold_out_groups, stratified_split
 from fashion.params import Params
 from fashion.paths import Project
 from fashion.stages.batches import read_labels, read_survey
-from fashion.stages.dataset import RECENT, Split, digests, is_synthetic, read_batches, read_raw
+from fashion.stages.dataset import RECENT, Split, digests, is_synthetic, read_batches, read_raw, read_salt
 from fashion.storage import atomic_folder, write_json
 
 
@@ -73,7 +73,7 @@ def prepare(project: Project, params: Params) -> Prepared:
     collected = 0
     if batches:
         joined = _join(batches, quarantined, read_labels(project, batches))
-        splits, collected = _with_collected(params, splits, joined)
+        splits, collected = _with_collected(params, splits, joined, read_salt(project))
     left_out, survey = sum(map(len, quarantined.values())), read_survey(project, batches)
     prepared = _describe(project, params, splits, left_out, collected, survey)
     with atomic_folder(project.dataset) as folder:
@@ -150,20 +150,20 @@ def _join(
     return _Collected(images[order], numbers[order], first_batch[order], asked[order])
 
 
-def _with_collected(params: Params, splits: Mapping[str, Split], collected: _Collected) -> tuple[dict[str, Split], int]:
+def _with_collected(
+    params: Params, splits: Mapping[str, Split], collected: _Collected, salt: bytes
+) -> tuple[dict[str, Split], int]:
     """The splits with collected images in training and validation, the split of those to test on if there are any, and
     how many are learned from.
 
     Copies and near copies of an image are on one side, in whatever batch they came: what is tested on was never trained
     on. Of a group on the side of the test only those are tested on that were asked for; the others are left out.
     """
-    groups = group_near_copies(collected.images)
-    apart = _first_asked(groups, collected) & hold_out_groups(
-        collected.images, groups, params.prepare.recent_test_fraction
-    )
+    groups, fraction = group_near_copies(collected.images), params.prepare.recent_test_fraction
+    apart = _first_asked(groups, collected) & hold_out_groups(collected.images, groups, fraction, salt)
     tested = apart & collected.asked
     learned = Split(collected.images[~apart], collected.labels[~apart])
-    chosen = hold_out_groups(learned.images[:, ::-1], groups[~apart], params.prepare.validation_fraction)
+    chosen = hold_out_groups(learned.images[:, ::-1], groups[~apart], params.prepare.validation_fraction, salt)
     recent = {RECENT: Split(collected.images[tested], collected.labels[tested])} if tested.any() else {}
     return {
         **splits,

@@ -13,8 +13,9 @@ from fashion.adapters.predictions import Labelled, PredictionLog
 from fashion.adapters.quality import required_mix
 from fashion.errors import DataError
 from fashion.images.idx import write_idx
-from fashion.images.mix import choose_balanced
-from fashion.params import Params
+from fashion.images.mix import Mix, choose_balanced
+from fashion.images.sources import within_shares
+from fashion.params import CollectParams, Params
 from fashion.paths import Project
 from fashion.stages.batches import USED
 from fashion.stages.dataset import BATCH_IMAGES, BATCH_LABELS, Split
@@ -49,12 +50,22 @@ class Trials:
     """The sources that were left out, and where the batch is kept that was refused because of each."""
     images: int
     """In the batch that was accepted, or that would be tried next if they were enough."""
-    too_often: int
-    """Images of classes that come too often, left for a later batch."""
+    left: "Left"
+    """What a later batch may take."""
 
     @property
     def accepted(self) -> Trial | None:
         return next((one for one in self.trials if one.refused is None), None)
+
+
+@dataclass(frozen=True)
+class Left:
+    """Labels that wait for others."""
+
+    too_often: int
+    """Of classes that come too often."""
+    beyond: Mapping[str, int]
+    """By the name of the key: what was given with it beyond its share of a batch."""
 
 
 @dataclass(frozen=True)
@@ -67,13 +78,14 @@ class Dataset:
     batches: Mapping[str, Split]
 
 
-def try_labels(data: Dataset, log: PredictionLog, wanted: pd.DataFrame) -> Trials:
-    """Try the newest labels, of classes that come too often as many as batch.json allows.
+def try_labels(data: Dataset, log: PredictionLog, wanted: pd.DataFrame, keys: int) -> Trials:
+    """Try the newest labels, by no key more than its share, of classes that come too often as many as are allowed.
 
     While they are refused, they are tried again without the source that is believed least, as long as enough is left.
 
     Args:
         wanted: rows of `read_labels` of the log, those that came last at the end.
+        keys: how many keys labels came with, these or others.
 
     Raises:
         DataError: the data are not fit without the new labels either.
@@ -83,23 +95,47 @@ def try_labels(data: Dataset, log: PredictionLog, wanted: pd.DataFrame) -> Trial
     without: dict[str, Path] = {}
     while True:
         rest = wanted[~wanted["given_by"].isin(list(without))]
-        most = params.collect.at_most
-        too_few = len(rest) < params.collect.at_least  # They wait for others, and with those the mix will be another.
-        if mix is None or too_few:
-            chosen = rest.tail(most)
-        else:
-            chosen = rest.iloc[choose_balanced(rest["label"].to_numpy(), mix, most)]
+        chosen, left = choose(params.collect, rest, mix, keys)
         labelled = log.read_labelled(chosen, params.data.image_size)
-        images, too_often = len(labelled.labels), min(len(rest), most) - len(chosen)
+        images = len(labelled.labels)
         if images < params.collect.at_least:
-            return Trials(tuple(trials), without, images, too_often)
+            return Trials(tuple(trials), without, images, left)
         trial = _examine(data, labelled)
         trials.append(trial)
         if trial.refused is None:
-            return Trials(tuple(trials), without, images, too_often)
+            return Trials(tuple(trials), without, images, left)
         sources = list(chosen.set_index("id")["given_by"].loc[list(labelled.ids)])
         spoiling = sources if len(trials) == MOST_TRIALS else [least_believed(trial.found, trial.name, sources)]
         without |= dict.fromkeys(spoiling, trial.refused)
+
+
+def choose(params: CollectParams, rest: pd.DataFrame, mix: Mix | None, keys: int) -> tuple[pd.DataFrame, Left]:
+    """Return the rows that may be one batch: those of the newest that keep to the shares of the keys and to the mix.
+
+    What is left out for one of them may be too much for the other, so both are asked until nothing more goes.
+    """
+    most, chosen, too_often, beyond = params.at_most, rest, 0, []
+    while True:
+        shared = _within_shares(params, chosen, keys)
+        if len(shared) < min(len(chosen), most):
+            beyond.append(chosen["key"].drop(shared.index))
+        # Too few wait for others, and with those the mix will be another.
+        if mix is None or len(shared) < params.at_least:
+            balanced = shared.tail(most)
+        else:
+            balanced = shared.iloc[choose_balanced(shared["label"].to_numpy(), mix, most)]
+        too_often += min(len(shared), most) - len(balanced)
+        if len(balanced) == len(chosen):
+            waiting = pd.concat(beyond).value_counts(sort=False) if beyond else {}
+            return balanced, Left(too_often, {str(key): int(count) for key, count in waiting.items()})
+        chosen = balanced
+
+
+def _within_shares(params: CollectParams, rows: pd.DataFrame, keys: int) -> pd.DataFrame:
+    share = params.at_most_from_one_source
+    if keys == 1 or share == 1:
+        return rows
+    return rows[within_shares(rows["key"].to_numpy(np.str_), keys, share, params.at_most)]
 
 
 def _examine(data: Dataset, labelled: Labelled) -> Trial:

@@ -152,7 +152,8 @@ class PredictionLog:
         Returns:
             id, time (of the prediction), content_hash (of the image), asked and source (as those of `Record`), label
             (-1 if it is none of the model's classes), labelled (when the label came), label_number (the label's own, in
-            the log), given_by (who gave it), collected (whether it was said to be); times are UTC, microseconds.
+            the log), given_by (who gave it), key (the name of the key with which it came), collected (whether it was
+            said to be); times are UTC, microseconds.
         """
         columns = [predictions.c[name] for name in ("id", "time", "content_hash", "asked", "source")]
         columns += [labels.c[name] for name in ("label", "name", "collected")]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fashion.errors import DataError
 from fashion.images.descriptors import describe
+from fashion.settings import DEFAULT_KEY
 
 NO_LABEL = -1
 """The number of no class: there is no label, or it is none of the reader's classes."""
@@ -203,9 +204,16 @@ def to_labels(rows: Sequence[Any], classes: Sequence[str] | None) -> pd.DataFram
     return table.assign(
         label=np.array([class_number(row.label, row.name, classes) for row in rows], dtype=np.int64),
         asked=table["asked"].astype(np.bool_),
-        collected=table["collected"].notna(),
+        key=pd.Series([_key_of(source) for source in table["given_by"]], dtype="str"),
+        collected=np.array([row.collected is not None for row in rows], dtype=np.bool_),
         **{name: np.array(each, dtype="datetime64[us]") for name, each in times.items()},
     )
+
+
+def _key_of(source: str) -> str:
+    """Return the name of a key, without what its owner claims behind the slash; before keys had names there was one."""
+    name, slash, _ = source.partition("/")
+    return name if slash else DEFAULT_KEY
 
 
 def to_labelled(table: pd.DataFrame, images: Mapping[str, bytes], size: tuple[int, int]) -> Labelled:

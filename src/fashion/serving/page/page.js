@@ -17,8 +17,10 @@ async function call(path, options = {}) {
     throw new Error("The service does not answer.");
   }
   const content = await response.json().catch(() => ({}));
-  if (response.status === 401) find("unlock").hidden = false;
-  if (!response.ok) throw new Error(content.error ?? `The service answered ${response.status}.`);
+  if (!response.ok) {
+    const error = new Error(content.error ?? `The service answered ${response.status}.`);
+    throw Object.assign(error, { status: response.status });
+  }
   return content;
 }
 
@@ -31,6 +33,7 @@ async function attempt(action) {
     await action();
     find("trouble").hidden = true;
   } catch (error) {
+    if ([401, 403].includes(error.status)) find("unlock").hidden = false; // no key, or one that is not for this
     find("trouble").textContent = error.message;
     find("trouble").hidden = false;
     reveal(find("trouble"), find("trouble"));
@@ -194,7 +197,20 @@ function sampleButton({ image, label }) {
   return button;
 }
 
-const start = () => attempt(() => Promise.all([showModel(), showSamples(), showWanted()]));
+// What the key is not for is left out.
+async function showIfAllowed(id, show) {
+  try {
+    await show();
+  } catch (error) {
+    if (error.status !== 403) throw error;
+    find(id).hidden = true;
+  }
+}
+
+const start = () =>
+  attempt(() =>
+    Promise.all([showModel(), showIfAllowed("test-set", showSamples), showIfAllowed("wanted", showWanted)]),
+  );
 
 find("unlock").addEventListener("submit", (event) => {
   event.preventDefault();

@@ -1,0 +1,42 @@
+"""How much of what is learned may come from one source, so that none of several decides alone what a model learns."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+ROUNDING = 1e-9
+
+
+def within_shares(sources: NDArray[np.str_], known: int, share: float, most: int) -> NDArray[np.bool_]:
+    """Return which labels may be in one batch: the newest, and from no source more than its share of the batch.
+
+    Where there are too few sources for that, each may give an equal part; a single one all.
+
+    Args:
+        sources: (n,), who gave each label, the oldest label first.
+        known: how many sources there are, those included that gave none of these labels.
+        share: of the labels that are taken, the most by one source.
+        most: labels in a batch.
+    """
+    names, of_source, counts = np.unique(sources, return_inverse=True, return_counts=True)
+    share = max(share, 1 / max(known, len(names), 1))
+    size, allowed = min(len(sources), most), 0
+    while size:
+        allowed = int(share * size + ROUNDING)
+        possible = min(int(np.minimum(counts, allowed).sum()), most)
+        if possible >= size:
+            break
+        size = possible
+    newest = np.zeros(len(sources), np.bool_)
+    if size:
+        ranks = _ranks_from_newest(of_source, len(names))
+        newest[np.flatnonzero(ranks < allowed)[-size:]] = True
+    return newest
+
+
+def _ranks_from_newest(of_source: NDArray[np.int64], sources: int) -> NDArray[np.int64]:
+    """How many later labels the same source gave, (n,)."""
+    ranks = np.empty(len(of_source), np.int64)
+    for source in range(sources):
+        positions = np.flatnonzero(of_source == source)
+        ranks[positions] = np.arange(len(positions))[::-1]
+    return ranks
