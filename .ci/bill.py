@@ -35,14 +35,16 @@ def main(path: Path) -> None:
     bill.metadata.component = this_project()
     bill.register_dependency(bill.metadata.component, components)
     path.parent.mkdir(exist_ok=True)
-    make_outputter(bill, OutputFormat.JSON, SchemaVersion.V1_6).output_to_file(str(path), allow_overwrite=True, indent=2)
+    output = make_outputter(bill, OutputFormat.JSON, SchemaVersion.V1_6)
+    output.output_to_file(str(path), allow_overwrite=True, indent=2)
     known = sum(bool(component.licenses) for component in components)
     print(f"{path}: {len(components)} packages, {known} of them with their licence")
 
 
 def this_project() -> Component:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return Component(name=project["name"], version=project["version"], type=ComponentType.APPLICATION, bom_ref="fashion")
+    name, version = project["name"], project["version"]
+    return Component(name=name, version=version, type=ComponentType.APPLICATION, bom_ref=name)
 
 
 def describe(package: InstallRequirement, installed: Distribution | None) -> Component:
