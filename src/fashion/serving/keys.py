@@ -148,7 +148,7 @@ def remove_key(project: Project, name: str) -> None:
     with hold(project.state / "keys.lock", _say_for_whom):
         known = read_keys(keys_file(project))
         if name not in {one.name for one in known}:
-            raise ParamsError(f"There is no key {name!r}; those that there are shows: fashion key list")
+            raise ParamsError(f"There is no key {name!r}; see which there are with: fashion key list")
         _write(project, [one for one in known if one.name != name])
 
 
