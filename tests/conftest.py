@@ -98,10 +98,7 @@ def small_project(small_template: Path, tmp_path: Path, monkeypatch: pytest.Monk
 @pytest.fixture
 def trained_project(trained_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A copy of this project after the whole main job on 600 drawn images: artifacts, runs and a champion."""
-    copy = copy_template(trained_template, tmp_path / "project", monkeypatch)
-    move_registry(copy, trained_template)
-    forget_artifact_folders()
-    return copy
+    return copy_trained(trained_template, tmp_path / "project", monkeypatch)
 
 
 # Templates: made once for all workers. Copy them; never change them.
@@ -190,6 +187,14 @@ def copy_template(template: Path, destination: Path, monkeypatch: pytest.MonkeyP
     """A project of this test's own, to which everything it starts belongs."""
     copy = Project(shutil.copytree(template, destination, symlinks=True))
     use_environment(copy, monkeypatch)
+    return copy
+
+
+def copy_trained(template: Path, destination: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A copy of a project with a registry, which is the copy's own."""
+    copy = copy_template(template, destination, monkeypatch)
+    move_registry(copy, template)
+    forget_artifact_folders()
     return copy
 
 

@@ -13,6 +13,7 @@ from fashion.stages.promotion import REGISTER, promote
 from fashion.stages.register import register
 from fashion.stages.registry import registry_of
 from tests.candidates import make_candidate
+from tests.conftest import copy_trained
 from tests.projects import edit_params
 
 HARDLY, HALF = {"epochs": 1, "learning_rate": 1e-5}, {"epochs": 3}
@@ -42,14 +43,23 @@ def enter(project, number):
     tracking.record(here, tracking.settle(here), tracking.Decision(REGISTER, number, tracking.Aliases(number), "won"))
 
 
-@pytest.fixture
-def series(trained_project):
+@pytest.fixture(scope="module")
+def made(trained_template, tmp_path_factory):
     """Version 1 knows its garments; version 2, the champion, next to nothing, as after many losses; 3 lies between."""
-    assert add(trained_project, HARDLY).version == "2"
-    enter(trained_project, "2")
-    registered = add(trained_project, HALF)
-    assert registered.version == "3"
-    return trained_project, registered
+    with pytest.MonkeyPatch.context() as patch:
+        project = copy_trained(trained_template, tmp_path_factory.mktemp("series") / "project", patch)
+        assert add(project, HARDLY).version == "2"
+        enter(project, "2")
+        registered = add(project, HALF)
+        assert registered.version == "3"
+    return project.root, registered
+
+
+@pytest.fixture
+def series(made, tmp_path, monkeypatch):
+    """A copy of that project, and what came of registering version 3."""
+    template, registered = made
+    return copy_trained(template, tmp_path / "project", monkeypatch), registered
 
 
 def judge(project):
