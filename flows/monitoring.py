@@ -83,7 +83,7 @@ def _emit(window: "JudgedWindow") -> bool:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not _has_event(event):
         if time.monotonic() > deadline:
-            get_run_logger().warning("Prefect did not take the event of window %d; the next run will", window.number)
+            get_run_logger().warning("Prefect did not take the event of window %d; the next run retries", window.number)
             return False
         time.sleep(0.5)
     return True
