@@ -83,7 +83,7 @@ def _emit(window: "JudgedWindow") -> bool:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not _has_event(event):
         if time.monotonic() > deadline:
-            get_run_logger().warning("Prefect did not take the event of window %d; it is sent again", window.number)
+            get_run_logger().warning("Prefect did not take the event of window %d; the next run retries", window.number)
             return False
         time.sleep(0.5)
     return True
@@ -107,7 +107,7 @@ def _describe(watched: Watched) -> str:
     rows = [
         ("Predictions", f"{watched.predictions:,}"),
         ("Labels asked for at random", f"{watched.asked:,}"),
-        ("of them come", f"{watched.labelled:,}"),
+        ("of which have come", f"{watched.labelled:,}"),
     ]
     if watched.estimated_accuracy is not None:
         rows.append(("Accuracy, estimated without labels", f"{watched.estimated_accuracy:.1%}"))

@@ -104,4 +104,4 @@ def test_a_champion_of_before_that_counts_no_more_refuses_nobody(series, happene
     judgement = judge(project)
     assert judgement.promoted, judgement.reason
     assert not [line for line in judgement.lines if line.figure == "accuracy against version 1"]
-    assert ("Version 1, a champion before, cannot be compared" in caplog.text) == (happened is without_files)
+    assert ("Version 1, a former champion, cannot be compared" in caplog.text) == (happened is without_files)

@@ -898,7 +898,8 @@ def test_the_service_ends_though_registry_and_log_say_nothing(tmp_path, silent, 
             cut_off = callers.submit(requests.post, f"{address}/model/refresh", timeout=60)
             asked.wait()
         assert not silent.released.is_set()
-        assert (cut_off.result().status_code, cut_off.result().json()) == (503, {"error": "the service ends"})
+        answer = cut_off.result()
+        assert (answer.status_code, answer.json()) == (503, {"error": "the service is shutting down"})
         assert "Traceback" not in caplog.text
         assert "10 predictions are lost" in caplog.text
         silent.released.set()

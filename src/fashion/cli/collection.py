@@ -23,9 +23,9 @@ def collect(
 
     It waits for a training that is at work. It is pushed to the default DVC remote, if there is one.
 
-    Every image enters once, by its last label; copies of images of the dataset are left out, and of classes that come
-    too often some wait for a later batch. Old and new together are held against expectations/ first; labels that make
-    them unfit to learn from do not enter data/, and are left out until they are corrected. `dvc repro` then
+    Every image enters once, by its last label; copies of images of the dataset are left out, and some images of classes
+    that come too often wait for a later batch. Old and new together are checked against expectations/ first; labels
+    that make them unfit to learn from do not enter data/, and are left out until they are corrected. `dvc repro` then
     learns from old and new images together; a part of the new ones is never learned from and becomes the recent test
     set.
     """

@@ -22,12 +22,12 @@ def add(
 ) -> None:
     """Make a key, print it once, and keep only its digest, in .state/keys.json.
 
-    Programs give it in the header X-API-Key. A service that runs knows it at once. For several rights give --may
-    several times.
+    Programs give it in the header X-API-Key. A running service accepts it at once, and from the first key on answers
+    nobody without one. For several rights give --may several times.
     """
     project, _ = start()
     key = add_key(project, name, may)
-    errors.print(f"{name} may {', '.join(sorted(set(may)))}. The key, which nobody can show again:")
+    errors.print(f"{name} may {', '.join(sorted(set(may)))}. Keep the key; it cannot be shown again:")
     typer.echo(key)
 
 

@@ -35,8 +35,8 @@ def monitor(
 
     What was found is recorded, and a page is written about it under artifacts/monitoring. With --last or --since the
     window is chosen by hand: it is judged and shown in the same way, but not recorded, so that predictions that are
-    looked at twice do not count twice in an alarm. An alarm is no error: the exit status is 0. It is sent by the next
-    run of the flow `monitoring`.
+    looked at twice do not count twice in an alarm. An alarm is no error: the exit status is 0. The next run of the
+    flow `monitoring` sends it.
     """
     if history and (last or since):
         raise typer.BadParameter(
@@ -69,7 +69,7 @@ def _print_watched(watched: "Watched") -> None:
         f"{watched.labelled:,} of {watched.asked:,} labels that were asked for at random have come"
     )
     if watched.unknown_labels:
-        console.print(f"{watched.unknown_labels:,} labels are none of the champion's classes, and left out")
+        console.print(f"{watched.unknown_labels:,} labels are none of the champion's classes, and are left out")
     table = Table("statistic", "score", "", caption="0 is typical of clean windows, above 1 is drift")
     for statistic, score in watched.scores.items():
         table.add_row(statistic, show_score(score), "drifted" if score > 1 else "")

@@ -37,7 +37,7 @@ class Prediction(BaseModel):
     explanation: str | None
     """The reason in words."""
     label_wanted: bool
-    """Drawn at random, whatever the answer: please tell by /feedback what is truly in the image, right or wrong."""
+    """Drawn at random, whatever the answer: please send the true label to /feedback, even if the answer is right."""
     seen: list[list[int]] | None = None
     """The image as the model saw it, if that was asked for."""
 
@@ -60,7 +60,7 @@ class Corrected(BaseModel):
 
 
 class Wanted(BaseModel):
-    """A prediction whose label was asked for at random. What was predicted is left out, so that it leads nobody."""
+    """A prediction whose label was asked for at random. What was predicted is left out: it would influence people."""
 
     id: str
     """For /feedback."""

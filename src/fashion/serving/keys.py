@@ -126,7 +126,7 @@ def add_key(project: Project, name: str, may: Collection[Right]) -> str:
     """
     if name == DEFAULT_KEY or not NAME.fullmatch(name):
         raise ParamsError(
-            f"{name!r} cannot be a key's name: expected up to 23 small letters, digits and hyphens, and not "
+            f"{name!r} cannot be a key's name: expected up to 23 lower-case letters, digits and hyphens, not "
             f"{DEFAULT_KEY!r}, which is the key in FASHION_SERVE_KEY"
         )
     key = secrets.token_urlsafe(32)

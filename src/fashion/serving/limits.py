@@ -37,7 +37,7 @@ ADDRESS = re.compile(r"(?:\[([0-9a-f:.]+)\]|([\w.~-]+))(?::\d{0,5})?", re.ASCII 
 
 PROXY = (
     "the request came through a proxy, behind which others can reach the service: start it with a key in "
-    "FASHION_SERVE_KEY, or with keys by name, and with the address of its page, https://..., in FASHION_SERVE_ORIGIN"
+    "FASHION_SERVE_KEY, or with named keys, and with the address of its page, https://..., in FASHION_SERVE_ORIGIN"
 )
 
 logger = logging.getLogger(__name__)
@@ -104,7 +104,7 @@ class Gatekeeper:
         except asyncio.CancelledError:  # At the end of the service, when the time for requests is over.
             if begun:
                 raise
-            await refusal(scope, 503, "the service ends", {"Retry-After": "5"})(scope, receive, note)
+            await refusal(scope, 503, "the service is shutting down", {"Retry-After": "5"})(scope, receive, note)
         finally:
             self._count(scope["method"], asked, status, time.perf_counter() - start)
 

@@ -53,9 +53,9 @@ class _State(Collector):
         recorder, champions = self._recorder, self._champions
         yield CounterMetricFamily("fashion_log_written", "Predictions in the log.", value=recorder.written)
         yield CounterMetricFamily("fashion_log_lost", "Predictions that never got there.", value=recorder.lost)
-        yield GaugeMetricFamily("fashion_log_kept", "Old ones, kept for labels not collected.", value=recorder.kept)
+        yield GaugeMetricFamily("fashion_log_kept", "Old ones whose labels are not collected.", value=recorder.kept)
         yield CounterMetricFamily(
-            "fashion_log_labels_lost", "Removed with labels not collected.", value=recorder.labels_lost
+            "fashion_log_labels_lost", "Removed before their labels were collected.", value=recorder.labels_lost
         )
         yield GaugeMetricFamily("fashion_log_waiting", "Predictions on their way there.", value=recorder.waiting)
         yield GaugeMetricFamily("fashion_log_up", "Whether it could be written last.", value=recorder.trouble is None)

@@ -43,7 +43,7 @@ def serve(project: Project, params: Params, host: str, port: int) -> None:
     if public and not needs_key:
         raise ParamsError(
             f"At {public} others can reach the service, so it needs a key; set one with: export FASHION_SERVE_KEY=...; "
-            "or make one for each who will ask, with: fashion key add NAME --may predict"
+            "or make one for each caller, with: fashion key add NAME --may predict"
         )
     with _listen(host, port) as listener:
         service = build_service(project, params)

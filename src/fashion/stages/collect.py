@@ -39,7 +39,7 @@ from fashion.storage import atomic_folder, keep_newest, move_folder, write_text
 
 IN_TEST, IN_TRAIN = "the same image stands in the test set", "the same image stands in the training set"
 COPY = "the same image was labelled again later"
-TOO_OFTEN = "of classes that come too often beside the others, for a later batch"
+TOO_OFTEN = "their classes come too often beside the others; they wait for a later batch"
 REFUSED = "refused before, and not corrected since"
 UNKNOWN = "the label is none of this project's classes (data.classes)"
 TICK = np.timedelta64(1, "us")
@@ -158,7 +158,7 @@ def _count_beyond(params: Params, tried: Trials) -> dict[str, int]:
     """How many labels wait since their key has given more than its share, as reasons to leave them out."""
     limit = f"{params.collect.at_most_from_one_source:.0%} of a batch (collect.at_most_from_one_source)"
     return {
-        f"{key} gave more than {limit}; they wait for labels by others": count
+        f"{key} gave more than {limit}; they wait for labels from others": count
         for key, count in tried.left.beyond.items()
     }
 

@@ -154,7 +154,7 @@ def _compare_with_best(
                 theirs = _answer(_download(registry, project, version, Path(folder)), {"test": test})
             except (ServiceError, ArtifactError, DataError) as error:
                 tracking.check(registry.uri)
-                logger.warning("Version %s, a champion before, cannot be compared: %s", version.number, error)
+                logger.warning("Version %s, a former champion, cannot be compared: %s", version.number, error)
                 continue
         pairs = _pairs(test, ours.probabilities["test"], theirs.probabilities["test"])
         return add_best(comparison, f"version {version.number}", pairs, params.register_.judgement.confidence)

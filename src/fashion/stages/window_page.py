@@ -186,7 +186,7 @@ def _render(
     verdict = judged.verdict.value.capitalize()
     state = "alarm" if judged.alarm else "drifted" if judged.drifted else "clean"
     trend = _address((folder / TREND).read_bytes())
-    unknown = f" {unknown_labels:,} labels are none of its classes, and left out." if unknown_labels else ""
+    unknown = f" {unknown_labels:,} labels are none of its classes, and are left out." if unknown_labels else ""
     return _document(
         title,
         state,

@@ -28,7 +28,7 @@ def make_engine(url: str) -> Engine:
         address = make_url(url)
         kind = address.get_backend_name()
     except (ArgumentError, ValueError) as error:  # The number of a port that is none.
-        raise ParamsError(f"FASHION_PREDICTIONS_URL is no address of a database: {error}") from error
+        raise ParamsError(f"FASHION_PREDICTIONS_URL is not the address of a database: {error}") from error
     if kind not in DRIVERS:
         raise ParamsError(f"FASHION_PREDICTIONS_URL: expected sqlite:// or postgresql://, found {kind}://")
     # The driver that is installed, whichever form of the address is written.

@@ -76,5 +76,5 @@ def _check_known(scripts: "ScriptDirectory", revision: str | None) -> None:
     if revision is not None and revision not in known:
         raise ServiceError(
             f"The prediction log was made by later code: its tables have the revision {revision}, and this code knows "
-            f"those to {NEWEST}. Bring the code up to date, or set FASHION_PREDICTIONS_URL to another log"
+            f"those up to {NEWEST}. Bring the code up to date, or set FASHION_PREDICTIONS_URL to another log"
         )
