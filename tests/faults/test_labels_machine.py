@@ -16,6 +16,7 @@ import sqlite3
 import tempfile
 from contextlib import chdir
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -221,7 +222,7 @@ class Labels(RuleBasedStateMachine):
                     repository.commit(stage, force=True)
         project.model.mkdir(parents=True, exist_ok=True)
         write_json(project.model / "training.json", {"dataset_sha256": folder_digest(project.dataset)})
-        divided = self.expected[name].divide(GROUPS, is_held_out)
+        divided = self.expected[name].divide(GROUPS, partial(is_held_out, project))
         assert read_divided(project, self.expected[name].published) == divided
         assert (prepared.survey, prepared.collected) == (self.expected[name].data.survey, len(divided[0]))
         self.trained[name] = self.expected[name].data
@@ -279,7 +280,7 @@ class Labels(RuleBasedStateMachine):
         shutil.rmtree(self.folder)
 
 
-def test_no_label_is_lost_or_learned_twice_or_under_another_name(templates, tmp_path, monkeypatch):
+def test_no_label_is_lost_or_learned_twice_or_under_another_name(templates, fixed_salt, tmp_path, monkeypatch):
     logging.getLogger("fashion").setLevel(logging.ERROR)
     chosen = settings(
         max_examples=max(1, STEPS // STEPS_AT_ONCE),

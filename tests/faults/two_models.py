@@ -11,7 +11,7 @@ from fashion.images.copies import group_near_copies
 from fashion.images.split import held_out
 from fashion.images.synthetic import draw
 from fashion.params import load_params
-from fashion.stages.dataset import RECENT, has_recent, load_split, read_raw
+from fashion.stages.dataset import RECENT, has_recent, load_split, read_raw, read_salt
 from tests.faults.labels import Expected, Limits
 from tests.projects import commit, copy_project, edit_params, git, make_small, read_suite, write_suite
 
@@ -66,8 +66,9 @@ def _shorten(suite, kept):
     return suite | {"expectations": expectations}
 
 
-def is_held_out(image):
-    return bool(held_out(np.frombuffer(image, np.uint8).reshape(1, *SIZE), HELD_OUT)[0])
+def is_held_out(project, image):
+    """Whether the secret in the project's data puts this image on the side of the test."""
+    return bool(held_out(np.frombuffer(image, np.uint8).reshape(1, *SIZE), HELD_OUT, read_salt(project))[0])
 
 
 @dataclass(frozen=True)

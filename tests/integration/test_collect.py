@@ -39,7 +39,7 @@ ENOUGH = 150
 
 
 @pytest.fixture
-def served(project):
+def served(project, fixed_salt):
     """A project with 1,500 training images, and the parameters to collect from 150 labels on."""
     make_small(project, train=1500, test=200)
     return project, edit_params(project, {"collect": {"at_least": ENOUGH}})
