@@ -16,6 +16,7 @@ from fashion.serving.answers import Sample
 from fashion.serving.app import Service, create_app
 from fashion.serving.champions import Champions
 from fashion.serving.keys import Keys, keys_file
+from fashion.serving.memory import return_what_is_freed
 from fashion.serving.recorder import Recorder
 from fashion.settings import LOOPBACK, load_settings, predictions_url
 from fashion.stages.champion import find_champion
@@ -37,6 +38,7 @@ def serve(project: Project, params: Params, host: str, port: int) -> None:
         ServiceError: there is no champion, or the address is taken.
         ArtifactError: the champion, or the file of keys, is damaged.
     """
+    return_what_is_freed()
     settings = load_settings()
     public = host if host not in LOOPBACK else settings.serve_origin
     needs_key = _keys(project).needed
