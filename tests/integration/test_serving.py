@@ -115,6 +115,9 @@ def test_labels_are_asked_for_at_random_whatever_the_answer(tmp_path):
             label = {"prediction_id": one["id"], "label": "top", "source": "asked"}
             assert client.post("/feedback", json=label).status_code == 200
         assert [one["id"] for one in client.get("/wanted").json()] == wanted[3 : MOST_WANTED + 3]
+        for after, rest in ((queue[9]["id"], wanted[10 : MOST_WANTED + 10]), (new_id(), wanted[3 : MOST_WANTED + 3])):
+            assert [one["id"] for one in client.get("/wanted", params={"after": after}).json()] == rest
+        assert client.get("/wanted", params={"after": "' OR 1=1"}).status_code == 422
         model = Model("bands", CLASSES)
         assert read_survey(service.log, model) == Survey(3, 3)
         client.post("/feedback", json={"prediction_id": wanted[9], "label": "top"})

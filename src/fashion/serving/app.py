@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException as StarletteHTTPException
@@ -28,7 +28,7 @@ from fashion.serving.limits import Gatekeeper, Limits, refusal
 from fashion.serving.metrics import Metrics
 from fashion.serving.pictures import Pictures
 from fashion.serving.recorder import Recorder
-from fashion.serving.requests import GONE, Feedback, read_images, read_json
+from fashion.serving.requests import GONE, Feedback, Queue, read_images, read_json
 
 MOST_WANTED = 50
 """Pictures whose label is wanted, in one answer."""
@@ -162,9 +162,9 @@ def _add_predictions(app: FastAPI, service: Service) -> None:
         return answers.Corrected(prediction_id=given.prediction_id, label=given.label, previous=before)
 
     @app.get("/wanted", responses=_refused(401, 403, 503))
-    async def wanted() -> list[answers.Wanted]:
+    async def wanted(queue: Annotated[Queue, Query()]) -> list[answers.Wanted]:
         """Some of the predictions whose label was asked for at random and has not come, the oldest first."""
-        found = await labels.wanted(service.name, MOST_WANTED)
+        found = await labels.wanted(service.name, MOST_WANTED, queue.after)
         return [answers.Wanted(id=one.id, image=one.image.tolist()) for one in found]
 
 

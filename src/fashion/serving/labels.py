@@ -42,9 +42,9 @@ class Labels:
         """
         return await self._do(partial(self._write, prediction_id, label, source))
 
-    async def wanted(self, model: str, limit: int) -> list[Wanted]:
+    async def wanted(self, model: str, limit: int, after: str | None) -> list[Wanted]:
         """Read which predictions wait for the label that was asked for. Raises ServiceError as `write`."""
-        return await self._do(partial(read_wanted, self._log, model, limit))
+        return await self._do(partial(read_wanted, self._log, model, limit, after))
 
     async def _do(self, work: Callable[[], T]) -> T:
         async with self._free:

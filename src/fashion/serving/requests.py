@@ -20,6 +20,8 @@ from fashion.serving.pictures import PATIENCE_SECONDS, Pictures
 FIELD = "images"
 JSON, FORM = "application/json", "multipart/form-data"
 GONE = "the caller has gone"
+ID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
+"""Of a prediction."""
 Pixel = Annotated[int, Field(ge=0, le=255)]
 Content = TypeVar("Content", bound=BaseModel)
 Images = tuple[NDArray[np.uint8], NDArray[np.bool_]]
@@ -39,13 +41,22 @@ class Feedback(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    prediction_id: Annotated[
-        str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", description="As /predict gave it.")
-    ]
+    prediction_id: Annotated[str, Field(pattern=ID, description="As /predict gave it.")]
     label: Annotated[str, Field(description="The name of a class of the model, see /model.")]
     source: Annotated[
         str, Field(pattern=r"^[A-Za-z0-9 ._@-]{1,64}$", description="Who says so; noted behind the name of the key.")
     ] = "user"
+
+
+class Queue(BaseModel):
+    """Which part of the queue of predictions whose label is wanted."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    after: Annotated[
+        str | None,
+        Field(pattern=ID, description="The last id of an answer before: what comes after it, whatever stays unnamed."),
+    ] = None
 
 
 async def read_images(request: Request, size: tuple[int, int], limits: Limits, pictures: Pictures) -> Images:

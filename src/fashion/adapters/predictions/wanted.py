@@ -23,8 +23,11 @@ class Wanted:
     """(height, width)."""
 
 
-def read_wanted(log: PredictionLog, model: str, limit: int) -> list[Wanted]:
+def read_wanted(log: PredictionLog, model: str, limit: int, after: str | None = None) -> list[Wanted]:
     """The predictions of a registered model that wait for the label that was asked for, the oldest first.
+
+    Args:
+        after: the id of a prediction; those that came before it are left out, unless it is in the log no more.
 
     Raises:
         ServiceError: the log is away.
@@ -32,6 +35,9 @@ def read_wanted(log: PredictionLog, model: str, limit: int) -> list[Wanted]:
     asked = predictions.c.asked & (predictions.c.model == model)
     rows = select(predictions.c.id, predictions.c.image, predictions.c.height, predictions.c.width)
     rows = rows.where(asked, ~ANSWERED).order_by(predictions.c.number).limit(limit)
+    if after is not None:
+        number = select(predictions.c.number).where(predictions.c.id == after).scalar_subquery()
+        rows = rows.where(predictions.c.number > func.coalesce(number, 0))
     with log.transaction() as connection:
         found = connection.execute(rows).all()
     return [Wanted(row.id, np.frombuffer(row.image, np.uint8).reshape(row.height, row.width)) for row in found]

@@ -3,8 +3,8 @@
 const find = (id) => document.getElementById(id);
 const KEY = "key";
 const INK = 22; // pixels of the brush, about two pixels of what the model sees
-const passed = new Set(); // ids of predictions that nobody here can name
 let wanted = []; // predictions whose label is wanted; the first one is shown
+let last = null; // id of the one before: it was named, or nobody here can name it
 let latest = null; // what was asked last: the truth, if it is known, and the prediction once it is there
 
 async function call(path, options = {}) {
@@ -155,7 +155,7 @@ function nameButton(name) {
 
 // One picture after the other; when all that were fetched are named or passed over, others are fetched.
 async function showWanted(note = "") {
-  if (!wanted.length) wanted = (await call("/wanted")).filter(({ id }) => !passed.has(id));
+  if (!wanted.length) wanted = await call(last ? `/wanted?after=${last}` : "/wanted");
   const there = wanted.length > 0;
   if (there) paint(find("unnamed"), wanted[0].image);
   for (const id of ["unnamed", "names", "skip"]) find(id).hidden = !there;
@@ -167,7 +167,7 @@ async function nameWanted(label) {
   find("names").inert = true; // a second click would be about the next picture
   try {
     await post("/feedback", { prediction_id: wanted[0].id, label, source: "asked" });
-    wanted.shift();
+    last = wanted.shift().id;
     await showWanted(`Noted: ${label}.`);
   } finally {
     find("names").inert = false;
@@ -175,7 +175,7 @@ async function nameWanted(label) {
 }
 
 function passOver() {
-  passed.add(wanted.shift().id);
+  last = wanted.shift().id;
   return showWanted("It stays unlabelled.");
 }
 
