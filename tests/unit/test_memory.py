@@ -20,8 +20,8 @@ before = psutil.Process().memory_info().rss
 kept, pictures = [], []
 for _ in range(10):
     pictures.append(np.ones(20 * MEBIBYTE, np.uint8))
-    kept.append(bytearray(2000))  # Something small that lives on lies between them.
-del pictures[:-1], pictures
+    kept.append(bytearray(200_000))  # Something that lives on lies between them.
+pictures.clear()
 print((psutil.Process().memory_info().rss - before) // MEBIBYTE)
 """
 
