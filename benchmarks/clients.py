@@ -37,9 +37,9 @@ DEADLINES = {
     "refresh": 30.0,
     "flood": 30.0,
 }
-"""Seconds, by kind: what docs/decisions/0030 promises for bodies, the log and the registry; for a picture, and for a file
-that may be one until it is read, the half minute until its turn, and its decoding; for the rest, which waits for
-nobody, five seconds."""
+"""Seconds, by kind: what docs/decisions/0030 promises for bodies, the log and the registry; for a picture, and for what
+may be one until it is read, the half minute until its turn, and its decoding; for the rest, which waits for nobody, five
+seconds."""
 EXPECTED: dict[str, set[int]] = {
     "arrays": {200},
     "many arrays": {200},
