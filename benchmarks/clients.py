@@ -38,8 +38,8 @@ DEADLINES = {
     "flood": 30.0,
 }
 """Seconds, by kind: what docs/decisions/0030 promises for bodies, the log and the registry; for a picture, and for what
-may be one until it is read, the half minute until its turn, and its decoding; for the rest, which waits for nobody, five
-seconds."""
+may be one until it is read, the half minute until its turn, and its decoding; for the rest five seconds, since it waits
+for nobody."""
 EXPECTED: dict[str, set[int]] = {
     "arrays": {200},
     "many arrays": {200},
