@@ -117,6 +117,7 @@ QUOTED = {
     "series": "docs/judgement.md",
     "demo": "docs/loop.md",
     "serving": "docs/serving.md",
+    "soak": "docs/serving.md",
     "drift": "docs/drift.md",
     "fuzz": "docs/fuzzing.md",
 }
