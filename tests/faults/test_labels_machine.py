@@ -280,8 +280,8 @@ class Labels(RuleBasedStateMachine):
         shutil.rmtree(self.folder)
 
 
-def test_no_label_is_lost_or_learned_twice_or_under_another_name(templates, fixed_salt, tmp_path, monkeypatch):
-    logging.getLogger("fashion").setLevel(logging.ERROR)
+def test_no_label_is_lost_or_learned_twice_or_under_another_name(templates, fixed_salt, tmp_path, monkeypatch, caplog):
+    caplog.set_level(logging.ERROR, "fashion")
     chosen = settings(
         max_examples=max(1, STEPS // STEPS_AT_ONCE),
         stateful_step_count=STEPS_AT_ONCE,
