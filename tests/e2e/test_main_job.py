@@ -13,13 +13,13 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 
+from fashion.adapters.tracking.address import registry_of
 from fashion.adapters.tracking.runs import EXPERIMENT
 from fashion.cli import main
 from fashion.errors import DataError
 from fashion.params import load_params
 from fashion.paths import Project
 from fashion.stages.fetch import fetch
-from fashion.stages.registry import registry_of
 from tests.advice import follow
 from tests.conftest import copy_prefect
 from tests.projects import SOURCE, commit, edit_params, git, make_quick

@@ -9,10 +9,10 @@ from prefect import get_client
 from typer.testing import CliRunner
 
 from fashion.adapters.tracking import live_run
+from fashion.adapters.tracking.address import registry_of
 from fashion.cli import app
 from fashion.errors import FashionError
 from fashion.params import load_params
-from fashion.stages.registry import registry_of
 from flows.monitoring import monitoring
 from flows.report import print_summary
 from flows.services import _commands

@@ -8,11 +8,11 @@ import pytest
 from starlette.testclient import TestClient
 
 from fashion.adapters import tracking
+from fashion.adapters.tracking.address import registry_of
 from fashion.adapters.versioning import reproduce
 from fashion.errors import DiskError, ServiceError
 from fashion.params import load_params
 from fashion.serving.app import create_app
-from fashion.stages.registry import registry_of
 from flows.server import prefect_server
 from tests.advice import follow
 from tests.conftest import forget_artifact_folders

@@ -14,11 +14,11 @@ import pandas as pd
 import yaml
 
 from fashion.adapters import tracking
+from fashion.adapters.tracking.address import registry_of
 from fashion.leftovers import NAME
 from fashion.locks import read_holder
 from fashion.params import load_params
 from fashion.paths import Project
-from fashion.stages.registry import registry_of
 from tests.conftest import copy_prefect
 from tests.faults.commands import must, start, wait_until
 from tests.projects import make_quick

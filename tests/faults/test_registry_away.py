@@ -8,11 +8,10 @@ from mlflow import MlflowClient
 
 from fashion.adapters import tracking
 from fashion.adapters.tracking import address as address_module
-from fashion.adapters.tracking.address import Registry
+from fashion.adapters.tracking.address import Registry, registry_of
 from fashion.adapters.tracking.runs import EXPERIMENT
 from fashion.errors import ServiceError
 from fashion.stages.register import register
-from fashion.stages.registry import registry_of
 from fashion.stages.train import train
 from tests.conftest import forget_artifact_folders
 from tests.projects import edit_params

@@ -17,12 +17,12 @@ from fashion.adapters import litert
 from fashion.adapters.photographs import read_pictures
 from fashion.adapters.quality import load_suite
 from fashion.adapters.tracking import get_version, keep_version
+from fashion.adapters.tracking.address import registry_of
 from fashion.errors import ArtifactError, DataError, FashionError, ParamsError, ServiceError, SuiteError
 from fashion.params import load_params
 from fashion.settings import tracking_uri
 from fashion.stages.dataset import load_split, read_raw
 from fashion.stages.history import read_history
-from fashion.stages.registry import registry_of
 from fashion.storage import read_json
 from tests.litert_models import write_band_model
 

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from fashion.adapters import tracking
 from fashion.adapters.tracking import ledger as ledger_module
+from fashion.adapters.tracking.address import registry_of
 from fashion.cli import app
 from fashion.cli.terminal import console
 from fashion.errors import FashionError
@@ -23,7 +24,6 @@ from fashion.stages.dataset import load_split
 from fashion.stages.evaluate import evaluate
 from fashion.stages.promotion import promote
 from fashion.stages.register import register
-from fashion.stages.registry import registry_of
 from fashion.text import shorten
 from flows.report import print_summary
 from tests.advice import follow

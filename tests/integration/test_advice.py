@@ -15,6 +15,7 @@ from fashion.adapters.git import read_source
 from fashion.adapters.orchestration import Run, await_end
 from fashion.adapters.pinning import pin, pinned_files
 from fashion.adapters.quality import load_suite
+from fashion.adapters.tracking.address import registry_of
 from fashion.adapters.versioning import data_version, lock, locked_pin, push, read_pin, reproduce
 from fashion.errors import ArtifactError, DataError, FashionError, LineageError, ServiceError
 from fashion.images.synthetic import draw
@@ -32,7 +33,6 @@ from fashion.stages.overview import list_models
 from fashion.stages.prepare import prepare
 from fashion.stages.promotion import promote, roll_back
 from fashion.stages.register import register
-from fashion.stages.registry import registry_of
 from fashion.storage import file_digest
 from flows import progress
 from flows.report import print_summary

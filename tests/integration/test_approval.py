@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from fashion.adapters import orchestration, tracking
+from fashion.adapters.tracking.address import registry_of
 from fashion.cli import app
 from fashion.errors import PromotionError, ServiceError
 from fashion.evaluation.judgement import Judgement
@@ -18,7 +19,6 @@ from fashion.stages.evaluate import evaluate
 from fashion.stages.overview import list_changes, list_models
 from fashion.stages.promotion import enter_judgement, promote
 from fashion.stages.register import register
-from fashion.stages.registry import registry_of
 from tests.advice import follow
 from tests.integration.test_promotion import add_versions, registry
 from tests.projects import edit_params

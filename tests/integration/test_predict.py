@@ -31,12 +31,11 @@ from fashion.params import load_params
 from fashion.serving.app import create_app
 from fashion.settings import tracking_uri
 from fashion.stages import predict as stage
-from fashion.stages.champion import FORMER, LAST, find_champion
+from fashion.stages.champion import FORMER, LAST, champion_folder, find_champion
 from fashion.stages.monitor import monitor
 from fashion.stages.overview import list_models
 from fashion.stages.promotion import promote
 from fashion.stages.reference import OUTPUTS
-from fashion.stages.registry import champion_folder
 from tests.advice import follow
 from tests.litert_models import band_images, write_band_model
 from tests.services import make_champion, make_service

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from fashion.adapters import tracking
 from fashion.adapters.tracking import ledger as ledger_module
+from fashion.adapters.tracking.address import registry_of
 from fashion.adapters.tracking.ledger import Aliases, Change, Decision
 from fashion.cli import app
 from fashion.errors import PromotionError, ServiceError
@@ -23,7 +24,6 @@ from fashion.stages.champion import champion_version
 from fashion.stages.overview import change_to_dict, list_changes, list_models
 from fashion.stages.promotion import judged_line, line, promote, roll_back
 from fashion.stages.register import register
-from fashion.stages.registry import registry_of
 from tests.advice import follow
 from tests.candidates import make_candidate
 from tests.projects import SOURCE

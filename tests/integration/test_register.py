@@ -11,6 +11,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from fashion.adapters import tracking
+from fashion.adapters.tracking.address import registry_of
 from fashion.adapters.versioning import data_version, folder_md5, lock, read_pin
 from fashion.cli import app
 from fashion.errors import ArtifactError, ServiceError
@@ -22,7 +23,6 @@ from fashion.stages.fetch import Drawing, draw_data
 from fashion.stages.lineage import look_up_lineage
 from fashion.stages.prepare import prepare
 from fashion.stages.register import register
-from fashion.stages.registry import registry_of
 from fashion.stages.train import train
 from fashion.stages.validate import validate
 from tests.advice import follow

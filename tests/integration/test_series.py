@@ -6,12 +6,12 @@ import pytest
 from mlflow import MlflowClient
 
 from fashion.adapters import tracking
+from fashion.adapters.tracking.address import registry_of
 from fashion.params import load_params
 from fashion.stages.gates import read_gate
 from fashion.stages.judgement import judge_candidate
 from fashion.stages.promotion import REGISTER, promote
 from fashion.stages.register import register
-from fashion.stages.registry import registry_of
 from tests.candidates import make_candidate
 from tests.conftest import copy_trained
 from tests.projects import edit_params

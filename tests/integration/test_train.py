@@ -6,11 +6,11 @@ import keras
 import pandas as pd
 from mlflow import MlflowClient
 
+from fashion.adapters.tracking.address import registry_of
 from fashion.adapters.tracking.runs import EXPERIMENT
 from fashion.adapters.weights import read_weights
 from fashion.evaluation.reproduction import compare_weights
 from fashion.params import load_params
-from fashion.stages.registry import registry_of
 from fashion.stages.train import train
 
 EPOCHS = 6

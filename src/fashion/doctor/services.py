@@ -11,13 +11,13 @@ import psutil
 
 from fashion.adapters import pinning, tracking
 from fashion.adapters.predictions import PredictionLog
+from fashion.adapters.tracking.address import registry_of
 from fashion.doctor.finding import NOTE, PROBLEM, WELL, Finding
 from fashion.errors import FashionError, without_secrets
 from fashion.locks import try_hold
 from fashion.params import load_params
 from fashion.paths import Project
 from fashion.settings import LOOPBACK, SQLITE, load_settings, predictions_url
-from fashion.stages.registry import registry_of
 
 PATIENCE = 5.0
 """Seconds for a server to answer."""

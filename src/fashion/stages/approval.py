@@ -6,6 +6,8 @@ Nothing in the project's folders counts here, only the registry: a later trainin
 from dataclasses import dataclass
 
 from fashion.adapters import orchestration, tracking
+from fashion.adapters.tracking.address import registry_of
+from fashion.adapters.tracking.tags import REASON, VERDICT
 from fashion.params import Params
 from fashion.paths import Project
 from fashion.settings import load_settings
@@ -14,7 +16,6 @@ from fashion.stages.judgement import read_judgement
 from fashion.stages.promotion import LONGEST_REASON, check_loadable, existing
 from fashion.stages.proposal import APPROVE, LAPSE, PROPOSE, REFUSE, awaits_approval, note_outcome
 from fashion.stages.register import Registration
-from fashion.stages.registry import REASON, VERDICT, registry_of
 
 
 @dataclass(frozen=True)

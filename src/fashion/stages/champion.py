@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from fashion.adapters import tracking
+from fashion.adapters.tracking.address import registry_of
 from fashion.errors import AbsenceError, ServiceError
 from fashion.params import Params
 from fashion.paths import Project
 from fashion.stages.absence import explain_absence
-from fashion.stages.registry import champion_folder, registry_of
 from fashion.storage import keep_newest, load_json, may_write, write_json
 
 LAST = "champion.json"
@@ -44,6 +44,13 @@ class Found:
     trouble: str | None
     absent: bool = False
     """Whether that is because the registry answers, and names no champion any more."""
+
+
+def champion_folder(project: Project, params: Params) -> Path:
+    """Where champions are kept on this machine, apart for each registry and model: both may have a version 1."""
+    registry = registry_of(project, params)
+    address = registry.uri.replace(f"{project.root}/", "")  # A moved project goes on with what it has.
+    return project.state / "champion" / sha256(f"{registry.name}\n{address}".encode()).hexdigest()[:16]
 
 
 def find_champion(project: Project, params: Params) -> Found:

@@ -23,6 +23,8 @@ from fashion.adapters import tracking, versioning
 from fashion.adapters.git import check_repository
 from fashion.adapters.pinning import changing_data, pin
 from fashion.adapters.predictions import NO_LABEL, Labelled, Model, ModelVersion, PredictionLog, read_survey
+from fashion.adapters.tracking.address import registry_of
+from fashion.adapters.tracking.tags import DATA_VERSION
 from fashion.errors import DataError
 from fashion.evaluation.survey import Survey
 from fashion.images.descriptors import content_hashes
@@ -32,7 +34,6 @@ from fashion.settings import predictions_url
 from fashion.stages.batches import read_labels, write_survey
 from fashion.stages.dataset import SALT, SALT_BYTES, Split, read_batches, read_raw
 from fashion.stages.refusal import is_refused, refused_labels, remember
-from fashion.stages.registry import DATA_VERSION, registry_of
 from fashion.stages.trial import KEPT, Dataset, Trial, Trials, try_labels, write_batch
 from fashion.stages.validate import explain, write_quarantine
 from fashion.storage import atomic_folder, keep_newest, move_folder, write_text

@@ -1,10 +1,12 @@
-"""What the stages `evaluate` and `export` said about the absolute gates."""
+"""What the absolute gates came to: as `evaluate` and `export` wrote it, and as a version's tags say it."""
 
 from pathlib import Path
 from typing import Any
 
+from fashion.adapters import tracking
+from fashion.adapters.tracking.tags import GATES
 from fashion.errors import ArtifactError
-from fashion.evaluation.gates import Gate, gate_from_dict
+from fashion.evaluation.gates import PASSED, UNDECIDED, Gate, gate_from_dict
 from fashion.paths import Project
 from fashion.storage import file_digest, read_json
 
@@ -37,3 +39,8 @@ def _read(content: Any, stage: str, path: Path) -> Gate:
             f"{path}: expected gates with value, interval, limit and verdict, found another form, perhaps that of an "
             f"earlier version; make it again with: dvc repro {stage}"
         ) from error
+
+
+def needs_force(version: tracking.Version) -> bool:
+    """Return whether the version becomes champion by hand only with `--force`: its gates failed, or nobody knows."""
+    return version.tags.get(GATES) not in (PASSED, UNDECIDED)

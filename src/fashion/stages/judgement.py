@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fashion.adapters import litert, tracking
+from fashion.adapters.tracking.tags import ACCURACY, SYNTHETIC_DATA, TEST_SET
 from fashion.errors import ArtifactError, DataError, ServiceError
 from fashion.evaluation import paired
 from fashion.evaluation.gates import Gate
@@ -33,7 +34,6 @@ from fashion.params import Params
 from fashion.paths import Project
 from fashion.stages.dataset import RECENT, Split, has_recent, load_split, read_prepared
 from fashion.stages.promotion import judged_line
-from fashion.stages.tags import ACCURACY, SYNTHETIC_DATA, TEST_SET
 from fashion.storage import LARGEST_ARTIFACT, atomic_folder, load_json, read_json, write_json, write_text
 
 JSON, MARKDOWN = "judgement.json", "judgement.md"

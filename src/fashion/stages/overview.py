@@ -4,10 +4,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from fashion.adapters import tracking
+from fashion.adapters.tracking.address import registry_of
+from fashion.adapters.tracking.tags import DATA_VERSION, GATES
 from fashion.params import Params
 from fashion.paths import Project
-from fashion.stages.registry import DATA_VERSION, registry_of
-from fashion.stages.tags import GATES
 
 
 @dataclass(frozen=True)

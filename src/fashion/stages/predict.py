@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fashion.adapters import litert
 from fashion.adapters.photographs import read_pictures, readable_name
 from fashion.adapters.tracking import Champion
+from fashion.adapters.tracking.address import registry_of
 from fashion.errors import ArtifactError, DataError
 from fashion.evaluation.abstention import reasons
 from fashion.evaluation.answer import Answer
@@ -19,7 +20,6 @@ from fashion.params import Params
 from fashion.paths import Project
 from fashion.stages.champion import champion_version, keep_champion
 from fashion.stages.reference import read_rule
-from fashion.stages.registry import registry_of
 
 
 @dataclass(frozen=True)

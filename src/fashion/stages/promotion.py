@@ -9,15 +9,16 @@ from pathlib import Path
 import numpy as np
 
 from fashion.adapters import litert, tracking
+from fashion.adapters.tracking.address import registry_of
+from fashion.adapters.tracking.tags import GATES
 from fashion.errors import ArtifactError, PromotionError, ServiceError
 from fashion.evaluation.gates import FAILED
 from fashion.evaluation.judgement import Judgement, figures
 from fashion.params import Params
 from fashion.paths import Project
 from fashion.stages.absence import explain_absence
+from fashion.stages.gates import needs_force
 from fashion.stages.proposal import APPROVE, PROPOSE, note_outcome
-from fashion.stages.registry import registry_of
-from fashion.stages.tags import GATES, needs_force
 from fashion.storage import writing_explained
 
 REGISTER, PROMOTE, ROLLBACK = "register", "promote", "rollback"

@@ -4,7 +4,7 @@ The ledger alone says how it stands; the version's tags repeat it for people.
 """
 
 from fashion.adapters import tracking
-from fashion.stages.registry import REASON, VERDICT
+from fashion.adapters.tracking.tags import REASON, VERDICT
 
 PROPOSE, APPROVE, REFUSE, LAPSE = "propose", "approve", "refuse", "lapse"
 """Actions of the ledger. All but `approve` leave the champion where it is."""

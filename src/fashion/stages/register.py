@@ -16,6 +16,18 @@ import numpy as np
 from fashion.adapters import tracking
 from fashion.adapters.git import Source, read_source
 from fashion.adapters.machine import TENSORFLOW
+from fashion.adapters.tracking.address import registry_of
+from fashion.adapters.tracking.runs import run_name
+from fashion.adapters.tracking.tags import (
+    ACCURACY,
+    DATA_VERSION,
+    GATES,
+    MODEL_DIGEST,
+    REASON,
+    SYNTHETIC_DATA,
+    TEST_SET,
+    VERDICT,
+)
 from fashion.adapters.versioning import Pin
 from fashion.evaluation.gates import Gate
 from fashion.evaluation.judgement import Judgement, figures
@@ -31,8 +43,6 @@ from fashion.stages.judgement import judge_candidate, keep_judgement, look_up_ju
 from fashion.stages.lineage import ARTIFACTS_DIGEST, find_data, write_origin
 from fashion.stages.proposal import PROPOSE, awaits_approval, note_outcome
 from fashion.stages.reference import DESCRIPTORS, EXAMPLES, OUTPUTS
-from fashion.stages.registry import DATA_VERSION, MODEL_DIGEST, REASON, VERDICT, registry_of, run_name
-from fashion.stages.tags import ACCURACY, GATES, SYNTHETIC_DATA, TEST_SET
 from fashion.storage import file_digest, folder_digest, read_json
 
 

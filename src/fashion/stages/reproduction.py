@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 
 from fashion.adapters import git, pinning, tracking, versioning
+from fashion.adapters.tracking.address import registry_of
 from fashion.adapters.weights import read_weights
 from fashion.errors import LineageError, ServiceError
 from fashion.evaluation.reproduction import Figure, Weights, compare_figures, compare_weights, likely_causes
@@ -19,7 +20,6 @@ from fashion.params import Params
 from fashion.paths import Project
 from fashion.settings import SQLITE, environment_defaults
 from fashion.stages.lineage import PATCH, Lineage, describe, fetch_lineage, requirements_digest
-from fashion.stages.registry import registry_of
 
 
 @dataclass(frozen=True)

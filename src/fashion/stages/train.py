@@ -8,7 +8,9 @@ from dataclasses import asdict, dataclass
 import pandas as pd
 
 from fashion.adapters.machine import describe_machine
-from fashion.adapters.tracking.runs import LiveRun, live_run
+from fashion.adapters.tracking.address import registry_of
+from fashion.adapters.tracking.runs import LiveRun, live_run, run_name
+from fashion.adapters.tracking.tags import MODEL_DIGEST
 from fashion.model.steps import count_steps
 from fashion.model.training import Epoch, Examples, State, Trained, Watch, is_over
 from fashion.model.training import train as train_network
@@ -16,7 +18,6 @@ from fashion.params import Params
 from fashion.paths import Project
 from fashion.stages.checkpoint import Checkpoint, Checkpoints
 from fashion.stages.dataset import Split, load_split
-from fashion.stages.registry import MODEL_DIGEST, registry_of, run_name
 from fashion.storage import atomic_file, atomic_folder, file_digest, write_json, write_text
 
 logger = logging.getLogger(__name__)

@@ -19,6 +19,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from fashion.adapters.tracking.relocation import relocate
 from fashion.errors import ServiceError
 from fashion.locks import hold
+from fashion.params import Params
+from fashion.paths import Project
+from fashion.settings import tracking_uri
 from fashion.storage import may_write, writing_explained
 
 SQLITE = "sqlite:///"
@@ -47,6 +50,11 @@ class Registry:
     def artifact_location(self) -> str | None:
         """For a new experiment. A server has a store of its own; a bare database would use the working directory."""
         return self.artifacts.as_uri() if self.uri.startswith(SQLITE) else None
+
+
+def registry_of(project: Project, params: Params) -> Registry:
+    """Return the registry that the project uses."""
+    return Registry(tracking_uri(project), project.state / "mlflow", params.register_.name)
 
 
 @contextmanager

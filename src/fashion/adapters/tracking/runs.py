@@ -14,10 +14,16 @@ from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 from fashion.adapters.tracking.address import Registry, check, explained, in_words
 from fashion.errors import DiskError, ServiceError
 from fashion.interruption import uninterrupted
+from fashion.params import Params
 
 EXPERIMENT = "fashion"
 
 logger = logging.getLogger(__name__)
+
+
+def run_name(params: Params) -> str:
+    """Return the name of the run in which a model is trained by these parameters."""
+    return f"{params.train.model}, seed {params.train.seed}"
 
 
 class LiveRun:
