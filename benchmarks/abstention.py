@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fashion.adapters import litert
-from fashion.adapters.photographs import read_pictures
+from fashion.adapters.decoding import read_pictures
 from fashion.errors import DataError
 from fashion.evaluation.abstention import EXPLANATIONS, Abstention, reasons
 from fashion.images.nonsense import draw_nonsense

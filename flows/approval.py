@@ -21,7 +21,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from fashion.evaluation.judgement import narrow_markdown
 from fashion.text import escape_markdown
-from flows.report import judgement_of
+from flows.artifacts import judgement_of
 
 PAGE = "Prefect's page"
 POLL_SECONDS = 2

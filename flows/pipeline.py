@@ -24,7 +24,7 @@ from fashion.paths import Project
 from fashion.settings import apply_environment, load_project, tracking_uri
 from flows.announcement import announce
 from flows.approval import Approval, ask
-from flows.report import conclusion, publish, publish_judgement
+from flows.artifacts import conclusion, publish, publish_judgement
 
 PIPELINE = ("validate", "prepare", "train", "evaluate", "export")
 """The stages of dvc.yaml, one task each."""

@@ -26,9 +26,9 @@ from fashion.doctor.finding import PROBLEM
 from fashion.params import load_params
 from fashion.paths import Project
 from flows.announcement import announce_failure
+from flows.artifacts import print_summary
 from flows.pipeline import check_tracking, conclude_run, fetch, open_project, run_pipeline, say_for_whom, unless_stopped
 from flows.progress import forecast, shown
-from flows.report import print_summary
 from flows.server import prefect_server
 from flows.slot import training_slot
 

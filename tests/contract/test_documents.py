@@ -14,7 +14,7 @@ from packaging.version import Version
 from typer.main import get_command
 
 from benchmarks.gates import ALIKE, TIMED
-from fashion.adapters.photographs import MOST_PIXELS
+from fashion.adapters.decoding import MOST_PIXELS
 from fashion.cli import app
 from fashion.evaluation.drift import WEIGHTS
 from fashion.evaluation.estimates import CONFIDENCE

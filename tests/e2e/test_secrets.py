@@ -13,8 +13,8 @@ from fashion.adapters.tracking.address import registry_of
 from fashion.cli import app
 from fashion.errors import FashionError
 from fashion.params import load_params
+from flows.artifacts import print_summary
 from flows.monitoring import monitoring
-from flows.report import print_summary
 from flows.services import _commands
 from flows.training import training
 from tests.servers import end

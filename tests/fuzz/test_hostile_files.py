@@ -14,7 +14,7 @@ import pytest
 from mlflow import MlflowClient
 
 from fashion.adapters import litert
-from fashion.adapters.photographs import read_pictures
+from fashion.adapters.decoding import read_pictures
 from fashion.adapters.quality import load_suite
 from fashion.adapters.tracking import get_version, keep_version
 from fashion.adapters.tracking.address import registry_of

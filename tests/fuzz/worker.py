@@ -201,7 +201,7 @@ def _instrument() -> None:
     import atheris
 
     with atheris.instrument_imports(include=["fashion", "gzip", "PIL"]):
-        import fashion.adapters.photographs
+        import fashion.adapters.decoding
         import fashion.params  # noqa: F401
 
 

@@ -25,7 +25,7 @@ from fashion.stages.evaluate import evaluate
 from fashion.stages.promotion import promote
 from fashion.stages.register import register
 from fashion.text import shorten
-from flows.report import print_summary
+from flows.artifacts import print_summary
 from tests.advice import follow
 from tests.candidates import make_candidate
 from tests.integration.test_promotion import add_versions
@@ -266,7 +266,7 @@ def printed(project, registration):
     return captured.get()
 
 
-@pytest.mark.advice("fashion models", "flows/report.py")
+@pytest.mark.advice("fashion models", "flows/artifacts.py")
 def test_the_summary_of_a_run_without_a_champion_says_so_and_recommends_no_prediction(trained_project):
     names = [f"[/b] {name}" for name in load(trained_project).data.classes]
     edit_params(trained_project, {"data": {"classes": names}})
@@ -281,7 +281,7 @@ def test_the_summary_of_a_run_without_a_champion_says_so_and_recommends_no_predi
     assert "challenger" in follow(trained_project, text, "fashion models")
 
 
-@pytest.mark.advice("fashion predict", "flows/report.py")
+@pytest.mark.advice("fashion predict", "flows/artifacts.py")
 def test_the_summary_of_a_refused_candidate_is_silent_about_absence_where_there_is_a_champion(
     trained_project, tmp_path
 ):
@@ -295,7 +295,7 @@ def test_the_summary_of_a_refused_candidate_is_silent_about_absence_where_there_
     assert "fashion-classifier, version 1" in answer
 
 
-@pytest.mark.advice("fashion promote --reason", "flows/report.py")
+@pytest.mark.advice("fashion promote --reason", "flows/artifacts.py")
 def test_the_summary_of_a_proposed_first_version_names_each_command_once(trained_project):
     text = printed(trained_project, register(trained_project, edit_params(trained_project, ASKED)))
     assert "asked version 1 is challenger: awaits approval: all gates passed" in text

@@ -35,7 +35,7 @@ from fashion.stages.promotion import promote, roll_back
 from fashion.stages.register import register
 from fashion.storage import file_digest
 from flows import progress
-from flows.report import print_summary
+from flows.artifacts import print_summary
 from tests.advice import follow
 from tests.candidates import make_candidate
 from tests.conftest import use_environment
@@ -96,7 +96,7 @@ def overwrite(path):
 
 @pytest.mark.advice(
     "dvc repro",
-    "flows/report.py",
+    "flows/artifacts.py",
     "stages/classifier.py",
     "stages/dataset.py",
     "stages/gates.py",

@@ -11,7 +11,7 @@ from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
 from typer.testing import CliRunner
 
-from fashion.adapters import pictures
+from fashion.adapters import plots as pictures
 from fashion.adapters.reports import HTML, Described, write_report
 from fashion.cli import app
 from fashion.serving.metrics import Metrics

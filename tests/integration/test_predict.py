@@ -20,8 +20,8 @@ from PIL import Image, features
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
-from fashion.adapters.photographs import read_pictures
-from fashion.adapters.pictures import prediction_sheet
+from fashion.adapters.decoding import read_pictures
+from fashion.adapters.plots import prediction_sheet
 from fashion.adapters.tracking import address
 from fashion.cli import app
 from fashion.errors import ArtifactError, DataError, DiskError, FashionError, ServiceError

@@ -30,9 +30,9 @@ from fashion.serving.app import MOST_WANTED, create_app
 from fashion.serving.batches import Batches
 from fashion.serving.bodies import BodyLimits
 from fashion.serving.champions import Champions, Served
+from fashion.serving.decoding import THREADS, Pictures
 from fashion.serving.labels import Labels
 from fashion.serving.limits import Limits
-from fashion.serving.pictures import THREADS, Pictures
 from fashion.serving.recorder import CLOSE_SECONDS, Recorder
 from fashion.serving.requests import see
 from fashion.serving.server import DRAIN_SECONDS, serve

@@ -168,7 +168,7 @@ def fashion(project, *arguments):
 
 
 @pytest.mark.advice("fashion approve", "flows/approval.py", "stages/absence.py")
-@pytest.mark.advice("make up", "flows/report.py")
+@pytest.mark.advice("make up", "flows/artifacts.py")
 def test_a_training_that_nobody_could_answer_asks_when_it_runs_again_and_the_command_approves(asked):
     state, *_ = run_flow(synthetic=True, unattended=True)
     assert (state.name, state.result()["approval"]) == ("AwaitsApproval", "awaited")

@@ -60,7 +60,7 @@ def _print_predictions(found: "Predictions") -> None:
 
 
 def _draw_predictions(found: "Predictions", path: Path) -> None:
-    from fashion.adapters.pictures import prediction_sheet
+    from fashion.adapters.plots import prediction_sheet
 
     samples = [prediction.sample for prediction in found.predictions]
     prediction_sheet(

@@ -21,12 +21,12 @@ from fashion.adapters.predictions import Label, PredictionLog, Record
 from fashion.errors import ServiceError
 from fashion.serving import answers
 from fashion.serving.champions import Champions, Served
+from fashion.serving.decoding import Pictures
 from fashion.serving.description import feedback_body, predict_body, secured
 from fashion.serving.keys import Key, Keys, Right
 from fashion.serving.labels import Labels
 from fashion.serving.limits import Gatekeeper, Limits, refusal
 from fashion.serving.metrics import Metrics
-from fashion.serving.pictures import Pictures
 from fashion.serving.recorder import Recorder
 from fashion.serving.requests import GONE, Feedback, Queue, read_images, read_json
 

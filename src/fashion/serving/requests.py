@@ -11,11 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 from starlette.datastructures import UploadFile
 
-from fashion.adapters.photographs import claimed_pixels, read_picture, readable_name
+from fashion.adapters.decoding import claimed_pixels, read_picture, readable_name
 from fashion.errors import DataError
 from fashion.images import photos
+from fashion.serving.decoding import PATIENCE_SECONDS, Pictures
 from fashion.serving.limits import Limits
-from fashion.serving.pictures import PATIENCE_SECONDS, Pictures
 
 FIELD = "images"
 JSON, FORM = "application/json", "multipart/form-data"

@@ -14,7 +14,7 @@ from scipy.special import softmax
 from sklearn.metrics import classification_report
 from sklearn.metrics import confusion_matrix as count_confusions
 
-from fashion.adapters import pictures
+from fashion.adapters import plots as pictures
 from fashion.evaluation import metrics
 from fashion.evaluation.abstention import Abstention, fit_abstention, reasons
 from fashion.evaluation.estimates import (

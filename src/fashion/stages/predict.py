@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fashion.adapters import litert
-from fashion.adapters.photographs import read_pictures, readable_name
+from fashion.adapters.decoding import read_pictures, readable_name
 from fashion.adapters.tracking import Champion
 from fashion.adapters.tracking.address import registry_of
 from fashion.errors import ArtifactError, DataError

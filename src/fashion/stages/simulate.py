@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fashion.adapters.service import Reply, Service
+from fashion.adapters.client import Reply, Service
 from fashion.errors import DataError, ServiceError
 from fashion.evaluation.estimates import Estimate, proportion
 from fashion.images.traffic import Traffic, draw_traffic

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fashion.adapters.pictures import contact_sheet
+from fashion.adapters.plots import contact_sheet
 from fashion.adapters.predictions import Labelled, PredictionLog
 from fashion.adapters.quality import required_mix
 from fashion.errors import DataError

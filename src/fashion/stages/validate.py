@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fashion.adapters.pictures import contact_sheet
+from fashion.adapters.plots import contact_sheet
 from fashion.adapters.quality import Finding, check
 from fashion.errors import DataError
 from fashion.images.descriptors import describe_dataset

@@ -8,7 +8,7 @@ from typing import ParamSpec, TypeVar
 
 from starlette.exceptions import HTTPException
 
-from fashion.adapters.photographs import MOST_PIXELS
+from fashion.adapters.decoding import MOST_PIXELS
 
 THREADS = 2
 PATIENCE_SECONDS = 30.0
