@@ -77,7 +77,7 @@ def reproduce(project: Project, stage: str) -> State[None]:
 )
 def register(project: Project, params: Params) -> dict[str, Any]:
     """Bring the model into the registry and decide whether it becomes the champion."""
-    from fashion.stages.register import register as stage
+    from fashion.registry.register import register as stage
 
     with one_at_a_time(project, "register"):
         outcome = asdict(stage(project, params, flow_run=flow_run.name))
@@ -95,8 +95,8 @@ def register(project: Project, params: Params) -> dict[str, Any]:
 )
 def conclude(project: Project, params: Params, number: str, given: Approval | None) -> dict[str, Any]:
     """Do what a person answered about the new version; none if nobody did."""
-    from fashion.stages.approval import Answer
-    from fashion.stages.approval import conclude as stage
+    from fashion.registry.approval import Answer
+    from fashion.registry.approval import conclude as stage
 
     answer = Answer(given.decision == "approve", given.who, given.via, given.reason) if given else None
     outcome = asdict(stage(project, params, number, answer, flow_run=flow_run.name))

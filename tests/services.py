@@ -14,13 +14,13 @@ import uvicorn
 from fashion.adapters.predictions import PredictionLog
 from fashion.adapters.tracking import Champion
 from fashion.evaluation.abstention import Abstention
+from fashion.registry.champion import Found, Lineage
 from fashion.serving.answers import Sample
 from fashion.serving.app import Service, create_app
 from fashion.serving.champions import Champions
 from fashion.serving.keys import Keys
 from fashion.serving.limits import Limits
 from fashion.serving.recorder import Recorder
-from fashion.stages.champion import Found, Lineage
 from fashion.stages.reference import Reference, write_reference
 from tests.litert_models import band_images, write_band_model
 from tests.servers import wait_until

@@ -9,8 +9,8 @@ from scipy.ndimage import shift
 from fashion.adapters import litert
 from fashion.adapters.predictions import PredictionLog, Record
 from fashion.images.synthetic import draw
+from fashion.registry.champion import find_champion
 from fashion.settings import predictions_url
-from fashion.stages.champion import find_champion
 
 
 class Traffic:

@@ -15,10 +15,10 @@ from fashion.cli import app
 from fashion.cli.lineage import DIFFERS
 from fashion.errors import LineageError, ServiceError, StageError
 from fashion.params import load_params
+from fashion.registry.lineage import look_up_lineage
+from fashion.registry.register import register
+from fashion.registry.reproduction import reproduce
 from fashion.stages.fetch import Drawing, draw_data
-from fashion.stages.lineage import look_up_lineage
-from fashion.stages.register import register
-from fashion.stages.reproduction import reproduce
 from fashion.storage import folder_digest
 from tests.advice import follow
 from tests.projects import commit, edit_params, git
@@ -182,7 +182,7 @@ import sys
 from pathlib import Path
 from fashion.paths import Project
 from fashion.params import load_params
-from fashion.stages.reproduction import reproduce
+from fashion.registry.reproduction import reproduce
 project = Project(Path(sys.argv[1]))
 reproduce(project, load_params(project.params), "1", lambda line: print(line, flush=True))
 """

@@ -18,8 +18,8 @@ from typer.testing import CliRunner
 from fashion.adapters.predictions import PredictionLog
 from fashion.cli import app
 from fashion.params import load_params
+from fashion.registry.register import register
 from fashion.settings import predictions_url, tracking_uri
-from fashion.stages.register import register
 from tests.projects import edit_params
 from tests.servers import PATIENCE_SECONDS, wait_until
 

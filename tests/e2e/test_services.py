@@ -15,8 +15,8 @@ import pytest
 from playwright.sync_api import expect
 
 from fashion.params import load_params
+from fashion.registry.overview import list_changes
 from fashion.settings import headers_for_prefect
-from fashion.stages.overview import list_changes
 from tests.browser import chromium, open_page
 from tests.conftest import authentication, copy_template, use_environment
 from tests.projects import edit_params, git, move_registry

@@ -171,7 +171,7 @@ def test_a_full_cache_of_dvc_is_said_and_the_same_command_goes_on(trained_projec
 @pytest.mark.parametrize(("free", "versions"), [(16 * KIB, 0), (2048 * KIB, 0)], ids=["database", "artifacts"])
 def test_a_full_disk_of_mlflow_makes_no_half_version(trained_project, small_disk, free, versions):
     """With 16 KiB nothing can be written at all, with 2 MiB the artifacts do not all fit."""
-    from fashion.stages.register import register
+    from fashion.registry.register import register
 
     params = edit_params(trained_project, {"register": {"name": "another"}})
     registry = registry_of(trained_project, params)

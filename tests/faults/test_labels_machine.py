@@ -31,10 +31,10 @@ from fashion.adapters.versioning import data_version
 from fashion.errors import ArtifactError, DataError
 from fashion.params import load_params
 from fashion.paths import Project
+from fashion.registry.lineage import find_data
 from fashion.stages.batches import read_labels
 from fashion.stages.collect import collect
 from fashion.stages.dataset import digests, read_batches
-from fashion.stages.lineage import find_data
 from fashion.stages.prepare import prepare
 from fashion.stages.validate import validate
 from fashion.storage import folder_digest, write_json

@@ -11,7 +11,7 @@ from fashion.adapters.tracking import address as address_module
 from fashion.adapters.tracking.address import Registry, registry_of
 from fashion.adapters.tracking.runs import EXPERIMENT
 from fashion.errors import ServiceError
-from fashion.stages.register import register
+from fashion.registry.register import register
 from fashion.stages.train import train
 from tests.conftest import forget_artifact_folders
 from tests.projects import edit_params

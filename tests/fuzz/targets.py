@@ -52,7 +52,7 @@ def read_idx(content: bytes, folder: Path) -> None:
 
 def read_photograph(content: bytes, folder: Path) -> None:
     """`read_samples` puts what it refuses into its answer; a warning would be shown to the user."""
-    from fashion.stages.predict import read_samples
+    from fashion.registry.predict import read_samples
 
     path = folder / "picture"
     path.write_bytes(content)
@@ -351,7 +351,7 @@ _BINARY_TOKENS = (
 
 TARGETS = {
     "idx": Target(("fashion.images.idx",), read_idx, _idx_seeds, _BINARY_TOKENS),
-    "photographs": Target(("fashion.stages.predict",), read_photograph, _photograph_seeds, _BINARY_TOKENS),
+    "photographs": Target(("fashion.registry.predict",), read_photograph, _photograph_seeds, _BINARY_TOKENS),
     "params": Target(("fashion.params",), read_params, _params_seeds, _YAML_TOKENS, _params_trees),
     "suites": Target(("fashion.adapters.quality",), read_suite, _suite_seeds, _SUITE_TOKENS, _suite_trees),
     "checks": Target(("fashion.adapters.quality",), check_suite, _suite_seeds, _SUITE_TOKENS, _suite_trees),

@@ -17,13 +17,13 @@ from fashion.cli import app
 from fashion.cli.terminal import console
 from fashion.errors import FashionError
 from fashion.params import load_params
-from fashion.stages.absence import explain_absence
-from fashion.stages.approval import Answer, conclude
-from fashion.stages.champion import find_champion
+from fashion.registry.absence import explain_absence
+from fashion.registry.approval import Answer, conclude
+from fashion.registry.champion import find_champion
+from fashion.registry.promotion import promote
+from fashion.registry.register import register
 from fashion.stages.dataset import load_split
 from fashion.stages.evaluate import evaluate
-from fashion.stages.promotion import promote
-from fashion.stages.register import register
 from fashion.text import shorten
 from flows.artifacts import print_summary
 from tests.advice import follow

@@ -21,18 +21,18 @@ from fashion.errors import ArtifactError, DataError, FashionError, LineageError,
 from fashion.images.synthetic import draw
 from fashion.params import load_params
 from fashion.paths import Project
-from fashion.stages.champion import champion_version
+from fashion.registry.champion import champion_version
+from fashion.registry.gates import read_gate
+from fashion.registry.judging import judge_candidate
+from fashion.registry.lineage import describe, look_up_lineage
+from fashion.registry.overview import list_models
+from fashion.registry.promotion import promote, roll_back
+from fashion.registry.register import register
 from fashion.stages.classifier import load_classifier
 from fashion.stages.collect import collect
 from fashion.stages.dataset import SYNTHETIC, load_split, read_batches, read_raw
-from fashion.stages.gates import read_gate
 from fashion.stages.history import read_history
-from fashion.stages.judgement import judge_candidate
-from fashion.stages.lineage import describe, look_up_lineage
-from fashion.stages.overview import list_models
 from fashion.stages.prepare import prepare
-from fashion.stages.promotion import promote, roll_back
-from fashion.stages.register import register
 from fashion.storage import file_digest
 from flows import progress
 from flows.artifacts import print_summary

@@ -13,12 +13,12 @@ from fashion.cli import app
 from fashion.errors import PromotionError, ServiceError
 from fashion.evaluation.judgement import Judgement
 from fashion.params import load_params
-from fashion.stages import approval
-from fashion.stages.approval import Answer, conclude
+from fashion.registry import approval
+from fashion.registry.approval import Answer, conclude
+from fashion.registry.overview import list_changes, list_models
+from fashion.registry.promotion import enter_judgement, promote
+from fashion.registry.register import register
 from fashion.stages.evaluate import evaluate
-from fashion.stages.overview import list_changes, list_models
-from fashion.stages.promotion import enter_judgement, promote
-from fashion.stages.register import register
 from tests.advice import follow
 from tests.integration.test_promotion import add_versions, registry
 from tests.projects import edit_params

@@ -28,13 +28,13 @@ from fashion.errors import ArtifactError, DataError, DiskError, FashionError, Se
 from fashion.images.idx import read_idx, write_idx
 from fashion.images.photos import see
 from fashion.params import load_params
+from fashion.registry import predict as stage
+from fashion.registry.champion import FORMER, LAST, champion_folder, find_champion
+from fashion.registry.overview import list_models
+from fashion.registry.promotion import promote
 from fashion.serving.app import create_app
 from fashion.settings import tracking_uri
-from fashion.stages import predict as stage
-from fashion.stages.champion import FORMER, LAST, champion_folder, find_champion
 from fashion.stages.monitor import monitor
-from fashion.stages.overview import list_models
-from fashion.stages.promotion import promote
 from fashion.stages.reference import OUTPUTS
 from tests.advice import follow
 from tests.litert_models import band_images, write_band_model

@@ -19,11 +19,11 @@ from fashion.cli import app
 from fashion.errors import PromotionError, ServiceError
 from fashion.evaluation.judgement import Judgement
 from fashion.params import load_params
-from fashion.stages import promotion
-from fashion.stages.champion import champion_version
-from fashion.stages.overview import change_to_dict, list_changes, list_models
-from fashion.stages.promotion import judged_line, line, promote, roll_back
-from fashion.stages.register import register
+from fashion.registry import promotion
+from fashion.registry.champion import champion_version
+from fashion.registry.overview import change_to_dict, list_changes, list_models
+from fashion.registry.promotion import judged_line, line, promote, roll_back
+from fashion.registry.register import register
 from tests.advice import follow
 from tests.candidates import make_candidate
 from tests.projects import SOURCE

@@ -17,12 +17,12 @@ from fashion.cli import app
 from fashion.errors import ArtifactError, ServiceError
 from fashion.images.synthetic import draw
 from fashion.params import load_params
+from fashion.registry.lineage import look_up_lineage
+from fashion.registry.register import register
 from fashion.stages.collect import collect, is_learned
 from fashion.stages.evaluate import evaluate
 from fashion.stages.fetch import Drawing, draw_data
-from fashion.stages.lineage import look_up_lineage
 from fashion.stages.prepare import prepare
-from fashion.stages.register import register
 from fashion.stages.train import train
 from fashion.stages.validate import validate
 from tests.advice import follow

@@ -8,10 +8,10 @@ from mlflow import MlflowClient
 from fashion.adapters import tracking
 from fashion.adapters.tracking.address import registry_of
 from fashion.params import load_params
-from fashion.stages.gates import read_gate
-from fashion.stages.judgement import judge_candidate
-from fashion.stages.promotion import REGISTER, promote
-from fashion.stages.register import register
+from fashion.registry.gates import read_gate
+from fashion.registry.judging import judge_candidate
+from fashion.registry.promotion import REGISTER, promote
+from fashion.registry.register import register
 from tests.candidates import make_candidate
 from tests.conftest import copy_trained
 from tests.projects import edit_params

@@ -26,6 +26,7 @@ from fashion.adapters.predictions import Label, Model, PredictionLog, Record, ne
 from fashion.errors import ArtifactError, ParamsError, ServiceError
 from fashion.evaluation.survey import Survey
 from fashion.params import load_params
+from fashion.registry.champion import Found
 from fashion.serving.app import MOST_WANTED, create_app
 from fashion.serving.batches import Batches
 from fashion.serving.bodies import BodyLimits
@@ -36,7 +37,6 @@ from fashion.serving.limits import Limits
 from fashion.serving.recorder import CLOSE_SECONDS, Recorder
 from fashion.serving.requests import see
 from fashion.serving.server import DRAIN_SECONDS, serve
-from fashion.stages.champion import Found
 from tests.servers import PATIENCE_SECONDS, wait_until
 from tests.services import CLASSES, IMAGES, SIZE, make_champion, make_service, running
 

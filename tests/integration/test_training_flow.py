@@ -26,10 +26,10 @@ from fashion.errors import ServiceError
 from fashion.locks import between_trainings, read_holder
 from fashion.params import load_params
 from fashion.paths import Project
+from fashion.registry.approval import answer
+from fashion.registry.overview import list_changes, list_models
+from fashion.registry.promotion import promote
 from fashion.settings import headers_for_prefect, tracking_uri
-from fashion.stages.approval import answer
-from fashion.stages.overview import list_changes, list_models
-from fashion.stages.promotion import promote
 from flows import training as training_module
 from flows.pipeline import PIPELINE
 from flows.server import prefect_server

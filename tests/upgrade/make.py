@@ -21,12 +21,12 @@ from fashion.adapters.predictions import PredictionLog, Record, new_id
 from fashion.images.synthetic import draw
 from fashion.params import Params
 from fashion.paths import Project
+from fashion.registry.champion import find_champion
+from fashion.registry.promotion import promote
+from fashion.registry.register import register
 from fashion.settings import predictions_url
-from fashion.stages.champion import find_champion
 from fashion.stages.monitor import monitor
 from fashion.stages.prepare import prepare
-from fashion.stages.promotion import promote
-from fashion.stages.register import register
 from fashion.stages.validate import validate
 from tests.candidates import make_candidate
 from tests.conftest import use_environment

@@ -17,14 +17,14 @@ from fashion.errors import ServiceError
 from fashion.images.synthetic import draw
 from fashion.params import load_params
 from fashion.paths import Project
+from fashion.registry.champion import find_champion
+from fashion.registry.lineage import look_up_lineage
+from fashion.registry.overview import list_changes, list_models
+from fashion.registry.predict import predict
+from fashion.registry.register import register
 from fashion.serving.server import build_service
 from fashion.settings import predictions_url, tracking_uri
-from fashion.stages.champion import find_champion
-from fashion.stages.lineage import look_up_lineage
 from fashion.stages.monitor import monitor, read_history
-from fashion.stages.overview import list_changes, list_models
-from fashion.stages.predict import predict
-from fashion.stages.register import register
 from tests.conftest import forget_artifact_folders, use_environment
 from tests.upgrade.make import CLASSES, SIZE, tiny_project
 

@@ -29,6 +29,6 @@ def refuse(run: Run, reason: Annotated[str, typer.Option(help="Why, in a line; t
 def _answer(run: str, approved: bool, reason: str) -> None:
     start()
     with heavy_imports():
-        from fashion.stages.approval import answer
+        from fashion.registry.approval import answer
 
     console.print(answer(run, approved, reason), highlight=False)

@@ -13,8 +13,8 @@ from fashion.importing import heavy_imports
 
 if TYPE_CHECKING:
     from fashion.evaluation.reproduction import Figure
-    from fashion.stages.lineage import Lineage
-    from fashion.stages.reproduction import Reproduction
+    from fashion.registry.lineage import Lineage
+    from fashion.registry.reproduction import Reproduction
 
 DIFFERS = 3
 """Exit status; 1 is an error, and 2 a command that was mistyped."""
@@ -32,7 +32,7 @@ def lineage(
     """Show where a version comes from, from the data to its aliases."""
     project, params = start()
     with heavy_imports():
-        from fashion.stages.lineage import look_up_lineage
+        from fashion.registry.lineage import look_up_lineage
 
     found = look_up_lineage(project, params, version)
     if as_json:
@@ -53,7 +53,7 @@ def reproduce(version: Version) -> None:
     """
     project, params = start()
     with heavy_imports():
-        from fashion.stages.reproduction import reproduce as run
+        from fashion.registry.reproduction import reproduce as run
 
     made = run(project, params, version, lambda line: console.print(line, highlight=False))
     _print_reproduction(made)

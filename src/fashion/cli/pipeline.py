@@ -138,7 +138,7 @@ def register() -> None:
     """
     project, params = start()
     with heavy_imports():
-        from fashion.stages.register import register as run
+        from fashion.registry.register import register as run
     with one_at_a_time(project, "register"):
         registration = run(project, params)
     known = "" if registration.created else " (these artifacts were registered before)"

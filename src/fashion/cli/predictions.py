@@ -11,7 +11,7 @@ from fashion.cli.terminal import console, start
 from fashion.importing import heavy_imports
 
 if TYPE_CHECKING:
-    from fashion.stages.predict import Predictions
+    from fashion.registry.predict import Predictions
 
 app = typer.Typer()
 
@@ -30,7 +30,7 @@ def predict(
     """
     project, params = start()
     with heavy_imports():
-        from fashion.stages.predict import predict as run
+        from fashion.registry.predict import predict as run
 
     found = run(project, params, images)
     if as_json:

@@ -15,8 +15,8 @@ from fashion.text import shorten
 
 if TYPE_CHECKING:
     from fashion.adapters.tracking import Change
-    from fashion.stages.overview import Models
-    from fashion.stages.promotion import Promotion
+    from fashion.registry.overview import Models
+    from fashion.registry.promotion import Promotion
 
 app = typer.Typer()
 
@@ -28,7 +28,7 @@ def models(
     """Show the registered versions, the newest first: aliases, verdicts, gates, accuracies."""
     project, params = start()
     with heavy_imports():
-        from fashion.stages.overview import list_models
+        from fashion.registry.overview import list_models
 
     found = list_models(project, params)
     if as_json:
@@ -47,7 +47,7 @@ def history(
     """
     project, params = start()
     with heavy_imports():
-        from fashion.stages.overview import change_to_dict, list_changes
+        from fashion.registry.overview import change_to_dict, list_changes
 
     changes = list_changes(project, params)
     if as_json:
@@ -69,7 +69,7 @@ def promote(
     """Make a version the champion by hand."""
     project, params = start()
     with heavy_imports():
-        from fashion.stages.promotion import promote as run
+        from fashion.registry.promotion import promote as run
 
     _print_promotion(run(project, params, version, reason, force))
 
@@ -83,7 +83,7 @@ def rollback(
     """Make an earlier champion the champion again. A second rollback goes further back, not forth."""
     project, params = start()
     with heavy_imports():
-        from fashion.stages.promotion import roll_back
+        from fashion.registry.promotion import roll_back
 
     _print_promotion(roll_back(project, params, to, reason, force))
 

@@ -58,7 +58,7 @@ def compare_figures(version: Mapping[str, float], remade: Mapping[str, float]) -
 
 
 def likely_causes(version: Mapping[str, Any], remade: Mapping[str, Any]) -> tuple[str, ...]:
-    """What differs between two lineages (as `fashion.stages.lineage.describe` gives them) and may change weights."""
+    """What differs between two lineages (as `fashion.registry.lineage.describe` gives them) and may change weights."""
     return (
         *_inputs(version["pipeline"], remade["pipeline"]),
         *(f"changed when it was registered, and not kept: {path}" for path in version["code"]["left_out"]),

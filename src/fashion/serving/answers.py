@@ -12,10 +12,10 @@ from pydantic import BaseModel
 from fashion.adapters.predictions import Record, new_id
 from fashion.evaluation.abstention import Abstention
 from fashion.evaluation.answer import Answer
+from fashion.registry.champion import Lineage
 from fashion.serving.batches import Answers
 from fashion.serving.champions import Champions, Served
 from fashion.serving.recorder import Recorder
-from fashion.stages.champion import Lineage
 
 CHANCE = SystemRandom()
 """Nobody can tell beforehand whose label will be asked for."""

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from fashion.adapters.litert import Session
 from fashion.adapters.tracking import Champion
 from fashion.errors import ArtifactError, FashionError, ServiceError, without_secrets
+from fashion.registry.champion import Found
 from fashion.serving.apart import run_apart
 from fashion.serving.batches import Answers, Batches
-from fashion.stages.champion import Found
 from fashion.stages.reference import read_rule
 
 THREADS = 2

@@ -12,6 +12,7 @@ from fashion.adapters.predictions import PredictionLog
 from fashion.errors import ArtifactError, ParamsError, ServiceError
 from fashion.params import Params
 from fashion.paths import Project
+from fashion.registry.champion import find_champion
 from fashion.serving.answers import Sample
 from fashion.serving.app import Service, create_app
 from fashion.serving.champions import Champions
@@ -19,7 +20,6 @@ from fashion.serving.keys import Keys, keys_file
 from fashion.serving.memory import return_what_is_freed
 from fashion.serving.recorder import Recorder
 from fashion.settings import LOOPBACK, load_settings, predictions_url
-from fashion.stages.champion import find_champion
 from fashion.stages.dataset import load_split
 
 SAMPLES = 12

@@ -28,8 +28,8 @@ from fashion.evaluation.survey import Survey
 from fashion.locks import one_at_a_time
 from fashion.params import Params
 from fashion.paths import Project
+from fashion.registry.champion import Found, find_champion
 from fashion.settings import predictions_url
-from fashion.stages.champion import Found, find_champion
 from fashion.stages.reference import Known, read_descriptors, read_examples, read_reference
 from fashion.stages.settling import settle
 from fashion.storage import atomic_folder

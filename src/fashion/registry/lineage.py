@@ -12,9 +12,9 @@ from fashion.adapters.tracking.address import registry_of
 from fashion.errors import ArtifactError, LineageError
 from fashion.params import Params
 from fashion.paths import Project
-from fashion.stages.absence import explain_absence
+from fashion.registry.absence import explain_absence
+from fashion.registry.overview import change_to_dict
 from fashion.stages.dataset import digests, read_prepared
-from fashion.stages.overview import change_to_dict
 from fashion.storage import LARGEST_ARTIFACT, file_digest, folder_digest, load_json, read_json, write_json, write_text
 
 LINEAGE, PATCH = "lineage.json", "changes.patch"

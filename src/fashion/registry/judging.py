@@ -32,8 +32,8 @@ from fashion.evaluation.judgement import (
 from fashion.evaluation.survey import Survey
 from fashion.params import Params
 from fashion.paths import Project
+from fashion.registry.promotion import judged_line
 from fashion.stages.dataset import RECENT, Split, has_recent, load_split, read_prepared
-from fashion.stages.promotion import judged_line
 from fashion.storage import LARGEST_ARTIFACT, atomic_folder, load_json, read_json, write_json, write_text
 
 JSON, MARKDOWN = "judgement.json", "judgement.md"

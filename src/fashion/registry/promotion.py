@@ -16,9 +16,9 @@ from fashion.evaluation.gates import FAILED
 from fashion.evaluation.judgement import Judgement, figures
 from fashion.params import Params
 from fashion.paths import Project
-from fashion.stages.absence import explain_absence
-from fashion.stages.gates import needs_force
-from fashion.stages.proposal import APPROVE, PROPOSE, note_outcome
+from fashion.registry.absence import explain_absence
+from fashion.registry.gates import needs_force
+from fashion.registry.proposal import APPROVE, PROPOSE, note_outcome
 from fashion.storage import writing_explained
 
 REGISTER, PROMOTE, ROLLBACK = "register", "promote", "rollback"

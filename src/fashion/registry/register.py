@@ -34,14 +34,14 @@ from fashion.evaluation.judgement import Judgement, figures
 from fashion.importing import heavy_imports
 from fashion.params import Params
 from fashion.paths import Project
-from fashion.stages import promotion
-from fashion.stages.absence import explain_absence
+from fashion.registry import promotion
+from fashion.registry.absence import explain_absence
+from fashion.registry.gates import read_gate
+from fashion.registry.judging import judge_candidate, keep_judgement, look_up_judgement
+from fashion.registry.lineage import ARTIFACTS_DIGEST, find_data, write_origin
+from fashion.registry.proposal import PROPOSE, awaits_approval, note_outcome
 from fashion.stages.dataset import Split, load_split
-from fashion.stages.gates import read_gate
 from fashion.stages.history import read_history
-from fashion.stages.judgement import judge_candidate, keep_judgement, look_up_judgement
-from fashion.stages.lineage import ARTIFACTS_DIGEST, find_data, write_origin
-from fashion.stages.proposal import PROPOSE, awaits_approval, note_outcome
 from fashion.stages.reference import DESCRIPTORS, EXAMPLES, OUTPUTS
 from fashion.storage import file_digest, folder_digest, read_json
 

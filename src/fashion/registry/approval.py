@@ -10,12 +10,12 @@ from fashion.adapters.tracking.address import registry_of
 from fashion.adapters.tracking.tags import REASON, VERDICT
 from fashion.params import Params
 from fashion.paths import Project
+from fashion.registry.absence import explain_absence
+from fashion.registry.judging import read_judgement
+from fashion.registry.promotion import LONGEST_REASON, check_loadable, existing
+from fashion.registry.proposal import APPROVE, LAPSE, PROPOSE, REFUSE, awaits_approval, note_outcome
+from fashion.registry.register import Registration
 from fashion.settings import load_settings
-from fashion.stages.absence import explain_absence
-from fashion.stages.judgement import read_judgement
-from fashion.stages.promotion import LONGEST_REASON, check_loadable, existing
-from fashion.stages.proposal import APPROVE, LAPSE, PROPOSE, REFUSE, awaits_approval, note_outcome
-from fashion.stages.register import Registration
 
 
 @dataclass(frozen=True)

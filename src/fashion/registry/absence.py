@@ -7,8 +7,8 @@ from fashion.adapters import tracking
 from fashion.adapters.tracking.tags import GATES, REASON, SYNTHETIC_DATA, VERDICT
 from fashion.errors import without_secrets
 from fashion.evaluation.gates import FAILED
-from fashion.stages.gates import needs_force
-from fashion.stages.proposal import awaits_approval
+from fashion.registry.gates import needs_force
+from fashion.registry.proposal import awaits_approval
 from fashion.text import shorten
 
 NOBODY_ANSWERS = "Until there is one, fashion predict, fashion serve and fashion monitor have no model to answer with."

@@ -12,7 +12,7 @@ from fashion.adapters.tracking.address import registry_of
 from fashion.errors import AbsenceError, ServiceError
 from fashion.params import Params
 from fashion.paths import Project
-from fashion.stages.absence import explain_absence
+from fashion.registry.absence import explain_absence
 from fashion.storage import keep_newest, load_json, may_write, write_json
 
 LAST = "champion.json"

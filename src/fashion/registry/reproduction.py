@@ -18,8 +18,8 @@ from fashion.errors import LineageError, ServiceError
 from fashion.evaluation.reproduction import Figure, Weights, compare_figures, compare_weights, likely_causes
 from fashion.params import Params
 from fashion.paths import Project
+from fashion.registry.lineage import PATCH, Lineage, describe, fetch_lineage, requirements_digest
 from fashion.settings import SQLITE, environment_defaults
-from fashion.stages.lineage import PATCH, Lineage, describe, fetch_lineage, requirements_digest
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from fashion.evaluation.answer import Answer
 from fashion.images.photos import Seen, see
 from fashion.params import Params
 from fashion.paths import Project
-from fashion.stages.champion import champion_version, keep_champion
+from fashion.registry.champion import champion_version, keep_champion
 from fashion.stages.reference import read_rule
 
 

@@ -1,0 +1,1 @@
+"""From a trained model to a champion: registering, judging, promoting, finding it again, making it again."""
