@@ -38,11 +38,11 @@ from fashion.adapters.pinning import pin
 from fashion.adapters.predictions import JudgedWindow, PredictionLog
 from fashion.evaluation.estimates import Estimate, proportion, proportion_of
 from fashion.images.idx import write_idx
+from fashion.loop.monitor import read_history
 from fashion.params import load_params
 from fashion.paths import Project
 from fashion.settings import environment_defaults, headers_for_prefect, predictions_url
 from fashion.stages.dataset import read_raw
-from fashion.stages.monitor import read_history
 from fashion.storage import atomic_file, file_digest, read_json, write_json, write_text
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -19,9 +19,9 @@ from prefect.logging import get_run_logger
 from prefect.states import Completed
 
 from fashion.evaluation.alarm import show_score
+from fashion.loop.monitor import Watched
 from fashion.params import Params
 from fashion.paths import Project
-from fashion.stages.monitor import Watched
 from flows.announcement import announce, announce_failure
 from flows.pipeline import open_project, unless_stopped
 
@@ -37,7 +37,7 @@ PATIENCE_SECONDS = 30.0
 @task(name="look", task_run_name="look", cache_policy=NO_CACHE)
 def look(project: Project, params: Params) -> Watched:
     """Judge the window, keep it in the history, and show it."""
-    from fashion.stages.monitor import monitor
+    from fashion.loop.monitor import monitor
 
     watched = monitor(project, params)
     create_markdown_artifact(_describe(watched), key="drift", description=watched.because)
@@ -55,7 +55,7 @@ def monitoring() -> State[Any]:
 
 
 def _watch() -> State[Any]:
-    from fashion.stages.monitor import send_alarms
+    from fashion.loop.monitor import send_alarms
 
     project, params = open_project()
     watched = look(project, params)

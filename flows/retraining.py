@@ -22,8 +22,8 @@ from flows.slot import training_slot
 @task(name="collect", task_run_name="collect", cache_policy=NO_CACHE)
 def collect(project: Project, params: Params) -> State[bool]:
     """Make a batch of new labelled predictions; whether there is anything to learn from."""
-    from fashion.stages.collect import collect as stage
-    from fashion.stages.collect import is_learned
+    from fashion.loop.collect import collect as stage
+    from fashion.loop.collect import is_learned
 
     collected = stage(project, params)
     if collected.batch is not None:

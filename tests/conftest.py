@@ -296,7 +296,7 @@ def _state(status: os.stat_result) -> tuple[int, int]:
 @pytest.fixture
 def fixed_salt(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is tested on hangs on a secret that the first collection draws; here it is always the same."""
-    monkeypatch.setattr("fashion.stages.collect.secrets", SimpleNamespace(token_hex=lambda size: "5a" * size))
+    monkeypatch.setattr("fashion.loop.collect.secrets", SimpleNamespace(token_hex=lambda size: "5a" * size))
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from fashion.evaluation.alarm import Verdict
 from fashion.evaluation.drift import DESCRIPTORS
 from fashion.images.descriptors import describe
 from fashion.images.synthetic import draw
+from fashion.loop.window_page import NEIGHBOURS, PAGE, SHOWN, write_index, write_page
 from fashion.stages.reference import Examples, Known, Reference
-from fashion.stages.window_page import NEIGHBOURS, PAGE, SHOWN, write_index, write_page
 from tests.browser import chromium, grounds, open_page
 
 CLASSES = ("T-shirt/top", "Ankle boot <b>")

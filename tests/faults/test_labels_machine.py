@@ -29,11 +29,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from fashion.adapters.predictions import PredictionLog
 from fashion.adapters.versioning import data_version
 from fashion.errors import ArtifactError, DataError
+from fashion.loop.collect import collect
 from fashion.params import load_params
 from fashion.paths import Project
 from fashion.registry.lineage import find_data
 from fashion.stages.batches import read_labels
-from fashion.stages.collect import collect
 from fashion.stages.dataset import digests, read_batches
 from fashion.stages.prepare import prepare
 from fashion.stages.validate import validate

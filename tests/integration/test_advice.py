@@ -19,6 +19,7 @@ from fashion.adapters.tracking.address import registry_of
 from fashion.adapters.versioning import data_version, lock, locked_pin, push, read_pin, reproduce
 from fashion.errors import ArtifactError, DataError, FashionError, LineageError, ServiceError
 from fashion.images.synthetic import draw
+from fashion.loop.collect import collect
 from fashion.params import load_params
 from fashion.paths import Project
 from fashion.registry.champion import champion_version
@@ -29,7 +30,6 @@ from fashion.registry.overview import list_models
 from fashion.registry.promotion import promote, roll_back
 from fashion.registry.register import register
 from fashion.stages.classifier import load_classifier
-from fashion.stages.collect import collect
 from fashion.stages.dataset import SYNTHETIC, load_split, read_batches, read_raw
 from fashion.stages.history import read_history
 from fashion.stages.prepare import prepare

@@ -22,9 +22,9 @@ from fashion.cli import app
 from fashion.errors import DataError, ServiceError
 from fashion.evaluation.survey import Survey
 from fashion.images.synthetic import draw
+from fashion.loop.collect import COPY, IN_TEST, IN_TRAIN, KEPT, REFUSED, TOO_OFTEN, collect
 from fashion.serving.recorder import Recorder
 from fashion.settings import predictions_url
-from fashion.stages.collect import COPY, IN_TEST, IN_TRAIN, KEPT, REFUSED, TOO_OFTEN, collect
 from fashion.stages.dataset import has_recent, load_split, read_batches, read_raw
 from fashion.stages.fetch import fetch
 from fashion.stages.prepare import prepare

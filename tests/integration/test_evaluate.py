@@ -12,10 +12,10 @@ from fashion.evaluation.abstention import reasons
 from fashion.evaluation.estimates import CalibrationError, exact, proportion_of
 from fashion.images.nonsense import draw_nonsense
 from fashion.images.synthetic import draw
+from fashion.loop.collect import collect
 from fashion.model.networks import answer
 from fashion.params import load_params
 from fashion.stages.classifier import load_classifier
-from fashion.stages.collect import collect
 from fashion.stages.dataset import load_split
 from fashion.stages.evaluate import _Estimates, _gate, evaluate
 from fashion.stages.history import read_history

@@ -17,10 +17,10 @@ from fashion.cli import app
 from fashion.errors import ArtifactError, DataError, ServiceError
 from fashion.evaluation.alarm import Verdict
 from fashion.images.synthetic import draw
+from fashion.loop import monitor as stage
+from fashion.loop.monitor import KEPT, monitor, read_history, send_alarms
+from fashion.loop.window_page import NEIGHBOURS, PAGE, SHOWN
 from fashion.params import load_params
-from fashion.stages import monitor as stage
-from fashion.stages.monitor import KEPT, monitor, read_history, send_alarms
-from fashion.stages.window_page import NEIGHBOURS, PAGE, SHOWN
 from tests.advice import follow
 from tests.conftest import forget_artifact_folders
 from tests.projects import edit_params

@@ -27,6 +27,7 @@ from fashion.cli import app
 from fashion.errors import ArtifactError, DataError, DiskError, FashionError, ServiceError
 from fashion.images.idx import read_idx, write_idx
 from fashion.images.photos import see
+from fashion.loop.monitor import monitor
 from fashion.params import load_params
 from fashion.registry import predict as stage
 from fashion.registry.champion import FORMER, LAST, champion_folder, find_champion
@@ -34,7 +35,6 @@ from fashion.registry.overview import list_models
 from fashion.registry.promotion import promote
 from fashion.serving.app import create_app
 from fashion.settings import tracking_uri
-from fashion.stages.monitor import monitor
 from fashion.stages.reference import OUTPUTS
 from tests.advice import follow
 from tests.litert_models import band_images, write_band_model

@@ -16,10 +16,10 @@ from fashion.adapters.versioning import data_version, folder_md5, lock, read_pin
 from fashion.cli import app
 from fashion.errors import ArtifactError, ServiceError
 from fashion.images.synthetic import draw
+from fashion.loop.collect import collect, is_learned
 from fashion.params import load_params
 from fashion.registry.lineage import look_up_lineage
 from fashion.registry.register import register
-from fashion.stages.collect import collect, is_learned
 from fashion.stages.evaluate import evaluate
 from fashion.stages.fetch import Drawing, draw_data
 from fashion.stages.prepare import prepare

@@ -16,10 +16,10 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from fashion.adapters.predictions import WindowHistory
 from fashion.adapters.versioning import data_version
 from fashion.images.synthetic import draw
+from fashion.loop.collect import collect, is_learned
+from fashion.loop.monitor import monitor
 from fashion.registry.overview import list_models
 from fashion.settings import headers_for_prefect
-from fashion.stages.collect import collect, is_learned
-from fashion.stages.monitor import monitor
 from flows.monitoring import EVENT, monitoring
 from flows.pipeline import PIPELINE
 from flows.retraining import retraining

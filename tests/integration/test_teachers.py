@@ -10,8 +10,8 @@ from fashion.cli import app
 from fashion.errors import DataError
 from fashion.images.split import held_out
 from fashion.images.synthetic import draw
+from fashion.loop.collect import collect
 from fashion.settings import predictions_url
-from fashion.stages.collect import collect
 from fashion.stages.dataset import RECENT, SALT, load_split, read_batches, read_salt
 from fashion.stages.prepare import prepare
 from fashion.stages.validate import validate

@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 
 from fashion.images.mix import Mix
+from fashion.loop.trial import Left, choose
 from fashion.params import CollectParams
-from fashion.stages.trial import Left, choose
 
 MIX = Mix(np.arange(2), np.array([0.5, 0.5]), 0.02)
 

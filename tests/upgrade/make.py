@@ -19,13 +19,13 @@ import pytest
 from fashion.adapters import litert
 from fashion.adapters.predictions import PredictionLog, Record, new_id
 from fashion.images.synthetic import draw
+from fashion.loop.monitor import monitor
 from fashion.params import Params
 from fashion.paths import Project
 from fashion.registry.champion import find_champion
 from fashion.registry.promotion import promote
 from fashion.registry.register import register
 from fashion.settings import predictions_url
-from fashion.stages.monitor import monitor
 from fashion.stages.prepare import prepare
 from fashion.stages.validate import validate
 from tests.candidates import make_candidate

@@ -15,6 +15,7 @@ from fashion.adapters import litert
 from fashion.adapters.predictions import PredictionLog, Record
 from fashion.errors import ServiceError
 from fashion.images.synthetic import draw
+from fashion.loop.monitor import monitor, read_history
 from fashion.params import load_params
 from fashion.paths import Project
 from fashion.registry.champion import find_champion
@@ -24,7 +25,6 @@ from fashion.registry.predict import predict
 from fashion.registry.register import register
 from fashion.serving.server import build_service
 from fashion.settings import predictions_url, tracking_uri
-from fashion.stages.monitor import monitor, read_history
 from tests.conftest import forget_artifact_folders, use_environment
 from tests.upgrade.make import CLASSES, SIZE, tiny_project
 

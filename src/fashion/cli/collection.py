@@ -32,7 +32,7 @@ def collect(
     project, params = start()
     with heavy_imports():
         from fashion.adapters import git, pinning, versioning
-        from fashion.stages.collect import collect as run
+        from fashion.loop.collect import collect as run
 
     with between_trainings(project, "fashion collect"):
         collected = run(project, params, since.replace(tzinfo=UTC) if since else None)

@@ -14,7 +14,7 @@ from fashion.importing import heavy_imports
 
 if TYPE_CHECKING:
     from fashion.adapters.predictions import JudgedWindow
-    from fashion.stages.monitor import Watched
+    from fashion.loop.monitor import Watched
 
 app = typer.Typer()
 
@@ -44,7 +44,7 @@ def monitor(
         )
     project, params = start()
     with heavy_imports():
-        from fashion.stages import monitor as stage
+        from fashion.loop import monitor as stage
 
     if history:
         _show_history(stage.read_history(project), as_json)

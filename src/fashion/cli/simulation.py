@@ -60,8 +60,8 @@ def simulate(
     project, params = start()
     with heavy_imports():
         from fashion.evaluation.estimates import percentage
-        from fashion.stages.simulate import Plan
-        from fashion.stages.simulate import simulate as run
+        from fashion.loop.simulate import Plan
+        from fashion.loop.simulate import simulate as run
 
     if drift is not None and drift not in DRIFTS:
         raise DataError(f"--drift {drift}: expected one of {', '.join(DRIFTS)}")

@@ -28,13 +28,13 @@ from fashion.adapters.tracking.tags import DATA_VERSION
 from fashion.errors import DataError
 from fashion.evaluation.survey import Survey
 from fashion.images.descriptors import content_hashes
+from fashion.loop.refusal import is_refused, refused_labels, remember
+from fashion.loop.trial import KEPT, Dataset, Trial, Trials, try_labels, write_batch
 from fashion.params import Params
 from fashion.paths import Project
 from fashion.settings import predictions_url
 from fashion.stages.batches import read_labels, write_survey
 from fashion.stages.dataset import SALT, SALT_BYTES, Split, read_batches, read_raw
-from fashion.stages.refusal import is_refused, refused_labels, remember
-from fashion.stages.trial import KEPT, Dataset, Trial, Trials, try_labels, write_batch
 from fashion.stages.validate import explain, write_quarantine
 from fashion.storage import atomic_folder, keep_newest, move_folder, write_text
 

@@ -15,11 +15,11 @@ from fashion.errors import DataError
 from fashion.images.idx import write_idx
 from fashion.images.mix import Mix, choose_balanced
 from fashion.images.sources import within_shares
+from fashion.loop.refusal import is_to_blame, least_believed
 from fashion.params import CollectParams, Params
 from fashion.paths import Project
 from fashion.stages.batches import USED
 from fashion.stages.dataset import BATCH_IMAGES, BATCH_LABELS, Split
-from fashion.stages.refusal import is_to_blame, least_believed
 from fashion.stages.validate import Examined, check_batch, examine, explain, write_quarantine
 from fashion.storage import atomic_folder, keep_newest, write_text
 

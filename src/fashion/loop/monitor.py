@@ -26,12 +26,12 @@ from fashion.evaluation.drift import Sample, build_detector, calibrate, descript
 from fashion.evaluation.estimates import proportion_of
 from fashion.evaluation.survey import Survey
 from fashion.locks import one_at_a_time
+from fashion.loop.settling import settle
 from fashion.params import Params
 from fashion.paths import Project
 from fashion.registry.champion import Found, find_champion
 from fashion.settings import predictions_url
 from fashion.stages.reference import Known, read_descriptors, read_examples, read_reference
-from fashion.stages.settling import settle
 from fashion.storage import atomic_folder
 
 KEPT = 50
@@ -297,7 +297,7 @@ def _write_page(
     by_hand: bool,
 ) -> Path:
     # Evidently takes seconds to import, and most looks of a quiet service find too little to judge.
-    from fashion.stages.window_page import PAGE, write_page  # noqa: PLC0415
+    from fashion.loop.window_page import PAGE, write_page  # noqa: PLC0415
 
     folder = project.monitoring / (BY_HAND if by_hand else str(judged.number))
     with atomic_folder(folder) as temporary:
@@ -307,7 +307,7 @@ def _write_page(
 
 
 def _write_index(project: Project, windows: Sequence[JudgedWindow]) -> None:
-    from fashion.stages.window_page import write_index  # noqa: PLC0415, as above
+    from fashion.loop.window_page import write_index  # noqa: PLC0415, as above
 
     write_index(project.monitoring, windows[-KEPT:])
 
