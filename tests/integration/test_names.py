@@ -11,7 +11,7 @@ from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
 from typer.testing import CliRunner
 
-from fashion.adapters import plots as pictures
+from fashion.adapters import plots
 from fashion.adapters.reports import HTML, Described, write_report
 from fashion.cli import app
 from fashion.serving.metrics import Metrics
@@ -45,8 +45,8 @@ def test_predict_prints_and_draws_them(project, tmp_path):
 
 def test_the_pictures_take_no_pair_of_dollars_for_a_formula(tmp_path):
     images = np.zeros((len(NAMES), *SIZE), np.uint8)
-    pictures.contact_sheet(images, NAMES, tmp_path / "sheet.png", NAMES[-1])
-    pictures.confusion_matrix(np.eye(len(NAMES), dtype=int), NAMES, tmp_path / "confusion.png")
+    plots.contact_sheet(images, NAMES, tmp_path / "sheet.png", NAMES[-1])
+    plots.confusion_matrix(np.eye(len(NAMES), dtype=int), NAMES, tmp_path / "confusion.png")
     assert all((tmp_path / name).stat().st_size for name in ("sheet.png", "confusion.png"))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fashion.adapters import plots as pictures
+from fashion.adapters import plots
 from fashion.adapters import reports
 from fashion.adapters.predictions import JudgedWindow, Window
 from fashion.evaluation.alarm import show_score
@@ -68,7 +68,7 @@ def write_page(
         trend: Evidently's workspace, where the window belongs to the history; None where it was chosen by hand.
     """
     windows = [*past, judged]
-    pictures.window_trend(_columns(windows), folder / TREND)
+    plots.window_trend(_columns(windows), folder / TREND)
     reports.write_report(folder, _described(window, classes), _described_reference(known, classes), judged.end, trend)
     strangest = _strangest(window, known.examples, classes)
     content = _render(folder, judged, windows, classes, strangest, window.unknown_labels, recorded=trend is not None)
@@ -159,7 +159,7 @@ def _strangest(window: Window, examples: Examples, classes: tuple[str, ...]) -> 
 
 
 def _figure(image: NDArray[np.uint8], caption: str) -> str:
-    picture = f'<img alt="" src="{_address(pictures.encode(image))}">'
+    picture = f'<img alt="" src="{_address(plots.encode(image))}">'
     return f"<figure>{picture}<figcaption>{escape(caption)}</figcaption></figure>"
 
 

@@ -14,7 +14,7 @@ from scipy.special import softmax
 from sklearn.metrics import classification_report
 from sklearn.metrics import confusion_matrix as count_confusions
 
-from fashion.adapters import plots as pictures
+from fashion.adapters import plots
 from fashion.evaluation import metrics
 from fashion.evaluation.abstention import Abstention, fit_abstention, reasons
 from fashion.evaluation.estimates import (
@@ -291,10 +291,10 @@ def _write_tables(folder: Path, outputs: _Outputs, test: Split, classes: tuple[s
 
 def _draw(folder: Path, project: Project, outputs: _Outputs, test: Split, params: Params) -> None:
     classes, bins = params.data.classes, params.evaluate.calibration_bins
-    pictures.training_curves(read_history(project), folder / "training_curves.png")
+    plots.training_curves(read_history(project), folder / "training_curves.png")
     counts = count_confusions(test.labels, outputs.predictions, labels=range(len(classes)))
-    pictures.confusion_matrix(counts, classes, folder / "confusion_matrix.png")
-    pictures.reliability(
+    plots.confusion_matrix(counts, classes, folder / "confusion_matrix.png")
+    plots.reliability(
         metrics.calibration_bins(outputs.uncalibrated.max(axis=1), outputs.correct, bins),
         metrics.calibration_bins(outputs.confidences, outputs.correct, bins),
         folder / "calibration.png",
@@ -313,4 +313,4 @@ def _show(
         for index in chosen
     ]
     colours = [pictures.CORRECT if outputs.correct[index] else pictures.WRONG for index in chosen]
-    pictures.contact_sheet(test.images[chosen], captions, path, title, colours)
+    plots.contact_sheet(test.images[chosen], captions, path, title, colours)
