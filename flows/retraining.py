@@ -16,7 +16,7 @@ from fashion.params import Params
 from fashion.paths import Project
 from flows.announcement import announce, announce_failure
 from flows.pipeline import check_tracking, conclude_run, fetch, open_project, run_pipeline, say_for_whom, unless_stopped
-from flows.slot import training_slot
+from flows.services.slot import training_slot
 
 
 @task(name="collect", task_run_name="collect", cache_policy=NO_CACHE)

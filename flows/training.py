@@ -29,8 +29,8 @@ from flows.announcement import announce_failure
 from flows.artifacts import print_summary
 from flows.pipeline import check_tracking, conclude_run, fetch, open_project, run_pipeline, say_for_whom, unless_stopped
 from flows.progress import forecast, shown
-from flows.server import prefect_server
-from flows.slot import training_slot
+from flows.services.server import prefect_server
+from flows.services.slot import training_slot
 
 
 def name_of_run() -> str:

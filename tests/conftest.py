@@ -120,7 +120,7 @@ def prefect_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The state of a project whose Prefect server has once been up: its database takes longer to make than to start."""
     from prefect.context import refresh_global_settings_context
 
-    from flows.server import prefect_server
+    from flows.services.server import prefect_server
 
     def make(folder: Path) -> None:
         with prefect_server(Project(folder)):
@@ -230,7 +230,7 @@ def address(server_home: Project) -> Iterator[str]:
     """A Prefect server for the tests of one file."""
     from prefect.context import refresh_global_settings_context
 
-    from flows.server import prefect_server
+    from flows.services.server import prefect_server
 
     with pytest.MonkeyPatch.context() as patch:
         use_environment(server_home, patch)

@@ -40,9 +40,9 @@ MENTIONED = {
     ("flows/monitoring.py", "fashion monitor"): "the name of a resource of Prefect's events",
     ("flows/artifacts.py", "fashion commands"): "in which folder they are typed",
     ("flows/artifacts.py", "make run"): "where it was typed just now",
-    ("flows/services.py", "make up"): "who holds the lock",
-    ("stages/absence.py", "fashion predict"): "what has no model to answer with",
-    ("stages/absence.py", "fashion serve"): "what has no model to answer with",
+    ("flows/services/supervisor.py", "make up"): "who holds the lock",
+    ("registry/absence.py", "fashion predict"): "what has no model to answer with",
+    ("registry/absence.py", "fashion serve"): "what has no model to answer with",
 }
 """Commands that a text speaks of without recommending them, and why it does."""
 
@@ -50,7 +50,7 @@ MENTIONED = {
 def recommended() -> dict[tuple[str, str], str]:
     """Each (file, command) of the sources with the line on which it stands last."""
     found = {}
-    for path in (*SOURCE.glob("src/fashion/**/*.py"), *SOURCE.glob("flows/*.py")):
+    for path in (*SOURCE.glob("src/fashion/**/*.py"), *SOURCE.glob("flows/**/*.py")):
         name = path.relative_to(SOURCE).as_posix().removeprefix("src/fashion/")
         for line, text in texts(ast.parse(path.read_text(encoding="utf-8"))):
             found |= {(name, command): f"{name}:{line}" for command in commands(text)}

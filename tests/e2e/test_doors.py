@@ -21,8 +21,8 @@ from fashion.adapters import orchestration
 from fashion.errors import ServiceError
 from fashion.paths import Project
 from fashion.settings import headers_for_prefect
-from flows.pool import without_command
-from flows.services import POOL
+from flows.services.pool import without_command
+from flows.services.processes import POOL
 from tests.browser import chromium
 from tests.conftest import authentication, copy_prefect, copy_template, use_environment
 from tests.servers import PATIENCE_SECONDS, reserved_port, wait_until

@@ -85,8 +85,8 @@ def test_a_clone_with_nothing_but_git_and_a_folder_has_nothing_to_run(trained_pr
     assert git(other.root, "status", "--porcelain") == ""
 
 
-@pytest.mark.advice("dvc push", "stages/reproduction.py")
-@pytest.mark.advice("dvc remote", "stages/reproduction.py")
+@pytest.mark.advice("dvc push", "registry/reproduction.py")
+@pytest.mark.advice("dvc remote", "registry/reproduction.py")
 def test_data_of_a_commit_from_before_the_remote_come_from_it_all_the_same(trained_project, tmp_path):
     type_in(trained_project.root, BLOCKS[FOLDER][0], {"/mnt/shared/fashion": tmp_path / "shared folder"})
     shutil.rmtree(trained_project.root / ".dvc" / "cache")

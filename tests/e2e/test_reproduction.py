@@ -137,7 +137,7 @@ def test_a_version_from_before_lineages_is_told(trained_project):
         look_up_lineage(trained_project, load(trained_project), "1")
 
 
-@pytest.mark.advice("fashion fetch --synthetic", "stages/reproduction.py")
+@pytest.mark.advice("fashion fetch --synthetic", "registry/reproduction.py")
 def test_drawn_data_that_are_nowhere_any_more_are_told_with_the_command_that_draws_them(trained_project):
     shutil.rmtree(trained_project.root / ".dvc" / "cache")
     with pytest.raises(LineageError, match=r"no default DVC remote is configured") as told:
@@ -157,10 +157,10 @@ def test_a_commit_that_is_gone_is_told(trained_project):
         reproduce(trained_project, load(trained_project), "1", ignore)
 
 
-@pytest.mark.advice("git init", "stages/reproduction.py")
-@pytest.mark.advice("git add --all", "stages/reproduction.py")
-@pytest.mark.advice("git commit", "stages/reproduction.py")
-@pytest.mark.advice("make run", "stages/reproduction.py")
+@pytest.mark.advice("git init", "registry/reproduction.py")
+@pytest.mark.advice("git add --all", "registry/reproduction.py")
+@pytest.mark.advice("git commit", "registry/reproduction.py")
+@pytest.mark.advice("make run", "registry/reproduction.py")
 def test_a_version_made_outside_git_is_told(trained_project, monkeypatch):
     shutil.rmtree(trained_project.root / ".git")
     registered = register_anew(trained_project, load(trained_project))

@@ -15,7 +15,7 @@ from fashion.errors import FashionError
 from fashion.params import load_params
 from flows.artifacts import print_summary
 from flows.monitoring import monitoring
-from flows.services import _commands
+from flows.services.processes import service_commands
 from flows.training import training
 from tests.servers import end
 
@@ -78,7 +78,7 @@ def test_no_output_of_a_run_or_a_command_holds_a_password_of_an_address(secretiv
         pass
     monitoring(return_state=True)
     seen = [type_command("doctor"), type_command("history")]
-    seen += [" ".join(line) for line in _commands(project).values()]
+    seen += [" ".join(line) for line in service_commands(project).values()]
     end(mlflow)
     training(reason="MLflow is away", synthetic=True, return_state=True)
     for command in ("models", "history", "predict", "monitor", "collect", "fetch --force", "doctor"):
@@ -93,4 +93,4 @@ def test_no_output_of_a_run_or_a_command_holds_a_password_of_an_address(secretiv
 def test_a_database_of_the_services_is_not_among_their_arguments(project, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://ann:mlflow-word@db.example/mlflow")
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:4200/api")
-    assert find(str(_commands(project)), "ps") == []
+    assert find(str(service_commands(project)), "ps") == []

@@ -90,7 +90,7 @@ def second_version(project):
     return MlflowClient(tracking_uri(project))
 
 
-@pytest.mark.advice("fashion serve", "adapters/service.py")
+@pytest.mark.advice("fashion serve", "adapters/client.py")
 @pytest.mark.advice("fashion serve --port", "serving/server.py")
 def test_a_simulation_without_a_service_says_which_command_starts_one(run, trained_project):
     """Port 8000, where `fashion serve` would be without --port, is no test's to take."""

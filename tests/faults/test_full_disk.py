@@ -13,7 +13,7 @@ from fashion.adapters.versioning import reproduce
 from fashion.errors import DiskError, ServiceError
 from fashion.params import load_params
 from fashion.serving.app import create_app
-from flows.server import prefect_server
+from flows.services.server import prefect_server
 from tests.advice import follow
 from tests.conftest import forget_artifact_folders
 from tests.projects import edit_params
@@ -208,8 +208,8 @@ def test_a_full_disk_of_the_prediction_log_stops_no_request_and_loses_no_predict
         assert window.labels[-1] == len(CLASSES) - 1
 
 
-@pytest.mark.advice("df", "flows/server.py")
-@pytest.mark.advice("rm", "flows/server.py")
+@pytest.mark.advice("df", "flows/services/server.py")
+@pytest.mark.advice("rm", "flows/services/server.py")
 def test_a_full_disk_under_prefects_database_is_said_before_anything_is_done(project, small_disk):
     """Prefect begins to make its database, and later does not get past what it has begun."""
     small_disk(project.state, 2048 * KIB)

@@ -10,9 +10,9 @@ from prefect import get_client
 from prefect.context import refresh_global_settings_context
 
 from fashion.paths import Project
-from flows import janitor
-from flows.janitor import NAME, crash_dead_runs
-from flows.server import prefect_server
+from flows.services import janitor
+from flows.services.janitor import NAME, crash_dead_runs
+from flows.services.server import prefect_server
 from tests.conftest import copy_prefect, use_environment
 from tests.servers import PATIENCE_SECONDS, wait_until
 

@@ -14,7 +14,7 @@ from fashion.adapters.pinning import changing_data, pin
 from fashion.adapters.versioning import data_version, lock, reproduce
 from fashion.errors import ServiceError
 from fashion.locks import between_trainings, hold, one_at_a_time, read_holder, training_lock, try_hold
-from flows.services import down
+from flows.services.supervisor import down
 from tests.faults.commands import run, start, wait_until
 from tests.projects import copy_pipeline
 from tests.servers import PATIENCE_SECONDS

@@ -168,8 +168,8 @@ def commands(text):
     return re.findall(r": fashion (.*)$", text, re.MULTILINE)
 
 
-@pytest.mark.advice("fashion promote --reason", "stages/absence.py")
-@pytest.mark.advice("fashion rollback --reason", "stages/absence.py")
+@pytest.mark.advice("fashion promote --reason", "registry/absence.py")
+@pytest.mark.advice("fashion rollback --reason", "registry/absence.py")
 @pytest.mark.parametrize("leave", STATES, ids=lambda state: state.__name__)
 def test_the_reason_is_named_with_a_command_that_makes_a_champion_and_works_in_that_state(
     trained_project, monkeypatch, leave
@@ -206,8 +206,8 @@ def test_an_empty_registry_asks_for_a_training(project):
     )
 
 
-@pytest.mark.advice("make run", "stages/absence.py")
-@pytest.mark.advice("make run DATA=synthetic", "stages/absence.py")
+@pytest.mark.advice("make run", "registry/absence.py")
+@pytest.mark.advice("make run DATA=synthetic", "registry/absence.py")
 def test_after_failed_gates_a_changed_limit_and_another_seed_lead_to_a_champion(trained_project, monkeypatch):
     fail_gates(trained_project, monkeypatch)
     text = explain_absence(registry(trained_project))

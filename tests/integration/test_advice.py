@@ -99,12 +99,12 @@ def overwrite(path):
     "flows/artifacts.py",
     "stages/classifier.py",
     "stages/dataset.py",
-    "stages/gates.py",
+    "registry/gates.py",
     "stages/history.py",
-    "stages/judgement.py",
-    "stages/lineage.py",
+    "registry/judging.py",
+    "registry/lineage.py",
     "stages/prepare.py",
-    "stages/register.py",
+    "registry/register.py",
 )
 @pytest.mark.parametrize("harm", [remove, overwrite])
 def test_artifacts_that_are_missing_or_damaged_are_made_again_by_the_command_that_whoever_reads_them_names(
@@ -227,7 +227,7 @@ def make_real(project, params):
     edit_params(project, {"data": {name: {"sha256": digest} for name, digest in found.items()}})
 
 
-@pytest.mark.advice("rm", "stages/collect.py", "stages/refusal.py")
+@pytest.mark.advice("rm", "loop/collect.py", "loop/refusal.py")
 def test_refused_labels_are_tried_again_as_they_are_when_the_list_of_them_is_removed(small_project):
     params = edit_params(small_project, {"collect": {"at_least": 120}})
     images, labels = draw(120, 10, (28, 28), seed=11)
@@ -260,14 +260,14 @@ def test_a_drawn_file_is_drawn_again(small_project, harm):
 # The registry
 
 
-@pytest.mark.advice("fashion models", "stages/lineage.py")
+@pytest.mark.advice("fashion models", "registry/lineage.py")
 def test_who_asks_for_a_version_that_is_not_there_sees_those_that_are(trained_project):
     with pytest.raises(LineageError) as told:
         look_up_lineage(trained_project, load(trained_project), "7")
     assert "champion" in follow(trained_project, told.value, "fashion models")
 
 
-@pytest.mark.advice("make run", "stages/lineage.py")
+@pytest.mark.advice("make run", "registry/lineage.py")
 @pytest.mark.parametrize("harm", [remove, overwrite])
 def test_a_version_without_its_lineage_is_followed_by_one_that_has_it(trained_project, harm):
     """`make run` trains and registers, as the last two lines do."""
@@ -280,7 +280,7 @@ def test_a_version_without_its_lineage_is_followed_by_one_that_has_it(trained_pr
     assert look_up_lineage(trained_project, params, number).origin["training"]["seed"] == 5
 
 
-@pytest.mark.advice("fashion models", "stages/promotion.py")
+@pytest.mark.advice("fashion models", "registry/promotion.py")
 def test_who_is_refused_a_version_that_failed_its_gates_sees_that_it_did(trained_project):
     (two,) = add_versions(trained_project, gates="failed")
     with pytest.raises(FashionError) as told:
@@ -289,7 +289,7 @@ def test_who_is_refused_a_version_that_failed_its_gates_sees_that_it_did(trained
     promote(trained_project, load(trained_project), two, "because", force=True)
 
 
-@pytest.mark.advice("fashion history", "stages/promotion.py")
+@pytest.mark.advice("fashion history", "registry/promotion.py")
 def test_who_cannot_go_back_sees_why(trained_project):
     with pytest.raises(FashionError, match="no champion before the present one") as told:
         roll_back(trained_project, load(trained_project), None, "because")

@@ -8,7 +8,7 @@ from prefect.settings import get_current_settings
 
 from fashion.errors import ServiceError
 from fashion.settings import headers_for_prefect
-from flows.authentication import require_authentication
+from flows.services.authentication import require_authentication
 
 
 @pytest.fixture

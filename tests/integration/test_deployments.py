@@ -9,8 +9,8 @@ from prefect.variables import Variable
 from prefect.workers.process import ProcessJobConfiguration, ProcessWorker
 
 from fashion.errors import ServiceError
-from flows.deployments import NOTE, deploy
-from flows.pool import create_pool
+from flows.services.deployments import NOTE, deploy
+from flows.services.pool import create_pool
 
 ALL = {
     "training/default",

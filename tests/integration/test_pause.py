@@ -26,7 +26,7 @@ from fashion.errors import ServiceError
 from fashion.paths import Project
 from flows import approval
 from flows.pipeline import unless_stopped
-from flows.server import SETTINGS, answers
+from flows.services.server import SETTINGS, answers
 from tests.conftest import use_environment
 from tests.projects import SOURCE
 from tests.servers import end, wait_until
@@ -39,7 +39,7 @@ from prefect.server import models
 from prefect.server.api import server
 from starlette.responses import PlainTextResponse
 
-from flows.server import main
+from flows.services.server import main
 
 ORDERS = Path(sys.argv[2])
 set_state, create_app = models.flow_runs.set_flow_run_state, server.create_app

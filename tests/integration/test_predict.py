@@ -479,7 +479,7 @@ def test_of_former_champions_the_last_few_stay_and_the_one_that_a_service_rememb
 DAMAGED_MEMORIES = [b"", b"{", b"[]", b"{}", b'{"number": 1, "run_id": "r", "tags": {}, "created": "c"}', b"\xff"]
 
 
-@pytest.mark.advice("fashion monitor", "stages/champion.py")
+@pytest.mark.advice("fashion monitor", "registry/champion.py")
 @pytest.mark.parametrize("content", DAMAGED_MEMORIES)
 def test_a_damaged_memory_of_the_last_champion_is_told_and_written_anew(project, model, tmp_path, content):
     publish(project, model)

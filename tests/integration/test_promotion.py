@@ -210,7 +210,7 @@ def test_a_change_by_hand_begins_a_new_series_of_judged_champions_and_approval_g
     assert judged_line([change(*step) for step in [*steps, ("outside", "3", None), ("register", None, "4")]]) == ["4"]
 
 
-@pytest.mark.advice("fashion promote --reason", "stages/promotion.py")
+@pytest.mark.advice("fashion promote --reason", "registry/promotion.py")
 def test_a_rollback_to_a_version_that_never_was_champion_is_refused(trained_project):
     (two,) = add_versions(trained_project)
     with pytest.raises(PromotionError, match="never was champion") as told:

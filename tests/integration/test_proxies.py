@@ -9,7 +9,8 @@ import requests
 from fashion.adapters import orchestration, tracking
 from fashion.errors import ServiceError
 from fashion.settings import apply_environment
-from flows import server, services
+from flows.services import server
+from flows.services import supervisor as services
 
 ALL = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy")
 

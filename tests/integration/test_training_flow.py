@@ -32,8 +32,8 @@ from fashion.registry.promotion import promote
 from fashion.settings import headers_for_prefect, tracking_uri
 from flows import training as training_module
 from flows.pipeline import PIPELINE
-from flows.server import prefect_server
-from flows.slot import LIMIT, training_slot
+from flows.services.server import prefect_server
+from flows.services.slot import LIMIT, training_slot
 from flows.training import training
 from tests.conftest import copy_prefect
 from tests.projects import SOURCE, edit_params
@@ -44,7 +44,7 @@ import sys
 from pathlib import Path
 from prefect import flow
 from fashion.paths import Project
-from flows.slot import training_slot
+from flows.services.slot import training_slot
 
 @flow(name="training", flow_run_name="the first")
 def hold():
@@ -167,7 +167,7 @@ def fashion(project, *arguments):
     return subprocess.run(command, cwd=project.root, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.advice("fashion approve", "flows/approval.py", "stages/absence.py")
+@pytest.mark.advice("fashion approve", "flows/approval.py", "registry/absence.py")
 @pytest.mark.advice("make up", "flows/artifacts.py")
 def test_a_training_that_nobody_could_answer_asks_when_it_runs_again_and_the_command_approves(asked):
     state, *_ = run_flow(synthetic=True, unattended=True)

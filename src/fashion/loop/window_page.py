@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fashion.adapters import plots
-from fashion.adapters import reports
+from fashion.adapters import plots, reports
 from fashion.adapters.predictions import JudgedWindow, Window
 from fashion.evaluation.alarm import show_score
 from fashion.evaluation.drift import DESCRIPTORS

@@ -312,5 +312,5 @@ def _show(
         f"{classes[outputs.predictions[index]]} {outputs.confidences[index]:.0%}\ntrue: {classes[test.labels[index]]}"
         for index in chosen
     ]
-    colours = [pictures.CORRECT if outputs.correct[index] else pictures.WRONG for index in chosen]
+    colours = [plots.CORRECT if outputs.correct[index] else plots.WRONG for index in chosen]
     plots.contact_sheet(test.images[chosen], captions, path, title, colours)

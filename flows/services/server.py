@@ -25,7 +25,7 @@ from prefect.logging.handlers import APILogHandler
 from fashion.adapters.orchestration import unknown_here
 from fashion.errors import ServiceError
 from fashion.paths import Project
-from flows.authentication import require_authentication
+from flows.services.authentication import require_authentication
 
 START_SECONDS = 300.0
 STOP_SECONDS = 10.0
@@ -103,8 +103,8 @@ def _temporary_server(project: Project) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as listener, log.open("wb") as output:
         address = f"http://127.0.0.1:{listener.getsockname()[1]}/api"
         process = subprocess.Popen(
-            [sys.executable, "-m", "flows.server", str(listener.fileno())],
-            cwd=Path(__file__).parent.parent,
+            [sys.executable, "-m", "flows.services.server", str(listener.fileno())],
+            cwd=Path(__file__).parents[2],
             env={**os.environ, **SETTINGS, "PREFECT_API_URL": address},
             pass_fds=[listener.fileno()],
             stdin=subprocess.PIPE,

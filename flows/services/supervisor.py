@@ -1,0 +1,204 @@
+"""Prefect, MLflow and a worker under one supervisor, for a person to work with: `make up` and `make down`."""
+
+import logging
+import os
+import shlex
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+
+import httpx
+import psutil
+from honcho.manager import Manager
+from honcho.printer import Message, Printer
+
+from fashion.cli.terminal import console
+from fashion.errors import ServiceError
+from fashion.leftovers import place
+from fashion.locks import read_holder, try_hold
+from fashion.paths import Project
+from fashion.settings import headers_for_prefect
+from flows.services.processes import (
+    MLFLOW,
+    PREFECT,
+    WORKER,
+    check_ports,
+    prefect_address,
+    service_commands,
+    service_environments,
+)
+
+STOP_SECONDS = {WORKER: 60.0, PREFECT: 15.0, MLFLOW: 15.0}
+"""How long a service may take to end when asked, before it is killed; the runs of the worker have as long again."""
+LOG_BYTES = 5_000_000
+
+
+class Log(Printer):  # type: ignore[misc]
+    """Prints what the services say, and keeps it in a file for each."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(sys.stdout)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._files: dict[str, RotatingFileHandler] = {}
+
+    def write(self, message: Message) -> None:
+        super().write(message)
+        if message.name not in self._files:
+            path = self._folder / f"{message.name}.log"
+            self._files[message.name] = RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8")
+        text = message.data.decode("utf-8", "replace") if isinstance(message.data, bytes) else message.data
+        line = f"{message.time:%Y-%m-%d %H:%M:%S} {text.rstrip()}"
+        self._files[message.name].emit(logging.makeLogRecord({"msg": line}))
+
+
+class Supervisor(Manager):  # type: ignore[misc]
+    """Ends the worker first and waits for it: a worker without its server does not end."""
+
+    ended: tuple[str, ...] = ()
+    """The services that had ended by themselves when the others were asked to."""
+    _terminating: bool
+
+    def terminate(self) -> None:
+        """Called by the loop on a signal, and when a service has ended."""
+        if self._terminating:
+            return
+        self._terminating = True
+        self.ended = tuple(name for name, process in self._processes.items() if "returncode" in process)
+        threading.Thread(target=self._wind_down).start()
+
+    def kill(self) -> None:
+        """The loop calls this five seconds after a service has ended; `_wind_down` has more patience."""
+
+    def _wind_down(self) -> None:
+        for leader in self._running([WORKER]).values():
+            _end_runs(leader)
+        self._end([WORKER])
+        self._end([PREFECT, MLFLOW])
+
+    def _end(self, names: list[str]) -> None:
+        for signal_number in (signal.SIGTERM, signal.SIGKILL):
+            deadline = time.monotonic() + max(STOP_SECONDS[name] for name in names)
+            signalled: set[str] = set()
+            while (running := self._running(names)) and time.monotonic() < deadline:
+                for name in running.keys() - signalled:
+                    _signal_group(running[name], signal_number)
+                signalled.update(running)
+                time.sleep(0.1)
+
+    def _running(self, names: Iterable[str]) -> dict[str, int]:
+        """Process ids of those that have started and not ended."""
+        known = {name: self._processes[name] for name in names if name in self._processes}
+        return {name: found["pid"] for name, found in known.items() if "pid" in found and "returncode" not in found}
+
+
+def up(project: Project) -> None:
+    """Start everything and stay until Ctrl-C, SIGTERM or `down`.
+
+    Raises:
+        ServiceError: the services are up already, a port is taken, or one of the services has ended by itself.
+    """
+    with try_hold(_lock(project)) as lock:
+        if lock is None:
+            raise ServiceError("The services are up already. End them with: make down")
+        check_ports(project)
+        if PREFECT in service_commands(project):
+            _require_authentication(project)
+        lock.write({"run": "make up", "process": str(os.getpid()), "place": place()})
+        supervisor = Supervisor(Log(project.state / "logs"))
+        commands, environments = service_commands(project), service_environments(project)
+        for name, command in commands.items():
+            pid_file = shlex.quote(str(_pid_file(project, name)))
+            line = f"echo $$ > {pid_file}; exec {shlex.join(command)}"
+            supervisor.add_process(name, line, env=environments[name], cwd=str(project.root))
+        signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))  # The terminal was closed.
+        supervisor.loop()
+    if supervisor.ended:
+        raise ServiceError(f"{' and '.join(supervisor.ended)} ended, so all were ended; see {project.state / 'logs'}")
+
+
+def down(project: Project) -> None:
+    """End from elsewhere what `up` has started, and wait until it is gone.
+
+    Raises:
+        ServiceError: it does not end, or not from here.
+    """
+    with try_hold(_lock(project)) as lock:
+        if lock is not None:
+            console.print("Nothing runs.")
+            return
+    _ask_to_end(project)
+    deadline = time.monotonic() + 2 * sum(STOP_SECONDS.values())
+    while time.monotonic() < deadline:
+        with try_hold(_lock(project)) as lock:
+            if lock is not None:
+                console.print("All services have ended.")
+                return
+        time.sleep(0.2)
+    raise ServiceError(f"The services do not end; see {project.state / 'logs'}")
+
+
+def _ask_to_end(project: Project) -> None:
+    """Ask the supervisor; where it was killed, its services still hold the lock and are asked one after the other."""
+    holder = read_holder(_lock(project))
+    if holder.get("place", place()) != place():
+        raise ServiceError("The services run on another host, or in another container; end them there")
+    try:
+        os.kill(int(holder["process"]), signal.SIGTERM)
+    except ProcessLookupError:
+        for name in (WORKER, PREFECT, MLFLOW):
+            if (path := _pid_file(project, name)).exists():
+                _signal_group(int(path.read_text(encoding="utf-8")), signal.SIGTERM)
+
+
+def _end_runs(worker: int) -> None:
+    """Cancel the flow runs of a worker, and wait: asked to end, the worker would kill them and leave them `Running`."""
+    with suppress(psutil.NoSuchProcess):
+        runs = {child.environ()["PREFECT__FLOW_RUN_ID"]: child for child in psutil.Process(worker).children()}
+        for run, child in runs.items():
+            if not _set_state(run, "CANCELLING"):
+                child.terminate()
+        psutil.wait_procs(list(runs.values()), timeout=STOP_SECONDS[WORKER])
+        for run in runs:
+            _set_state(run, "CANCELLED")
+
+
+def _set_state(run: str, state: str) -> bool:
+    """Whether the server took it; it may be gone already."""
+    content = {"state": {"type": state, "message": "The services were asked to end."}}
+    try:
+        address = f"{prefect_address()}/api/flow_runs/{run}/set_state"
+        return httpx.post(address, json=content, headers=headers_for_prefect(), timeout=10).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def _signal_group(leader: int, signal_number: int) -> None:
+    try:
+        os.killpg(leader, signal_number)
+    except ProcessLookupError:
+        return  # It ended by itself meanwhile.
+
+
+def _require_authentication(project: Project) -> None:
+    from flows.services.authentication import require_authentication
+
+    path = require_authentication(project)
+    where = "the environment" if os.environ.get("PREFECT_API_AUTH_STRING") else path
+    console.print(
+        f"{prefect_address()} asks once for a password, before any link to a run works: "
+        f"PREFECT_API_AUTH_STRING in {where}"
+    )
+
+
+def _lock(project: Project) -> Path:
+    return project.state / "services.lock"
+
+
+def _pid_file(project: Project, name: str) -> Path:
+    return project.state / f"{name}.pid"
