@@ -62,8 +62,8 @@ def measure(
 ) -> dict[str, Any]:
     """The shares of the images (n, height, width) without an answer: by the embedding alone, in all, and by reason."""
     outputs = litert.predict(project.export / "model.tflite", images)
-    alone = reasons(replace(rule, appearance=None), images, outputs.probabilities, outputs.embedding)
-    found = reasons(rule, images, outputs.probabilities, outputs.embedding, cluttered)
+    alone = reasons(replace(rule, appearance=None), images, outputs)
+    found = reasons(rule, images, outputs, cluttered)
     shares = {reason: found.count(reason) / len(found) for reason in EXPLANATIONS}
     return {
         "images": name,

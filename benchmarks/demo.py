@@ -41,9 +41,10 @@ from fashion.images.idx import write_idx
 from fashion.loop.monitor import read_history
 from fashion.params import load_params
 from fashion.paths import Project
+from fashion.reading import read_json
 from fashion.settings import environment_defaults, headers_for_prefect, predictions_url
-from fashion.stages.dataset import read_raw
-from fashion.storage import atomic_file, file_digest, read_json, write_json, write_text
+from fashion.stages.raw import read_raw
+from fashion.storage import atomic_file, file_digest, write_json, write_text
 
 ROOT = Path(__file__).resolve().parent.parent
 PUBLISHED = {

@@ -18,7 +18,8 @@ from benchmarks.main_job import ROOT, machine, make_project, run, set_training
 from fashion.evaluation.judgement import BETTER, WORSE, Judgement, judgement_from_dict, markdown
 from fashion.evaluation.quantities import SHARE
 from fashion.paths import Project
-from fashion.storage import atomic_file, read_json, write_json, write_text
+from fashion.reading import read_json
+from fashion.storage import atomic_file, write_json, write_text
 
 RESULTS = Path(__file__).with_suffix(".json")
 TABLE = Path(__file__).with_suffix(".md")

@@ -23,14 +23,15 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
 from benchmarks.main_job import ROOT, machine, measured_on
+from fashion.arrays import LabelledImages
 from fashion.evaluation.calibration import fit_temperature, negative_log_likelihood
 from fashion.evaluation.estimates import calibration_error
 from fashion.images.split import stratified_split
 from fashion.model.networks import answer
-from fashion.model.training import Examples, Watch, train
+from fashion.model.training import Watch, train
 from fashion.params import Params, Recipe, load_params
 from fashion.paths import Project
-from fashion.stages.dataset import read_raw
+from fashion.stages.raw import read_raw
 from fashion.storage import write_json, write_text
 
 RESULTS = Path(__file__).with_suffix(".json")
@@ -72,7 +73,7 @@ def try_recipe(name: str, seed: int) -> dict[str, Any]:
     """Train once, in a process of its own; figures of the validation images and of those set aside."""
     params = load_params(ROOT / "params.yaml")
     recipe = Recipe(**{**params.train.recipes["compact"].model_dump(), **RECIPES[name][1]})
-    training, validation, aside = (Examples(*split) for split in divide(params))
+    training, validation, aside = (LabelledImages(*split) for split in divide(params))
     silent = Watch(on_epoch=lambda *_: None, on_step=lambda *_: None)
     trained = train("compact", recipe, training, validation, len(params.data.classes), seed, silent)
     logits = {

@@ -13,9 +13,9 @@ from fashion.errors import without_secrets
 from fashion.evaluation.gates import FAILED, Check
 from fashion.evaluation.judgement import Judgement, judgement_from_dict, markdown, rows, summary
 from fashion.paths import Project
+from fashion.reading import read_json
 from fashion.registry.gates import read_gate
 from fashion.settings import tracking_uri
-from fashion.storage import read_json
 from fashion.text import escape_markdown, shorten
 
 

@@ -25,7 +25,7 @@ from rich.text import Text
 
 from fashion.errors import FashionError
 from fashion.paths import Project
-from fashion.storage import read_json
+from fashion.reading import read_json
 
 MEASURED = Path(__file__).parents[1] / "benchmarks" / "first_run.json"
 EPOCH = re.compile(r"epoch (\d+) of (\d+): .* ([\d.]+) s$")

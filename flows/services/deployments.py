@@ -18,7 +18,7 @@ from prefect.variables import Variable
 
 from fashion.errors import ServiceError
 from fashion.paths import Project
-from fashion.storage import load_yaml
+from fashion.reading import load_yaml
 
 LARGEST = 1 << 16
 """Bytes of prefect.yaml."""

@@ -3,7 +3,6 @@
 import errno
 import json
 import os
-import re
 import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -12,27 +11,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, Event, ScalarEvent
-
-from fashion.errors import ArtifactError, DiskError, FashionError
+from fashion.errors import DiskError, FashionError
 from fashion.leftovers import remove_leftovers, temporary_name
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 LEFT = 1 << 16
 """Free bytes below which a disk is full for those libraries that do not say why they could not write."""
-
-LARGEST_ARTIFACT = 16 << 20
-"""Bytes of a JSON file that a stage has written; parsed, it may take twenty times as much memory."""
-
-LONGEST_SCALAR = 1000
-"""Characters of one key or value of a YAML file."""
-DEEPEST = 50
-"""Levels of nesting of a YAML file."""
-LEADING_ZERO = re.compile(r"[-+]?0[0-9_]+")
-"""Octal in YAML 1.1, decimal in YAML 1.2."""
 
 
 @contextmanager
@@ -130,106 +115,6 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
-def read_text(path: Path, most_bytes: int) -> str:
-    """The text of an ordinary file in UTF-8; nothing else is opened, since a pipe or a device may never end.
-
-    Raises:
-        FileNotFoundError: it is not there.
-        ValueError: it is something else than a file, cannot be read, has more than `most_bytes`, or is not UTF-8.
-    """
-    if path.exists() and not path.is_file():
-        raise ValueError(f"expected a file, found {'a folder' if path.is_dir() else 'no ordinary file'}")
-    try:
-        with path.open("rb") as file:
-            content = file.read(most_bytes + 1)
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise ValueError(error.strerror or str(error)) from error
-    if len(content) > most_bytes:
-        raise ValueError(f"it has more than {most_bytes:,} bytes")
-    return content.decode("utf-8")
-
-
-def load_json(path: Path, most_bytes: int) -> Any:
-    """The content of a file of strict JSON, without NaN and Infinity.
-
-    Raises:
-        FileNotFoundError: it is not there.
-        ValueError: as `read_text`; or it is not JSON, or nested too deep.
-    """
-    try:
-        return json.loads(read_text(path, most_bytes), parse_constant=_refuse_constant)
-    except RecursionError as error:
-        raise ValueError("it is nested too deep") from error
-
-
-def load_yaml(path: Path, most_bytes: int) -> Any:
-    """The content of a YAML file as DVC reads it (YAML 1.2, by ruamel.yaml), so that both see the same values.
-
-    Refused is what grows far beyond its text (aliases, numbers of any length), what hides a value (a repeated key), and
-    a number that YAML 1.1 would take for another one.
-
-    Raises:
-        FileNotFoundError: it is not there.
-        ValueError: as `read_text`; or it is not YAML, or something in it is refused.
-    """
-    text = read_text(path, most_bytes)
-    try:
-        _check_yaml(text)
-        return YAML(typ="safe").load(text)
-    except (YAMLError, TypeError, LookupError, AttributeError, OverflowError) as error:
-        # For a value that does not fit its tag, the library raises what its conversion stumbles over.
-        raise ValueError(_in_one_line(error)) from error
-
-
-def _check_yaml(text: str) -> None:
-    """Look at the file's events, before anything is built of them. Raises ValueError as `load_yaml`."""
-    depth = 0
-    for event in YAML(typ="safe").parse(text):
-        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
-        if problem := "it is nested too deep" if depth > DEEPEST else _problem(event):
-            raise ValueError(f"{problem}, in line {event.start_mark.line + 1}")
-
-
-def _problem(event: Event) -> str | None:
-    """Why a part of a YAML file is refused."""
-    if isinstance(event, AliasEvent):
-        return "aliases are not read"
-    if not isinstance(event, ScalarEvent):
-        return None
-    if len(event.value) > LONGEST_SCALAR:
-        return f"more than {LONGEST_SCALAR:,} characters in one key or value"
-    is_plain = event.implicit[0]
-    if is_plain and LEADING_ZERO.fullmatch(event.value):
-        return (
-            f"{event.value} is octal in YAML 1.1 and decimal in YAML 1.2; write the number without the leading zero, "
-            "or a text in quotes"
-        )
-    return None
-
-
-def _in_one_line(error: Exception) -> str:
-    if isinstance(error, MarkedYAMLError) and error.problem_mark:
-        words = ", ".join(filter(None, (error.context, error.problem)))
-        return f"{words}, in line {error.problem_mark.line + 1}"
-    return " ".join(str(error).split())
-
-
-def read_json(path: Path, made_by: str) -> Any:
-    """The JSON content of an artifact; `made_by` is the command that makes it.
-
-    Raises:
-        ArtifactError: the file is missing or damaged.
-    """
-    try:
-        return load_json(path, LARGEST_ARTIFACT)
-    except FileNotFoundError as error:
-        raise ArtifactError(f"{path} is missing; make it with: {made_by}") from error
-    except ValueError as error:
-        raise ArtifactError(f"{path} is not JSON ({error}); make it again with: {made_by}") from error
-
-
 def file_digest(path: Path) -> str:
     """SHA-256 of the file's bytes, in hexadecimal."""
     digest = sha256()
@@ -259,10 +144,6 @@ def _not_allowed(path: Path, error: OSError) -> str:
         f"{path} cannot be written ({error.strerror}): {folder} must be writable for the user with the number "
         f"{os.geteuid()}. Let its owner allow that, or work in a clone of your own"
     )
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number of JSON")
 
 
 def _folders_below(folder: Path) -> list[Path]:

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
+from fashion.arrays import LabelledImages
 from fashion.images.augmentation import move
 from fashion.images.idx import read_idx
 from fashion.model.networks import answer
-from fashion.model.training import Examples, Watch, train
+from fashion.model.training import Watch, train
 from fashion.params import load_params
 from tests.projects import SOURCE
 
@@ -17,14 +18,14 @@ SILENT = Watch(on_epoch=lambda state: None, on_step=lambda done, total: None)
 @pytest.fixture(scope="module")
 def tested(real_data):
     """Real test images and their labels."""
-    return Examples(*(array[:TESTED] for array in read_pair(real_data, "t10k")))
+    return LabelledImages(*(array[:TESTED] for array in read_pair(real_data, "t10k")))
 
 
 @pytest.fixture(scope="module")
 def model(real_data):
     params = load_params(SOURCE / "params.yaml")
     images, labels = read_pair(real_data, "train")
-    parts = (Examples(images[part], labels[part]) for part in (slice(TRAINED), slice(TRAINED, TRAINED + 1000)))
+    parts = (LabelledImages(images[part], labels[part]) for part in (slice(TRAINED), slice(TRAINED, TRAINED + 1000)))
     recipe = params.train.recipe.model_copy(update={"epochs": 3})
     return train(params.train.model, recipe, *parts, len(params.data.classes), seed=1, watch=SILENT).model
 

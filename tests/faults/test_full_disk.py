@@ -130,10 +130,10 @@ def test_a_page_of_the_data_docs_that_does_not_fit_is_not_left_out_silently(trai
     """Great Expectations would go on without it."""
     from fashion.adapters.quality import check
     from fashion.images.descriptors import describe_dataset
-    from fashion.stages.dataset import read_raw
+    from fashion.stages.raw import read_raw
 
     splits = read_raw(trained_project, load_params(trained_project.params).data)
-    table = describe_dataset({name: (split.images, split.labels) for name, split in splits.items()})
+    table = describe_dataset(splits)
     suite = {trained_project.expectations / "images.json": table}
     check(suite, tmp_path / "whole")
     size = sum(len(content) for content in contents(tmp_path / "whole").values())

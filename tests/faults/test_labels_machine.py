@@ -34,8 +34,8 @@ from fashion.params import load_params
 from fashion.paths import Project
 from fashion.registry.lineage import find_data
 from fashion.stages.batches import read_labels
-from fashion.stages.dataset import digests, read_batches
 from fashion.stages.prepare import prepare
+from fashion.stages.raw import digests, read_batches
 from fashion.stages.validate import validate
 from fashion.storage import folder_digest, write_json
 from tests.conftest import make_template, use_environment

@@ -11,7 +11,8 @@ from fashion.images.copies import group_near_copies
 from fashion.images.split import held_out
 from fashion.images.synthetic import draw
 from fashion.params import load_params
-from fashion.stages.dataset import RECENT, has_recent, load_split, read_raw, read_salt
+from fashion.stages.dataset import RECENT, has_recent, load_split
+from fashion.stages.raw import read_raw, read_salt
 from tests.faults.labels import Expected, Limits
 from tests.projects import commit, copy_project, edit_params, git, make_small, read_suite, write_suite
 

@@ -98,9 +98,8 @@ def check_suite(content: bytes, folder: Path) -> None:
 def read_artifact(content: bytes, folder: Path) -> None:
     """The first byte says which of the files that a stage has written this one is."""
     from fashion.paths import Project
-    from fashion.stages.dataset import load_split
-    from fashion.stages.history import read_history
-    from fashion.storage import read_json
+    from fashion.reading import read_json
+    from fashion.stages.dataset import load_split, read_history
 
     project = Project(folder)
     kind, content = content[:1] or b"\0", content[1:]
@@ -356,7 +355,7 @@ TARGETS = {
     "suites": Target(("fashion.adapters.quality",), read_suite, _suite_seeds, _SUITE_TOKENS, _suite_trees),
     "checks": Target(("fashion.adapters.quality",), check_suite, _suite_seeds, _SUITE_TOKENS, _suite_trees),
     "artifacts": Target(
-        ("fashion.stages.dataset", "fashion.stages.history"),
+        ("fashion.stages.dataset",),
         read_artifact,
         _artifact_seeds,
         _SUITE_TOKENS + _BINARY_TOKENS,

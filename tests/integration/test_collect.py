@@ -25,9 +25,10 @@ from fashion.images.synthetic import draw
 from fashion.loop.collect import COPY, IN_TEST, IN_TRAIN, KEPT, REFUSED, TOO_OFTEN, collect
 from fashion.serving.recorder import Recorder
 from fashion.settings import predictions_url
-from fashion.stages.dataset import has_recent, load_split, read_batches, read_raw
+from fashion.stages.dataset import has_recent, load_split
 from fashion.stages.fetch import fetch
 from fashion.stages.prepare import prepare
+from fashion.stages.raw import read_batches, read_raw
 from fashion.stages.validate import validate
 from fashion.storage import file_digest
 from tests.advice import follow

@@ -16,9 +16,8 @@ from fashion.loop.collect import collect
 from fashion.model.networks import answer
 from fashion.params import load_params
 from fashion.stages.classifier import load_classifier
-from fashion.stages.dataset import load_split
+from fashion.stages.dataset import load_split, read_history
 from fashion.stages.evaluate import _Estimates, _gate, evaluate
-from fashion.stages.history import read_history
 from fashion.stages.prepare import prepare
 from fashion.stages.reference import read_descriptors, read_examples, read_reference, read_rule
 from fashion.stages.validate import validate
@@ -134,8 +133,8 @@ def test_the_exported_model_abstains_where_the_model_does(trained_project):
     groups = draw_nonsense(20, (28, 28), seed=5) | {"test": (load_split(trained_project, "test").images, None)}
     for name, (images, cluttered) in groups.items():
         ours, exported = answer(model, images), litert.predict(trained_project.export / "model.tflite", images)
-        expected = reasons(rule, images, ours.probabilities, ours.embedding, cluttered)
-        assert reasons(rule, images, exported.probabilities, exported.embedding, cluttered) == expected, name
+        expected = reasons(rule, images, ours, cluttered)
+        assert reasons(rule, images, exported, cluttered) == expected, name
 
 
 def test_a_reference_of_before_there_was_an_appearance_is_still_read(trained_project, tmp_path):

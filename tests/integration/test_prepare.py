@@ -7,8 +7,9 @@ import pytest
 from fashion.errors import ArtifactError, DataError
 from fashion.images.idx import write_idx
 from fashion.params import load_params
-from fashion.stages.dataset import load_split, read_raw
+from fashion.stages.dataset import load_split
 from fashion.stages.prepare import prepare
+from fashion.stages.raw import read_raw
 from tests.projects import edit_params, make_small
 
 

@@ -12,8 +12,9 @@ from fashion.images.split import held_out
 from fashion.images.synthetic import draw
 from fashion.loop.collect import collect
 from fashion.settings import predictions_url
-from fashion.stages.dataset import RECENT, SALT, load_split, read_batches, read_salt
+from fashion.stages.dataset import RECENT, load_split
 from fashion.stages.prepare import prepare
+from fashion.stages.raw import SALT, read_batches, read_salt
 from fashion.stages.validate import validate
 from tests.advice import follow
 from tests.projects import edit_params, git, log_predictions, make_small

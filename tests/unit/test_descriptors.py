@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from fashion.arrays import LabelledImages
 from fashion.images import descriptors
 from fashion.images.descriptors import describe, describe_dataset
 
@@ -42,7 +43,10 @@ def test_copies_are_counted_from_the_second_one_on_and_across_the_splits():
     train = np.stack([IMAGES[0], IMAGES[1], IMAGES[0], IMAGES[0], IMAGES[2]])
     test = np.stack([IMAGES[2], IMAGES[3], IMAGES[2]])
     table = describe_dataset(
-        {"train": (train, np.arange(5, dtype=np.uint8)), "test": (test, np.arange(3, dtype=np.uint8))}
+        {
+            "train": LabelledImages(train, np.arange(5, dtype=np.uint8)),
+            "test": LabelledImages(test, np.arange(3, dtype=np.uint8)),
+        }
     )
     assert table["split"].tolist() == ["train"] * 5 + ["test"] * 3
     assert table["index"].tolist() == [0, 1, 2, 3, 4, 0, 1, 2]
@@ -56,5 +60,5 @@ def test_copies_are_counted_from_the_second_one_on_and_across_the_splits():
     "column", ["label", "index", "minimum", "maximum", "height", "width", "earlier_copies", "copies_in_test"]
 )
 def test_whole_numbers_are_stored_as_such(column):
-    labels = np.zeros(7, np.uint8)
-    assert describe_dataset({"train": (IMAGES, labels), "test": (IMAGES, labels)})[column].dtype == np.int64
+    split = LabelledImages(IMAGES, np.zeros(7, np.uint8))
+    assert describe_dataset({"train": split, "test": split})[column].dtype == np.int64

@@ -6,7 +6,7 @@ from dvc.utils.serialize import parse_yaml
 
 from fashion.errors import ParamsError
 from fashion.params import load_params
-from fashion.storage import load_yaml
+from fashion.reading import load_yaml
 
 SHIPPED = Path(__file__).parents[2] / "params.yaml"
 

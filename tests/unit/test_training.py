@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from fashion.arrays import LabelledImages
 from fashion.errors import TrainingError
 from fashion.images.augmentation import move
 from fashion.images.synthetic import draw
@@ -19,7 +20,7 @@ from fashion.model.networks import (
     temperature_of,
 )
 from fashion.model.optimizers import ConvolutionalMuon, OneCycle
-from fashion.model.training import Epoch, Examples, Watch, is_over, train
+from fashion.model.training import Epoch, Watch, is_over, train
 from fashion.params import Recipe
 
 SILENT = Watch(on_epoch=lambda state: None, on_step=lambda done, total: None)
@@ -29,7 +30,7 @@ SIZE = (28, 28)
 @pytest.fixture(scope="module")
 def examples():
     images, labels = draw(400, 3, SIZE, 0)
-    return Examples(images[:300], labels[:300]), Examples(images[300:], labels[300:])
+    return LabelledImages(images[:300], labels[:300]), LabelledImages(images[300:], labels[300:])
 
 
 def recipe(**changes):

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from fashion.arrays import Bytes
 from fashion.errors import DataError
 from fashion.images.idx import read_idx, read_plain_idx
 
@@ -34,7 +34,7 @@ class Picture:
     """A decoded picture: where it came from, and its pixels, uint8 grey (h, w), RGB (h, w, 3) or RGBA (h, w, 4)."""
 
     source: str
-    pixels: NDArray[np.uint8]
+    pixels: Bytes
 
 
 def read_pictures(path: Path) -> list[Picture]:
@@ -129,14 +129,14 @@ def _check_size(image: Image.Image, name: str) -> None:
         raise DataError(f"{name}: claims {width} x {height}, more than {MOST_PIXELS} pixels; save it smaller")
 
 
-def _pixels(image: Image.Image) -> NDArray[np.uint8]:
+def _pixels(image: Image.Image) -> Bytes:
     # A JPEG is decoded at a half, a quarter or an eighth of its size where that is enough.
     image.draft(None, (2 * LONGEST, 2 * LONGEST))
     ImageOps.exif_transpose(image, in_place=True)
     return _shrink(_eight_bits(image))
 
 
-def _shrink(image: Image.Image) -> NDArray[np.uint8]:
+def _shrink(image: Image.Image) -> Bytes:
     image.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
     return np.array(image, np.uint8)
 

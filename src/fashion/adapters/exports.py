@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from fashion.arrays import Bytes
 from fashion.quiet import quiet_standard_error
 from fashion.storage import atomic_file
 
@@ -22,7 +23,7 @@ def export_saved_model(model: keras.Model, folder: Path) -> None:
         model.export(str(folder), format="tf_saved_model", verbose=False)
 
 
-def run_saved_model(folder: Path, images: NDArray[np.uint8], batch_size: int = 1000) -> NDArray[np.float32]:
+def run_saved_model(folder: Path, images: Bytes, batch_size: int = 1000) -> NDArray[np.float32]:
     """Probabilities (n, classes) through the signature that TF Serving calls."""
     serve = tf.saved_model.load(str(folder)).signatures["serving_default"]
     batches = [
@@ -32,7 +33,7 @@ def run_saved_model(folder: Path, images: NDArray[np.uint8], batch_size: int = 1
     return np.concatenate(batches)
 
 
-def saved_model_latency(folder: Path, image: NDArray[np.uint8], repeats: int = 200) -> float:
+def saved_model_latency(folder: Path, image: Bytes, repeats: int = 200) -> float:
     """Median milliseconds for one image (1, height, width) through the serving signature."""
     serve = tf.saved_model.load(str(folder)).signatures["serving_default"]
     tensor = tf.constant(image)
@@ -51,7 +52,7 @@ def export_litert(model: keras.Model, path: Path) -> None:
     _write(path, converted)
 
 
-def export_litert_int8(model: keras.Model, path: Path, representative: NDArray[np.uint8]) -> None:
+def export_litert_int8(model: keras.Model, path: Path, representative: Bytes) -> None:
     """Write a LiteRT model whose weights and activations are all 8 bit; it takes uint8 images and gives uint8 outputs.
 
     Args:
@@ -72,7 +73,7 @@ def export_litert_int8(model: keras.Model, path: Path, representative: NDArray[n
     _write(path, converted)
 
 
-def _one_by_one(images: NDArray[np.uint8]) -> Iterator[list[NDArray[np.float32]]]:
+def _one_by_one(images: Bytes) -> Iterator[list[NDArray[np.float32]]]:
     for image in images:
         yield [image[np.newaxis].astype(np.float32)]
 

@@ -4,7 +4,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,9 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter, SignatureRunner
 from numpy.typing import NDArray
 
+from fashion.arrays import Bytes
 from fashion.errors import ArtifactError
+from fashion.evaluation.outputs import Outputs
 from fashion.quiet import quiet_standard_error
 
 SIGNATURE = "serving_default"
@@ -20,14 +21,6 @@ IMAGE, PROBABILITIES, EMBEDDING = "image", "probabilities", "embedding"
 WARM_UP = 20
 """Calls before the clock counts: the first ones allocate memory and wake the threads."""
 PATIENCE_SECONDS = 60.0
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """Class probabilities (n, classes) and embeddings (n, d) float32; no embedding when the model has none."""
-
-    probabilities: NDArray[np.float32]
-    embedding: NDArray[np.float32] | None
 
 
 class Session:
@@ -43,14 +36,15 @@ class Session:
         self._input = self._runner.get_input_details()[IMAGE]
         self._outputs = self._runner.get_output_details()
 
-    def run(self, images: NDArray[np.uint8]) -> Outputs:
+    def run(self, images: Bytes) -> Outputs:
         """What the model says about images (n, height, width), n at least 1."""
         answers = self._runner(image=_quantised(images, self._input))
         values = {name: _dequantised(answer, self._outputs[name]) for name, answer in answers.items()}
-        return Outputs(values[PROBABILITIES], values.get(EMBEDDING))
+        nothing = np.empty((len(images), 0), np.float32)
+        return Outputs(nothing, values[PROBABILITIES], values.get(EMBEDDING, nothing))
 
 
-def predict(model: Path, images: NDArray[np.uint8], batch_size: int = 256, threads: int = 2) -> Outputs:
+def predict(model: Path, images: Bytes, batch_size: int = 256, threads: int = 2) -> Outputs:
     """Run a LiteRT model on images (n, height, width) uint8, n at least 1; a quantised model's answers are dequantised.
 
     Raises:
@@ -58,12 +52,11 @@ def predict(model: Path, images: NDArray[np.uint8], batch_size: int = 256, threa
     """
     session = Session(model, images.shape[1:], threads)
     batches = [session.run(images[start : start + batch_size]) for start in range(0, len(images), batch_size)]
-    probabilities = np.concatenate([batch.probabilities for batch in batches])
-    embeddings = [batch.embedding for batch in batches if batch.embedding is not None]
-    return Outputs(probabilities, np.concatenate(embeddings) if embeddings else None)
+    names = ("logits", "probabilities", "embedding")
+    return Outputs(**{name: np.concatenate([getattr(batch, name) for batch in batches]) for name in names})
 
 
-def latency(model: Path, image: NDArray[np.uint8], repeats: int = 200, threads: int = 2) -> float:
+def latency(model: Path, image: Bytes, repeats: int = 200, threads: int = 2) -> float:
     """Median time of one call in milliseconds, for one image (1, height, width) uint8, the loading not counted.
 
     Raises:
@@ -72,9 +65,7 @@ def latency(model: Path, image: NDArray[np.uint8], repeats: int = 200, threads: 
     return float(np.median(latencies([model], image, repeats, threads)))
 
 
-def latencies(
-    models: Sequence[Path], image: NDArray[np.uint8], repeats: int = 200, threads: int = 2
-) -> NDArray[np.float64]:
+def latencies(models: Sequence[Path], image: Bytes, repeats: int = 200, threads: int = 2) -> NDArray[np.float64]:
     """Times of single calls in milliseconds, (models, repeats); the models take turns, so a slow moment meets all.
 
     Raises:
@@ -87,7 +78,7 @@ def latencies(
     return 1000 * np.array(rounds).T
 
 
-def _seconds(session: Session, image: NDArray[np.uint8]) -> float:
+def _seconds(session: Session, image: Bytes) -> float:
     start = time.perf_counter()
     session.run(image)
     return time.perf_counter() - start
@@ -143,7 +134,7 @@ def _check_contract(runner: SignatureRunner, model: Path, image_size: tuple[int,
         raise ArtifactError(f"{model}: expected images of {expected} pixels (height, width), found {image_size}")
 
 
-def _quantised(images: NDArray[np.uint8], details: Mapping[str, Any]) -> NDArray[Any]:
+def _quantised(images: Bytes, details: Mapping[str, Any]) -> NDArray[Any]:
     """The images as the model takes them: value = scale * (stored - zero point) where it is quantised."""
     scale, zero_point = details["quantization"]
     if not scale:

@@ -20,7 +20,7 @@ from dvc.rwlock import rwlock
 from fashion.errors import DataError, ServiceError
 from fashion.locks import forget_dead_users, one_at_a_time, wait_until
 from fashion.paths import Project
-from fashion.storage import load_yaml
+from fashion.reading import load_yaml
 
 PIN = "data.dvc"
 LARGEST_POINTER = 1 << 16

@@ -14,6 +14,7 @@ from matplotlib.text import Text
 from numpy.typing import NDArray
 from PIL import Image
 
+from fashion.arrays import Bytes, Labels
 from fashion.storage import atomic_file
 
 COLUMNS = 8
@@ -27,7 +28,7 @@ MOST_ROWS = 24
 
 
 def contact_sheet(
-    images: NDArray[np.uint8],
+    images: Bytes,
     captions: Sequence[str],
     path: Path,
     title: str,
@@ -54,7 +55,7 @@ def contact_sheet(
     _save(figure, path)
 
 
-def encode(image: NDArray[np.uint8]) -> bytes:
+def encode(image: Bytes) -> bytes:
     """A grey image (height, width) as a PNG, pixel by pixel."""
     stream = BytesIO()
     Image.fromarray(image).save(stream, "PNG")
@@ -145,8 +146,8 @@ def window_trend(windows: Mapping[str, Sequence[Any]], path: Path) -> None:
 
 def prediction_sheet(
     sources: Sequence[str],
-    given: Sequence[NDArray[np.uint8]],
-    seen: Sequence[NDArray[np.uint8]],
+    given: Sequence[Bytes],
+    seen: Sequence[Bytes],
     probabilities: Sequence[Mapping[str, float]],
     doubts: Sequence[str | None],
     path: Path,
@@ -174,8 +175,8 @@ def prediction_sheet(
 def _prediction_row(
     axes: Sequence[Axes],
     source: str,
-    given: NDArray[np.uint8],
-    seen: NDArray[np.uint8],
+    given: Labels,
+    seen: Bytes,
     probabilities: Mapping[str, float],
     doubt: str | None,
 ) -> None:

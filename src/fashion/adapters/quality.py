@@ -30,7 +30,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fashion.errors import SuiteError
 from fashion.images.mix import Mix
-from fashion.storage import load_json
+from fashion.reading import load_json
 
 ABOUT_ROWS = (ColumnMapExpectation, ColumnPairMapExpectation, MulticolumnMapExpectation)
 OnBreach = Literal["quarantine", "fail", "warn"]

@@ -22,7 +22,8 @@ from typing import Any
 from fashion.errors import DataError, DiskError, ServiceError, StageError
 from fashion.locks import forget_dead_users
 from fashion.paths import Project
-from fashion.storage import files_below, load_yaml
+from fashion.reading import load_yaml
+from fashion.storage import files_below
 
 BUSY = re.compile(r"is busy, it is being blocked by|Unable to acquire lock")
 BLOCKER = re.compile(r"\(PID (\d+)\): (.*)")

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
-Bytes = NDArray[np.uint8]
+from fashion.arrays import Bytes, Floats
+from fashion.evaluation.outputs import Outputs
+
 CLUTTERED, UNSURE, UNLIKE = "cluttered", "unsure", "unlike"
 """The reasons; of several the first is given."""
 EXPLANATIONS = {
@@ -80,23 +81,21 @@ def _limit(values: Floats, quantile: float) -> float:
 def reasons(
     rule: Abstention | None,
     images: Bytes,
-    probabilities: Floats,
-    embeddings: Floats | None,
+    outputs: Outputs,
     cluttered: Sequence[bool] | NDArray[np.bool_] | None = None,
 ) -> list[str | None]:
     """Why the model should say nothing about each of the images (n, height, width); None where it should answer.
 
     Args:
         rule: None for a version that was registered without one: it is never unsure, and nothing is unlike.
-        embeddings: (n, d); None of a model that gives none, which makes nothing of the images but a class.
         cluttered: whether the picture that became the image is cluttered; None where no picture did.
     """
     found: list[str | None] = [None] * len(images)
     if rule is not None:
-        unsure = probabilities.max(axis=1) < rule.confidence_limit
+        unsure = outputs.confidences < rule.confidence_limit
         unlike = np.zeros(len(images), np.bool_)
-        if embeddings is not None:
-            unlike |= _distances(rule.neighbours, embeddings) > rule.distance_limit
+        if outputs.embedding.shape[1]:
+            unlike |= _distances(rule.neighbours, outputs.embedding) > rule.distance_limit
         if rule.appearance is not None:
             look = rule.appearance
             unlike |= _oddness(look.centre, look.precision, _looks(images)) > look.limit

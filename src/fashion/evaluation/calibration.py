@@ -5,7 +5,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-Floats = NDArray[np.floating]
+from fashion.arrays import Floats
+
 LARGEST = 20.0
 """Temperatures are sought between 1/20 and 20; sensible ones lie between 0.5 and 5."""
 

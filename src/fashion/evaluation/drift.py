@@ -21,10 +21,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-Floats = NDArray[np.floating]
-Labels = NDArray[np.integer]
+from fashion.arrays import Floats, Labels
+
 DESCRIPTORS = ("mean", "standard_deviation", "minimum", "maximum", "ink_fraction")
 """The columns of `fashion.images.descriptors.describe` that are watched."""
 LABELS = "labels"

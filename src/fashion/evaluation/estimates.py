@@ -4,12 +4,11 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import erf
 from scipy.stats import binom, binomtest, norm
 
-Floats = NDArray[np.floating]
-Booleans = NDArray[np.bool_]
+from fashion.arrays import Booleans, Floats
+
 CONFIDENCE = 0.95
 """Of every two-sided interval, unless said otherwise."""
 HALVINGS = 50

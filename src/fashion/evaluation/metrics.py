@@ -6,9 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_fscore_support
 
-Floats = NDArray[np.floating]
-Labels = NDArray[np.integer]
-Booleans = NDArray[np.bool_]
+from fashion.arrays import Booleans, Floats, Labels
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from fashion.arrays import Floats
 from fashion.evaluation.abstention import unit_length
 
-Floats = NDArray[np.floating]
 FOLDS = 5
 MOST_ROWS = 1000
 """Of either side that the classifier is fitted to; more take longer and hardly move the area."""

@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest, norm
 
+from fashion.arrays import Booleans, Floats
 from fashion.evaluation.estimates import raise_confidence
 
-Floats = NDArray[np.floating]
 Counts = NDArray[np.integer]
-Booleans = NDArray[np.bool_]
 RESAMPLES = 10_000
 RESAMPLES_OF_TIMES = 1_000
 """Medians are not drawn as fast as counts."""

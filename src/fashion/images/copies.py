@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-Bytes = NDArray[np.uint8]
+from fashion.arrays import Bytes
+
 ALIKE = 0.994
 """Correlation of centred, slightly blurred images from which on they are near copies: of 5,000 test images of
 Fashion-MNIST 47 have another one so near, at 0.99 already 238."""

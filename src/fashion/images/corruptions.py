@@ -14,11 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from fashion.arrays import Booleans, Bytes, Floats, Labels
 from fashion.images.augmentation import move
 
-Images = NDArray[np.uint8]
-Labels = NDArray[np.integer]
-Floats = NDArray[np.floating]
 Random = np.random.Generator
 SEVERITIES = (1, 2, 3, 4, 5)
 Strengths = tuple[float, float, float, float, float]
@@ -28,7 +26,7 @@ Strengths = tuple[float, float, float, float, float]
 class Corruption:
     """A change of images (n, height, width) uint8, the strength at each severity, and what the strength means."""
 
-    change: Callable[[Images, float, Random], Images]
+    change: Callable[[Bytes, float, Random], Bytes]
     strengths: Strengths
     meaning: str
 
@@ -42,7 +40,7 @@ class MixChange:
     meaning: str
 
 
-def corrupt(name: str, severity: int, images: Images, random: Random) -> Images:
+def corrupt(name: str, severity: int, images: Bytes, random: Random) -> Bytes:
     """A corrupted copy of images (n, height, width); `name` is one of `CORRUPTIONS`."""
     corruption = CORRUPTIONS[name]
     return corruption.change(images, corruption.strengths[severity - 1], random)
@@ -61,48 +59,48 @@ def add_label_noise(labels: Labels, severity: int, classes: int, random: Random)
     return np.where(wrong, others, labels)
 
 
-def add_noise(images: Images, deviation: float, random: Random) -> Images:
+def add_noise(images: Bytes, deviation: float, random: Random) -> Bytes:
     return _to_bytes(_to_shares(images) + random.normal(0, deviation, images.shape))
 
 
-def blur(images: Images, deviation: float, _: Random) -> Images:
+def blur(images: Bytes, deviation: float, _: Random) -> Bytes:
     return _to_bytes(ndimage.gaussian_filter(_to_shares(images), (0, deviation, deviation), mode="nearest"))
 
 
-def brighten(images: Images, added: float, _: Random) -> Images:
+def brighten(images: Bytes, added: float, _: Random) -> Bytes:
     return _to_bytes(_to_shares(images) + added)
 
 
-def reduce_contrast(images: Images, kept: float, _: Random) -> Images:
+def reduce_contrast(images: Bytes, kept: float, _: Random) -> Bytes:
     pixels = _to_shares(images)
     means = pixels.mean(axis=(1, 2), keepdims=True)
     return _to_bytes((pixels - means) * kept + means)
 
 
-def invert(images: Images, share: float, random: Random) -> Images:
+def invert(images: Bytes, share: float, random: Random) -> Bytes:
     chosen = random.random(len(images)) < share
     return np.where(chosen[:, None, None], 255 - images, images)
 
 
-def rotate(images: Images, angle: float, random: Random) -> Images:
+def rotate(images: Bytes, angle: float, random: Random) -> Bytes:
     """By `angle` radians, to the left or to the right."""
     angles = angle * random.choice([-1, 1], len(images))
     cosines, sines = np.cos(angles), np.sin(angles)
     return _transform(images, np.array([[cosines, -sines], [sines, cosines]]).transpose(2, 0, 1))
 
 
-def shrink(images: Images, factor: float, _: Random) -> Images:
+def shrink(images: Bytes, factor: float, _: Random) -> Bytes:
     return _transform(images, np.broadcast_to(np.eye(2) / factor, (len(images), 2, 2)))
 
 
-def shift(images: Images, share: float, random: Random) -> Images:
+def shift(images: Bytes, share: float, random: Random) -> Bytes:
     """By a share of the side, up or down and left or right."""
     signs = random.choice([-1, 1], (2, len(images)))
     down, right = (np.rint(share * side).astype(int) * way for side, way in zip(images.shape[1:], signs, strict=True))
     return move(images, down, right)
 
 
-def occlude(images: Images, share: float, random: Random) -> Images:
+def occlude(images: Bytes, share: float, random: Random) -> Bytes:
     """A black rectangle whose sides are a share of the image's, somewhere in the image."""
     rows, columns = (_covered(len(images), side, share, random) for side in images.shape[1:])
     return np.where(rows[:, :, None] & columns[:, None, :], np.uint8(0), images)
@@ -146,15 +144,15 @@ LABEL_NOISE: Strengths = (0.02, 0.05, 0.1, 0.2, 0.4)
 """Share of the labels that are wrong."""
 
 
-def _to_shares(images: Images) -> NDArray[np.float32]:
+def _to_shares(images: Bytes) -> NDArray[np.float32]:
     return images.astype(np.float32) / np.float32(255)
 
 
-def _to_bytes(pixels: Floats) -> Images:
+def _to_bytes(pixels: Floats) -> Bytes:
     return np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8)
 
 
-def _transform(images: Images, matrices: Floats) -> Images:
+def _transform(images: Bytes, matrices: Floats) -> Bytes:
     """Each image by its matrix (2, 2) around its centre; what comes in is black."""
     centre = (np.array(images.shape[1:]) - 1) / 2
     changed = np.empty_like(images)
@@ -163,7 +161,7 @@ def _transform(images: Images, matrices: Floats) -> Images:
     return changed
 
 
-def _covered(count: int, side: int, share: float, random: Random) -> NDArray[np.bool_]:
+def _covered(count: int, side: int, share: float, random: Random) -> Booleans:
     """Which rows or columns (count, side) of each image lie under its patch."""
     length = round(share * side)
     starts = random.integers(0, side - length + 1, count)[:, None]

@@ -5,9 +5,8 @@ from hashlib import blake2b
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-Bytes = NDArray[np.uint8]
+from fashion.arrays import Bytes, LabelledImages
 
 INK_ABOVE = 25
 """Pixels brighter than this, a tenth of the range, belong to the object."""
@@ -30,17 +29,17 @@ def describe(images: Bytes) -> pd.DataFrame:
     return pd.concat(parts or [_describe_part(images)], ignore_index=True)
 
 
-def describe_dataset(splits: Mapping[str, tuple[Bytes, Bytes]]) -> pd.DataFrame:
+def describe_dataset(splits: Mapping[str, LabelledImages]) -> pd.DataFrame:
     """The descriptors of all splits, and how often an image occurs.
 
     Args:
-        splits: images (n, height, width) uint8 and labels (n,) uint8 by name; one of them is `test`.
+        splits: by name; one of them is `test`.
 
     Returns:
         split, index (position in the split), label, the columns of `describe`, earlier_copies (images with the same
         content before this one in its split) and copies_in_test (for images of other splits, else 0).
     """
-    table = pd.concat([_describe_split(name, *split) for name, split in splits.items()], ignore_index=True)
+    table = pd.concat([_describe_split(name, split) for name, split in splits.items()], ignore_index=True)
     table["earlier_copies"] = table.groupby(["split", "content_hash"]).cumcount()
     in_test = table["split"] == "test"
     copies = table["content_hash"].map(table.loc[in_test, "content_hash"].value_counts()).fillna(0)
@@ -53,11 +52,11 @@ def content_hashes(images: Bytes) -> list[str]:
     return [_hash(image) for image in images]
 
 
-def _describe_split(name: str, images: Bytes, labels: Bytes) -> pd.DataFrame:
-    table = describe(images)
+def _describe_split(name: str, split: LabelledImages) -> pd.DataFrame:
+    table = describe(split.images)
     table.insert(0, "split", name)
-    table.insert(1, "index", np.arange(len(images)))
-    table.insert(2, "label", labels.astype(np.int64))
+    table.insert(1, "index", np.arange(len(split.images)))
+    table.insert(2, "label", split.labels.astype(np.int64))
     return table
 
 

@@ -10,15 +10,13 @@ from contextlib import contextmanager
 from typing import BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fashion.arrays import Bytes
 from fashion.errors import DataError
 
 UNSIGNED_BYTE = 0x08
 LARGEST = 3 << 28
 """Bytes, a million images of 28 x 28; a header that claims more is refused before memory is taken."""
-
-Bytes = NDArray[np.uint8]
 
 
 def read_idx(stream: BinaryIO, name: str, dimensions: int, largest: int = LARGEST) -> Bytes:

@@ -5,12 +5,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors
 
-Bytes = NDArray[np.uint8]
+from fashion.arrays import Bytes, Labels
 
 NEIGHBOURS = 10
 
 
-def label_support(images: Bytes, labels: Bytes, known_images: Bytes, known_labels: Bytes) -> pd.DataFrame:
+def label_support(images: Bytes, labels: Labels, known_images: Bytes, known_labels: Labels) -> pd.DataFrame:
     """How far the labels of new images agree with those of the images most like them, new or known.
 
     Edited nearest neighbours: D. L. Wilson, "Asymptotic properties of nearest neighbor rules using edited data", IEEE

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Labels = NDArray[np.integer]
-Shares = NDArray[np.floating]
+from fashion.arrays import Floats, Labels
+
+Shares = Floats
 
 
 @dataclass(frozen=True)

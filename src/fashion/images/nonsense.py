@@ -3,19 +3,17 @@
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
+from fashion.arrays import Booleans, Bytes, Floats
 from fashion.errors import DataError
 from fashion.images.photos import see
 
-Bytes = NDArray[np.uint8]
-Floats = NDArray[np.float64]
 SIDE = 112
 """Height and width of the drawn pictures, in pixels."""
 
 
-def draw_nonsense(count: int, size: tuple[int, int], seed: int) -> dict[str, tuple[Bytes, NDArray[np.bool_]]]:
+def draw_nonsense(count: int, size: tuple[int, int], seed: int) -> dict[str, tuple[Bytes, Booleans]]:
     """Draw `count` images of every kind, by its name, as they come before a model.
 
     Each kind comes twice: as images of the dataset's `size` (height, width), and as pictures in colour that were
@@ -89,7 +87,7 @@ def _colour(name: str, fields: Floats, random: np.random.Generator) -> Bytes:
     return _to_bytes(dark + (bright - dark) * fields[..., None])
 
 
-def _bring(pictures: Bytes, size: tuple[int, int]) -> tuple[Bytes, NDArray[np.bool_]]:
+def _bring(pictures: Bytes, size: tuple[int, int]) -> tuple[Bytes, Booleans]:
     images, cluttered = [], []
     for picture in pictures:
         try:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from fashion.arrays import Booleans, Bytes
 from fashion.errors import DataError
 
 BLACK, WHITE = 0, 255
@@ -39,7 +40,7 @@ LEAST_WHOLE = 0.6
 """Share of the light that is in the largest part of the object. Of Fashion-MNIST's validation images 0.2 % have less in
 one part, because a dark middle parts them; of two like shoes each has half."""
 
-Grey = NDArray[np.uint8]
+Grey = Bytes
 Light = NDArray[np.float32]
 """How much each pixel stands out from the background, 0 or more."""
 
@@ -54,7 +55,7 @@ class Seen:
     """The picture does not show one object on a plain background: what stands out may be anything."""
 
 
-def see(pixels: NDArray[np.uint8], size: tuple[int, int]) -> Seen:
+def see(pixels: Bytes, size: tuple[int, int]) -> Seen:
     """The picture as an image of the dataset, and whether it is one that can be brought to it.
 
     An image that has the dataset's size and a black background already comes back unchanged; on a white background
@@ -82,7 +83,7 @@ def see(pixels: NDArray[np.uint8], size: tuple[int, int]) -> Seen:
     return Seen(image, cluttered=not plain or _largest_part(image) < LEAST_WHOLE)
 
 
-def to_grey(pixels: NDArray[np.uint8]) -> Grey:
+def to_grey(pixels: Bytes) -> Grey:
     """Grey (h, w) of a picture; what is transparent becomes black behind a bright object, white behind a dark one."""
     if pixels.ndim == 2:
         return pixels
@@ -143,7 +144,7 @@ def _span(indices: NDArray[np.intp]) -> slice:
     return slice(indices[0], indices[-1] + 1) if indices.size else slice(0)
 
 
-def _border(picture: Grey | Light) -> NDArray[np.bool_]:
+def _border(picture: Grey | Light) -> Booleans:
     mask = np.ones(picture.shape, np.bool_)
     mask[1:-1, 1:-1] = False
     return mask

@@ -3,10 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from fashion.arrays import Booleans
+
 ROUNDING = 1e-9
 
 
-def within_shares(sources: NDArray[np.str_], known: int, share: float, most: int) -> NDArray[np.bool_]:
+def within_shares(sources: NDArray[np.str_], known: int, share: float, most: int) -> Booleans:
     """Return which labels may be in one batch: the newest, and from no source more than its share of the batch.
 
     Where there are too few sources for that, each may give an equal part; a single one all.

@@ -6,10 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
+from fashion.arrays import Booleans, Bytes, Labels
+
 Positions = NDArray[np.int64]
 
 
-def stratified_split(labels: NDArray[np.uint8], fraction: float, seed: int) -> tuple[Positions, Positions]:
+def stratified_split(labels: Labels, fraction: float, seed: int) -> tuple[Positions, Positions]:
     """Divide the positions of `labels` in two, each class in the same proportion; the same seed divides the same way.
 
     Args:
@@ -28,7 +30,7 @@ def stratified_split(labels: NDArray[np.uint8], fraction: float, seed: int) -> t
     return np.sort(first), np.sort(second)
 
 
-def held_out(images: NDArray[np.uint8], fraction: float, salt: bytes = b"") -> NDArray[np.bool_]:
+def held_out(images: Bytes, fraction: float, salt: bytes = b"") -> Booleans:
     """Which images are set apart for testing, decided by their pixels: copies of an image are never on both sides.
 
     Args:
@@ -41,9 +43,7 @@ def held_out(images: NDArray[np.uint8], fraction: float, salt: bytes = b"") -> N
     return np.array([int.from_bytes(digest, "big") < limit for digest in digests], dtype=bool)
 
 
-def hold_out_groups(
-    images: NDArray[np.uint8], groups: Positions, fraction: float, salt: bytes = b""
-) -> NDArray[np.bool_]:
+def hold_out_groups(images: Bytes, groups: Positions, fraction: float, salt: bytes = b"") -> Booleans:
     """Which images are set apart, groups as a whole: by the pixels of the first image of each.
 
     Args:
@@ -53,10 +53,10 @@ def hold_out_groups(
         salt: as that of `held_out`.
     """
     _, first, group = np.unique(groups, return_index=True, return_inverse=True)
-    chosen: NDArray[np.bool_] = held_out(images[first], fraction, salt)[group]
+    chosen: Booleans = held_out(images[first], fraction, salt)[group]
     return chosen
 
 
-def class_counts(labels: NDArray[np.uint8], classes: int) -> NDArray[np.int64]:
+def class_counts(labels: Labels, classes: int) -> NDArray[np.int64]:
     """How many images each class has, (classes,)."""
     return np.bincount(labels, minlength=classes).astype(np.int64)

@@ -10,8 +10,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-Bytes = NDArray[np.uint8]
-Floats = NDArray[np.float32]
+from fashion.arrays import Booleans, Bytes, Floats, Labels
+
 Polygon = NDArray[np.float64]
 
 VARIANTS = 48
@@ -99,7 +99,7 @@ def _parts(count: int, size: tuple[int, int]) -> Iterator[slice]:
     return (slice(start, min(start + step, count)) for start in range(0, count, step))
 
 
-def _draw_part(labels: Bytes, templates: Bytes, size: tuple[int, int], random: np.random.Generator) -> Bytes:
+def _draw_part(labels: Labels, templates: Bytes, size: tuple[int, int], random: np.random.Generator) -> Bytes:
     count = len(labels)
     across, down = _coordinates(count, size, random)
     shapes = _sample(templates, labels, across, down, random)
@@ -129,7 +129,7 @@ def _centres(length: int) -> Floats:
     return ((np.arange(length) + 0.5) / length * 2 - 1).astype(np.float32)
 
 
-def _sample(templates: Bytes, labels: Bytes, across: Floats, down: Floats, random: np.random.Generator) -> Floats:
+def _sample(templates: Bytes, labels: Labels, across: Floats, down: Floats, random: np.random.Generator) -> Floats:
     """One variant of each label's outline, looked up at the coordinates: coverage from 0 to 1."""
     side = templates.shape[-1]
     flat = templates.reshape(-1, side * side)
@@ -196,7 +196,7 @@ def _rasterise(polygons: list[Polygon], side: int) -> Bytes:
     return _soften(inside)
 
 
-def _soften(inside: NDArray[np.bool_]) -> Bytes:
+def _soften(inside: Booleans) -> Bytes:
     """The share of inside cells among those around each cell, 0 to 255."""
     padded = np.pad(inside, SOFTENING // 2).astype(np.uint8)
     columns = np.lib.stride_tricks.sliding_window_view(padded, SOFTENING, axis=0).sum(axis=2, dtype=np.uint16)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fashion.arrays import Booleans, Bytes, Floats, Labels
 from fashion.images.corruptions import CORRUPTIONS, MIX_CHANGES, add_label_noise, change_mix, corrupt
 
 LABEL_NOISE = "label noise"
@@ -17,19 +18,19 @@ DRIFTS = (*CORRUPTIONS, *MIX_CHANGES, LABEL_NOISE)
 class Traffic:
     """Each array has one element an image."""
 
-    images: NDArray[np.uint8]
+    images: Bytes
     """(n, height, width), as they are sent."""
-    labels: NDArray[np.uint8]
+    labels: Labels
     """What is truly in them."""
-    given: NDArray[np.uint8]
+    given: Labels
     """What people will say is in them."""
-    drifted: NDArray[np.bool_]
+    drifted: Booleans
     """Whether it was sent after the change set in."""
 
 
 def draw_traffic(
-    images: NDArray[np.uint8],
-    labels: NDArray[np.uint8],
+    images: Bytes,
+    labels: Labels,
     count: int,
     drift: str | None = None,
     severity: int = 3,
@@ -70,13 +71,11 @@ def _endless_order(images: int, random: np.random.Generator) -> Iterator[int]:
         yield from random.permutation(images)
 
 
-def _shares(labels: NDArray[np.uint8]) -> NDArray[np.float64]:
+def _shares(labels: Labels) -> NDArray[np.float64]:
     return np.bincount(labels) / len(labels)
 
 
-def _draw_mix(
-    labels: NDArray[np.uint8], shares: NDArray[np.floating], count: int, random: np.random.Generator
-) -> NDArray[np.int64]:
+def _draw_mix(labels: Labels, shares: Floats, count: int, random: np.random.Generator) -> NDArray[np.int64]:
     """Positions of images whose classes come in these shares; each image as probable as the others of its class."""
     weights = (shares / np.bincount(labels))[labels]
     drawn: NDArray[np.int64] = random.choice(len(labels), count, p=weights / weights.sum())

@@ -25,6 +25,7 @@ from fashion.adapters.pinning import changing_data, pin
 from fashion.adapters.predictions import NO_LABEL, Labelled, Model, ModelVersion, PredictionLog, read_survey
 from fashion.adapters.tracking.address import registry_of
 from fashion.adapters.tracking.tags import DATA_VERSION
+from fashion.arrays import LabelledImages
 from fashion.errors import DataError
 from fashion.evaluation.survey import Survey
 from fashion.images.descriptors import content_hashes
@@ -34,7 +35,7 @@ from fashion.params import Params
 from fashion.paths import Project
 from fashion.settings import predictions_url
 from fashion.stages.batches import read_labels, write_survey
-from fashion.stages.dataset import SALT, SALT_BYTES, Split, read_batches, read_raw
+from fashion.stages.raw import SALT, SALT_BYTES, read_batches, read_raw
 from fashion.stages.validate import explain, write_quarantine
 from fashion.storage import atomic_folder, keep_newest, move_folder, write_text
 
@@ -206,7 +207,9 @@ def _settled(labels: pd.DataFrame, waiting: pd.DataFrame) -> pd.DataFrame:
     return labels[~labels["content_hash"].isin(waiting["content_hash"]) & (labels["label"] != NO_LABEL)]
 
 
-def _choose(labels: pd.DataFrame, raw: Mapping[str, Split], known: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
+def _choose(
+    labels: pd.DataFrame, raw: Mapping[str, LabelledImages], known: pd.DataFrame
+) -> tuple[pd.DataFrame, dict[str, int]]:
     """The rows of `read_labels` of the log that say something new, and how many say nothing.
 
     Args:
@@ -247,7 +250,7 @@ def _in_order(wanted: pd.DataFrame) -> pd.DataFrame:
 def _show_quarantine(project: Project, name: str, labelled: Labelled, quarantine: pd.DataFrame) -> str:
     shown = project.state / "quarantine" / name
     with atomic_folder(shown) as folder:
-        write_quarantine(folder, {name: Split(labelled.images, labelled.labels)}, quarantine)
+        write_quarantine(folder, {name: LabelledImages(labelled.images, labelled.labels)}, quarantine)
     keep_newest(shown.parent.iterdir(), KEPT)
     return shown.relative_to(project.root).as_posix()
 

@@ -11,8 +11,9 @@ import numpy as np
 from fashion.adapters.predictions import Window
 from fashion.errors import ArtifactError
 from fashion.evaluation.drift import draw_labels
+from fashion.reading import LARGEST_ARTIFACT, load_json
 from fashion.stages.reference import Known, Reference, read_descriptors, read_reference, write_reference
-from fashion.storage import LARGEST_ARTIFACT, atomic_folder, keep_newest, load_json, write_json
+from fashion.storage import atomic_folder, keep_newest, write_json
 
 IDS = "ids.json"
 KEPT = 3

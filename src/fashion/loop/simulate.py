@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from fashion.adapters.client import Reply, Service
+from fashion.arrays import LabelledImages
 from fashion.errors import DataError, ServiceError
 from fashion.evaluation.estimates import Estimate, proportion
 from fashion.images.traffic import Traffic, draw_traffic
 from fashion.params import Params
 from fashion.paths import Project
-from fashion.stages.dataset import Split, read_labelled_files, read_raw
+from fashion.stages.raw import read_labelled_files, read_raw
 
 AT_ONCE = 64
 """Requests under way; a service that is slower than the rate is not flooded."""
@@ -92,7 +93,7 @@ def simulate(
         raise group.exceptions[0] from group
 
 
-def _check_classes(given: Split, params: Params) -> None:
+def _check_classes(given: LabelledImages, params: Params) -> None:
     if (given.labels >= len(params.data.classes)).any():
         raise DataError(f"Expected labels below {len(params.data.classes)} (data.classes), found {given.labels.max()}")
 

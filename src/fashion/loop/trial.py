@@ -11,6 +11,7 @@ import pandas as pd
 from fashion.adapters.plots import contact_sheet
 from fashion.adapters.predictions import Labelled, PredictionLog
 from fashion.adapters.quality import required_mix
+from fashion.arrays import LabelledImages
 from fashion.errors import DataError
 from fashion.images.idx import write_idx
 from fashion.images.mix import Mix, choose_balanced
@@ -19,7 +20,7 @@ from fashion.loop.refusal import is_to_blame, least_believed
 from fashion.params import CollectParams, Params
 from fashion.paths import Project
 from fashion.stages.batches import USED
-from fashion.stages.dataset import BATCH_IMAGES, BATCH_LABELS, Split
+from fashion.stages.raw import BATCH_IMAGES, BATCH_LABELS
 from fashion.stages.validate import Examined, check_batch, examine, explain, write_quarantine
 from fashion.storage import atomic_folder, keep_newest, write_text
 
@@ -74,8 +75,8 @@ class Dataset:
 
     project: Project
     params: Params
-    raw: Mapping[str, Split]
-    batches: Mapping[str, Split]
+    raw: Mapping[str, LabelledImages]
+    batches: Mapping[str, LabelledImages]
 
 
 def try_labels(data: Dataset, log: PredictionLog, wanted: pd.DataFrame, keys: int) -> Trials:
@@ -142,7 +143,7 @@ def _examine(data: Dataset, labelled: Labelled) -> Trial:
     """Hold a new batch, with all that is there, against the suites, as `validate` will."""
     project, name = data.project, _name(labelled)
     project.state.mkdir(exist_ok=True)
-    batches = {**data.batches, name: Split(labelled.images, labelled.labels)}
+    batches = {**data.batches, name: LabelledImages(labelled.images, labelled.labels)}
     found = examine(project, data.params, data.raw, batches)
     if found.summary.success:
         return Trial(name, labelled, found, None)
@@ -161,7 +162,7 @@ def _keep_refused(data: Dataset, name: str, labelled: Labelled, found: Examined)
         write_batch(folder, labelled)
         check_batch(data.project, found.batches[name], folder / "docs")
         write_text(folder / "summary.txt", f"{explain(found)}\n")
-        write_quarantine(folder, {name: Split(labelled.images, labelled.labels)}, quarantine)
+        write_quarantine(folder, {name: LabelledImages(labelled.images, labelled.labels)}, quarantine)
         shown = np.random.default_rng(0).permutation(len(labelled.labels))[:SHOWN]
         captions = [data.params.data.classes[label] for label in labelled.labels[shown]]
         contact_sheet(labelled.images[shown], captions, folder / "sample.png", f"Some of {name}, with their labels")

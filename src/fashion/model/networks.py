@@ -1,7 +1,6 @@
 """The networks. Each takes raw uint8 images and gives calibrated probabilities and an embedding."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
 
@@ -10,6 +9,9 @@ import numpy as np
 from keras import layers
 from numpy.typing import NDArray
 
+from fashion.arrays import Bytes
+from fashion.evaluation.outputs import Outputs
+
 Tensor: TypeAlias = keras.KerasTensor
 Network = Callable[[Tensor], Tensor]
 BATCH = 500
@@ -17,7 +19,7 @@ BATCH = 500
 
 
 def baseline(pixels: Tensor) -> Tensor:
-    """The seed's network up to its last hidden layer: pixels (n, height, width, 1) in [0, 1] to (n, 64)."""
+    """The original baseline up to its last hidden layer: pixels (n, height, width, 1) in [0, 1] to (n, 64)."""
     features = layers.Conv2D(32, 3, activation="relu")(pixels)
     features = layers.MaxPooling2D(2)(features)
     features = layers.Conv2D(64, 3, activation="relu")(features)
@@ -27,7 +29,7 @@ def baseline(pixels: Tensor) -> Tensor:
 
 
 def dropout(pixels: Tensor) -> Tensor:
-    """The other seed's network: the same with dropout after each pooling and after the hidden layer."""
+    """The same network with dropout after each pooling and after the hidden layer."""
     features = layers.Conv2D(32, 3, activation="relu")(pixels)
     features = layers.MaxPooling2D(2)(features)
     features = layers.Dropout(0.25)(features)
@@ -62,18 +64,6 @@ def _convolution(features: Tensor, channels: int) -> Tensor:
 def _normalised(features: Tensor, name: str | None = None) -> Tensor:
     # Keras's momentum of 0.99 would take more steps to settle than a training of five epochs has to spare.
     return layers.ReLU(name=name)(layers.BatchNormalization(momentum=0.9)(features))
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """What a model says about n images; each array has one row an image."""
-
-    logits: NDArray[np.float32]
-    """(n, classes), before the temperature."""
-    probabilities: NDArray[np.float32]
-    """(n, classes), calibrated."""
-    embedding: NDArray[np.float32]
-    """(n, d), what the model makes of an image before it decides."""
 
 
 NETWORKS: dict[str, Network] = {"baseline": baseline, "dropout": dropout, "compact": compact}
@@ -139,7 +129,7 @@ def logits_model(model: keras.Model) -> keras.Model:
     return keras.Model(model.input, model.get_layer("logits").output, name=model.name)
 
 
-def answer(model: keras.Model, images: NDArray[np.uint8]) -> Outputs:
+def answer(model: keras.Model, images: Bytes) -> Outputs:
     """Everything the model says about images (n, height, width), by one pass over them."""
     answering = _answering(model)
     batches = [answering.predict_on_batch(batch) for batch in _batches(images)]
@@ -152,12 +142,12 @@ def _answering(model: keras.Model) -> keras.Model:
     return keras.Model(model.input, [model.get_layer(name).output for name in ("logits", "probabilities", "embedding")])
 
 
-def predict_logits(model: keras.Model, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+def predict_logits(model: keras.Model, images: Bytes) -> NDArray[np.float32]:
     """The logits (n, classes) of a model that has no other output."""
     return np.concatenate([model.predict_on_batch(batch) for batch in _batches(images)])[: len(images)]
 
 
-def _batches(images: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
+def _batches(images: Bytes) -> Iterator[Bytes]:
     """The images, `BATCH` at a time; blank ones fill the last batch, since TensorFlow traces a model for every size."""
     for start in range(0, len(images), BATCH):
         batch = images[start : start + BATCH]

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from fashion.arrays import Bytes, LabelledImages, Labels
 from fashion.errors import TrainingError
 from fashion.evaluation.calibration import fit_temperature
 from fashion.images.augmentation import shift_randomly
@@ -63,14 +64,6 @@ class Watch:
 
 
 @dataclass(frozen=True)
-class Examples:
-    """Images (n, height, width) uint8 and labels (n,)."""
-
-    images: NDArray[np.uint8]
-    labels: NDArray[np.integer]
-
-
-@dataclass(frozen=True)
 class Trained:
     """A calibrated model and how it came about."""
 
@@ -81,7 +74,13 @@ class Trained:
 
 
 def train(
-    name: str, recipe: Recipe, training: Examples, validation: Examples, classes: int, seed: int, watch: Watch
+    name: str,
+    recipe: Recipe,
+    training: LabelledImages,
+    validation: LabelledImages,
+    classes: int,
+    seed: int,
+    watch: Watch,
 ) -> Trained:
     """Train the network `name` by its recipe and calibrate it on the validation examples.
 
@@ -125,8 +124,8 @@ def _best(history: Sequence[Epoch]) -> Epoch:
 def _run_epochs(
     trainee: keras.Model,
     recipe: Recipe,
-    training: Examples,
-    validation: Examples,
+    training: LabelledImages,
+    validation: LabelledImages,
     seed: int,
     steps: int,
     watch: Watch,
@@ -173,7 +172,7 @@ def _variables(trainee: keras.Model) -> list[keras.Variable]:
 def _run_steps(
     trainee: keras.Model,
     recipe: Recipe,
-    training: Examples,
+    training: LabelledImages,
     random: np.random.Generator,
     epoch: int,
     steps: int,
@@ -195,8 +194,8 @@ def _run_steps(
 
 
 def _batches(
-    training: Examples, recipe: Recipe, random: np.random.Generator, steps: int
-) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.integer]]]:
+    training: LabelledImages, recipe: Recipe, random: np.random.Generator, steps: int
+) -> Iterator[tuple[Bytes, Labels]]:
     """All images in a new order, but the few that fill no batch: other ones each time."""
     order = random.permutation(len(training.labels))
     for step in range(steps):
@@ -205,7 +204,12 @@ def _batches(
 
 
 def _close_epoch(
-    trainee: keras.Model, recipe: Recipe, validation: Examples, epoch: int, figures: dict[str, float], seconds: float
+    trainee: keras.Model,
+    recipe: Recipe,
+    validation: LabelledImages,
+    epoch: int,
+    figures: dict[str, float],
+    seconds: float,
 ) -> Epoch:
     logits = predict_logits(trainee, validation.images)
     return Epoch(
@@ -220,7 +224,7 @@ def _close_epoch(
     )
 
 
-def _accuracy(logits: NDArray[np.float32], labels: NDArray[np.integer]) -> float:
+def _accuracy(logits: NDArray[np.float32], labels: Labels) -> float:
     return float(np.mean(logits.argmax(axis=1) == labels))
 
 

@@ -12,8 +12,9 @@ from fashion.adapters.tracking.address import registry_of
 from fashion.errors import AbsenceError, ServiceError
 from fashion.params import Params
 from fashion.paths import Project
+from fashion.reading import load_json
 from fashion.registry.absence import explain_absence
-from fashion.storage import keep_newest, load_json, may_write, write_json
+from fashion.storage import keep_newest, may_write, write_json
 
 LAST = "champion.json"
 LARGEST = 1 << 20

@@ -8,7 +8,8 @@ from fashion.adapters.tracking.tags import GATES
 from fashion.errors import ArtifactError
 from fashion.evaluation.gates import PASSED, UNDECIDED, Gate, gate_from_dict
 from fashion.paths import Project
-from fashion.storage import file_digest, read_json
+from fashion.reading import read_json
+from fashion.storage import file_digest
 
 
 def read_gate(project: Project) -> Gate:

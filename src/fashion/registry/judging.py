@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fashion.adapters import litert, tracking
 from fashion.adapters.tracking.tags import ACCURACY, SYNTHETIC_DATA, TEST_SET
+from fashion.arrays import LabelledImages
 from fashion.errors import ArtifactError, DataError, ServiceError
 from fashion.evaluation import paired
 from fashion.evaluation.gates import Gate
@@ -32,9 +33,10 @@ from fashion.evaluation.judgement import (
 from fashion.evaluation.survey import Survey
 from fashion.params import Params
 from fashion.paths import Project
+from fashion.reading import LARGEST_ARTIFACT, load_json, read_json
 from fashion.registry.promotion import judged_line
-from fashion.stages.dataset import RECENT, Split, has_recent, load_split, read_prepared
-from fashion.storage import LARGEST_ARTIFACT, atomic_folder, load_json, read_json, write_json, write_text
+from fashion.stages.dataset import RECENT, has_recent, load_split, read_prepared
+from fashion.storage import atomic_folder, write_json, write_text
 
 JSON, MARKDOWN = "judgement.json", "judgement.md"
 logger = logging.getLogger(__name__)
@@ -88,7 +90,7 @@ def _read_survey(project: Project) -> Survey:
     return Survey(**content.get("survey", {"asked": 0, "answered": 0}))
 
 
-def _answer(model: Path, splits: Mapping[str, Split]) -> _Contestant:
+def _answer(model: Path, splits: Mapping[str, LabelledImages]) -> _Contestant:
     """Raises ArtifactError if the model cannot be run, or answers what is no probability."""
     probabilities = {name: litert.predict(model, split.images).probabilities for name, split in splits.items()}
     if not all(np.isfinite(found).all() for found in probabilities.values()):
@@ -97,7 +99,12 @@ def _answer(model: Path, splits: Mapping[str, Split]) -> _Contestant:
 
 
 def _compare(
-    name: str, splits: Mapping[str, Split], ours: _Contestant, theirs: _Contestant, params: Params, survey: Survey
+    name: str,
+    splits: Mapping[str, LabelledImages],
+    ours: _Contestant,
+    theirs: _Contestant,
+    params: Params,
+    survey: Survey,
 ) -> Comparison:
     confidence, bins = params.register_.judgement.confidence, params.evaluate.calibration_bins
     test, both = splits["test"], (ours, theirs)
@@ -117,7 +124,7 @@ def _compare(
     return add_recent(comparison, pairs[RECENT], survey, confidence) if RECENT in pairs else comparison
 
 
-def _pairs(split: Split, candidate: NDArray[np.float32], champion: NDArray[np.float32]) -> paired.Pairs:
+def _pairs(split: LabelledImages, candidate: NDArray[np.float32], champion: NDArray[np.float32]) -> paired.Pairs:
     candidate_correct, champion_correct = (one.argmax(axis=1) == split.labels for one in (candidate, champion))
     return paired.count_pairs(split.labels, candidate_correct, champion_correct, candidate.shape[1])
 
@@ -144,7 +151,7 @@ def _compare_with_best(
     params: Params,
     comparison: Comparison,
     former: Sequence[tracking.Version],
-    test: Split,
+    test: LabelledImages,
     ours: _Contestant,
 ) -> Comparison:
     """The comparison with that against the best of the former champions beside it, as far as one can still answer."""

@@ -12,10 +12,12 @@ from fashion.adapters.tracking.address import registry_of
 from fashion.errors import ArtifactError, LineageError
 from fashion.params import Params
 from fashion.paths import Project
+from fashion.reading import LARGEST_ARTIFACT, load_json, read_json
 from fashion.registry.absence import explain_absence
 from fashion.registry.overview import change_to_dict
-from fashion.stages.dataset import digests, read_prepared
-from fashion.storage import LARGEST_ARTIFACT, file_digest, folder_digest, load_json, read_json, write_json, write_text
+from fashion.stages.dataset import read_prepared
+from fashion.stages.raw import digests
+from fashion.storage import file_digest, folder_digest, write_json, write_text
 
 LINEAGE, PATCH = "lineage.json", "changes.patch"
 WORDS = ("params.yaml", "dvc.yaml", "dvc.lock", "requirements.lock")

@@ -120,7 +120,7 @@ def _classify(champion: Champion, samples: Sequence[Sample]) -> tuple[Prediction
             f"remove {champion.model.parent.parent} to fetch version {champion.version} again"
         )
     cluttered = [sample.seen.cluttered for sample in samples]
-    found = reasons(rule, images, probabilities, outputs.embedding, cluttered)
+    found = reasons(rule, images, outputs, cluttered)
     return tuple(
         Prediction(sample, Answer(dict(zip(champion.classes, row, strict=True)), reason))
         for sample, row, reason in zip(samples, probabilities.tolist(), found, strict=True)

@@ -29,21 +29,22 @@ from fashion.adapters.tracking.tags import (
     VERDICT,
 )
 from fashion.adapters.versioning import Pin
+from fashion.arrays import LabelledImages
 from fashion.evaluation.gates import Gate
 from fashion.evaluation.judgement import Judgement, figures
 from fashion.importing import heavy_imports
 from fashion.params import Params
 from fashion.paths import Project
+from fashion.reading import read_json
 from fashion.registry import promotion
 from fashion.registry.absence import explain_absence
 from fashion.registry.gates import read_gate
 from fashion.registry.judging import judge_candidate, keep_judgement, look_up_judgement
 from fashion.registry.lineage import ARTIFACTS_DIGEST, find_data, write_origin
 from fashion.registry.proposal import PROPOSE, awaits_approval, note_outcome
-from fashion.stages.dataset import Split, load_split
-from fashion.stages.history import read_history
+from fashion.stages.dataset import load_split, read_history
 from fashion.stages.reference import DESCRIPTORS, EXAMPLES, OUTPUTS
-from fashion.storage import file_digest, folder_digest, read_json
+from fashion.storage import file_digest, folder_digest
 
 
 @dataclass(frozen=True)
@@ -160,7 +161,7 @@ def _origin(project: Project, params: Params, source: Source, data: Pin) -> dict
     }
 
 
-def _digest(split: Split) -> str:
+def _digest(split: LabelledImages) -> str:
     """SHA-256 of the images and labels: the same test set has the same."""
     digest = sha256(str(split.images.shape).encode())
     for array in (split.images, split.labels):

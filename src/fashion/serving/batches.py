@@ -93,9 +93,8 @@ class Batches:
 
     def _run(self, session: Session, images: NDArray[np.uint8], cluttered: NDArray[np.bool_]) -> Answers:
         outputs = session.run(images)
-        found = reasons(self._rule, images, outputs.probabilities, outputs.embedding, cluttered)
-        embeddings = outputs.embedding if outputs.embedding is not None else np.empty((len(images), 0), np.float32)
-        return Answers(outputs.probabilities, embeddings, found)
+        found = reasons(self._rule, images, outputs, cluttered)
+        return Answers(outputs.probabilities, outputs.embedding, found)
 
 
 def _deliver(questions: list[_Question], found: Answers) -> None:

@@ -14,8 +14,9 @@ from typing import Any
 from fashion.errors import ArtifactError, ParamsError
 from fashion.locks import hold
 from fashion.paths import Project
+from fashion.reading import load_json
 from fashion.settings import DEFAULT_KEY
-from fashion.storage import load_json, write_json
+from fashion.storage import write_json
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,22}")
 """Of a key, so that it and what a caller says of himself go into 64 characters of the log."""

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fashion.errors import ArtifactError
+from fashion.arrays import LabelledImages
 from fashion.evaluation.survey import Survey
 from fashion.images.descriptors import content_hashes
 from fashion.paths import Project
-from fashion.stages.dataset import Split, bring_back
-from fashion.storage import LARGEST_ARTIFACT, load_json, write_json
+from fashion.reading import LARGEST_ARTIFACT, load_json, translate_damage
+from fashion.stages.raw import bring_back
+from fashion.storage import write_json
 
 USED = "predictions.csv"
 """In the folder of a batch: of each image its prediction in the log, that one's time, when the label came, and whether
@@ -22,7 +23,7 @@ SURVEY = "survey.json"
 batch's number. Its name says when its newest prediction was made, which may be before those of an earlier batch."""
 
 
-def read_labels(project: Project, batches: Mapping[str, Split]) -> pd.DataFrame:
+def read_labels(project: Project, batches: Mapping[str, LabelledImages]) -> pd.DataFrame:
     """Return a row for each label of the batches, in the order in which they were made.
 
     Returns:
@@ -36,7 +37,7 @@ def read_labels(project: Project, batches: Mapping[str, Split]) -> pd.DataFrame:
         ArtifactError: the list of predictions of a batch, or its number, is damaged.
     """
     tables = [_read_batch(project.batches / name, batches[name]) for name in _in_order(project, batches)]
-    table = pd.concat(tables or [_table("", Split(np.empty((0, 1, 1), np.uint8), np.empty(0, np.uint8)))])
+    table = pd.concat(tables or [_table("", LabelledImages(np.empty((0, 1, 1), np.uint8), np.empty(0, np.uint8)))])
     table = table.reset_index(drop=True)
     by_time = table.sort_values("labelled", kind="stable", na_position="first")
     last = by_time.drop_duplicates("content_hash", keep="last").set_index("content_hash")["batch"]
@@ -77,32 +78,29 @@ def _number(project: Project, name: str) -> int:
 def _read_survey(folder: Path) -> tuple[Survey, int]:
     """The survey and the number of a batch. In those of earlier code nothing was asked; they come first, by name."""
     path = folder / SURVEY
-    try:
+    if not path.exists():
+        return Survey(0, 0), 0
+    with translate_damage(path, bring_back(folder)):
         content = load_json(path, LARGEST_ARTIFACT)
         return Survey(int(content["asked"]), int(content["answered"])), int(content.get("number", 0))
-    except FileNotFoundError:
-        return Survey(0, 0), 0
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise ArtifactError(f"{path} is damaged ({error}). {bring_back(folder)}") from error
 
 
-def _read_batch(folder: Path, batch: Split) -> pd.DataFrame:
+def _read_batch(folder: Path, batch: LabelledImages) -> pd.DataFrame:
     table = _table(folder.name, batch)
-    try:
-        used = pd.read_csv(folder / USED, dtype="str")
+    path = folder / USED
+    if not path.exists():
+        return table
+    with translate_damage(path, bring_back(folder)):
+        used = pd.read_csv(path, dtype="str")
         if len(used) != len(table):
             raise ValueError(f"expected {len(table)} predictions, found {len(used)}")
         # Batches of earlier code do not say when their labels came.
         labelled = pd.to_datetime(used["labelled"], utc=True) if "labelled" in used else table["labelled"]
         asked = used["asked"] == "True" if "asked" in used else table["asked"]
         return table.assign(id=used["id"], labelled=_without_zone(labelled), asked=asked)
-    except FileNotFoundError:
-        return table
-    except (ValueError, KeyError) as error:
-        raise ArtifactError(f"{folder / USED} is damaged ({error}). {bring_back(folder)}") from error
 
 
-def _table(name: str, batch: Split) -> pd.DataFrame:
+def _table(name: str, batch: LabelledImages) -> pd.DataFrame:
     """The rows of a batch of which nothing else is known."""
     return pd.DataFrame(
         {

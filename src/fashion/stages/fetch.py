@@ -16,7 +16,7 @@ from fashion.images.synthetic import draw
 from fashion.params import DataFile, DataParams, Params
 from fashion.paths import Project
 from fashion.settings import load_settings
-from fashion.stages.dataset import SYNTHETIC, check_shapes, is_synthetic
+from fashion.stages.raw import SYNTHETIC, check_shapes, is_synthetic
 from fashion.storage import FULL, atomic_file, file_digest, files_below, write_text, writing_explained
 
 DVC = "dvc"

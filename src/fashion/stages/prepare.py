@@ -7,14 +7,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fashion.errors import ArtifactError, DataError
+from fashion.arrays import Booleans, Bytes, LabelledImages, Labels
+from fashion.errors import DataError
 from fashion.evaluation.survey import Survey
 from fashion.images.copies import group_near_copies
 from fashion.images.split import class_counts, hold_out_groups, stratified_split
 from fashion.params import Params
 from fashion.paths import Project
+from fashion.reading import translate_damage
 from fashion.stages.batches import read_labels, read_survey
-from fashion.stages.dataset import RECENT, Split, digests, is_synthetic, read_batches, read_raw, read_salt
+from fashion.stages.dataset import RECENT
+from fashion.stages.raw import digests, is_synthetic, read_batches, read_raw, read_salt
 from fashion.storage import atomic_folder, write_json
 
 
@@ -22,11 +25,11 @@ from fashion.storage import atomic_folder, write_json
 class _Collected:
     """The collected images that are fit to learn from, each with the label that counts; one row an image."""
 
-    images: NDArray[np.uint8]
-    labels: NDArray[np.uint8]
+    images: Bytes
+    labels: Labels
     batches: NDArray[np.int64]
     """The number of the batch in which it first came; the images are in the order in which they came."""
-    asked: NDArray[np.bool_]
+    asked: Booleans
     """Whether its label was asked for at random."""
 
 
@@ -84,24 +87,18 @@ def prepare(project: Project, params: Params) -> Prepared:
     return prepared
 
 
-def _quarantined(project: Project, name: str, split: Split) -> NDArray[np.int64]:
+def _quarantined(project: Project, name: str, split: LabelledImages) -> NDArray[np.int64]:
     """Positions of the images in a split that `validate` wants out, ascending and each once."""
-    images = len(split.labels)
     path = project.validation / "quarantine.csv"
-    again = "make it again with: dvc repro validate"
-    try:
+    with translate_damage(path, "make it with: dvc repro validate"):
         table = pd.read_csv(path)
         positions = np.unique(table.loc[table["split"] == name, "index"].to_numpy(np.int64))
-    except FileNotFoundError as error:
-        raise ArtifactError(f"{path} is missing; make it with: dvc repro validate") from error
-    except (ValueError, KeyError) as error:
-        raise ArtifactError(f"{path} is damaged ({error}); {again}") from error
-    if len(positions) and not 0 <= positions[0] <= positions[-1] < images:
-        raise ArtifactError(f"{path} speaks of other data: image {positions[-1]} of {images}; {again}")
+        if len(positions) and not 0 <= positions[0] <= positions[-1] < len(split.labels):
+            raise ValueError(f"it speaks of other data: image {positions[-1]} of {len(split.labels)}")
     return positions
 
 
-def _check_labels(params: Params, split: str, labels: NDArray[np.uint8]) -> None:
+def _check_labels(params: Params, split: str, labels: Labels) -> None:
     file = {"train": params.data.train_labels, "test": params.data.test_labels}[split]
     classes = len(params.data.classes)
     outside = np.flatnonzero(labels >= classes)
@@ -116,7 +113,7 @@ def _check_labels(params: Params, split: str, labels: NDArray[np.uint8]) -> None
         raise DataError(f"data/{file.name}: expected images of every class, found none of {_names(params, missing)}")
 
 
-def _divide(params: Params, train: Split, kept: NDArray[np.int64]) -> dict[str, Split]:
+def _divide(params: Params, train: LabelledImages, kept: NDArray[np.int64]) -> dict[str, LabelledImages]:
     fraction = params.prepare.validation_fraction
     labels = train.labels[kept]
     counts = class_counts(labels, len(params.data.classes))
@@ -129,13 +126,13 @@ def _divide(params: Params, train: Split, kept: NDArray[np.int64]) -> dict[str, 
         )
     parts = stratified_split(labels, fraction, params.prepare.seed)
     return {
-        name: Split(train.images[kept[part]], labels[part])
+        name: LabelledImages(train.images[kept[part]], labels[part])
         for name, part in zip(("train", "validation"), parts, strict=True)
     }
 
 
 def _join(
-    batches: Mapping[str, Split], quarantined: Mapping[str, NDArray[np.int64]], labels: pd.DataFrame
+    batches: Mapping[str, LabelledImages], quarantined: Mapping[str, NDArray[np.int64]], labels: pd.DataFrame
 ) -> _Collected:
     """The images of all batches that are fit to learn from, each with the label that counts."""
     parts = []
@@ -151,8 +148,8 @@ def _join(
 
 
 def _with_collected(
-    params: Params, splits: Mapping[str, Split], collected: _Collected, salt: bytes
-) -> tuple[dict[str, Split], int]:
+    params: Params, splits: Mapping[str, LabelledImages], collected: _Collected, salt: bytes
+) -> tuple[dict[str, LabelledImages], int]:
     """The splits with collected images in training and validation, the split of those to test on if there are any, and
     how many are learned from.
 
@@ -162,9 +159,9 @@ def _with_collected(
     groups, fraction = group_near_copies(collected.images), params.prepare.recent_test_fraction
     apart = _first_asked(groups, collected) & hold_out_groups(collected.images, groups, fraction, salt)
     tested = apart & collected.asked
-    learned = Split(collected.images[~apart], collected.labels[~apart])
+    learned = LabelledImages(collected.images[~apart], collected.labels[~apart])
     chosen = hold_out_groups(learned.images[:, ::-1], groups[~apart], params.prepare.validation_fraction, salt)
-    recent = {RECENT: Split(collected.images[tested], collected.labels[tested])} if tested.any() else {}
+    recent = {RECENT: LabelledImages(collected.images[tested], collected.labels[tested])} if tested.any() else {}
     return {
         **splits,
         "train": _extend(splits["train"], learned, ~chosen, params.prepare.recent_copies),
@@ -173,7 +170,7 @@ def _with_collected(
     }, len(learned.labels)
 
 
-def _first_asked(groups: NDArray[np.int64], collected: _Collected) -> NDArray[np.bool_]:
+def _first_asked(groups: NDArray[np.int64], collected: _Collected) -> Booleans:
     """Whether of each image's group one was asked for in its first batch: if none was, it is learned from already."""
     count = groups.max(initial=-1) + 1
     first = np.full(count, collected.batches.max(initial=0))
@@ -183,15 +180,20 @@ def _first_asked(groups: NDArray[np.int64], collected: _Collected) -> NDArray[np
     return asked[groups]
 
 
-def _extend(split: Split, more: Split, chosen: NDArray[np.bool_], copies: int) -> Split:
-    return Split(
+def _extend(split: LabelledImages, more: LabelledImages, chosen: Booleans, copies: int) -> LabelledImages:
+    return LabelledImages(
         np.concatenate([split.images, *[more.images[chosen]] * copies]),
         np.concatenate([split.labels, *[more.labels[chosen]] * copies]),
     )
 
 
 def _describe(
-    project: Project, params: Params, splits: Mapping[str, Split], quarantined: int, collected: int, survey: Survey
+    project: Project,
+    params: Params,
+    splits: Mapping[str, LabelledImages],
+    quarantined: int,
+    collected: int,
+    survey: Survey,
 ) -> Prepared:
     names = params.data.classes
     counts = {name: class_counts(split.labels, len(names)).tolist() for name, split in splits.items()}

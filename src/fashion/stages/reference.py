@@ -4,15 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fashion.errors import ArtifactError
+from fashion.arrays import Bytes, Labels
 from fashion.evaluation.abstention import Abstention, Appearance
 from fashion.images.descriptors import describe
+from fashion.reading import translate_damage
 from fashion.storage import atomic_file
 
 OUTPUTS, DESCRIPTORS, EXAMPLES = "reference.npz", "reference.parquet", "examples.npz"
@@ -25,8 +25,8 @@ class Reference:
 
     embeddings: NDArray[np.float32]
     probabilities: NDArray[np.float32]
-    labels: NDArray[np.uint8]
-    predicted: NDArray[np.uint8]
+    labels: Labels
+    predicted: Labels
     abstention: Abstention
     learned_collected: bool = False
     """Whether the model has learned from images that came in: then what comes in may look otherwise than these rows."""
@@ -36,8 +36,8 @@ class Reference:
 class Examples:
     """Some of the images that the model was trained on, to be shown beside later ones."""
 
-    images: NDArray[np.uint8]
-    labels: NDArray[np.uint8]
+    images: Bytes
+    labels: Labels
     embeddings: NDArray[np.float32]
 
 
@@ -51,7 +51,7 @@ class Known:
     examples: Examples
 
 
-def write_reference(folder: Path, reference: Reference, images: NDArray[np.uint8]) -> None:
+def write_reference(folder: Path, reference: Reference, images: Bytes) -> None:
     """Write the outputs, and the descriptors of the images (n, height, width), into the existing `folder`."""
     with atomic_file(folder / DESCRIPTORS) as path:
         describe(images).to_parquet(path, index=False)
@@ -80,23 +80,18 @@ def read_reference(folder: Path) -> Reference:
         ArtifactError: it is missing or damaged.
     """
     path = folder / OUTPUTS
-    try:
-        with np.load(path) as arrays:
-            distance, confidence = (float(arrays[f"{name}_limit"]) for name in ("distance", "confidence"))
-            rule = Abstention(arrays["neighbours"], distance, confidence, _read_appearance(arrays))
-            columns = {name: arrays[name] for name in ("embeddings", "probabilities", "labels", "predicted")}
-            # Earlier code does not say.
-            learned = "learned_collected" in arrays and bool(arrays["learned_collected"])
-            return Reference(**columns, abstention=rule, learned_collected=learned)
-    except FileNotFoundError as error:
-        raise ArtifactError(f"{path} is missing. {_fetch_again(folder)}") from error
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise ArtifactError(f"{path} is damaged ({error}). {_fetch_again(folder)}") from error
+    with translate_damage(path, _fetch_again(folder)), np.load(path) as arrays:
+        distance, confidence = (float(arrays[f"{name}_limit"]) for name in ("distance", "confidence"))
+        rule = Abstention(arrays["neighbours"], distance, confidence, _read_appearance(arrays))
+        columns = {name: arrays[name] for name in ("embeddings", "probabilities", "labels", "predicted")}
+        # Earlier code does not say.
+        learned = "learned_collected" in arrays and bool(arrays["learned_collected"])
+        return Reference(**columns, abstention=rule, learned_collected=learned)
 
 
 def _fetch_again(folder: Path) -> str:
     """What to do about a file beside the model of a version that was fetched from the registry."""
-    return f"If the registry has the version's files whole, remove {folder.parent}, and they are fetched again"
+    return f"if the registry has the version's files whole, remove {folder.parent}, and they are fetched again"
 
 
 def read_rule(folder: Path) -> Abstention | None:
@@ -123,10 +118,8 @@ def read_descriptors(folder: Path) -> pd.DataFrame:
         ArtifactError: they are missing or damaged.
     """
     path = folder / DESCRIPTORS
-    try:
+    with translate_damage(path, _fetch_again(folder)):
         return pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise ArtifactError(f"{path} cannot be read ({error}). {_fetch_again(folder)}") from error
 
 
 def write_examples(folder: Path, examples: Examples) -> None:
@@ -141,8 +134,5 @@ def read_examples(folder: Path) -> Examples:
         ArtifactError: it is missing or damaged.
     """
     path = folder / EXAMPLES
-    try:
-        with np.load(path) as arrays:
-            return Examples(**{name: arrays[name] for name in ("images", "labels", "embeddings")})
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise ArtifactError(f"{path} cannot be read ({error}). {_fetch_again(folder)}") from error
+    with translate_damage(path, _fetch_again(folder)), np.load(path) as arrays:
+        return Examples(**{name: arrays[name] for name in ("images", "labels", "embeddings")})

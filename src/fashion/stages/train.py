@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import pandas as pd
@@ -11,13 +11,14 @@ from fashion.adapters.machine import describe_machine
 from fashion.adapters.tracking.address import registry_of
 from fashion.adapters.tracking.runs import LiveRun, live_run, run_name
 from fashion.adapters.tracking.tags import MODEL_DIGEST
+from fashion.arrays import LabelledImages
 from fashion.model.steps import count_steps
-from fashion.model.training import Epoch, Examples, State, Trained, Watch, is_over
+from fashion.model.training import Epoch, State, Trained, Watch, is_over
 from fashion.model.training import train as train_network
 from fashion.params import Params
 from fashion.paths import Project
 from fashion.stages.checkpoint import Checkpoint, Checkpoints
-from fashion.stages.dataset import Split, load_split
+from fashion.stages.dataset import load_split
 from fashion.storage import atomic_file, atomic_folder, file_digest, write_json, write_text
 
 logger = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ def train(project: Project, params: Params, on_step: Callable[[int, int], None])
         ServiceError: MLflow is away. This is found before training starts; later it only costs the live curves.
         TrainingError: the loss was not finite.
     """
-    splits = [load_split(project, name) for name in ("train", "validation")]
+    training, validation = (load_split(project, name) for name in ("train", "validation"))
     checkpoints = Checkpoints(project, params)
     stopped = checkpoints.load()
     parameters = {"model": params.train.model, "seed": params.train.seed} | params.train.recipe.model_dump()
@@ -60,7 +61,7 @@ def train(project: Project, params: Params, on_step: Callable[[int, int], None])
         watch = Watch(_reporter(run, checkpoints), on_step, stopped.state if stopped else None)
         if stopped:
             _go_on(stopped.state, params, run)
-        trained = _train(splits, params, watch)
+        trained = _train(training, validation, params, watch)
         seconds = time.perf_counter() - start + _seconds(watch.start)
         summary = _summary(trained, params, checkpoints.dataset, seconds)
         _save(project, trained, summary)
@@ -69,8 +70,7 @@ def train(project: Project, params: Params, on_step: Callable[[int, int], None])
     return summary
 
 
-def _train(splits: Iterable[Split], params: Params, watch: Watch) -> Trained:
-    training, validation = (Examples(split.images, split.labels) for split in splits)
+def _train(training: LabelledImages, validation: LabelledImages, params: Params, watch: Watch) -> Trained:
     classes = len(params.data.classes)
     steps = count_steps(params.train.recipe, len(training.labels), classes)
     logger.info("%s", steps)

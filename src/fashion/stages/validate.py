@@ -10,12 +10,13 @@ import pandas as pd
 
 from fashion.adapters.plots import contact_sheet
 from fashion.adapters.quality import Finding, check
+from fashion.arrays import LabelledImages
 from fashion.errors import DataError
 from fashion.images.descriptors import describe_dataset
 from fashion.images.labels import label_support
 from fashion.params import Params
 from fashion.paths import Project
-from fashion.stages.dataset import Split, digests, is_synthetic, read_batches, read_raw
+from fashion.stages.raw import digests, is_synthetic, read_batches, read_raw
 from fashion.storage import atomic_folder, write_json, write_text
 from fashion.text import markdown_table
 
@@ -79,8 +80,8 @@ def validate(project: Project, params: Params) -> Validated:
 def examine(
     project: Project,
     params: Params,
-    splits: Mapping[str, Split],
-    batches: Mapping[str, Split],
+    splits: Mapping[str, LabelledImages],
+    batches: Mapping[str, LabelledImages],
     docs: Path | None = None,
 ) -> Examined:
     """Hold the suites against the published splits and the batches of collected images.
@@ -91,7 +92,7 @@ def examine(
     Raises:
         SuiteError: as `validate`.
     """
-    table = describe_dataset({name: (split.images, split.labels) for name, split in {**splits, **batches}.items()})
+    table = describe_dataset({**splits, **batches})
     findings = check(_tables(project, table[~table["split"].isin(batches)]), docs)
     described = {
         name: _with_label_support(table[table["split"] == name], batch, splits["train"])
@@ -116,7 +117,7 @@ def check_batch(project: Project, table: pd.DataFrame, docs: Path | None) -> lis
     return [replace(finding, reason=f"{finding.reason} ({name})") for finding in findings]
 
 
-def _with_label_support(table: pd.DataFrame, batch: Split, train: Split) -> pd.DataFrame:
+def _with_label_support(table: pd.DataFrame, batch: LabelledImages, train: LabelledImages) -> pd.DataFrame:
     """The descriptors of a batch, and how far its labels agree with those of similar images."""
     support = label_support(batch.images, batch.labels, train.images, train.labels)
     return table.join(support.set_index(table.index))
@@ -155,7 +156,7 @@ def _summarise(
     )
 
 
-def write_quarantine(folder: Path, splits: Mapping[str, Split], quarantine: pd.DataFrame) -> None:
+def write_quarantine(folder: Path, splits: Mapping[str, LabelledImages], quarantine: pd.DataFrame) -> None:
     """Write quarantine.csv, and quarantine.png with the first of the images, into the existing `folder`."""
     write_text(folder / "quarantine.csv", quarantine.to_csv(index=False))
     shown = quarantine.head(SHEET)

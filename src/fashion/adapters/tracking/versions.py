@@ -21,7 +21,8 @@ from pydantic import BaseModel
 from fashion.adapters.tracking.address import Registry, in_words
 from fashion.errors import ServiceError
 from fashion.params import Classes, ImageSize
-from fashion.storage import atomic_folder, files_below, load_json, load_yaml, may_write
+from fashion.reading import load_json, load_yaml
+from fashion.storage import atomic_folder, files_below, may_write
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 CONTRACT, LITERT = Path("extra_files/classes.json"), Path("extra_files/model.tflite")

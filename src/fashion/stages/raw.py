@@ -1,0 +1,203 @@
+"""Reading what stands in data/: the published files and the batches of collected images."""
+
+from pathlib import Path
+
+from fashion.arrays import Bytes, LabelledImages
+from fashion.errors import DataError
+from fashion.images.idx import read_idx, read_idx_shape
+from fashion.params import DataFile, DataParams
+from fashion.paths import Project
+from fashion.reading import read_text
+from fashion.storage import file_digest
+
+BATCH_IMAGES, BATCH_LABELS = "images-idx3-ubyte.gz", "labels-idx1-ubyte.gz"
+SUPPORTED = (
+    "It is the file that params.yaml asks for, but of a kind that is not supported: expected gzipped IDX files of "
+    "unsigned bytes, grey images (n, height, width) of data.image_size and labels (n,). Convert the dataset, and set "
+    "the digests in params.yaml"
+)
+SALT, SALT_BYTES = "salt", 32
+"""The file in data/ with the secret, in hexadecimal, by which collected images are divided; git does not have it."""
+SYNTHETIC = "SYNTHETIC"
+"""Name of the file that stands in data/ while any file there is drawn; it says how."""
+
+
+def is_synthetic(project: Project) -> bool:
+    """Whether data/ holds drawn garments instead of real data."""
+    return (project.data / SYNTHETIC).exists()
+
+
+def read_raw(project: Project, params: DataParams) -> dict[str, LabelledImages]:
+    """The splits `train` and `test` as they stand in data/.
+
+    Raises:
+        DataError: a file is missing or damaged, or the files disagree with each other or with params.yaml.
+    """
+    splits = {name: _read_split(project, images, labels, params) for name, (images, labels) in _pairs(params).items()}
+    _check_digests(project, params)
+    return splits
+
+
+def _pairs(params: DataParams) -> dict[str, tuple[DataFile, DataFile]]:
+    return {"train": (params.train_images, params.train_labels), "test": (params.test_images, params.test_labels)}
+
+
+def read_batches(project: Project, params: DataParams) -> dict[str, LabelledImages]:
+    """The batches of collected images under data/batches, by name, the oldest first; none is usual.
+
+    Raises:
+        DataError: a file is missing or damaged, or the images have another size than the dataset's.
+    """
+    folders = sorted(path for path in project.batches.glob("*") if path.is_dir())
+    return {folder.name: read_batch(folder, params) for folder in folders}
+
+
+def read_batch(folder: Path, params: DataParams) -> LabelledImages:
+    """One batch. Raises DataError as `read_batches`."""
+    try:
+        return read_labelled_files(folder / BATCH_IMAGES, folder / BATCH_LABELS, params)
+    except DataError as error:
+        raise DataError(f"{error}; {bring_back(folder)}") from error
+
+
+def read_salt(project: Project) -> bytes:
+    """The secret by which collected images are divided into learned and tested ones; empty in data of earlier code.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    path = project.data / SALT
+    try:
+        salt = bytes.fromhex(read_text(path, 10 * SALT_BYTES))
+        if len(salt) != SALT_BYTES:
+            raise ValueError(f"expected {SALT_BYTES} bytes, found {len(salt)}")
+    except FileNotFoundError:
+        return b""
+    except ValueError as error:
+        raise DataError(f"{path} is damaged ({error}); {_bring_back(path, project.data)}") from error
+    return salt
+
+
+def bring_back(batch: Path) -> str:
+    """Return what to do about a damaged batch."""
+    return _bring_back(batch, batch.parents[1])
+
+
+def _bring_back(path: Path, data: Path) -> str:
+    """Not by DVC's `--force`: with a lost cache it may remove all of data/."""
+    command = "dvc pull data.dvc" if (data / SYNTHETIC).exists() else "fashion fetch"
+    return f"remove {path}, then bring back what data.dvc pins with: {command}"
+
+
+def read_labelled_files(images_path: Path, labels_path: Path, params: DataParams) -> LabelledImages:
+    """Two gzipped IDX files that belong together; the images have the dataset's size.
+
+    Raises:
+        DataError: a file is missing or damaged, they disagree in number, or the images have another size.
+    """
+    split = LabelledImages(_read_file(images_path, dimensions=3), _read_file(labels_path, dimensions=1))
+    _check_pair((images_path, labels_path), split.images.shape, split.labels.shape, params)
+    return split
+
+
+def check_shapes(project: Project, params: DataParams) -> None:
+    """Look at the beginning of the four files in data/: whether they can be used at all, before they are pinned.
+
+    Raises:
+        DataError: a file is no IDX file, has other dimensions, or does not fit its companion or params.yaml.
+    """
+    for files in _pairs(params).values():
+        images, labels = (
+            _read_shape(project, file, dimensions) for file, dimensions in zip(files, (3, 1), strict=True)
+        )
+        try:
+            _check_pair(_names(files), images, labels, params)
+        except DataError as error:
+            raise DataError(f"{error}. {SUPPORTED}") from error
+
+
+def _read_shape(project: Project, file: DataFile, dimensions: int) -> tuple[int, ...]:
+    try:
+        with (project.data / file.name).open("rb") as stream:
+            return read_idx_shape(stream, f"data/{file.name}", dimensions)
+    except DataError as error:
+        raise DataError(f"{error}. {SUPPORTED}") from error
+
+
+def digests(project: Project, params: DataParams) -> dict[str, str]:
+    """SHA-256 of each data file, those of the batches too, by its path below data/."""
+    files = [project.data / file.name for file in params.files]
+    batches = sorted(path for path in project.batches.glob("*/*") if path.is_file())
+    return {path.relative_to(project.data).as_posix(): file_digest(path) for path in (*files, *batches)}
+
+
+def _check_digests(project: Project, params: DataParams) -> None:
+    """Files that were drawn have digests that params.yaml does not know."""
+    if is_synthetic(project):
+        return
+    found = digests(project, params)
+    for file in params.files:
+        if found[file.name] != file.sha256:
+            raise DataError(
+                f"data/{file.name} is not the file that params.yaml asks for: expected SHA-256 {file.sha256}, "
+                f"found {found[file.name]}. Bring the right one with: fashion fetch --force"
+            )
+
+
+def _read_split(project: Project, images_file: DataFile, labels_file: DataFile, params: DataParams) -> LabelledImages:
+    split = LabelledImages(_read(project.data, images_file, 3), _read(project.data, labels_file, 1))
+    _check_pair(_names((images_file, labels_file)), split.images.shape, split.labels.shape, params)
+    if not len(split.images):
+        raise DataError(f"data/{images_file.name} holds no image")
+    return split
+
+
+def _names(files: tuple[DataFile, DataFile]) -> tuple[str, str]:
+    return f"data/{files[0].name}", f"data/{files[1].name}"
+
+
+def _check_pair(
+    names: tuple[object, object], images: tuple[int, ...], labels: tuple[int, ...], params: DataParams
+) -> None:
+    """Raises DataError unless files of images and labels, by their shapes, fit each other and params.yaml."""
+    if images[0] != labels[0]:
+        raise DataError(
+            f"{names[0]} holds {images[0]} images but {names[1]} {labels[0]} labels; expected as many of one as of the "
+            "other"
+        )
+    if images[1:] != params.image_size:
+        raise DataError(
+            f"{names[0]}: expected images of {_size(params.image_size)} (data.image_size in params.yaml), found "
+            f"{_size(images[1:])}"
+        )
+
+
+def _read(folder: Path, file: DataFile, dimensions: int) -> Bytes:
+    """One of the files that `fetch` brings."""
+    path = folder / file.name
+    drawn = (folder / SYNTHETIC).exists()
+    if not path.exists():
+        raise DataError(
+            f"{path} is missing; bring it with: {'fashion fetch --synthetic' if drawn else 'fashion fetch'}"
+        )
+    try:
+        return _read_file(path, dimensions)
+    except DataError as error:
+        if path.is_file() and file_digest(path) == file.sha256:
+            raise DataError(f"{error}. {SUPPORTED}") from error
+        command = "fashion fetch --synthetic" if drawn else "fashion fetch --force"
+        raise DataError(f"{error}. Bring the right file with: {command}") from error
+
+
+def _read_file(path: Path, dimensions: int) -> Bytes:
+    if path.exists() and not path.is_file():
+        raise DataError(f"{path.parent.name}/{path.name}: expected a file, found a folder or a device")
+    try:
+        with path.open("rb") as stream:
+            return read_idx(stream, f"{path.parent.name}/{path.name}", dimensions)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _size(size: tuple[int, ...]) -> str:
+    return " x ".join(str(length) for length in size)
