@@ -36,13 +36,14 @@ from benchmarks.main_job import machine, make_project, measured_on, wait_for
 from benchmarks.serving import free_port
 from fashion.adapters.pinning import pin
 from fashion.adapters.predictions import JudgedWindow, PredictionLog
+from fashion.environment import environment_defaults
 from fashion.evaluation.estimates import Estimate, proportion, proportion_of
 from fashion.images.idx import write_idx
 from fashion.loop.monitor import read_history
 from fashion.params import load_params
 from fashion.paths import Project
 from fashion.reading import read_json
-from fashion.settings import environment_defaults, headers_for_prefect, predictions_url
+from fashion.settings import headers_for_prefect, predictions_url
 from fashion.stages.raw import read_raw
 from fashion.storage import atomic_file, file_digest, write_json, write_text
 

@@ -19,8 +19,8 @@ from typing import Any
 import psutil
 
 from benchmarks.main_job import data_sources, machine
+from fashion.environment import environment_defaults
 from fashion.paths import Project
-from fashion.settings import environment_defaults
 from fashion.storage import write_json
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -31,8 +31,8 @@ from typing import Any
 import yaml
 
 from fashion.adapters.machine import describe_machine
+from fashion.environment import apply_environment
 from fashion.paths import Project
-from fashion.settings import apply_environment
 from fashion.storage import write_json, write_text
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -28,7 +28,7 @@ from fashion.evaluation.calibration import fit_temperature, negative_log_likelih
 from fashion.evaluation.estimates import calibration_error
 from fashion.images.split import stratified_split
 from fashion.model.networks import answer
-from fashion.model.training import Watch, train
+from fashion.model.training import Plan, Watch, train
 from fashion.params import Params, Recipe, load_params
 from fashion.paths import Project
 from fashion.stages.raw import read_raw
@@ -75,7 +75,7 @@ def try_recipe(name: str, seed: int) -> dict[str, Any]:
     recipe = Recipe(**{**params.train.recipes["compact"].model_dump(), **RECIPES[name][1]})
     training, validation, aside = (LabelledImages(*split) for split in divide(params))
     silent = Watch(on_epoch=lambda *_: None, on_step=lambda *_: None)
-    trained = train("compact", recipe, training, validation, len(params.data.classes), seed, silent)
+    trained = train(Plan("compact", recipe, training, validation, len(params.data.classes), seed), silent)
     logits = {
         split: answer(trained.model, examples.images).logits
         for split, examples in (("validation", validation), ("aside", aside))

@@ -27,9 +27,9 @@ import pandas as pd
 
 from benchmarks.main_job import ROOT, accuracy_cells, machine, make_project, measured_on, run, set_training
 from fashion.adapters.machine import describe_machine
+from fashion.environment import apply_environment
 from fashion.params import load_params
 from fashion.paths import Project
-from fashion.settings import apply_environment
 from fashion.stages.evaluate import evaluate
 from fashion.stages.export import export
 from fashion.stages.train import train

@@ -28,10 +28,11 @@ import psutil
 from mlflow import MlflowClient
 
 from benchmarks.main_job import machine, measured_on, wait_for
+from fashion.environment import apply_environment
 from fashion.errors import ArtifactError
 from fashion.params import load_params
 from fashion.paths import Project
-from fashion.settings import apply_environment, tracking_uri
+from fashion.settings import tracking_uri
 from fashion.storage import write_json, write_text
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -17,11 +17,12 @@ from prefect.runtime import deployment, flow_run
 from prefect.states import Cancelled, Completed
 
 from fashion.adapters.orchestration import approval_tag
+from fashion.environment import apply_environment
 from fashion.errors import FashionError, ServiceError
 from fashion.locks import one_at_a_time
 from fashion.params import Params, load_params
 from fashion.paths import Project
-from fashion.settings import apply_environment, load_project, tracking_uri
+from fashion.settings import load_project, tracking_uri
 from flows.announcement import announce
 from flows.approval import Approval, ask
 from flows.artifacts import conclusion, publish, publish_judgement

@@ -7,8 +7,9 @@ from datetime import datetime
 from typing import Any, cast
 
 from fashion.encoding import degrade_output
+from fashion.environment import apply_environment
 from fashion.errors import FashionError
-from fashion.settings import apply_environment, load_project
+from fashion.settings import load_project
 
 if __name__ == "__main__":  # Prefect looks at the environment when it is imported, and may print a notice.
     with suppress(FashionError):  # Said by main.

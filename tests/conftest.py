@@ -15,8 +15,8 @@ import psutil
 import pytest
 from filelock import FileLock
 
+from fashion.environment import environment_defaults
 from fashion.paths import Project
-from fashion.settings import environment_defaults
 from tests.projects import SOURCE, copy_project, make_pipeline, make_small, move_registry, train_small
 from tests.servers import end, reserved_port, start_mlflow, wait_for
 

@@ -5,8 +5,9 @@ import sys
 
 from fashion.cli.terminal import tell
 from fashion.encoding import degrade_output
+from fashion.environment import apply_environment
 from fashion.errors import FashionError
-from fashion.settings import apply_environment, load_project
+from fashion.settings import load_project
 from flows.services.supervisor import down, up
 from flows.services.worker import work
 

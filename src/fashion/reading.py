@@ -10,7 +10,7 @@ from zipfile import BadZipFile
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.events import AliasEvent, Event, ScalarEvent
+from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, Event, ScalarEvent
 
 from fashion.errors import ArtifactError, FashionError
 
@@ -20,6 +20,8 @@ DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, EOFError,
 LARGEST_ARTIFACT = 16 << 20
 """Bytes of a JSON file that a stage has written; parsed, it may take twenty times as much memory."""
 
+DEEPEST = 50
+"""Levels of nesting of a YAML file."""
 LEADING_ZERO = re.compile(r"[-+]?0[0-9_]+")
 """Octal in YAML 1.1, decimal in YAML 1.2."""
 
@@ -99,8 +101,6 @@ def load_yaml(path: Path, most_bytes: int) -> Any:
     try:
         _check_yaml(text)
         return YAML(typ="safe").load(text)
-    except RecursionError as error:
-        raise ValueError("it is nested too deep") from error
     except (YAMLError, TypeError, LookupError, AttributeError, OverflowError) as error:
         # For a value that does not fit its tag, the library raises what its conversion stumbles over.
         raise ValueError(_in_one_line(error)) from error
@@ -108,8 +108,10 @@ def load_yaml(path: Path, most_bytes: int) -> Any:
 
 def _check_yaml(text: str) -> None:
     """Look at the file's events, before anything is built of them. Raises ValueError as `load_yaml`."""
+    depth = 0
     for event in YAML(typ="safe").parse(text):
-        if problem := _problem(event):
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        if problem := "it is nested too deep" if depth > DEEPEST else _problem(event):
             raise ValueError(f"{problem}, in line {event.start_mark.line + 1}")
 
 

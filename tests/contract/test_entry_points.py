@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from fashion.settings import environment_defaults
+from fashion.environment import environment_defaults
 
 TOOLS = ("prefect", "mlflow", "keras", "tensorflow", "great_expectations", "evidently", "dvc")
 

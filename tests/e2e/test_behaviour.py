@@ -7,7 +7,7 @@ from fashion.arrays import LabelledImages
 from fashion.images.augmentation import move
 from fashion.images.idx import read_idx
 from fashion.model.networks import answer
-from fashion.model.training import Watch, train
+from fashion.model.training import Plan, Watch, train
 from fashion.params import load_params
 from tests.projects import SOURCE
 
@@ -27,7 +27,7 @@ def model(real_data):
     images, labels = read_pair(real_data, "train")
     parts = (LabelledImages(images[part], labels[part]) for part in (slice(TRAINED), slice(TRAINED, TRAINED + 1000)))
     recipe = params.train.recipe.model_copy(update={"epochs": 3})
-    return train(params.train.model, recipe, *parts, len(params.data.classes), seed=1, watch=SILENT).model
+    return train(Plan(params.train.model, recipe, *parts, len(params.data.classes), seed=1), SILENT).model
 
 
 def read_pair(folder, name):

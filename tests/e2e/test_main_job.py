@@ -55,7 +55,7 @@ def test_one_command_goes_from_raw_data_to_a_champion(trained_project):
     assert (trained_project.model / "history.csv").is_file()
 
 
-@pytest.mark.advice("make run DATA=synthetic", "stages/fetch.py")
+@pytest.mark.advice("make run DATA=synthetic", "stages/sources.py")
 def test_without_data_and_network_there_is_a_run_on_drawn_images_apart(small_project, prefect_template, monkeypatch):
     """The images are few, and drawn before: how many to draw, `make run` does not ask."""
     make_quick(small_project)

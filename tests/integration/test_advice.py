@@ -136,7 +136,9 @@ KEPT_BY_GIT = {
 }
 
 
-@pytest.mark.advice("git checkout", "adapters/pinning.py", "adapters/quality.py", "adapters/versioning.py", "params.py")
+@pytest.mark.advice(
+    "git checkout", "adapters/pinning.py", "adapters/quality.py", "adapters/versioning.py", "params/__init__.py"
+)
 def test_files_that_git_keeps_are_restored_by_the_command_that_whoever_reads_them_names(small_project):
     (small_project.root / "dvc.lock").write_text("stages: {}\n")
     commit(small_project.root, "A lock")
@@ -212,7 +214,7 @@ def test_a_damaged_batch_comes_back_as_data_dvc_pins_it(small_project, name, dra
     with pytest.raises(FashionError) as told:
         read_batches(small_project, params.data)
         collect(small_project, load(small_project))
-    assert f"Remove {path.parent}, then" in str(told.value)
+    assert f"remove {path.parent}, then" in str(told.value)
     shutil.rmtree(path.parent)
     follow(small_project, told.value, "dvc pull data.dvc" if drawn else "fashion fetch")
     assert path.read_bytes() == before

@@ -18,10 +18,10 @@ from typer.testing import CliRunner
 from fashion.cli import app
 from fashion.doctor import environment, machine, services
 from fashion.doctor.finding import NOTE, PROBLEM, WELL
+from fashion.environment import environment_defaults
 from fashion.locks import hold
 from fashion.params import load_params
 from fashion.paths import Project
-from fashion.settings import environment_defaults
 from flows import training
 from tests.advice import follow
 from tests.projects import SOURCE, git

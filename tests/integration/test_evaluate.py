@@ -10,6 +10,7 @@ from fashion.adapters import litert
 from fashion.errors import ArtifactError
 from fashion.evaluation.abstention import reasons
 from fashion.evaluation.estimates import CalibrationError, exact, proportion_of
+from fashion.evaluation.quality import Quality, check_gates
 from fashion.images.nonsense import draw_nonsense
 from fashion.images.synthetic import draw
 from fashion.loop.collect import collect
@@ -17,7 +18,7 @@ from fashion.model.networks import answer
 from fashion.params import load_params
 from fashion.stages.classifier import load_classifier
 from fashion.stages.dataset import load_split, read_history
-from fashion.stages.evaluate import _Estimates, _gate, evaluate
+from fashion.stages.evaluate import evaluate
 from fashion.stages.prepare import prepare
 from fashion.stages.reference import read_descriptors, read_examples, read_reference, read_rule
 from fashion.stages.validate import validate
@@ -121,11 +122,15 @@ def test_abstention_on_drawn_nonsense_is_measured_and_gated(trained_project):
 def test_a_model_that_answers_nonsense_fails_the_gate():
     def found(unanswered):
         one = exact(1.0)
-        return _Estimates(proportion_of(unanswered, 600), one, {}, CalibrationError(0, 0, exact(0.0)), one, one)
+        return Quality(one, {}, CalibrationError(0, 0, exact(0.0)), proportion_of(unanswered, 600), one, one)
 
     limits = load_params(SOURCE / "params.yaml").evaluate.gates
-    assert [_gate(found(number), limits).verdict for number in (500, 540, 580)] == ["failed", "undecided", "passed"]
-    assert _gate(found(500), limits).failures == ["abstention_on_nonsense is 0.8333 (0.8014 to 0.861), limit 0.9"]
+    assert [check_gates(found(number), limits).verdict for number in (500, 540, 580)] == [
+        "failed",
+        "undecided",
+        "passed",
+    ]
+    assert check_gates(found(500), limits).failures == ["abstention_on_nonsense is 0.8333 (0.8014 to 0.861), limit 0.9"]
 
 
 def test_the_exported_model_abstains_where_the_model_does(trained_project):

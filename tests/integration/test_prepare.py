@@ -124,7 +124,7 @@ def test_without_validation_the_command_to_type_is_named(small_project, params):
 def test_a_damaged_list_of_quarantined_images_is_an_error(small_project, params, content):
     write_quarantine(small_project)
     (small_project.validation / "quarantine.csv").write_text(content)
-    with pytest.raises(ArtifactError, match=r"quarantine.csv .*make it again with: dvc repro validate"):
+    with pytest.raises(ArtifactError, match=r"quarantine.csv .*make it with: dvc repro validate"):
         prepare(small_project, params)
 
 

@@ -10,8 +10,8 @@ import sys
 import pytest
 from rich.console import Console
 
+from fashion.environment import environment_defaults
 from fashion.errors import StageError
-from fashion.settings import environment_defaults
 from flows.pipeline import PIPELINE
 from flows.progress import RunLine, forecast, read_measured, shown
 

@@ -7,8 +7,8 @@ import pytest
 import requests
 
 from fashion.adapters import orchestration, tracking
+from fashion.environment import apply_environment
 from fashion.errors import ServiceError
-from fashion.settings import apply_environment
 from flows.services import server
 from flows.services import supervisor as services
 

@@ -109,7 +109,7 @@ def test_before_anything_is_fetched_it_says_how_long_that_takes_within_a_quarter
     assert disk * 1e9 == pytest.approx(measured["disk_bytes"], rel=0.25)
 
 
-@pytest.mark.advice("make setup", "activate.sh", "paths.py", "settings.py")
+@pytest.mark.advice("make setup", "activate.sh", "environment.py", "paths.py")
 def test_testing_adds_and_running_removes_nothing(made, wheel, tmp_path):
     folder = tmp_path / "copy"
     shutil.copytree(made, folder, symlinks=True)
@@ -165,7 +165,7 @@ def test_deactivating_takes_back_what_activating_has_set_and_nothing_else(made, 
     assert not [line for line in lines[2:] if not line.startswith(("PWD=", "OLDPWD="))]
 
 
-@pytest.mark.advice("source", "settings.py")
+@pytest.mark.advice("source", "environment.py")
 @pytest.mark.parametrize("shell", SHELLS)
 def test_a_second_project_in_one_shell_has_its_own_settings(made, shell, tmp_path):
     """Its environment is only pretended: what counts is the shell."""

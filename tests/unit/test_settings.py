@@ -5,9 +5,10 @@ import sys
 
 import pytest
 
+from fashion.environment import apply_environment, environment_defaults
 from fashion.errors import ParamsError
 from fashion.paths import Project
-from fashion.settings import apply_environment, environment_defaults, load_project, load_settings
+from fashion.settings import load_project, load_settings
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def test_what_the_user_has_set_wins_over_the_defaults_and_over_an_activation(pro
     assert os.environ["MLFLOW_TRACKING_URI"] == "http://tracking.example:5000"
 
 
-@pytest.mark.advice("unset", "settings.py")
+@pytest.mark.advice("unset", "environment.py")
 @pytest.mark.parametrize("name", ["MLFLOW_REGISTRY_URI", "MLFLOW_REGISTRY_STORE_URI"])
 def test_a_registry_apart_from_the_runs_is_refused_by_the_name_of_its_variable(project, name):
     os.environ[name] = "sqlite:////elsewhere/other.db"

@@ -20,7 +20,7 @@ from fashion.model.networks import (
     temperature_of,
 )
 from fashion.model.optimizers import ConvolutionalMuon, OneCycle
-from fashion.model.training import Epoch, Watch, is_over, train
+from fashion.model.training import Epoch, Plan, Watch, is_over, train
 from fashion.params import Recipe
 
 SILENT = Watch(on_epoch=lambda state: None, on_step=lambda done, total: None)
@@ -38,7 +38,7 @@ def recipe(**changes):
 
 
 def trained(examples, name="compact", seed=1, watch=SILENT, **changes):
-    return train(name, recipe(**changes), *examples, classes=3, seed=seed, watch=watch)
+    return train(Plan(name, recipe(**changes), *examples, classes=3, seed=seed), watch)
 
 
 @pytest.mark.parametrize("name", sorted(NETWORKS))
@@ -50,7 +50,7 @@ def test_every_network_takes_raw_images_of_any_size_and_number_of_classes(name):
     assert answer["embedding"].shape[0] == 2
 
 
-def test_the_baseline_is_the_seeds_network():
+def test_the_baseline_is_the_original_one():
     # conv 32: 320, conv 64: 18,496, dense 64 on 5 x 5 x 64: 102,464, dense 10: 650.
     assert classifier("baseline", SIZE, 10).count_params() == 320 + 18_496 + 102_464 + 650
     assert classifier("dropout", SIZE, 10).count_params() == classifier("baseline", SIZE, 10).count_params()
@@ -182,7 +182,7 @@ def test_the_training_accuracy_of_an_epoch_is_that_of_all_its_images(examples):
 def test_a_loss_that_is_not_finite_stops_training_and_names_the_epoch(examples):
     too_fast = recipe().model_copy(update={"learning_rate": 3e38})  # params.yaml may not ask for it.
     with pytest.raises(TrainingError, match="not finite in epoch 1"):
-        train("compact", too_fast, *examples, classes=3, seed=1, watch=SILENT)
+        train(Plan("compact", too_fast, *examples, classes=3, seed=1), SILENT)
 
 
 def test_early_stopping_ends_before_the_last_epoch(examples):

@@ -12,9 +12,10 @@ from rich.text import Text
 from fashion.cli.terminal import console
 from fashion.doctor.checks import QUICK
 from fashion.doctor.finding import NOTE, PROBLEM, WELL, Finding
+from fashion.environment import apply_environment
 from fashion.errors import ParamsError
 from fashion.importing import heavy_imports
-from fashion.settings import apply_environment, load_project
+from fashion.settings import load_project
 
 app = typer.Typer()
 MARKS = {WELL: Text("well", "green"), NOTE: Text("note", "yellow"), PROBLEM: Text("problem", "bold red")}

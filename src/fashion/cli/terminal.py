@@ -19,10 +19,11 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from fashion.environment import apply_environment
 from fashion.errors import DiskError, FashionError, GitError, ServiceError, SetupError
 from fashion.params import Params, load_params
 from fashion.paths import Project
-from fashion.settings import apply_environment, load_project
+from fashion.settings import load_project
 
 if TYPE_CHECKING:
     from fashion.evaluation.gates import Gate

@@ -7,14 +7,9 @@ import sys
 from fashion.adapters import git
 from fashion.adapters.machine import VARIABLES
 from fashion.doctor.finding import NOTE, PROBLEM, WELL, Finding
+from fashion.environment import FIXED, check_environment, check_registry_address, environment_defaults
 from fashion.errors import LineageError, ParamsError, without_secrets
 from fashion.paths import Project
-from fashion.settings import (
-    FIXED,
-    check_environment,
-    check_registry_address,
-    environment_defaults,
-)
 
 STEERING = re.compile(rf"(MLFLOW|PREFECT|DVC|GX|KERAS)_\w+|TF_USE_LEGACY_KERAS|PYTHON(PATH|HOME)|{VARIABLES.pattern}")
 """Variables by which another project would steer the tools of this one."""

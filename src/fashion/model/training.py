@@ -64,6 +64,23 @@ class Watch:
 
 
 @dataclass(frozen=True)
+class Plan:
+    """What is trained, on what and how: the same plan gives the same weights on the same machine."""
+
+    network: str
+    recipe: Recipe
+    training: LabelledImages
+    validation: LabelledImages
+    classes: int
+    seed: int
+
+    @property
+    def steps(self) -> int:
+        """Of one epoch."""
+        return max(1, len(self.training.labels) // self.recipe.batch_size)
+
+
+@dataclass(frozen=True)
 class Trained:
     """A calibrated model and how it came about."""
 
@@ -73,30 +90,22 @@ class Trained:
     validation_accuracy: float
 
 
-def train(
-    name: str,
-    recipe: Recipe,
-    training: LabelledImages,
-    validation: LabelledImages,
-    classes: int,
-    seed: int,
-    watch: Watch,
-) -> Trained:
-    """Train the network `name` by its recipe and calibrate it on the validation examples.
+def train(plan: Plan, watch: Watch) -> Trained:
+    """Train the network by its recipe and calibrate it on the validation images.
 
-    The weights that are kept are those of the epoch with the best validation accuracy. The same arguments give the same
-    weights on the same machine.
+    The weights that are kept are those of the epoch with the best validation accuracy.
 
     Raises:
         TrainingError: the loss was not finite; the message names the epoch.
     """
-    keras.utils.set_random_seed(seed)
-    _, height, width = training.images.shape
-    model = classifier(name, (height, width), classes)
+    recipe, validation = plan.recipe, plan.validation
+    keras.utils.set_random_seed(plan.seed)
+    _, height, width = plan.training.images.shape
+    model = classifier(plan.network, (height, width), plan.classes)
     trainee = logits_model(model)
-    steps = max(1, len(training.labels) // recipe.batch_size)
-    trainee.compile(_optimizer(recipe, recipe.epochs * steps), _loss(recipe, classes), metrics=["accuracy"])
-    state = _run_epochs(trainee, recipe, training, validation, seed, steps, watch)
+    optimizer = _optimizer(recipe, recipe.epochs * plan.steps)
+    trainee.compile(optimizer, _loss(recipe, plan.classes), metrics=["accuracy"])
+    state = _run_epochs(trainee, plan, watch)
     trainee.set_weights(state.best_weights)
     uncalibrated = rebuild(model, temperature=1.0, average_shifts=recipe.average_shifts)
     logits = predict_logits(logits_model(uncalibrated), validation.images)
@@ -121,28 +130,20 @@ def _best(history: Sequence[Epoch]) -> Epoch:
     return max(history, key=lambda epoch: epoch.validation_accuracy)
 
 
-def _run_epochs(
-    trainee: keras.Model,
-    recipe: Recipe,
-    training: LabelledImages,
-    validation: LabelledImages,
-    seed: int,
-    steps: int,
-    watch: Watch,
-) -> State:
+def _run_epochs(trainee: keras.Model, plan: Plan, watch: Watch) -> State:
     """The training after its last epoch.
 
     The loop is our own because `fit` stands still for a second or more between epochs, now and then.
     """
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(plan.seed)
     trainee.optimizer.build(trainee.trainable_variables)
     state = watch.start or State((), (), (), {})
     if watch.start:
         _restore(trainee, random, watch.start)
-    while not is_over(state.history, recipe):
+    while not is_over(state.history, plan.recipe):
         number, start = len(state.history) + 1, time.perf_counter()
-        figures = _run_steps(trainee, recipe, training, random, number, steps, watch)
-        epoch = _close_epoch(trainee, recipe, validation, number, figures, time.perf_counter() - start)
+        figures = _run_steps(trainee, plan, random, number, watch)
+        epoch = _close_epoch(trainee, plan, number, figures, time.perf_counter() - start)
         state = _advance(state, epoch, trainee, random)
         watch.on_epoch(state)
     return state
@@ -170,17 +171,11 @@ def _variables(trainee: keras.Model) -> list[keras.Variable]:
 
 
 def _run_steps(
-    trainee: keras.Model,
-    recipe: Recipe,
-    training: LabelledImages,
-    random: np.random.Generator,
-    epoch: int,
-    steps: int,
-    watch: Watch,
+    trainee: keras.Model, plan: Plan, random: np.random.Generator, epoch: int, watch: Watch
 ) -> dict[str, float]:
     """Mean loss and accuracy over the steps of one epoch."""
     losses, accuracies = [], []
-    for step, (images, labels) in enumerate(_batches(training, recipe, random, steps), start=1):
+    for step, (images, labels) in enumerate(_batches(plan, random), start=1):
         figures = trainee.train_on_batch(images, labels, return_dict=True)
         if not math.isfinite(figures["loss"]):
             raise TrainingError(
@@ -189,28 +184,21 @@ def _run_steps(
             )
         losses.append(figures["loss"])
         accuracies.append(figures["accuracy"])
-        watch.on_step((epoch - 1) * steps + step, recipe.epochs * steps)
+        watch.on_step((epoch - 1) * plan.steps + step, plan.recipe.epochs * plan.steps)
     return {"loss": float(np.mean(losses)), "accuracy": float(np.mean(accuracies))}
 
 
-def _batches(
-    training: LabelledImages, recipe: Recipe, random: np.random.Generator, steps: int
-) -> Iterator[tuple[Bytes, Labels]]:
+def _batches(plan: Plan, random: np.random.Generator) -> Iterator[tuple[Bytes, Labels]]:
     """All images in a new order, but the few that fill no batch: other ones each time."""
+    training, size = plan.training, plan.recipe.batch_size
     order = random.permutation(len(training.labels))
-    for step in range(steps):
-        chosen = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
-        yield shift_randomly(training.images[chosen], recipe.shift, random), training.labels[chosen]
+    for step in range(plan.steps):
+        chosen = order[step * size : (step + 1) * size]
+        yield shift_randomly(training.images[chosen], plan.recipe.shift, random), training.labels[chosen]
 
 
-def _close_epoch(
-    trainee: keras.Model,
-    recipe: Recipe,
-    validation: LabelledImages,
-    epoch: int,
-    figures: dict[str, float],
-    seconds: float,
-) -> Epoch:
+def _close_epoch(trainee: keras.Model, plan: Plan, epoch: int, figures: dict[str, float], seconds: float) -> Epoch:
+    recipe, validation = plan.recipe, plan.validation
     logits = predict_logits(trainee, validation.images)
     return Epoch(
         epoch=epoch,

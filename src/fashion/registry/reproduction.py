@@ -14,12 +14,13 @@ import psutil
 from fashion.adapters import git, pinning, tracking, versioning
 from fashion.adapters.tracking.address import registry_of
 from fashion.adapters.weights import read_weights
+from fashion.environment import environment_defaults
 from fashion.errors import LineageError, ServiceError
 from fashion.evaluation.reproduction import Figure, Weights, compare_figures, compare_weights, likely_causes
 from fashion.params import Params
 from fashion.paths import Project
 from fashion.registry.lineage import PATCH, Lineage, describe, fetch_lineage, requirements_digest
-from fashion.settings import SQLITE, environment_defaults
+from fashion.settings import SQLITE
 
 
 @dataclass(frozen=True)

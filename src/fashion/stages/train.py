@@ -13,7 +13,7 @@ from fashion.adapters.tracking.runs import LiveRun, live_run, run_name
 from fashion.adapters.tracking.tags import MODEL_DIGEST
 from fashion.arrays import LabelledImages
 from fashion.model.steps import count_steps
-from fashion.model.training import Epoch, State, Trained, Watch, is_over
+from fashion.model.training import Epoch, Plan, State, Trained, Watch, is_over
 from fashion.model.training import train as train_network
 from fashion.params import Params
 from fashion.paths import Project
@@ -71,15 +71,14 @@ def train(project: Project, params: Params, on_step: Callable[[int, int], None])
 
 
 def _train(training: LabelledImages, validation: LabelledImages, params: Params, watch: Watch) -> Trained:
-    classes = len(params.data.classes)
-    steps = count_steps(params.train.recipe, len(training.labels), classes)
+    recipe, classes = params.train.recipe, len(params.data.classes)
+    steps = count_steps(recipe, len(training.labels), classes)
     logger.info("%s", steps)
     if steps.doubt:
         logger.warning("%s", steps.doubt)
     try:
-        return train_network(
-            params.train.model, params.train.recipe, training, validation, classes, params.train.seed, watch
-        )
+        plan = Plan(params.train.model, recipe, training, validation, classes, params.train.seed)
+        return train_network(plan, watch)
     except (KeyboardInterrupt, SystemExit):
         logger.info("Stopped. The same command goes on after the last whole epoch.")
         raise

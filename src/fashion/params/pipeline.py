@@ -1,0 +1,148 @@
+"""Parameters of the stages: from data to the exported model."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from fashion.params.section import Positive, Section, Share
+
+ClassName = Annotated[str, Field(pattern=r"^[^\p{C}\p{Zl}\p{Zp}]+$")]
+"""One line that can be printed."""
+Classes = Annotated[tuple[ClassName, ...], Field(min_length=2, max_length=256, strict=False)]
+Edge = Annotated[int, Field(ge=8, le=1024)]
+ImageSize = Annotated[tuple[Edge, Edge], Field(strict=False)]
+"""Height and width in pixels. YAML has lists only, so the tuple itself is not strict."""
+
+
+class DataFile(Section):
+    """One IDX file of the dataset."""
+
+    name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class DataParams(Section):
+    """The dataset: its classes, the size of its images, its four files, and where they are to be had."""
+
+    classes: Classes
+    image_size: ImageSize
+    train_images: DataFile
+    train_labels: DataFile
+    test_images: DataFile
+    test_labels: DataFile
+    sources: Annotated[tuple[str, ...], Field(min_length=1, strict=False)]
+
+    @property
+    def files(self) -> tuple[DataFile, DataFile, DataFile, DataFile]:
+        return self.train_images, self.train_labels, self.test_images, self.test_labels
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        if len(set(self.classes)) != len(self.classes):
+            raise ValueError("classes: each class name may stand there once")
+        if len({file.name for file in self.files}) != len(self.files):
+            raise ValueError("each data file needs a name of its own")
+        return self
+
+
+class ValidateParams(Section):
+    max_quarantined: Share
+    """Share of all images; more of them fails the run."""
+
+
+class PrepareParams(Section):
+    validation_fraction: Annotated[float, Field(gt=0, lt=1)]
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    recent_test_fraction: Annotated[float, Field(gt=0, lt=1)]
+    """Share of the collected images whose label was asked for at random, that is never trained on: the recent test set.
+    All others are learned from."""
+    recent_copies: Positive
+    """How often each collected image stands in the training set, to count beside many more old ones."""
+
+
+class Recipe(Section):
+    """How a network is trained."""
+
+    epochs: Positive
+    batch_size: Positive
+    optimizer: Literal["adam", "muon"]
+    learning_rate: Annotated[float, Field(gt=0, le=1000)]
+    """The peak when there is a schedule."""
+    weight_decay: Annotated[float, Field(ge=0, le=1000)] = 0.0
+    """Only muon has one."""
+    schedule: Literal["constant", "one_cycle"] = "constant"
+    one_hot: bool = False
+    """One-hot labels with categorical cross-entropy instead of sparse categorical cross-entropy."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    shift: Annotated[int, Field(ge=0, le=1024)] = 0
+    """Move training images by up to so many pixels in both directions."""
+    average_shifts: Annotated[int, Field(ge=0, le=4)] = 0
+    """Answer with the mean of the answers for the image and for it moved by so many pixels up, down, left and right.
+    Training takes no longer for it, an answer four to five times as long."""
+    patience: Positive | None = None
+    """Stop after so many epochs without a better validation accuracy."""
+
+    @model_validator(mode="after")
+    def _one_cycle_runs_to_its_end(self) -> Self:
+        if self.patience is not None and self.schedule == "one_cycle":
+            raise ValueError(
+                "patience: a one_cycle schedule learns most in its last, small steps, which a training that stops "
+                "early never takes; remove patience, or set schedule: constant"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _smoothing_needs_one_hot_labels(self) -> Self:
+        if self.label_smoothing and not self.one_hot:
+            raise ValueError("label_smoothing needs one_hot: true")
+        return self
+
+
+class TrainParams(Section):
+    model: str
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    recipes: dict[Literal["baseline", "dropout", "compact"], Recipe]
+
+    @model_validator(mode="after")
+    def _model_has_a_recipe(self) -> Self:
+        if self.model not in self.recipes:
+            raise ValueError(f"model: {self.model!r} is none of the recipes ({', '.join(self.recipes)})")
+        return self
+
+    @property
+    def recipe(self) -> Recipe:
+        return dict(self.recipes)[self.model]  # type: ignore[index]
+
+
+class EvaluationGates(Section):
+    accuracy_at_least: Share
+    recall_of_every_class_at_least: Share
+    abstention_on_nonsense_at_least: Share
+    """Of drawn noise and textures, the share that gets no answer."""
+    expected_calibration_error_at_most: Share
+    model_bytes_at_most: Positive
+    latency_milliseconds_at_most: Annotated[float, Field(gt=0, le=3_600_000)]
+
+
+class AbstentionParams(Section):
+    """When a model should rather say nothing."""
+
+    confidence_at_least: Share
+    distance_quantile: Annotated[float, Field(gt=0, lt=1)]
+    """Share of the validation images that count as known."""
+
+
+class EvaluateParams(Section):
+    calibration_bins: Annotated[int, Field(ge=2, le=1000)]
+    abstention: AbstentionParams
+    gates: EvaluationGates
+
+
+class ExportGates(Section):
+    saved_model_agreement_at_least: Share
+    float_agreement_at_least: Share
+    int8_agreement_at_least: Share
+
+
+class ExportParams(Section):
+    gates: ExportGates

@@ -1,0 +1,67 @@
+"""Parameters of the registry: when a candidate takes the champion's place."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from fashion.params.section import Positive, Section, Share
+
+
+class Margins(Section):
+    """The most that a candidate may lose against the champion, as shares of the images."""
+
+    accuracy: Share
+    accuracy_for_recent: Share
+    """On the frozen test set, of a candidate that is shown to be better on the recent one."""
+    recall_of_a_class: Share
+
+    @model_validator(mode="after")
+    def _recent_images_allow_no_less(self) -> Self:
+        if self.accuracy_for_recent < self.accuracy:
+            raise ValueError("accuracy_for_recent: may not be less than accuracy")
+        return self
+
+
+class Objectives(Section):
+    """By how much a candidate must be better for it to count; what is left out is no objective."""
+
+    accuracy: Share | None = None
+    """Share of the images."""
+    calibration_error: Share | None = None
+    size: Share | None = None
+    """Share of the champion's bytes."""
+    latency: Share | None = None
+    """Share of the champion's time."""
+
+    @model_validator(mode="after")
+    def _there_is_one(self) -> Self:
+        if not self.model_dump(exclude_none=True):
+            raise ValueError("at least one objective must be declared, or no candidate could ever be promoted")
+        return self
+
+
+class RecentParams(Section):
+    """When the recent test set judges; before, it is shown and nothing depends on it."""
+
+    images_at_least: Positive = 100
+    response_at_least: Share = 0.9
+    """Of the labels that were asked for at random, the share that must have come: who does not answer is no chance."""
+
+
+class JudgementParams(Section):
+    """When a candidate takes the champion's place."""
+
+    confidence: Annotated[float, Field(ge=0.5, lt=1)]
+    """Two-sided, of every interval; of those of the classes together."""
+    recent: RecentParams = RecentParams()
+    margins: Margins
+    objectives: Objectives
+
+
+class RegisterParams(Section):
+    name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
+    approval: Literal["none", "required"] = "none"
+    """Whether a person must agree to a promotion that the judgement would make."""
+    approval_days: Annotated[float, Field(gt=0, le=365)] = 7
+    """How long there is to answer; after that the candidate stays challenger."""
+    judgement: JudgementParams
