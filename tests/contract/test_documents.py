@@ -13,11 +13,11 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 from typer.main import get_command
 
-from benchmarks.gates import ALIKE, TIMED
 from fashion.adapters.decoding import MOST_PIXELS
 from fashion.cli import app
 from fashion.evaluation.drift import WEIGHTS
-from fashion.evaluation.estimates import CONFIDENCE
+from fashion.evaluation.error_rates.gates import ALIKE
+from fashion.evaluation.estimates import CONFIDENCE, TIMED_CALLS
 from fashion.params import load_params
 from fashion.serving.bodies import BodyLimits
 from fashion.serving.limits import Limits
@@ -157,7 +157,7 @@ def test_the_error_rates_are_those_of_the_shipped_rule(name):
 def test_the_error_rates_of_the_gates_are_those_of_the_shipped_limits():
     measured = json.loads((ROOT / "benchmarks" / "gates.json").read_text())
     limits = load_params(ROOT / "params.yaml").evaluate.gates.model_dump(exclude={ALIKE})
-    assert measured["rule"] == {"confidence": CONFIDENCE, "calls": TIMED, "limits": limits}
+    assert measured["rule"] == {"confidence": CONFIDENCE, "calls": TIMED_CALLS, "limits": limits}
 
 
 def test_the_figures_of_the_alarm_are_those_of_the_shipped_rule():

@@ -180,7 +180,7 @@ def _photograph_seeds() -> list[bytes]:
     ]
 
 
-def _encode(image: object, kind: str, **options: object) -> bytes:
+def _encode(image: Any, kind: str, **options: object) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()

@@ -5,11 +5,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from benchmarks.gates import TIMED
 from fashion.adapters import litert
 from fashion.errors import ArtifactError
 from fashion.evaluation.abstention import reasons
-from fashion.evaluation.estimates import CalibrationError, exact, proportion_of
+from fashion.evaluation.estimates import TIMED_CALLS, CalibrationError, exact, proportion_of
 from fashion.evaluation.quality import Quality, check_gates
 from fashion.images.nonsense import draw_nonsense
 from fashion.images.synthetic import draw
@@ -98,7 +97,7 @@ def test_every_gate_shows_its_interval_and_what_it_rests_on(trained_project):
     assert figures["expected_calibration_error_bias"] > 0
     assert (checks["model_bytes"]["n"], checks["model_bytes"]["low"]) == (None, figures["model_bytes"])
     latency = checks["latency_milliseconds"]
-    assert (latency["n"], latency["unit"]) == (TIMED, "calls")
+    assert (latency["n"], latency["unit"]) == (TIMED_CALLS, "calls")
     assert latency["value"] == figures["latency_milliseconds"]
     shirt = checks["recall of Shirt"]
     assert shirt["n"] == figures["per_class"]["Shirt"]["support"]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from benchmarks.gates import draw_answers, find_excess
+from fashion.evaluation.error_rates.gates import draw_answers, find_excess
 from fashion.evaluation.estimates import (
     CALLS,
     Estimate,

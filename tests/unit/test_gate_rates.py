@@ -1,11 +1,11 @@
-"""The gates' error rates, by the benchmark's own draws, few of them."""
+"""The gates' error rates, by few draws; `python -m benchmarks.gates` makes many."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks.gates import (
+from fashion.evaluation.error_rates.gates import (
     CONCENTRATED,
     SPREAD,
     CalibrationCase,

@@ -1,10 +1,10 @@
-"""The rule's error rates, by the benchmark's own draws, few of them."""
+"""The rule's error rates, by few draws; `python -m benchmarks.judgement` makes many."""
 
 from pathlib import Path
 
 import pytest
 
-from benchmarks.judgement import DISCORDANT, WAYS, Case, measure, measure_recent
+from fashion.evaluation.error_rates.judgement import DISCORDANT, WAYS, Case, measure, measure_recent
 from fashion.params import load_params
 
 RULE = load_params(Path(__file__).parents[2] / "params.yaml").register_.judgement

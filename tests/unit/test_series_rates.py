@@ -1,11 +1,11 @@
-"""What a series of judgements adds up to, by the benchmark's own draws, few of them."""
+"""What a series of judgements adds up to, by few draws; `python -m benchmarks.series` makes many."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks.series import (
+from fashion.evaluation.error_rates.series import (
     ACCURACY,
     ALONE,
     DISCORDANT,

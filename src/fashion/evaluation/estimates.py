@@ -13,6 +13,8 @@ CONFIDENCE = 0.95
 """Of every two-sided interval, unless said otherwise."""
 HALVINGS = 50
 IMAGES, CALLS = "images", "calls"
+TIMED_CALLS = 50
+"""Predictions of one image of which the median time is taken; with fewer than 6 there is no interval."""
 
 
 @dataclass(frozen=True)

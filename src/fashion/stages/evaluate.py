@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 from fashion.adapters import plots
 from fashion.arrays import Bytes, LabelledImages
 from fashion.evaluation.abstention import Abstention, fit_abstention, reasons
-from fashion.evaluation.estimates import CALLS, Estimate, calibration_error, exact, median, proportion, proportion_of
+from fashion.evaluation.estimates import (
+    CALLS,
+    TIMED_CALLS,
+    Estimate,
+    calibration_error,
+    exact,
+    median,
+    proportion,
+    proportion_of,
+)
 from fashion.evaluation.gates import Gate
 from fashion.evaluation.outputs import Outputs
 from fashion.evaluation.quality import Quality, check_gates, estimate_recalls, figures, recent_figures
@@ -25,8 +34,6 @@ from fashion.stages.evaluation_files import draw_pictures, write_tables
 from fashion.stages.reference import Examples, Reference, write_examples, write_reference
 from fashion.storage import atomic_folder, file_digest, write_json
 
-TIMED = 50
-"""Predictions of one image of which the median time is taken; with fewer than 6 there is no interval."""
 NONSENSE, NONSENSE_SEED = 75, 0
 """Drawn images of each kind: 600 in all, so that a share near 1 is known to one or two points."""
 MOST_EXAMPLES = 2000
@@ -131,9 +138,9 @@ def _abstained(reference: Reference, test: LabelledImages, outputs: Outputs) -> 
 
 
 def _latencies(model: keras.Model, image: Bytes) -> NDArray[np.float64]:
-    """Milliseconds for one image through the compiled function, after a warm-up: (TIMED,)."""
+    """Milliseconds for one image through the compiled function, after a warm-up: (TIMED_CALLS,)."""
     times = []
-    for _ in range(TIMED + 1):
+    for _ in range(TIMED_CALLS + 1):
         start = time.perf_counter()
         model.predict_on_batch(image)
         times.append(time.perf_counter() - start)

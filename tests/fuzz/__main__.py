@@ -1,6 +1,6 @@
 """Fuzz every reader for long; writes benchmarks/fuzz.json and benchmarks/fuzz.md.
 
-    python -m benchmarks.fuzz --seconds 60      # for each of six readers and two engines: twelve minutes
+    python -m tests.fuzz --seconds 60      # for each of six readers and two engines: twelve minutes
 
 Hypothesis makes inputs that keep the form of their format; atheris (libFuzzer), where it is installed, is led by
 coverage. Each runs in a process of its own under the limits of tests/fuzz/worker.py. Failing inputs are kept in
@@ -12,14 +12,14 @@ import json
 import subprocess
 import sys
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from fashion.storage import write_json, write_text
 from tests.fuzz.targets import ROOT, TARGETS
 
-RESULTS = Path(__file__).with_suffix(".json")
-TABLE = Path(__file__).with_suffix(".md")
+RESULTS = ROOT / "benchmarks" / "fuzz.json"
+TABLE = RESULTS.with_suffix(".md")
+HEADS = ("reader", "engine", "inputs", "refused", "minutes", "slowest input", "peak memory", "failures")
 
 
 def main() -> int:
@@ -38,7 +38,7 @@ def main() -> int:
 
 
 def fuzz(name: str, engine: str, seconds: float) -> dict[str, Any]:
-    """The tally of one reader, as tests/fuzz/worker.py prints it."""
+    """Return the tally of one reader, as tests/fuzz/worker.py prints it."""
     keep = ROOT / ".state" / "fuzz"
     options = ["--engine", engine, "--seconds", str(seconds), "--keep", str(keep)]
     command = [sys.executable, "-m", "tests.fuzz.worker", name, *options]
@@ -50,16 +50,13 @@ def fuzz(name: str, engine: str, seconds: float) -> dict[str, Any]:
 
 
 def render(tallies: list[dict[str, Any]]) -> str:
-    """The table that docs/fuzzing.md quotes."""
-    lines = [
-        "| reader | engine | inputs | refused | minutes | slowest input | peak memory | failures |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    return "\n".join([*lines, *map(_row, tallies)]) + "\n"
+    """Return the table that docs/fuzzing.md quotes."""
+    head, *lines = (f"| {' | '.join(cells)} |\n" for cells in (HEADS, *map(_cells, tallies)))
+    return "".join([head, "|---" * len(HEADS), "|\n", *lines])
 
 
-def _row(tally: dict[str, Any]) -> str:
-    cells = (
+def _cells(tally: dict[str, Any]) -> tuple[str, ...]:
+    return (
         tally["target"],
         tally["engine"],
         f"{tally['inputs']:,}",
@@ -69,7 +66,6 @@ def _row(tally: dict[str, Any]) -> str:
         f"{tally['peak_mib']:.0f} MiB",
         str(len(tally["failures"])),
     )
-    return f"| {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":
