@@ -1,6 +1,6 @@
-"""The `fashion` command: one subcommand a stage, each a thin shell around `fashion.stages`.
+"""The `fashion` command: each subcommand calls one function of `stages`, `registry`, `loop`, `serving` or `doctor`.
 
-A stage is imported when its command runs: TensorFlow, Great Expectations and MLflow cost seconds each.
+That function is imported when its command runs: TensorFlow, Great Expectations and MLflow cost seconds each.
 """
 
 import signal
