@@ -5,7 +5,7 @@ fashion_script=${BASH_SOURCE-}
 # Other shells do not say which file they read; it is taken for the one that lies here, if there is one.
 [ -n "$fashion_script" ] || [ ! -f .venv/bin/activate ] || fashion_script=.venv/bin/activate
 fashion_here=$fashion_root
-[ -z "$fashion_script" ] || fashion_here=$(CDPATH='' cd -- "$(dirname -- "$fashion_script")/../.." && pwd -P)
+[ -z "$fashion_script" ] || fashion_here=$(CDPATH='' cd -- "$(dirname -- "$fashion_script")/../.." >/dev/null && pwd -P)
 unset fashion_script
 if [ "$fashion_here" != "$fashion_root" ]; then
     echo "error: this environment was made for $fashion_root, not for $fashion_here; make one of its own: make setup" >&2
@@ -32,6 +32,19 @@ fashion_set_defaults() {
     unset fashion_name fashion_value
 }
 
+# What Tab offers after `fashion`, as `fashion --show-completion` prints it; nothing is written into the home folder.
+fashion_complete() {
+    case $- in
+        *i*) ;;
+        *) return ;;
+    esac
+    if [ -n "${BASH_VERSION-}" ] && [ -f "$fashion_root/.venv/completion.bash" ]; then
+        . "$fashion_root/.venv/completion.bash"
+    elif [ -n "${ZSH_VERSION-}" ] && command -v compdef >/dev/null && [ -f "$fashion_root/.venv/completion.zsh" ]; then
+        . "$fashion_root/.venv/completion.zsh"
+    fi
+}
+
 # Called by `deactivate`, which every activation begins with: also for what another clone, or the shell around, has set.
 fashion_take_back() {
     while IFS='=' read -r fashion_name fashion_value; do
@@ -42,5 +55,9 @@ fashion_take_back() {
 ${_FASHION_SET-}
 EOF
     unset _FASHION_SET fashion_name fashion_value
+    if command -v _fashion_completion >/dev/null; then
+        if [ -n "${BASH_VERSION-}" ]; then complete -r fashion; else compdef -d fashion; fi
+        unset -f _fashion_completion
+    fi
 }
 

@@ -1,1 +1,20 @@
-"""Keep an image classifier good in production: validated data, judged models, a registry."""
+"""Keep an image classifier good in production: validated data, judged models, a registry, a service, a closed loop.
+
+A map of the rooms. Each imports only from those below it; docs/architecture.md says which one to open for what change.
+
+cli         the `fashion` command: options in, one function called, its result printed
+doctor      `fashion doctor`: what around the project keeps it from working
+serving     `fashion serve`: routes, page, limits, keys, and how a new champion takes over
+loop        a champion in use: monitoring, the page about a window, collecting labels, simulated traffic
+registry    from a trained model to a champion: registering, judging, promoting, approving, lineage, making a version
+            again, and asking the champion
+stages      what dvc.yaml runs (validate, prepare, train, evaluate, export), fetching before it, the files between them
+adapters    one module or package a tool: MLflow, Great Expectations, Evidently, DVC, git, LiteRT, databases, plots
+evaluation  core: metrics, intervals, gates, the rule of the judgement, drift scores, the alarm
+images      core: IDX, descriptors, splits, augmentation, photos, corruptions, drawn images
+model       core: the networks and their training
+
+At the bottom stand single modules: `params` (params.yaml), `settings` (the environment), `paths` (every file name),
+`errors`, `storage` (files written whole or not at all), `locks`, and some smaller ones. Prefect's flows, and the
+processes that they need, are beside this package: `flows` and `flows.services`.
+"""

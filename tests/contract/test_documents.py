@@ -13,6 +13,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 from typer.main import get_command
 
+import fashion
 from fashion.adapters.decoding import MOST_PIXELS
 from fashion.cli import app
 from fashion.evaluation.drift import WEIGHTS
@@ -73,14 +74,45 @@ def test_every_link_in_the_documents_leads_to_a_file():
     assert set((ROOT / "docs").glob("*.md")) <= linked
 
 
-def test_every_test_that_the_documents_name_exists():
-    named = re.findall(r"`(tests/[\w/.]+)`", (ROOT / "docs" / "faults.md").read_text())
-    assert named
-    assert all((ROOT / name).exists() for name in named)
+NAMED = re.compile(
+    r"(?<![\w./-])((?:src|flows|tests|benchmarks|docs|expectations|\.ci)/(?:[\w.-]+/)*[\w.-]*\w/?)(?:::(\w+))?"
+)
+"""A path within the project, and the test in it that is meant."""
+MANUALS = [
+    path
+    for pattern in ("*.md", "docs/**/*.md", "benchmarks/*.md")
+    for path in ROOT.glob(pattern)
+    if path.name != "CHANGELOG.md"  # It speaks of former releases, too.
+]
+
+
+@pytest.mark.parametrize("document", MANUALS, ids=lambda path: path.name)
+def test_every_file_folder_and_test_that_a_document_names_exists(document):
+    for quoted in re.findall(r"`([^`]+)`", document.read_text()):
+        for path, test in NAMED.findall(quoted):
+            assert (ROOT / path).exists(), path
+            assert not test or f"def {test}(" in (ROOT / path).read_text(), f"{path}::{test}"
+        if re.fullmatch(r"[\w/]+\.py", quoted):
+            assert (ROOT / quoted).exists(), f"{quoted}: a path within the project is wanted"
+
+
+def test_every_claim_about_security_names_the_test_that_holds_it():
     claims = (ROOT / "docs" / "security.md").read_text().partition("| claim |")[2].partition("\n\n")[0].splitlines()[2:]
-    for claim in claims:
-        (path, name) = re.findall(r"`(tests/[\w/.]+)::(\w+)` \|$", claim)[0]
-        assert f"def {name}(" in (ROOT / path).read_text(), claim
+    assert claims
+    assert all(re.search(r"`tests/[\w/.]+::\w+` \|$", claim) for claim in claims)
+    faults = (ROOT / "docs" / "faults.md").read_text()
+    assert re.search(r"`tests/[\w/.]+`", faults)
+
+
+def test_the_map_shows_every_room_and_the_architecture_says_what_to_change_there():
+    rooms = {path.parent.name for path in (ROOT / "src" / "fashion").glob("*/__init__.py")}
+    assert set(re.findall(r"^([a-z]+)  ", fashion.__doc__, re.MULTILINE)) == rooms
+    opened = set(re.findall(r"`src/fashion/(\w+)/`", (ROOT / "docs" / "architecture.md").read_text()))
+    assert opened == rooms
+    alone = fashion.__doc__.partition("single modules")[2].partition("Prefect's")[0]
+    modules = re.findall(r"`(\w+)`", alone)
+    assert modules
+    assert all((ROOT / "src" / "fashion" / f"{name}.py").exists() for name in modules)
 
 
 def test_the_service_has_the_limits_and_settings_of_its_document():

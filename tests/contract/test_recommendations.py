@@ -70,9 +70,14 @@ def commands(text: str) -> Iterator[str]:
 
 
 def texts(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Every text of a module but docstrings, with its line; what is filled in stands in braces."""
+    """Every text of a module but docstrings and examples, with its line; what is filled in stands in braces.
+
+    The examples of `--help` are parsed by test_commands.py.
+    """
     silent = set()
     for node in ast.walk(tree):
+        if isinstance(node, ast.keyword) and node.arg == "epilog":
+            silent.add(node.value)
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             silent.add(node.value)
         if isinstance(node, ast.JoinedStr):

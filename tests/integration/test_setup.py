@@ -196,6 +196,40 @@ def test_activating_in_a_folder_that_was_copied_is_refused(made, shell, tmp_path
     assert f"made for {made}, not for {folder}; make one of its own: make setup" in result.stderr
 
 
+COMPLETING = {
+    "bash": (
+        ["bash", "--norc", "-i"],
+        """. .venv/bin/activate
+        COMP_WORDS=(fashion promo) COMP_CWORD=1
+        _fashion_completion fashion; echo "${COMPREPLY[*]}"
+        deactivate
+        complete -p fashion 2>/dev/null || echo none""",
+    ),
+    "zsh": (
+        ["zsh", "-f", "-i"],
+        """autoload -Uz compinit; compinit -D; . .venv/bin/activate
+        echo "$_comps[fashion]"
+        deactivate
+        echo "${_comps[fashion]-none}\"""",
+    ),
+}
+
+
+@pytest.mark.skipif(not (SOURCE / ".venv" / "completion.bash").exists(), reason="the environment is not of make setup")
+@pytest.mark.parametrize("shell", SHELLS[:2])
+def test_activating_completes_commands_in_a_shell_with_a_person_and_writes_nothing_into_the_home_folder(
+    shell, tmp_path
+):
+    command, script = COMPLETING[shell]
+    environment = {"PATH": os.defpath, "HOME": str(tmp_path), "TERM": "dumb"}
+    result = subprocess.run(
+        [*command, "-c", script], cwd=SOURCE, env=environment, capture_output=True, text=True, check=True
+    )
+    offered = {"bash": "promote", "zsh": "_fashion_completion"}[shell]
+    assert result.stdout.split() == [offered, "none"], result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def activated(shell, script, folder, **variables):
     """A script in a shell in which none of the defaults is set."""
     environment = {"PATH": os.defpath, "HOME": str(Path.home()), **variables}

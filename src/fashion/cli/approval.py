@@ -12,7 +12,7 @@ app = typer.Typer()
 Run = Annotated[str, typer.Argument(help="The paused run: the number of its version, or the run's id or name.")]
 
 
-@app.command()
+@app.command(epilog="Example: fashion approve 3 --reason 'looked at its mistakes'")
 def approve(
     run: Run, reason: Annotated[str, typer.Option(help="Why, in a line; the history keeps it.")] = "no reason given"
 ) -> None:
@@ -20,7 +20,7 @@ def approve(
     _answer(run, True, reason)
 
 
-@app.command()
+@app.command(epilog="Example: fashion refuse 3 --reason 'worse on shirts'")
 def refuse(run: Run, reason: Annotated[str, typer.Option(help="Why, in a line; the history keeps it.")]) -> None:
     """Refuse the promotion that a paused training proposes: the version stays challenger."""
     _answer(run, False, reason)

@@ -12,7 +12,7 @@ from fashion.locks import between_trainings
 app = typer.Typer()
 
 
-@app.command()
+@app.command(epilog="Example: fashion collect --since 2026-11-01 --commit")
 def collect(
     since: Annotated[
         datetime | None, typer.Option(help="Take no prediction that was made before this time (UTC).")

@@ -21,7 +21,7 @@ app = typer.Typer()
 MARKS = {WELL: Text("well", "green"), NOTE: Text("note", "yellow"), PROBLEM: Text("problem", "bold red")}
 
 
-@app.command()
+@app.command(epilog="Example: fashion doctor --quick")
 def doctor(
     quick: Annotated[
         bool, typer.Option("--quick", help="Only what takes no time: nothing is asked over a network.")

@@ -12,7 +12,7 @@ from fashion.serving.keys import Right, add_key, keys_file, read_keys, remove_ke
 app = typer.Typer(help="Keys of the service: who may ask it for what.", no_args_is_help=True)
 
 
-@app.command()
+@app.command(epilog="Example: fashion key add shop --may predict --may feedback")
 def add(
     name: Annotated[str, typer.Argument(help="Who will use it; the prediction log notes it.")],
     may: Annotated[
@@ -31,7 +31,7 @@ def add(
     typer.echo(key)
 
 
-@app.command("list")
+@app.command("list", epilog="Example: fashion key list")
 def show() -> None:
     """Show the keys by name, with their rights."""
     project, _ = start()
@@ -41,7 +41,7 @@ def show() -> None:
     console.print(table)
 
 
-@app.command()
+@app.command(epilog="Example: fashion key remove shop")
 def remove(name: Annotated[str, typer.Argument(help="Its name.")]) -> None:
     """Remove a key; a service that runs refuses it from its next request on."""
     project, _ = start()

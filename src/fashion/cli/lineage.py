@@ -24,7 +24,7 @@ app = typer.Typer()
 Version = Annotated[str, typer.Argument(help="Its number, or `champion` or `challenger`.")]
 
 
-@app.command()
+@app.command(epilog="Example: fashion lineage champion --json")
 def lineage(
     version: Version,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the tree.")] = False,
@@ -41,7 +41,7 @@ def lineage(
         console.print(_tree(found), highlight=False, soft_wrap=False)
 
 
-@app.command()
+@app.command(epilog="Example: fashion reproduce 3")
 def reproduce(version: Version) -> None:
     """Make a version again and compare: weights bit by bit, figures side by side.
 

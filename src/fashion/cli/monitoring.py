@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
-@app.command()
+@app.command(epilog="Example: fashion monitor --last 500 --json")
 def monitor(
     last: Annotated[
         int | None,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
-@app.command()
+@app.command(epilog="Example: fashion fetch --synthetic --images 6000 --test-images 1000 --seed 1")
 def fetch(
     synthetic: Annotated[
         bool, typer.Option("--synthetic", help="Draw garments instead, for machines without a network and for trials.")
@@ -54,7 +54,7 @@ def fetch(
         console.print("data.dvc now pins this version of the data; commit it to git to keep it.")
 
 
-@app.command()
+@app.command(epilog="Example: fashion validate")
 def validate() -> None:
     """Hold the expectations of expectations/ against every image; writes artifacts/validation/.
 
@@ -72,7 +72,7 @@ def validate() -> None:
     )
 
 
-@app.command()
+@app.command(epilog="Example: fashion prepare")
 def prepare() -> None:
     """Split the training images into training and validation; the test set stays whole. Writes artifacts/dataset/."""
     project, params = start()
@@ -83,7 +83,7 @@ def prepare() -> None:
     console.print(", ".join(f"{name}: {count:,} images" for name, count in prepared.images.items()))
 
 
-@app.command()
+@app.command(epilog="Example: fashion train")
 def train() -> None:
     """Train the network named in params.yaml (train.model) and calibrate it; writes artifacts/model/.
 
@@ -100,7 +100,7 @@ def train() -> None:
     )
 
 
-@app.command()
+@app.command(epilog="Example: fashion evaluate")
 def evaluate() -> None:
     """Measure the model on every test image; writes artifacts/evaluation/ with figures, pictures and gates."""
     project, params = start()
@@ -113,7 +113,7 @@ def evaluate() -> None:
     console.print(gate_table(evaluation.gate))
 
 
-@app.command()
+@app.command(epilog="Example: fashion export")
 def export() -> None:
     """Write the model as SavedModel and LiteRT (float, int8), each compared with the Keras model."""
     project, params = start()
@@ -127,7 +127,7 @@ def export() -> None:
     console.print(gate_table(summary.gate))
 
 
-@app.command()
+@app.command(epilog="Example: fashion register")
 def register() -> None:
     """Bring the candidate into MLflow; it becomes champion if it fails no gate and passes the judgement.
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
-@app.command()
+@app.command(epilog="Example: fashion predict shirt.png bag.jpg --plot answer.png")
 def predict(
     images: Annotated[list[Path], typer.Argument(help="PNG, JPEG, WebP, GIF or BMP pictures, or IDX files of images.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the table.")] = False,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
-@app.command()
+@app.command(epilog="Example: fashion models --json")
 def models(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the table.")] = False,
 ) -> None:
@@ -37,7 +37,7 @@ def models(
         _print_models(found)
 
 
-@app.command()
+@app.command(epilog="Example: fashion history --json")
 def history(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the table.")] = False,
 ) -> None:
@@ -60,7 +60,7 @@ Reason = Annotated[str, typer.Option(help="Why, in a line; the history keeps it.
 Force = Annotated[bool, typer.Option("--force", help="Even if its gates failed; the history keeps that too.")]
 
 
-@app.command()
+@app.command(epilog="Example: fashion promote 3 --reason 'better on shirts'")
 def promote(
     version: Annotated[str, typer.Argument(help="The version that becomes champion.")],
     reason: Reason,
@@ -74,7 +74,7 @@ def promote(
     _print_promotion(run(project, params, version, reason, force))
 
 
-@app.command()
+@app.command(epilog="Example: fashion rollback --to 2 --reason 'complaints about shirts'")
 def rollback(
     reason: Reason,
     to: Annotated[str | None, typer.Option(help="An earlier champion; without it, the one before the present.")] = None,

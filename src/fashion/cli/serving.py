@@ -12,7 +12,7 @@ from fashion.settings import load_settings
 app = typer.Typer()
 
 
-@app.command()
+@app.command(epilog="Example: fashion serve --host 127.0.0.1 --port 8001")
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on. Beyond loopback a key is needed.")] = "127.0.0.1",
     port: Annotated[

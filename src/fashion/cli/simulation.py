@@ -22,7 +22,7 @@ def _a_number(value: float) -> float:
     return value
 
 
-@app.command()
+@app.command(epilog="Example: fashion simulate --images 2000 --rate 100 --drift noise --onset 500")
 def simulate(
     images: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many images are sent.")] = 1000,
     rate: Annotated[float, typer.Option(min=0.01, max=10_000, callback=_a_number, help="Images a second.")] = 50.0,
