@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from benchmarks.judgement import ALL_CAME, CLASSES
 from fashion.evaluation.estimates import proportion_of
 from fashion.evaluation.gates import Gate, at_least
-from fashion.evaluation.judgement import add_best, add_recent, compare, judge
+from fashion.evaluation.judgement import Evidence, compare, judge
 from fashion.evaluation.paired import Booleans, Pairs, count_pairs, exact_difference
 from fashion.params import JudgementParams, load_params
 from fashion.storage import write_json, write_text
@@ -229,13 +229,12 @@ def is_promoted(
 ) -> bool:
     equal = exact_difference(0.0, 0.0)
     size = exact_difference(50.0 if wins_by == OTHER else 100.0, 100.0)
-    comparison = compare("the champion", count(candidate, champion), CLASSES, equal, size, equal, rule.confidence)
-    if wins_by == RECENT:
-        comparison = add_recent(comparison, WINS, ALL_CAME, rule.confidence)
-    if best is not None:
-        comparison = add_best(comparison, "the best one", count(candidate, best), rule.confidence)
+    test = compare("the champion", count(candidate, champion), CLASSES, rule.confidence)
+    recent = compare("the champion", WINS, CLASSES, rule.confidence) if wins_by == RECENT else None
+    former = compare("the best one", count(candidate, best), CLASSES, rule.confidence) if best is not None else None
     gate = Gate((at_least("accuracy", proportion_of(int(candidate.sum()), IMAGES), least),))
-    return judge(gate, comparison, rule).promoted
+    evidence = Evidence(test, equal, size, equal, recent, ALL_CAME, former)
+    return judge(gate, evidence, rule).promoted
 
 
 def count(candidate: Booleans, champion: Booleans) -> Pairs:

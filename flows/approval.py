@@ -19,7 +19,7 @@ from prefect.states import Paused, Running
 from pydantic import ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
-from fashion.evaluation.judgement import narrow_markdown
+from fashion.registry.wording import narrow_markdown
 from fashion.text import escape_markdown
 from flows.artifacts import judgement_of
 

@@ -11,10 +11,11 @@ from rich.text import Text
 from fashion.cli.terminal import console, gate_table
 from fashion.errors import without_secrets
 from fashion.evaluation.gates import FAILED, Check
-from fashion.evaluation.judgement import Judgement, judgement_from_dict, markdown, rows, summary
 from fashion.paths import Project
 from fashion.reading import read_json
 from fashion.registry.gates import read_gate
+from fashion.registry.judgement import Judgement, judgement_from_dict
+from fashion.registry.wording import markdown, rows, summary
 from fashion.settings import tracking_uri
 from fashion.text import escape_markdown, shorten
 

@@ -31,7 +31,6 @@ from fashion.adapters.tracking.tags import (
 from fashion.adapters.versioning import Pin
 from fashion.arrays import LabelledImages
 from fashion.evaluation.gates import Gate
-from fashion.evaluation.judgement import Judgement, figures
 from fashion.importing import heavy_imports
 from fashion.params import Params
 from fashion.paths import Project
@@ -39,9 +38,11 @@ from fashion.reading import read_json
 from fashion.registry import promotion
 from fashion.registry.absence import explain_absence
 from fashion.registry.gates import read_gate
+from fashion.registry.judgement import Judgement
 from fashion.registry.judging import judge_candidate, keep_judgement, look_up_judgement
 from fashion.registry.lineage import ARTIFACTS_DIGEST, find_data, write_origin
 from fashion.registry.proposal import PROPOSE, awaits_approval, note_outcome
+from fashion.registry.wording import figures_for_tags
 from fashion.stages.dataset import load_split, read_history
 from fashion.stages.reference import DESCRIPTORS, EXAMPLES, OUTPUTS
 from fashion.storage import file_digest, folder_digest
@@ -193,5 +194,5 @@ def _decide(
     reason = kept.reason if kept else change.reason
     if change.action == PROPOSE:
         reason = f"awaits approval: {reason}"
-    tags = {**(figures(kept) if kept else {}), REASON: reason, VERDICT: verdict}
+    tags = {**(figures_for_tags(kept) if kept else {}), REASON: reason, VERDICT: verdict}
     return tracking.tag_version(registry, version, tags)
