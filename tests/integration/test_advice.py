@@ -25,7 +25,8 @@ from fashion.paths import Project
 from fashion.registry.champion import champion_version
 from fashion.registry.gates import read_gate
 from fashion.registry.judging import judge_candidate
-from fashion.registry.lineage import describe, look_up_lineage
+from fashion.registry.lineage import look_up_lineage
+from fashion.registry.origin import describe_origin
 from fashion.registry.overview import list_models
 from fashion.registry.promotion import promote, roll_back
 from fashion.registry.register import register
@@ -52,7 +53,7 @@ def load(project):
 
 
 def describe_all(project):
-    describe(project, read_source(project), read_pin(project))
+    describe_origin(project, read_source(project), read_pin(project))
 
 
 def judge(project):
@@ -276,7 +277,7 @@ def test_a_version_without_its_lineage_is_followed_by_one_that_has_it(trained_pr
         look_up_lineage(trained_project, load(trained_project), "1")
     params = make_candidate(trained_project, seed=5)
     number = register(trained_project, params).version
-    assert look_up_lineage(trained_project, params, number).origin["training"]["seed"] == 5
+    assert look_up_lineage(trained_project, params, number).origin.training["seed"] == 5
 
 
 @pytest.mark.advice("fashion models", "registry/promotion.py")
