@@ -102,7 +102,7 @@ def overwrite(path):
     "stages/dataset.py",
     "registry/gates.py",
     "registry/judging.py",
-    "registry/lineage.py",
+    "registry/origin.py",
     "stages/prepare.py",
     "registry/register.py",
 )

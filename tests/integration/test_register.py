@@ -126,7 +126,7 @@ def refuses(project, complaint):
     return told.value
 
 
-@pytest.mark.advice("dvc repro", "registry/lineage.py")
+@pytest.mark.advice("dvc repro", "registry/origin.py")
 @pytest.mark.parametrize(
     ("stages", "complaint"),
     [
