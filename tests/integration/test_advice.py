@@ -29,7 +29,7 @@ from fashion.registry.lineage import look_up_lineage
 from fashion.registry.origin import describe_origin
 from fashion.registry.overview import list_models
 from fashion.registry.promotion import promote, roll_back
-from fashion.registry.register import register
+from fashion.registry.register import Registration, register
 from fashion.stages.classifier import load_classifier
 from fashion.stages.dataset import load_split, read_history
 from fashion.stages.prepare import prepare
@@ -66,8 +66,7 @@ def register_anew(project):
 
 
 def summarise(project):
-    outcome = {"approval": "none", "name": "x", "version": "1", "verdict": "champion", "reason": "r"}
-    print_summary(project, outcome | {"judgement": None, "absence": None})
+    print_summary(project, Registration("x", "1", created=True, verdict="champion", reason="r", judgement=None))
 
 
 READERS = {
@@ -104,7 +103,6 @@ def overwrite(path):
     "registry/judging.py",
     "registry/origin.py",
     "stages/prepare.py",
-    "registry/register.py",
 )
 @pytest.mark.parametrize("harm", [remove, overwrite])
 def test_artifacts_that_are_missing_or_damaged_are_made_again_by_the_command_that_whoever_reads_them_names(
