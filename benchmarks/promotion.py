@@ -15,10 +15,11 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from benchmarks.main_job import ROOT, machine, make_project, run, set_training
-from fashion.evaluation.judgement import BETTER, WORSE, Judgement, judgement_from_dict, markdown
-from fashion.evaluation.quantities import SHARE
+from fashion.evaluation.judgement import BETTER, SHARE, WORSE
 from fashion.paths import Project
 from fashion.reading import read_json
+from fashion.registry.judgement import Judgement, judgement_from_dict
+from fashion.registry.wording import markdown
 from fashion.storage import atomic_file, write_json, write_text
 
 RESULTS = Path(__file__).with_suffix(".json")

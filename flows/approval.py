@@ -2,9 +2,8 @@
 
 import signal
 import time
-from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 from uuid import uuid4
 
 import httpx
@@ -19,9 +18,11 @@ from prefect.states import Paused, Running
 from pydantic import ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
-from fashion.evaluation.judgement import narrow_markdown
+from fashion.registry.wording import narrow_markdown
 from fashion.text import escape_markdown
-from flows.artifacts import judgement_of
+
+if TYPE_CHECKING:
+    from fashion.registry.register import Registration
 
 PAGE = "Prefect's page"
 POLL_SECONDS = 2
@@ -40,13 +41,13 @@ class Approval(RunInput):
     """Not in the page's form; `fashion approve` and `fashion refuse` name themselves here."""
 
 
-def ask(registration: Mapping[str, Any], days: float) -> Approval | None:
+def ask(registration: "Registration", days: float) -> Approval | None:
     """Pause this run until somebody answers about the proposed version; none if nobody does in time.
 
     Not by Prefect's `pause_flow_run`: that one saves the form after the pause, misses an answer that is taken after its
     last look, fails when the pause is not confirmed, and gives a run that is tried again the answer from before.
     """
-    number = registration["version"]
+    number = registration.version
     get_run_logger().info(
         "Waiting for an answer, at most %g days: shall version %s be champion? Resume the run at %s, or type: "
         "fashion approve %s, or: fashion refuse %s --reason '...'",
@@ -67,10 +68,10 @@ def ask(registration: Mapping[str, Any], days: float) -> Approval | None:
     return _read_answer(keys)
 
 
-def _question(registration: Mapping[str, Any]) -> str:
-    judgement = judgement_of(registration)
-    found = narrow_markdown(judgement) if judgement else escape_markdown(registration["reason"])
-    return f"# Shall {registration['name']} version {registration['version']} be champion?\n\n{found}"
+def _question(registration: "Registration") -> str:
+    judgement = registration.judgement
+    found = narrow_markdown(judgement) if judgement else escape_markdown(registration.reason)
+    return f"# Shall {registration.name} version {registration.version} be champion?\n\n{found}"
 
 
 def _await_answer(client: SyncPrefectClient, keys: Keyset, seconds: float) -> Approval | None:

@@ -1,8 +1,7 @@
 """What people see of a training: artifacts on Prefect's page, and a few lines on the terminal at its end."""
 
 import base64
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from rich.table import Table
@@ -11,12 +10,16 @@ from rich.text import Text
 from fashion.cli.terminal import console, gate_table
 from fashion.errors import without_secrets
 from fashion.evaluation.gates import FAILED, Check
-from fashion.evaluation.judgement import Judgement, judgement_from_dict, markdown, rows, summary
 from fashion.paths import Project
 from fashion.reading import read_json
 from fashion.registry.gates import read_gate
+from fashion.registry.judgement import Judgement
+from fashion.registry.wording import markdown, rows, summary
 from fashion.settings import tracking_uri
 from fashion.text import escape_markdown, shorten
+
+if TYPE_CHECKING:
+    from fashion.registry.register import Registration
 
 
 def publish(project: Project, stage: str) -> None:
@@ -50,47 +53,47 @@ def _publish_gates(project: Project) -> None:
         create_table_artifact([_row(check) for check in gate.checks], key="gates", description=gate.count)
 
 
-def publish_judgement(outcome: Mapping[str, Any]) -> None:
+def publish_judgement(registration: "Registration") -> None:
     """Why the new version is what it is, with every figure that was compared."""
-    if judgement := judgement_of(outcome):
-        heading = f"# {outcome['name']} version {outcome['version']} is {outcome['verdict']}"
-        asked = "" if outcome["reason"] == judgement.reason else f"{escape_markdown(outcome['reason'])}\n\n"
-        absence = f"\n## No champion\n\n{escape_markdown(outcome['absence'])}\n" if outcome["absence"] else ""
+    if judgement := registration.judgement:
+        heading = f"# {registration.name} version {registration.version} is {registration.verdict}"
+        asked = "" if registration.reason == judgement.reason else f"{escape_markdown(registration.reason)}\n\n"
+        absence = f"\n## No champion\n\n{escape_markdown(registration.absence)}\n" if registration.absence else ""
         create_markdown_artifact(f"{heading}\n\n{asked}{markdown(judgement)}{absence}", key="judgement")
 
 
-def print_summary(project: Project, outcome: Mapping[str, Any]) -> None:
+def print_summary(project: Project, registration: "Registration") -> None:
     """Accuracy, gates, version, and where to look next."""
     console.print()
-    if outcome["approval"] != "answered":  # While that was waited for, another training may have made other files.
+    if registration.approval != "answered":  # While that was waited for, another training may have made other files.
         _print_measurements(project)
-    console.print(f"{outcome['name']} {conclusion(outcome)}", style="bold", highlight=False)
-    judgement = judgement_of(outcome)
+    console.print(f"{registration.name} {conclusion(registration)}", style="bold", highlight=False)
+    judgement = registration.judgement
     if judgement and judgement.champion:
         console.print(_judgement_table(judgement))
         console.print(summary(judgement), highlight=False)
-    if outcome["absence"]:
-        console.print(f"\n{outcome['absence']}", style="yellow", highlight=False)
+    if registration.absence:
+        console.print(f"\n{registration.absence}", style="yellow", highlight=False)
         if _is_synthetic(project):
             where = (
                 f"Type fashion commands in {project.root}; edit params.yaml and type make run where you did just now."
             )
             console.print(where, highlight=False)
-    if outcome["approval"] == "awaited":
-        by_hand = f"To make it the champion: fashion promote {outcome['version']} --reason '...'. "
+    if registration.approval == "awaited":
+        by_hand = f"To make it the champion: fashion promote {registration.version} --reason '...'. "
         console.print(
-            f"Nobody could be asked: no Prefect server answered. {'' if outcome['absence'] else by_hand}"
+            f"Nobody could be asked: no Prefect server answered. {'' if registration.absence else by_hand}"
             "To be asked: make up, then this command again."
         )
-    steps = _next_steps(project, has_champion=outcome["absence"] is None)
+    steps = _next_steps(project, has_champion=registration.absence is None)
     console.print(f"\n{steps}", highlight=False)
 
 
-def conclusion(outcome: Mapping[str, Any]) -> str:
+def conclusion(registration: "Registration") -> str:
     """Which version is what, and why; without the reason where the words about an absent champion give it."""
-    reason = shorten(outcome["reason"])
-    said = reason in (outcome["absence"] or "")
-    return f"version {outcome['version']} is {outcome['verdict']}{'' if said else ': ' + reason}"
+    reason = shorten(registration.reason)
+    said = reason in (registration.absence or "")
+    return f"version {registration.version} is {registration.verdict}{'' if said else ': ' + reason}"
 
 
 def _print_measurements(project: Project) -> None:
@@ -110,12 +113,6 @@ def _is_synthetic(project: Project) -> bool:
 def _row(check: Check) -> dict[str, str]:
     row = {name: escape_markdown(text) for name, text in check.row().items()}
     return row | {"verdict": f"**{row['verdict']}**" if check.verdict == FAILED else row["verdict"]}
-
-
-def judgement_of(outcome: Mapping[str, Any]) -> Judgement | None:
-    """The judgement inside a registration that was turned into a dictionary."""
-    content = outcome["judgement"]
-    return judgement_from_dict(content) if content else None
 
 
 def _judgement_table(judgement: Judgement) -> Table:

@@ -5,8 +5,7 @@ The steps that make files are DVC's: each is a task that brings one stage of dvc
 
 import logging
 from collections.abc import Callable
-from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prefect import Task, get_client, task
 from prefect.cache_policies import NO_CACHE
@@ -26,6 +25,9 @@ from fashion.settings import load_project, tracking_uri
 from flows.announcement import announce
 from flows.approval import Approval, ask
 from flows.artifacts import conclusion, publish, publish_judgement
+
+if TYPE_CHECKING:
+    from fashion.registry.register import Registration
 
 PIPELINE = ("validate", "prepare", "train", "evaluate", "export")
 """The stages of dvc.yaml, one task each."""
@@ -76,14 +78,14 @@ def reproduce(project: Project, stage: str) -> State[None]:
     retry_delay_seconds=RETRY_SECONDS,
     retry_condition_fn=service_is_away,
 )
-def register(project: Project, params: Params) -> dict[str, Any]:
+def register(project: Project, params: Params) -> "Registration":
     """Bring the model into the registry and decide whether it becomes the champion."""
     from fashion.registry.register import register as stage
 
     with one_at_a_time(project, "register"):
-        outcome = asdict(stage(project, params, flow_run=flow_run.name))
-    publish_judgement(outcome)
-    return outcome
+        registration = stage(project, params, flow_run=flow_run.name)
+    publish_judgement(registration)
+    return registration
 
 
 @task(
@@ -94,15 +96,15 @@ def register(project: Project, params: Params) -> dict[str, Any]:
     retry_delay_seconds=RETRY_SECONDS,
     retry_condition_fn=service_is_away,
 )
-def conclude(project: Project, params: Params, number: str, given: Approval | None) -> dict[str, Any]:
+def conclude(project: Project, params: Params, number: str, given: Approval | None) -> "Registration":
     """Do what a person answered about the new version; none if nobody did."""
     from fashion.registry.approval import Answer
     from fashion.registry.approval import conclude as stage
 
     answer = Answer(given.decision == "approve", given.who, given.via, given.reason) if given else None
-    outcome = asdict(stage(project, params, number, answer, flow_run=flow_run.name))
-    publish_judgement(outcome)
-    return outcome
+    registration = stage(project, params, number, answer, flow_run=flow_run.name)
+    publish_judgement(registration)
+    return registration
 
 
 @task(name="push", task_run_name="push", cache_policy=NO_CACHE)
@@ -141,7 +143,7 @@ def say_for_whom(holder: str) -> None:
     get_run_logger().info("Waiting for the training slot: %s", holder)
 
 
-def run_pipeline(project: Project, params: Params) -> dict[str, Any]:
+def run_pipeline(project: Project, params: Params) -> "Registration":
     """From the data that are there to a judged version; what was decided about it. Within the training slot."""
     _tag(f"model:{params.train.model}", f"data:{_data_version(project)}")
     for stage in PIPELINE:
@@ -155,12 +157,12 @@ def run_pipeline(project: Project, params: Params) -> dict[str, Any]:
     return registration
 
 
-def conclude_run(project: Project, params: Params, registration: dict[str, Any], unattended: bool) -> State[Any]:
+def conclude_run(project: Project, params: Params, registration: "Registration", unattended: bool) -> State[Any]:
     """How the run ends, after a person's word where one is needed. Without the slot: a person may think for days."""
-    if registration["approval"] == "awaited" and not unattended:
-        _tag(approval_tag(registration["name"], registration["version"]))
+    if registration.approval == "awaited" and not unattended:
+        _tag(approval_tag(registration.name, registration.version))
         given = ask(registration, params.register_.approval_days)
-        registration = conclude(project, params, registration["version"], given)
+        registration = conclude(project, params, registration.version, given)
     return _outcome(registration)
 
 
@@ -189,24 +191,24 @@ def _tag(*tags: str) -> None:
         client.update_flow_run(flow_run.id, tags=[*client.read_flow_run(flow_run.id).tags, *tags])
 
 
-def _outcome(registration: dict[str, Any]) -> State[dict[str, Any]]:
+def _outcome(registration: "Registration") -> "State[Registration]":
     """A model that is not good enough is a result, not a failure; even if the registry has no champion after it."""
     said = conclusion(registration)
     message = f"{said[:1].upper()}{said[1:]}"
-    if registration["absence"]:
-        message = f"{message}.\n\n{registration['absence']}"
-    if registration["created"]:
-        announce(f"{registration['name']}: version {registration['version']}", message)
+    if registration.absence:
+        message = f"{message}.\n\n{registration.absence}"
+    if registration.created:
+        announce(f"{registration.name}: version {registration.version}", message)
     return Completed(name=_name(registration), message=message, data=registration)
 
 
-def _name(registration: dict[str, Any]) -> str | None:
+def _name(registration: "Registration") -> str | None:
     """Of the final state; where nothing is left to be done, Prefect's own."""
-    if registration["approval"] == "awaited":
+    if registration.approval == "awaited":
         return "AwaitsApproval"
-    if registration["absence"]:
+    if registration.absence:
         return "NoChampion"
-    return None if registration["verdict"] == "champion" else "NotPromoted"
+    return None if registration.verdict == "champion" else "NotPromoted"
 
 
 def _explain_errors() -> None:

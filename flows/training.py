@@ -4,7 +4,7 @@ import argparse
 import sys
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, cast
+from typing import TYPE_CHECKING, cast
 
 from fashion.encoding import degrade_output
 from fashion.environment import apply_environment
@@ -33,6 +33,9 @@ from flows.progress import forecast, shown
 from flows.services.server import prefect_server
 from flows.services.slot import training_slot
 
+if TYPE_CHECKING:
+    from fashion.registry.register import Registration
+
 
 def name_of_run() -> str:
     """What is trained, why and when."""
@@ -45,7 +48,7 @@ def training(
     reason: str = "by hand",  # noqa: ARG001, for the name
     synthetic: bool = False,
     unattended: bool = False,
-) -> State[dict[str, Any]]:
+) -> "State[Registration]":
     """Fetch, validate, prepare, train, evaluate, export, register; one training at a time.
 
     Args:
@@ -56,7 +59,7 @@ def training(
     return unless_stopped(lambda: _train(synthetic, unattended))
 
 
-def _train(synthetic: bool, unattended: bool) -> State[dict[str, Any]]:
+def _train(synthetic: bool, unattended: bool) -> "State[Registration]":
     project, params = open_project()
     check_tracking(project)
     with training_slot(project, say_for_whom):
@@ -94,7 +97,7 @@ def _run(reason: str, synthetic: bool) -> None:
         if temporary:
             errors.print("No Prefect server answers (make up starts one): this run has one of its own.")
         state = training(reason, synthetic, unattended=temporary, return_state=True)
-    print_summary(project, cast("dict[str, Any]", state.result()))
+    print_summary(project, cast("Registration", state.result()))
 
 
 def _tell_problems(project: Project) -> None:

@@ -174,7 +174,7 @@ def test_a_version_made_outside_git_is_told(trained_project, monkeypatch):
     (trained_project.evaluation / "note.txt").write_text("what make run has made anew")
     version = register(trained_project, load(trained_project)).version
     head = git(trained_project.root, "rev-parse", "HEAD").strip()
-    assert look_up_lineage(trained_project, load(trained_project), version).origin["code"]["commit"] == head
+    assert look_up_lineage(trained_project, load(trained_project), version).origin.code.commit == head
 
 
 REPRODUCE = """

@@ -32,7 +32,7 @@ from fashion.errors import ArtifactError, DataError
 from fashion.loop.collect import collect
 from fashion.params import load_params
 from fashion.paths import Project
-from fashion.registry.lineage import find_data
+from fashion.registry.origin import find_data
 from fashion.stages.batches import read_labels
 from fashion.stages.prepare import prepare
 from fashion.stages.raw import digests, read_batches

@@ -2,7 +2,6 @@
 
 import re
 import shlex
-from dataclasses import asdict
 
 import mlflow
 import pytest
@@ -262,7 +261,7 @@ def test_a_service_goes_on_with_the_last_champion_that_it_fetched_and_says_why(t
 def printed(project, registration):
     with console.capture() as captured, pytest.MonkeyPatch.context() as patch:
         patch.setattr(console, "_width", 200)
-        print_summary(project, asdict(registration))
+        print_summary(project, registration)
     return captured.get()
 
 

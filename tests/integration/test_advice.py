@@ -25,10 +25,11 @@ from fashion.paths import Project
 from fashion.registry.champion import champion_version
 from fashion.registry.gates import read_gate
 from fashion.registry.judging import judge_candidate
-from fashion.registry.lineage import describe, look_up_lineage
+from fashion.registry.lineage import look_up_lineage
+from fashion.registry.origin import describe_origin
 from fashion.registry.overview import list_models
 from fashion.registry.promotion import promote, roll_back
-from fashion.registry.register import register
+from fashion.registry.register import Registration, register
 from fashion.stages.classifier import load_classifier
 from fashion.stages.dataset import load_split, read_history
 from fashion.stages.prepare import prepare
@@ -52,7 +53,7 @@ def load(project):
 
 
 def describe_all(project):
-    describe(project, read_source(project), read_pin(project))
+    describe_origin(project, read_source(project), read_pin(project))
 
 
 def judge(project):
@@ -65,8 +66,7 @@ def register_anew(project):
 
 
 def summarise(project):
-    outcome = {"approval": "none", "name": "x", "version": "1", "verdict": "champion", "reason": "r"}
-    print_summary(project, outcome | {"judgement": None, "absence": None})
+    print_summary(project, Registration("x", "1", created=True, verdict="champion", reason="r", judgement=None))
 
 
 READERS = {
@@ -101,9 +101,8 @@ def overwrite(path):
     "stages/dataset.py",
     "registry/gates.py",
     "registry/judging.py",
-    "registry/lineage.py",
+    "registry/origin.py",
     "stages/prepare.py",
-    "registry/register.py",
 )
 @pytest.mark.parametrize("harm", [remove, overwrite])
 def test_artifacts_that_are_missing_or_damaged_are_made_again_by_the_command_that_whoever_reads_them_names(
@@ -278,7 +277,7 @@ def test_a_version_without_its_lineage_is_followed_by_one_that_has_it(trained_pr
         look_up_lineage(trained_project, load(trained_project), "1")
     params = make_candidate(trained_project, seed=5)
     number = register(trained_project, params).version
-    assert look_up_lineage(trained_project, params, number).origin["training"]["seed"] == 5
+    assert look_up_lineage(trained_project, params, number).origin.training["seed"] == 5
 
 
 @pytest.mark.advice("fashion models", "registry/promotion.py")

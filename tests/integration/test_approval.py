@@ -11,10 +11,10 @@ from fashion.adapters import orchestration, tracking
 from fashion.adapters.tracking.address import registry_of
 from fashion.cli import app
 from fashion.errors import PromotionError, ServiceError
-from fashion.evaluation.judgement import Judgement
 from fashion.params import load_params
 from fashion.registry import approval
 from fashion.registry.approval import Answer, conclude
+from fashion.registry.judgement import Judgement
 from fashion.registry.overview import list_changes, list_models
 from fashion.registry.promotion import enter_judgement, promote
 from fashion.registry.register import register

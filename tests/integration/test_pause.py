@@ -24,6 +24,7 @@ from prefect.states import Cancelled, Completed, Running
 from fashion.adapters import orchestration
 from fashion.errors import ServiceError
 from fashion.paths import Project
+from fashion.registry.register import Registration
 from flows import approval
 from flows.pipeline import unless_stopped
 from flows.services.server import SETTINGS, answers
@@ -83,7 +84,7 @@ main(int(sys.argv[1]))
 
 LOOKS = 600
 """After so many in vain a run waits for what does not come."""
-QUESTION = {"name": "asked", "version": "1", "reason": "better in accuracy", "judgement": None}
+QUESTION = Registration("asked", "1", created=True, verdict="challenger", reason="better in accuracy", judgement=None)
 YES = {"decision": "approve", "reason": "looks right", "who": "Ann"}
 NO = {"decision": "refuse", "reason": "too slow", "who": "Bob"}
 

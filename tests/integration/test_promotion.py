@@ -17,10 +17,10 @@ from fashion.adapters.tracking.address import registry_of
 from fashion.adapters.tracking.ledger import Aliases, Change, Decision
 from fashion.cli import app
 from fashion.errors import PromotionError, ServiceError
-from fashion.evaluation.judgement import Judgement
 from fashion.params import load_params
 from fashion.registry import promotion
 from fashion.registry.champion import champion_version
+from fashion.registry.judgement import Judgement
 from fashion.registry.overview import change_to_dict, list_changes, list_models
 from fashion.registry.promotion import judged_line, line, promote, roll_back
 from fashion.registry.register import register

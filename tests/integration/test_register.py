@@ -94,7 +94,7 @@ def register_anew(project):
 def data_of(project, registration):
     """The version of the data that a version claims, by its tag, its lineage and its data.dvc."""
     version = MlflowClient(registry_of(project, load(project)).uri).get_model_version("anew", registration.version)
-    lineage = look_up_lineage(project, load(project), registration.version).origin["data"]["version"]
+    lineage = look_up_lineage(project, load(project), registration.version).origin.data.version
     (pinned,) = project.state.glob(f"mlflow/{version.run_id}/artifacts/origin/*/data.dvc")
     return {version.tags["data_version"], lineage, yaml.safe_load(pinned.read_text())["outs"][0]["md5"]}
 
@@ -126,7 +126,7 @@ def refuses(project, complaint):
     return told.value
 
 
-@pytest.mark.advice("dvc repro", "registry/lineage.py")
+@pytest.mark.advice("dvc repro", "registry/origin.py")
 @pytest.mark.parametrize(
     ("stages", "complaint"),
     [

@@ -89,7 +89,7 @@ def test_new_labels_are_learned_from_and_everybody_hears_what_came_of_it(served,
     state, tasks, announced = run(retraining, reason="drift in window 7")
     assert state.is_completed()
     assert tasks == ["fetch", "collect", *PIPELINE, "register"]
-    assert state.result()["version"] == "2"
+    assert state.result().version == "2"
     assert is_learned(project, params)
     (first, because), (second, outcome) = heard
     assert (first, second) == ("Retraining", "fashion-classifier: version 2")
@@ -141,7 +141,7 @@ def test_a_batch_that_no_model_has_learned_from_is_not_forgotten_and_if_poisoned
     assert "train" in tasks
     assert "no model has learned from the data that are there" in heard[0][1]
     assert (state.type, state.name) == ("COMPLETED", "NotPromoted")
-    assert "recall of" in state.result()["reason"]
+    assert "recall of" in state.result().reason
     assert state.message.endswith(" more)")
     assert len(state.message) < 300
     assert [model.aliases for model in list_models(project, params).models if model.version == "1"] == [("champion",)]

@@ -7,6 +7,7 @@ import socketserver
 import ssl
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from base64 import b64encode
@@ -288,6 +289,30 @@ def test_a_run_that_is_asked_to_end_in_the_middle_of_writing_is_marked_killed(re
 def test_an_alias_that_nobody_set_points_to_nothing(registry):
     assert tracking.version_with_alias(registry, "champion") is None
     assert tracking.find_version(registry, "digest", "0") is None
+
+
+def test_what_is_fetched_from_a_server_leaves_nothing_in_the_temporary_folder(server, tmp_path, monkeypatch):
+    temporary, fetched = tmp_path / "temporary", tmp_path / "fetched"
+    temporary.mkdir()
+    fetched.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    registry = Registry(server[0], tmp_path / "artifacts", "garments")
+    with tracking.live_run(registry, "a run", {}, {}) as run:
+        client = MlflowClient(registry.uri)
+        for path, text in {
+            "judgement/judgement.md": "words",
+            "model/MLmodel": "flavors: {}",
+            "model/extra_files/classes.json": '{"classes": ["a", "b"], "image_size": [28, 28]}',
+            "model/extra_files/model.tflite": "a model",
+        }.items():
+            client.log_text(run.run_id, text, path)
+    client.create_registered_model(registry.name)
+    client.create_model_version(registry.name, f"{client.get_run(run.run_id).info.artifact_uri}/model", run.run_id)
+    version = tracking.get_version(registry, "1")
+    assert tracking.fetch_folder(registry, version, "judgement", fetched)
+    assert tracking.keep_version(registry, version, fetched).classes == ("a", "b")
+    assert (fetched / "judgement.md").read_text() == "words"
+    assert list(temporary.iterdir()) == []
 
 
 def test_training_goes_on_when_the_server_dies_and_says_so_once(server, tmp_path, caplog):

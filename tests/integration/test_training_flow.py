@@ -171,7 +171,7 @@ def fashion(project, *arguments):
 @pytest.mark.advice("make up", "flows/artifacts.py")
 def test_a_training_that_nobody_could_answer_asks_when_it_runs_again_and_the_command_approves(asked):
     state, *_ = run_flow(synthetic=True, unattended=True)
-    assert (state.name, state.result()["approval"]) == ("AwaitsApproval", "awaited")
+    assert (state.name, state.result().approval) == ("AwaitsApproval", "awaited")
     assert "asked has no champion: version 1 awaits approval." in state.message
     assert list_models(asked, load_params(asked.params)).models[0].aliases == ("challenger",)
 
@@ -192,7 +192,7 @@ def test_a_training_that_nobody_could_answer_asks_when_it_runs_again_and_the_com
     assert re.fullmatch(
         r"Version 1 is champion: approved by \S+@\S+ \(fashion approve\): looks right\n", command.stdout
     )
-    assert state.result()["verdict"] == "champion"
+    assert state.result().verdict == "champion"
     assert {"model:baseline", "approval:asked/1"} <= set(run.tags)
     assert "(fashion approve): looks right" in artifacts["judgement"].data
     change = list_changes(asked, load_params(asked.params))[0]
@@ -208,16 +208,16 @@ def test_an_answer_in_the_page_needs_a_choice_and_after_a_refusal_a_click_change
 
     (state, *_), clicks = train_and(refuse)
     assert clicks == ["REJECT", "REJECT", "ABORT"]
-    assert (state.name, state.result()["verdict"]) == ("NoChampion", "challenger")
-    assert re.fullmatch(r"refused by \S+@\S+ \(fashion refuse\): too slow", state.result()["reason"])
-    assert f"was refused ({state.result()['reason']})" in state.message
+    assert (state.name, state.result().verdict) == ("NoChampion", "challenger")
+    assert re.fullmatch(r"refused by \S+@\S+ \(fashion refuse\): too slow", state.result().reason)
+    assert f"was refused ({state.result().reason})" in state.message
 
 
 def test_without_an_answer_in_time_the_training_ends_and_a_late_one_is_told_so(asked):
     edit_params(asked, {"register": {"approval_days": 1 / 86400}})
     state, run, *_ = run_flow(synthetic=True)
     assert state.name == "NoChampion"
-    assert state.result()["reason"].startswith("nobody answered within")
+    assert state.result().reason.startswith("nobody answered within")
     found = {"id": str(run.id), "name": run.name, "tags": run.tags, "state": None}
     with pytest.raises(ServiceError, match="too late"):
         orchestration.resume(os.environ["PREFECT_API_URL"], orchestration.Run(**found), {"decision": "approve"})
@@ -235,7 +235,7 @@ def test_an_approval_promotes_nothing_when_the_champion_has_changed_while_the_tr
         return answer("1", approved=True, reason="looks right")
 
     (state, *_), said = train_and(approve)
-    assert state.result()["verdict"] == "challenger"
+    assert state.result().verdict == "challenger"
     assert said == state.message
     assert said.endswith("but the champion changed since the judgement: none then, version 2 now")
 
@@ -247,14 +247,14 @@ def test_a_training_that_leaves_the_registry_without_a_champion_ends_as_such_and
     edit_params(trained_project, {"register": {"name": "strict"}, "evaluate": {"gates": {"model_bytes_at_most": 1}}})
     state, _, _, artifacts = run_flow(synthetic=True)
     assert (state.type, state.name) == ("COMPLETED", "NoChampion")
-    absence = state.result()["absence"]
+    absence = state.result().absence
     assert "strict has no champion: version 1, the newest, was refused (gates failed: model_bytes is" in absence
     assert state.message == f"Version 1 is challenger.\n\n{absence}"
     assert absence in artifacts["announcements"].data
     assert absence in artifacts["judgement"].data
     promote(trained_project, load_params(trained_project.params), "1", "good enough", force=True)
     state, *_ = run_flow(synthetic=True)
-    assert (state.name, state.result()["absence"]) == ("Completed", None)
+    assert (state.name, state.result().absence) == ("Completed", None)
     assert state.message.startswith("Version 1 is champion: promoted by ")
     assert state.message.endswith(" although its gates failed: good enough")
 

@@ -9,22 +9,20 @@ from markdown_it import MarkdownIt
 
 from fashion.evaluation.estimates import exact, proportion_of
 from fashion.evaluation.gates import Gate, at_least, at_most
-from fashion.evaluation.judgement import (
+from fashion.evaluation.judgement import Evidence, compare
+from fashion.evaluation.paired import Difference, Pairs, exact_difference
+from fashion.evaluation.survey import Survey
+from fashion.params import JudgementParams
+from fashion.registry.judgement import judgement_from_dict
+from fashion.registry.wording import (
     accept_first,
-    add_best,
-    add_recent,
-    compare,
-    figures,
-    judge,
-    judgement_from_dict,
+    figures_for_tags,
     markdown,
     narrow_markdown,
     refuse,
     rows,
+    write_judgement,
 )
-from fashion.evaluation.paired import Difference, Pairs, exact_difference
-from fashion.evaluation.survey import Survey
-from fashion.params import JudgementParams
 
 PASSED = Gate((at_least("accuracy", exact(0.93), 0.9),))
 FAILED = Gate((at_least("accuracy", exact(0.89), 0.9), at_most("model_bytes", exact(10), 20)))
@@ -43,24 +41,28 @@ SAME_LATENCY = Difference(0.1, 0.1, -0.01, 0.01)
 SMALLER = exact_difference(80_000, 100_000)
 
 
-def make_comparison(candidate_only=(50, 50, 50), champion_only=(50, 50, 50), **measured):
+def make_evidence(candidate_only=(50, 50, 50), champion_only=(50, 50, 50), **measured):
     """Three classes of 4,000 images; the models differ in nothing unless said."""
     pairs = Pairs(np.full(3, 4_000), np.full(3, 3_500), np.array(candidate_only), np.array(champion_only))
     beside = {"calibration_error": SAME, "size": exact_difference(100_000, 100_000), "latency": SAME_LATENCY} | measured
-    return compare("version 3", pairs, CLASSES, **beside, confidence=RULE.confidence)
+    return Evidence(compare("version 3", pairs, CLASSES, RULE.confidence), **beside)
+
+
+def with_test(evidence, **changes):
+    return replace(evidence, test=replace(evidence.test, **changes))
 
 
 ANSWERED = Survey(asked=1_000, answered=960)
 
 
-def with_recent(comparison, candidate_only, champion_only, images=100, survey=ANSWERED):
+def with_recent(evidence, candidate_only, champion_only, images=100, survey=ANSWERED):
     """Three classes of 100 recent images, unless said."""
     pairs = Pairs(np.full(3, images), np.full(3, images // 4), np.array(candidate_only), np.array(champion_only))
-    return add_recent(comparison, pairs, survey, RULE.confidence)
+    return replace(evidence, recent=compare("version 3", pairs, CLASSES, RULE.confidence), survey=survey)
 
 
 def test_a_candidate_that_is_better_on_recent_images_alone_is_promoted_for_that():
-    judgement = judge(PASSED, with_recent(make_comparison(), (30, 30, 30), (5, 5, 5)), RULE)
+    judgement = write_judgement(PASSED, with_recent(make_evidence(), (30, 30, 30), (5, 5, 5)), RULE)
     assert judgement.promoted
     assert "better in accuracy on recent images (+25.00 points" in judgement.reason
     assert [line.verdict for line in judgement.lines if line.figure == "accuracy on recent images"] == ["better"]
@@ -70,8 +72,8 @@ def test_a_candidate_that_is_better_on_recent_images_alone_is_promoted_for_that(
 
 
 def test_a_candidate_that_pays_for_recent_images_with_the_frozen_ones_is_refused_for_that_alone():
-    comparison = with_recent(make_comparison((20, 20, 20), (80, 80, 80)), (30, 30, 30), (5, 5, 5))
-    judgement = judge(PASSED, comparison, RULE)
+    evidence = with_recent(make_evidence((20, 20, 20), (80, 80, 80)), (30, 30, 30), (5, 5, 5))
+    judgement = write_judgement(PASSED, evidence, RULE)
     assert not judgement.promoted
     assert len(judgement.reasons) == 1
     assert "its accuracy may be below version 3's by more than the margin" in judgement.reason
@@ -79,10 +81,10 @@ def test_a_candidate_that_pays_for_recent_images_with_the_frozen_ones_is_refused
 
 def test_a_candidate_that_is_better_on_recent_images_may_lose_a_little_more_of_the_frozen_ones_than_another():
     """12,000 images: 36 fewer are right, 0.3 points, with an interval down to 0.6."""
-    frozen = make_comparison((90, 90, 90), (102, 102, 102), size=SMALLER)
-    assert "by more than the margin of 0.5 points" in judge(PASSED, frozen, RULE).reason
-    assert judge(PASSED, with_recent(frozen, (30, 30, 30), (5, 5, 5)), RULE).promoted
-    tied = judge(PASSED, with_recent(frozen, (5, 5, 5), (5, 5, 5)), RULE)
+    frozen = make_evidence((90, 90, 90), (102, 102, 102), size=SMALLER)
+    assert "by more than the margin of 0.5 points" in write_judgement(PASSED, frozen, RULE).reason
+    assert write_judgement(PASSED, with_recent(frozen, (30, 30, 30), (5, 5, 5)), RULE).promoted
+    tied = write_judgement(PASSED, with_recent(frozen, (5, 5, 5), (5, 5, 5)), RULE)
     assert "by more than the margin of 0.5 points" in tied.reason
 
 
@@ -100,41 +102,41 @@ def test_a_candidate_that_is_better_on_recent_images_may_lose_a_little_more_of_t
 )
 def test_recent_images_that_are_no_sample_of_what_comes_in_are_shown_and_unlock_nothing(changed, obstacle):
     """300 of them would win accuracy and the wide margin; 36 of 12,000 frozen ones are lost, 0.3 points."""
-    slightly_worse = make_comparison((90, 90, 90), (102, 102, 102), size=SMALLER)
-    judgement = judge(PASSED, with_recent(slightly_worse, (20, 20, 20), (1, 1, 1), **changed), RULE)
+    slightly_worse = make_evidence((90, 90, 90), (102, 102, 102), size=SMALLER)
+    judgement = write_judgement(PASSED, with_recent(slightly_worse, (20, 20, 20), (1, 1, 1), **changed), RULE)
     assert not judgement.promoted
     (reason,) = judgement.reasons
     assert "its accuracy may be below version 3's by more than the margin of 0.5 points" in reason
     assert [row["verdict"] for row in rows(judgement) if "recent" in row["figure"]] == ["shown only"]
     assert f"They do not judge: {obstacle}" in markdown(judgement)
-    better = make_comparison((150, 150, 150))
-    won = judge(PASSED, with_recent(better, (1, 1, 1), (20, 20, 20), **changed), RULE)
+    better = make_evidence((150, 150, 150))
+    won = write_judgement(PASSED, with_recent(better, (1, 1, 1), (20, 20, 20), **changed), RULE)
     assert won.promoted
     assert "better in accuracy (+" in won.reason
 
 
 def test_where_there_are_recent_images_to_be_better_on_the_frozen_ones_is_not_enough():
-    judgement = judge(PASSED, with_recent(make_comparison((150, 150, 150)), (5, 5, 5), (5, 5, 5)), RULE)
+    judgement = write_judgement(PASSED, with_recent(make_evidence((150, 150, 150)), (5, 5, 5), (5, 5, 5)), RULE)
     assert not judgement.promoted
     assert judgement.reason.startswith("no better than version 3 in any objective")
 
 
 def test_a_candidate_that_is_worse_on_recent_images_is_refused_for_that_alone():
-    judgement = judge(PASSED, with_recent(make_comparison(size=SMALLER), (5, 5, 5), (30, 30, 30)), RULE)
+    judgement = write_judgement(PASSED, with_recent(make_evidence(size=SMALLER), (5, 5, 5), (30, 30, 30)), RULE)
     assert not judgement.promoted
     assert len(judgement.reasons) == 1
     assert "its accuracy on recent images is below version 3's by more than the margin" in judgement.reason
 
 
-def with_best(comparison, candidate_only, best_only):
+def with_best(evidence, candidate_only, best_only):
     """The same three classes: on how many images of each the candidate alone is right, and version 1 alone."""
     ours, theirs = (np.broadcast_to(counts, 3) for counts in (candidate_only, best_only))
     pairs = Pairs(np.full(3, 4_000), np.full(3, 3_500), ours, theirs)
-    return add_best(comparison, "version 1", pairs, RULE.confidence)
+    return replace(evidence, best=compare("version 1", pairs, CLASSES, RULE.confidence))
 
 
 def test_a_candidate_within_the_margin_of_the_champion_but_not_of_the_best_one_so_far_is_refused_for_that_alone():
-    judgement = judge(PASSED, with_best(make_comparison(size=SMALLER), 20, 50), RULE)
+    judgement = write_judgement(PASSED, with_best(make_evidence(size=SMALLER), 20, 50), RULE)
     assert not judgement.promoted
     (reason,) = judgement.reasons
     assert reason.startswith(
@@ -149,7 +151,7 @@ def test_a_candidate_within_the_margin_of_the_champion_but_not_of_the_best_one_s
 
 
 def test_a_class_that_the_best_one_so_far_knew_better_refuses_for_that_alone():
-    judgement = judge(PASSED, with_best(make_comparison(size=SMALLER), (20, 50, 220), (220, 50, 20)), RULE)
+    judgement = write_judgement(PASSED, with_best(make_evidence(size=SMALLER), (20, 50, 220), (220, 50, 20)), RULE)
     (reason,) = judgement.reasons
     assert reason.startswith(
         "its recall of Shirt is below that of version 1, the most accurate champion so far, by more"
@@ -160,23 +162,23 @@ def test_a_class_that_the_best_one_so_far_knew_better_refuses_for_that_alone():
 
 
 def test_a_candidate_that_is_not_worse_than_the_best_one_so_far_is_promoted_and_that_is_told():
-    judgement = judge(PASSED, with_best(make_comparison(size=SMALLER), 50, 50), RULE)
+    judgement = write_judgement(PASSED, with_best(make_evidence(size=SMALLER), 50, 50), RULE)
     assert judgement.promoted
     assert "not worse than version 3 or than version 1, the most accurate champion so far, and" in judgement.reason
     assert rows(judgement)[1]["verdict"] == "not worse"
 
 
 def test_better_on_recent_images_a_candidate_may_be_as_far_below_the_best_one_as_below_the_champion():
-    comparison = with_recent(with_best(make_comparison(), 20, 40), (30, 30, 30), (5, 5, 5))
-    assert judge(PASSED, comparison, RULE).promoted
-    tied = with_recent(with_best(make_comparison(size=SMALLER), 20, 40), (5, 5, 5), (5, 5, 5))
-    assert "by more than the margin of 0.5 points" in judge(PASSED, tied, RULE).reason
+    evidence = with_recent(with_best(make_evidence(), 20, 40), (30, 30, 30), (5, 5, 5))
+    assert write_judgement(PASSED, evidence, RULE).promoted
+    tied = with_recent(with_best(make_evidence(size=SMALLER), 20, 40), (5, 5, 5), (5, 5, 5))
+    assert "by more than the margin of 0.5 points" in write_judgement(PASSED, tied, RULE).reason
 
 
 def test_the_document_shows_names_of_classes_as_they_are():
-    comparison = make_comparison((20, 50, 220), (220, 50, 20), size=SMALLER)
-    hostile = {"a|b": comparison.recalls["Shirt"], "<i>[x](y)": comparison.recalls["Coat"]}
-    text = markdown(judge(PASSED, replace(comparison, recalls=hostile), RULE))
+    evidence = make_evidence((20, 50, 220), (220, 50, 20), size=SMALLER)
+    hostile = {"a|b": evidence.test.recalls["Shirt"], "<i>[x](y)": evidence.test.recalls["Coat"]}
+    text = markdown(write_judgement(PASSED, with_test(evidence, recalls=hostile), RULE))
     blocks = MarkdownIt("commonmark").enable("table").parse(text)
     shown = [part.content for block in blocks for part in block.children or () if part.type == "text"]
     assert {"recall of a|b", "recall of <i>[x](y)"} <= set(shown)
@@ -185,13 +187,14 @@ def test_the_document_shows_names_of_classes_as_they_are():
 
 def test_a_class_that_is_not_among_the_recent_images_is_no_trouble():
     pairs = Pairs(np.array([100, 100, 0]), np.array([40, 40, 0]), np.array([40, 30, 0]), np.array([5, 5, 0]))
-    assert judge(PASSED, add_recent(make_comparison(), pairs, ANSWERED, RULE.confidence), RULE).promoted
+    recent = compare("version 3", pairs, CLASSES, RULE.confidence)
+    assert write_judgement(PASSED, replace(make_evidence(), recent=recent, survey=ANSWERED), RULE).promoted
 
 
 def test_a_figure_that_is_better_by_too_little_is_not_called_no_better():
     slightly = Difference(0.0100, 0.0112, -0.0019, -0.0005)
-    judgement = judge(
-        PASSED, make_comparison(calibration_error=slightly, latency=Difference(0.09, 0.1, -0.02, 0.0)), RULE
+    judgement = write_judgement(
+        PASSED, make_evidence(calibration_error=slightly, latency=Difference(0.09, 0.1, -0.02, 0.0)), RULE
     )
     assert not judgement.promoted
     assert judgement.reasons == (
@@ -203,7 +206,7 @@ def test_a_figure_that_is_better_by_too_little_is_not_called_no_better():
 
 
 def test_equal_models_are_a_tie_and_a_tie_promotes_nobody():
-    judgement = judge(PASSED, make_comparison(), RULE)
+    judgement = write_judgement(PASSED, make_evidence(), RULE)
     assert not judgement.promoted
     assert judgement.reasons == (
         "no better than version 3 in any objective (accuracy, calibration error, size, latency)",
@@ -211,7 +214,7 @@ def test_equal_models_are_a_tie_and_a_tie_promotes_nobody():
 
 
 def test_a_candidate_that_is_the_champion_image_by_image_is_a_tie():
-    judgement = judge(PASSED, make_comparison((0, 0, 0), (0, 0, 0)), RULE)
+    judgement = write_judgement(PASSED, make_evidence((0, 0, 0), (0, 0, 0)), RULE)
     assert not judgement.promoted
     assert len(judgement.reasons) == 1
 
@@ -230,7 +233,7 @@ def test_a_candidate_that_is_the_champion_image_by_image_is_a_tie():
     ids=["accuracy", "calibration error", "size", "latency"],
 )
 def test_each_objective_alone_promotes(difference, gain):
-    judgement = judge(PASSED, make_comparison(**difference), RULE)
+    judgement = write_judgement(PASSED, make_evidence(**difference), RULE)
     assert judgement.promoted
     assert len(judgement.reasons) == 1
     assert judgement.reason.startswith("all gates passed, not worse than version 3, and better in ")
@@ -248,31 +251,31 @@ def test_each_objective_alone_promotes(difference, gain):
     ids=["accuracy", "calibration error", "size", "latency"],
 )
 def test_a_gain_that_is_too_small_or_uncertain_does_not_count(difference):
-    assert not judge(PASSED, make_comparison(**difference), RULE).promoted
+    assert not write_judgement(PASSED, make_evidence(**difference), RULE).promoted
 
 
 def test_an_objective_that_is_not_declared_does_not_count():
     only_accuracy = RULE.model_copy(update={"objectives": RULE.objectives.model_copy(update={"size": None})})
-    judgement = judge(PASSED, make_comparison(size=SMALLER), only_accuracy)
+    judgement = write_judgement(PASSED, make_evidence(size=SMALLER), only_accuracy)
     assert judgement.reasons == ("no better than version 3 in any objective (accuracy, calibration error, latency)",)
 
 
 def test_a_handful_of_images_is_no_gain_even_where_the_bootstrap_is_sure():
-    comparison = make_comparison((4, 0, 0), (0, 0, 0))
-    assert comparison.accuracy.low > 0
-    assert comparison.mcnemar_p == pytest.approx(0.125)
-    assert not judge(PASSED, comparison, RULE).promoted
+    evidence = make_evidence((4, 0, 0), (0, 0, 0))
+    assert evidence.test.accuracy.low > 0
+    assert evidence.test.mcnemar_p == pytest.approx(0.125)
+    assert not write_judgement(PASSED, evidence, RULE).promoted
 
 
 def test_a_failed_gate_alone_refuses_with_that_reason_alone():
-    judgement = judge(FAILED, make_comparison(size=SMALLER), RULE)
+    judgement = write_judgement(FAILED, make_evidence(size=SMALLER), RULE)
     assert not judgement.promoted
     assert judgement.reasons == ("gates failed: accuracy is 0.89, limit 0.9",)
 
 
 def test_an_accuracy_that_may_be_lower_alone_refuses_with_that_reason_alone():
     # Half a point lower in every class: no class stands out.
-    judgement = judge(PASSED, make_comparison((50, 50, 50), (70, 70, 70), size=SMALLER), RULE)
+    judgement = write_judgement(PASSED, make_evidence((50, 50, 50), (70, 70, 70), size=SMALLER), RULE)
     assert not judgement.promoted
     (reason,) = judgement.reasons
     assert reason.startswith(
@@ -282,7 +285,7 @@ def test_an_accuracy_that_may_be_lower_alone_refuses_with_that_reason_alone():
 
 def test_one_worse_class_alone_refuses_with_that_reason_alone():
     # What Shirt loses, Bag wins: overall they are even.
-    judgement = judge(PASSED, make_comparison((20, 50, 220), (220, 50, 20), size=SMALLER), RULE)
+    judgement = write_judgement(PASSED, make_evidence((20, 50, 220), (220, 50, 20), size=SMALLER), RULE)
     assert not judgement.promoted
     (reason,) = judgement.reasons
     assert reason.startswith(
@@ -291,24 +294,24 @@ def test_one_worse_class_alone_refuses_with_that_reason_alone():
 
 
 def test_a_class_that_is_worse_within_the_margin_of_error_refuses_nobody():
-    assert judge(PASSED, make_comparison((20, 50, 100), (100, 50, 20), size=SMALLER), RULE).promoted
+    assert write_judgement(PASSED, make_evidence((20, 50, 100), (100, 50, 20), size=SMALLER), RULE).promoted
 
 
 def test_a_difference_at_the_margin_is_not_within_it():
-    comparison = make_comparison(size=SMALLER)
-    at_margin = replace(comparison, accuracy=replace(comparison.accuracy, low=-RULE.margins.accuracy))
-    assert judge(PASSED, comparison, RULE).promoted
-    assert not judge(PASSED, at_margin, RULE).promoted
+    evidence = make_evidence(size=SMALLER)
+    at_margin = with_test(evidence, accuracy=replace(evidence.test.accuracy, low=-RULE.margins.accuracy))
+    assert write_judgement(PASSED, evidence, RULE).promoted
+    assert not write_judgement(PASSED, at_margin, RULE).promoted
 
 
 def test_figures_that_are_not_numbers_promote_nobody():
     nowhere = Difference(float("nan"), 0.9, float("nan"), float("nan"))
-    comparison = replace(make_comparison(size=SMALLER), accuracy=nowhere)
-    assert not judge(PASSED, comparison, RULE).promoted
+    evidence = with_test(make_evidence(size=SMALLER), accuracy=nowhere)
+    assert not write_judgement(PASSED, evidence, RULE).promoted
 
 
 def test_all_reasons_are_told():
-    judgement = judge(FAILED, make_comparison((10, 50, 50), (400, 50, 50)), RULE)
+    judgement = write_judgement(FAILED, make_evidence((10, 50, 50), (400, 50, 50)), RULE)
     assert [reason.split()[0] for reason in judgement.reasons] == ["gates", "its", "its", "no"]
 
 
@@ -322,7 +325,7 @@ def test_without_a_champion_the_gates_decide():
 def test_a_gate_that_is_undecided_refuses_nobody_and_is_told():
     assert accept_first(UNDECIDED).promoted
     assert accept_first(UNDECIDED).reason == f"{TOLD}; there was no champion"
-    promoted = judge(UNDECIDED, make_comparison(size=SMALLER), RULE)
+    promoted = write_judgement(UNDECIDED, make_evidence(size=SMALLER), RULE)
     assert promoted.promoted
     assert promoted.reason.startswith(f"{TOLD}, not worse than version 3, and better in size")
     assert refuse(UNDECIDED, "its files are gone").reasons == ("its files are gone",)
@@ -336,12 +339,12 @@ def test_a_champion_that_cannot_be_compared_is_not_replaced():
 
 
 def test_a_judgement_survives_its_file_format():
-    for judgement in (judge(PASSED, make_comparison(), RULE), accept_first(PASSED)):
+    for judgement in (write_judgement(PASSED, make_evidence(), RULE), accept_first(PASSED)):
         assert judgement_from_dict(json.loads(json.dumps(judgement.to_dict()))) == judgement
 
 
 def test_the_table_has_a_row_for_every_figure_with_its_verdict():
-    table = rows(judge(PASSED, make_comparison((20, 50, 220), (220, 50, 20), size=SMALLER), RULE))
+    table = rows(write_judgement(PASSED, make_evidence((20, 50, 220), (220, 50, 20), size=SMALLER), RULE))
     assert {row["figure"]: row["verdict"] for row in table} == {
         "accuracy": "not worse",
         "recall of Shirt": "worse",
@@ -358,7 +361,7 @@ def test_the_table_has_a_row_for_every_figure_with_its_verdict():
 
 
 def test_the_document_tells_verdict_reasons_counts_and_table():
-    text = markdown(judge(PASSED, make_comparison(candidate_only=(90, 90, 90)), RULE))
+    text = markdown(write_judgement(PASSED, make_evidence(candidate_only=(90, 90, 90)), RULE))
     assert text.startswith("**To be promoted**\n\n- all gates passed")
     assert "only the candidate is right on 270 of them, only version 3 on 150 (McNemar's exact p = " in text
     assert "| accuracy | 89.75% | 88.75% | +1.00 points | " in text
@@ -366,13 +369,13 @@ def test_the_document_tells_verdict_reasons_counts_and_table():
 
 
 def test_a_narrow_page_shows_the_verdict_beside_the_figure():
-    text = narrow_markdown(judge(PASSED, make_comparison(candidate_only=(90, 90, 90)), RULE))
+    text = narrow_markdown(write_judgement(PASSED, make_evidence(candidate_only=(90, 90, 90)), RULE))
     assert "| figure | verdict | candidate | champion | difference | 95% interval |" in text
     assert "| accuracy | better | 89.75% | 88.75% | +1.00 points | " in text
 
 
 def test_the_tags_are_short():
-    tags = figures(judge(PASSED, make_comparison(), RULE))
+    tags = figures_for_tags(write_judgement(PASSED, make_evidence(), RULE))
     assert set(tags) == {
         "judged_against",
         "judged_mcnemar_p",
@@ -382,4 +385,4 @@ def test_the_tags_are_short():
         "judged_latency",
     }
     assert max(map(len, tags.values())) < 80
-    assert figures(accept_first(PASSED)) == {}
+    assert figures_for_tags(accept_first(PASSED)) == {}

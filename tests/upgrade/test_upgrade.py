@@ -86,7 +86,7 @@ def test_the_lineage_of_its_versions_is_known(old):
     project, params = old
     for number in ("1", "2"):
         lineage = look_up_lineage(project, params, number)
-        assert (lineage.version.number, lineage.origin["training"]["seed"]) == (number, int(number))
+        assert (lineage.version.number, lineage.origin.training["seed"]) == (number, int(number))
 
 
 def test_its_last_champion_is_known_while_the_registry_is_away(old, keeps_by_number):

@@ -63,6 +63,15 @@ class Pin:
         return "outs:\n- " + "\n  ".join(lines) + "\n"
 
 
+@dataclass(frozen=True)
+class LockedStage:
+    """What a stage depended on, its parameters, and what it made, as dvc.lock says; files with their digests."""
+
+    dependencies: Mapping[str, str | None]
+    parameters: Mapping[str, Any]
+    outputs: Mapping[str, str | None]
+
+
 def reproduce(project: Project, stage: str, on_line: OnLine, patience_seconds: float = 6 * 3600) -> bool:
     """Bring the outputs of one stage of dvc.yaml up to date; True if it ran, False if there was nothing to do.
 
@@ -125,8 +134,8 @@ def push(project: Project, on_line: OnLine, *targets: str) -> None:
         raise ServiceError(f"Not pushed; once the remote can be reached, type: dvc push\n{_explain('dvc push', lines)}")
 
 
-def lock(path: Path) -> dict[str, Any]:
-    """The stages of a dvc.lock: what each depended on, its parameters, and what it made; empty where there is none.
+def read_lock(path: Path) -> dict[str, LockedStage]:
+    """Return the stages of a dvc.lock; none where there is no such file.
 
     Raises:
         DataError: the file is damaged.
@@ -140,12 +149,12 @@ def lock(path: Path) -> dict[str, Any]:
         raise _damaged_lock(path) from error
 
 
-def _locked(stage: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "dependencies": {entry["path"]: entry.get("md5") for entry in stage.get("deps", [])},
-        "parameters": {name: value for file in stage.get("params", {}).values() for name, value in _leaves(file)},
-        "outputs": {entry["path"]: entry.get("md5") for entry in stage.get("outs", [])},
-    }
+def _locked(stage: dict[str, Any]) -> LockedStage:
+    return LockedStage(
+        dependencies={entry["path"]: entry.get("md5") for entry in stage.get("deps", [])},
+        parameters={name: value for file in stage.get("params", {}).values() for name, value in _leaves(file)},
+        outputs={entry["path"]: entry.get("md5") for entry in stage.get("outs", [])},
+    )
 
 
 def _leaves(section: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

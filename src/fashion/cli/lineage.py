@@ -1,6 +1,7 @@
 """Where a version comes from, and making it again."""
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,6 +15,7 @@ from fashion.importing import heavy_imports
 if TYPE_CHECKING:
     from fashion.evaluation.reproduction import Figure
     from fashion.registry.lineage import Lineage
+    from fashion.registry.origin import Data, Origin
     from fashion.registry.reproduction import Reproduction
 
 DIFFERS = 3
@@ -65,13 +67,13 @@ def _tree(found: "Lineage") -> Tree:
     origin, tags = found.origin, found.version.tags
     tree = Tree(f"{found.name} version {found.version.number}, {found.version.created}")
     for title, lines in (
-        ("data", _data_lines(origin["data"])),
+        ("data", _data_lines(origin.data)),
         ("validation", _validation_lines(origin)),
         ("split", _split_lines(origin)),
         ("code", _code_lines(origin)),
         ("model", _model_lines(origin)),
-        ("evaluation", [f"accuracy {origin['metrics']['accuracy']:.2%}, interval {tags['accuracy_interval']}"]),
-        ("gates", _gate_lines(origin["gates"])),
+        ("evaluation", [f"accuracy {origin.metrics['accuracy']:.2%}, interval {tags['accuracy_interval']}"]),
+        ("gates", _gate_lines(origin.gates)),
         ("judgement", [f"{tags.get('verdict', 'none yet')}: {tags.get('reason', 'register was interrupted')}"]),
         ("aliases", [", ".join(found.version.aliases) or "none now", *_history_lines(found)]),
     ):
@@ -81,53 +83,52 @@ def _tree(found: "Lineage") -> Tree:
     return tree
 
 
-def _data_lines(data: dict[str, Any]) -> list[str]:
-    kind = ", drawn" if data["synthetic"] else ""
-    return [f"data.dvc {data['version']}{kind}", *(f"{name} {digest[:12]}" for name, digest in data["files"].items())]
+def _data_lines(data: "Data") -> list[str]:
+    kind = ", drawn" if data.synthetic else ""
+    return [f"data.dvc {data.version}{kind}", *(f"{name} {digest[:12]}" for name, digest in data.files.items())]
 
 
-def _validation_lines(origin: dict[str, Any]) -> list[str]:
-    found = origin["validation"]
+def _validation_lines(origin: "Origin") -> list[str]:
+    found = origin.validation
     return [
-        f"{found['images']:,} images fit to learn from, {found['quarantined']} in quarantine",
-        f"expectations {found['expectations_sha256'][:12]}",
+        f"{found.images:,} images fit to learn from, {found.quarantined} in quarantine",
+        f"expectations {found.expectations_sha256[:12]}",
     ]
 
 
-def _split_lines(origin: dict[str, Any]) -> list[str]:
-    counts = ", ".join(f"{name} {count:,}" for name, count in origin["split"]["images"].items())
-    made = origin["pipeline"].get("prepare", {}).get("outputs", {}).get("artifacts/dataset", "not in dvc.lock")
-    return [f"{counts}; seed {origin['split']['seed']}", f"artifacts/dataset {made}"]
+def _split_lines(origin: "Origin") -> list[str]:
+    counts = ", ".join(f"{name} {count:,}" for name, count in origin.split.images.items())
+    prepare = origin.pipeline.get("prepare")
+    made = prepare.outputs.get("artifacts/dataset", "not in dvc.lock") if prepare else "not in dvc.lock"
+    return [f"{counts}; seed {origin.split.seed}", f"artifacts/dataset {made}"]
 
 
-def _code_lines(origin: dict[str, Any]) -> list[str]:
-    code = origin["code"]
-    lines = [f"commit {code['commit'] or 'none: there was none'}"]
-    if code["changed"]:
-        lines.append(f"changed and not committed: {', '.join(code['changed'])}")
-    if code["left_out"]:
-        lines.append(
-            f"of these not kept, because they may hold secrets or are too large: {', '.join(code['left_out'])}"
-        )
-    return [*lines, f"requirements.lock {(origin['requirements_sha256'] or 'none')[:12]}"]
+def _code_lines(origin: "Origin") -> list[str]:
+    code = origin.code
+    lines = [f"commit {code.commit or 'none: there was none'}"]
+    if code.changed:
+        lines.append(f"changed and not committed: {', '.join(code.changed)}")
+    if code.left_out:
+        lines.append(f"of these not kept, because they may hold secrets or are too large: {', '.join(code.left_out)}")
+    return [*lines, f"requirements.lock {(origin.requirements_sha256 or 'none')[:12]}"]
 
 
-def _model_lines(origin: dict[str, Any]) -> list[str]:
-    training, machine = origin["training"], origin["machine"]
-    packages = ", ".join(f"{name} {number}" for name, number in machine["packages"].items())
-    instructions = [name for name in machine["instructions"] if name.startswith(("avx", "fma", "amx", "sve"))]
+def _model_lines(origin: "Origin") -> list[str]:
+    training, machine = origin.training, origin.machine
+    packages = ", ".join(f"{name} {number}" for name, number in machine.packages.items())
+    instructions = [name for name in machine.instructions if name.startswith(("avx", "fma", "amx", "sve"))]
     return [
         f"{training['model']}, seed {training['seed']}, {training['epochs']} epochs, "
         f"validation accuracy {training['validation_accuracy']:.2%}",
-        f"model.keras {origin['model_sha256'][:12]}",
-        f"on {machine['processor']}, {machine['cpus']} CPUs, {machine['system']}",
+        f"model.keras {origin.model_sha256[:12]}",
+        f"on {machine.processor}, {machine.cpus} CPUs, {machine.system}",
         f"instructions {' '.join(instructions) or 'not known'}",
-        f"Python {machine['python']}, {packages}",
-        *(f"{name}={value}" for name, value in machine["variables"].items()),
+        f"Python {machine.python}, {packages}",
+        *(f"{name}={value}" for name, value in machine.variables.items()),
     ]
 
 
-def _gate_lines(checks: list[dict[str, Any]]) -> list[str]:
+def _gate_lines(checks: Sequence[Mapping[str, Any]]) -> list[str]:
     from fashion.evaluation.gates import PASSED, gate_from_dict
 
     if any("verdict" not in check for check in checks):  # Registered when values were compared, not intervals.

@@ -10,7 +10,7 @@ from fashion.importing import heavy_imports
 from fashion.locks import between_trainings, one_at_a_time
 
 if TYPE_CHECKING:
-    from fashion.evaluation.judgement import Judgement
+    from fashion.registry.judgement import Judgement
 
 app = typer.Typer()
 
@@ -153,7 +153,7 @@ def register() -> None:
 
 
 def _print_judgement(judgement: "Judgement") -> None:
-    from fashion.evaluation.judgement import rows, summary
+    from fashion.registry.wording import rows, summary
 
     shown = rows(judgement)
     table = Table(*shown[0], title=f"candidate against {judgement.champion}", title_justify="left")

@@ -1,181 +1,102 @@
-"""Candidate against champion: what is compared, the rule, and what it decides, in words for a person.
+"""Candidate against champion: what is compared, and the rule that decides.
 
 Which losses are borne and which gains count is in params.yaml (`register.judgement`). The rule follows the practice of
 non-inferiority trials: S. Wellek, "Testing statistical hypotheses of equivalence and noninferiority", CRC Press 2010.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 from fashion.evaluation.gates import Gate
 from fashion.evaluation.paired import Difference, Pairs, accuracy_difference, mcnemar, recall_differences
-from fashion.evaluation.quantities import (
-    BYTES,
-    ERROR,
-    MILLISECONDS,
-    SHARE,
-    explain,
-    points,
-    show,
-    show_difference,
-    show_interval,
-)
-from fashion.evaluation.survey import Survey
-from fashion.params import JudgementParams, Objectives
-from fashion.text import escape_markdown, markdown_table
+from fashion.evaluation.survey import NOBODY_ASKED, Survey
+from fashion.params import JudgementParams
 
-RECENT = "accuracy on recent images"
-OVERALL = ("accuracy", RECENT, "calibration error", "size", "latency")
+ACCURACY, RECENT = "accuracy", "accuracy on recent images"
+CALIBRATION, SIZE, LATENCY = "calibration error", "size", "latency"
+SHARE, ERROR, BYTES, MILLISECONDS = "share", "error", "bytes", "milliseconds"
 BETTER, NOT_WORSE, NO_BETTER, NOT_SHOWN, WORSE = "better", "not worse", "no better", "may be worse", "worse"
 NOT_COUNTED = "better, but not counted"
 """The whole interval lies on the better side, but not beyond the gain that counts; or the figure is no objective."""
 SHOWN_ONLY = "shown only"
 """Of the recent test set, while it does not judge."""
-ANY_GAIN = Objectives(accuracy=0, calibration_error=0, size=0, latency=0)
+LOST = (NOT_SHOWN, WORSE)
+TOO_FEW, UNANSWERED = "images_at_least", "response_at_least"
+"""Why the recent test set does not judge: the parameter of `register.judgement.recent` that it does not meet."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two models on the same images; each figure with the interval of candidate minus champion."""
+    """Two models on the same images; each difference is candidate minus opponent, with its interval."""
 
-    champion: str
+    opponent: str
     """What to call it in a sentence: version 3."""
     images: int
     candidate_only: int
-    champion_only: int
+    opponent_only: int
     mcnemar_p: float
     accuracy: Difference
     recalls: Mapping[str, Difference]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a judgement rests on."""
+
+    test: Comparison
+    """With the champion, on the frozen test set."""
     calibration_error: Difference
     size: Difference
     """Bytes."""
     latency: Difference
     """Milliseconds."""
-    recent: "Recent | None" = None
-    """On images that came in while the champion was in use, if there are any."""
-    best: "Best | None" = None
-    """Where another champion than the present one was the most accurate so far."""
+    recent: Comparison | None = None
+    """With the champion, on images that came in while it was in use and whose label was asked for at random."""
+    survey: Survey = NOBODY_ASKED
+    """How many of the labels that were asked for have come."""
+    best: Comparison | None = None
+    """With the most accurate champion so far, on the frozen test set, where that is not the present one."""
 
 
 @dataclass(frozen=True)
-class Recent:
-    """The two models on the recent test set: images whose label was asked for at random."""
-
-    images: int
-    mcnemar_p: float
-    accuracy: Difference
-    survey: Survey
-
-
-@dataclass(frozen=True)
-class Best:
-    """The candidate against the most accurate of the champions so far, on the same images."""
-
-    champion: str
-    """What to call it in a sentence: version 2."""
-    accuracy: Difference
-    recalls: Mapping[str, Difference]
-
-
-@dataclass(frozen=True)
-class Line:
-    """One row of the judgement's table."""
+class Finding:
+    """What the rule says about one figure."""
 
     figure: str
     unit: str
-    candidate: float
-    champion: float
-    low: float
-    high: float
+    difference: Difference
     verdict: str
+    opponent: str
+    margin: float = 0.0
+    """The loss that would be borne."""
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """Whether the candidate becomes champion, why or why not, and the figures behind it, if there was a comparison."""
+class Outcome:
+    """Whether the candidate is to be promoted, by what was found about each figure."""
 
     promoted: bool
-    reasons: tuple[str, ...]
-    champion: str | None = None
-    confidence: float = 0.0
-    images: int = 0
-    candidate_only: int = 0
-    champion_only: int = 0
-    mcnemar_p: float = 1.0
-    recent_images: int = 0
-    recent_mcnemar_p: float = 1.0
-    recent_asked: int = 0
-    recent_answered: int = 0
-    recent_obstacle: str = ""
-    """Why the recent test set does not judge; empty where it does."""
-    lines: tuple[Line, ...] = ()
-
-    @property
-    def reason(self) -> str:
-        return "; ".join(self.reasons)
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+    findings: tuple[Finding, ...]
+    obstacle: str | None
+    """Why the recent test set does not judge; None where it does, or where there is none."""
 
 
-def judgement_from_dict(content: Mapping[str, Any]) -> Judgement:
-    lines = tuple(Line(**line) for line in content["lines"])
-    return Judgement(**{**content, "reasons": tuple(content["reasons"]), "lines": lines})
-
-
-def compare(
-    champion: str,
-    pairs: Pairs,
-    classes: Sequence[str],
-    calibration_error: Difference,
-    size: Difference,
-    latency: Difference,
-    confidence: float,
-) -> Comparison:
-    """The comparison that follows from the counts `pairs`, and from what was measured beside them."""
-    candidate_only, champion_only = int(pairs.candidate_only.sum()), int(pairs.champion_only.sum())
-    recalls = recall_differences(pairs, confidence)
+def compare(opponent: str, pairs: Pairs, classes: Sequence[str], confidence: float) -> Comparison:
+    """Compare two models by the counts of a test set."""
+    candidate_only, opponent_only = int(pairs.candidate_only.sum()), int(pairs.champion_only.sum())
     return Comparison(
-        champion=champion,
+        opponent=opponent,
         images=int(pairs.images.sum()),
         candidate_only=candidate_only,
-        champion_only=champion_only,
-        mcnemar_p=mcnemar(candidate_only, champion_only),
+        opponent_only=opponent_only,
+        mcnemar_p=mcnemar(candidate_only, opponent_only),
         accuracy=accuracy_difference(pairs, confidence),
-        recalls={classes[label]: difference for label, difference in recalls.items()},
-        calibration_error=calibration_error,
-        size=size,
-        latency=latency,
+        recalls={classes[label]: recall for label, recall in recall_differences(pairs, confidence).items()},
     )
 
 
-def add_recent(comparison: Comparison, pairs: Pairs, survey: Survey, confidence: float) -> Comparison:
-    """The comparison with that on the recent test set beside it."""
-    p = mcnemar(int(pairs.candidate_only.sum()), int(pairs.champion_only.sum()))
-    recent = Recent(int(pairs.images.sum()), p, accuracy_difference(pairs, confidence), survey)
-    return replace(comparison, recent=recent)
-
-
-def add_best(comparison: Comparison, champion: str, pairs: Pairs, confidence: float) -> Comparison:
-    """The comparison with that against the most accurate champion so far beside it; `pairs` are of the same images."""
-    recalls = dict(zip(comparison.recalls, recall_differences(pairs, confidence).values(), strict=True))
-    return replace(comparison, best=Best(champion, accuracy_difference(pairs, confidence), recalls))
-
-
-def accept_first(gate: Gate) -> Judgement:
-    """The judgement where there is no champion: the absolute gates decide alone."""
-    failures = _gate_failures(gate)
-    return Judgement(not failures, tuple(failures) or (f"{gate.summary}; there was no champion",))
-
-
-def refuse(gate: Gate, obstacle: str) -> Judgement:
-    """The judgement where there is a champion to which the candidate cannot be compared: never a promotion."""
-    return Judgement(False, (*_gate_failures(gate), obstacle))
-
-
-def judge(gate: Gate, comparison: Comparison, rule: JudgementParams) -> Judgement:
-    """Promoted if no gate failed, nothing may be worse beyond its margin, and an objective is won.
+def judge(gate: Gate, evidence: Evidence, rule: JudgementParams) -> Outcome:
+    """Promote if no gate failed, nothing may be worse beyond its margin, and an objective is won.
 
     - Accuracy: the lower end of its interval lies above minus the margin. What is not shown is not believed. The margin
       is wider for a candidate that is shown to be better on the recent test set: it had to learn more.
@@ -188,241 +109,73 @@ def judge(gate: Gate, comparison: Comparison, rule: JudgementParams) -> Judgemen
     - An objective is won when the whole interval lies beyond the gain that counts; in accuracy McNemar's exact test
       must say so, too, because the bootstrap is too sure of itself when a handful of images tells the models apart.
     """
-    gains = _gains(comparison, rule, rule.objectives)
-    losses = [*_gate_failures(gate), *_losses(comparison, rule, gains)]
-    tie = [] if gains else [_tie(comparison, rule)]
-    refusals, recent = (*losses, *tie), comparison.recent
-    return Judgement(
-        promoted=not refusals,
-        reasons=refusals or (_praise(gate, comparison, gains),),
-        champion=comparison.champion,
-        confidence=rule.confidence,
-        images=comparison.images,
-        candidate_only=comparison.candidate_only,
-        champion_only=comparison.champion_only,
-        mcnemar_p=comparison.mcnemar_p,
-        recent_images=recent.images if recent else 0,
-        recent_mcnemar_p=recent.mcnemar_p if recent else 1.0,
-        recent_asked=recent.survey.asked if recent else 0,
-        recent_answered=recent.survey.answered if recent else 0,
-        recent_obstacle=_obstacle(recent, rule) if recent else "",
-        lines=_lines(comparison, rule, gains),
-    )
+    obstacle = _obstacle(evidence.recent, evidence.survey, rule) if evidence.recent else None
+    findings = tuple(_findings(evidence, rule, recent_judges=evidence.recent is not None and obstacle is None))
+    verdicts = {finding.verdict for finding in findings}
+    promoted = not gate.failures and BETTER in verdicts and verdicts.isdisjoint(LOST)
+    return Outcome(promoted, findings, obstacle)
 
 
-def _gate_failures(gate: Gate) -> list[str]:
-    return [gate.summary] if gate.failures else []
+def _obstacle(recent: Comparison, survey: Survey, rule: JudgementParams) -> str | None:
+    if recent.images < rule.recent.images_at_least:
+        return TOO_FEW
+    return UNANSWERED if survey.response < rule.recent.response_at_least else None
 
 
-def _losses(comparison: Comparison, rule: JudgementParams, gains: Mapping[str, str]) -> list[str]:
-    margins, whose, margin = rule.margins, f"{comparison.champion}'s", _margin(rule, gains)
-    opponents: list[tuple[str, Comparison | Best]] = [(whose, comparison)]
-    if comparison.best:
-        opponents.append((f"that of {comparison.best.champion}, the most accurate champion so far,", comparison.best))
-    reasons = [
-        f"its accuracy may be below {theirs} by more than the margin of {points(margin)}: "
-        f"{explain(found.accuracy, SHARE)}"
-        for theirs, found in opponents
-        if not _is_not_inferior(found.accuracy, margin)
-    ]
-    reasons += [
-        f"its recall of {name} is below {theirs} by more than the margin of {points(margins.recall_of_a_class)}: "
-        f"{explain(recall, SHARE)}"
-        for theirs, found in opponents
-        for name, recall in found.recalls.items()
-        if _is_worse(recall, rule)
-    ]
-    recent = _judging(comparison, rule)
-    if recent and _is_worse_recently(recent, rule):
-        reasons.append(
-            f"its accuracy on recent images is below {whose} by more than the margin of {points(margins.accuracy)}: "
-            f"{explain(recent.accuracy, SHARE)}"
-        )
-    return reasons
+def _findings(evidence: Evidence, rule: JudgementParams, recent_judges: bool) -> Iterator[Finding]:
+    """Yield them in the order of the table. Of the best champion's classes only those that are worse."""
+    test, wanted = evidence.test, rule.objectives
+    recent = [_on_recent(evidence.recent, rule, recent_judges)] if evidence.recent else []
+    learned_more = any(finding.verdict == BETTER for finding in recent)
+    margin = rule.margins.accuracy_for_recent if learned_more else rule.margins.accuracy
+    gain = 0.0 if recent_judges else _shown_gain(test, rule)
+    yield _accuracy(test, margin, _verdict(gain, wanted.accuracy, _kept(test, margin)))
+    if best := evidence.best:
+        yield _accuracy(best, margin, _kept(best, margin))
+        yield from (finding for finding in _recalls(best, rule) if finding.verdict == WORSE)
+    yield from recent
+    yield from _recalls(test, rule)
+    for figure, unit, difference, counts_from in (
+        (CALIBRATION, ERROR, evidence.calibration_error, wanted.calibration_error),
+        (SIZE, BYTES, evidence.size, _times(wanted.size, evidence.size.champion)),
+        (LATENCY, MILLISECONDS, evidence.latency, _times(wanted.latency, evidence.latency.champion)),
+    ):
+        yield Finding(figure, unit, difference, _verdict(-difference.high, counts_from, NO_BETTER), test.opponent)
 
 
-def _judging(comparison: Comparison, rule: JudgementParams) -> Recent | None:
-    """The recent test set, if anything may depend on it."""
-    return comparison.recent if comparison.recent and not _obstacle(comparison.recent, rule) else None
+def _accuracy(comparison: Comparison, margin: float, verdict: str) -> Finding:
+    return Finding(ACCURACY, SHARE, comparison.accuracy, verdict, comparison.opponent, margin)
 
 
-def _obstacle(recent: Recent, rule: JudgementParams) -> str:
-    """Why the recent test set does not judge."""
-    wanted = rule.recent
-    if recent.images < wanted.images_at_least:
-        return f"fewer than {wanted.images_at_least:,} images (register.judgement.recent.images_at_least)"
-    if recent.survey.response < wanted.response_at_least:
-        return (
-            f"less than {wanted.response_at_least:.0%} of the labels that were asked for have come "
-            "(register.judgement.recent.response_at_least)"
-        )
-    return ""
+def _kept(comparison: Comparison, margin: float) -> str:
+    return NOT_WORSE if comparison.accuracy.low > -margin else NOT_SHOWN
 
 
-def _is_worse_recently(recent: Recent, rule: JudgementParams) -> bool:
-    return recent.accuracy.high < -rule.margins.accuracy
+def _on_recent(recent: Comparison, rule: JudgementParams, judges: bool) -> Finding:
+    margin = rule.margins.accuracy
+    otherwise = WORSE if recent.accuracy.high < -margin else NO_BETTER
+    verdict = _verdict(_shown_gain(recent, rule), rule.objectives.accuracy, otherwise) if judges else SHOWN_ONLY
+    return Finding(RECENT, SHARE, recent.accuracy, verdict, recent.opponent, margin)
 
 
-def _margin(rule: JudgementParams, gains: Mapping[str, str]) -> float:
-    """Of the accuracy on the frozen test set."""
-    return rule.margins.accuracy_for_recent if RECENT in gains else rule.margins.accuracy
+def _recalls(comparison: Comparison, rule: JudgementParams) -> Iterator[Finding]:
+    margin = rule.margins.recall_of_a_class
+    for name, recall in comparison.recalls.items():
+        verdict = WORSE if recall.high < -margin else NOT_WORSE
+        yield Finding(f"recall of {name}", SHARE, recall, verdict, comparison.opponent, margin)
 
 
-def _is_not_inferior(accuracy: Difference, margin: float) -> bool:
-    return accuracy.low > -margin
+def _shown_gain(comparison: Comparison, rule: JudgementParams) -> float:
+    """Return the gain in accuracy that is shown: the lower end of its interval, or none."""
+    return comparison.accuracy.low if comparison.mcnemar_p < 1 - rule.confidence else 0.0
 
 
-def _is_worse(recall: Difference, rule: JudgementParams) -> bool:
-    return recall.high < -rule.margins.recall_of_a_class
+def _times(share: float | None, champion: float) -> float | None:
+    return None if share is None else share * champion
 
 
-def _gains(comparison: Comparison, rule: JudgementParams, declared: Objectives) -> dict[str, str]:
-    """The objectives that are won if these gains count, with the figures that show it."""
-    accuracy, error, size, latency = declared.accuracy, declared.calibration_error, declared.size, declared.latency
-    recent = _judging(comparison, rule)
-    name, where = (RECENT, recent) if recent else ("accuracy", comparison)
-    significant = where.mcnemar_p < 1 - rule.confidence
-    won = {
-        name: accuracy is not None and significant and where.accuracy.low > accuracy,
-        "calibration error": error is not None and comparison.calibration_error.high < -error,
-        "size": size is not None and comparison.size.high < -size * comparison.size.champion,
-        "latency": latency is not None and comparison.latency.high < -latency * comparison.latency.champion,
-    }
-    figures = _figures(comparison)
-    return {name: explain(*figures[name]) for name, is_won in won.items() if is_won}
-
-
-def _figures(comparison: Comparison) -> dict[str, tuple[Difference, str]]:
-    recent = {RECENT: (comparison.recent.accuracy, SHARE)} if comparison.recent else {}
-    return {
-        "accuracy": (comparison.accuracy, SHARE),
-        **recent,
-        "calibration error": (comparison.calibration_error, ERROR),
-        "size": (comparison.size, BYTES),
-        "latency": (comparison.latency, MILLISECONDS),
-    }
-
-
-def _tie(comparison: Comparison, rule: JudgementParams) -> str:
-    objectives = f"{comparison.champion} in any objective ({_objectives(rule)})"
-    any_gain = Objectives(**dict.fromkeys(rule.objectives.model_dump(exclude_none=True), 0))
-    if too_little := _gains(comparison, rule, any_gain):
-        told = "; ".join(f"{name} ({figures})" for name, figures in too_little.items())
-        return f"not better enough than {objectives}, but better by too little in {told}"
-    return f"no better than {objectives}"
-
-
-def _objectives(rule: JudgementParams) -> str:
-    declared = rule.objectives.model_dump(exclude_none=True)
-    return ", ".join(name.replace("_", " ") for name in declared)
-
-
-def _praise(gate: Gate, comparison: Comparison, gains: Mapping[str, str]) -> str:
-    won = "; ".join(f"{name} ({figures})" for name, figures in gains.items())
-    best = f" or than {comparison.best.champion}, the most accurate champion so far" if comparison.best else ""
-    return f"{gate.summary}, not worse than {comparison.champion}{best}, and better in {won}"
-
-
-def _lines(comparison: Comparison, rule: JudgementParams, gains: Mapping[str, str]) -> tuple[Line, ...]:
-    better = dict.fromkeys(_gains(comparison, rule, ANY_GAIN), NOT_COUNTED) | dict.fromkeys(gains, BETTER)
-    margin = _margin(rule, gains)
-    kept = {"accuracy": _kept(comparison.accuracy, margin)}
-    recent = _judging(comparison, rule)
-    kept[RECENT] = SHOWN_ONLY if recent is None else WORSE if _is_worse_recently(recent, rule) else NO_BETTER
-    overall = [
-        _line(name, unit, difference, better.get(name) or kept.get(name, NO_BETTER))
-        for name, (difference, unit) in _figures(comparison).items()
-    ]
-    recalls = [
-        _line(f"recall of {name}", SHARE, recall, WORSE if _is_worse(recall, rule) else NOT_WORSE)
-        for name, recall in comparison.recalls.items()
-    ]
-    best = [*_lines_against_best(comparison.best, rule, margin)] if comparison.best else []
-    accuracies = 2 if comparison.recent else 1
-    return (overall[0], *best, *overall[1:accuracies], *recalls, *overall[accuracies:])
-
-
-def _lines_against_best(best: Best, rule: JudgementParams, margin: float) -> Iterator[Line]:
-    """Of the classes only those that are worse: the others stand there against the champion."""
-    yield _line(f"accuracy against {best.champion}", SHARE, best.accuracy, _kept(best.accuracy, margin))
-    for name, recall in best.recalls.items():
-        if _is_worse(recall, rule):
-            yield _line(f"recall of {name} against {best.champion}", SHARE, recall, WORSE)
-
-
-def _kept(accuracy: Difference, margin: float) -> str:
-    return NOT_WORSE if _is_not_inferior(accuracy, margin) else NOT_SHOWN
-
-
-def _line(figure: str, unit: str, difference: Difference, verdict: str) -> Line:
-    return Line(figure, unit, difference.candidate, difference.champion, difference.low, difference.high, verdict)
-
-
-def rows(judgement: Judgement) -> list[dict[str, str]]:
-    """The judgement's table, a row a figure, as text."""
-    return [
-        {
-            "figure": line.figure,
-            "candidate": show(line.candidate, line.unit),
-            "champion": show(line.champion, line.unit),
-            "difference": show_difference(line.candidate - line.champion, line.unit),
-            f"{judgement.confidence:.0%} interval": show_interval(line.low, line.high, line.unit),
-            "verdict": line.verdict,
-        }
-        for line in judgement.lines
-    ]
-
-
-def figures(judgement: Judgement) -> dict[str, str]:
-    """The figures that matter most, short enough for tags; none where there was no comparison."""
-    if judgement.champion is None:
-        return {}
-    differences = {
-        line.figure.replace(" ", "_"): explain(
-            Difference(line.candidate, line.champion, line.low, line.high), line.unit
-        )
-        for line in judgement.lines
-        if line.figure in OVERALL
-    }
-    return {
-        "judged_against": judgement.champion,
-        "judged_mcnemar_p": f"{judgement.mcnemar_p:.3g}",
-        **{f"judged_{name}": text for name, text in differences.items()},
-    }
-
-
-def summary(judgement: Judgement) -> str:
-    """One line about the comparison; empty where there was none."""
-    if judgement.champion is None:
-        return ""
-    return (
-        f"{judgement.images:,} images; only the candidate is right on {judgement.candidate_only:,} of them, only "
-        f"{judgement.champion} on {judgement.champion_only:,} (McNemar's exact p = {judgement.mcnemar_p:.3g})."
-        f"{_summarise_recent(judgement) if judgement.recent_images else ''}"
-    )
-
-
-def _summarise_recent(judgement: Judgement) -> str:
-    survey = Survey(judgement.recent_asked, judgement.recent_answered)
-    came = f"; {survey} have come" if survey.asked else ""
-    obstacle = f". They do not judge: {judgement.recent_obstacle}" if judgement.recent_obstacle else ""
-    return f" {judgement.recent_images:,} recent images (p = {judgement.recent_mcnemar_p:.3g}){came}{obstacle}."
-
-
-def markdown(judgement: Judgement) -> str:
-    """The judgement as a document."""
-    return _document(judgement, rows(judgement))
-
-
-def narrow_markdown(judgement: Judgement) -> str:
-    """The same with the verdicts in the second column, for a page that shows half of the columns at once."""
-    verdicts_first = [{"figure": row["figure"], "verdict": row["verdict"], **row} for row in rows(judgement)]
-    return _document(judgement, verdicts_first)
-
-
-def _document(judgement: Judgement, table: Sequence[Mapping[str, str]]) -> str:
-    verdict = "To be promoted" if judgement.promoted else "Not to be promoted"
-    parts = [f"**{verdict}**", "\n".join(f"- {escape_markdown(reason)}" for reason in judgement.reasons)]
-    if judgement.champion is not None:
-        parts += [f"Candidate against {judgement.champion}: {summary(judgement)}", markdown_table(table)]
-    return "\n\n".join(parts) + "\n"
+def _verdict(gain: float, counts_from: float | None, otherwise: str) -> str:
+    """Return whether a gain that is shown is one that counts; `counts_from` is None for what is no objective."""
+    if counts_from is not None and gain > counts_from:
+        return BETTER
+    return NOT_COUNTED if gain > 0 else otherwise

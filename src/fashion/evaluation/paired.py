@@ -13,6 +13,8 @@ from fashion.arrays import Booleans, Floats
 from fashion.evaluation.estimates import raise_confidence
 
 Counts = NDArray[np.integer]
+SEED = 0
+"""The same figures give the same intervals."""
 RESAMPLES = 10_000
 RESAMPLES_OF_TIMES = 1_000
 """Medians are not drawn as fast as counts."""
@@ -62,7 +64,7 @@ def count_pairs(labels: Counts, candidate_correct: Booleans, champion_correct: B
     )
 
 
-def accuracy_difference(pairs: Pairs, confidence: float, seed: int = 0) -> Difference:
+def accuracy_difference(pairs: Pairs, confidence: float) -> Difference:
     """Difference in accuracy with a paired bootstrap interval (percentiles of 10,000 resamples).
 
     To resample n images is to draw how many of them fall to the candidate alone, to the champion alone and to neither:
@@ -72,7 +74,7 @@ def accuracy_difference(pairs: Pairs, confidence: float, seed: int = 0) -> Diffe
     total = pairs.total()
     n, both, candidate_only, champion_only = (int(counts[0]) for counts in vars(total).values())
     shares = np.array([candidate_only, champion_only, n - candidate_only - champion_only]) / n
-    draws = np.random.default_rng(seed).multinomial(n, shares, size=RESAMPLES)
+    draws = np.random.default_rng(SEED).multinomial(n, shares, size=RESAMPLES)
     tail = (1 - confidence) / 2
     low, high = np.quantile((draws[:, 0] - draws[:, 1]) / n, [tail, 1 - tail])
     return Difference((both + candidate_only) / n, (both + champion_only) / n, float(low), float(high))
@@ -142,7 +144,7 @@ def _score(more: Counts, fewer: Counts, images: Counts, supposed: Floats) -> Flo
 
 
 def calibration_difference(
-    labels: Counts, candidate: Floats, champion: Floats, bins: int, confidence: float, seed: int = 0
+    labels: Counts, candidate: Floats, champion: Floats, bins: int, confidence: float
 ) -> Difference:
     """Difference in expected calibration error of two arrays of probabilities (n, classes).
 
@@ -154,7 +156,7 @@ def calibration_difference(
     gaps = np.concatenate([_gaps(candidate, labels, bins), _gaps(champion, labels, bins)], axis=1)
     means = gaps.mean(axis=0)
     covariance = np.cov(gaps, rowvar=False) / len(labels)
-    draws = np.random.default_rng(seed).multivariate_normal(means, covariance, size=RESAMPLES, method="eigh")
+    draws = np.random.default_rng(SEED).multivariate_normal(means, covariance, size=RESAMPLES, method="eigh")
     ours, theirs = np.abs(means[:bins]).sum(), np.abs(means[bins:]).sum()
     spread = np.std(np.abs(draws[:, :bins]).sum(axis=1) - np.abs(draws[:, bins:]).sum(axis=1))
     margin = norm.ppf((1 + confidence) / 2) * spread
@@ -175,13 +177,13 @@ def exact_difference(candidate: float, champion: float) -> Difference:
     return Difference(candidate, champion, candidate - champion, candidate - champion)
 
 
-def latency_difference(candidate: Floats, champion: Floats, confidence: float, seed: int = 0) -> Difference:
+def latency_difference(candidate: Floats, champion: Floats, confidence: float) -> Difference:
     """Medians of times that were taken in turns, both (n,), with a paired bootstrap interval of their difference.
 
     An interval of the median of the differences would be about another figure, and could leave out the difference of
     the medians that is shown beside it. Source: Efron and Tibshirani (as above), chapter 13.
     """
-    rounds = np.random.default_rng(seed).integers(0, len(candidate), (RESAMPLES_OF_TIMES, len(candidate)))
+    rounds = np.random.default_rng(SEED).integers(0, len(candidate), (RESAMPLES_OF_TIMES, len(candidate)))
     draws = np.median(candidate[rounds], axis=1) - np.median(champion[rounds], axis=1)
     found, tail = np.median(candidate) - np.median(champion), (1 - confidence) / 2
     low, high = np.quantile(draws, [tail, 1 - tail])

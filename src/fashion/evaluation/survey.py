@@ -22,3 +22,6 @@ class Survey:
 
     def __str__(self) -> str:
         return f"{self.answered:,} of {self.asked:,} labels that were asked for at random ({self.response:.0%})"
+
+
+NOBODY_ASKED = Survey(0, 0)

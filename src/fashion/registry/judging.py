@@ -4,8 +4,9 @@ The judgement is kept with the candidate's run in MLflow and, for the last one, 
 """
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,29 +17,21 @@ from fashion.adapters import litert, tracking
 from fashion.adapters.tracking.tags import ACCURACY, SYNTHETIC_DATA, TEST_SET
 from fashion.arrays import LabelledImages
 from fashion.errors import ArtifactError, DataError, ServiceError
-from fashion.evaluation import paired
 from fashion.evaluation.gates import Gate
-from fashion.evaluation.judgement import (
-    Comparison,
-    Judgement,
-    accept_first,
-    add_best,
-    add_recent,
-    compare,
-    judge,
-    judgement_from_dict,
-    markdown,
-    refuse,
-)
-from fashion.evaluation.survey import Survey
+from fashion.evaluation.judgement import Comparison, Evidence, compare
+from fashion.evaluation.paired import calibration_difference, count_pairs, exact_difference, latency_difference
+from fashion.evaluation.survey import NOBODY_ASKED, Survey
 from fashion.params import Params
 from fashion.paths import Project
 from fashion.reading import LARGEST_ARTIFACT, load_json, read_json
+from fashion.registry.judgement import Judgement, judgement_from_dict
 from fashion.registry.promotion import judged_line
+from fashion.registry.wording import accept_first, markdown, refuse, write_judgement
 from fashion.stages.dataset import RECENT, has_recent, load_split, read_prepared
 from fashion.storage import atomic_folder, write_json, write_text
 
 JSON, MARKDOWN = "judgement.json", "judgement.md"
+INCOMPARABLE = (ServiceError, ArtifactError, DataError)
 logger = logging.getLogger(__name__)
 
 
@@ -46,14 +39,16 @@ logger = logging.getLogger(__name__)
 class _Contestant:
     """A LiteRT model, the form in which a champion answers, and its probabilities (n, classes) by test set."""
 
+    name: str
+    """What to call it in a sentence: version 3."""
     model: Path
-    probabilities: dict[str, NDArray[np.float32]]
+    probabilities: Mapping[str, NDArray[np.float32]]
 
 
 def judge_candidate(
     registry: tracking.Registry, project: Project, params: Params, version: tracking.Version, gate: Gate
 ) -> Judgement:
-    """The judgement on the artifacts, which are registered as `version`.
+    """Judge the artifacts, which are registered as `version`.
 
     Whatever keeps the champion from being compared is a reason to refuse; it never loses its place unheard.
 
@@ -63,76 +58,93 @@ def judge_candidate(
     champion = tracking.version_with_alias(registry, tracking.CHAMPION)
     if champion is None:
         return accept_first(gate)
-    name = f"version {champion.number}"
+    name = _name(champion)
     if version.tags[SYNTHETIC_DATA] == "true" and champion.tags.get(SYNTHETIC_DATA) != "true":
         # On drawn images it would win against any model of real ones.
         return refuse(gate, f"it learned from drawn images, the champion, {name}, from real ones")
     splits = {name: load_split(project, name) for name in ("test", *([RECENT] if has_recent(project) else []))}
-    ours = _answer(project.export / "model.tflite", splits)
+    ours = _answer(_name(version), project.export / "model.tflite", splits)
     # Fetched afresh each time: what cannot be loaded from the registry now is no champion to lean on.
     with TemporaryDirectory() as folder:
+        fetch = partial(_fetch, registry, project, Path(folder))
         try:
-            theirs = _answer(_download(registry, project, champion, Path(folder)), splits)
-        except (ServiceError, ArtifactError, DataError) as error:
-            tracking.check(registry.uri)  # Where MLflow itself is away nothing is said about its champion.
+            theirs = fetch(champion, splits)
+        except INCOMPARABLE as error:
             return refuse(gate, f"the champion, {name}, cannot be compared: {error}")
         if ours.model.read_bytes() == theirs.model.read_bytes():
             return refuse(gate, f"it is the same model as the champion, {name}, byte for byte")
-        comparison = _compare(name, splits, ours, theirs, params, _read_survey(project))
-    former = _more_accurate(registry, version, champion)
-    comparison = _compare_with_best(registry, project, params, comparison, former, splits["test"], ours)
-    return judge(gate, comparison, params.register_.judgement)
+        evidence = _gather(splits, ours, theirs, params, _read_survey(project))
+        best = _best(fetch, _more_accurate(registry, version, champion), splits["test"], ours, params)
+        return write_judgement(gate, replace(evidence, best=best), params.register_.judgement)
+
+
+def _name(version: tracking.Version) -> str:
+    return f"version {version.number}"
 
 
 def _read_survey(project: Project) -> Survey:
-    """What `prepare` says of the labels that were asked for. Datasets of earlier code hold none that were."""
-    content = read_prepared(project)
-    return Survey(**content.get("survey", {"asked": 0, "answered": 0}))
+    """Return what `prepare` says of the labels that were asked for. Datasets of earlier code hold none that were."""
+    survey = read_prepared(project).get("survey")
+    return Survey(**survey) if survey else NOBODY_ASKED
 
 
-def _answer(model: Path, splits: Mapping[str, LabelledImages]) -> _Contestant:
+def _fetch(
+    registry: tracking.Registry,
+    project: Project,
+    folder: Path,
+    version: tracking.Version,
+    splits: Mapping[str, LabelledImages],
+) -> _Contestant:
+    """Fetch a version into the folder, and let it answer.
+
+    Raises:
+        ArtifactError, DataError, ServiceError: it cannot be compared with the candidate, though MLflow is there.
+    """
+    try:
+        return _answer(_name(version), _download(registry, project, version, folder), splits)
+    except INCOMPARABLE:
+        tracking.check(registry.uri)  # Where MLflow itself is away, nothing is said about its versions.
+        raise
+
+
+def _answer(name: str, model: Path, splits: Mapping[str, LabelledImages]) -> _Contestant:
     """Raises ArtifactError if the model cannot be run, or answers what is no probability."""
-    probabilities = {name: litert.predict(model, split.images).probabilities for name, split in splits.items()}
+    probabilities = {key: litert.predict(model, split.images).probabilities for key, split in splits.items()}
     if not all(np.isfinite(found).all() for found in probabilities.values()):
         raise ArtifactError(f"{model}: expected probabilities, found numbers that are not finite")
-    return _Contestant(model, probabilities)
+    return _Contestant(name, model, probabilities)
 
 
-def _compare(
-    name: str,
-    splits: Mapping[str, LabelledImages],
-    ours: _Contestant,
-    theirs: _Contestant,
-    params: Params,
-    survey: Survey,
-) -> Comparison:
+def _gather(
+    splits: Mapping[str, LabelledImages], ours: _Contestant, theirs: _Contestant, params: Params, survey: Survey
+) -> Evidence:
+    """Compare the candidate with the champion in everything that the rule asks for."""
     confidence, bins = params.register_.judgement.confidence, params.evaluate.calibration_bins
-    test, both = splits["test"], (ours, theirs)
-    candidate, champion = (one.probabilities["test"] for one in both)
-    sizes = [one.model.stat().st_size for one in both]
-    times = litert.latencies([one.model for one in both], test.images[:1])
-    pairs = {key: _pairs(split, *(one.probabilities[key] for one in both)) for key, split in splits.items()}
-    comparison = compare(
-        name,
-        pairs["test"],
-        params.data.classes,
-        calibration_error=paired.calibration_difference(test.labels, candidate, champion, bins, confidence),
-        size=paired.exact_difference(sizes[0], sizes[1]),
-        latency=paired.latency_difference(times[0], times[1], confidence),
-        confidence=confidence,
+    test, models = splits["test"], [ours.model, theirs.model]
+    candidate, champion = (one.probabilities["test"] for one in (ours, theirs))
+    sizes = [model.stat().st_size for model in models]
+    times = litert.latencies(models, test.images[:1])
+    return Evidence(
+        test=_compare("test", test, ours, theirs, params),
+        calibration_error=calibration_difference(test.labels, candidate, champion, bins, confidence),
+        size=exact_difference(sizes[0], sizes[1]),
+        latency=latency_difference(times[0], times[1], confidence),
+        recent=_compare(RECENT, splits[RECENT], ours, theirs, params) if RECENT in splits else None,
+        survey=survey,
     )
-    return add_recent(comparison, pairs[RECENT], survey, confidence) if RECENT in pairs else comparison
 
 
-def _pairs(split: LabelledImages, candidate: NDArray[np.float32], champion: NDArray[np.float32]) -> paired.Pairs:
-    candidate_correct, champion_correct = (one.argmax(axis=1) == split.labels for one in (candidate, champion))
-    return paired.count_pairs(split.labels, candidate_correct, champion_correct, candidate.shape[1])
+def _compare(key: str, split: LabelledImages, ours: _Contestant, theirs: _Contestant, params: Params) -> Comparison:
+    candidate, opponent = (one.probabilities[key] for one in (ours, theirs))
+    candidate_correct, opponent_correct = (one.argmax(axis=1) == split.labels for one in (candidate, opponent))
+    pairs = count_pairs(split.labels, candidate_correct, opponent_correct, candidate.shape[1])
+    return compare(theirs.name, pairs, params.data.classes, params.register_.judgement.confidence)
 
 
 def _more_accurate(
     registry: tracking.Registry, candidate: tracking.Version, champion: tracking.Version
 ) -> list[tracking.Version]:
-    """The former champions that were more accurate than the present one on the candidate's test set, the best first.
+    """Return the former champions that were more accurate than the present one on the candidate's test set, best first.
 
     Those that are in the registry no more, or were measured on another test set, say nothing.
     """
@@ -145,37 +157,32 @@ def _more_accurate(
     return best_first[:here]
 
 
-def _compare_with_best(
-    registry: tracking.Registry,
-    project: Project,
-    params: Params,
-    comparison: Comparison,
-    former: Sequence[tracking.Version],
+def _best(
+    fetch: Callable[[tracking.Version, Mapping[str, LabelledImages]], _Contestant],
+    former: Iterable[tracking.Version],
     test: LabelledImages,
     ours: _Contestant,
-) -> Comparison:
-    """The comparison with that against the best of the former champions beside it, as far as one can still answer."""
+    params: Params,
+) -> Comparison | None:
+    """Compare with the first of the former champions that can still answer."""
     for version in former:
-        with TemporaryDirectory() as folder:
-            try:
-                theirs = _answer(_download(registry, project, version, Path(folder)), {"test": test})
-            except (ServiceError, ArtifactError, DataError) as error:
-                tracking.check(registry.uri)
-                logger.warning("Version %s, a former champion, cannot be compared: %s", version.number, error)
-                continue
-        pairs = _pairs(test, ours.probabilities["test"], theirs.probabilities["test"])
-        return add_best(comparison, f"version {version.number}", pairs, params.register_.judgement.confidence)
-    return comparison
+        try:
+            theirs = fetch(version, {"test": test})
+        except INCOMPARABLE as error:
+            logger.warning("Version %s, a former champion, cannot be compared: %s", version.number, error)
+            continue
+        return _compare("test", test, ours, theirs, params)
+    return None
 
 
-def _download(registry: tracking.Registry, project: Project, champion: tracking.Version, folder: Path) -> Path:
-    """The champion's LiteRT model.
+def _download(registry: tracking.Registry, project: Project, version: tracking.Version, folder: Path) -> Path:
+    """Return the version's LiteRT model.
 
     Raises:
         DataError: it knows other classes or another image size than the candidate.
         ServiceError: its files are not all there.
     """
-    files = tracking.keep_version(registry, champion, folder)
+    files = tracking.keep_version(registry, version, folder)
     ours = read_json(project.export / "classes.json", "dvc repro export")
     theirs = {"classes": list(files.classes), "image_size": list(files.image_size)}
     if ours != theirs:

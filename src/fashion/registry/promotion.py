@@ -13,12 +13,13 @@ from fashion.adapters.tracking.address import registry_of
 from fashion.adapters.tracking.tags import GATES
 from fashion.errors import ArtifactError, PromotionError, ServiceError
 from fashion.evaluation.gates import FAILED
-from fashion.evaluation.judgement import Judgement, figures
 from fashion.params import Params
 from fashion.paths import Project
 from fashion.registry.absence import explain_absence
 from fashion.registry.gates import needs_force
+from fashion.registry.judgement import Judgement
 from fashion.registry.proposal import APPROVE, PROPOSE, note_outcome
+from fashion.registry.wording import figures_for_tags
 from fashion.storage import writing_explained
 
 REGISTER, PROMOTE, ROLLBACK = "register", "promote", "rollback"
@@ -134,7 +135,7 @@ def enter_judgement(
         version.number,
         after,
         _shortened(judgement.reason),
-        figures=figures(judgement),
+        figures=figures_for_tags(judgement),
         flow_run=flow_run,
     )
     return tracking.record(registry, ledger, decision)

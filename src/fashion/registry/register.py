@@ -14,12 +14,13 @@ from typing import Literal
 import numpy as np
 
 from fashion.adapters import tracking
-from fashion.adapters.git import Source, read_source
+from fashion.adapters.git import read_source
 from fashion.adapters.machine import TENSORFLOW
 from fashion.adapters.tracking.address import registry_of
 from fashion.adapters.tracking.runs import run_name
 from fashion.adapters.tracking.tags import (
     ACCURACY,
+    ARTIFACTS_DIGEST,
     DATA_VERSION,
     GATES,
     MODEL_DIGEST,
@@ -28,23 +29,22 @@ from fashion.adapters.tracking.tags import (
     TEST_SET,
     VERDICT,
 )
-from fashion.adapters.versioning import Pin
 from fashion.arrays import LabelledImages
 from fashion.evaluation.gates import Gate
-from fashion.evaluation.judgement import Judgement, figures
 from fashion.importing import heavy_imports
 from fashion.params import Params
 from fashion.paths import Project
-from fashion.reading import read_json
 from fashion.registry import promotion
 from fashion.registry.absence import explain_absence
 from fashion.registry.gates import read_gate
+from fashion.registry.judgement import Judgement
 from fashion.registry.judging import judge_candidate, keep_judgement, look_up_judgement
-from fashion.registry.lineage import ARTIFACTS_DIGEST, find_data, write_origin
+from fashion.registry.origin import Origin, find_data, write_origin
 from fashion.registry.proposal import PROPOSE, awaits_approval, note_outcome
+from fashion.registry.wording import figures_for_tags
 from fashion.stages.dataset import load_split, read_history
 from fashion.stages.reference import DESCRIPTORS, EXAMPLES, OUTPUTS
-from fashion.storage import file_digest, folder_digest
+from fashion.storage import folder_digest
 
 
 @dataclass(frozen=True)
@@ -102,29 +102,25 @@ def register(project: Project, params: Params, flow_run: str | None = None) -> R
 
 def _log(registry: tracking.Registry, project: Project, params: Params, digest: str, gate: Gate) -> tracking.Version:
     """Bring the artifacts into MLflow, into the run in which the model was trained if that can still be found."""
-    model_digest = file_digest(project.model_file)
-    source, data = read_source(project), find_data(project, params)
-    tags = _origin(project, params, source, data) | {
-        ARTIFACTS_DIGEST: digest,
-        MODEL_DIGEST: model_digest,
-        GATES: gate.verdict,
-    }
-    run_id = tracking.find_run(registry, MODEL_DIGEST, model_digest)
-    if run_id is None:
-        history = read_history(project).drop(columns="epochs").to_dict(orient="records")
-        run_id = tracking.recreate_run(registry, run_name(params), {MODEL_DIGEST: model_digest}, history)
     with TemporaryDirectory() as folder:
-        origin = Path(folder)
-        write_origin(project, source, data, origin)
-        return tracking.log_version(registry, run_id, _package(project, {f"origin/{digest}": (origin,)}), tags)
+        origin = write_origin(project, read_source(project), find_data(project, params), Path(folder))
+        model = {MODEL_DIGEST: origin.model_sha256}
+        run_id = tracking.find_run(registry, MODEL_DIGEST, origin.model_sha256)
+        if run_id is None:
+            history = read_history(project).drop(columns="epochs").to_dict(orient="records")
+            run_id = tracking.recreate_run(registry, run_name(params), model, history)
+        tags = _tags(project, params, origin) | model | {ARTIFACTS_DIGEST: digest, GATES: gate.verdict}
+        package = _package(project, origin.metrics, {f"origin/{digest}": (Path(folder),)})
+        return tracking.log_version(registry, run_id, package, tags)
 
 
-def _package(project: Project, origin: Mapping[str, tuple[Path, ...]]) -> tracking.Package:
+def _package(
+    project: Project, figures: Mapping[str, float], origin: Mapping[str, tuple[Path, ...]]
+) -> tracking.Package:
     # TensorFlow takes seconds to import, and artifacts that were registered before do not need it.
     with heavy_imports():
         from fashion.stages.classifier import load_classifier  # noqa: PLC0415
 
-    figures = read_json(project.evaluation / "metrics.json", "dvc repro evaluate")
     return tracking.Package(
         model=load_classifier(project.model_file),
         example=load_split(project, "train").images[:1],
@@ -139,24 +135,23 @@ def _package(project: Project, origin: Mapping[str, tuple[Path, ...]]) -> tracki
             "training": (project.model / "history.csv",),
             "validation": tuple(project.validation / name for name in ("report.json", "summary.md", "quarantine.csv")),
         },
-        metrics={f"test/{name}": value for name, value in figures.items() if isinstance(value, (int, float))},
+        metrics={f"test/{name}": value for name, value in figures.items()},
         requirements=tuple(f"{name}=={installed(name)}" for name in ("keras", "numpy", TENSORFLOW)),
     )
 
 
-def _origin(project: Project, params: Params, source: Source, data: Pin) -> dict[str, str]:
-    """Where the version comes from, as tags."""
-    figures = read_json(project.evaluation / "metrics.json", "dvc repro evaluate")
-    validation = read_json(project.validation / "report.json", "dvc repro validate")
+def _tags(project: Project, params: Params, origin: Origin) -> dict[str, str]:
+    """Say in tags what people and later trainings look for."""
+    code, figures = origin.code, origin.metrics
     return {
         ACCURACY: f"{figures['accuracy']:.4f}",
         "accuracy_interval": f"{figures['accuracy_low']:.4f} to {figures['accuracy_high']:.4f}",
-        DATA_VERSION: data.md5,
-        "git_commit": source.commit or "none",
-        "git_dirty": "unknown" if source.dirty is None else str(source.dirty).lower(),
+        DATA_VERSION: origin.data.version,
+        "git_commit": code.commit or "none",
+        "git_dirty": "unknown" if code.dirty is None else str(code.dirty).lower(),
         "model": params.train.model,
         "seed": str(params.train.seed),
-        SYNTHETIC_DATA: str(validation["synthetic"]).lower(),
+        SYNTHETIC_DATA: str(origin.data.synthetic).lower(),
         TEST_SET: _digest(load_split(project, "test")),
     }
 
@@ -193,5 +188,5 @@ def _decide(
     reason = kept.reason if kept else change.reason
     if change.action == PROPOSE:
         reason = f"awaits approval: {reason}"
-    tags = {**(figures(kept) if kept else {}), REASON: reason, VERDICT: verdict}
+    tags = {**(figures_for_tags(kept) if kept else {}), REASON: reason, VERDICT: verdict}
     return tracking.tag_version(registry, version, tags)

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -16,10 +16,12 @@ from fashion.adapters.tracking.address import registry_of
 from fashion.adapters.weights import read_weights
 from fashion.environment import environment_defaults
 from fashion.errors import LineageError, ServiceError
-from fashion.evaluation.reproduction import Figure, Weights, compare_figures, compare_weights, likely_causes
+from fashion.evaluation.reproduction import Figure, Weights, compare_figures, compare_weights
 from fashion.params import Params
 from fashion.paths import Project
-from fashion.registry.lineage import PATCH, Lineage, describe, fetch_lineage, requirements_digest
+from fashion.registry.causes import likely_causes
+from fashion.registry.lineage import Lineage, fetch_lineage
+from fashion.registry.origin import PATCH, describe_origin, requirements_digest
 from fashion.settings import SQLITE
 
 
@@ -60,7 +62,7 @@ def reproduce(project: Project, params: Params, which: str, on_line: versioning.
         on_line(f"Version {found.version.number}: {_words(found)}")
         files = tracking.keep_version(registry_of(project, params), found.version, place / "version")
         with git.tree_of(project, _commit(found), origin / PATCH, place / "tree"):
-            tree = Project(place / "tree" / found.origin["code"]["folder"])
+            tree = Project(place / "tree" / found.origin.code.folder)
             # In the patch is the data.dvc of when it was registered; the data may have gone on since the training.
             shutil.copyfile(origin / versioning.PIN, tree.root / versioning.PIN)
             _bring_data(tree, project, found)
@@ -69,7 +71,7 @@ def reproduce(project: Project, params: Params, which: str, on_line: versioning.
 
 
 def _commit(found: Lineage) -> str:
-    commit: str | None = found.origin["code"]["commit"]
+    commit = found.origin.code.commit
     if commit is None:
         raise LineageError(
             f"Version {found.version.number} of {found.name} was registered where there was no git commit: its code "
@@ -80,9 +82,9 @@ def _commit(found: Lineage) -> str:
 
 def _words(found: Lineage) -> str:
     """What of the version is brought together."""
-    code = found.origin["code"]
-    changes = f" with {len(code['changed'])} changed files" if code["dirty"] else ""
-    return f"commit {str(code['commit'])[:12]}{changes}, data {found.origin['data']['version'][:12]}"
+    code = found.origin.code
+    changes = f" with {len(code.changed)} changed files" if code.dirty else ""
+    return f"commit {str(code.commit)[:12]}{changes}, data {found.origin.data.version[:12]}"
 
 
 def _bring_data(tree: Project, project: Project, found: Lineage) -> None:
@@ -91,11 +93,11 @@ def _bring_data(tree: Project, project: Project, found: Lineage) -> None:
     except ServiceError as error:
         advice = (
             "These are drawn images; draw the same again, with the options of then: fashion fetch --synthetic"
-            if found.origin["data"]["synthetic"]
+            if found.origin.data.synthetic
             else "Where they still are, type: dvc push. Here: dvc remote add (docs/remote.md says how)"
         )
         raise LineageError(
-            f"The data of version {found.version.number} ({found.origin['data']['version']}) are {error}. {advice}"
+            f"The data of version {found.version.number} ({found.origin.data.version}) are {error}. {advice}"
         ) from error
 
 
@@ -108,16 +110,17 @@ def _environment(tree: Project) -> dict[str, str]:
 
 
 def _compare(project: Project, tree: Project, found: Lineage, files: tracking.Champion) -> Reproduction:
-    remade = describe(tree, git.read_source(tree), versioning.read_pin(tree)) | {
-        "requirements_sha256": requirements_digest(project)
-    }
+    remade = replace(
+        describe_origin(tree, git.read_source(tree), versioning.read_pin(tree)),
+        requirements_sha256=requirements_digest(project),
+    )
     weights = compare_weights(read_weights(files.keras_model), read_weights(tree.model_file))
     return Reproduction(
         name=found.name,
         version=found.version.number,
         weights=weights,
         same_litert=files.model.read_bytes() == (tree.export / "model.tflite").read_bytes(),
-        figures=compare_figures(found.origin["metrics"], remade["metrics"]),
+        figures=compare_figures(found.origin.metrics, remade.metrics),
         causes=() if weights.identical else likely_causes(found.origin, remade),
     )
 

@@ -165,9 +165,10 @@ def fetch_folder(registry: Registry, version: Version, name: str, folder: Path) 
     """Bring the files that were logged under `name` into the existing `folder`; False when there is none."""
     client = MlflowClient(registry.uri)
     files = [file for file in client.list_artifacts(version.run_id, name) if not file.is_dir]
-    for file in files:
-        downloaded = client.download_artifacts(version.run_id, file.path)
-        shutil.copy(downloaded, folder)
+    # Without a destination MLflow leaves a folder of its own in the system's temporary one for every file of a server.
+    with TemporaryDirectory() as place:
+        for file in files:
+            shutil.copy(client.download_artifacts(version.run_id, file.path, place), folder)
     return bool(files)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fashion.evaluation.gates import Gate
-from fashion.evaluation.judgement import Comparison, Judgement, add_recent, compare, judge
+from fashion.evaluation.judgement import LOST, Evidence, Outcome, compare, judge
 from fashion.evaluation.paired import Pairs, exact_difference
 from fashion.evaluation.survey import Survey
 from fashion.params import JudgementParams
@@ -118,9 +118,14 @@ def measure(case: Case, rule: JudgementParams, trials: int, seed: int) -> Rates:
         trials,
         promoted=float(np.mean([judgement.promoted for judgement, _ in judgements])),
         promoted_smaller=float(np.mean([judgement.promoted for judgement in smaller])),
-        refused_for_accuracy=float(np.mean(["accuracy" in judgement.reason for judgement in smaller])),
-        refused_for_a_class=float(np.mean(["recall of" in judgement.reason for judgement in smaller])),
+        refused_for_accuracy=float(np.mean([any("accuracy" in name for name in _lost(one)) for one in smaller])),
+        refused_for_a_class=float(np.mean([any("recall of" in name for name in _lost(one)) for one in smaller])),
     )
+
+
+def _lost(outcome: Outcome) -> list[str]:
+    """Return the figures for which a candidate is refused."""
+    return [finding.figure for finding in outcome.findings if finding.verdict in LOST]
 
 
 def measure_recent(case: tuple[Way, float, float], rule: JudgementParams, trials: int, seed: int) -> RecentRates:
@@ -132,16 +137,16 @@ def measure_recent(case: tuple[Way, float, float], rule: JudgementParams, trials
     for _ in range(trials):
         recent, survey = _draw_recent(Case("", PREDICTIONS, discordant, effects), way, rng)
         frozen = _draw(Case("", FROZEN, discordant, effects), rng)
-        found.append(_judge_twice(frozen, rule, recent, survey))
+        found.append((int(recent.images.sum()), *_judge_twice(frozen, rule, recent, survey)))
     return RecentRates(
         describe(effect),
         way.name,
         discordant,
         trials,
-        tested=float(np.mean([same.recent_images for same, _ in found])),
-        judges=float(np.mean([same.recent_images > 0 and not same.recent_obstacle for same, _ in found])),
-        promoted=float(np.mean([same.promoted for same, _ in found])),
-        promoted_smaller=float(np.mean([smaller.promoted for _, smaller in found])),
+        tested=float(np.mean([images for images, _, _ in found])),
+        judges=float(np.mean([images > 0 and same.obstacle is None for images, same, _ in found])),
+        promoted=float(np.mean([same.promoted for _, same, _ in found])),
+        promoted_smaller=float(np.mean([smaller.promoted for _, _, smaller in found])),
     )
 
 
@@ -189,17 +194,17 @@ def _draw_recent(case: Case, way: Way, rng: np.random.Generator) -> tuple[Pairs,
 
 def _judge_twice(
     pairs: Pairs, rule: JudgementParams, recent: Pairs | None = None, survey: Survey = ALL_CAME
-) -> tuple[Judgement, Judgement]:
+) -> tuple[Outcome, Outcome]:
     """Judge with files of the same size, and with a candidate of half the size."""
     equal = exact_difference(0.0, 0.0)
-    same = compare("the champion", pairs, CLASSES, equal, exact_difference(100.0, 100.0), equal, rule.confidence)
-    same = _add(same, recent, survey, rule)
+    kept = recent if recent is not None and recent.images.sum() else None
+    same = Evidence(
+        test=compare("the champion", pairs, CLASSES, rule.confidence),
+        calibration_error=equal,
+        size=exact_difference(100.0, 100.0),
+        latency=equal,
+        recent=compare("the champion", kept, CLASSES, rule.confidence) if kept else None,
+        survey=survey,
+    )
     smaller = replace(same, size=exact_difference(50.0, 100.0))
     return judge(Gate(()), same, rule), judge(Gate(()), smaller, rule)
-
-
-def _add(comparison: Comparison, recent: Pairs | None, survey: Survey, rule: JudgementParams) -> Comparison:
-    """Add the recent test set to the comparison, if there is one that holds an image."""
-    if recent is None or not recent.images.sum():
-        return comparison
-    return add_recent(comparison, recent, survey, rule.confidence)

@@ -17,7 +17,7 @@ from fashion.arrays import Booleans, Floats
 from fashion.evaluation.error_rates.judgement import ALL_CAME, CLASSES
 from fashion.evaluation.estimates import proportion_of
 from fashion.evaluation.gates import Gate, at_least
-from fashion.evaluation.judgement import add_best, add_recent, compare, judge
+from fashion.evaluation.judgement import Evidence, compare, judge
 from fashion.evaluation.paired import Pairs, count_pairs, exact_difference
 from fashion.params import JudgementParams
 
@@ -176,13 +176,11 @@ def _succeed(
 def _is_promoted(candidate: Booleans, champion: Booleans, best: Booleans | None, contest: Contest) -> bool:
     rule, equal = contest.rule, exact_difference(0.0, 0.0)
     size = exact_difference(50.0 if contest.wins_by == OTHER else 100.0, 100.0)
-    comparison = compare("the champion", _count(candidate, champion), CLASSES, equal, size, equal, rule.confidence)
-    if contest.wins_by == RECENT:
-        comparison = add_recent(comparison, WINS, ALL_CAME, rule.confidence)
-    if best is not None:
-        comparison = add_best(comparison, "the best one", _count(candidate, best), rule.confidence)
-    accuracy = proportion_of(int(candidate.sum()), IMAGES)
-    return judge(Gate((at_least("accuracy", accuracy, contest.least_accuracy),)), comparison, rule).promoted
+    test = compare("the champion", _count(candidate, champion), CLASSES, rule.confidence)
+    recent = compare("the champion", WINS, CLASSES, rule.confidence) if contest.wins_by == RECENT else None
+    former = compare("the best one", _count(candidate, best), CLASSES, rule.confidence) if best is not None else None
+    gate = Gate((at_least("accuracy", proportion_of(int(candidate.sum()), IMAGES), contest.least_accuracy),))
+    return judge(gate, Evidence(test, equal, size, equal, recent, ALL_CAME, former), rule).promoted
 
 
 def _count(candidate: Booleans, champion: Booleans) -> Pairs:
