@@ -117,7 +117,7 @@ def test_an_environment_is_refused_in_a_project_that_has_one_of_its_own(project,
     make_environment(project.root, project.root, monkeypatch)
     other = make_project(tmp_path / "other")
     make_environment(other.root, other.root, monkeypatch)
-    monkeypatch.setattr("fashion.settings.__file__", str(other.root / "src/fashion/settings.py"))
+    monkeypatch.setattr("fashion.environment.__file__", str(other.root / "src/fashion/environment.py"))
     with pytest.raises(ParamsError, match=f"source {project.root}/.venv/bin/activate"):
         apply_environment(project)
     apply_environment(other)
