@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from fashion.adapters import plots, reports
 from fashion.adapters.predictions import JudgedWindow, Window
-from fashion.evaluation.alarm import show_score
 from fashion.evaluation.drift import DESCRIPTORS
-from fashion.evaluation.estimates import Estimate, proportion_of
+from fashion.evaluation.estimates import proportion_of
 from fashion.evaluation.neighbours import nearest
+from fashion.loop.wording import show_score
 from fashion.stages.reference import Examples, Known
 from fashion.storage import write_text
 
@@ -52,21 +52,19 @@ figure img { width: 100%; image-rendering: pixelated; border: 3px solid var(--li
 def write_page(
     folder: Path,
     window: Window,
-    judged: JudgedWindow,
-    past: Sequence[JudgedWindow],
+    windows: Sequence[JudgedWindow],
     known: Known,
-    classes: tuple[str, ...],
     trend: Path | None,
 ) -> None:
     """Write everything about a window into the existing `folder`.
 
     Args:
-        past: the windows before it, the oldest first.
+        windows: this one at the end, after those before it, the oldest first.
         known: what came with the model.
-        classes: their names.
         trend: Evidently's workspace, where the window belongs to the history; None where it was chosen by hand.
     """
-    windows = [*past, judged]
+    judged = windows[-1]
+    classes = judged.classes or ()
     plots.window_trend(_columns(windows), folder / TREND)
     reports.write_report(folder, _described(window, classes), _described_reference(known, classes), judged.end, trend)
     strangest = _strangest(window, known.examples, classes)
@@ -113,7 +111,7 @@ def _navigation(before: int | None = None, after: int | None = None) -> str:
 
 def _index_row(window: JudgedWindow, has_page: bool) -> str:
     name = f'<a href="{window.number}/{PAGE}">{window.number}</a>' if has_page else str(window.number)
-    live = _live(window)
+    live = window.accuracy
     cells = (
         f"{window.end:%Y-%m-%d %H:%M}",
         escape(window.model_version),
@@ -124,12 +122,8 @@ def _index_row(window: JudgedWindow, has_page: bool) -> str:
     return f"<td>{name}</td>{verdict}{''.join(f'<td>{cell}</td>' for cell in cells)}"
 
 
-def _live(window: JudgedWindow) -> Estimate | None:
-    return proportion_of(window.correct, window.labelled) if window.labelled else None
-
-
 def _columns(windows: Sequence[JudgedWindow]) -> dict[str, list[Any]]:
-    live = [_live(window) for window in windows]
+    live = [window.accuracy for window in windows]
     return {
         "number": [window.number for window in windows],
         "version": [window.model_version for window in windows],
@@ -245,7 +239,7 @@ def _scores(judged: JudgedWindow) -> str:
 
 def _accuracy(judged: JudgedWindow, windows: Sequence[JudgedWindow]) -> str:
     told = [f"Estimated from the calibrated confidences: <b>{judged.estimated_accuracy:.1%}</b>."]
-    if live := _live(judged):
+    if live := judged.accuracy:
         interval = (
             f"95 % interval {live.low:.1%} to {live.high:.1%}, of {live.n:,} labels that were asked for at random"
         )
