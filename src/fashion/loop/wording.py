@@ -1,7 +1,13 @@
 """What the loop tells people, in words."""
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from fashion.evaluation.alarm import Decision, Verdict
 from fashion.params import AlarmParams, MonitorParams
+
+if TYPE_CHECKING:
+    from fashion.adapters.predictions import JudgedWindow
 
 
 def explain(decision: Decision, predictions: int, policy: AlarmParams) -> str:
@@ -32,6 +38,13 @@ def show_settling(predictions: int, version: str, params: MonitorParams) -> str:
         f"{predictions:,} predictions; version {version} has learned from collected images, so its first "
         f"{params.settling:,} will be its reference (monitor.settling)"
     )
+
+
+def show_error(windows: "Sequence[JudgedWindow]") -> str:
+    """Say by how much the estimated accuracy is wrong, over all labels of these windows; there is at least one."""
+    estimated = sum(window.estimated_accuracy * window.labelled for window in windows)
+    error = (estimated - sum(window.correct for window in windows)) / sum(window.labelled for window in windows)
+    return f"{100 * abs(error):.1f} points too {'high' if error > 0 else 'low'}"
 
 
 def show_score(value: float) -> str:
