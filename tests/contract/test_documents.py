@@ -16,8 +16,8 @@ from typer.main import get_command
 from benchmarks.gates import ALIKE, TIMED
 from fashion.adapters.decoding import MOST_PIXELS
 from fashion.cli import app
-from fashion.evaluation.drift import WEIGHTS
 from fashion.evaluation.estimates import CONFIDENCE
+from fashion.evaluation.limits import WEIGHTS
 from fashion.params import load_params
 from fashion.serving.bodies import BodyLimits
 from fashion.serving.limits import Limits

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from fashion.adapters.predictions import NO_LABEL, JudgedWindow, ModelVersion, Window
 from fashion.errors import DataError
 from fashion.evaluation.alarm import Decision
-from fashion.evaluation.drift import Sample, build_detector, calibrate, descriptor_values, measure, score
+from fashion.evaluation.drift import Sample, build_detector, descriptor_values, measure
+from fashion.evaluation.limits import calibrate, score
 from fashion.params import MonitorParams
 from fashion.stages.reference import Known
 
