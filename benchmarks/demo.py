@@ -37,7 +37,7 @@ from benchmarks.serving import free_port
 from fashion.adapters.pinning import pin
 from fashion.adapters.predictions import JudgedWindow, PredictionLog
 from fashion.environment import environment_defaults
-from fashion.evaluation.estimates import Estimate, proportion, proportion_of
+from fashion.evaluation.estimates import Estimate, proportion
 from fashion.images.idx import write_idx
 from fashion.loop.monitor import read_history
 from fashion.params import load_params
@@ -215,7 +215,7 @@ def look(project: Project) -> None:
     time.sleep(2)  # The youngest predictions are left for the next look.
     run(project, ["prefect", "deployment", "run", "monitoring/default", "--watch"])
     window = read_history(project)[-1]
-    accuracy = accuracy_in(window)
+    accuracy = window.accuracy
     figures = [
         f"live accuracy {accuracy.value:.1%}" if accuracy else "no labels yet",
         f"estimated {window.estimated_accuracy:.1%}",
@@ -272,12 +272,8 @@ def accuracy_of(log: PredictionLog, version: str, **when: datetime) -> Estimate:
     return proportion((window.predicted == window.labels)[labelled])
 
 
-def accuracy_in(window: JudgedWindow) -> Estimate | None:
-    return proportion_of(window.correct, window.labelled) if window.labelled else None
-
-
 def shown(window: JudgedWindow) -> dict[str, Any]:
-    accuracy = accuracy_in(window)
+    accuracy = window.accuracy
     return {
         "end": window.end.isoformat(),
         "version": window.model_version,

@@ -20,17 +20,8 @@ from scipy.stats import binomtest
 
 from fashion.adapters import litert
 from fashion.evaluation.alarm import Verdict, decide
-from fashion.evaluation.drift import (
-    WEIGHTS,
-    Detector,
-    Limit,
-    Sample,
-    build_detector,
-    calibrate,
-    descriptor_values,
-    measure,
-    score,
-)
+from fashion.evaluation.drift import Detector, Sample, build_detector, descriptor_values, measure
+from fashion.evaluation.limits import WEIGHTS, Limit, calibrate, score
 from fashion.images.corruptions import (
     CORRUPTIONS,
     MIX_CHANGES,

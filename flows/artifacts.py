@@ -10,7 +10,7 @@ from rich.text import Text
 from fashion.cli.terminal import console, gate_table
 from fashion.errors import without_secrets
 from fashion.evaluation.gates import FAILED, Check
-from fashion.paths import Project
+from fashion.paths import METRICS, REPORT, SUMMARY, Project
 from fashion.reading import read_json
 from fashion.registry.gates import read_gate
 from fashion.registry.judgement import Judgement
@@ -33,7 +33,7 @@ def publish(project: Project, stage: str) -> None:
 
 
 def _publish_validation(project: Project) -> None:
-    summary = project.validation / "summary.md"
+    summary = project.validation / SUMMARY
     if summary.exists():
         create_markdown_artifact(summary.read_text(encoding="utf-8"), key="validation")
 
@@ -48,7 +48,7 @@ def _publish_pictures(project: Project) -> None:
 
 def _publish_gates(project: Project) -> None:
     """Each absolute gate with its value, interval, limit and verdict."""
-    if (project.export / "report.json").exists():
+    if (project.export / REPORT).exists():
         gate = read_gate(project)
         create_table_artifact([_row(check) for check in gate.checks], key="gates", description=gate.count)
 
@@ -97,7 +97,7 @@ def conclusion(registration: "Registration") -> str:
 
 
 def _print_measurements(project: Project) -> None:
-    metrics = read_json(project.evaluation / "metrics.json", "dvc repro evaluate")
+    metrics = read_json(project.evaluation / METRICS, "dvc repro evaluate")
     interval = f"95 % interval {metrics['accuracy_low']:.2%} to {metrics['accuracy_high']:.2%}"
     accuracy = Text(f"{metrics['accuracy']:.2%}", "bold")
     console.print("Accuracy", accuracy, f"on {metrics['images']:,} test images ({interval})", highlight=False)
@@ -107,7 +107,7 @@ def _print_measurements(project: Project) -> None:
 
 
 def _is_synthetic(project: Project) -> bool:
-    return bool(read_json(project.validation / "report.json", "dvc repro validate")["synthetic"])
+    return bool(read_json(project.validation / REPORT, "dvc repro validate")["synthetic"])
 
 
 def _row(check: Check) -> dict[str, str]:

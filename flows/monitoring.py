@@ -5,7 +5,6 @@ recorded by `fashion monitor`, or by a run that could not send them, are sent, t
 """
 
 import time
-from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_URL, UUID, uuid5
@@ -18,8 +17,7 @@ from prefect.events import emit_event
 from prefect.logging import get_run_logger
 from prefect.states import Completed
 
-from fashion.evaluation.alarm import show_score
-from fashion.loop.monitor import Watched
+from fashion.loop.wording import show_score
 from fashion.params import Params
 from fashion.paths import Project
 from flows.announcement import announce, announce_failure
@@ -27,6 +25,7 @@ from flows.pipeline import open_project, unless_stopped
 
 if TYPE_CHECKING:
     from fashion.adapters.predictions import JudgedWindow
+    from fashion.loop.monitor import Look
 
 EVENT = "fashion.drift.detected"
 RESOURCE = {"prefect.resource.id": "fashion.monitor", "prefect.resource.name": "fashion monitor"}
@@ -35,13 +34,13 @@ PATIENCE_SECONDS = 30.0
 
 
 @task(name="look", task_run_name="look", cache_policy=NO_CACHE)
-def look(project: Project, params: Params) -> Watched:
+def look(project: Project, params: Params) -> "Look":
     """Judge the window, keep it in the history, and show it."""
     from fashion.loop.monitor import monitor
 
-    watched = monitor(project, params)
-    create_markdown_artifact(_describe(watched), key="drift", description=watched.because)
-    return watched
+    found = monitor(project, params)
+    create_markdown_artifact(_describe(found), key="drift", description=found.because)
+    return found
 
 
 def name_of_run() -> str:
@@ -58,10 +57,10 @@ def _watch() -> State[Any]:
     from fashion.loop.monitor import send_alarms
 
     project, params = open_project()
-    watched = look(project, params)
+    found = look(project, params)
     send_alarms(project, params, _send)
-    get_run_logger().info("%s", watched.because)
-    return Completed(name=_name(watched), message=watched.because, data=asdict(watched))
+    get_run_logger().info("%s", found.because)
+    return Completed(name=_name(found), message=found.because, data=found.judged)
 
 
 def _send(window: "JudgedWindow") -> bool:
@@ -96,24 +95,24 @@ def _has_event(event: UUID) -> bool:
         return bool(found.json()["events"])
 
 
-def _name(watched: Watched) -> str | None:
-    if watched.window is None:
+def _name(found: "Look") -> str | None:
+    if found.judged is None:
         return "TooFew"
-    return "Alarm" if watched.alarm else "Drifted" if watched.drifted else None
+    return "Alarm" if found.judged.alarm else "Drifted" if found.judged.drifted else None
 
 
-def _describe(watched: Watched) -> str:
-    """The window as Prefect's page shows it."""
-    rows = [
-        ("Predictions", f"{watched.predictions:,}"),
-        ("Labels asked for at random", f"{watched.asked:,}"),
-        ("of which have come", f"{watched.labelled:,}"),
-    ]
-    if watched.estimated_accuracy is not None:
-        rows.append(("Accuracy, estimated without labels", f"{watched.estimated_accuracy:.1%}"))
-    if watched.accuracy is not None:
-        found = f"{watched.accuracy:.1%} ({watched.accuracy_low:.1%} to {watched.accuracy_high:.1%})"
-        rows.append(("Accuracy by those labels", found))
-    rows += [(f"Score of {name.replace('_', ' ')}", show_score(score)) for name, score in watched.scores.items()]
-    table = "\n".join(f"| {name} | {value} |" for name, value in rows)
-    return f"# Version {watched.version}: {watched.because}\n\n| | |\n|---|---|\n{table}"
+def _describe(found: "Look") -> str:
+    """Return what was found as Prefect's page shows it."""
+    survey, judged = found.window.survey, found.judged
+    rows = {
+        "Predictions": f"{len(found.window):,}",
+        "Labels asked for at random": f"{survey.asked:,}",
+        "of which have come": f"{survey.answered:,}",
+    }
+    if judged:
+        rows["Accuracy, estimated without labels"] = f"{judged.estimated_accuracy:.1%}"
+        if live := judged.accuracy:
+            rows["Accuracy by those labels"] = f"{live.value:.1%} ({live.low:.1%} to {live.high:.1%})"
+        rows |= {f"Score of {name}": show_score(score) for name, score in judged.scores.items()}
+    table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
+    return f"# Version {found.version}: {found.because}\n\n| | |\n|---|---|\n{table}"

@@ -21,7 +21,7 @@ from fashion.cli.terminal import console
 from fashion.errors import ServiceError
 from fashion.leftovers import place
 from fashion.locks import read_holder, try_hold
-from fashion.paths import Project
+from fashion.paths import SERVICES_LOCK, Project
 from fashion.settings import headers_for_prefect
 from flows.services.processes import (
     MLFLOW,
@@ -197,7 +197,7 @@ def _require_authentication(project: Project) -> None:
 
 
 def _lock(project: Project) -> Path:
-    return project.state / "services.lock"
+    return project.state / SERVICES_LOCK
 
 
 def _pid_file(project: Project, name: str) -> Path:

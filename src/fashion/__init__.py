@@ -16,6 +16,6 @@ model       core: the networks and their training
 params      params.yaml: everything that changes a result
 
 At the bottom stand single modules: `settings` and `environment` (variables and .env), `paths` (names of files and
-folders), `arrays`, `errors`, `reading`, `storage` (files written whole or not at all), `locks`, and some smaller ones. Prefect's flows, and the
-processes that they need, are beside this package: `flows` and `flows.services`.
+folders), `arrays`, `errors`, `reading`, `storage` (files written whole or not at all), `locks`, and some smaller ones.
+Prefect's flows, and the processes that they need, are beside this package: `flows` and `flows.services`.
 """

@@ -1,4 +1,4 @@
-"""Where a project keeps its files. The only place that knows file names."""
+"""Where a project keeps its files. The only place that knows the name of a file that several modules know."""
 
 import re
 from dataclasses import dataclass
@@ -9,6 +9,21 @@ from fashion.errors import ParamsError, SetupError
 MISREAD = re.compile(r"%[0-9A-Fa-f]{2}|\[[^/]*\]|\\")
 """In a path: MLflow takes %20 in an address for an escape, TensorFlow [x] and \\ in a file's name for a pattern."""
 
+PARAMS, DVC_YAML, DVC_LOCK, REQUIREMENTS = "params.yaml", "dvc.yaml", "dvc.lock", "requirements.lock"
+"""In the project's folder."""
+REPORT, SUMMARY, QUARANTINE = "report.json", "summary.md", "quarantine.csv"
+"""What `validate` leaves; `export` leaves a report, too."""
+DATASET = "dataset.json"
+"""What `prepare` says of the arrays beside it."""
+KERAS, HISTORY, TRAINING, MACHINE = "model.keras", "history.csv", "training.json", "machine.json"
+"""What `train` leaves: the model, its epochs, how it went and on what."""
+METRICS, GATE = "metrics.json", "gate.json"
+"""What `evaluate` leaves beside tables and pictures."""
+LITERT, CLASSES = "model.tflite", "classes.json"
+"""What `export` leaves for those who answer: the model, and what its outputs are called."""
+SERVICES_LOCK = "services.lock"
+"""Held while the services of `make up` run."""
+
 
 @dataclass(frozen=True)
 class Project:
@@ -18,7 +33,7 @@ class Project:
 
     @property
     def params(self) -> Path:
-        return self.root / "params.yaml"
+        return self.root / PARAMS
 
     @property
     def data(self) -> Path:
@@ -75,7 +90,7 @@ class Project:
 
     @property
     def model_file(self) -> Path:
-        return self.model / "model.keras"
+        return self.model / KERAS
 
 
 def find_project(start: Path) -> Project:
@@ -85,7 +100,7 @@ def find_project(start: Path) -> Project:
         ParamsError: there is none, or its path cannot be used.
     """
     for folder in (start.resolve(), *start.resolve().parents):
-        if (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file():
+        if (folder / PARAMS).is_file() and (folder / DVC_YAML).is_file():
             _check_path(folder)
             return Project(folder)
     raise ParamsError(

@@ -16,9 +16,9 @@ from typer.main import get_command
 import fashion
 from fashion.adapters.decoding import MOST_PIXELS
 from fashion.cli import app
-from fashion.evaluation.drift import WEIGHTS
 from fashion.evaluation.error_rates.gates import ALIKE
 from fashion.evaluation.estimates import CONFIDENCE, TIMED_CALLS
+from fashion.evaluation.limits import WEIGHTS
 from fashion.params import load_params
 from fashion.serving.bodies import BodyLimits
 from fashion.serving.limits import Limits

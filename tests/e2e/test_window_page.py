@@ -83,6 +83,7 @@ def judged(number, verdict=Verdict.ALARM):
         because="descriptors beyond its limit",
         estimated_accuracy=0.9,
         by_class={"0": (20, 18)},
+        classes=CLASSES,
     )
 
 
@@ -90,12 +91,12 @@ def judged(number, verdict=Verdict.ALARM):
 def folder(tmp_path_factory):
     """The pages of windows 3 to 5, as three looks leave them; window 2 has none any more."""
     folder = tmp_path_factory.mktemp("monitoring")
-    past = [judged(2, Verdict.CLEAN)]
+    windows = [judged(2, Verdict.CLEAN)]
     for number in (3, 4, 5):
         (folder / str(number)).mkdir()
-        write_page(folder / str(number), window(), judged(number), past, known(), CLASSES, folder / "trend")
-        past.append(judged(number))
-        write_index(folder, past)
+        windows.append(judged(number))
+        write_page(folder / str(number), window(), windows, known(), folder / "trend")
+        write_index(folder, windows)
     return folder
 
 

@@ -22,7 +22,8 @@ from fashion.cli import app
 from fashion.errors import DataError, ServiceError
 from fashion.evaluation.survey import Survey
 from fashion.images.synthetic import draw
-from fashion.loop.collect import COPY, IN_TEST, IN_TRAIN, KEPT, REFUSED, TOO_OFTEN, collect
+from fashion.loop.collect import KEPT, REFUSED, TOO_OFTEN, collect
+from fashion.loop.new_labels import COPY, IN_TEST, IN_TRAIN
 from fashion.serving.recorder import Recorder
 from fashion.settings import predictions_url
 from fashion.stages.dataset import has_recent, load_split

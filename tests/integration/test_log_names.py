@@ -33,8 +33,8 @@ def says(number, **changes):
     return record(probabilities=np.eye(3, dtype=np.float32)[number], **changes)
 
 
-def version(identity=None, model="clothes"):
-    return ModelVersion("1", identity, CREATED, model)
+def version(identity=None, model="clothes", classes=None):
+    return ModelVersion("1", identity, CREATED, model, classes)
 
 
 def test_labels_are_the_numbers_of_the_readers_classes_by_their_names(log):
@@ -44,7 +44,7 @@ def test_labels_are_the_numbers_of_the_readers_classes_by_their_names(log):
     turned = tuple(reversed(CLOTHES))
     found = log.read_labels(SIZE, model=Model("clothes", turned))
     assert list(found["label"]) == [2, 1, 2, -1, -1]
-    window = log.read_window(version=version(), classes=turned)
+    window = log.read_window(version=version(classes=turned))
     assert (list(window.labels), window.unknown_labels) == ([2, 1, 2, -1, -1], 2)
     assert list(log.read_window().labels) == [0, 1, 2, 9, 2]
 

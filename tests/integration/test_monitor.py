@@ -6,16 +6,17 @@ import shutil
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from fashion.adapters.predictions import JudgedWindow, Record, WindowHistory
+from fashion.adapters.predictions import Record, WindowHistory
 from fashion.cli import app
 from fashion.errors import ArtifactError, DataError, ServiceError
 from fashion.evaluation.alarm import Verdict
+from fashion.evaluation.survey import Survey
 from fashion.images.synthetic import draw
 from fashion.loop import monitor as stage
 from fashion.loop.monitor import KEPT, monitor, read_history, send_alarms
@@ -40,22 +41,23 @@ def test_windows_go_from_clean_to_an_alarm_and_the_history_follows_the_labels(wa
     project, params, traffic = watched
     traffic.send(300, labelled=True)
     clean = monitor(project, params)
-    assert (clean.window, clean.drifted, clean.alarm, clean.predictions, clean.labelled) == (1, False, False, 300, 300)
+    judged = clean.judged
+    assert (judged.number, judged.verdict, judged.predictions, judged.labelled) == (1, "clean", 300, 300)
     assert clean.because == "300 predictions like the reference"
-    assert clean.accuracy_low < clean.accuracy < clean.accuracy_high
+    assert judged.accuracy.low < judged.accuracy.value < judged.accuracy.high
     assert clean.version == traffic.champion.version
-    assert datetime.fromisoformat(clean.start) < datetime.fromisoformat(clean.end) <= traffic.time
+    assert judged.start < judged.end <= traffic.time
 
     ids, labels = traffic.send(120, inverted)
-    drifted = monitor(project, params)
-    assert (drifted.window, drifted.drifted, drifted.alarm, drifted.predictions) == (2, True, False, 120)
+    drifted = monitor(project, params).judged
+    assert (drifted.number, drifted.verdict, drifted.predictions) == (2, "drifted", 120)
     assert drifted.scores["descriptors"] > 1
     assert re.match(r"\w+ at .* times the limit; 1 of the last 2 windows drifted", drifted.because)
     assert drifted.accuracy is None
 
     traffic.send(120, inverted)
     alarm = monitor(project, params)
-    assert (alarm.window, alarm.drifted, alarm.alarm) == (3, True, True)
+    assert (alarm.judged.number, alarm.judged.verdict) == (3, "alarm")
 
     traffic.label(ids, labels)
     first, second, third = read_history(project)
@@ -67,7 +69,7 @@ def test_windows_go_from_clean_to_an_alarm_and_the_history_follows_the_labels(wa
     assert (second.scores, second.because) == (drifted.scores, drifted.because)
 
     page = (project.monitoring / "3" / PAGE).read_text()
-    assert alarm.report == str(project.monitoring / "3" / PAGE)
+    assert alarm.page == project.monitoring / "3" / PAGE
     assert "<b>Alarm.</b>" in page
     assert not re.search(r"(src|href)=.?(http|//|/)", page)
     assert page.count("data:image/png;base64,") == 1 + SHOWN * (1 + NEIGHBOURS)
@@ -86,19 +88,19 @@ def test_labels_that_nobody_asked_for_say_nothing_about_the_accuracy(watched):
     ids, labels = traffic.send(150, asked=False)
     traffic.label(ids[:60], (labels[:60] + 1) % 10)
     unasked = monitor(project, params)
-    assert (unasked.window, unasked.drifted, unasked.asked, unasked.labelled) == (1, False, 0, 0)
-    assert unasked.accuracy is None
-    assert "labels" not in unasked.scores
+    assert (unasked.judged.number, unasked.judged.drifted, unasked.window.survey) == (1, False, Survey(0, 0))
+    assert unasked.judged.accuracy is None
+    assert "labels" not in unasked.judged.scores
     ids, labels = traffic.send(150)
     traffic.label(ids[:60], (labels[:60] + 1) % 10)
     few = monitor(project, params)
-    assert (few.window, few.asked, few.labelled) == (2, 150, 60)
-    assert "labels" not in few.scores
+    assert (few.judged.number, few.window.survey) == (2, Survey(150, 60))
+    assert "labels" not in few.judged.scores
     ids, labels = traffic.send(150)
     traffic.label(ids[:140], (labels[:140] + 1) % 10)
     asked = monitor(project, params)
-    assert (asked.window, asked.asked, asked.labelled) == (3, 150, 140)
-    assert asked.scores["labels"] > 1
+    assert (asked.judged.number, asked.window.survey) == (3, Survey(150, 140))
+    assert asked.judged.scores["labels"] > 1
     first, second, third = read_history(project)
     assert (first.labelled, second.labelled, third.labelled) == (0, 60, 140)
     assert "of 140 labels that were asked for at random" in (project.monitoring / "3" / PAGE).read_text()
@@ -118,7 +120,7 @@ def test_a_champion_that_has_learned_from_a_change_is_not_told_of_that_change_bu
     learned_collected(traffic)
     traffic.send(200, inverted)
     few = monitor(project, params)
-    assert (few.window, few.scores) == (None, {})
+    assert few.judged is None
     assert few.because == (
         "200 predictions; version 1 has learned from collected images, so its first 300 will be its reference "
         "(monitor.settling)"
@@ -127,17 +129,16 @@ def test_a_champion_that_has_learned_from_a_change_is_not_told_of_that_change_bu
     traffic.send(150, inverted)
     assert monitor(project, params).because.startswith("50 predictions, 100 are wanted")
     traffic.send(100, inverted)
-    first = monitor(project, params)
-    assert (first.window, first.predictions, first.drifted) == (1, 150, False)
+    first = monitor(project, params).judged
+    assert (first.number, first.predictions, first.drifted) == (1, 150, False)
     traffic.send(1500, inverted)
-    assert not monitor(project, params, last=300).drifted
-    assert not monitor(project, params).drifted
+    assert not monitor(project, params, last=300).judged.drifted
+    assert not monitor(project, params).judged.drifted
     verdicts = []
     for _ in range(2):
         traffic.send(150)
-        looked = monitor(project, params)
-        verdicts.append((looked.drifted, looked.alarm))
-    assert verdicts == [(True, False), (True, True)]
+        verdicts.append(monitor(project, params).judged.verdict)
+    assert verdicts == ["drifted", "alarm"]
 
 
 def test_a_reference_of_the_first_predictions_that_is_damaged_says_what_to_do(watched):
@@ -145,14 +146,14 @@ def test_a_reference_of_the_first_predictions_that_is_damaged_says_what_to_do(wa
     params = edit_params(project, {"monitor": {"settling": 100}})
     learned_collected(traffic)
     traffic.send(300, inverted)
-    assert monitor(project, params).predictions == 200
+    assert len(monitor(project, params).window) == 200
     (folder,) = (project.state / "references").iterdir()
     (folder / "reference.npz").write_bytes(b"cut off")
     traffic.send(200, inverted)
     with pytest.raises(ArtifactError, match=rf"{folder} is damaged .* Remove it: the next predictions become"):
         monitor(project, params)
     shutil.rmtree(folder)
-    assert monitor(project, params).predictions == 100
+    assert len(monitor(project, params).window) == 100
 
 
 def test_too_few_predictions_wait_and_of_too_many_the_newest_are_looked_at_and_none_of_another_version(watched):
@@ -160,17 +161,17 @@ def test_too_few_predictions_wait_and_of_too_many_the_newest_are_looked_at_and_n
     params = edit_params(project, {"monitor": {"largest_window": 110}})
     traffic.send(150, inverted, version="7")
     nothing = monitor(project, params)
-    assert (nothing.window, nothing.predictions, nothing.start, nothing.scores) == (None, 0, None, {})
+    assert (nothing.judged, len(nothing.window), nothing.to_dict()["start"]) == (None, 0, None)
     traffic.send(60, inverted)
     few = monitor(project, params)
-    assert (few.window, few.drifted, few.alarm, few.report) == (None, False, False, None)
+    assert (few.judged, few.page) == (None, None)
     assert few.because == "60 predictions, 100 are wanted (monitor.alarm.smallest_window)"
     assert read_history(project) == []
     traffic.send(110)
     traffic.send(50, inverted, version="7")
-    looked = monitor(project, params)
-    assert (looked.window, looked.predictions, looked.drifted) == (1, 110, False)
-    assert monitor(project, params).predictions == 0
+    looked = monitor(project, params).judged
+    assert (looked.number, looked.predictions, looked.drifted) == (1, 110, False)
+    assert len(monitor(project, params).window) == 0
 
 
 def test_a_window_chosen_by_hand_is_shown_and_does_not_count(watched):
@@ -180,13 +181,14 @@ def test_a_window_chosen_by_hand_is_shown_and_does_not_count(watched):
     traffic.send(130, inverted)
     params = edit_params(project, {"monitor": {"alarm": {"needed": 1, "of": 1}}})
     chosen = monitor(project, params, since=moment)
-    assert (chosen.window, chosen.predictions, chosen.drifted, chosen.alarm) == (None, 130, True, False)
+    assert (chosen.by_hand, len(chosen.window), chosen.judged.verdict) == (True, 130, "drifted")
+    assert chosen.to_dict()["window"] is None
     assert chosen.because.endswith("chosen by hand, so it does not count")
-    assert chosen.report == str(project.monitoring / "by-hand" / PAGE)
+    assert chosen.page == project.monitoring / "by-hand" / PAGE
     assert (project.monitoring / PAGE).is_file()
     assert read_history(project) == []
-    counted = monitor(project, params)
-    assert (counted.window, counted.predictions, counted.alarm) == (1, 230, True)
+    counted = monitor(project, params).judged
+    assert (counted.number, counted.predictions, counted.alarm) == (1, 230, True)
 
 
 def test_a_recorded_alarm_stays_unsent_until_somebody_was_told_of_it(watched):
@@ -194,7 +196,7 @@ def test_a_recorded_alarm_stays_unsent_until_somebody_was_told_of_it(watched):
     params = edit_params(project, {"monitor": {"alarm": {"needed": 1, "of": 1, "cool_down": 0}}})
     for _ in range(2):
         traffic.send(100, inverted)
-        assert monitor(project, params).alarm
+        assert monitor(project, params).judged.alarm
     assert send_alarms(project, params, lambda window: False) == []
     with pytest.raises(KeyboardInterrupt):
         send_alarms(project, params, interrupted)
@@ -214,7 +216,7 @@ def test_alarms_of_earlier_code_which_sent_them_itself_and_of_other_models_are_n
     project, params, traffic = watched
     params = edit_params(project, {"monitor": {"alarm": {"needed": 1, "of": 1}}})
     traffic.send(100, inverted)
-    assert monitor(project, params).alarm
+    assert monitor(project, params).judged.alarm
     with closing(sqlite3.connect(project.state / "predictions.db")) as database, database:
         database.execute("UPDATE windows SET model = ?", (model,))
     assert send_alarms(project, params, lambda window: True) == []
@@ -223,13 +225,13 @@ def test_alarms_of_earlier_code_which_sent_them_itself_and_of_other_models_are_n
 def test_pages_of_long_ago_go_and_a_damaged_trend_begins_anew(watched, caplog):
     project, params, traffic = watched
     traffic.send(100)
-    assert monitor(project, params).window == 1
+    assert monitor(project, params).judged.number == 1
     (snapshot,) = (project.state / "evidently").glob("*/snapshots/*.json")
     snapshot.write_text('{"cut off')
     with closing(sqlite3.connect(project.state / "predictions.db")) as database, database:
         database.execute("UPDATE windows SET number = ?", (KEPT,))
     traffic.send(100)
-    assert monitor(project, params).window == KEPT + 1
+    assert monitor(project, params).judged.number == KEPT + 1
     assert [folder.name for folder in project.monitoring.iterdir() if folder.is_dir()] == [str(KEPT + 1)]
     assert f'href="{KEPT + 1}/{PAGE}"' in (project.monitoring / PAGE).read_text()
     assert "the trend in it begins anew" in caplog.text
@@ -240,7 +242,7 @@ def test_an_alarm_keeps_the_others_quiet_for_as_long_as_params_yaml_says(watched
     project, params, traffic = watched
     params = edit_params(project, {"monitor": {"alarm": {"needed": 1, "of": 1, "cool_down": KEPT + 10}}})
     traffic.send(100)
-    assert monitor(project, params).window == 1
+    assert monitor(project, params).judged.number == 1
     history = WindowHistory(traffic.log)
     (clean,) = history.read(1)
     history.add(replace(clean, number=2, verdict=Verdict.ALARM))
@@ -248,7 +250,7 @@ def test_an_alarm_keeps_the_others_quiet_for_as_long_as_params_yaml_says(watched
         history.add(replace(clean, number=number))
     traffic.send(100, inverted)
     looked = monitor(project, params)
-    assert (looked.drifted, looked.alarm) == (True, False)
+    assert (looked.judged.drifted, looked.judged.alarm) == (True, False)
     assert looked.because.endswith(f"the last alarm is not {KEPT + 10} windows ago")
 
 
@@ -258,8 +260,8 @@ def test_of_two_monitors_of_one_log_one_hears_of_the_other(watched, monkeypatch)
     write_page = stage._write_page
 
     def meanwhile(*arguments):
-        judged = next(one for one in arguments if isinstance(one, JudgedWindow))
-        WindowHistory(traffic.log).add(judged)
+        _, _, windows, *_ = arguments
+        WindowHistory(traffic.log).add(windows[-1])
         return write_page(*arguments)
 
     traffic.send(100)
@@ -273,17 +275,17 @@ def test_a_clock_that_goes_back_or_was_ahead_hides_nothing_from_the_next_look(wa
     project, params, traffic = watched
     traffic.time += timedelta(days=3)
     traffic.send(100)
-    assert monitor(project, params).predictions == 100
+    assert monitor(project, params).judged.predictions == 100
     assert "ahead of this machine's" in caplog.text
     caplog.clear()
     for back in (timedelta(days=3), timedelta(hours=5)):
         traffic.time -= back
         traffic.send(110, inverted)
-    looked = monitor(project, params)
-    assert (looked.window, looked.predictions, looked.drifted) == (2, 220, True)
-    assert datetime.fromisoformat(looked.start) < datetime.fromisoformat(looked.end)
+    looked = monitor(project, params).judged
+    assert (looked.number, looked.predictions, looked.drifted) == (2, 220, True)
+    assert looked.start < looked.end
     assert caplog.text == ""
-    assert monitor(project, params).predictions == 0
+    assert len(monitor(project, params).window) == 0
 
 
 def test_labels_by_other_names_than_the_champions_are_left_out_and_said(watched, monkeypatch):
@@ -309,7 +311,7 @@ def test_a_registry_that_is_away_leaves_the_last_known_champion(watched, monkeyp
     traffic.send(100)
     (project.state / "mlflow.db").write_bytes(b"no database")
     forget_artifact_folders()
-    assert monitor(project, params).predictions == 100
+    assert monitor(project, params).judged.predictions == 100
     assert "The last known champion, version 1, is taken" in caplog.text
 
 
@@ -333,16 +335,16 @@ def test_a_damaged_reference_says_how_to_get_it_again(watched, name):
 def test_predictions_by_the_same_number_of_another_registry_are_passed_over(watched):
     project, params, traffic = watched
     traffic.send(100)
-    assert monitor(project, params).window == 1
+    assert monitor(project, params).judged.number == 1
     ours, traffic.identity = traffic.identity, "1-of another registry"
     traffic.send(120, inverted)
-    assert monitor(project, params).predictions == 0
+    assert len(monitor(project, params).window) == 0
     traffic.identity = None  # As earlier code wrote them; the version is younger.
     traffic.send(120, inverted)
-    assert monitor(project, params).predictions == 0
+    assert len(monitor(project, params).window) == 0
     traffic.identity = ours
     traffic.send(110)
-    assert monitor(project, params).predictions == 110
+    assert monitor(project, params).judged.predictions == 110
 
 
 def test_predictions_of_another_model_in_the_name_of_the_champion_are_refused(watched):

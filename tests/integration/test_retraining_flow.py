@@ -202,7 +202,7 @@ def alarmed(served):
     sender, started = Traffic(project, params), datetime.now(UTC)
     sender.send(100, inverted)
     sender.log.close()
-    assert monitor(project, params).alarm
+    assert monitor(project, params).judged.alarm
     return started
 
 

@@ -1,8 +1,9 @@
-from fashion.evaluation.alarm import Verdict, decide
+from fashion.evaluation.alarm import Verdict, decide, decide_alone
+from fashion.loop.wording import explain
 from fashion.params import AlarmParams
 
 POLICY = AlarmParams(false_alarm_rate=0.01, smallest_window=100, needed=2, of=3, cool_down=3)
-CLEAN, DRIFTED, NOTHING = {"embeddings": 0.4, "labels": 1.0}, {"embeddings": 0.4, "labels": 1.2}, {}
+CLEAN, DRIFTED = {"embeddings": 0.4, "labels": 1.0}, {"embeddings": 0.4, "labels": 1.2}
 
 
 def verdicts(windows, policy=POLICY):
@@ -29,12 +30,6 @@ def test_a_clean_window_is_never_an_alarm():
     assert verdicts([DRIFTED, DRIFTED, CLEAN])[-1] is Verdict.CLEAN
 
 
-def test_windows_too_small_to_judge_say_so_and_count_neither_way():
-    found = verdicts([DRIFTED, NOTHING, NOTHING, NOTHING, DRIFTED])
-    assert found == [Verdict.DRIFTED, *[Verdict.TOO_SMALL] * 3, Verdict.ALARM]
-    assert "fewer than 100 predictions" in decide([], NOTHING, POLICY).reason
-
-
 def test_an_alarm_is_raised_again_only_after_the_cool_down():
     found = verdicts([DRIFTED] * 10)
     alarms = [number for number, verdict in enumerate(found) if verdict is Verdict.ALARM]
@@ -55,4 +50,10 @@ def test_without_a_cool_down_and_with_one_window_needed_every_drifted_window_is_
 def test_the_reason_names_what_is_beyond_its_limit_the_farthest_first():
     scores = {"labels": 1.2, "embeddings": 0.9, "class mix": 3000.0}
     expected = "class mix at over 1,000, labels at 1.20 times the limit; 1 of the last 1 windows drifted"
-    assert decide([], scores, POLICY).reason.startswith(expected)
+    assert explain(decide([], scores, POLICY), 100, POLICY).startswith(expected)
+
+
+def test_a_window_that_counts_in_no_alarm_says_so():
+    decision = decide_alone(DRIFTED)
+    assert (decision.verdict, decide_alone(CLEAN).verdict) == (Verdict.DRIFTED, Verdict.CLEAN)
+    assert explain(decision, 100, POLICY) == "labels at 1.20 times the limit; chosen by hand, so it does not count"

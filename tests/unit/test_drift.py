@@ -6,17 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fashion.evaluation import drift
-from fashion.evaluation.drift import (
-    DESCRIPTORS,
-    Sample,
-    build_detector,
-    calibrate,
-    descriptor_values,
-    draw_labels,
-    measure,
-    score,
-)
+from fashion.evaluation.drift import DESCRIPTORS, Sample, build_detector, descriptor_values, draw_labels, measure
+from fashion.evaluation.limits import _resample, calibrate, score
 
 CLASSES, AXES, SIZE, WINDOWS, RATE = 4, 12, 200, 300, 0.05
 RANDOM = np.random.default_rng(0)
@@ -130,7 +121,7 @@ def test_a_small_reference_with_constant_features_gives_finite_scores():
 
 def test_clean_windows_are_drawn_with_the_mix_of_the_reference():
     classes = np.repeat([0, 1, 2], [10, 30, 60])
-    windows = drift._resample(classes, 1000, np.random.default_rng(8))
+    windows = _resample(classes, 1000, np.random.default_rng(8))
     np.testing.assert_allclose(windows.sum(axis=1), 1)
     shares = [windows[:, classes == label].sum(axis=1).mean() for label in range(3)]
     np.testing.assert_allclose(shares, [0.1, 0.3, 0.6], atol=0.01)

@@ -146,7 +146,7 @@ def test_the_next_window_follows_the_one_that_was_judged(old):
     log.write([Record(next(ids), datetime.now(UTC), "2", *row, None, found.lineage.identity) for row in rows])
     log.close()
     watched = monitor(project, params)
-    assert (watched.window, watched.version) == (2, "2")
+    assert (watched.judged.number, watched.version) == (2, "2")
     first, second = read_history(project)
     assert (first.labelled, second.labelled) == (120, 0)
 

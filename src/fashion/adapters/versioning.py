@@ -21,7 +21,7 @@ from typing import Any
 
 from fashion.errors import DataError, DiskError, ServiceError, StageError
 from fashion.locks import forget_dead_users
-from fashion.paths import Project
+from fashion.paths import DVC_LOCK, Project
 from fashion.reading import load_yaml
 from fashion.storage import files_below
 
@@ -200,7 +200,7 @@ def locked_pin(project: Project, stage: str, made: Path) -> Pin | None:
     Raises:
         DataError: dvc.lock is damaged.
     """
-    path = project.root / "dvc.lock"
+    path = project.root / DVC_LOCK
     try:
         content: Any = load_yaml(path, LARGEST_LOCK)["stages"].get(stage, {})
         known = {entry["path"]: entry for entry in [*content.get("deps", []), *content.get("outs", [])]}

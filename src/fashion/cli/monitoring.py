@@ -9,12 +9,12 @@ import typer
 from rich.table import Table
 
 from fashion.cli.terminal import console, start
-from fashion.evaluation.alarm import show_score
 from fashion.importing import heavy_imports
+from fashion.loop.wording import show_score
 
 if TYPE_CHECKING:
     from fashion.adapters.predictions import JudgedWindow
-    from fashion.loop.monitor import Watched
+    from fashion.loop.monitor import Look
 
 app = typer.Typer()
 
@@ -49,42 +49,43 @@ def monitor(
     if history:
         _show_history(stage.read_history(project), as_json)
         return
-    watched = stage.monitor(project, params, last=last, since=since.replace(tzinfo=UTC) if since else None)
+    found = stage.monitor(project, params, last=last, since=since.replace(tzinfo=UTC) if since else None)
     if as_json:
-        typer.echo(json.dumps(asdict(watched), indent=2))
+        typer.echo(json.dumps(found.to_dict(), indent=2))
     else:
-        _print_watched(watched)
+        _print_look(found)
 
 
-def _print_watched(watched: "Watched") -> None:
-    name = f"Window {watched.window}" if watched.window else "Not recorded"
-    verdict = "alarm" if watched.alarm else "drifted" if watched.drifted else "no drift"
-    console.print(
-        f"{name}, version {watched.version}: {verdict if watched.scores else 'not judged'}. {watched.because}"
-    )
-    if not watched.scores:
+def _print_look(found: "Look") -> None:
+    judged, survey = found.judged, found.window.survey
+    if judged is None:
+        console.print(f"Not recorded, version {found.version}: not judged. {found.because}")
         return
+    name = "Not recorded" if found.by_hand else f"Window {judged.number}"
+    verdict = "alarm" if judged.alarm else "drifted" if judged.drifted else "no drift"
+    console.print(f"{name}, version {found.version}: {verdict}. {found.because}")
     console.print(
-        f"{watched.predictions:,} predictions from {watched.start} to {watched.end}; "
-        f"{watched.labelled:,} of {watched.asked:,} labels that were asked for at random have come"
+        f"{judged.predictions:,} predictions from {judged.start.isoformat()} to {judged.end.isoformat()}; "
+        f"{survey.answered:,} of {survey.asked:,} labels that were asked for at random have come"
     )
-    if watched.unknown_labels:
-        console.print(f"{watched.unknown_labels:,} labels are none of the champion's classes, and are left out")
+    if found.window.unknown_labels:
+        console.print(f"{found.window.unknown_labels:,} labels are none of the champion's classes, and are left out")
     table = Table("statistic", "score", "", caption="0 is typical of clean windows, above 1 is drift")
-    for statistic, score in watched.scores.items():
+    for statistic, score in judged.scores.items():
         table.add_row(statistic, show_score(score), "drifted" if score > 1 else "")
     console.print(table)
-    console.print(f"Accuracy: {_percent(watched.estimated_accuracy)} estimated, {_live(watched)}")
-    console.print(f"Page: {watched.report}")
-    if watched.alarm:
+    console.print(f"Accuracy: {judged.estimated_accuracy:.1%} estimated, {_live(judged)}")
+    console.print(f"Page: {found.page}")
+    if judged.alarm:
         console.print("The next run of the flow `monitoring` sends the alarm.")
 
 
-def _live(watched: "Watched") -> str:
-    if watched.accuracy is None:
+def _live(judged: "JudgedWindow") -> str:
+    live = judged.accuracy
+    if live is None:
         return "no label that was asked for yet"
-    interval = f"{_percent(watched.accuracy_low)} to {_percent(watched.accuracy_high)}"
-    return f"{_percent(watched.accuracy)} live (95 % interval {interval}, of {watched.labelled:,} labels asked for)"
+    interval = f"{live.low:.1%} to {live.high:.1%}"
+    return f"{live.value:.1%} live (95 % interval {interval}, of {judged.labelled:,} labels asked for)"
 
 
 def _show_history(windows: "list[JudgedWindow]", as_json: bool) -> None:
@@ -97,20 +98,15 @@ def _show_history(windows: "list[JudgedWindow]", as_json: bool) -> None:
         *columns, box=None, pad_edge=False, caption="n: predictions. score: the highest one. live: of labels asked for"
     )
     for window in windows:
-        score = max(window.scores.values())
-        live = f"{_percent(window.correct / window.labelled)} of {window.labelled:,}" if window.labelled else "no label"
+        live = window.accuracy
         table.add_row(
             str(window.number),
             f"{window.end:%m-%d %H:%M}",
             window.model_version,
             f"{window.predictions:,}",
             window.verdict,
-            show_score(score),
-            _percent(window.estimated_accuracy),
-            live,
+            show_score(max(window.scores.values())),
+            f"{window.estimated_accuracy:.1%}",
+            f"{live.value:.1%} of {window.labelled:,}" if live else "no label",
         )
     console.print(table)
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{share:.1%}"

@@ -16,7 +16,7 @@ from fashion.doctor.finding import NOTE, PROBLEM, WELL, Finding
 from fashion.errors import FashionError, without_secrets
 from fashion.locks import try_hold
 from fashion.params import load_params
-from fashion.paths import Project
+from fashion.paths import SERVICES_LOCK, Project
 from fashion.settings import LOOPBACK, SQLITE, load_settings, predictions_url
 
 PATIENCE = 5.0
@@ -120,7 +120,7 @@ def _is_free(port: int) -> bool:
 
 
 def _services_are_up(project: Project) -> bool:
-    with try_hold(project.state / "services.lock") as lock:
+    with try_hold(project.state / SERVICES_LOCK) as lock:
         return lock is None
 
 

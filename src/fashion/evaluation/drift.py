@@ -16,7 +16,7 @@ What the model says, tested for each aspect at its share of the level, was the b
 "Failing loudly: an empirical study of methods for detecting dataset shift", NeurIPS 2019.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,15 +28,6 @@ DESCRIPTORS = ("mean", "standard_deviation", "minimum", "maximum", "ink_fraction
 """The columns of `fashion.images.descriptors.describe` that are watched."""
 LABELS = "labels"
 T_SQUARED = ("descriptors", "embeddings", "confidence", "class mix")
-WEIGHTS: Mapping[str, float] = {
-    "descriptors": 1,
-    "embeddings": 1,
-    "confidence": 1,
-    "class mix": 3,
-    "vanishing class": 5,
-    LABELS: 2,
-}
-"""How the false-alarm rate is shared out: changed pixels are seen at any level, changed shares of classes are not."""
 RARER = 0.2
 """The share of its images that a vanishing class keeps, supposedly; fixed, so that a likelihood ratio is a mean."""
 IMAGES_PER_AXIS = 20
@@ -44,11 +35,6 @@ IMAGES_PER_AXIS = 20
 SHRINKAGE = 0.01
 FARTHEST = 5.0
 """In standard deviations; the squares of features beyond it count no more."""
-MARGIN = 0.5
-"""Share of the false-alarm rate that is used up: the reference is finite, and the model, stopped and calibrated by it,
-is a little better on it than on other clean images."""
-RESAMPLES = 10_000
-AT_ONCE = 500
 
 
 @dataclass(frozen=True)
@@ -100,14 +86,6 @@ class Detector:
     """The class of each row of `clean`, ascending."""
 
 
-@dataclass(frozen=True)
-class Limit:
-    """Of one statistic on clean windows of one size: the median, and what only false alarms exceed."""
-
-    typical: float
-    threshold: float
-
-
 def descriptor_values(table: pd.DataFrame) -> Floats:
     """(n, len(DESCRIPTORS)) of a table of descriptors."""
     values: Floats = table[list(DESCRIPTORS)].to_numpy(np.float64)
@@ -155,45 +133,15 @@ def measure(detector: Detector, sample: Sample) -> dict[str, Floats]:
     }
 
 
-def calibrate(detector: Detector, size: int, labelled: int, rate: float, seed: int = 0) -> dict[str, Limit]:
-    """The limits of each statistic such that, of clean windows, at most a share `rate` exceeds one of them or more.
-
-    Clean windows of `size` images, `labelled` of them labelled, are drawn from the half of the reference that the axes
-    do not know; that half is itself resampled for each window, because it is but a sample of what is clean. Source: B.
-    Efron and R. Tibshirani, "An introduction to the bootstrap", Chapman & Hall 1993, chapter 17.
-
-    Each statistic has its share of the rate, by `WEIGHTS`; together they are as large as the rate allows in the windows
-    drawn, which is more than Bonferroni's inequality grants. Source: P. Westfall and S. Young, "Resampling-based
-    multiple testing", Wiley 1993.
-    """
-    drawn = _concatenate(_draw(detector, size, labelled, seed))
-    # A p value over its weight; the rate is that of the smallest in a window.
-    smallest = np.min([_tail(values) / WEIGHTS[name] for name, values in drawn.items()], axis=0)
-    level = np.quantile(smallest, MARGIN * rate, method="lower")
-    return {name: _limit(values, level * WEIGHTS[name]) for name, values in drawn.items()}
-
-
-def score(limits: Mapping[str, Limit], measured: Mapping[str, Floats], windows: Labels) -> dict[str, Floats]:
-    """How far windows of measured images depart from clean ones: 0 is typical, more than 1 is drift.
-
-    Args:
-        windows: (w, size) rows of `measured`; for one window of all rows, (1, n).
-
-    Returns:
-        (w,) for each statistic that has limits.
-    """
-    size = windows.shape[1]
-    means = {name: np.stack([values[rows].mean(axis=0) for rows in windows]) for name, values in measured.items()}
-    statistics = _statistics(means, size, size)
+def statistics(means: Mapping[str, Floats], size: int, labelled: int) -> dict[str, Floats]:
+    """From the means of windows, (windows, features) each, the statistics, (windows,) each."""
+    shortfall, variance = labelled * means[LABELS].T
     return {
-        name: (statistics[name] - limit.typical) / (limit.threshold - limit.typical) for name, limit in limits.items()
+        **{name: size * (means[name] ** 2).sum(axis=1) for name in T_SQUARED},
+        "vanishing class": size * means["vanishing class"].max(axis=1),
+        # No less than one image's worth, for windows that are all sure.
+        LABELS: shortfall / np.sqrt(np.maximum(variance, 1)),
     }
-
-
-def _limit(values: Floats, level: float) -> Limit:
-    typical = float(np.median(values))
-    # Apart even where all clean windows are alike.
-    return Limit(typical, max(float(np.quantile(values, 1 - level)), typical + 1e-9))
 
 
 def _features(sample: Sample) -> dict[str, Floats]:
@@ -238,49 +186,3 @@ def _shortfall(sample: Sample, tolerance: float) -> Floats:
     confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == sample.labels
     figures = np.column_stack([confidence - correct - tolerance, confidence * (1 - confidence)])
     return np.where(known[:, None], figures, 0)
-
-
-def _statistics(means: Mapping[str, Floats], size: int, labelled: int) -> dict[str, Floats]:
-    """From the means of windows, (windows, features) each, the statistics, (windows,) each."""
-    shortfall, variance = labelled * means[LABELS].T
-    return {
-        **{name: size * (means[name] ** 2).sum(axis=1) for name in T_SQUARED},
-        "vanishing class": size * means["vanishing class"].max(axis=1),
-        # No less than one image's worth, for windows that are all sure.
-        LABELS: shortfall / np.sqrt(np.maximum(variance, 1)),
-    }
-
-
-def _draw(detector: Detector, size: int, labelled: int, seed: int) -> Iterator[dict[str, Floats]]:
-    """The statistics of clean windows, `AT_ONCE` at a time; `labels` only if there are any."""
-    random = np.random.default_rng(seed)
-    for _ in range(RESAMPLES // AT_ONCE):
-        windows = _resample(detector.classes, size, random)
-        means = {name: windows @ values for name, values in detector.clean.items()}
-        if labelled:
-            means[LABELS] = _resample(detector.classes, labelled, random) @ detector.clean[LABELS]
-        statistics = _statistics(means, size, labelled)
-        yield statistics if labelled else {name: statistics[name] for name in statistics if name != LABELS}
-
-
-def _resample(classes: Labels, size: int, random: np.random.Generator) -> Floats:
-    """How often each image is in each window, as shares of the window: (AT_ONCE, images).
-
-    The mix of the classes is what it is; the images of each class are a sample, so they are resampled.
-    """
-    images = len(classes)
-    first, after = (np.searchsorted(classes, classes, side) for side in ("left", "right"))
-    population = random.integers(first, after, (AT_ONCE, images))
-    chosen = np.take_along_axis(population, random.integers(0, images, (AT_ONCE, size)), axis=1)
-    cells = (chosen + np.arange(AT_ONCE)[:, None] * images).ravel()
-    return np.bincount(cells, minlength=AT_ONCE * images).reshape(AT_ONCE, images) / size
-
-
-def _concatenate(parts: Iterator[dict[str, Floats]]) -> dict[str, Floats]:
-    collected = list(parts)
-    return {name: np.concatenate([part[name] for part in collected]) for name in collected[0]}
-
-
-def _tail(values: Floats) -> Floats:
-    """The share of the values that are at least as large as each: (n,)."""
-    return 1 - np.searchsorted(np.sort(values), values, side="left") / len(values)

@@ -1,4 +1,4 @@
-"""Labelled predictions that no batch holds yet become a batch under data/batches; the next training learns from it.
+"""Turns labelled predictions that no batch holds yet into a batch under data/batches, for the next training.
 
 A batch is a folder: images and labels in IDX, and predictions.csv, which names each image's row in the prediction log
 and says when its label came and whether it was asked for at random; survey.json says how many labels were asked for,
@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from fashion.adapters import tracking, versioning
@@ -28,7 +27,7 @@ from fashion.adapters.tracking.tags import DATA_VERSION
 from fashion.arrays import LabelledImages
 from fashion.errors import DataError
 from fashion.evaluation.survey import Survey
-from fashion.images.descriptors import content_hashes
+from fashion.loop.new_labels import find_new
 from fashion.loop.refusal import is_refused, refused_labels, remember
 from fashion.loop.trial import KEPT, Dataset, Trial, Trials, try_labels, write_batch
 from fashion.params import Params
@@ -39,12 +38,8 @@ from fashion.stages.raw import SALT, SALT_BYTES, read_batches, read_raw
 from fashion.stages.validate import explain, write_quarantine
 from fashion.storage import atomic_folder, keep_newest, move_folder, write_text
 
-IN_TEST, IN_TRAIN = "the same image stands in the test set", "the same image stands in the training set"
-COPY = "the same image was labelled again later"
 TOO_OFTEN = "their classes come too often beside the others; they wait for a later batch"
 REFUSED = "refused before, and not corrected since"
-UNKNOWN = "the label is none of this project's classes (data.classes)"
-TICK = np.timedelta64(1, "us")
 
 
 @dataclass(frozen=True)
@@ -104,7 +99,7 @@ def collect(project: Project, params: Params, since: datetime | None = None) -> 
 
 
 def is_learned(project: Project, params: Params) -> bool:
-    """Whether a version in the registry was made of the data that are there.
+    """Return whether a version in the registry was made of the data that are there.
 
     Raises:
         DataError: data.dvc is missing or damaged.
@@ -119,13 +114,12 @@ def _collect(project: Project, params: Params, log: PredictionLog, since: dateti
     model = _model(project, params, log)
     labels = _by_source(log.read_labels(params.data.image_size, since, model))
     is_known = is_refused(project, params, labels)
-    wanted, left_out = _choose(labels[~is_known], data.raw, read_labels(project, data.batches))
+    wanted, left_out = find_new(labels[~is_known], data.raw, read_labels(project, data.batches))
     tried = try_labels(data, log, wanted, labels["key"].nunique())
     refused = wanted[wanted["given_by"].isin(list(tried.without))]
     if len(refused):
         remember(project, params, _with_earlier(labels, refused))
-    left_out |= _count_refused(project, tried, refused)
-    left_out |= _count_beyond(params, tried)
+    left_out |= _count_refused(project, tried, refused) | _count_beyond(params, tried)
     left_out |= {TOO_OFTEN: tried.left.too_often, REFUSED: int(is_known.sum())}
     left_out = {reason: count for reason, count in left_out.items() if count}
     if tried.accepted:
@@ -152,12 +146,12 @@ def _enter_accepted(data: Dataset, trial: Trial, left_out: Mapping[str, int], su
 
 
 def _by_source(labels: pd.DataFrame) -> pd.DataFrame:
-    """Of several keys each is one source, whatever its owner claims; of a single one everybody is who he claims."""
+    """Name who gave each label: of several keys each is one source; with a single key, people are who they say."""
     return labels.assign(given_by=labels["key"]) if labels["key"].nunique() > 1 else labels
 
 
 def _count_beyond(params: Params, tried: Trials) -> dict[str, int]:
-    """How many labels wait since their key has given more than its share, as reasons to leave them out."""
+    """Count the labels that wait because their key has given more than its share, by the reason."""
     limit = f"{params.collect.at_most_from_one_source:.0%} of a batch (collect.at_most_from_one_source)"
     return {
         f"{key} gave more than {limit}; they wait for labels from others": count
@@ -166,7 +160,7 @@ def _count_beyond(params: Params, tried: Trials) -> dict[str, int]:
 
 
 def _count_refused(project: Project, tried: Trials, refused: pd.DataFrame) -> dict[str, int]:
-    """How many labels of which source were refused, as reasons to leave them out."""
+    """Count the labels of each source that were refused, by the reason."""
     return {
         f"given by {source}, refused: see {tried.without[str(source)].relative_to(project.root)}": int(count)
         for source, count in refused["given_by"].value_counts().items()
@@ -184,7 +178,7 @@ def _complain(project: Project, tried: Trials) -> str:
 
 
 def _model(project: Project, params: Params, log: PredictionLog) -> Model:
-    """Whose labels are collected. The registry is asked only where earlier code has not written down whose they are."""
+    """Return whose labels are collected; the registry is asked only where earlier code has not written that down."""
     name, classes = params.register_.name, params.data.classes
     if not log.has_unnamed_labels():
         return Model(name, classes)
@@ -194,57 +188,17 @@ def _model(project: Project, params: Params, log: PredictionLog) -> Model:
 
 
 def _with_earlier(labels: pd.DataFrame, refused: pd.DataFrame) -> pd.DataFrame:
-    """The refused labels, and what the same sources said of the same images before: it would be tried next."""
+    """Return the refused labels, and what the same sources said of the same images before: it would be tried next."""
     of_them = labels["given_by"].isin(refused["given_by"]) & labels["content_hash"].isin(refused["content_hash"])
     return labels[of_them & (labels["label"] != NO_LABEL)]
 
 
 def _settled(labels: pd.DataFrame, waiting: pd.DataFrame) -> pd.DataFrame:
-    """The labels of which nothing more is wanted: they are in a batch, or no use in one. Others may be, one day.
+    """Return the labels of which nothing more is wanted: they are in a batch, or of no use in one.
 
     An earlier label of an image waits with the last one, whose place it takes if that is refused.
     """
     return labels[~labels["content_hash"].isin(waiting["content_hash"]) & (labels["label"] != NO_LABEL)]
-
-
-def _choose(
-    labels: pd.DataFrame, raw: Mapping[str, LabelledImages], known: pd.DataFrame
-) -> tuple[pd.DataFrame, dict[str, int]]:
-    """The rows of `read_labels` of the log that say something new, and how many say nothing.
-
-    Args:
-        known: the labels that the batches hold, as `batches.read_labels` gives them.
-    """
-    unknown = int((labels["label"] == NO_LABEL).sum())
-    labels = labels[labels["label"] != NO_LABEL]
-    # Whoever corrects a mistake unasked, may do so after somebody was asked about the same image.
-    labels = labels.assign(asked=labels.groupby("content_hash")["asked"].transform("any"))
-    newest = _with_known(labels.drop_duplicates("content_hash", keep="last"), known)
-    # A label of the same prediction is later than the one in the batch, whatever the clocks say.
-    is_later = (newest["id"] == newest["known_id"]) | ~(newest["labelled"] <= newest["known_labelled"])
-    fresh = newest[newest["known_label"].isna() | ((newest["label"] != newest["known_label"]) & is_later)]
-    in_test, in_train = (fresh["content_hash"].isin(content_hashes(raw[name].images)) for name in ("test", "train"))
-    wanted = fresh[~in_test & ~in_train]
-    copies = int(labels["content_hash"].isin(wanted["content_hash"]).sum()) - len(wanted)
-    counts = {
-        IN_TEST: int(in_test.sum()),
-        IN_TRAIN: int((in_train & ~in_test).sum()),
-        COPY: copies,
-        UNKNOWN: unknown,
-    }
-    return _in_order(wanted), {reason: count for reason, count in counts.items() if count}
-
-
-def _with_known(labels: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
-    """Beside each label of the log what the batches say of the same image, if they hold it."""
-    counting = known[known["counts"]].drop_duplicates("content_hash").set_index("content_hash")
-    return labels.join(counting[["id", "label", "labelled"]].add_prefix("known_"), on="content_hash")
-
-
-def _in_order(wanted: pd.DataFrame) -> pd.DataFrame:
-    """A label comes after the one that it replaces, even if a clock went back."""
-    after = wanted["known_labelled"] + TICK
-    return wanted.assign(labelled=wanted["labelled"].where(~(wanted["labelled"] < after), after))
 
 
 def _show_quarantine(project: Project, name: str, labelled: Labelled, quarantine: pd.DataFrame) -> str:
@@ -256,9 +210,9 @@ def _show_quarantine(project: Project, name: str, labelled: Labelled, quarantine
 
 
 def _enter(data: Dataset, name: str, labelled: Labelled, survey: Survey) -> None:
-    """Written elsewhere, moved as a whole and pinned: what is in data/batches is complete, also after a power cut."""
+    """Move a batch into data/batches as a whole, and pin it: what is there is complete, even after a power cut."""
     project = data.project
-    with tempfile.TemporaryDirectory(dir=_state(project)) as folder:
+    with tempfile.TemporaryDirectory(dir=project.state) as folder:
         batch = Path(folder) / name
         batch.mkdir()
         write_batch(batch, labelled)
@@ -272,11 +226,6 @@ def _enter(data: Dataset, name: str, labelled: Labelled, survey: Survey) -> None
 
 
 def _make_salt(project: Project) -> None:
-    """Once for all batches: callers must not choose by the content of an image whether it is tested on."""
+    """Draw the salt once for all batches: nobody must be able to choose which images are tested on."""
     if not (project.data / SALT).exists():
         write_text(project.data / SALT, f"{secrets.token_hex(SALT_BYTES)}\n")
-
-
-def _state(project: Project) -> Path:
-    project.state.mkdir(exist_ok=True)
-    return project.state

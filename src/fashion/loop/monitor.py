@@ -1,32 +1,22 @@
-"""Holds the champion's latest predictions against its reference, and keeps a history of what was found."""
+"""Compares the champion's latest predictions with its reference, and keeps a history of what was found."""
 
 import logging
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from fashion.adapters.predictions import (
-    NO_LABEL,
-    JudgedWindow,
-    ModelVersion,
-    PredictionLog,
-    Window,
-    WindowHistory,
-)
-from fashion.adapters.tracking import Champion
-from fashion.errors import ArtifactError, DataError
-from fashion.evaluation.alarm import Decision, Verdict, decide, is_drifted, name_beyond
-from fashion.evaluation.drift import Sample, build_detector, calibrate, descriptor_values, measure, score
-from fashion.evaluation.estimates import proportion_of
-from fashion.evaluation.survey import Survey
+from fashion.adapters.predictions import JudgedWindow, ModelVersion, PredictionLog, Window, WindowHistory
+from fashion.errors import ArtifactError
+from fashion.evaluation.alarm import decide, decide_alone
 from fashion.locks import one_at_a_time
+from fashion.loop.judging import judge, score_window
 from fashion.loop.settling import settle
+from fashion.loop.wording import explain, show_settling, show_too_few
 from fashion.params import Params
 from fashion.paths import Project
 from fashion.registry.champion import Found, find_champion
@@ -44,39 +34,48 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Watched:
-    """What a look at the predictions found."""
+class Look:
+    """A look at the champion's predictions."""
 
-    window: int | None
-    """Its number in the history; None where it was too small to judge, or chosen by hand and so not recorded."""
     version: str
-    """Of the champion, whose predictions were looked at."""
-    start: str | None
-    """Of the first prediction, UTC, ISO 8601; None where there is none."""
-    end: str | None
-    predictions: int
-    asked: int
-    """Predictions whose label was asked for at random."""
-    labelled: int
-    """Of those, that have one. What people say of their own accord is no random sample, and is left out."""
-    drifted: bool
-    alarm: bool
+    """Of the champion."""
+    by_hand: bool
+    """Whether the window was chosen by hand: then it is not recorded."""
+    window: Window
+    """The predictions that were looked at."""
     because: str
-    scores: dict[str, float] = field(default_factory=dict)
-    """By statistic; more than 1 is drift. This and what follows is left out where the window was too small to judge."""
-    estimated_accuracy: float | None = None
-    """The mean confidence."""
-    accuracy: float | None = None
-    """Of the labelled predictions as above, with its 95 % interval; None where there is no label."""
-    accuracy_low: float | None = None
-    accuracy_high: float | None = None
-    report: str | None = None
-    """Path of the page about the window."""
-    unknown_labels: int = 0
-    """Labels that are none of the champion's classes, and count as none."""
+    judged: JudgedWindow | None = None
+    """None where there were too few predictions to judge."""
+    page: Path | None = None
+    """The page about the judged window."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as `fashion monitor --json` prints it."""
+        judged = self.judged
+        start, end = (moment.isoformat() for moment in self.window.span) if len(self.window) else (None, None)
+        accuracy = judged.accuracy if judged else None
+        return {
+            "window": judged.number if judged and not self.by_hand else None,
+            "version": self.version,
+            "start": start,
+            "end": end,
+            "predictions": len(self.window),
+            "asked": self.window.survey.asked,
+            "labelled": self.window.survey.answered,
+            "drifted": bool(judged and judged.drifted),
+            "alarm": bool(judged and judged.alarm),
+            "because": self.because,
+            "scores": dict(judged.scores) if judged else {},
+            "estimated_accuracy": judged.estimated_accuracy if judged else None,
+            "accuracy": accuracy.value if accuracy else None,
+            "accuracy_low": accuracy.low if accuracy else None,
+            "accuracy_high": accuracy.high if accuracy else None,
+            "report": str(self.page) if self.page else None,
+            "unknown_labels": self.window.unknown_labels if judged else 0,
+        }
 
 
-def monitor(project: Project, params: Params, *, last: int | None = None, since: datetime | None = None) -> Watched:
+def monitor(project: Project, params: Params, *, last: int | None = None, since: datetime | None = None) -> Look:
     """Judge the champion's predictions since the last look, record what was found, and write a page about it.
 
     Predictions of other versions are not looked at: each version is measured by its own reference. Too few predictions
@@ -96,30 +95,24 @@ def monitor(project: Project, params: Params, *, last: int | None = None, since:
         found = find_champion(project, params)
         if found.trouble:
             logger.warning("The last known champion, version %s, is taken: %s", found.champion.version, found.trouble)
-        log = PredictionLog(predictions_url(project))
-        try:
-            return _look(project, params, found, log, last, since)
-        finally:
-            log.close()
+        with closing(PredictionLog(predictions_url(project))) as log:
+            return _look(project, params, found, log, _Choice(last, since))
 
 
 def read_history(project: Project, limit: int = KEPT) -> list[JudgedWindow]:
-    """The last windows that were recorded, the oldest first, with the labels that have come since.
+    """Return the last windows that were recorded, the oldest first, with the labels that have come since.
 
     Raises:
         ServiceError: the log's database is away.
     """
-    log = PredictionLog(predictions_url(project))
-    try:
+    with closing(PredictionLog(predictions_url(project))) as log:
         history = WindowHistory(log)
         history.refresh(limit)
         return history.read(limit)
-    finally:
-        log.close()
 
 
 def send_alarms(project: Project, params: Params, send: Callable[[JudgedWindow], bool]) -> list[JudgedWindow]:
-    """Send the recorded alarms that nobody was told of, the oldest first; those that were sent.
+    """Send the recorded alarms that nobody was told of, the oldest first, and return those that were sent.
 
     An alarm is marked after it was sent: whoever is killed in between sends it again.
 
@@ -139,234 +132,85 @@ def send_alarms(project: Project, params: Params, send: Callable[[JudgedWindow],
     return sent
 
 
-def _look(
-    project: Project, params: Params, found: Found, log: PredictionLog, last: int | None, since: datetime | None
-) -> Watched:
-    champion, lineage = found.champion, found.lineage
-    created = datetime.fromisoformat(lineage.created)
-    version = ModelVersion(lineage.number, lineage.identity, created, params.register_.name)
-    log.name_labels(version, champion.classes)
+@dataclass(frozen=True)
+class _Choice:
+    """Which predictions were chosen by hand, if any."""
+
+    last: int | None
+    since: datetime | None
+
+    @property
+    def by_hand(self) -> bool:
+        return self.last is not None or self.since is not None
+
+
+def _look(project: Project, params: Params, found: Found, log: PredictionLog, choice: _Choice) -> Look:
+    version, by_hand, policy = _identify(params, found), choice.by_hand, params.monitor.alarm
+    log.name_labels(version, found.champion.classes)
     if clock := log.describe_clock():
         logger.warning(clock)
     history = WindowHistory(log)
     history.refresh(KEPT)
-    by_hand = last is not None or since is not None
-    policy = params.monitor.alarm
     earlier = history.read(max(policy.of, policy.cool_down), version)
-    largest = params.monitor.largest_window
-    window = log.read_window(
-        after=earlier[-1].last_number if earlier and not by_hand else None,
-        since=since,
-        limit=min(last or largest, largest),
-        version=version,
-        classes=champion.classes,
-    )
-    if len(window) < policy.smallest_window:
-        return _too_few(params, champion, window)
-    known, window = _reference(project, params, champion, version, window, by_hand)
-    if known is None:
-        return _settling(params, champion, window)
-    if len(window) < policy.smallest_window:
-        return _too_few(params, champion, window)
-    scores = _score(params, champion, known, window)
-    decision = _by_hand(scores) if by_hand else decide([one.verdict for one in earlier], scores, policy)
-    past = history.read(KEPT)
-    judged = _judge(window, version, champion.classes, scores, decision, past)
-    page = _write_page(project, champion, window, judged, past, known, by_hand)
+    after = earlier[-1].last_number if earlier and not by_hand else None
+    limit = min(choice.last or params.monitor.largest_window, params.monitor.largest_window)
+    window = log.read_window(after=after, since=choice.since, limit=limit, version=version)
+    look, known = partial(Look, version.number, by_hand), None
+    if enough := len(window) >= policy.smallest_window:
+        known, window = _reference(project, params, found, window, by_hand)
+    if known is None or len(window) < policy.smallest_window:
+        if enough and known is None:
+            return look(window, show_settling(len(window), version.number, params.monitor))
+        return look(window, show_too_few(len(window), policy))
+    scores = score_window(params.monitor, known, window)
+    decision = decide_alone(scores) if by_hand else decide([one.verdict for one in earlier], scores, policy)
+    because, past = explain(decision, len(window), policy), history.read(KEPT)
+    judged = judge(window, version, past[-1].number + 1 if past else 1, decision, because)
+    page = _write_page(project, window, [*past, judged], known, by_hand)
     if not by_hand:
         history.add(judged)
-        _forget_pages(project, judged.number)
-    _write_index(project, past if by_hand else [*past, judged])
-    return _watched(judged, _survey(window), window.unknown_labels, page, by_hand)
+        past.append(judged)
+    _write_index(project, past[-KEPT:])
+    return look(window, because, judged, page)
+
+
+def _identify(params: Params, found: Found) -> ModelVersion:
+    lineage = found.lineage
+    created = datetime.fromisoformat(lineage.created)
+    return ModelVersion(lineage.number, lineage.identity, created, params.register_.name, found.champion.classes)
 
 
 def _reference(
-    project: Project, params: Params, champion: Champion, version: ModelVersion, window: Window, by_hand: bool
+    project: Project, params: Params, found: Found, window: Window, by_hand: bool
 ) -> tuple[Known | None, Window]:
-    """What to hold the window against, None if that is not there yet; and the window without what it consists of."""
-    known = _read_known(champion)
+    """Return what to compare the window with, None if that is not there yet; and the window without what is in that."""
+    folder = found.champion.model.parent
+    try:
+        known = Known(read_reference(folder), read_descriptors(folder), read_examples(folder))
+    except ArtifactError as error:
+        raise ArtifactError(f"Version {found.champion.version} cannot be monitored: {error}") from error
     if not known.reference.learned_collected:
         return known, window
-    folder = project.state / "references" / f"{version.identity}"
-    return settle(folder, known, window, params.monitor.settling, by_hand)
+    kept = project.state / "references" / f"{found.lineage.identity}"
+    return settle(kept, known, window, params.monitor.settling, by_hand)
 
 
-def _score(params: Params, champion: Champion, known: Known, window: Window) -> dict[str, float]:
-    """How far the window departs from the reference; the limits are for its size and number of labels.
-
-    Of the labels, only those count that were asked for at random, and only if nearly all of them have come.
-    """
-    clean = known.reference
-    labels = clean.labels.astype(np.int64)
-    reference = Sample(descriptor_values(known.descriptors), clean.embeddings, clean.probabilities, labels)
-    sample = Sample(
-        descriptor_values(window.descriptors), window.embeddings, window.probabilities, _sampled_labels(params, window)
-    )
-    if _widths(sample) != _widths(reference):
-        raise DataError(
-            f"The log holds predictions of another model that was version {champion.version}, too: they have other "
-            "numbers of classes or embeddings. Give each registry a log of its own: FASHION_PREDICTIONS_URL"
-        )
-    detector = build_detector(reference, params.monitor.overconfidence_tolerated)
-    labelled = int((sample.labels >= 0).sum())
-    limits = calibrate(detector, len(sample), labelled, params.monitor.alarm.false_alarm_rate)
-    scores = score(limits, measure(detector, sample), np.arange(len(sample))[None])
-    return {name: float(value[0]) for name, value in scores.items()}
-
-
-def _sampled_labels(params: Params, window: Window) -> NDArray[np.int64]:
-    """The labels of the window that are a random sample; -1 elsewhere, and everywhere if too few were answered."""
-    trusted = _survey(window).response >= params.monitor.response_at_least
-    return np.where(window.asked & trusted, window.labels, NO_LABEL)
-
-
-def _survey(window: Window) -> Survey:
-    return Survey(int(window.asked.sum()), int((window.asked & (window.labels != NO_LABEL)).sum()))
-
-
-def _widths(sample: Sample) -> list[tuple[int, ...]]:
-    return [values.shape[1:] for values in vars(sample).values()]
-
-
-def _read_known(champion: Champion) -> Known:
-    folder = champion.model.parent
-    try:
-        return Known(read_reference(folder), read_descriptors(folder), read_examples(folder))
-    except ArtifactError as error:
-        raise ArtifactError(f"Version {champion.version} cannot be monitored: {error}") from error
-
-
-def _by_hand(scores: dict[str, float]) -> Decision:
-    if is_drifted(scores):
-        return Decision(Verdict.DRIFTED, f"{name_beyond(scores)}; chosen by hand, so it does not count")
-    return Decision(Verdict.CLEAN, "")
-
-
-def _judge(
-    window: Window,
-    version: ModelVersion,
-    classes: tuple[str, ...],
-    scores: dict[str, float],
-    decision: Decision,
-    past: Sequence[JudgedWindow],
-) -> JudgedWindow:
-    start, end = _ends(window)
-    return JudgedWindow(
-        number=past[-1].number + 1 if past else 1,
-        time=datetime.now(UTC),
-        model_version=str(window.versions[0]),
-        first_id=str(window.ids[0]),
-        last_id=str(window.ids[-1]),
-        first_number=int(window.numbers[0]),
-        last_number=int(window.numbers[-1]),
-        start=start,
-        end=end,
-        predictions=len(window),
-        scores=scores,
-        verdict=decision.verdict,
-        because=decision.reason if is_drifted(scores) else f"{len(window):,} predictions like the reference",
-        estimated_accuracy=float(window.probabilities.max(axis=1).mean()),
-        by_class=_count(window),
-        model_identity=version.identity,
-        model=version.model,
-        classes=classes,
-    )
-
-
-def _count(window: Window) -> dict[str, tuple[int, int]]:
-    """Predictions whose label was asked for and has come, and correct ones among them, by the true class's number."""
-    labels = np.where(window.asked, window.labels, NO_LABEL)
-    correct = window.predicted == labels
-    known = np.unique(labels[labels != NO_LABEL])
-    return {str(label): (int((labels == label).sum()), int(correct[labels == label].sum())) for label in known}
-
-
-def _ends(window: Window) -> tuple[datetime, datetime]:
-    """The earliest and the latest time of a prediction, by the clocks of those who made them."""
-    first, final = (time.astype(datetime).replace(tzinfo=UTC) for time in (window.times.min(), window.times.max()))
-    return first, final
-
-
-def _write_page(
-    project: Project,
-    champion: Champion,
-    window: Window,
-    judged: JudgedWindow,
-    past: Sequence[JudgedWindow],
-    known: Known,
-    by_hand: bool,
-) -> Path:
+def _write_page(project: Project, window: Window, windows: Sequence[JudgedWindow], known: Known, by_hand: bool) -> Path:
+    """Write about the last of the windows."""
     # Evidently takes seconds to import, and most looks of a quiet service find too little to judge.
     from fashion.loop.window_page import PAGE, write_page  # noqa: PLC0415
 
-    folder = project.monitoring / (BY_HAND if by_hand else str(judged.number))
+    folder = project.monitoring / (BY_HAND if by_hand else str(windows[-1].number))
     with atomic_folder(folder) as temporary:
-        trend = None if by_hand else project.state / "evidently"
-        write_page(temporary, window, judged, past, known, champion.classes, trend)
+        write_page(temporary, window, windows, known, None if by_hand else project.state / "evidently")
     return folder / PAGE
 
 
 def _write_index(project: Project, windows: Sequence[JudgedWindow]) -> None:
+    """List the recorded windows; pages of earlier ones go."""
     from fashion.loop.window_page import write_index  # noqa: PLC0415, as above
 
-    write_index(project.monitoring, windows[-KEPT:])
-
-
-def _forget_pages(project: Project, newest: int) -> None:
     for folder in project.monitoring.iterdir():
-        if folder.name.isdecimal() and int(folder.name) <= newest - KEPT:
+        if folder.name.isdecimal() and int(folder.name) <= windows[-1].number - KEPT:
             shutil.rmtree(folder)
-
-
-def _too_few(params: Params, champion: Champion, window: Window) -> Watched:
-    wanted = params.monitor.alarm.smallest_window
-    because = f"{len(window):,} predictions, {wanted:,} are wanted (monitor.alarm.smallest_window)"
-    return _not_judged(champion, window, because)
-
-
-def _settling(params: Params, champion: Champion, window: Window) -> Watched:
-    because = (
-        f"{len(window):,} predictions; version {champion.version} has learned from collected images, so its first "
-        f"{params.monitor.settling:,} will be its reference (monitor.settling)"
-    )
-    return _not_judged(champion, window, because)
-
-
-def _not_judged(champion: Champion, window: Window, because: str) -> Watched:
-    start, end = (moment.isoformat() for moment in _ends(window)) if len(window) else (None, None)
-    survey = _survey(window)
-    return Watched(
-        window=None,
-        version=champion.version,
-        start=start,
-        end=end,
-        predictions=len(window),
-        asked=survey.asked,
-        labelled=survey.answered,
-        drifted=False,
-        alarm=False,
-        because=because,
-    )
-
-
-def _watched(window: JudgedWindow, survey: Survey, unknown_labels: int, page: Path, by_hand: bool) -> Watched:
-    accuracy = proportion_of(window.correct, window.labelled) if window.labelled else None
-    return Watched(
-        window=None if by_hand else window.number,
-        version=window.model_version,
-        start=window.start.isoformat(),
-        end=window.end.isoformat(),
-        predictions=window.predictions,
-        asked=survey.asked,
-        labelled=survey.answered,
-        drifted=window.drifted,
-        alarm=window.alarm,
-        because=window.because,
-        scores=dict(window.scores),
-        estimated_accuracy=window.estimated_accuracy,
-        accuracy=accuracy.value if accuracy else None,
-        accuracy_low=accuracy.low if accuracy else None,
-        accuracy_high=accuracy.high if accuracy else None,
-        report=str(page),
-        unknown_labels=unknown_labels,
-    )
+    write_index(project.monitoring, windows)

@@ -21,7 +21,7 @@ KEPT = 3
 
 
 def settle(folder: Path, known: Known, window: Window, size: int, by_hand: bool) -> tuple[Known | None, Window]:
-    """What to hold a window against, and the window without the predictions that it is held against.
+    """Return what to compare a window with, and the window without the predictions that are in that.
 
     Args:
         folder: where the reference is kept; it is made there when there are enough predictions for it.

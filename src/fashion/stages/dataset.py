@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from fashion.arrays import Bytes, LabelledImages, Labels
-from fashion.paths import Project
+from fashion.paths import DATASET, HISTORY, Project
 from fashion.reading import LARGEST_ARTIFACT, read_json, read_text, translate_damage
 
 RECENT = "recent"
@@ -29,7 +29,7 @@ def read_prepared(project: Project) -> Any:
     Raises:
         ArtifactError: `prepare` has not run, or the file is damaged.
     """
-    return read_json(project.dataset / "dataset.json", "dvc repro prepare")
+    return read_json(project.dataset / DATASET, "dvc repro prepare")
 
 
 def load_split(project: Project, name: str) -> LabelledImages:
@@ -51,7 +51,7 @@ def read_history(project: Project) -> pd.DataFrame:
     Raises:
         ArtifactError: the file is missing or damaged.
     """
-    path = project.model / "history.csv"
+    path = project.model / HISTORY
     with translate_damage(path, "make it with: dvc repro train"):
         history = pd.read_csv(io.StringIO(read_text(path, LARGEST_ARTIFACT)))
         history[HISTORY_COLUMNS].astype(float)  # Or it has no such columns, or they hold no numbers.

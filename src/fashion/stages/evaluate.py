@@ -27,7 +27,7 @@ from fashion.evaluation.quality import Quality, check_gates, estimate_recalls, f
 from fashion.images.nonsense import draw_nonsense
 from fashion.model.networks import answer, temperature_of
 from fashion.params import AbstentionParams, Params
-from fashion.paths import Project
+from fashion.paths import GATE, METRICS, Project
 from fashion.stages.classifier import load_classifier
 from fashion.stages.dataset import RECENT, has_recent, load_split, read_history, read_prepared
 from fashion.stages.evaluation_files import draw_pictures, write_tables
@@ -93,8 +93,8 @@ def evaluate(project: Project, params: Params) -> Evaluation:
         write_examples(folder, _choose_examples(model, load_split(project, "train")))
         plots.training_curves(read_history(project), folder / "training_curves.png")
         draw_pictures(folder, outputs, test, classes, bins)
-        write_json(folder / "metrics.json", found)
-        write_json(folder / "gate.json", {"model_sha256": file_digest(project.model_file)} | gate.to_dict())
+        write_json(folder / METRICS, found)
+        write_json(folder / GATE, {"model_sha256": file_digest(project.model_file)} | gate.to_dict())
     return Evaluation(quality.accuracy, gate)
 
 

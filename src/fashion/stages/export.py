@@ -10,12 +10,12 @@ from fashion.evaluation.gates import Gate, at_least
 from fashion.evaluation.metrics import agreement
 from fashion.model.networks import answer
 from fashion.params import Params
-from fashion.paths import Project
+from fashion.paths import CLASSES, KERAS, LITERT, REPORT, Project
 from fashion.stages.classifier import load_classifier
 from fashion.stages.dataset import load_split
 from fashion.storage import atomic_folder, file_digest, files_below, write_json
 
-KERAS, FLOAT, INT8 = "model.keras", "model.tflite", "model_int8.tflite"
+INT8 = "model_int8.tflite"
 REPRESENTATIVE = 500
 """Training images from which the ranges of the int8 model are measured."""
 
@@ -38,9 +38,9 @@ def export(project: Project, params: Params) -> Export:
     with atomic_folder(project.export) as folder:
         _write_formats(folder, project)
         summary = _measure(folder, project, params)
-        write_json(folder / "classes.json", {"classes": params.data.classes, "image_size": params.data.image_size})
+        write_json(folder / CLASSES, {"classes": params.data.classes, "image_size": params.data.image_size})
         write_json(
-            folder / "report.json",
+            folder / REPORT,
             {"model_sha256": file_digest(project.model_file)}
             | summary.gate.to_dict()
             | {"bytes": summary.sizes, "latency_milliseconds": summary.latencies},
@@ -51,7 +51,7 @@ def export(project: Project, params: Params) -> Export:
 def _write_formats(folder: Path, project: Project) -> None:
     model = load_classifier(project.model_file)
     exports.export_saved_model(model, folder / "saved_model" / "1")
-    exports.export_litert(model, folder / FLOAT)
+    exports.export_litert(model, folder / LITERT)
     representative = load_split(project, "train").images[:REPRESENTATIVE]
     exports.export_litert_int8(model, folder / INT8, representative)
     shutil.copyfile(project.model_file, folder / KERAS)
@@ -66,7 +66,7 @@ def _measure(folder: Path, project: Project, params: Params) -> Export:
             exports.run_saved_model(folder / "saved_model" / "1", test),
             limits.saved_model_agreement_at_least,
         ),
-        "float": (litert.predict(folder / FLOAT, test).probabilities, limits.float_agreement_at_least),
+        "float": (litert.predict(folder / LITERT, test).probabilities, limits.float_agreement_at_least),
         "int8": (litert.predict(folder / INT8, test).probabilities, limits.int8_agreement_at_least),
     }
     gate = Gate(
@@ -77,7 +77,7 @@ def _measure(folder: Path, project: Project, params: Params) -> Export:
     )
     latencies = {
         "saved_model": exports.saved_model_latency(folder / "saved_model" / "1", test[:1]),
-        "float": litert.latency(folder / FLOAT, test[:1]),
+        "float": litert.latency(folder / LITERT, test[:1]),
         "int8": litert.latency(folder / INT8, test[:1]),
     }
     return Export(_sizes(folder), latencies, gate)
@@ -85,5 +85,5 @@ def _measure(folder: Path, project: Project, params: Params) -> Export:
 
 def _sizes(folder: Path) -> dict[str, int]:
     saved_model = sum(path.stat().st_size for path in files_below(folder / "saved_model"))
-    singles = {"keras": KERAS, "float": FLOAT, "int8": INT8}
+    singles = {"keras": KERAS, "float": LITERT, "int8": INT8}
     return {"saved_model": saved_model} | {name: (folder / file).stat().st_size for name, file in singles.items()}

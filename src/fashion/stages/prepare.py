@@ -13,7 +13,7 @@ from fashion.evaluation.survey import Survey
 from fashion.images.copies import group_near_copies
 from fashion.images.split import class_counts, hold_out_groups, stratified_split
 from fashion.params import Params
-from fashion.paths import Project
+from fashion.paths import DATASET, QUARANTINE, Project
 from fashion.reading import translate_damage
 from fashion.stages.batches import read_labels, read_survey
 from fashion.stages.dataset import RECENT
@@ -83,13 +83,13 @@ def prepare(project: Project, params: Params) -> Prepared:
         for name, split in splits.items():
             np.save(folder / f"{name}_images.npy", split.images)
             np.save(folder / f"{name}_labels.npy", split.labels)
-        write_json(folder / "dataset.json", asdict(prepared))
+        write_json(folder / DATASET, asdict(prepared))
     return prepared
 
 
 def _quarantined(project: Project, name: str, split: LabelledImages) -> NDArray[np.int64]:
     """Positions of the images in a split that `validate` wants out, ascending and each once."""
-    path = project.validation / "quarantine.csv"
+    path = project.validation / QUARANTINE
     with translate_damage(path, "make it with: dvc repro validate"):
         table = pd.read_csv(path)
         positions = np.unique(table.loc[table["split"] == name, "index"].to_numpy(np.int64))

@@ -16,7 +16,7 @@ from fashion.model.steps import count_steps
 from fashion.model.training import Epoch, Plan, State, Trained, Watch, is_over
 from fashion.model.training import train as train_network
 from fashion.params import Params
-from fashion.paths import Project
+from fashion.paths import HISTORY, KERAS, MACHINE, TRAINING, Project
 from fashion.stages.checkpoint import Checkpoint, Checkpoints
 from fashion.stages.dataset import load_split
 from fashion.storage import atomic_file, atomic_folder, file_digest, write_json, write_text
@@ -133,8 +133,8 @@ def _summary(trained: Trained, params: Params, dataset: str, seconds: float) -> 
 
 def _save(project: Project, trained: Trained, summary: Training) -> None:
     with atomic_folder(project.model) as folder:
-        with atomic_file(folder / "model.keras") as path:
+        with atomic_file(folder / KERAS) as path:
             trained.model.save(path)
-        write_text(folder / "history.csv", pd.DataFrame(map(asdict, trained.history)).to_csv(index=False))
-        write_json(folder / "training.json", asdict(summary))
-        write_json(folder / "machine.json", asdict(describe_machine()))
+        write_text(folder / HISTORY, pd.DataFrame(map(asdict, trained.history)).to_csv(index=False))
+        write_json(folder / TRAINING, asdict(summary))
+        write_json(folder / MACHINE, asdict(describe_machine()))

@@ -15,7 +15,7 @@ from fashion.errors import DataError
 from fashion.images.descriptors import describe_dataset
 from fashion.images.labels import label_support
 from fashion.params import Params
-from fashion.paths import Project
+from fashion.paths import QUARANTINE, REPORT, SUMMARY, Project
 from fashion.stages.raw import digests, is_synthetic, read_batches, read_raw
 from fashion.storage import atomic_folder, write_json, write_text
 from fashion.text import markdown_table
@@ -67,8 +67,8 @@ def validate(project: Project, params: Params) -> Validated:
         found.table.to_parquet(folder / "descriptors.parquet", index=False)
         write_quarantine(folder, splits | batches, found.quarantine)
         files = digests(project, params.data)
-        write_json(folder / "report.json", _report(found.summary, files, found.findings))
-        write_text(folder / "summary.md", _markdown(found.summary, found.quarantine, found.findings))
+        write_json(folder / REPORT, _report(found.summary, files, found.findings))
+        write_text(folder / SUMMARY, _markdown(found.summary, found.quarantine, found.findings))
     if not found.summary.success:
         raise DataError(
             f"The data in {project.data} are not fit to learn from:\n{explain(found)}\n"
@@ -158,7 +158,7 @@ def _summarise(
 
 def write_quarantine(folder: Path, splits: Mapping[str, LabelledImages], quarantine: pd.DataFrame) -> None:
     """Write quarantine.csv, and quarantine.png with the first of the images, into the existing `folder`."""
-    write_text(folder / "quarantine.csv", quarantine.to_csv(index=False))
+    write_text(folder / QUARANTINE, quarantine.to_csv(index=False))
     shown = quarantine.head(SHEET)
     size = next(iter(splits.values())).images.shape[1:]
     images = [splits[split].images[index] for split, index in zip(shown["split"], shown["index"], strict=True)]

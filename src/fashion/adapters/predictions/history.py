@@ -13,6 +13,7 @@ from fashion.adapters.predictions.rows import NO_LABEL, class_number
 from fashion.adapters.predictions.tables import ModelVersion, labels, predictions, windows
 from fashion.errors import ServiceError
 from fashion.evaluation.alarm import Verdict
+from fashion.evaluation.estimates import Estimate, proportion_of
 
 CHANGING = ("by_class", "labelled", "correct")
 ByClass = Mapping[str, tuple[int, int]]
@@ -70,6 +71,11 @@ class JudgedWindow:
     @property
     def correct(self) -> int:
         return sum(correct for _, correct in self.by_class.values())
+
+    @property
+    def accuracy(self) -> Estimate | None:
+        """Of the predictions whose label was asked for and has come; None where there is none."""
+        return proportion_of(self.correct, self.labelled) if self.labelled else None
 
 
 class WindowHistory:

@@ -102,17 +102,15 @@ class PredictionLog:
         until: datetime | None = None,
         limit: int | None = None,
         version: ModelVersion | None = None,
-        classes: Sequence[str] | None = None,
     ) -> Window:
-        """Predictions in the order in which they arrived; the newest, at most `limit`.
+        """Return predictions in the order in which they arrived; the newest, at most `limit`.
 
         Args:
             after: only those that arrived after the one of this number. Whoever goes on after the greatest number of
                 the last window passes none over.
             since: only those made from this moment on, by the clock of whoever made them.
             until: only those made before this moment, likewise.
-            version: only those of this model version.
-            classes: by their names labels become numbers; without them labels are the numbers that were written.
+            version: only those of this model version, with labels as numbers of its classes.
 
         Raises:
             DataError: the models have different inputs or outputs; ask for one version.
@@ -136,7 +134,7 @@ class PredictionLog:
         labelled = window.outerjoin(labels, labels.c.number == newest)
         rows = select(window, labels.c.label, labels.c.name).select_from(labelled).order_by(window.c.number)
         with self.transaction() as connection:
-            return to_window(connection.execute(rows).all(), classes)
+            return to_window(connection.execute(rows).all(), version.classes if version else None)
 
     def read_labels(
         self, size: tuple[int, int], since: datetime | None = None, model: Model | None = None

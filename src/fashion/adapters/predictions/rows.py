@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fashion.errors import DataError
+from fashion.evaluation.survey import Survey
 from fashion.images.descriptors import describe
 from fashion.settings import DEFAULT_KEY
 
@@ -92,6 +93,16 @@ class Window:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def survey(self) -> Survey:
+        return Survey(int(self.asked.sum()), int((self.asked & (self.labels != NO_LABEL)).sum()))
+
+    @property
+    def span(self) -> tuple[datetime, datetime]:
+        """The earliest and the latest time of a prediction, by the clocks of those who made them."""
+        first, final = (time.astype(datetime).replace(tzinfo=UTC) for time in (self.times.min(), self.times.max()))
+        return first, final
 
     def part(self, chosen: slice) -> "Window":
         """Some of the predictions; `unknown_labels` is still that of all."""

@@ -153,6 +153,8 @@ class ModelVersion:
     """With its zone. What the log says of a version without an identity is of this one if it is not older."""
     model: str | None = None
     """The registered model's name; None where it does not matter."""
+    classes: tuple[str, ...] | None = None
+    """By their names labels become numbers; without them labels are the numbers that were written."""
 
     def rows(self, table: Table) -> ColumnElement[bool]:
         """Which rows of `predictions` or `windows` are about this version."""

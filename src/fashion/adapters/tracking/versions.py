@@ -21,6 +21,7 @@ from pydantic import BaseModel
 from fashion.adapters.tracking.address import Registry, in_words
 from fashion.errors import ServiceError
 from fashion.params import Classes, ImageSize
+from fashion.paths import KERAS
 from fashion.reading import load_json, load_yaml
 from fashion.storage import atomic_folder, files_below, may_write
 
@@ -230,7 +231,7 @@ def open_version(registry: Registry, number: str, kept: Path) -> Champion:
     return Champion(
         version=number,
         model=kept / LITERT,
-        keras_model=kept / "data" / "model.keras",
+        keras_model=kept / "data" / KERAS,
         classes=contract.classes,
         image_size=contract.image_size,
     )

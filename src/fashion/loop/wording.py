@@ -1,0 +1,52 @@
+"""What the loop tells people, in words."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from fashion.evaluation.alarm import Decision, Verdict
+from fashion.params import AlarmParams, MonitorParams
+
+if TYPE_CHECKING:
+    from fashion.adapters.predictions import JudgedWindow
+
+
+def explain(decision: Decision, predictions: int, policy: AlarmParams) -> str:
+    """Say why a window of so many predictions got its verdict."""
+    if decision.verdict is Verdict.CLEAN:
+        return f"{predictions:,} predictions like the reference"
+    farthest = sorted(decision.scores.items(), key=lambda item: -item[1])
+    beyond = ", ".join(f"{name} at {show_score(value)}" for name, value in farthest if value > 1)
+    if not decision.recent:
+        return f"{beyond} times the limit; chosen by hand, so it does not count"
+    endings = {
+        Verdict.DRIFTED: f", an alarm needs {policy.needed} of {policy.of}",
+        Verdict.SILENCED: f"; the last alarm is not {policy.cool_down} windows ago",
+        Verdict.ALARM: "",
+    }
+    counted = f"{decision.drifted} of the last {decision.recent} windows drifted"
+    return f"{beyond} times the limit; {counted}{endings[decision.verdict]}"
+
+
+def show_too_few(predictions: int, policy: AlarmParams) -> str:
+    """Say that so many predictions wait for more."""
+    return f"{predictions:,} predictions, {policy.smallest_window:,} are wanted (monitor.alarm.smallest_window)"
+
+
+def show_settling(predictions: int, version: str, params: MonitorParams) -> str:
+    """Say that so many predictions do not make the reference of a version yet."""
+    return (
+        f"{predictions:,} predictions; version {version} has learned from collected images, so its first "
+        f"{params.settling:,} will be its reference (monitor.settling)"
+    )
+
+
+def show_error(windows: "Sequence[JudgedWindow]") -> str:
+    """Say by how much the estimated accuracy is wrong, over all labels of these windows; there is at least one."""
+    estimated = sum(window.estimated_accuracy * window.labelled for window in windows)
+    error = (estimated - sum(window.correct for window in windows)) / sum(window.labelled for window in windows)
+    return f"{100 * abs(error):.1f} points too {'high' if error > 0 else 'low'}"
+
+
+def show_score(value: float) -> str:
+    """Return a score as text: with two digits, since 1 is the limit; how far beyond 1,000 it lies says nothing more."""
+    return f"{value:.2f}" if value < 1000 else "over 1,000"
