@@ -21,7 +21,7 @@ from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from fashion.adapters.decoding import read_pictures
-from fashion.adapters.plots import prediction_sheet
+from fashion.adapters.plots import Shown, prediction_sheet
 from fashion.adapters.tracking import address
 from fashion.cli import app
 from fashion.errors import ArtifactError, DataError, DiskError, FashionError, ServiceError
@@ -409,19 +409,19 @@ def test_the_sheet_shows_colour_transparency_and_grey_in_one_row_an_image(tmp_pa
     ranking = {"a $name_": 0.7, "b": 0.2, "c": 0.1}
     for count in (0, 1, 3):
         path = tmp_path / f"sheet{count}.png"
-        rows = (["$x_.png"] * count, given[:count], images[:count], [ranking] * count, [None] * count)
-        prediction_sheet(*rows, path, "Title")
+        rows = [Shown("$x_.png", *pair, ranking, None) for pair in zip(given[:count], images[:count], strict=True)]
+        prediction_sheet(rows, path, "Title")
         with Image.open(path) as sheet:
             assert sheet.format == "PNG"
             assert sheet.height > 60 + 200 * count
 
 
 def test_a_sheet_shows_in_red_that_an_answer_should_not_be_relied_on(tmp_path):
-    image = band_images(1, SIZE, 5)
+    (image,) = band_images(1, SIZE, 5)
     red = {}
     for doubt in (None, "the picture does not show one $object_ on a plain background"):
         path = tmp_path / "sheet.png"
-        prediction_sheet(["x"], image, image, [{"a": 0.9, "b": 0.1}], [doubt], path, "Title")
+        prediction_sheet([Shown("x", image, image, {"a": 0.9, "b": 0.1}, doubt)], path, "Title")
         pixels = np.asarray(Image.open(path).convert("RGB")).astype(int)
         red[doubt is not None] = int(((pixels[..., 0] > 180) & (pixels[..., 1:].max(axis=-1) < 80)).sum())
     assert red[False] == 0
@@ -429,9 +429,8 @@ def test_a_sheet_shows_in_red_that_an_answer_should_not_be_relied_on(tmp_path):
 
 
 def test_a_sheet_of_many_images_says_how_many_it_shows(tmp_path):
-    images = list(band_images(60, SIZE, 5))
-    rows = (["x"] * 60, images, images, [{"a": 0.9, "b": 0.1}] * 60, [None] * 60)
-    prediction_sheet(*rows, tmp_path / "many.png", "Title")
+    rows = [Shown("x", image, image, {"a": 0.9, "b": 0.1}, None) for image in band_images(60, SIZE, 5)]
+    prediction_sheet(rows, tmp_path / "many.png", "Title")
     with Image.open(tmp_path / "many.png") as sheet:
         assert sheet.height < 10_000
 

@@ -1,6 +1,7 @@
 """Pictures (matplotlib), drawn off screen and written whole or not at all."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from textwrap import fill
@@ -14,7 +15,7 @@ from matplotlib.text import Text
 from numpy.typing import NDArray
 from PIL import Image
 
-from fashion.arrays import Bytes, Labels
+from fashion.arrays import Bytes
 from fashion.storage import atomic_file
 
 COLUMNS = 8
@@ -144,51 +145,45 @@ def window_trend(windows: Mapping[str, Sequence[Any]], path: Path) -> None:
     _save(figure, path)
 
 
-def prediction_sheet(
-    sources: Sequence[str],
-    given: Sequence[Bytes],
-    seen: Sequence[Bytes],
-    probabilities: Sequence[Mapping[str, float]],
-    doubts: Sequence[str | None],
-    path: Path,
-    title: str,
-) -> None:
-    """A row an image, at most 24: what the user gave, what the model saw, and a bar for each class.
+@dataclass(frozen=True)
+class Shown:
+    """A row of the sheet of predictions."""
 
-    Args:
-        given: uint8 grey (h, w), RGB (h, w, 3) or RGBA (h, w, 4), of any size.
-        seen: uint8 (height, width), as the model takes them.
-        probabilities: class names and probabilities, the most probable first.
-        doubts: why the answer should not be relied on; None where it counts.
-    """
-    rows = min(len(sources), MOST_ROWS)
+    source: str
+    given: Bytes
+    """What the user gave: grey (h, w), RGB (h, w, 3) or RGBA (h, w, 4), of any size."""
+    seen: Bytes
+    """What the model saw: (height, width)."""
+    probabilities: Mapping[str, float]
+    """By class, the most probable first."""
+    doubt: str | None
+    """Why the answer should not be relied on; None where it counts."""
+
+
+def prediction_sheet(predictions: Sequence[Shown], path: Path, title: str) -> None:
+    """Draw a row an image, at most 24: what the user gave, what the model saw, and a bar for each class."""
+    count, rows = len(predictions), min(len(predictions), MOST_ROWS)
     figure = Figure(figsize=(9, 2.4 * max(rows, 1) + 0.6), layout="constrained")
-    count = "no image" if not rows else f"{rows} of {len(sources)} images" if rows < len(sources) else ""
-    figure.suptitle(f"{title}: {count}" if count else title)
+    said = "no image" if not rows else f"{rows} of {count} images" if rows < count else ""
+    figure.suptitle(f"{title}: {said}" if said else title)
     if rows:
         axes = figure.subplots(rows, 3, squeeze=False, width_ratios=[1, 1, 1.4])
-        for row, *cells in zip(axes, sources, given, seen, probabilities, doubts, strict=False):
-            _prediction_row(row, *cells)
+        for row, prediction in zip(axes, predictions, strict=False):
+            _prediction_row(row, prediction)
     _save(figure, path)
 
 
-def _prediction_row(
-    axes: Sequence[Axes],
-    source: str,
-    given: Labels,
-    seen: Bytes,
-    probabilities: Mapping[str, float],
-    doubt: str | None,
-) -> None:
-    for axis, image, caption in zip(axes, (given, seen), (Path(source).name, "what the model saw"), strict=False):
+def _prediction_row(axes: Sequence[Axes], shown: Shown) -> None:
+    captions = (Path(shown.source).name, "what the model saw")
+    for axis, image, caption in zip(axes, (shown.given, shown.seen), captions, strict=False):
         axis.imshow(image, cmap="gray", vmin=0, vmax=255)
         axis.set_title(caption[-40:], fontsize=8)
         axis.set_axis_off()
-    bars = axes[2].barh(list(probabilities), list(probabilities.values()), color=OTHERS)
-    bars[0].set_color(WRONG if doubt else CORRECT)
-    if doubt:
-        axes[2].set_title(fill(f"Do not rely on it: {doubt}", 44), fontsize=8, color=WRONG, parse_math=False)
-    axes[2].bar_label(bars, [f"{100 * value:.1f} %" for value in probabilities.values()], fontsize=6, padding=2)
+    bars = axes[2].barh(list(shown.probabilities), list(shown.probabilities.values()), color=OTHERS)
+    bars[0].set_color(WRONG if shown.doubt else CORRECT)
+    if shown.doubt:
+        axes[2].set_title(fill(f"Do not rely on it: {shown.doubt}", 44), fontsize=8, color=WRONG, parse_math=False)
+    axes[2].bar_label(bars, [f"{100 * value:.1f} %" for value in shown.probabilities.values()], fontsize=6, padding=2)
     axes[2].invert_yaxis()
     axes[2].set_xlim(0, 1.2)
     axes[2].set_xticks([])

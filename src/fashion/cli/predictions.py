@@ -60,15 +60,11 @@ def _print_predictions(found: "Predictions") -> None:
 
 
 def _draw_predictions(found: "Predictions", path: Path) -> None:
-    from fashion.adapters.plots import prediction_sheet
+    from fashion.adapters.plots import Shown, prediction_sheet
 
-    samples = [prediction.sample for prediction in found.predictions]
-    prediction_sheet(
-        [sample.source for sample in samples],
-        [sample.given for sample in samples],
-        [sample.seen.image for sample in samples],
-        [dict(prediction.answer.ranking) for prediction in found.predictions],
-        [prediction.answer.explanation for prediction in found.predictions],
-        path,
-        f"{found.model}, version {found.version}",
-    )
+    pairs = [(prediction.sample, prediction.answer) for prediction in found.predictions]
+    rows = [
+        Shown(sample.source, sample.given, sample.seen.image, dict(answer.ranking), answer.explanation)
+        for sample, answer in pairs
+    ]
+    prediction_sheet(rows, path, f"{found.model}, version {found.version}")

@@ -78,7 +78,7 @@ def prepare(project: Project, params: Params) -> Prepared:
         joined = _join(batches, quarantined, read_labels(project, batches))
         splits, collected = _with_collected(params, splits, joined, read_salt(project))
     left_out, survey = sum(map(len, quarantined.values())), read_survey(project, batches)
-    prepared = _describe(project, params, splits, left_out, collected, survey)
+    prepared = _describe(project, params, splits, {"quarantined": left_out, "collected": collected}, survey)
     with atomic_folder(project.dataset) as folder:
         for name, split in splits.items():
             np.save(folder / f"{name}_images.npy", split.images)
@@ -191,8 +191,7 @@ def _describe(
     project: Project,
     params: Params,
     splits: Mapping[str, LabelledImages],
-    quarantined: int,
-    collected: int,
+    counted: Mapping[str, int],
     survey: Survey,
 ) -> Prepared:
     names = params.data.classes
@@ -201,8 +200,7 @@ def _describe(
         classes=names,
         images={name: len(split.labels) for name, split in splits.items()},
         images_of_class={name: dict(zip(names, each, strict=True)) for name, each in counts.items()},
-        quarantined=quarantined,
-        collected=collected,
+        **counted,
         survey=survey,
         validation_fraction=params.prepare.validation_fraction,
         seed=params.prepare.seed,
