@@ -22,7 +22,7 @@ from fashion.images.synthetic import draw
 from fashion.loop.collect import collect
 from fashion.params import load_params
 from fashion.paths import Project
-from fashion.registry.champion import champion_version
+from fashion.registry.champion import fetch_champion
 from fashion.registry.gates import read_gate
 from fashion.registry.judging import judge_candidate
 from fashion.registry.lineage import look_up_lineage
@@ -344,7 +344,7 @@ def test_a_version_whose_run_failed_after_the_answer_is_promoted_by_hand(trained
         await_end(address, run)
     assert "champion none → 1" in follow(trained_project, told.value, "fashion history")
     follow(trained_project, told.value, f"fashion promote {two} --reason '...'")
-    assert champion_version(registry_of(trained_project, load(trained_project))).number == two
+    assert fetch_champion(trained_project, load(trained_project)).version.number == two
 
 
 @pytest.mark.advice("unset", "adapters/tracking/address.py")
