@@ -19,6 +19,7 @@ from fashion.cli import app
 from fashion.errors import PromotionError, ServiceError
 from fashion.params import load_params
 from fashion.registry import promotion
+from fashion.registry.champion import fetch_champion
 from fashion.registry.judgement import Judgement
 from fashion.registry.overview import change_to_dict, list_changes, list_models
 from fashion.registry.promotion import judged_line, line, promote, roll_back
