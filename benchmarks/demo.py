@@ -34,8 +34,8 @@ from matplotlib.figure import Figure
 
 from benchmarks.main_job import machine, make_project, measured_on, wait_for
 from benchmarks.serving import free_port
-from fashion.adapters.pinning import pin
 from fashion.adapters.predictions import JudgedWindow, PredictionLog
+from fashion.adapters.versioning.pinning import pin
 from fashion.environment import environment_defaults
 from fashion.evaluation.estimates import Estimate, proportion
 from fashion.images.idx import write_idx

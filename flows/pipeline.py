@@ -174,7 +174,7 @@ def check_tracking(project: Project) -> None:
 
 
 def _has_remote(project: Project) -> bool:
-    from fashion.adapters import pinning
+    from fashion.adapters.versioning import pinning
 
     return pinning.default_remote(project) is not None
 

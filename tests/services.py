@@ -12,9 +12,9 @@ import numpy as np
 import uvicorn
 
 from fashion.adapters.predictions import PredictionLog
-from fashion.adapters.tracking import Champion
+from fashion.adapters.tracking import Champion, Version
 from fashion.evaluation.abstention import Abstention
-from fashion.registry.champion import Found, Lineage
+from fashion.registry.champion import Found
 from fashion.serving.answers import Sample
 from fashion.serving.app import Service, create_app
 from fashion.serving.champions import Champions
@@ -42,8 +42,8 @@ def make_champion(folder: Path, number: str, reference: bool = True, known: floa
         write_reference(files, outputs, IMAGES[:3])
     champion = Champion(number, model, folder / number / "model.keras", CLASSES, SIZE)
     tags = {"gates": "passed", "git_commit": "abc"}
-    lineage = Lineage(number, "run", tags, "2026-01-01T00:00:00+00:00", f"{number}-of this registry")
-    return Found(champion, lineage, None)
+    version = Version(number, "run", tags, ("champion",), "2026-01-01T00:00:00+00:00", f"{number}-of this registry")
+    return Found(champion, version, None)
 
 
 @cache

@@ -18,7 +18,7 @@ class Traffic:
 
     def __init__(self, project, params):
         found = find_champion(project, params)
-        self.champion, self.identity = found.champion, found.lineage.identity
+        self.champion, self.identity = found.champion, found.version.identity
         self.log = PredictionLog(predictions_url(project))
         self.time = datetime.now(UTC) - timedelta(days=1)
         self.seed = 100

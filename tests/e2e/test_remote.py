@@ -14,8 +14,8 @@ import yaml
 from moto.server import ThreadedMotoServer
 from typer.testing import CliRunner
 
-from fashion.adapters.pinning import default_remote, pull_for
 from fashion.adapters.versioning import push
+from fashion.adapters.versioning.pinning import default_remote, pull_for
 from fashion.cli import app
 from fashion.errors import ServiceError
 from fashion.paths import Project

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from fashion.adapters.pinning import pull_for
 from fashion.adapters.versioning import data_version
+from fashion.adapters.versioning.pinning import pull_for
 from fashion.cli import app
 from fashion.cli.lineage import DIFFERS
 from fashion.errors import LineageError, ServiceError, StageError

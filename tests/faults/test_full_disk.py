@@ -154,7 +154,7 @@ def test_fetch_says_that_the_disk_is_full_and_goes_on_when_there_is_room(trained
     draw(trained_project, params)
 
 
-@pytest.mark.advice("dvc gc --workspace", "adapters/versioning.py", "doctor/machine.py")
+@pytest.mark.advice("dvc gc --workspace", "adapters/versioning/commands.py", "doctor/machine.py")
 def test_a_full_cache_of_dvc_is_said_and_the_same_command_goes_on(trained_project, small_disk):
     cache = trained_project.root / ".dvc" / "cache"
     edit_params(trained_project, {"prepare": {"seed": 4}})

@@ -10,8 +10,8 @@ from contextlib import ExitStack
 import psutil
 import pytest
 
-from fashion.adapters.pinning import changing_data, pin
-from fashion.adapters.versioning import data_version, lock, reproduce
+from fashion.adapters.versioning import data_version, read_lock, reproduce
+from fashion.adapters.versioning.pinning import changing_data, pin
 from fashion.errors import ServiceError
 from fashion.locks import between_trainings, hold, one_at_a_time, read_holder, training_lock, try_hold
 from flows.services.supervisor import down
@@ -95,9 +95,9 @@ def test_data_change_after_a_dvc_repro_that_reads_them_so_that_dvc_lock_names_wh
         pin(pipeline)
     assert f"Waiting for DVC: data/ is in use by (PID {by_hand.pid})" in caplog.text
     assert by_hand.wait(timeout=PATIENCE_SECONDS) == 0
-    assert lock(pipeline.root / "dvc.lock")["read"]["dependencies"]["data"] == read != data_version(pipeline)
+    assert read_lock(pipeline.root / "dvc.lock")["read"].dependencies["data"] == read != data_version(pipeline)
     assert reproduce(pipeline, "copy", print, patience_seconds=0)
-    assert lock(pipeline.root / "dvc.lock")["copy"]["dependencies"]["data"] == data_version(pipeline)
+    assert read_lock(pipeline.root / "dvc.lock")["copy"].dependencies["data"] == data_version(pipeline)
 
 
 def test_data_change_after_a_stage_by_hand_that_reads_them(pipeline, caplog, on_word):

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fashion.adapters.pinning import pull_for
 from fashion.adapters.predictions import Record, new_id
+from fashion.adapters.versioning.pinning import pull_for
 from fashion.images.copies import group_near_copies
 from fashion.images.split import held_out
 from fashion.images.synthetic import draw

@@ -13,16 +13,16 @@ import pytest
 from fashion.adapters import tracking
 from fashion.adapters.git import read_source
 from fashion.adapters.orchestration import Run, await_end
-from fashion.adapters.pinning import pin, pinned_files
 from fashion.adapters.quality import load_suite
 from fashion.adapters.tracking.address import registry_of
-from fashion.adapters.versioning import data_version, lock, locked_pin, push, read_pin, reproduce
+from fashion.adapters.versioning import data_version, locked_pin, pinned_files, push, read_lock, read_pin, reproduce
+from fashion.adapters.versioning.pinning import pin
 from fashion.errors import ArtifactError, DataError, FashionError, LineageError, ServiceError
 from fashion.images.synthetic import draw
 from fashion.loop.collect import collect
 from fashion.params import load_params
 from fashion.paths import Project
-from fashion.registry.champion import champion_version
+from fashion.registry.champion import fetch_champion
 from fashion.registry.gates import read_gate
 from fashion.registry.judging import judge_candidate
 from fashion.registry.lineage import look_up_lineage
@@ -129,15 +129,13 @@ KEPT_BY_GIT = {
     "a damaged data.dvc": ("data.dvc", overwrite, data_version),
     "a damaged data.dvc, to count": ("data.dvc", overwrite, pinned_files),
     "a damaged dvc.lock, for the data": ("dvc.lock", overwrite, lambda project: locked_pin(project, "x", project.data)),
-    "a damaged dvc.lock": ("dvc.lock", overwrite, lambda project: lock(project.root / "dvc.lock")),
+    "a damaged dvc.lock": ("dvc.lock", overwrite, lambda project: read_lock(project.root / "dvc.lock")),
     "no params.yaml": ("params.yaml", remove, load),
     "no suite": ("expectations/train.json", remove, lambda project: load_suite(project.expectations / "train.json")),
 }
 
 
-@pytest.mark.advice(
-    "git checkout", "adapters/pinning.py", "adapters/quality.py", "adapters/versioning.py", "params/__init__.py"
-)
+@pytest.mark.advice("git checkout", "adapters/versioning/records.py", "adapters/quality.py", "params/__init__.py")
 def test_files_that_git_keeps_are_restored_by_the_command_that_whoever_reads_them_names(small_project):
     (small_project.root / "dvc.lock").write_text("stages: {}\n")
     commit(small_project.root, "A lock")
@@ -149,7 +147,7 @@ def test_files_that_git_keeps_are_restored_by_the_command_that_whoever_reads_the
         read(small_project)
 
 
-@pytest.mark.advice("git checkout", "adapters/pinning.py")
+@pytest.mark.advice("git checkout", "adapters/versioning/pinning.py")
 def test_a_project_without_dvcs_folder_gets_it_back(small_project):
     shutil.rmtree(small_project.root / ".dvc")
     with pytest.raises(ServiceError) as told:
@@ -173,7 +171,7 @@ def pipeline(pipeline_template, tmp_path):
     return copy_pipeline(pipeline_template, tmp_path / "pipeline", {"copy": {"cmd": "cp data/a c", "outs": ["c"]}})
 
 
-@pytest.mark.advice("rm", "adapters/versioning.py")
+@pytest.mark.advice("rm", "adapters/versioning/commands.py")
 def test_a_lock_of_dvc_whose_number_is_another_process_now_is_removed(pipeline):
     user = {"pid": os.getpid(), "cmd": "dvc repro copy"}
     entry = {"write": {str(pipeline.root / "c"): user}, "read": {}}
@@ -184,7 +182,7 @@ def test_a_lock_of_dvc_whose_number_is_another_process_now_is_removed(pipeline):
     assert reproduce(pipeline, "copy", print, patience_seconds=0)
 
 
-@pytest.mark.advice("dvc push", "adapters/versioning.py")
+@pytest.mark.advice("dvc push", "adapters/versioning/commands.py")
 def test_what_could_not_be_pushed_is_pushed_once_the_remote_is_back(pipeline, tmp_path):
     (tmp_path / "shared").write_text("in the way")
     config = f"[core]\n    remote = storage\n['remote \"storage\"']\n    url = {tmp_path / 'shared'}\n"
@@ -344,7 +342,7 @@ def test_a_version_whose_run_failed_after_the_answer_is_promoted_by_hand(trained
         await_end(address, run)
     assert "champion none → 1" in follow(trained_project, told.value, "fashion history")
     follow(trained_project, told.value, f"fashion promote {two} --reason '...'")
-    assert champion_version(registry_of(trained_project, load(trained_project))).number == two
+    assert fetch_champion(trained_project, load(trained_project)).version.number == two
 
 
 @pytest.mark.advice("unset", "adapters/tracking/address.py")

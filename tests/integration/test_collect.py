@@ -13,11 +13,11 @@ from sqlalchemy import delete, func, select, update
 from typer.testing import CliRunner
 
 from fashion.adapters.git import commit_file
-from fashion.adapters.pinning import pin
 from fashion.adapters.predictions import PredictionLog
 from fashion.adapters.predictions.tables import labels as label_table
 from fashion.adapters.predictions.tables import predictions
 from fashion.adapters.versioning import data_version
+from fashion.adapters.versioning.pinning import pin
 from fashion.cli import app
 from fashion.errors import DataError, ServiceError
 from fashion.evaluation.survey import Survey

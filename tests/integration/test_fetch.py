@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fashion.adapters import download as download_module
-from fashion.adapters.pinning import pin
+from fashion.adapters.versioning.pinning import pin
 from fashion.doctor.finding import NOTE, WELL
 from fashion.doctor.services import check_data
 from fashion.errors import DataError, DiskError
@@ -323,7 +323,7 @@ def test_a_server_without_ranges_sends_the_file_again(project, params, source, s
 
 def test_a_page_that_says_not_found_is_not_taken_for_the_file(project, params, source, server, monkeypatch):
     (source / "train_labels.gz").unlink()
-    with pytest.raises(DataError, match=f"{server.address}/train_labels.gz: 404 Client Error: Not Found"):
+    with pytest.raises(DataError, match=f"{server.address}/train_labels.gz: 404 Not Found"):
         fetch_from(monkeypatch, project, params, server.address)
     (source / "train_labels.gz").write_bytes(b"<html>not found</html>")
     with pytest.raises(DataError, match=r"train_labels.gz is another file \(22 bytes\): expected SHA-256"):

@@ -9,6 +9,7 @@ import struct
 import subprocess
 import zlib
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -452,14 +453,14 @@ def test_a_registry_that_was_made_anew_is_believed_though_its_version_has_the_sa
     publish(project, model, CLASSES[::-1], "published again")
     assert best_class(project, path) == "bottom"
     found = find_champion(project, load_params(project.params))
-    assert (found.lineage.number, found.champion.classes) == ("1", CLASSES[::-1])
+    assert (found.version.number, found.champion.classes) == ("1", CLASSES[::-1])
 
 
 def test_of_former_champions_the_last_few_stay_and_the_one_that_a_service_remembers(project, model, tmp_path):
     source = publish(project, model)
     path, *_ = save_bands(tmp_path)
     params = load_params(project.params)
-    remembered = find_champion(project, params).lineage.identity
+    remembered = find_champion(project, params).version.identity
     client, name = MlflowClient(tracking_uri(project)), params.register_.name
     for _ in range(FORMER + 2):
         made = client.create_model_version(name, source.as_uri())
@@ -470,7 +471,7 @@ def test_of_former_champions_the_last_few_stay_and_the_one_that_a_service_rememb
     newest = FORMER + 3
     assert numbers == [1, *range(newest - FORMER, newest + 1)]
     assert remembered in kept
-    now = find_champion(project, params).lineage.identity
+    now = find_champion(project, params).version.identity
     kept = [path.name for path in champion_folder(project, params).iterdir() if path.is_dir()]
     assert now in kept
 
@@ -483,17 +484,17 @@ DAMAGED_MEMORIES = [b"", b"{", b"[]", b"{}", b'{"number": 1, "run_id": "r", "tag
 def test_a_damaged_memory_of_the_last_champion_is_told_and_written_anew(project, model, tmp_path, content):
     publish(project, model)
     params = load_params(project.params)
-    lineage = find_champion(project, params).lineage
+    version = replace(find_champion(project, params).version, aliases=())
     database, memory = project.state / "mlflow.db", champion_folder(project, params) / LAST
     aside = database.rename(tmp_path / "aside")
     database.write_text("no database")
-    assert find_champion(project, params).lineage == lineage
+    assert find_champion(project, params).version == version
     memory.write_bytes(content)
     with pytest.raises(ServiceError, match=f"{memory} is damaged") as told:
         find_champion(project, params)
     aside.replace(database)
     follow(project, told.value, "fashion monitor")
-    assert json.loads(memory.read_text())["identity"] == lineage.identity
+    assert json.loads(memory.read_text())["identity"] == version.identity
 
 
 @pytest.mark.parametrize("missing", ["", "extra_files", "extra_files/model.tflite", "extra_files/training_images.npz"])

@@ -19,7 +19,7 @@ from fashion.cli import app
 from fashion.errors import PromotionError, ServiceError
 from fashion.params import load_params
 from fashion.registry import promotion
-from fashion.registry.champion import champion_version
+from fashion.registry.champion import fetch_champion
 from fashion.registry.judgement import Judgement
 from fashion.registry.overview import change_to_dict, list_changes, list_models
 from fashion.registry.promotion import judged_line, line, promote, roll_back
@@ -107,7 +107,7 @@ def test_promoting_by_hand_and_rolling_back_are_kept_and_predict_follows(trained
     assert (done.before, done.champion, done.changed) == ("1", two, True)
     back = roll_back(trained_project, load(trained_project), None, "it calls bags shirts")
     assert back.champion == "1"
-    assert champion_version(registry(trained_project)).number == "1"
+    assert fetch_champion(trained_project, load(trained_project)).version.number == "1"
     newest, middle, _ = list_changes(trained_project, load(trained_project))
     assert (newest.action, newest.reason, newest.moves) == (
         "rollback",

@@ -10,7 +10,7 @@ from fashion.adapters import orchestration, tracking
 from fashion.environment import apply_environment
 from fashion.errors import ServiceError
 from flows.services import server
-from flows.services import supervisor as services
+from flows.services import worker as services
 
 ALL = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy")
 

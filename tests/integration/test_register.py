@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from fashion.adapters import tracking
 from fashion.adapters.tracking.address import registry_of
-from fashion.adapters.versioning import data_version, folder_md5, lock, read_pin
+from fashion.adapters.versioning import data_version, folder_md5, read_lock, read_pin
 from fashion.cli import app
 from fashion.errors import ArtifactError, ServiceError
 from fashion.images.synthetic import draw
@@ -146,8 +146,8 @@ def test_the_content_of_a_folder_has_the_name_that_dvc_gives_it(trained_project)
     assert folder_md5(trained_project.data) == data_version(trained_project)
     (trained_project.data / ".half-written").touch()
     assert folder_md5(trained_project.data) == data_version(trained_project)
-    stages = lock(trained_project.root / "dvc.lock").values()
-    for name, digest in {name: digest for stage in stages for name, digest in stage["outputs"].items()}.items():
+    stages = read_lock(trained_project.root / "dvc.lock").values()
+    for name, digest in {name: digest for stage in stages for name, digest in stage.outputs.items()}.items():
         assert folder_md5(trained_project.root / name) == digest, name
 
 

@@ -1005,7 +1005,7 @@ def test_no_request_fails_and_each_is_answered_by_one_version_while_champions_co
     async def ask_again_and_again(done, seen):
         while not done.is_set():
             with champions.current.used() as served:
-                number = served.lineage.number
+                number = served.version.number
                 await asyncio.sleep(0)
                 answers = await served.ask(IMAGES[:3])
                 assert list(answers.probabilities.argmax(axis=1)) == [0, 1, 2]
@@ -1029,7 +1029,7 @@ def test_no_request_fails_and_each_is_answered_by_one_version_while_champions_co
 
 def test_a_version_of_the_same_number_from_a_registry_that_was_made_anew_takes_over(tmp_path):
     first, other = (make_champion(tmp_path / name, "1") for name in ("first", "other"))
-    other = replace(other, lineage=replace(other.lineage, identity="1-other"))
+    other = replace(other, version=replace(other.version, identity="1-other"))
     registry = Registry(first)
     champions = Champions(registry, first)
     asyncio.run(champions.look())
@@ -1053,7 +1053,7 @@ def test_a_damaged_or_missing_successor_leaves_the_champion_where_it_is(tmp_path
         registry.found = found
         asyncio.run(champions.look())
         assert champions.registry_up is registry_up
-        assert champions.current.lineage.number == "1"
+        assert champions.current.version.number == "1"
         assert words in champions.trouble
         assert words in caplog.text
     registry.found = first

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from fashion.adapters.pinning import pin
 from fashion.adapters.predictions import PredictionLog
+from fashion.adapters.versioning.pinning import pin
 from fashion.cli import app
 from fashion.errors import DataError
 from fashion.images.split import held_out

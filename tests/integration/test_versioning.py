@@ -9,7 +9,7 @@ import sys
 import pytest
 import yaml
 
-from fashion.adapters.versioning import data_version, lock, reproduce
+from fashion.adapters.versioning import data_version, read_lock, reproduce
 from fashion.errors import DataError, ServiceError, StageError
 from tests.projects import copy_pipeline
 from tests.servers import PATIENCE_SECONDS, wait_until
@@ -163,4 +163,4 @@ def test_what_dvc_has_locked_is_read_as_dvc_wrote_it(pipeline_template, tmp_path
     pipeline = copy_pipeline(pipeline_template, tmp_path / "pipeline", {"make": stage})
     pipeline.params.write_text(f"classes: {json.dumps(classes)}\n")
     reproduce(pipeline, "make", lambda _: None)
-    assert lock(pipeline.root / "dvc.lock")["make"]["parameters"] == {"classes": classes}
+    assert read_lock(pipeline.root / "dvc.lock")["make"].parameters == {"classes": classes}

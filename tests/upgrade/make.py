@@ -74,7 +74,7 @@ def _use(project: Project, params: Params) -> None:
     outputs = litert.predict(champion.model, images)
     log = PredictionLog(predictions_url(project))
     records = [
-        Record(new_id(), datetime.now(UTC), champion.version, *row, None, found.lineage.identity)
+        Record(new_id(), datetime.now(UTC), champion.version, *row, None, found.version.identity)
         for row in zip(images, outputs.probabilities, outputs.embedding, strict=True)
     ]
     log.write(records)

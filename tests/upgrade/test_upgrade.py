@@ -126,7 +126,7 @@ def as_if_never_moved(project, params):
 
 def test_its_service_starts_with_the_champion(old):
     service = build_service(*old)
-    assert service.champions.current.lineage.number == "2"
+    assert service.champions.current.version.number == "2"
     assert service.champions.current.rule is not None
     assert service.champions.trouble is None
     service.champions.current.retire()
@@ -143,7 +143,7 @@ def test_the_next_window_follows_the_one_that_was_judged(old):
     last = UUID(str(read_log(project).ids[-1])).int
     log = PredictionLog(predictions_url(project))
     ids = (str(UUID(int=last + number)) for number in range(1, len(images) + 1))
-    log.write([Record(next(ids), datetime.now(UTC), "2", *row, None, found.lineage.identity) for row in rows])
+    log.write([Record(next(ids), datetime.now(UTC), "2", *row, None, found.version.identity) for row in rows])
     log.close()
     watched = monitor(project, params)
     assert (watched.judged.number, watched.version) == (2, "2")

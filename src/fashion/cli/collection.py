@@ -31,7 +31,8 @@ def collect(
     """
     project, params = start()
     with heavy_imports():
-        from fashion.adapters import git, pinning, versioning
+        from fashion.adapters import git, versioning
+        from fashion.adapters.versioning import pinning
         from fashion.loop.collect import collect as run
 
     with between_trainings(project, "fashion collect"):

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import httpx
 import psutil
 
-from fashion.adapters import pinning, tracking
+from fashion.adapters import tracking, versioning
 from fashion.adapters.predictions import PredictionLog
 from fashion.adapters.tracking.address import registry_of
 from fashion.doctor.finding import NOTE, PROBLEM, WELL, Finding
@@ -26,7 +26,7 @@ PATIENCE = 5.0
 def check_data(project: Project) -> Finding:
     """Return whether the files that data.dvc pins are there."""
     try:
-        pinned = pinning.pinned_files(project)
+        pinned = versioning.pinned_files(project)
     except FashionError as error:
         return _problem("data", error)
     there = sum(path.is_file() for path in project.data.rglob("*"))

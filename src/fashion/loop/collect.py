@@ -20,10 +20,10 @@ import pandas as pd
 
 from fashion.adapters import tracking, versioning
 from fashion.adapters.git import check_repository
-from fashion.adapters.pinning import changing_data, pin
 from fashion.adapters.predictions import NO_LABEL, Labelled, Model, ModelVersion, PredictionLog, read_survey
 from fashion.adapters.tracking.address import registry_of
 from fashion.adapters.tracking.tags import DATA_VERSION
+from fashion.adapters.versioning.pinning import changing_data, pin
 from fashion.arrays import LabelledImages
 from fashion.errors import DataError
 from fashion.evaluation.survey import Survey

@@ -175,9 +175,9 @@ def _look(project: Project, params: Params, found: Found, log: PredictionLog, ch
 
 
 def _identify(params: Params, found: Found) -> ModelVersion:
-    lineage = found.lineage
-    created = datetime.fromisoformat(lineage.created)
-    return ModelVersion(lineage.number, lineage.identity, created, params.register_.name, found.champion.classes)
+    version = found.version
+    created = datetime.fromisoformat(version.created)
+    return ModelVersion(version.number, version.identity, created, params.register_.name, found.champion.classes)
 
 
 def _reference(
@@ -191,7 +191,7 @@ def _reference(
         raise ArtifactError(f"Version {found.champion.version} cannot be monitored: {error}") from error
     if not known.reference.learned_collected:
         return known, window
-    kept = project.state / "references" / f"{found.lineage.identity}"
+    kept = project.state / "references" / f"{found.version.identity}"
     return settle(kept, known, window, params.monitor.settling, by_hand)
 
 

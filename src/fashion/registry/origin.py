@@ -13,14 +13,14 @@ from fashion.adapters.git import Source
 from fashion.adapters.machine import Machine
 from fashion.errors import ArtifactError
 from fashion.params import Params
-from fashion.paths import Project
+from fashion.paths import DVC_LOCK, DVC_YAML, PARAMS, REQUIREMENTS, Project
 from fashion.reading import LARGEST_ARTIFACT, load_json, read_json, translate_damage
 from fashion.stages.dataset import read_prepared
 from fashion.stages.raw import digests
 from fashion.storage import file_digest, folder_digest, write_json, write_text
 
 LINEAGE, PATCH = "lineage.json", "changes.patch"
-WORDS = ("params.yaml", "dvc.yaml", "dvc.lock", "requirements.lock")
+WORDS = (PARAMS, DVC_YAML, DVC_LOCK, REQUIREMENTS)
 AGAIN = "Make them again with: dvc repro"
 
 
@@ -180,11 +180,11 @@ def describe_origin(project: Project, source: Source, data: versioning.Pin) -> O
             *read_json(project.evaluation / "gate.json", "dvc repro evaluate")["checks"],
             *read_json(project.export / "report.json", "dvc repro export")["checks"],
         ),
-        pipeline=versioning.read_lock(project.root / "dvc.lock"),
+        pipeline=versioning.read_lock(project.root / DVC_LOCK),
     )
 
 
 def requirements_digest(project: Project) -> str | None:
     """Return the SHA-256 of requirements.lock; none where there is none."""
-    path = project.root / "requirements.lock"
+    path = project.root / REQUIREMENTS
     return file_digest(path) if path.exists() else None

@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 from fashion.adapters import litert
 from fashion.adapters.decoding import read_pictures, readable_name
 from fashion.adapters.tracking import Champion
-from fashion.adapters.tracking.address import registry_of
 from fashion.errors import ArtifactError, DataError
 from fashion.evaluation.abstention import reasons
 from fashion.evaluation.answer import Answer
 from fashion.images.photos import Seen, see
 from fashion.params import Params
 from fashion.paths import Project
-from fashion.registry.champion import champion_version, keep_champion
+from fashion.registry.champion import fetch_champion
 from fashion.stages.reference import read_rule
 
 
@@ -79,10 +78,9 @@ def predict(project: Project, params: Params, files: Sequence[Path]) -> Predicti
         ServiceError: MLflow is away, or there is no champion.
         ArtifactError: the champion's model is damaged.
     """
-    registry = registry_of(project, params)
-    champion = keep_champion(project, params, champion_version(registry))
+    champion = fetch_champion(project, params).champion
     samples, refused = read_samples(files, champion.image_size)
-    return Predictions(registry.name, champion.version, _classify(champion, samples), refused)
+    return Predictions(params.register_.name, champion.version, _classify(champion, samples), refused)
 
 
 def read_samples(files: Sequence[Path], size: tuple[int, int]) -> tuple[tuple[Sample, ...], tuple[Refused, ...]]:

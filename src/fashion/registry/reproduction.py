@@ -11,8 +11,9 @@ from pathlib import Path
 
 import psutil
 
-from fashion.adapters import git, pinning, tracking, versioning
+from fashion.adapters import git, tracking, versioning
 from fashion.adapters.tracking.address import registry_of
+from fashion.adapters.versioning import pinning
 from fashion.adapters.weights import read_weights
 from fashion.environment import environment_defaults
 from fashion.errors import LineageError, ServiceError

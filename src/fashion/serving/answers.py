@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from fashion.adapters.predictions import Record, new_id
+from fashion.adapters.tracking import Version
 from fashion.evaluation.abstention import Abstention
 from fashion.evaluation.answer import Answer
-from fashion.registry.champion import Lineage
 from fashion.serving.batches import Answers
 from fashion.serving.champions import Champions, Served
 from fashion.serving.recorder import Recorder
@@ -118,7 +118,7 @@ def to_records(
     source: str,
     images: NDArray[np.uint8],
     answers: Answers,
-    lineage: Lineage,
+    version: Version,
     time: datetime,
     asked_share: float,
 ) -> list[Record]:
@@ -132,7 +132,7 @@ def to_records(
     rows = zip(images, answers.probabilities, answers.embeddings, answers.reasons, strict=True)
     return [
         Record(
-            *(new_id(), time, lineage.number, image, probabilities, embedding, reason, lineage.identity, name),
+            *(new_id(), time, version.number, image, probabilities, embedding, reason, version.identity, name),
             source=source,
             asked=CHANCE.random() < asked_share,
         )
@@ -156,16 +156,16 @@ def _prediction(record: Record, classes: Sequence[str], seen: bool) -> dict[str,
 
 
 def describe_model(name: str, served: Served) -> Model:
-    lineage, rule = served.lineage, served.rule
+    version, rule = served.version, served.rule
     return Model(
         model=name,
-        version=lineage.number,
-        created=lineage.created,
-        run=lineage.run_id,
+        version=version.number,
+        created=version.created,
+        run=version.run_id,
         classes=list(served.champion.classes),
         image_size=list(served.champion.image_size),
         abstention=_limits(rule) if rule else None,
-        tags=dict(lineage.tags),
+        tags=dict(version.tags),
     )
 
 
@@ -180,7 +180,7 @@ def describe_readiness(champions: Champions, recorder: Recorder, reasons: bool) 
     absent = None if trouble is None else trouble if reasons else "absent"
     return Ready(
         ready=True,
-        version=champions.current.lineage.number,
+        version=champions.current.version.number,
         registry="up" if up else _how(trouble, reasons),
         champion=(absent or "current") if up else "unknown",
         log=_how(recorder.trouble, reasons),

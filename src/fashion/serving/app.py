@@ -136,7 +136,7 @@ def _add_predictions(app: FastAPI, service: Service) -> None:
             found = await served.ask(images, cluttered)
         caller: Key = request.scope["caller"]
         records = answers.to_records(
-            service.name, caller.name, images, found, served.lineage, datetime.now(UTC), service.asked_share
+            service.name, caller.name, images, found, served.version, datetime.now(UTC), service.asked_share
         )
         service.recorder.add(records)
         content = answers.to_predictions(service.name, served.champion.classes, records, seen)
@@ -174,7 +174,7 @@ def _source(caller: Key, said: str) -> str:
 
 
 def _count(metrics: Metrics, served: Served, records: list[Record]) -> None:
-    version, classes = served.lineage.number, served.champion.classes
+    version, classes = served.version.number, served.champion.classes
     for record in records:
         best = int(record.probabilities.argmax())
         metrics.predictions.labels(version, classes[best]).inc()

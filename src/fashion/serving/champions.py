@@ -34,7 +34,7 @@ class Served:
 
     def __init__(self, found: Found) -> None:
         self.champion = found.champion
-        self.lineage = found.lineage
+        self.version = found.version
         self.rule = read_rule(found.champion.model.parent)
         sessions = [Session(self.champion.model, self.champion.image_size, threads=1) for _ in range(THREADS)]
         for session in sessions:
@@ -104,7 +104,7 @@ class Champions:
     async def _look(self) -> None:
         try:
             found = await run_apart(self._find)
-            if found.lineage.identity != self.current.lineage.identity:
+            if found.version.identity != self.current.version.identity:
                 self._swap(await run_apart(partial(Served, found)))
             trouble, registry_up = found.trouble, found.trouble is None or found.absent
         except FashionError as error:
@@ -113,14 +113,14 @@ class Champions:
             logger.exception("Looking for the champion failed")
             trouble, registry_up = without_secrets(f"{type(error).__name__}: {error}"), False
         if trouble and trouble != self.trouble:
-            logger.warning("Version %s goes on: %s", self.current.lineage.number, trouble)
+            logger.warning("Version %s goes on: %s", self.current.version.number, trouble)
         self.trouble, self.registry_up = trouble, registry_up
 
     def _swap(self, successor: Served) -> None:
         previous, self.current = self.current, successor
         previous.retire()
         self.swaps += 1
-        logger.info("Version %s took the place of %s", successor.lineage.number, previous.lineage.number)
+        logger.info("Version %s took the place of %s", successor.version.number, previous.version.number)
 
 
 def _try_out(session: Session, champion: Champion) -> None:

@@ -67,5 +67,5 @@ class _State(Collector):
             value=champions.trouble is None,
         )
         version = GaugeMetricFamily("fashion_champion", "The version that answers.", labels=["version"])
-        version.add_metric([champions.current.lineage.number], 1)
+        version.add_metric([champions.current.version.number], 1)
         yield version

@@ -49,9 +49,9 @@ def serve(project: Project, params: Params, host: str, port: int) -> None:
         )
     with _listen(host, port) as listener:
         service = build_service(project, params)
-        lineage, trouble = service.champions.current.lineage, service.champions.trouble
+        version, trouble = service.champions.current.version, service.champions.trouble
         logger.info(
-            "%s version %s answers at http://%s:%d", service.name, lineage.number, host, listener.getsockname()[1]
+            "%s version %s answers at http://%s:%d", service.name, version.number, host, listener.getsockname()[1]
         )
         if trouble:
             logger.warning("It is the last one known here: %s", trouble)

@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from fashion.adapters.git import check_repository
-from fashion.adapters.pinning import changing_data, pin, pinned_files, pull
+from fashion.adapters.versioning import pinned_files
+from fashion.adapters.versioning.pinning import changing_data, pin, pull
 from fashion.errors import DataError, ServiceError
 from fashion.images.idx import write_idx
 from fashion.images.synthetic import draw

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from fashion.adapters.download import download
-from fashion.adapters.pinning import pull
+from fashion.adapters.versioning.pinning import pull
 from fashion.errors import DataError, DiskError, FashionError, ServiceError, without_secrets
 from fashion.params import DataFile, DataParams
 from fashion.paths import Project

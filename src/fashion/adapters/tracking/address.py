@@ -6,14 +6,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache, wraps
+from http import HTTPStatus
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
-import requests
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
+from requests.exceptions import SSLError  # MLflow's own client raises it; ours is httpx everywhere.
 from sqlalchemy.exc import SQLAlchemyError
 
 from fashion.adapters.tracking.relocation import relocate
@@ -28,7 +29,7 @@ SQLITE = "sqlite:///"
 PATIENCE = 5.0
 """Seconds for a tracking server to say that it is well."""
 
-REFUSED = (requests.codes.unauthorized, requests.codes.forbidden)
+REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 CREDENTIALS = (
     "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, to what the server knows."
 )
@@ -71,7 +72,7 @@ def explained(registry: Registry) -> Iterator[None]:
         with writing_explained(registry.artifacts):
             _open_database(registry)
             yield
-    except (MlflowException, SQLAlchemyError, requests.RequestException, OSError) as error:
+    except (MlflowException, SQLAlchemyError, OSError) as error:
         raise ServiceError(
             f"MLflow at {registry.uri} went away or refused: {error}\n{_advice(registry, error)}"
             "What was registered stays; when MLflow is well, the same command goes on from there."
@@ -146,7 +147,7 @@ def _check_server(uri: str) -> None:
         server = get_default_host_creds(uri)
         answer = http_request(server, "/health", "GET", max_retries=0, timeout=PATIENCE, raise_on_status=False)
     except MlflowException as error:
-        if isinstance(error.__context__, requests.exceptions.SSLError):
+        if isinstance(error.__context__, SSLError):
             raise ServiceError(f"{uri} is not trusted ({error.__context__}). {CERTIFICATE}") from error
         reason = type(error.__context__ or error).__name__
         raise ServiceError(
@@ -155,5 +156,5 @@ def _check_server(uri: str) -> None:
         ) from error
     if answer.status_code in REFUSED:
         raise ServiceError(f"{uri}/health answered {answer.status_code}. {CREDENTIALS}")
-    if answer.status_code != requests.codes.ok:
+    if answer.status_code != HTTPStatus.OK:
         raise ServiceError(f"{uri}/health answered {answer.status_code}; expected a healthy MLflow server there.")

@@ -44,8 +44,9 @@ class Version:
     aliases: tuple[str, ...]
     created: str
     """UTC, ISO 8601."""
-    identity: str
-    """Tells it from every other version, also from one of the same number in a registry that was made anew."""
+    identity: str | None
+    """Tells it from every other version, also from one of the same number in a registry that was made anew; None for
+    one that 0.1.0 kept on this machine, by its number."""
 
 
 @dataclass(frozen=True)
@@ -201,9 +202,10 @@ def keep_version(registry: Registry, version: Version, folder: Path) -> Champion
     Raises:
         ServiceError: its files are not all there.
     """
-    target = folder / version.identity
+    name = version.identity or version.number
+    target = folder / name
     if not target.exists() and not may_write(folder):
-        target = Path(_own_folder().name, version.identity)
+        target = Path(_own_folder().name, name)
     if not target.exists():
         _download(registry, version, target)
     return open_version(registry, version.number, target)

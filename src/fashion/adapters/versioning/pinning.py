@@ -17,14 +17,11 @@ from dvc.lock import LockError
 from dvc.repo import Repo
 from dvc.rwlock import rwlock
 
-from fashion.errors import DataError, ServiceError
+from fashion.adapters.versioning.records import PIN
+from fashion.errors import ServiceError
 from fashion.locks import forget_dead_users, one_at_a_time, wait_until
 from fashion.paths import Project
-from fashion.reading import load_yaml
 
-PIN = "data.dvc"
-LARGEST_POINTER = 1 << 16
-"""Bytes of data.dvc."""
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """Of this disk: no other source would help."""
 
@@ -66,18 +63,6 @@ def pin(project: Project) -> bool:
     with _repository(project, "pin data/") as repository:
         _patiently(lambda: repository.add([str(project.data)]))
     return path.read_bytes() != before
-
-
-def pinned_files(project: Project) -> int:
-    """How many files data.dvc pins; 0 where it does not say."""
-    path = project.root / PIN
-    try:
-        content: Any = load_yaml(path, LARGEST_POINTER)
-        return int(content["outs"][0].get("nfiles", 0))
-    except FileNotFoundError:
-        return 0
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise DataError(f"{path} is damaged; restore it with: git checkout -- {PIN}") from error
 
 
 def pull(project: Project, replace: bool) -> None:

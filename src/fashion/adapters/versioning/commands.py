@@ -1,11 +1,10 @@
-"""DVC: bringing stages up to date, and which data this is.
+"""Bringing stages up to date, and pushing.
 
 DVC runs as a command, not as a library: its process group can be ended as a whole, its locks are its own, and what a
 stage prints is seen as it comes.
 """
 
 import errno
-import json
 import os
 import re
 import signal
@@ -13,17 +12,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from hashlib import file_digest, md5
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from fashion.errors import DataError, DiskError, ServiceError, StageError
+from fashion.errors import DiskError, ServiceError, StageError
 from fashion.locks import forget_dead_users
-from fashion.paths import DVC_LOCK, Project
-from fashion.reading import load_yaml
-from fashion.storage import files_below
+from fashion.paths import Project
 
 BUSY = re.compile(r"is busy, it is being blocked by|Unable to acquire lock")
 BLOCKER = re.compile(r"\(PID (\d+)\): (.*)")
@@ -34,42 +28,11 @@ STAGE_ERROR = "error: "
 DVC_ERROR = "ERROR: "
 TAIL = 20
 """Lines of output quoted when a failing stage has not said `error:`."""
-PIN = "data.dvc"
 RETRY_SECONDS = 3.0
 NOTICE_SECONDS = 30.0
 GRACE_SECONDS = 10.0
 
-LARGEST_POINTER = 1 << 16
-"""Bytes of data.dvc."""
-LARGEST_LOCK = 1 << 20
-"""Bytes of dvc.lock."""
-
 OnLine = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Pin:
-    """A version of data/, as data.dvc and dvc.lock name it."""
-
-    md5: str
-    size: int
-    """Bytes."""
-    nfiles: int
-
-    def to_yaml(self) -> str:
-        """The content of a data.dvc that pins it, as DVC writes it."""
-        fields = {"md5": self.md5, "size": self.size, "nfiles": self.nfiles, "hash": "md5", "path": "data"}
-        lines = [f"{name}: {value}" for name, value in fields.items()]
-        return "outs:\n- " + "\n  ".join(lines) + "\n"
-
-
-@dataclass(frozen=True)
-class LockedStage:
-    """What a stage depended on, its parameters, and what it made, as dvc.lock says; files with their digests."""
-
-    dependencies: Mapping[str, str | None]
-    parameters: Mapping[str, Any]
-    outputs: Mapping[str, str | None]
 
 
 def reproduce(project: Project, stage: str, on_line: OnLine, patience_seconds: float = 6 * 3600) -> bool:
@@ -132,111 +95,6 @@ def push(project: Project, on_line: OnLine, *targets: str) -> None:
     code, lines = _run(project, ["push", *targets], os.environ, on_line)
     if code:
         raise ServiceError(f"Not pushed; once the remote can be reached, type: dvc push\n{_explain('dvc push', lines)}")
-
-
-def read_lock(path: Path) -> dict[str, LockedStage]:
-    """Return the stages of a dvc.lock; none where there is no such file.
-
-    Raises:
-        DataError: the file is damaged.
-    """
-    try:
-        stages: Any = load_yaml(path, LARGEST_LOCK)["stages"]
-        return {name: _locked(stage) for name, stage in stages.items()}
-    except FileNotFoundError:
-        return {}
-    except (ValueError, LookupError, AttributeError, TypeError) as error:
-        raise _damaged_lock(path) from error
-
-
-def _locked(stage: dict[str, Any]) -> LockedStage:
-    return LockedStage(
-        dependencies={entry["path"]: entry.get("md5") for entry in stage.get("deps", [])},
-        parameters={name: value for file in stage.get("params", {}).values() for name, value in _leaves(file)},
-        outputs={entry["path"]: entry.get("md5") for entry in stage.get("outs", [])},
-    )
-
-
-def _leaves(section: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Each parameter of nested sections with its dotted name."""
-    for name, value in section.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
-
-
-def data_version(project: Project) -> str:
-    """The MD5 by which data.dvc pins the contents of data/.
-
-    Raises:
-        DataError: data.dvc is missing or damaged.
-    """
-    return read_pin(project).md5
-
-
-def read_pin(project: Project) -> Pin:
-    """What data.dvc pins.
-
-    Raises:
-        DataError: data.dvc is missing or damaged.
-    """
-    path = project.root / PIN
-    try:
-        content: Any = load_yaml(path, LARGEST_POINTER)
-        return _to_pin(content["outs"][0])
-    except FileNotFoundError as error:
-        raise DataError(f"{path} is missing; restore it with: git checkout -- data.dvc") from error
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise DataError(f"{path} is damaged; restore it with: git checkout -- data.dvc") from error
-
-
-def locked_pin(project: Project, stage: str, made: Path) -> Pin | None:
-    """Of which version of data/ a stage made a folder, by dvc.lock; None where that does not speak of this folder.
-
-    Args:
-        made: the folder, an output of the stage; another content of it was not made as dvc.lock says.
-
-    Raises:
-        DataError: dvc.lock is damaged.
-    """
-    path = project.root / DVC_LOCK
-    try:
-        content: Any = load_yaml(path, LARGEST_LOCK)["stages"].get(stage, {})
-        known = {entry["path"]: entry for entry in [*content.get("deps", []), *content.get("outs", [])]}
-        output = known.get(made.relative_to(project.root).as_posix())
-        if output is None or project.data.name not in known or output.get("md5") != folder_md5(made):
-            return None
-        return _to_pin(known[project.data.name])
-    except FileNotFoundError:
-        return None
-    except (ValueError, LookupError, AttributeError, TypeError) as error:
-        raise _damaged_lock(path) from error
-
-
-def folder_md5(folder: Path) -> str:
-    """The name that DVC gives to the content of a folder: the MD5 of a list of its files."""
-    files = [{"md5": _file_md5(path), "relpath": path.relative_to(folder).as_posix()} for path in _seen(folder)]
-    listed = json.dumps(sorted(files, key=lambda file: file["relpath"]), sort_keys=True)
-    return f"{md5(listed.encode(), usedforsecurity=False).hexdigest()}.dir"
-
-
-def _seen(folder: Path) -> Iterator[Path]:
-    """The files of a folder but those that .dvcignore leaves out: half-written ones."""
-    return (path for path in files_below(folder) if not path.relative_to(folder).parts[0].startswith("."))
-
-
-def _file_md5(path: Path) -> str:
-    with path.open("rb") as file:
-        return file_digest(file, lambda: md5(usedforsecurity=False)).hexdigest()
-
-
-def _to_pin(entry: Mapping[str, Any]) -> Pin:
-    return Pin(str(entry["md5"]), int(entry.get("size", 0)), int(entry.get("nfiles", 0)))
-
-
-def _damaged_lock(path: Path) -> DataError:
-    return DataError(f"{path} is damaged; restore it with: git checkout -- {path.name}")
 
 
 def _run(
