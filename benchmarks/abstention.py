@@ -9,15 +9,15 @@ a limit: limits come from the validation images, and the nonsense is drawn with 
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
+from benchmarks.results import ROOT, save, table
 from fashion.adapters import litert
 from fashion.adapters.decoding import read_pictures
+from fashion.arrays import Booleans, Bytes, Floats
 from fashion.errors import DataError
 from fashion.evaluation.abstention import EXPLANATIONS, Abstention, reasons
 from fashion.images.nonsense import draw_nonsense
@@ -25,14 +25,10 @@ from fashion.images.photos import see
 from fashion.paths import Project
 from fashion.stages.dataset import load_split
 from fashion.stages.reference import read_reference
-from fashion.storage import write_json, write_text
 
-ROOT = Path(__file__).parents[1]
 EMOJI = ROOT.parent / "shared" / "data" / "emoji" / "test"
 """Pictures of other things, in folders; without them their row is left out."""
 SEED, COUNT = 1, 200
-RESULTS, TABLE = Path(__file__).with_suffix(".json"), Path(__file__).with_suffix(".md")
-Bytes, Floats = NDArray[np.uint8], NDArray[np.float64]
 
 
 def main() -> None:
@@ -52,14 +48,10 @@ def main() -> None:
         files = sorted(EMOJI.rglob("*.png"))
         groups["emoji"] = bring([picture.pixels for file in files for picture in read_pictures(file)], size)
     rows = [measure(project, rule, name, *group) for name, group in groups.items()]
-    write_json(RESULTS, rows)
-    write_text(TABLE, render(rows))
-    print(TABLE.read_text(encoding="utf-8"))
+    save(__file__, rows, render(rows))
 
 
-def measure(
-    project: Project, rule: Abstention, name: str, images: Bytes, cluttered: NDArray[np.bool_]
-) -> dict[str, Any]:
+def measure(project: Project, rule: Abstention, name: str, images: Bytes, cluttered: Booleans) -> dict[str, Any]:
     """The shares of the images (n, height, width) without an answer: by the embedding alone, in all, and by reason."""
     outputs = litert.predict(project.export / "model.tflite", images)
     alone = reasons(replace(rule, appearance=None), images, outputs)
@@ -98,10 +90,11 @@ def wood(random: np.random.Generator) -> Floats:
     """Brown boards with a grain: (300, 300, 3)."""
     down, across = np.mgrid[:300, :300]
     grain = np.sin(2 * np.pi * across / random.uniform(15, 50) + 0.6 * np.sin(down / 40))
-    return (130 + 35 * grain + random.normal(0, 6, (300, 300)))[..., None] * np.array([1.1, 0.85, 0.6])
+    boards: Floats = (130 + 35 * grain + random.normal(0, 6, (300, 300)))[..., None] * np.array([1.1, 0.85, 0.6])
+    return boards
 
 
-def bring(pictures: list[Bytes], size: tuple[int, int]) -> tuple[Bytes, NDArray[np.bool_]]:
+def bring(pictures: list[Bytes], size: tuple[int, int]) -> tuple[Bytes, Booleans]:
     """Those in which something stands out, as a model of that size sees them, and which of them are cluttered."""
     seen = []
     for picture in pictures:
@@ -111,15 +104,14 @@ def bring(pictures: list[Bytes], size: tuple[int, int]) -> tuple[Bytes, NDArray[
 
 
 def render(rows: list[dict[str, Any]]) -> str:
-    """The table that docs/decisions/0027 quotes."""
-    lines = [
-        "| images | n | abstained by confidence and embedding alone | abstained | cluttered | unsure | unlike |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        shares = (f"{row[name]:.1%}" for name in ("by_embedding", "abstained", *EXPLANATIONS))
-        lines.append(f"| {row['images']} | {row['n']:,} | {' | '.join(shares)} |")
-    return "\n".join([*lines, ""])
+    """Return the table that docs/decisions/0027 quotes."""
+    heads = ["images", "n", "abstained by confidence and embedding alone", "abstained", *EXPLANATIONS]
+    return table(heads, map(cells, rows)) + "\n"
+
+
+def cells(row: dict[str, Any]) -> list[str]:
+    shares = (f"{row[name]:.1%}" for name in ("by_embedding", "abstained", *EXPLANATIONS))
+    return [row["images"], f"{row['n']:,}", *shares]
 
 
 if __name__ == "__main__":

@@ -1,7 +1,4 @@
-"""The clients of `benchmarks.soak`: of every kind, good and bad, each in a closed loop with a pause of its own.
-
-Raw HTTP, because a client library would cost more than the service, and would not send half a request.
-"""
+"""The clients of `benchmarks.soak`: of every kind, good and bad, each in a closed loop with a pause of its own."""
 
 import asyncio
 import io
@@ -22,37 +19,26 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmarks.raw_http import read_answer, request, to_json
+
 ON_THE_WAY = 1.0
 """Seconds beyond a deadline that an answer may take to get here: clients and service share two cores."""
-DEADLINES = {
-    "arrays": 5.0,
-    "many arrays": 5.0,
-    "pictures": 35.0,
-    "broken files": 35.0,
-    "bombs": 35.0,
-    "feedback": 10.0,
-    "feedback on unknown ids": 10.0,
-    "trickling bodies": 60.0,
-    "state": 5.0,
-    "refresh": 30.0,
-    "flood": 30.0,
+PROMISES: dict[str, tuple[float, set[int]]] = {
+    "arrays": (5.0, {200}),
+    "many arrays": (5.0, {200}),
+    "pictures": (35.0, {200, 503}),
+    "broken files": (35.0, {400, 413, 415, 422}),
+    "bombs": (35.0, {200, 422, 503}),
+    "feedback": (10.0, {200, 404, 503}),
+    "feedback on unknown ids": (10.0, {404, 503}),
+    "trickling bodies": (60.0, {408}),
+    "state": (5.0, {200}),
+    "refresh": (30.0, {200, 503}),
+    "flood": (30.0, {200, 503}),
 }
-"""Seconds, by kind: what docs/decisions/0030 promises for bodies, the log and the registry; for a picture, and for what
-may be one until it is read, the half minute until its turn, and its decoding; for the rest five seconds, since it waits
-for nobody."""
-EXPECTED: dict[str, set[int]] = {
-    "arrays": {200},
-    "many arrays": {200},
-    "pictures": {200, 503},
-    "broken files": {400, 413, 415, 422},
-    "bombs": {200, 422, 503},
-    "feedback": {200, 404, 503},
-    "feedback on unknown ids": {404, 503},
-    "trickling bodies": {408},
-    "state": {200},
-    "refresh": {200, 503},
-    "flood": {200, 503},
-}
+"""Seconds until the answer and its statuses, by kind: what docs/decisions/0030 promises for bodies, the log and the
+registry; for a picture, and for what may be one until it is read, the half minute until its turn, and its decoding; for
+the rest five seconds, since it waits for nobody."""
 BOUNDARY = "a-boundary-of-the-soak"
 RECENT = 1000
 """Predictions from which those are drawn that get feedback."""
@@ -80,9 +66,10 @@ class Notes:
     def note(self, kind: str, status: int, seconds: float) -> None:
         self.seconds[kind].append(seconds)
         self.statuses[kind][status] += 1
-        if status not in EXPECTED[kind] and not self.ending:
+        deadline, expected = PROMISES[kind]
+        if status not in expected and not self.ending:
             self.unexpected.append(f"{kind}: {status}")
-        if seconds > DEADLINES[kind] + ON_THE_WAY:
+        if seconds > deadline + ON_THE_WAY:
             self.late.append(f"{kind}: an answer after {seconds:.1f} s")
 
     def keep(self, body: bytes) -> None:
@@ -108,6 +95,7 @@ class Clients:
         one, many = self._arrays(1), self._arrays(16)
         files = (good_files(self.images), broken_files(self.images), bomb_files())
         pictures, broken, bombs = map(itertools.cycle, files)
+        endless = request("POST", "/predict", "application/json", b"[" * 1000)
         return [
             *(self._again(0.2, lambda: self._predict("arrays", next(one))) for _ in range(6)),
             self._again(1, lambda: self._predict("many arrays", next(many))),
@@ -117,7 +105,7 @@ class Clients:
             *(self._again(0.5, self._teach) for _ in range(2)),
             self._again(2, lambda: self._feedback("feedback on unknown ids", str(uuid4()), "Bag")),
             *(self._again(0.5, lambda: self._leave(next(one))) for _ in range(2)),
-            *(self._again(0, self._trickle) for _ in range(3)),
+            *(self._again(0, lambda: self.ask("trickling bodies", endless, slowly=True)) for _ in range(3)),
             self._again(1, self._look),
         ]
 
@@ -137,17 +125,12 @@ class Clients:
         values = [line.rpartition(" ")[2] for line in lines if line.startswith((f"{name} ", f"{name}{{"))]
         return int(sum(map(float, values))) if found else -1
 
-    async def ask(self, kind: str, content: bytes) -> tuple[int, bytes] | None:
+    async def ask(self, kind: str, content: bytes, slowly: bool = False) -> tuple[int, bytes] | None:
         """Send one request on a connection of its own, and note what comes; None if nothing does."""
         start = time.monotonic()
         try:
-            async with asyncio.timeout(DEADLINES[kind] + 10 * ON_THE_WAY):
-                reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-                try:
-                    writer.write(content)
-                    status, body = await read_answer(reader)
-                finally:
-                    writer.close()
+            async with asyncio.timeout(PROMISES[kind][0] + 10 * ON_THE_WAY):
+                status, body = await self._exchange(content, slowly)
         except TimeoutError:
             self.notes.late.append(f"{kind}: no answer")
             return None
@@ -158,7 +141,16 @@ class Clients:
         self.notes.note(kind, status, time.monotonic() - start)
         return status, body
 
-    async def _again(self, pause: float, ask: Callable[[], Awaitable[None]]) -> None:
+    async def _exchange(self, content: bytes, slowly: bool) -> tuple[int, bytes]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        sending = asyncio.create_task(send(writer, content, slowly))
+        try:
+            return await read_answer(reader)
+        finally:
+            sending.cancel()
+            writer.close()
+
+    async def _again(self, pause: float, ask: Callable[[], Awaitable[object]]) -> None:
         while not self.stopping:
             start = time.monotonic()
             await ask()
@@ -194,54 +186,18 @@ class Clients:
             await writer.drain()
             writer.close()
 
-    async def _trickle(self) -> None:
-        """Send a body of which one byte comes in a second."""
-        await self.ask_slowly("trickling bodies", request("POST", "/predict", "application/json", b"[" * 1000))
-
-    async def ask_slowly(self, kind: str, content: bytes) -> None:
-        """As `ask`, byte by byte from the end of the headers on."""
-        head = content.index(b"\r\n\r\n") + 4
-        start = time.monotonic()
-        try:
-            reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-            answer = asyncio.ensure_future(read_answer(reader))
-            try:
-                for position in range(head, len(content)):
-                    writer.write(content[:head] if position == head else content[position - 1 : position])
-                    if (await asyncio.wait([answer], timeout=1))[0]:
-                        break
-                    if time.monotonic() - start > DEADLINES[kind] + 10 * ON_THE_WAY:
-                        self.notes.late.append(f"{kind}: no answer")
-                        return
-                status, _ = await answer
-            finally:
-                answer.cancel()
-                writer.close()
-        except (OSError, asyncio.IncompleteReadError) as error:
-            if not self.notes.ending:
-                self.notes.unexpected.append(f"{kind}: {type(error).__name__}")
-            return
-        self.notes.note(kind, status, time.monotonic() - start)
-
     async def _look(self) -> None:
         for path in ("/healthz", "/readyz", "/metrics", "/model"):
             await self.ask("state", request("GET", path))
 
 
-def request(method: str, path: str, content_type: str = "", body: bytes = b"") -> bytes:
-    head = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", "Connection: close", f"Content-Length: {len(body)}"]
-    head += [f"Content-Type: {content_type}"] if content_type else []
-    return "\r\n".join([*head, "", ""]).encode() + body
-
-
-async def read_answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
-    first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower().split("\r\n")
-    headers = dict(line.split(": ", 1) for line in lines if line)
-    return int(first.split(" ")[1]), await reader.readexactly(int(headers["content-length"]))
-
-
-def to_json(content: dict[str, Any]) -> bytes:
-    return json.dumps(content, separators=(",", ":")).encode()
+async def send(writer: asyncio.StreamWriter, content: bytes, slowly: bool) -> None:
+    """Send a request; if `slowly`, its body a byte a second."""
+    at_once = content.index(b"\r\n\r\n") + 4 if slowly else len(content)
+    writer.write(content[:at_once])
+    for position in range(at_once, len(content)):
+        await asyncio.sleep(1)
+        writer.write(content[position : position + 1])
 
 
 def form(*files: bytes) -> bytes:

@@ -15,11 +15,9 @@ import argparse
 import json
 import os
 import shutil
-import signal
-import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,26 +26,19 @@ from typing import Any
 import httpx
 import numpy as np
 import yaml
-from matplotlib import rc_context
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from benchmarks.main_job import machine, make_project, measured_on, wait_for
-from benchmarks.serving import free_port
-from fashion.adapters.predictions import JudgedWindow, PredictionLog
-from fashion.adapters.versioning.pinning import pin
-from fashion.environment import environment_defaults
-from fashion.evaluation.estimates import Estimate, proportion
+from benchmarks.processes import free_port, run, running, wait_for
+from benchmarks.projects import make_project
+from benchmarks.results import ROOT, machine
+from benchmarks.story import draw, render, summarise
 from fashion.images.idx import write_idx
-from fashion.loop.monitor import read_history
 from fashion.params import load_params
 from fashion.paths import Project
 from fashion.reading import read_json
-from fashion.settings import headers_for_prefect, predictions_url
+from fashion.settings import headers_for_prefect
 from fashion.stages.raw import read_raw
-from fashion.storage import atomic_file, file_digest, write_json, write_text
+from fashion.storage import file_digest, write_json, write_text
 
-ROOT = Path(__file__).resolve().parent.parent
 PUBLISHED = {
     "demo.json": Path(__file__).with_suffix(".json"),
     "demo.md": Path(__file__).with_suffix(".md"),
@@ -58,8 +49,6 @@ WINDOW, WINDOWS = 500, 20
 CLEAN, AFTER = 3, 3
 """Windows before the change, and after the new champion has taken over."""
 RATE = 100
-LEAST_SCORE = 0.1
-"""That is shown; one that is typical is 0."""
 PATIENCE = 900.0
 """Seconds from the change to the new champion."""
 PAUSE = 20.0
@@ -95,22 +84,20 @@ def main() -> None:
 
 
 def prepare(folder: Path) -> tuple[Project, Path]:
-    """A project with a champion that has never seen 10,000 of the training images, and a copy of it."""
+    """Make a project with a champion that has never seen 10,000 of the training images, and a copy of it."""
     say("A project of its own, with 10,000 training images set aside as traffic")
-    for name in [*environment_defaults(Project(ROOT)), *(key for key in os.environ if key.startswith("FASHION_"))]:
-        os.environ.pop(name, None)
     shutil.rmtree(folder, ignore_errors=True)
     project = make_project(folder / "project")
     set_aside(project)
     os.environ["PREFECT_API_URL"] = "http://127.0.0.1:9/api"  # Nobody: the first training has a server of its own.
     say("The first champion", "make run")
-    run(project, [sys.executable, "-m", "flows.training", "--reason", "first"])
+    run([sys.executable, "-m", "flows.training", "--reason", "first"], project.root)
     shutil.copytree(project.root, folder / "base", symlinks=True)
     return project, folder / "base"
 
 
 def forecast(prepared: float, stories: int) -> str:
-    """How long the rest takes, if it is as many times slower than where it was published as the beginning was."""
+    """Say how long the rest takes, if it is as many times slower than where it was published as the beginning was."""
     published = read_json(PUBLISHED["demo.json"], "git checkout -- benchmarks/demo.json")
     alone = (published["minutes"] - published["prepared_minutes"]) / len(published["stories"])
     minutes = stories * alone * prepared / 60 / published["prepared_minutes"]
@@ -119,6 +106,8 @@ def forecast(prepared: float, stories: int) -> str:
 
 def set_aside(project: Project) -> None:
     """Take the traffic out of the training images, and let the project say that this is its data."""
+    from fashion.adapters.versioning.pinning import pin
+
     params = load_params(project.params)
     train = read_raw(project, params.data)["train"]
     order = np.random.default_rng(0).permutation(len(train.labels))
@@ -126,12 +115,12 @@ def set_aside(project: Project) -> None:
         window = order[number * WINDOW : (number + 1) * WINDOW]
         for path, values in zip(traffic(project, number), (train.images, train.labels), strict=True):
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(write_idx(values[window]))
+            path.write_bytes(write_idx(values[window].astype(np.uint8)))
     rest = order[WINDOW * WINDOWS :]
     content = yaml.safe_load(project.params.read_text(encoding="utf-8"))
     for name, values in (("train_images", train.images), ("train_labels", train.labels)):
         path = project.data / content["data"][name]["name"]
-        path.write_bytes(write_idx(values[rest]))
+        path.write_bytes(write_idx(values[rest].astype(np.uint8)))
         content["data"][name]["sha256"] = file_digest(path)
     content["collect"]["asked_share"] = 1.0
     write_text(project.params, yaml.safe_dump(content, sort_keys=False))
@@ -145,14 +134,14 @@ def set_aside(project: Project) -> None:
 
 
 def traffic(project: Project, number: int) -> tuple[Path, Path]:
-    """The files with the images and the labels of a window."""
+    """Return the files with the images and the labels of a window."""
     folder = project.state / "traffic"
     return folder / f"{number}-images.gz", folder / f"{number}-labels.gz"
 
 
 @contextmanager
 def services(project: Project) -> Iterator[str]:
-    """Everything that runs all the time; the address of the service that predicts."""
+    """Run everything that runs all the time; yield the address of the service that predicts."""
     port = free_port()
     os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{free_port()}/api"
     os.environ["FASHION_MLFLOW_PORT"] = str(free_port())
@@ -160,29 +149,17 @@ def services(project: Project) -> Iterator[str]:
     os.environ["FASHION_HOME"] = str(project.root)
     address = f"http://127.0.0.1:{port}"
     say("Prefect, MLflow and a worker; then the service", "make up", "fashion serve")
-    with running(project, "up", [sys.executable, "-m", "flows.services", "up"]) as log:
+    log = project.state / "up.txt"
+    with running([sys.executable, "-m", "flows.services", "up"], project.root, log):
         while "Worker 'fashion' started" not in log.read_text(encoding="utf-8"):
             time.sleep(0.5)
-        with running(project, "serve", ["fashion", "serve"]):
+        with running(["fashion", "serve"], project.root, project.state / "serve.txt"):
             wait_for(f"{address}/readyz")
             yield address
 
 
-@contextmanager
-def running(project: Project, name: str, command: Sequence[str]) -> Iterator[Path]:
-    """A process for the duration of the block; the file with what it prints."""
-    log = project.state / f"{name}.txt"
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, cwd=project.root, stdout=output, stderr=output, start_new_session=True)
-    try:
-        yield log
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(timeout=120)
-
-
 def tell(project: Project, address: str, drift: str, severity: str) -> dict[str, Any]:
-    """Live through one change; what was seen."""
+    """Live through one change, and return what was seen."""
     first = version_at(address)
     windows = iter(range(WINDOWS))
     for _ in range(CLEAN):
@@ -207,13 +184,15 @@ def tell(project: Project, address: str, drift: str, severity: str) -> dict[str,
 def send(project: Project, number: int, drift: str | None = None, severity: str = "0") -> None:
     change = ["--drift", drift, "--severity", severity] if drift else []
     sent = ["--images", str(WINDOW), "--rate", str(RATE), "--seed", str(number)]
-    run(project, ["fashion", "simulate", *sent, *change, "--source", *map(str, traffic(project, number))])
+    run(["fashion", "simulate", *sent, *change, "--source", *map(str, traffic(project, number))], project.root)
 
 
 def look(project: Project) -> None:
-    """One look by the monitor, as Prefect's worker takes it; prints what it saw."""
+    """Let the monitor look once, in Prefect's worker, and print what it saw."""
+    from fashion.loop.monitor import read_history
+
     time.sleep(2)  # The youngest predictions are left for the next look.
-    run(project, ["prefect", "deployment", "run", "monitoring/default", "--watch"])
+    run(["prefect", "deployment", "run", "monitoring/default", "--watch"], project.root)
     window = read_history(project)[-1]
     accuracy = window.accuracy
     figures = [
@@ -238,61 +217,6 @@ def runs_of_retraining() -> list[str]:
     return [f"{one['name']} is {one['state_name']}: {one['state'].get('message')}" for one in found.json()]
 
 
-def summarise(
-    project: Project, drift: str, severity: str, versions: tuple[str, str], moments: tuple[datetime, datetime]
-) -> dict[str, Any]:
-    """Accuracies of the predictions themselves, by the version that made them, with their true labels."""
-    log = PredictionLog(predictions_url(project))
-    before = accuracy_of(log, versions[0], until=moments[0])
-    during = accuracy_of(log, versions[0], since=moments[0])
-    after = accuracy_of(log, versions[1], since=moments[1])
-    log.close()
-    judgement = read_json(project.judgement / "judgement.json", "make demo")
-    frozen = next(line for line in judgement["lines"] if line["figure"] == "accuracy")
-    windows = read_history(project)
-    alarm = next(window for window in windows if window.alarm)
-    return {
-        "drift": drift,
-        "severity": severity,
-        "before": vars(before),
-        "during": vars(during),
-        "after": vars(after),
-        "recovered": (after.value - during.value) / (before.value - during.value),
-        "frozen": frozen,
-        "windows_until_alarm": sum(moments[0] < window.end and window.number <= alarm.number for window in windows),
-        "changed": moments[0].isoformat(),
-        "swapped": moments[1].isoformat(),
-        "windows": [shown(window) for window in windows],
-    }
-
-
-def accuracy_of(log: PredictionLog, version: str, **when: datetime) -> Estimate:
-    window = log.read_window(**when)
-    labelled = (window.versions == version) & (window.labels >= 0)
-    return proportion((window.predicted == window.labels)[labelled])
-
-
-def shown(window: JudgedWindow) -> dict[str, Any]:
-    accuracy = window.accuracy
-    return {
-        "end": window.end.isoformat(),
-        "version": window.model_version,
-        "predictions": window.predictions,
-        "accuracy": vars(accuracy) if accuracy else None,
-        "estimated_accuracy": window.estimated_accuracy,
-        "score": max(window.scores.values()),
-        "alarm": window.alarm,
-    }
-
-
-def run(project: Project, command: Sequence[str]) -> None:
-    """Run to the end; a failure ends the demonstration with what was printed."""
-    printed = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    done = subprocess.run(command, cwd=project.root, text=True, check=False, **printed)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}")
-
-
 STARTED = time.monotonic()
 
 
@@ -302,85 +226,6 @@ def say(what: str, *commands: str) -> None:
         "\n".join([f"{minutes:3d}:{seconds:02d}  {what}", *(f"        $ {command}" for command in commands)]),
         flush=True,
     )
-
-
-def render(results: dict[str, Any]) -> str:
-    lines = [
-        f"{measured_on(results['machine'])}; {results['minutes']:.1f} minutes for all changes below.",
-        "",
-        "| change | live accuracy before | during | after | loss recovered | frozen test set | windows until alarm "
-        "| minutes from change to swap |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for story in results["stories"]:
-        frozen = story["frozen"]
-        change = 100 * (frozen["candidate"] - frozen["champion"])
-        lost = f"{change:+.2f} points ({100 * frozen['low']:+.2f} to {100 * frozen['high']:+.2f})"
-        cells = [
-            f"{story['drift']}, severity {story['severity']}",
-            *(percent(story[when]) for when in ("before", "during", "after")),
-            f"{story['recovered']:.0%}",
-            lost,
-            str(story["windows_until_alarm"]),
-            f"{minutes_since(story['changed'], story['swapped']):.1f}",
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*lines, ""])
-
-
-def percent(accuracy: dict[str, Any]) -> str:
-    return f"{accuracy['value']:.1%} ({accuracy['low']:.1%} to {accuracy['high']:.1%}, n = {accuracy['n']:,})"
-
-
-def draw(story: dict[str, Any], path: Path) -> None:
-    """Accuracy above, drift score below, over the minutes since the change."""
-    moments = [minutes_since(story["changed"], window["end"]) for window in story["windows"]]
-    alarms = [moment for moment, window in zip(moments, story["windows"], strict=True) if window["alarm"]]
-    events = [(0.0, f"{story['drift']} sets in", "#9a6700")]
-    events += [(alarm, "alarm\n ", "#cf222e") for alarm in alarms]
-    events += [(minutes_since(story["changed"], story["swapped"]), "new champion", "#1a7f37")]
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "demo", "font.family": "sans-serif"}):
-        figure = Figure(figsize=(9, 5.2), layout="constrained")
-        above, below = figure.subplots(2, sharex=True, height_ratios=(3, 2))
-        draw_accuracy(above, story["windows"], moments)
-        scores = np.maximum([window["score"] for window in story["windows"]], LEAST_SCORE)
-        below.plot(moments, scores, "o-", color="#57606a", markersize=4)
-        below.axhline(1, color="#cf222e", linewidth=1, linestyle="--")
-        below.set_yscale("log")
-        below.set_ylabel("drift score\n(above 1: drifted)")
-        below.set_xlabel("minutes since the change")
-        for axes in (above, below):
-            axes.spines[["top", "right"]].set_visible(False)
-            axes.grid(axis="y", color="#d0d7de", linewidth=0.6)
-            for moment, _, colour in events:
-                axes.axvline(moment, color=colour, linewidth=1.2)
-        for moment, name, colour in events:
-            above.text(moment, 1.02, f" {name}", color=colour, transform=above.get_xaxis_transform())
-        with atomic_file(path) as partial:
-            figure.savefig(partial, format="svg", metadata={"Date": None})
-
-
-def minutes_since(start: str, moment: str) -> float:
-    return (datetime.fromisoformat(moment) - datetime.fromisoformat(start)).total_seconds() / 60
-
-
-def draw_accuracy(axes: Axes, windows: Sequence[dict[str, Any]], moments: Sequence[float]) -> None:
-    labelled = [(moment, window) for moment, window in zip(moments, windows, strict=True) if window["accuracy"]]
-    versions = sorted({window["version"] for _, window in labelled}, key=int)
-    for version, colour in zip(versions, ("#0969da", "#1a7f37", "#8250df"), strict=False):
-        chosen = [(moment, window["accuracy"]) for moment, window in labelled if window["version"] == version]
-        values = np.array([accuracy["value"] for _, accuracy in chosen])
-        spread = [
-            values - [accuracy["low"] for _, accuracy in chosen],
-            np.array([accuracy["high"] for _, accuracy in chosen]) - values,
-        ]
-        style = {"fmt": "o", "color": colour, "capsize": 3, "markersize": 5}
-        axes.errorbar([moment for moment, _ in chosen], values, spread, label=f"live, version {version}", **style)
-    estimated = [window["estimated_accuracy"] for window in windows]
-    axes.plot(moments, estimated, color="#8c959f", linestyle=":", label="estimated without labels")
-    axes.yaxis.set_major_formatter("{x:.0%}")
-    axes.set_ylabel("accuracy, 95 % intervals")
-    axes.legend(loc="lower left", frameon=False)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ import random
 import re
 import signal
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +20,7 @@ from sqlalchemy import create_engine, text
 
 from benchmarks.clients import Clients
 from benchmarks.disturbances import Database, Server
-from benchmarks.serving import free_port, program
+from benchmarks.processes import free_port
 from fashion.paths import Project
 
 READY_SECONDS = 120
@@ -66,12 +65,11 @@ class Serving:
 def serving(project: Project, environment: Mapping[str, str], name: str) -> Iterator[Serving]:
     """Start the service; whatever is left of it at the end is killed."""
     port, output = free_port(), project.state / f"{name}.log"
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     with output.open("wb") as file:
         process = subprocess.Popen(
-            [program("fashion"), "serve", "--port", str(port)],
+            ["fashion", "serve", "--port", str(port)],
             cwd=project.root,
-            env={**os.environ, **environment, "PATH": path},
+            env=os.environ | environment,
             start_new_session=True,
             stdout=file,
             stderr=file,
@@ -150,7 +148,7 @@ async def _end(
 
 
 async def _gone_after(service: Serving, clients: Clients) -> float:
-    """Seconds from SIGTERM to the end of the process, with its clients at it."""
+    """Return the seconds from SIGTERM to the end of the process, with its clients at it."""
     clients.notes.ending = True
     start = time.monotonic()
     service.process.terminate()

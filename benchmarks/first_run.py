@@ -18,12 +18,12 @@ from typing import Any
 
 import psutil
 
-from benchmarks.main_job import data_sources, machine
+from benchmarks.projects import data_sources
+from benchmarks.results import ROOT, machine
 from fashion.environment import environment_defaults
 from fashion.paths import Project
 from fashion.storage import write_json
 
-ROOT = Path(__file__).resolve().parent.parent
 RESULTS = Path(__file__).with_suffix(".json")
 STEP = re.compile(r"Task run '(\w+)'")
 
@@ -54,8 +54,14 @@ def measure_setup(folder: Path) -> dict[str, float]:
 def measure_run(folder: Path) -> dict[str, Any]:
     """Seconds of each step; the bytes of the data and of all that the run has made beside the environment."""
     before = size(folder) - size(folder / ".venv")
-    command = {"cwd": folder, "env": environment(), "text": True}
-    process = subprocess.Popen(["make", "run"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **command)
+    process = subprocess.Popen(
+        ["make", "run"],
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     moments = dict(steps(process.stdout or ()))
     if process.wait():
         raise SystemExit("make run failed")

@@ -3,7 +3,7 @@
 python -m benchmarks.load 127.0.0.1:8000 fashion images.npy --clients 8 --seconds 10
 
 Prints one line of JSON, when the time is over or after SIGTERM. A process of its own, so that the service's time is not
-its time; raw HTTP, because a client library would cost more than the service.
+its time.
 """
 
 import argparse
@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+
+from benchmarks.raw_http import read_answer, request, to_json
 
 PATHS = {"fashion": ("/predict", "images"), "mlflow": ("/invocations", "instances")}
 DIFFERENT = 200
@@ -55,14 +57,7 @@ def main() -> None:
 
 def make_request(kind: str, image: list[list[int]]) -> bytes:
     path, field_name = PATHS[kind]
-    body = json.dumps({field_name: [image]}, separators=(",", ":")).encode()
-    head = (
-        f"POST {path} HTTP/1.1",
-        "Host: 127.0.0.1",
-        "Content-Type: application/json",
-        f"Content-Length: {len(body)}",
-    )
-    return "\r\n".join((*head, "", "")).encode() + body
+    return request("POST", path, "application/json", to_json({field_name: [image]}), connection="keep-alive")
 
 
 async def send(load: Load, clients: int) -> None:
@@ -76,22 +71,14 @@ async def client(load: Load, number: int) -> None:
         start = time.perf_counter()
         writer.write(load.requests[number % len(load.requests)])
         try:
-            status = await read_answer(reader)
+            status, _ = await read_answer(reader)
         except (asyncio.IncompleteReadError, ConnectionError):
-            status = "no answer"
+            status = 0
             reader, writer = await asyncio.open_connection(load.host, load.port)
         load.milliseconds.append(1000 * (time.perf_counter() - start))
-        load.failed += status != "200"
+        load.failed += status != 200
         number += 1
     writer.close()
-
-
-async def read_answer(reader: asyncio.StreamReader) -> str:
-    """The status; the body is read and thrown away."""
-    first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower().split("\r\n")
-    headers = dict(line.split(": ", 1) for line in lines if line)
-    await reader.readexactly(int(headers["content-length"]))
-    return first.split()[1]
 
 
 def summary(load: Load, seconds: float) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""What `benchmarks.soak` measured as figures, and which of the service's promises they break."""
+"""What `benchmarks.soak` measured: as figures, the service's promises that they break, and the page that shows them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 from scipy.stats import theilslopes
 
-from benchmarks.clients import DEADLINES, Notes
+from benchmarks.clients import PROMISES, Notes
 from benchmarks.disturbances import Database
 from benchmarks.endings import ids_in
+from benchmarks.results import measured_on, paragraphs, table
 
 BLOCK_SECONDS = 30
 """Of each the least memory counts: that of pictures which are being decoded comes and goes."""
@@ -17,6 +18,7 @@ FLAT = 20.0
 ENOUGH_BLOCKS = 10
 """To judge growth by."""
 GONE_SECONDS = 5.0
+NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 
 
 def describe(
@@ -34,7 +36,7 @@ def describe(
     """
     in_log, taught = ids_in(database, "predictions", "id"), ids_in(database, "labels", "prediction_id")
     return {
-        "kinds": {kind: describe_kind(notes, kind) for kind in DEADLINES if notes.seconds[kind]},
+        "kinds": {kind: describe_kind(notes, kind) for kind in PROMISES if notes.seconds[kind]},
         "late": notes.late,
         "unexpected": notes.unexpected,
         "service": dict(figures),
@@ -53,7 +55,7 @@ def describe_kind(notes: Notes, kind: str) -> dict[str, Any]:
     p50, p99 = np.quantile(seconds, [0.5, 0.99])
     statuses = {str(status): count for status, count in sorted(notes.statuses[kind].items())}
     figures = {"p50_seconds": float(p50), "p99_seconds": float(p99), "most_seconds": max(seconds)}
-    return {"requests": len(seconds), "statuses": statuses, **figures, "deadline_seconds": DEADLINES[kind]}
+    return {"requests": len(seconds), "statuses": statuses, **figures, "deadline_seconds": PROMISES[kind][0]}
 
 
 def describe_memory(mebibytes: Sequence[tuple[float, float]], warm_up_minutes: float) -> dict[str, Any]:
@@ -123,3 +125,47 @@ def _of_endings(endings: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             )
         if found := [*one["late"], *one["unexpected"]]:
             yield f"{one['situation']}, {len(found)} answers were late or wrong, the first: {found[0]}"
+
+
+def render(results: Mapping[str, Any]) -> str:
+    """Return the tables and sentences that docs/serving.md quotes."""
+    parts = [part for kind, run in results["runs"].items() for part in _render_run(NAMES[kind], run)]
+    return paragraphs(f"{measured_on(results['machine'])}.", *parts)
+
+
+def _render_run(name: str, run: Mapping[str, Any]) -> Iterator[str]:
+    yield f"**{name}**, {run['minutes']:g} minutes:"
+    heads = ["clients", "requests", "answers", "p50, s", "p99, s", "slowest, s", "deadline, s"]
+    yield table(heads, (_cells(kind, one) for kind, one in run["kinds"].items()))
+    yield "\n".join(f"- {sentence}" for sentence in _sentences(run))
+
+
+def _cells(kind: str, one: Mapping[str, Any]) -> list[str]:
+    answers = ", ".join(f"{count:,} x {status}" for status, count in one["statuses"].items())
+    times = [f"{one[figure]:.3f}" for figure in ("p50_seconds", "p99_seconds", "most_seconds")]
+    return [kind, f"{one['requests']:,}", answers, *times, f"{one['deadline_seconds']:.0f}"]
+
+
+def _sentences(run: Mapping[str, Any]) -> Iterator[str]:
+    service, memory, endings = run["service"], run["memory"], run["endings"]
+    yield (
+        f"{run['answered']:,} predictions answered: {run['missing']:,} of them not in the log, {service['log_lost']:,} "
+        f"counted as lost; {run['labels_taken']:,} labelled, {run['labels_missing']} of these labels not in the log."
+    )
+    yield f"{len(run['late'])} answers after their deadline; {service['swaps']} changes of the champion."
+    least, most = memory["least_mebibytes"], memory["most_mebibytes"]
+    words = f"Memory, the least of each half minute: {least[0]:.0f} MiB at first, {least[-1]:.0f} at last"
+    if memory["slope"] is not None:
+        low, high = memory["interval"]
+        words += f"; from minute {memory['warm_up_minutes']:g} on "
+        words += f"{memory['slope']:+.1f} MiB an hour ({low:+.1f} to {high:+.1f})"
+    yield f"{words}; while the largest pictures are decoded at most {most:.0f}."
+    slowest = max(one["seconds"] for one in endings)
+    missing, said = (sum(one[figure] for one in endings) for figure in ("missing", "said_to_be_lost"))
+    yield (
+        f"{len(endings)} starts, gone at most {slowest:.1f} s after SIGTERM; of their predictions {missing:,} are not "
+        f"in the log, {said:,} were said to be lost."
+    )
+    if run["disk"]:
+        yield f"The disk was not filled: {run['disk']}."
+    yield from (f"**Broken:** {promise}." for promise in run["broken"])

@@ -11,19 +11,17 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from matplotlib import rc_context
-from matplotlib.figure import Figure
-
-from benchmarks.main_job import ROOT, machine, make_project, run, set_training
+from benchmarks.processes import run
+from benchmarks.projects import make_project, prepare_dataset, set_training
+from benchmarks.results import ROOT, machine, save, table
+from fashion.environment import apply_environment
 from fashion.evaluation.judgement import BETTER, SHARE, WORSE
 from fashion.paths import Project
 from fashion.reading import read_json
 from fashion.registry.judgement import Judgement, judgement_from_dict
 from fashion.registry.wording import markdown
-from fashion.storage import atomic_file, write_json, write_text
 
 RESULTS = Path(__file__).with_suffix(".json")
-TABLE = Path(__file__).with_suffix(".md")
 PICTURE = ROOT / "docs" / "judgement.svg"
 CANDIDATES = (("baseline", 1), ("compact", 1), ("compact", 2), ("dropout", 1))
 SHOWN = ("compact", 1)
@@ -33,18 +31,18 @@ SHOWN = ("compact", 1)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--render", action="store_true", help="measure nothing, draw table and picture anew")
-    if not parser.parse_args().render:
-        write_json(RESULTS, measure())
-    judged = read_json(RESULTS, "python -m benchmarks.promotion")["judged"]
-    write_text(TABLE, render(judged))
-    draw(shown(judged), PICTURE)
-    print(TABLE.read_text(encoding="utf-8"))
+    if parser.parse_args().render:
+        apply_environment(Project(ROOT))
+        results = read_json(RESULTS, "python -m benchmarks.promotion")
+    else:
+        results = measure()
+    save(__file__, results, render(results["judged"]))
+    draw(shown(results["judged"]), PICTURE)
 
 
 def measure() -> dict[str, Any]:
     project = make_project(ROOT / ".state" / "promotion")
-    for stage in ("validate", "prepare"):
-        run(["dvc", "repro", "--single-item", stage], project.root)
+    prepare_dataset(project)
     return {"judged": [judge(project, model, seed) for model, seed in CANDIDATES], "machine": machine()}
 
 
@@ -59,14 +57,14 @@ def judge(project: Project, model: str, seed: int) -> dict[str, Any]:
 
 
 def render(judged: list[dict[str, Any]]) -> str:
-    lines = ["| version | candidate | verdict | because |", "|---|---|---|---|"]
+    rows = []
     for version, one in enumerate(judged, start=1):
         judgement = judgement_from_dict(one["judgement"])
         verdict = "champion" if judgement.promoted else "challenger"
         first, *others = judgement.reasons
         more = f" ({len(others)} more reasons)" if others else ""
-        lines.append(f"| {version} | `{one['model']}`, seed {one['seed']} | {verdict} | {first}{more} |")
-    return "\n".join([*lines, "", markdown(shown(judged))])
+        rows.append([str(version), f"`{one['model']}`, seed {one['seed']}", verdict, f"{first}{more}"])
+    return f"{table(['version', 'candidate', 'verdict', 'because'], rows)}\n\n{markdown(shown(judged))}"
 
 
 def shown(judged: list[dict[str, Any]]) -> Judgement:
@@ -75,10 +73,11 @@ def shown(judged: list[dict[str, Any]]) -> Judgement:
 
 
 def draw(judgement: Judgement, path: Path) -> None:
-    """Accuracy and recall of each class: the difference in points with its interval, and both figures beside it."""
+    """Draw the difference of accuracy and of each recall in points, with its interval and both figures beside it."""
+    from benchmarks.pictures import svg_figure
+
     lines = [line for line in judgement.lines if line.unit == SHARE][::-1]
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "judgement", "font.family": "sans-serif"}):
-        figure = Figure(figsize=(9, 4.4), layout="constrained")
+    with svg_figure(path, (9, 4.4)) as figure:
         axes = figure.subplots()
         for place, line in enumerate(lines):
             colour = {BETTER: "#1a7f37", WORSE: "#cf222e"}.get(line.verdict, "#0969da")
@@ -96,8 +95,6 @@ def draw(judgement: Judgement, path: Path) -> None:
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.tick_params(left=False)
         axes.grid(axis="x", color="#d0d7de", linewidth=0.6)
-        with atomic_file(path) as partial:
-            figure.savefig(partial, format="svg", metadata={"Date": None})
 
 
 if __name__ == "__main__":

@@ -14,28 +14,22 @@ import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
-from benchmarks.main_job import ROOT, machine, measured_on
-from fashion.arrays import LabelledImages
+from benchmarks.results import ROOT, machine, measured_on, paragraphs, save, table
+from fashion.arrays import Floats, LabelledImages, Labels
+from fashion.environment import apply_environment
 from fashion.evaluation.calibration import fit_temperature, negative_log_likelihood
 from fashion.evaluation.estimates import calibration_error
 from fashion.images.split import stratified_split
-from fashion.model.networks import answer
-from fashion.model.training import Plan, Watch, train
 from fashion.params import Params, Recipe, load_params
 from fashion.paths import Project
 from fashion.stages.raw import read_raw
-from fashion.storage import write_json, write_text
 
-RESULTS = Path(__file__).with_suffix(".json")
-TABLE = Path(__file__).with_suffix(".md")
 SET_ASIDE = 1 / 6
 """Share of the training images that stand in for the test set."""
 RECIPES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
@@ -44,8 +38,6 @@ RECIPES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "smoothed": ("labels smoothed by 0.1", {"one_hot": True, "label_smoothing": 0.1}),
 }
 """What stands in the table, and what differs from the shipped recipe."""
-Logits = NDArray[np.float32]
-Labels = NDArray[np.integer]
 
 
 def main() -> None:
@@ -54,14 +46,13 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
     arguments = parser.parse_args()
     tried = [(name, seed) for seed in arguments.seeds for name in arguments.recipes]
+    apply_environment(Project(ROOT))
     # Two processes with a thread each: a small network gains less from a second thread.
-    os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
     with ProcessPoolExecutor(max_workers=2, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
         found = [tell(one) for one in pool.map(try_recipe, *zip(*tried, strict=True))]
     results = {"machine": machine(), "runs": found}
-    write_json(RESULTS, results)
-    write_text(TABLE, render(results))
-    print(TABLE.read_text(encoding="utf-8"))
+    save(__file__, results, render(results))
 
 
 def tell(one: dict[str, Any]) -> dict[str, Any]:
@@ -70,10 +61,13 @@ def tell(one: dict[str, Any]) -> dict[str, Any]:
 
 
 def try_recipe(name: str, seed: int) -> dict[str, Any]:
-    """Train once, in a process of its own; figures of the validation images and of those set aside."""
+    """Train once, in a process of its own; return figures of the validation images and of those set aside."""
+    from fashion.model.networks import answer
+    from fashion.model.training import Plan, Watch, train
+
     params = load_params(ROOT / "params.yaml")
     recipe = Recipe(**{**params.train.recipes["compact"].model_dump(), **RECIPES[name][1]})
-    training, validation, aside = (LabelledImages(*split) for split in divide(params))
+    training, validation, aside = divide(params)
     silent = Watch(on_epoch=lambda *_: None, on_step=lambda *_: None)
     trained = train(Plan("compact", recipe, training, validation, len(params.data.classes), seed), silent)
     logits = {
@@ -88,16 +82,16 @@ def try_recipe(name: str, seed: int) -> dict[str, Any]:
     }
 
 
-def divide(params: Params) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
-    """Images and labels to train on, to validate on, and set aside."""
+def divide(params: Params) -> Iterator[LabelledImages]:
+    """Draw the images to train on, to validate on, and set aside."""
     train = read_raw(Project(ROOT), params.data)["train"]
     rest, aside = stratified_split(train.labels, SET_ASIDE, seed=0)
     first, second = stratified_split(train.labels[rest], params.prepare.validation_fraction, params.prepare.seed)
     for chosen in (rest[first], rest[second], aside):
-        yield train.images[chosen], train.labels[chosen]
+        yield LabelledImages(train.images[chosen], train.labels[chosen])
 
 
-def figures(validation: Logits, validation_labels: Labels, aside: Logits, aside_labels: Labels) -> dict[str, float]:
+def figures(validation: Floats, validation_labels: Labels, aside: Floats, aside_labels: Labels) -> dict[str, float]:
     """Of the images set aside, unless the name says otherwise; by a temperature from the validation images."""
     temperature = fit_temperature(validation, validation_labels)
     probabilities = softmax(aside / temperature, axis=1)
@@ -121,18 +115,18 @@ def figures(validation: Logits, validation_labels: Labels, aside: Logits, aside_
     }
 
 
-def error_of(logits: Logits, labels: Labels) -> float:
+def error_of(logits: Floats, labels: Labels) -> float:
     """The plug-in estimate of the calibration error, as `evaluate` reports it."""
     probabilities = softmax(logits, axis=1)
     return calibration_error(probabilities.max(axis=1), probabilities.argmax(axis=1) == labels, bins=15).plug_in
 
 
-def fit_vector(logits: Logits, labels: Labels, start: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def fit_vector(logits: Floats, labels: Labels, start: float) -> tuple[Floats, Floats]:
     """Vector scaling: a factor and an offset for each class. Source: C. Guo et al., ICML 2017."""
     count, classes = logits.shape
     truth = np.eye(classes)[labels]
 
-    def loss(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+    def loss(values: Floats) -> tuple[float, Floats]:
         likelihoods = log_softmax(logits * values[:classes] + values[classes:], axis=1)
         gradient = (np.exp(likelihoods) - truth) / count
         return -float((likelihoods * truth).sum()) / count, np.r_[(gradient * logits).sum(axis=0), gradient.sum(axis=0)]
@@ -144,33 +138,33 @@ def fit_vector(logits: Logits, labels: Labels, start: float) -> tuple[NDArray[np
 def render(results: dict[str, Any]) -> str:
     runs = results["runs"]
     seeds = sorted({one["seed"] for one in runs})
-    lines = [
-        f"{measured_on(results['machine'])}. Seeds {', '.join(map(str, seeds))}; 10,000 training images set aside.",
-        "",
-        "| recipe | accuracy, mean ± deviation | validation accuracy | negative log-likelihood | temperature "
-        "| confidence minus accuracy | calibration error, mean | worst | cross-fitted | vector scaling | time |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
+    heads = ["recipe", "accuracy, mean ± deviation", "validation accuracy", "negative log-likelihood", "temperature"]
+    heads += ["confidence minus accuracy", "calibration error, mean", "worst", "cross-fitted", "vector scaling", "time"]
     first = [one for one in runs if one["recipe"] == runs[0]["recipe"]]
-    for name in dict.fromkeys(one["recipe"] for one in runs):
-        chosen = [one for one in runs if one["recipe"] == name]
-        mean = {key: float(np.mean([one[key] for one in chosen])) for key in chosen[0] if key != "recipe"}
-        deviation = float(np.std([one["accuracy"] for one in chosen], ddof=1)) if len(chosen) > 1 else 0.0
-        cells = [
-            RECIPES[name][0],
-            f"{mean['accuracy']:.2%} ± {deviation:.2%}",
-            f"{mean['validation_accuracy']:.2%}",
-            f"{mean['negative_log_likelihood']:.4f}",
-            f"{mean['temperature']:.2f}",
-            f"{100 * mean['overconfidence']:+.2f} points",
-            f"{mean['error']:.4f}",
-            f"{max(one['error'] for one in chosen):.4f}",
-            f"{mean['error_cross_fitted']:.4f}",
-            f"{mean['error_by_vector']:.4f}",
-            f"{mean['seconds'] / np.mean([one['seconds'] for one in first]):.2f}",
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*lines, ""])
+    seconds = float(np.mean([one["seconds"] for one in first]))
+    names = dict.fromkeys(one["recipe"] for one in runs)
+    return paragraphs(
+        f"{measured_on(results['machine'])}. Seeds {', '.join(map(str, seeds))}; 10,000 training images set aside.",
+        table(heads, (cells(name, [one for one in runs if one["recipe"] == name], seconds) for name in names)),
+    )
+
+
+def cells(name: str, runs: list[dict[str, Any]], usual_seconds: float) -> list[str]:
+    mean = {key: float(np.mean([one[key] for one in runs])) for key in runs[0] if key != "recipe"}
+    deviation = float(np.std([one["accuracy"] for one in runs], ddof=1)) if len(runs) > 1 else 0.0
+    return [
+        RECIPES[name][0],
+        f"{mean['accuracy']:.2%} ± {deviation:.2%}",
+        f"{mean['validation_accuracy']:.2%}",
+        f"{mean['negative_log_likelihood']:.4f}",
+        f"{mean['temperature']:.2f}",
+        f"{100 * mean['overconfidence']:+.2f} points",
+        f"{mean['error']:.4f}",
+        f"{max(one['error'] for one in runs):.4f}",
+        f"{mean['error_cross_fitted']:.4f}",
+        f"{mean['error_by_vector']:.4f}",
+        f"{mean['seconds'] / usual_seconds:.2f}",
+    ]
 
 
 if __name__ == "__main__":

@@ -25,18 +25,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.main_job import ROOT, accuracy_cells, machine, make_project, measured_on, run, set_training
+from benchmarks.main_job import accuracy_cells
+from benchmarks.projects import make_project, prepare_dataset, set_training
+from benchmarks.results import ROOT, machine, measured_on, paragraphs, save, table
 from fashion.adapters.machine import describe_machine
 from fashion.environment import apply_environment
 from fashion.params import load_params
 from fashion.paths import Project
-from fashion.stages.evaluate import evaluate
-from fashion.stages.export import export
-from fashion.stages.train import train
-from fashion.storage import write_json, write_text
+from fashion.storage import write_json
 
-RESULTS = Path(__file__).with_suffix(".json")
-TABLE = Path(__file__).with_suffix(".md")
 LIMIT = "ONEDNN_MAX_CPU_ISA"
 AVX2, AVX512, AMX = "AVX2", "AVX-512", "AMX"
 FLAGS = {AVX2: "avx2", AVX512: "avx512f", AMX: "amx_tile"}
@@ -60,19 +57,17 @@ def main() -> None:
     halves = filter(None, (arguments.seeds[::2], arguments.seeds[1::2]))
     with ThreadPoolExecutor(2) as pool:
         groups = [(name, half) for half in halves for name in reversed(sets)]
-        list(pool.map(lambda group: start(base, *group, arguments.models), groups))
+        list(pool.map(lambda group: start(base, group[0], group[1], arguments.models), groups))
     done = [one for one in finished(base) if one["model"] in arguments.models and one["seed"] in arguments.seeds]
     recipes = load_params(ROOT / "params.yaml").model_dump(mode="json")["train"]["recipes"]
     results = {"machine": machine(), "recipes": recipes, "runs": done}
     results["runs"].sort(key=lambda one: (one["model"], one["set"], one["seed"]))
-    write_json(RESULTS, results)
-    write_text(TABLE, render(results))
-    print(TABLE.read_text(encoding="utf-8"))
+    save(__file__, results, render(results))
     return None
 
 
 def make_base(folder: Path) -> Path:
-    """A project with the prepared dataset, to be copied; the one that is there, if the same is to be measured."""
+    """Return a project with the prepared dataset, to be copied: a new one unless the same is to be measured again."""
     tree = subprocess.run(["git", "rev-parse", "HEAD:src"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
     measured = {"source": tree.strip(), "params": (ROOT / "params.yaml").read_text(encoding="utf-8")}
     mark = folder / "measured.json"
@@ -80,20 +75,19 @@ def make_base(folder: Path) -> Path:
         return folder / "base"
     shutil.rmtree(folder, ignore_errors=True)
     project = make_project(folder / "base")
-    for stage in ("validate", "prepare"):
-        run(["dvc", "repro", "--single-item", stage], project.root)
+    prepare_dataset(project)
     write_json(mark, measured)
     return project.root
 
 
 def finished(base: Path) -> list[dict[str, Any]]:
-    """What the processes have found so far."""
+    """Return what the processes have found so far."""
     files = sorted(base.parent.glob(f"*/{RUNS}"))
     return [json.loads(line) for path in files for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def start(base: Path, instructions: str, seeds: Sequence[int], models: Sequence[str]) -> None:
-    """A process for those of these seeds that are not finished, in a project of its own."""
+    """Start a process for those of these seeds that are not finished, in a project of its own."""
     done = {(one["model"], one["set"], one["seed"]) for one in finished(base)}
     left = [seed for seed in seeds if any((model, instructions, seed) not in done for model in models)]
     if not left:
@@ -111,7 +105,11 @@ def start(base: Path, instructions: str, seeds: Sequence[int], models: Sequence[
 
 def measure(project: Project, instructions: str, models: Sequence[str], seeds: Sequence[int]) -> None:
     """Add a line of JSON to the project's file for each model and seed."""
-    apply_environment(project)
+    apply_environment(project)  # Before the stages import what looks at it.
+    from fashion.stages.evaluate import evaluate
+    from fashion.stages.export import export
+    from fashion.stages.train import train
+
     for seed in seeds:
         for model in models:
             set_training(project, model, seed)
@@ -126,7 +124,7 @@ def measure(project: Project, instructions: str, models: Sequence[str], seeds: S
 
 
 def figures(project: Project) -> dict[str, Any]:
-    """What `evaluate` and `export` have found, and how sure the model is of images it has not seen."""
+    """Return what `evaluate` and `export` have found, and how sure the model is of images it has not seen."""
     metrics = read(project.evaluation / "metrics.json")
     training = read(project.model / "training.json")
     gates = read(project.evaluation / "gate.json"), read(project.export / "report.json")
@@ -165,8 +163,17 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def render(results: dict[str, Any]) -> str:
-    lines = [f"{measured_on(results['machine'])}. {missing(results['runs'])}", "", *table(results["runs"])]
-    return "\n".join([*lines, "", *gap(results["runs"]), ""])
+    runs = results["runs"]
+    pairs = dict.fromkeys((one["model"], one["set"]) for one in runs)
+    groups = [[one for one in runs if (one["model"], one["set"]) == pair] for pair in pairs]
+    heads = ["model", "instruction set", "seeds", "accuracy on 10,000 test images, mean ± deviation", "worst"]
+    heads += ["calibration error, mean", "worst", "bytes", "champions", "of them by the estimates alone"]
+    gaps = ["model", "instruction set", "accuracy, validation", "test", "confidence minus accuracy, validation", "test"]
+    return paragraphs(
+        f"{measured_on(results['machine'])}. {missing(runs)}",
+        table(heads, map(cells, groups)),
+        table(gaps, map(cells_of_gap, groups)),
+    )
 
 
 def missing(runs: Sequence[dict[str, Any]]) -> str:
@@ -175,38 +182,19 @@ def missing(runs: Sequence[dict[str, Any]]) -> str:
     return f"{known} (AMX is for bfloat16 and int8; these networks compute in float32)." if known else ""
 
 
-def table(runs: Sequence[dict[str, Any]]) -> Iterator[str]:
-    yield (
-        "| model | instruction set | seeds | accuracy on 10,000 test images, mean ± deviation | worst "
-        "| calibration error, mean | worst | bytes | champions | of them by the estimates alone |"
-    )
-    yield "|---|---|---|---|---|---|---|---|---|---|"
-    for model, instructions in dict.fromkeys((one["model"], one["set"]) for one in runs):
-        chosen = [one for one in runs if (one["model"], one["set"]) == (model, instructions)]
-        cells = [
-            f"`{model}`",
-            instructions,
-            *accuracy_cells(chosen),
-            f"{max(one['exported_bytes'] for one in chosen):,}",
-            str(sum(not one["failed"] for one in chosen)),
-            str(sum(map(meets_all, chosen))),
-        ]
-        yield f"| {' | '.join(cells)} |"
+def cells(runs: Sequence[dict[str, Any]]) -> Iterator[str]:
+    yield from (f"`{runs[0]['model']}`", runs[0]["set"], *accuracy_cells(runs))
+    yield f"{max(one['exported_bytes'] for one in runs):,}"
+    yield str(sum(not one["failed"] for one in runs))
+    yield str(sum(map(meets_all, runs)))
 
 
-def gap(runs: Sequence[dict[str, Any]]) -> Iterator[str]:
-    yield "| model | instruction set | accuracy, validation | test | confidence minus accuracy, validation | test |"
-    yield "|---|---|---|---|---|---|"
-    for model, instructions in dict.fromkeys((one["model"], one["set"]) for one in runs):
-        chosen = [one for one in runs if (one["model"], one["set"]) == (model, instructions)]
-        accuracies = [
-            f"{statistics.mean(one[name] for one in chosen):.2%}" for name in ("validation_accuracy", "accuracy")
-        ]
-        gaps = [
-            f"{100 * statistics.mean(one[name] for one in chosen):+.2f} points"
-            for name in ("validation_overconfidence", "overconfidence")
-        ]
-        yield f"| `{model}` | {' | '.join([instructions, *accuracies, *gaps])} |"
+def cells_of_gap(runs: Sequence[dict[str, Any]]) -> Iterator[str]:
+    yield from (f"`{runs[0]['model']}`", runs[0]["set"])
+    for name in ("validation_accuracy", "accuracy"):
+        yield f"{statistics.mean(one[name] for one in runs):.2%}"
+    for name in ("validation_overconfidence", "overconfidence"):
+        yield f"{100 * statistics.mean(one[name] for one in runs):+.2f} points"
 
 
 if __name__ == "__main__":

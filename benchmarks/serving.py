@@ -11,8 +11,6 @@ import argparse
 import json
 import os
 import shutil
-import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -22,22 +20,21 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
-from mlflow import MlflowClient
 
-from benchmarks.main_job import machine, measured_on, wait_for
-from fashion.environment import apply_environment
+from benchmarks.processes import free_port, run, running, wait_for
+from benchmarks.projects import copy_project
+from benchmarks.results import ROOT, machine, measured_on, paragraphs, save, table
 from fashion.errors import ArtifactError
 from fashion.params import load_params
 from fashion.paths import Project
 from fashion.settings import tracking_uri
-from fashion.storage import write_json, write_text
 
-ROOT = Path(__file__).resolve().parent.parent
-RESULTS = Path(__file__).with_suffix(".json")
-TABLE = Path(__file__).with_suffix(".md")
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
 CLIENTS = (1, 8, 64)
 SWAPS = 20
 MANY = 100_000
@@ -59,7 +56,7 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=MANY, help="Over which the memory is watched.")
     arguments = parser.parse_args()
     load_before = os.getloadavg()[0]
-    project = make_project(ROOT / ".state" / "benchmark-serving")
+    project = prepare_registry(ROOT / ".state" / "benchmark-serving")
     images = project.dataset / "test_images.npy"
     with start_fashion(project) as ours, start_mlflow(project) as theirs:
         speed = measure_speed((ours, theirs), images, arguments.rounds, arguments.seconds)
@@ -67,81 +64,47 @@ def main() -> None:
         swaps = measure_swaps(project, ours, images)
     with start_fashion(project) as ours:
         memory = measure_memory(ours, images, arguments.requests)
-    load = {"load_average_before": load_before, "load_average_after": os.getloadavg()[0]}
-    results = {"machine": machine() | load, "speed": speed, "swaps": swaps, "memory": memory}
-    write_json(RESULTS, results)
-    write_text(TABLE, render(results))
-    print(TABLE.read_text(encoding="utf-8"))
+    results = {"machine": machine(load_before), "speed": speed, "swaps": swaps, "memory": memory}
+    save(__file__, results, render(results))
 
 
-def make_project(folder: Path) -> Project:
-    """A project with this one's artifacts, and a registry with version 1, the champion, and 2, which is the same."""
-    shutil.rmtree(folder, ignore_errors=True)
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    for name in listed.rstrip("\0").split("\0"):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, folder / name)
+def prepare_registry(folder: Path) -> Project:
+    """Make a project with this one's artifacts, and a registry of two versions that are the same; 1 is the champion."""
     if not (ROOT / "artifacts" / "evaluation" / "reference.npz").exists():
         raise ArtifactError("There is no evaluated model; make one with: make run")
+    project = copy_project(folder)
     shutil.copytree(ROOT / "artifacts", folder / "artifacts")
-    subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
-    for name in [name for name in os.environ if name.startswith(("FASHION_", "MLFLOW_"))]:
-        del os.environ[name]
-    project = Project(folder)
-    apply_environment(project)
-    subprocess.run([program("fashion"), "register"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    run(["fashion", "register"], folder)
     client, name = registry(project)
     first = client.get_model_version(name, "1")
     client.create_model_version(name, first.source, first.run_id, tags=first.tags, model_id=first.model_id)
     return project
 
 
-def registry(project: Project) -> tuple[MlflowClient, str]:
+def registry(project: Project) -> tuple["MlflowClient", str]:
+    from mlflow import MlflowClient
+
     return MlflowClient(tracking_uri(project)), load_params(project.params).register_.name
-
-
-def program(name: str) -> str:
-    return str(Path(sys.executable).parent / name)
 
 
 @contextmanager
 def start_fashion(project: Project) -> Iterator[Server]:
     port = free_port()
-    command = [program("fashion"), "serve", "--port", str(port)]
-    with running(command, project, f"http://127.0.0.1:{port}/readyz") as process:
-        yield Server("fashion", f"127.0.0.1:{port}", process)
+    with running(["fashion", "serve", "--port", str(port)], project.root) as process:
+        wait_for(f"http://127.0.0.1:{port}/readyz")
+        yield Server("fashion", f"127.0.0.1:{port}", psutil.Process(process))
 
 
 @contextmanager
 def start_mlflow(project: Project) -> Iterator[Server]:
-    """With its defaults, but on this machine's environment."""
+    """Run it with its defaults, but in this machine's environment."""
     port = free_port()
     _, name = registry(project)
     model = ["--model-uri", f"models:/{name}/1", "--env-manager", "local"]
-    command = [program("mlflow"), "models", "serve", *model, "--host", "127.0.0.1", "--port", str(port)]
-    with running(command, project, f"http://127.0.0.1:{port}/ping") as process:
-        yield Server("mlflow", f"127.0.0.1:{port}", process)
-
-
-@contextmanager
-def running(command: Sequence[str], project: Project, address: str) -> Iterator[psutil.Process]:
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    output = subprocess.DEVNULL
-    process = subprocess.Popen(
-        command, cwd=project.root, env=environment, start_new_session=True, stdout=output, stderr=output
-    )
-    try:
-        wait_for(address, seconds=300)
-        yield psutil.Process(process.pid)
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(timeout=60)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    command = ["mlflow", "models", "serve", *model, "--host", "127.0.0.1", "--port", str(port)]
+    with running(command, project.root) as process:
+        wait_for(f"http://127.0.0.1:{port}/ping")
+        yield Server("mlflow", f"127.0.0.1:{port}", psutil.Process(process))
 
 
 def start_load(server: Server, images: Path, *options: str) -> "subprocess.Popen[str]":
@@ -158,7 +121,7 @@ def finish(load: "subprocess.Popen[str]") -> dict[str, Any]:
 
 
 def measure_speed(servers: Sequence[Server], images: Path, rounds: int, seconds: float) -> dict[str, Any]:
-    """By clients and server, the median round of each figure, and all failures."""
+    """Return by clients and server the median round of each figure, and all failures."""
     for server in servers:
         finish(start_load(server, images, "--seconds", "3", "--clients", "8"))
     found: dict[str, Any] = {}
@@ -178,7 +141,7 @@ def median(rounds: Sequence[dict[str, float]]) -> dict[str, float]:
 
 
 def measure_swaps(project: Project, server: Server, images: Path) -> dict[str, Any]:
-    """Requests of eight clients while the alias goes to and fro."""
+    """Send requests by eight clients while the alias goes to and fro."""
     client, name = registry(project)
     load = start_load(server, images, "--clients", "8", "--seconds", "600")
     for swap in range(SWAPS):
@@ -192,7 +155,7 @@ def measure_swaps(project: Project, server: Server, images: Path) -> dict[str, A
 
 
 def measure_memory(server: Server, images: Path, requests: int) -> dict[str, Any]:
-    """Resident mebibytes after every tenth of the requests."""
+    """Measure the resident mebibytes after every tenth of the requests."""
     sizes, failed = [], 0
     for _ in range(10):
         options = ("--clients", "8", "--seconds", "600", "--requests", str(requests / 10))
@@ -209,38 +172,29 @@ def figure(server: Server, name: str) -> int:
 
 
 def render(results: dict[str, Any]) -> str:
-    """The tables that the README quotes."""
-    load = "load average before and after {load_average_before:.1f} and {load_average_after:.1f}"
-    lines = [
-        f"{measured_on(results['machine'])}; {load.format(**results['machine'])}.",
-        "",
-        "| clients | `fashion serve`, requests/s | p50, ms | p99, ms | `mlflow models serve`, requests/s | p50, ms "
-        "| p99, ms | throughput | p99 |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    for clients, one in results["speed"].items():
-        ours, theirs = one["fashion"], one["mlflow"]
-        cells = [
-            f"{server['requests_per_second']:.0f} | {server['p50_milliseconds']:.1f} | {server['p99_milliseconds']:.1f}"
-            for server in (ours, theirs)
-        ]
-        faster = ours["requests_per_second"] / theirs["requests_per_second"]
-        sooner = theirs["p99_milliseconds"] / ours["p99_milliseconds"]
-        lines.append(f"| {clients} | {' | '.join(cells)} | {faster:.0f} times | 1/{sooner:.0f} |")
+    """Return the tables that docs/serving.md quotes."""
+    heads = ["clients", "`fashion serve`, requests/s", "p50, ms", "p99, ms", "`mlflow models serve`, requests/s"]
+    heads += ["p50, ms", "p99, ms", "throughput", "p99"]
     swaps, memory = results["swaps"], results["memory"]
     sizes = memory["mebibytes"]
     failed = sum(one["fashion"]["failed"] for one in results["speed"].values())
-    return "\n".join(
-        [
-            *lines,
-            "",
-            f"- {swaps['swaps']} changes of the champion under the load of 8 clients: {swaps['failed']} of "
-            f"{swaps['requests']:,} requests failed; {failed} in the table above.",
-            f"- Memory after 10 % of {memory['requests']:,} requests {sizes[0]:.0f} MiB, after all {sizes[-1]:.0f} "
-            f"MiB, at most {max(sizes):.0f} MiB; {memory['lost']} predictions lost to the log.",
-            "",
-        ]
+    return paragraphs(
+        f"{measured_on(results['machine'])}.",
+        table(heads, (cells(clients, one["fashion"], one["mlflow"]) for clients, one in results["speed"].items())),
+        f"- {swaps['swaps']} changes of the champion under the load of 8 clients: {swaps['failed']} of "
+        f"{swaps['requests']:,} requests failed; {failed} in the table above.\n"
+        f"- Memory after 10 % of {memory['requests']:,} requests {sizes[0]:.0f} MiB, after all {sizes[-1]:.0f} "
+        f"MiB, at most {max(sizes):.0f} MiB; {memory['lost']} predictions lost to the log.",
     )
+
+
+def cells(clients: str, ours: dict[str, float], theirs: dict[str, float]) -> Iterator[str]:
+    yield clients
+    for server in (ours, theirs):
+        yield f"{server['requests_per_second']:.0f}"
+        yield from (f"{server[f'{share}_milliseconds']:.1f}" for share in ("p50", "p99"))
+    yield f"{ours['requests_per_second'] / theirs['requests_per_second']:.0f} times"
+    yield f"1/{theirs['p99_milliseconds'] / ours['p99_milliseconds']:.0f}"
 
 
 if __name__ == "__main__":

@@ -13,30 +13,24 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mlflow import MlflowClient
 
 from benchmarks.clients import Clients
 from benchmarks.disturbances import Database, Server, SmallDisk, running_database, running_registry, small_disk
 from benchmarks.endings import Serving, measure_endings, serving
-from benchmarks.main_job import machine, measured_on
-from benchmarks.promises import broken_promises, describe
-from benchmarks.serving import free_port, make_project, registry
+from benchmarks.processes import free_port
+from benchmarks.promises import NAMES, broken_promises, describe, render
+from benchmarks.results import ROOT, machine, save
+from benchmarks.serving import prepare_registry, registry
 from fashion.paths import Project
-from fashion.storage import write_json, write_text
 
-ROOT = Path(__file__).resolve().parent.parent
-RESULTS = Path(__file__).with_suffix(".json")
-TABLE = Path(__file__).with_suffix(".md")
 CYCLE_MINUTES = 4
-NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 STARTS = 10
 START_MINUTES = 0.5
 """Of one start, until it is ready, has traffic and is gone."""
@@ -109,7 +103,7 @@ class Soak:
                     await self._overflow(start + seconds * (cycle + end))
         await _sleep_until(start + 60 * self.minutes)
 
-    def _actions(self) -> dict[str, Callable[[], Awaitable[None]]]:
+    def _actions(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         work = {
             "database stopped": self.database.stop,
             "database started": self.database.start,
@@ -176,27 +170,26 @@ async def _sleep_until(moment: float) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=20, help="Of traffic, for each database.")
-    parser.add_argument("--database", choices=("sqlite", "postgresql", "both"), default="both")
+    parser.add_argument("--database", choices=(*NAMES, "both"), default="both")
     parser.add_argument("--starts", type=int, default=STARTS, help="That are ended by SIGTERM.")
     arguments = parser.parse_args()
     # As Ctrl-C does, so that nothing is left behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    kinds = ("sqlite", "postgresql") if arguments.database == "both" else (arguments.database,)
+    kinds = list(NAMES) if arguments.database == "both" else [arguments.database]
     forecast = len(kinds) * (arguments.minutes + 2 + START_MINUTES * arguments.starts)
     print(f"About {forecast:.0f} minutes, until {datetime.now() + timedelta(minutes=forecast):%H:%M}", flush=True)
     load_before = os.getloadavg()[0]
-    project = make_project(ROOT / ".state" / "benchmark-soak")
+    project = prepare_registry(ROOT / ".state" / "benchmark-soak")
     runs = {kind: soak(kind, project, arguments.minutes, arguments.starts) for kind in kinds}
-    load = {"load_average_before": load_before, "load_average_after": os.getloadavg()[0]}
-    results = {"machine": machine() | load, "runs": runs}
-    write_json(RESULTS, results)
-    write_text(TABLE, render(results))
-    print(TABLE.read_text(encoding="utf-8"))
+    results = {"machine": machine(load_before), "runs": runs}
+    save(__file__, results, render(results))
     sys.exit(any(run["broken"] for run in runs.values()))
 
 
 def soak(kind: str, project: Project, minutes: float, starts: int) -> dict[str, Any]:
     """Return what was measured, and which promises were broken."""
+    from mlflow import MlflowClient
+
     images = np.load(project.dataset / "test_images.npy", mmap_mode="r")
     _, name = registry(project)
     with (
@@ -219,54 +212,6 @@ def soak(kind: str, project: Project, minutes: float, starts: int) -> dict[str, 
         found["endings"] = measure_endings(start, database, server, images, starts)
     found["minutes"] = minutes
     return found | {"broken": broken_promises(found)}
-
-
-def render(results: dict[str, Any]) -> str:
-    """The tables and sentences that docs/serving.md quotes."""
-    load = "load average before and after {load_average_before:.1f} and {load_average_after:.1f}"
-    head = f"{measured_on(results['machine'])}; {load.format(**results['machine'])}."
-    parts = [part for kind, run in results["runs"].items() for part in render_run(NAMES[kind], run)]
-    return "\n\n".join([head, *parts]) + "\n"
-
-
-def render_run(name: str, run: dict[str, Any]) -> Iterator[str]:
-    rows = [
-        "| clients | requests | answers | p50, s | p99, s | slowest, s | deadline, s |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for kind, one in run["kinds"].items():
-        answers = ", ".join(f"{count:,} x {status}" for status, count in one["statuses"].items())
-        times = [f"{one[figure]:.3f}" for figure in ("p50_seconds", "p99_seconds", "most_seconds")]
-        cells = [kind, f"{one['requests']:,}", answers, *times, f"{one['deadline_seconds']:.0f}"]
-        rows.append(f"| {' | '.join(cells)} |")
-    yield f"**{name}**, {run['minutes']:g} minutes:"
-    yield "\n".join(rows)
-    yield "\n".join(f"- {sentence}" for sentence in sentences(run))
-
-
-def sentences(run: dict[str, Any]) -> Iterator[str]:
-    service, memory, endings = run["service"], run["memory"], run["endings"]
-    yield (
-        f"{run['answered']:,} predictions answered: {run['missing']:,} of them not in the log, {service['log_lost']:,} "
-        f"counted as lost; {run['labels_taken']:,} labelled, {run['labels_missing']} of these labels not in the log."
-    )
-    yield f"{len(run['late'])} answers after their deadline; {service['swaps']} changes of the champion."
-    least, most = memory["least_mebibytes"], memory["most_mebibytes"]
-    words = f"Memory, the least of each half minute: {least[0]:.0f} MiB at first, {least[-1]:.0f} at last"
-    if memory["slope"] is not None:
-        low, high = memory["interval"]
-        words += f"; from minute {memory['warm_up_minutes']:g} on "
-        words += f"{memory['slope']:+.1f} MiB an hour ({low:+.1f} to {high:+.1f})"
-    yield f"{words}; while the largest pictures are decoded at most {most:.0f}."
-    slowest = max(one["seconds"] for one in endings)
-    missing, said = (sum(one[figure] for one in endings) for figure in ("missing", "said_to_be_lost"))
-    yield (
-        f"{len(endings)} starts, gone at most {slowest:.1f} s after SIGTERM; of their predictions {missing:,} are not "
-        f"in the log, {said:,} were said to be lost."
-    )
-    if run["disk"]:
-        yield f"The disk was not filled: {run['disk']}."
-    yield from (f"**Broken:** {promise}." for promise in run["broken"])
 
 
 if __name__ == "__main__":

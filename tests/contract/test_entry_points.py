@@ -7,8 +7,13 @@ import sys
 import pytest
 
 from fashion.environment import environment_defaults
+from fashion.paths import Project
+from tests.projects import SOURCE
 
-TOOLS = ("prefect", "mlflow", "keras", "tensorflow", "great_expectations", "evidently", "dvc")
+TOOLS = ("prefect", "mlflow", "keras", "tensorflow", "great_expectations", "evidently", "dvc", "matplotlib")
+BENCHMARKS = [
+    f"benchmarks.{path.stem}" for path in sorted((SOURCE / "benchmarks").glob("*.py")) if "main()\n" in path.read_text()
+]
 
 
 def run(project, *arguments, **variables):
@@ -34,3 +39,19 @@ def test_a_training_by_hand_sets_the_environment_before_it_imports_prefect(proje
     stand_in.write_text("import os; print(os.environ.get('DO_NOT_TRACK')); os._exit(0)", encoding="utf-8")
     found = run(project, "-u", "-m", "flows.training", "--synthetic", PYTHONPATH=str(stand_in.parent))
     assert found == "true\n"
+
+
+def test_no_benchmark_imports_a_tool_before_it_has_set_the_environment():
+    looked_at = f"import sys, {', '.join(BENCHMARKS)}; print(sorted(set(sys.modules) & set({TOOLS})))"
+    assert run(Project(SOURCE), "-c", looked_at) == "[]\n"
+
+
+@pytest.mark.parametrize("name", ["recipes", "seeds"])
+def test_a_benchmark_that_trains_sets_the_environment_before_it_imports_keras(project, tmp_path, name):
+    own = {"recipes": ("--recipes", "compact"), "seeds": ("--work", str(project.root), "--set", "AVX2")}[name]
+    stand_in = tmp_path / "first" / "keras.py"
+    stand_in.parent.mkdir()
+    stand_in.write_text("import os; print(os.environ.get('KERAS_HOME'), flush=True); os._exit(0)", encoding="utf-8")
+    arguments = ("-m", f"benchmarks.{name}", "--seeds", "1", *own)
+    home = {"recipes": SOURCE, "seeds": project.root}[name] / ".state" / "keras"
+    assert run(Project(SOURCE), *arguments, PYTHONPATH=str(stand_in.parent)) == f"{home}\n"
