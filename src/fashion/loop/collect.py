@@ -20,11 +20,18 @@ import pandas as pd
 
 from fashion.adapters import tracking, versioning
 from fashion.adapters.git import check_repository
-from fashion.adapters.predictions import NO_LABEL, Labelled, Model, ModelVersion, PredictionLog, read_survey
+from fashion.adapters.predictions import (
+    NO_LABEL,
+    Labelled,
+    Model,
+    ModelVersion,
+    PredictionLog,
+    mark_collected,
+    read_survey,
+)
 from fashion.adapters.tracking.address import registry_of
 from fashion.adapters.tracking.tags import DATA_VERSION
 from fashion.adapters.versioning.pinning import changing_data, pin
-from fashion.arrays import LabelledImages
 from fashion.errors import DataError
 from fashion.evaluation.survey import Survey
 from fashion.loop.new_labels import find_new
@@ -124,11 +131,11 @@ def _collect(project: Project, params: Params, log: PredictionLog, since: dateti
     left_out = {reason: count for reason, count in left_out.items() if count}
     if tried.accepted:
         collected = _enter_accepted(data, tried.accepted, left_out, read_survey(log, model))
-        log.mark_collected(_settled(labels, wanted[~wanted["id"].isin(tried.accepted.labelled.ids)]))
+        mark_collected(log, _settled(labels, wanted[~wanted["id"].isin(tried.accepted.labelled.ids)]))
         return collected
     # A collection that was killed has left its batch unpinned.
     pin(project)
-    log.mark_collected(_settled(labels, wanted))
+    mark_collected(log, _settled(labels, wanted))
     if tried.trials:
         raise DataError(_complain(project, tried))
     return Collected(None, tried.images, left_out=left_out)
@@ -204,7 +211,7 @@ def _settled(labels: pd.DataFrame, waiting: pd.DataFrame) -> pd.DataFrame:
 def _show_quarantine(project: Project, name: str, labelled: Labelled, quarantine: pd.DataFrame) -> str:
     shown = project.state / "quarantine" / name
     with atomic_folder(shown) as folder:
-        write_quarantine(folder, {name: LabelledImages(labelled.images, labelled.labels)}, quarantine)
+        write_quarantine(folder, {name: labelled}, quarantine)
     keep_newest(shown.parent.iterdir(), KEPT)
     return shown.relative_to(project.root).as_posix()
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import ParamSpec
 
-from fashion.adapters.predictions import PredictionLog, Record
+from fashion.adapters.predictions import PredictionLog, Record, forget
 from fashion.errors import ServiceError
 
 CAPACITY = 20_000
@@ -137,7 +137,7 @@ class Recorder:
 
     def _forget(self) -> None:
         before = datetime.now(UTC) - timedelta(days=self._keep_days)
-        forgotten = self._log.forget(before, self._keep_rows)
+        forgotten = forget(self._log, before, self._keep_rows)
         self.kept = forgotten.kept
         self.labels_lost += forgotten.lost
         if forgotten.removed:

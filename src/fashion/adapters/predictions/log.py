@@ -17,7 +17,6 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from fashion.adapters.predictions import migrations
 from fashion.adapters.predictions.engine import lock_out_others, make_engine
 from fashion.adapters.predictions.order import complete_order, describe_clock, take_numbers
-from fashion.adapters.predictions.retention import Forgotten, count_waiting, forget, mark_collected
 from fashion.adapters.predictions.rows import (
     Label,
     Labelled,
@@ -31,7 +30,7 @@ from fashion.adapters.predictions.rows import (
 from fashion.adapters.predictions.tables import Model, ModelVersion, labels, predictions
 from fashion.errors import ServiceError
 
-AT_ONCE = 500
+IDS_AT_ONCE = 500
 """Ids in one question; databases limit how many a statement may hold."""
 KEPT_LABELS = 10
 """Of one prediction: the one that counts, and those that it corrected last."""
@@ -171,7 +170,7 @@ class PredictionLog:
         """The images of some of the rows that `read_labels` gave, without those that were removed since."""
         rows = select(predictions.c.id, predictions.c.image)
         ids = list(wanted["id"])
-        parts = [ids[start : start + AT_ONCE] for start in range(0, len(ids), AT_ONCE)]
+        parts = [ids[start : start + IDS_AT_ONCE] for start in range(0, len(ids), IDS_AT_ONCE)]
         with self.transaction() as connection:
             found = [row for part in parts for row in connection.execute(rows.where(predictions.c.id.in_(part)))]
         return to_labelled(wanted, {row.id: row.image for row in found}, size)
@@ -179,25 +178,6 @@ class PredictionLog:
     def count(self) -> int:
         with self.transaction() as connection:
             return connection.scalar(select(func.count()).select_from(predictions)) or 0
-
-    def forget(self, before: datetime, beyond: int) -> Forgotten:
-        """Remove old predictions as `retention.forget` does it."""
-        return forget(self.transaction, before, beyond)
-
-    def mark_collected(self, collected: pd.DataFrame) -> None:
-        """Say of rows that `read_labels` gave that nothing more is wanted of them: they may be removed once old.
-
-        A correction that came since is not meant.
-        """
-        rows = collected[~collected["collected"]]
-        with self.transaction() as connection:
-            for start in range(0, len(rows), AT_ONCE):
-                mark_collected(connection, rows.iloc[start : start + AT_ONCE])
-
-    def count_waiting(self) -> int:
-        """How many predictions have a label that was not collected."""
-        with self.transaction() as connection:
-            return count_waiting(connection)
 
     def describe_clock(self) -> str | None:
         """Say so if the prediction that arrived last was made in the future by this machine's clock; None otherwise."""

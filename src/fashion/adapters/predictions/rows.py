@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from fashion.arrays import LabelledImages
 from fashion.errors import DataError
 from fashion.evaluation.survey import Survey
 from fashion.images.descriptors import describe
@@ -111,15 +112,12 @@ class Window:
 
 
 @dataclass(frozen=True)
-class Labelled:
+class Labelled(LabelledImages):
     """Images whose true class is known, in the order of their predictions; each array has one row a prediction."""
 
     ids: NDArray[np.str_]
     times: NDArray[np.datetime64]
     """Of the prediction; UTC, microseconds."""
-    images: NDArray[np.uint8]
-    """(n, height, width)."""
-    labels: NDArray[np.uint8]
     labelled: NDArray[np.datetime64]
     """When the label came; UTC, microseconds."""
     asked: NDArray[np.bool_]
