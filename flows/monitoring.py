@@ -106,13 +106,13 @@ def _describe(found: "Look") -> str:
     survey, judged = found.window.survey, found.judged
     rows = {
         "Predictions": f"{len(found.window):,}",
-        "Labels asked for at random": f"{survey.asked:,}",
-        "of which have come": f"{survey.answered:,}",
+        "Labels requested at random": f"{survey.asked:,}",
+        "of which received": f"{survey.answered:,}",
     }
     if judged:
         rows["Accuracy, estimated without labels"] = f"{judged.estimated_accuracy:.1%}"
         if live := judged.accuracy:
-            rows["Accuracy by those labels"] = f"{live.value:.1%} ({live.low:.1%} to {live.high:.1%})"
+            rows["Accuracy on those labels"] = f"{live.value:.1%} ({live.low:.1%} to {live.high:.1%})"
         rows |= {f"Score of {name}": show_score(score) for name, score in judged.scores.items()}
     table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
     return f"# Version {found.version}: {found.because}\n\n| | |\n|---|---|\n{table}"

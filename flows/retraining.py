@@ -31,7 +31,7 @@ def collect(project: Project, params: Params) -> State[bool]:
         counts = f"{collected.images:,} images, {collected.in_quarantine:,} in quarantine{why}"
         found = "; ".join([f"{counts}: data/batches/{collected.batch}", *collected.omissions])
         return Completed(message=found, data=True)
-    wanted = f"{collected.images:,} new labels, {params.collect.at_least:,} are wanted (collect.at_least)"
+    wanted = f"{collected.images:,} new labels; at least {params.collect.at_least:,} are needed (collect.at_least)"
     found = "; ".join([wanted, *collected.omissions])
     if is_learned(project, params):
         return Completed(name="NothingNew", message=found, data=False)

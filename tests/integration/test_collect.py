@@ -87,7 +87,7 @@ def test_the_command_says_why_images_are_in_quarantine_and_where_they_are_shown(
     log_predictions(project, images, labels)
     result = CliRunner().invoke(app, ["collect"], env={"FASHION_HOME": str(project.root)})
     assert result.exit_code == 0, result.output
-    assert "3 left out: the same image stands in the test set\n" in result.output
+    assert "3 left out: the same image is in the test set\n" in result.output
     assert "150 images, 1 in quarantine" in result.output
     assert re.search(r"^  1 images: blank", result.output, re.MULTILINE), result.output
     (folder,) = re.findall(r"Look at (\S+): quarantine.png, quarantine.csv", result.output)
@@ -185,7 +185,7 @@ def test_labels_are_collected_by_the_names_of_the_classes_and_others_are_left_ou
         log.add_label(one, 9 - int(label), "test", name)  # As a champion with the reverse order would number them.
     log.close()
     result = CliRunner().invoke(app, ["collect"], env={"FASHION_HOME": str(project.root)})
-    assert "3 left out: the label is none of this project's classes (data.classes)\n" in result.output
+    assert "3 left out: the label is not one of this project's classes (data.classes)\n" in result.output
     (batch,) = read_batches(project, params.data).values()
     np.testing.assert_array_equal(batch.labels, labels[3:])
     assert waiting_in(project) == 3

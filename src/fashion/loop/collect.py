@@ -45,7 +45,7 @@ from fashion.stages.raw import SALT, SALT_BYTES, read_batches, read_raw
 from fashion.stages.validate import explain, write_quarantine
 from fashion.storage import atomic_folder, keep_newest, move_folder, write_text
 
-TOO_OFTEN = "their classes come too often beside the others; they wait for a later batch"
+TOO_OFTEN = "their classes are over-represented; they wait for a later batch"
 REFUSED = "refused before, and not corrected since"
 
 
@@ -161,7 +161,7 @@ def _count_beyond(params: Params, tried: Trials) -> dict[str, int]:
     """Count the labels that wait because their key has given more than its share, by the reason."""
     limit = f"{params.collect.at_most_from_one_source:.0%} of a batch (collect.at_most_from_one_source)"
     return {
-        f"{key} gave more than {limit}; they wait for labels from others": count
+        f"{key} gave more than {limit}; the rest wait for labels from others": count
         for key, count in tried.left.beyond.items()
     }
 
