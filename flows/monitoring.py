@@ -64,13 +64,13 @@ def _watch() -> State[Any]:
 
 
 def _send(window: "JudgedWindow") -> bool:
-    """Tell Prefect and everybody of an alarm; whether all of them know it now."""
+    """Tell Prefect and everybody of an alarm; return whether all of them know it now."""
     is_known = _emit(window)
     return announce(f"Drift: alarm in window {window.number}", window.because) and is_known
 
 
 def _emit(window: "JudgedWindow") -> bool:
-    """Send the event of an alarm, if the server does not have it yet; whether it has it now.
+    """Send the event of an alarm, if the server does not have it yet; return whether it has it now.
 
     The event of a window has always the same id, so that a retraining starts once, however often the rest is tried.
     """

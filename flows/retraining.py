@@ -21,7 +21,7 @@ from flows.services.slot import training_slot
 
 @task(name="collect", task_run_name="collect", cache_policy=NO_CACHE)
 def collect(project: Project, params: Params) -> State[bool]:
-    """Make a batch of new labelled predictions; whether there is anything to learn from."""
+    """Make a batch of new labelled predictions; return whether there is anything to learn from."""
     from fashion.loop.collect import collect as stage
     from fashion.loop.collect import is_learned
 

@@ -181,7 +181,7 @@ def write_batch(folder: Path, labelled: Labelled) -> None:
 
 
 def _name(labelled: Labelled) -> str:
-    """The time of the newest prediction and a digest of images and labels with their times.
+    """Return the time of the newest prediction and a digest of images and labels with their times.
 
     The same labels make a batch of the same name. Labels that were corrected, and then corrected back, do not: it must
     not take the place of the batch in which they came first.

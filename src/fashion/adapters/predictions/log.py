@@ -37,7 +37,7 @@ KEPT_LABELS = 10
 
 
 def new_id() -> str:
-    """A UUID of version 7, RFC 9562: 48 bits of milliseconds, 12 bits of their fraction, 62 random bits."""
+    """Return a UUID of version 7, RFC 9562: 48 bits of milliseconds, 12 bits of their fraction, 62 random bits."""
     nanoseconds = time.time_ns()
     milliseconds, rest = divmod(nanoseconds, 1_000_000)
     fraction = rest * 4096 // 1_000_000
@@ -46,7 +46,7 @@ def new_id() -> str:
 
 
 def _least_id(moment: datetime) -> str:
-    """No id made at that moment or later is smaller. None was made before 1970: there the count begins."""
+    """Return an id than which none made at that moment or later is smaller. The count begins in 1970."""
     return str(UUID(int=max(0, int(moment.timestamp() * 1000)) << 80))
 
 
@@ -61,7 +61,7 @@ class PredictionLog:
         self._ready = False
 
     def write(self, records: Sequence[Record]) -> None:
-        """All of them or none; those that are there already stay as they are, so it can be repeated."""
+        """Write all of them or none; those that are there already stay as they are, so it can be repeated."""
         make = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
         rows = to_rows(records)
         with self.transaction() as connection:
@@ -74,7 +74,7 @@ class PredictionLog:
             return connection.scalar(select(predictions.c.id).filter_by(id=prediction_id)) is not None
 
     def add_label(self, prediction_id: str, label: int, source: str, name: str | None = None) -> Label | None:
-        """Write down the true class of a prediction, or correct it; the label that counted before, if any.
+        """Write down the true class of a prediction, or correct it; return the label that counted before, if any.
 
         Of many corrections the last ones are kept.
 
@@ -138,7 +138,7 @@ class PredictionLog:
     def read_labels(
         self, size: tuple[int, int], since: datetime | None = None, model: Model | None = None
     ) -> pd.DataFrame:
-        """The label that counts of each prediction that has one, in the order in which these labels came.
+        """Return the label that counts of each prediction that has one, in the order in which these labels came.
 
         Args:
             size: height and width; predictions of images of another size are passed over.
@@ -167,7 +167,7 @@ class PredictionLog:
             return to_labels(connection.execute(rows).all(), model.classes if model else None)
 
     def read_labelled(self, wanted: pd.DataFrame, size: tuple[int, int]) -> Labelled:
-        """The images of some of the rows that `read_labels` gave, without those that were removed since."""
+        """Return the images of some of the rows that `read_labels` gave, without those that were removed since."""
         rows = select(predictions.c.id, predictions.c.image)
         ids = list(wanted["id"])
         parts = [ids[start : start + IDS_AT_ONCE] for start in range(0, len(ids), IDS_AT_ONCE)]
@@ -185,7 +185,7 @@ class PredictionLog:
             return describe_clock(connection)
 
     def has_unnamed_labels(self) -> bool:
-        """Whether there are labels of predictions that do not name their model, as earlier code wrote them."""
+        """Return whether there are labels of predictions that do not name their model, as earlier code wrote them."""
         unnamed = select(labels.c.number).join(predictions, labels.c.prediction_id == predictions.c.id)
         with self.transaction() as connection:
             return connection.scalar(unnamed.where(predictions.c.model.is_(None)).limit(1)) is not None
@@ -207,7 +207,7 @@ class PredictionLog:
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """For this package alone."""
+        """Open a transaction; for this package alone."""
         try:
             self._prepare()
             with self._engine.begin() as connection:
