@@ -25,7 +25,7 @@ logger = logging.getLogger("fashion.announcements")
 
 
 def announce(title: str, text: str) -> bool:
-    """Tell everybody; the log gets the first line. That FASHION_NOTIFY could not be told is a warning, and returned."""
+    """Tell everybody; the log gets the first line. Return whether FASHION_NOTIFY was told."""
     logger.warning("%s: %s", title, text.partition("\n")[0])
     words = f"# {escape_markdown(title)}\n\n{escape_markdown(text)}"
     create_markdown_artifact(words, key=KEY, description=escape_markdown(title))
@@ -42,7 +42,7 @@ def announce(title: str, text: str) -> bool:
 
 
 def announce_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
-    """A hook of flows."""
+    """Announce that a flow failed; a hook of flows."""
     announce(f"{flow.name} {(state.name or 'failed').lower()}", f"Run {flow_run.name}: {state.message}")
 
 

@@ -64,13 +64,13 @@ def _watch() -> State[Any]:
 
 
 def _send(window: "JudgedWindow") -> bool:
-    """Tell Prefect and everybody of an alarm; whether all of them know it now."""
+    """Tell Prefect and everybody of an alarm; return whether all of them know it now."""
     is_known = _emit(window)
     return announce(f"Drift: alarm in window {window.number}", window.because) and is_known
 
 
 def _emit(window: "JudgedWindow") -> bool:
-    """Send the event of an alarm, if the server does not have it yet; whether it has it now.
+    """Send the event of an alarm, if the server does not have it yet; return whether it has it now.
 
     The event of a window has always the same id, so that a retraining starts once, however often the rest is tried.
     """
@@ -106,13 +106,13 @@ def _describe(found: "Look") -> str:
     survey, judged = found.window.survey, found.judged
     rows = {
         "Predictions": f"{len(found.window):,}",
-        "Labels asked for at random": f"{survey.asked:,}",
-        "of which have come": f"{survey.answered:,}",
+        "Labels requested at random": f"{survey.asked:,}",
+        "of which received": f"{survey.answered:,}",
     }
     if judged:
         rows["Accuracy, estimated without labels"] = f"{judged.estimated_accuracy:.1%}"
         if live := judged.accuracy:
-            rows["Accuracy by those labels"] = f"{live.value:.1%} ({live.low:.1%} to {live.high:.1%})"
+            rows["Accuracy on those labels"] = f"{live.value:.1%} ({live.low:.1%} to {live.high:.1%})"
         rows |= {f"Score of {name}": show_score(score) for name, score in judged.scores.items()}
     table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
     return f"# Version {found.version}: {found.because}\n\n| | |\n|---|---|\n{table}"

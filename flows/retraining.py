@@ -21,7 +21,7 @@ from flows.services.slot import training_slot
 
 @task(name="collect", task_run_name="collect", cache_policy=NO_CACHE)
 def collect(project: Project, params: Params) -> State[bool]:
-    """Make a batch of new labelled predictions; whether there is anything to learn from."""
+    """Make a batch of new labelled predictions; return whether there is anything to learn from."""
     from fashion.loop.collect import collect as stage
     from fashion.loop.collect import is_learned
 
@@ -31,7 +31,7 @@ def collect(project: Project, params: Params) -> State[bool]:
         counts = f"{collected.images:,} images, {collected.in_quarantine:,} in quarantine{why}"
         found = "; ".join([f"{counts}: data/batches/{collected.batch}", *collected.omissions])
         return Completed(message=found, data=True)
-    wanted = f"{collected.images:,} new labels, {params.collect.at_least:,} are wanted (collect.at_least)"
+    wanted = f"{collected.images:,} new labels; at least {params.collect.at_least:,} are needed (collect.at_least)"
     found = "; ".join([wanted, *collected.omissions])
     if is_learned(project, params):
         return Completed(name="NothingNew", message=found, data=False)

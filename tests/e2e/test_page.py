@@ -81,8 +81,8 @@ def test_a_file_is_chosen_shown_answered_and_corrected(page):
     assert page.evaluate("['naturalWidth', 'naturalHeight'].map((side) => given[side])") == [56, 112]
     expect(page.locator("#truth")).to_be_hidden()
     page.select_option("#label", "bottom")
-    page.click("text=Correct it")
-    expect(page.locator("#thanks")).to_have_text("Noted: bottom.")
+    page.click("text=Submit correction")
+    expect(page.locator("#thanks")).to_have_text("Saved: bottom.")
 
 
 def test_an_answer_is_confirmed(page):
@@ -90,7 +90,7 @@ def test_an_answer_is_confirmed(page):
     expect_answer(page, "upper")
     page.select_option("#label", "bottom")
     page.click("#confirm")
-    expect(page.locator("#thanks")).to_have_text("Noted: upper.")
+    expect(page.locator("#thanks")).to_have_text("Saved: upper.")
 
 
 @pytest.mark.parametrize("way", ["drop", "paste"])
@@ -129,7 +129,9 @@ def test_of_a_test_image_it_says_right_or_wrong_and_asks_for_no_label(browser, t
     with running(replace(make_service(tmp_path), draw_samples=lambda: samples)) as address:
         page = open_page(browser)
         page.goto(address)
-        for number, words in enumerate(("Right: the test set says top, too.", "Wrong: the test set says top.")):
+        for number, words in enumerate(
+            ("Correct: the test set label is top.", "Incorrect: the test set label is top.")
+        ):
             page.locator("#samples button").nth(number).click()
             expect(page.locator("#truth")).to_have_text(words)
             expect(page.locator("#given")).to_be_visible()
@@ -158,13 +160,13 @@ def test_pictures_whose_label_is_wanted_are_named_without_the_answer(browser, tm
         for name in CLASSES:
             expect(page.locator("#wanted p, #wanted canvas", has_text=name)).to_have_count(0)
         page.locator("#names button", has_text="bottom").click()
-        expect(page.locator("#noted")).to_have_text("Noted: bottom.")
+        expect(page.locator("#noted")).to_have_text("Saved: bottom.")
         page.click("#skip")
-        expect(page.locator("#noted")).to_have_text("It stays unlabelled.")
+        expect(page.locator("#noted")).to_have_text("Skipped.")
         assert page.evaluate(NAMELESS) == 0
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
         page.locator("#names button", has_text="middle").click()
-        expect(page.locator("#noted")).to_have_text("Noted: middle. No other is waiting.")
+        expect(page.locator("#noted")).to_have_text("Saved: middle. No more pictures to label.")
         expect(page.locator("#names")).to_be_hidden()
         page.close()
         assert list(service.log.read_window().labels) == [4, -1, 2]
@@ -175,7 +177,7 @@ def test_a_refused_picture_leaves_no_answer_of_the_one_before(page):
     expect_answer(page, "top")
     give(page, picture(np.full((40, 40), 90, np.uint8)))
     expect(page.locator("#trouble")).to_contain_text("all of one shade")
-    expect(page.locator("#verdict")).to_have_text("No answer.")
+    expect(page.locator("#verdict")).to_have_text("No prediction.")
     for gone in ("#answer", "#correct", "#seen", "#bars", "#abstain", "#truth"):
         expect(page.locator(gone)).to_be_hidden()
     expect(page.locator("#given")).to_be_visible()
@@ -202,7 +204,7 @@ def test_a_doubtful_answer_says_so(page):
     pale = np.zeros((28, 28), np.uint8)
     pale[14, 14] = 255
     give(page, picture(pale))
-    expect(page.locator("#abstain")).to_have_text("But do not rely on it: the model is not sure enough.")
+    expect(page.locator("#abstain")).to_have_text("Do not rely on this answer: the model is not sure enough.")
 
 
 def test_it_fits_a_phone_and_every_control_has_a_name(page):

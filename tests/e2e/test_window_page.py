@@ -127,7 +127,7 @@ def test_the_index_leads_to_every_page_and_each_page_to_the_one_before_and_after
     expect(page.locator("h1")).to_have_text("Window 3")
     expect(page.locator("a[rel=prev]")).to_have_count(0)
     page.click("nav a >> text=All windows")
-    expect(page.locator("h1")).to_have_text("Windows of predictions")
+    expect(page.locator("h1")).to_have_text("Prediction windows")
 
 
 def test_on_a_phone_everything_can_be_read_and_nothing_sticks_out(page, folder):

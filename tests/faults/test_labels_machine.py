@@ -26,7 +26,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from fashion.adapters.predictions import PredictionLog
+from fashion.adapters.predictions import PredictionLog, forget
 from fashion.adapters.versioning import data_version
 from fashion.errors import ArtifactError, DataError
 from fashion.loop.collect import collect
@@ -251,7 +251,7 @@ class Labels(RuleBasedStateMachine):
     @rule(days=st.sampled_from([0, 1, 90]), beyond=st.sampled_from([0, 3, 1000]))
     def remove_old_predictions(self, days, beyond):
         waiting = set().union(*(expected.waiting for expected in self.expected.values()))
-        self.log.forget(self.clock.time - timedelta(days=days), beyond)
+        forget(self.log, self.clock.time - timedelta(days=days), beyond)
         remaining = self._ids()
         for expected in self.expected.values():
             assert not expected.forget(remaining) & waiting

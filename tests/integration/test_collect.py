@@ -13,7 +13,7 @@ from sqlalchemy import delete, func, select, update
 from typer.testing import CliRunner
 
 from fashion.adapters.git import commit_file
-from fashion.adapters.predictions import PredictionLog
+from fashion.adapters.predictions import PredictionLog, count_waiting
 from fashion.adapters.predictions.tables import labels as label_table
 from fashion.adapters.predictions.tables import predictions
 from fashion.adapters.versioning import data_version
@@ -87,7 +87,7 @@ def test_the_command_says_why_images_are_in_quarantine_and_where_they_are_shown(
     log_predictions(project, images, labels)
     result = CliRunner().invoke(app, ["collect"], env={"FASHION_HOME": str(project.root)})
     assert result.exit_code == 0, result.output
-    assert "3 left out: the same image stands in the test set\n" in result.output
+    assert "3 left out: the same image is in the test set\n" in result.output
     assert "150 images, 1 in quarantine" in result.output
     assert re.search(r"^  1 images: blank", result.output, re.MULTILINE), result.output
     (folder,) = re.findall(r"Look at (\S+): quarantine.png, quarantine.csv", result.output)
@@ -127,9 +127,9 @@ def test_predictions_from_before_a_time_can_be_left_out(served):
     assert collect(project, params, since=datetime.now(UTC) + timedelta(seconds=1)).images == 0
 
 
-def count_waiting(project):
+def waiting_in(project):
     log = PredictionLog(predictions_url(project))
-    waiting = log.count_waiting()
+    waiting = count_waiting(log)
     log.close()
     return waiting
 
@@ -139,17 +139,17 @@ def test_the_log_is_told_what_was_collected_and_keeps_the_rest(served, monkeypat
     images, labels = draw(2 * ENOUGH, 10, (28, 28), seed=11)
     log_predictions(project, images[: ENOUGH - 1], labels[: ENOUGH - 1])
     collect(project, params)
-    assert count_waiting(project) == ENOUGH - 1
+    assert waiting_in(project) == ENOUGH - 1
     test = read_raw(project, params.data)["test"]
     log_predictions(project, [*images[ENOUGH - 1 :], test.images[0]], [*labels[ENOUGH - 1 :], test.labels[0]])
     params = edit_params(project, {"collect": {"at_most": ENOUGH}})
     with monkeypatch.context() as patch, pytest.raises(ServiceError):
-        patch.setattr(PredictionLog, "mark_collected", away)
+        patch.setattr("fashion.loop.collect.mark_collected", away)
         collect(project, params)
     assert len(list(project.batches.iterdir())) == 1
-    assert count_waiting(project) == 2 * ENOUGH + 1
+    assert waiting_in(project) == 2 * ENOUGH + 1
     assert collect(project, params).images == ENOUGH
-    assert count_waiting(project) == 0
+    assert waiting_in(project) == 0
 
 
 def away(*_):
@@ -172,7 +172,7 @@ def test_another_model_in_the_same_log_starts_with_none_of_its_rows(served):
     log_predictions(project, images, labels)
     collected = collect(project, params)
     np.testing.assert_array_equal(read_batches(project, params.data)[collected.batch].images, images)
-    assert count_waiting(project) == ENOUGH
+    assert waiting_in(project) == ENOUGH
 
 
 def test_labels_are_collected_by_the_names_of_the_classes_and_others_are_left_out_and_counted(served):
@@ -185,10 +185,10 @@ def test_labels_are_collected_by_the_names_of_the_classes_and_others_are_left_ou
         log.add_label(one, 9 - int(label), "test", name)  # As a champion with the reverse order would number them.
     log.close()
     result = CliRunner().invoke(app, ["collect"], env={"FASHION_HOME": str(project.root)})
-    assert "3 left out: the label is none of this project's classes (data.classes)\n" in result.output
+    assert "3 left out: the label is not one of this project's classes (data.classes)\n" in result.output
     (batch,) = read_batches(project, params.data).values()
     np.testing.assert_array_equal(batch.labels, labels[3:])
-    assert count_waiting(project) == 3
+    assert waiting_in(project) == 3
 
 
 def test_labels_of_earlier_code_are_collected_for_the_versions_of_this_model(trained_project):
@@ -213,10 +213,10 @@ def test_labels_that_are_removed_before_they_were_collected_are_said_and_collect
     recorder = Recorder(log, keep_days=90, keep_rows=1)
     wait_until(lambda: recorder.labels_lost)
     recorder.close()
-    assert (recorder.kept, recorder.labels_lost, log.count_waiting()) == (ENOUGH, 9, ENOUGH + 1)
+    assert (recorder.kept, recorder.labels_lost, count_waiting(log)) == (ENOUGH, 9, ENOUGH + 1)
     assert "9 of them had labels that were never collected" in caplog.text
     collect(project, params)
-    assert log.count_waiting() == 0
+    assert count_waiting(log) == 0
     log.close()
 
 
@@ -341,7 +341,7 @@ def test_what_the_same_source_said_before_is_refused_with_its_label_and_what_oth
     log_predictions(project, images, shuffled(labels), given_by="bob")
     with pytest.raises(DataError, match="The labels given by bob are left out from now on"):
         collect(project, params)
-    assert count_waiting(project) == 4 * ENOUGH
+    assert waiting_in(project) == 4 * ENOUGH
     assert collect(project, params).images == ENOUGH
     assert learned(project, params) == pairs(images[ENOUGH:], labels[ENOUGH:])
 

@@ -10,7 +10,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
 
-from fashion.adapters.predictions import PredictionLog, WindowHistory
+from fashion.adapters.predictions import PredictionLog, WindowHistory, count_waiting
 from fashion.adapters.predictions.migrations import NEWEST, VERSION_TABLE, _scripts
 from fashion.adapters.predictions.tables import metadata
 from fashion.errors import ServiceError
@@ -91,7 +91,7 @@ def test_a_log_of_earlier_code_goes_on_with_everything_that_is_in_it(earlier):
             gone, judged = WindowHistory(log).read(10)
             assert (judged.first_number, judged.last_number, judged.by_class) == (1, 3, {"3": (1, 0)})
             assert gone.first_number > gone.last_number
-            assert log.count_waiting() == 2
+            assert count_waiting(log) == 2
     with closing(PredictionLog(url)) as log:
         log.write([later := record_at(THEN - timedelta(days=1))])
         assert list(log.read_window(after=judged.last_number).ids) == [*(one.id for one in records[3:]), later.id]

@@ -43,7 +43,7 @@ def test_windows_go_from_clean_to_an_alarm_and_the_history_follows_the_labels(wa
     clean = monitor(project, params)
     judged = clean.judged
     assert (judged.number, judged.verdict, judged.predictions, judged.labelled) == (1, "clean", 300, 300)
-    assert clean.because == "300 predictions like the reference"
+    assert clean.because == "300 predictions consistent with the reference"
     assert judged.accuracy.low < judged.accuracy.value < judged.accuracy.high
     assert clean.version == traffic.champion.version
     assert judged.start < judged.end <= traffic.time
@@ -73,7 +73,7 @@ def test_windows_go_from_clean_to_an_alarm_and_the_history_follows_the_labels(wa
     assert "<b>Alarm.</b>" in page
     assert not re.search(r"(src|href)=.?(http|//|/)", page)
     assert page.count("data:image/png;base64,") == 1 + SHOWN * (1 + NEIGHBOURS)
-    assert "no label that was asked for has come yet" in page
+    assert "no requested labels received yet" in page
     metrics = json.loads((project.monitoring / "3" / "evidently.json").read_text())["metrics"]
     figures = {metric["metric_name"].partition("(")[0]: metric["value"] for metric in metrics}
     assert figures["EmbeddingAuc"] > 0.8
@@ -103,7 +103,7 @@ def test_labels_that_nobody_asked_for_say_nothing_about_the_accuracy(watched):
     assert asked.judged.scores["labels"] > 1
     first, second, third = read_history(project)
     assert (first.labelled, second.labelled, third.labelled) == (0, 60, 140)
-    assert "of 140 labels that were asked for at random" in (project.monitoring / "3" / PAGE).read_text()
+    assert "140 randomly requested labels" in (project.monitoring / "3" / PAGE).read_text()
 
 
 def learned_collected(traffic):
@@ -122,12 +122,12 @@ def test_a_champion_that_has_learned_from_a_change_is_not_told_of_that_change_bu
     few = monitor(project, params)
     assert few.judged is None
     assert few.because == (
-        "200 predictions; version 1 has learned from collected images, so its first 300 will be its reference "
+        "200 predictions; version 1 was trained on collected images, so its first 300 predictions become its reference "
         "(monitor.settling)"
     )
     assert monitor(project, params, last=200).because == few.because
     traffic.send(150, inverted)
-    assert monitor(project, params).because.startswith("50 predictions, 100 are wanted")
+    assert monitor(project, params).because.startswith("50 predictions; at least 100 are needed")
     traffic.send(100, inverted)
     first = monitor(project, params).judged
     assert (first.number, first.predictions, first.drifted) == (1, 150, False)
@@ -165,7 +165,7 @@ def test_too_few_predictions_wait_and_of_too_many_the_newest_are_looked_at_and_n
     traffic.send(60, inverted)
     few = monitor(project, params)
     assert (few.judged, few.page) == (None, None)
-    assert few.because == "60 predictions, 100 are wanted (monitor.alarm.smallest_window)"
+    assert few.because == "60 predictions; at least 100 are needed (monitor.alarm.smallest_window)"
     assert read_history(project) == []
     traffic.send(110)
     traffic.send(50, inverted, version="7")
@@ -183,7 +183,7 @@ def test_a_window_chosen_by_hand_is_shown_and_does_not_count(watched):
     chosen = monitor(project, params, since=moment)
     assert (chosen.by_hand, len(chosen.window), chosen.judged.verdict) == (True, 130, "drifted")
     assert chosen.to_dict()["window"] is None
-    assert chosen.because.endswith("chosen by hand, so it does not count")
+    assert chosen.because.endswith("selected by hand, so not counted")
     assert chosen.page == project.monitoring / "by-hand" / PAGE
     assert (project.monitoring / PAGE).is_file()
     assert read_history(project) == []
@@ -251,7 +251,7 @@ def test_an_alarm_keeps_the_others_quiet_for_as_long_as_params_yaml_says(watched
     traffic.send(100, inverted)
     looked = monitor(project, params)
     assert (looked.judged.drifted, looked.judged.alarm) == (True, False)
-    assert looked.because.endswith(f"the last alarm is not {KEPT + 10} windows ago")
+    assert looked.because.endswith(f"an alarm was already raised in the last {KEPT + 10} windows")
 
 
 @pytest.mark.advice("fashion monitor --history", "adapters/predictions/history.py")
@@ -297,9 +297,9 @@ def test_labels_by_other_names_than_the_champions_are_left_out_and_said(watched,
     hats = int((labels == 0).sum())
     monkeypatch.setenv("FASHION_HOME", str(project.root))
     said = CliRunner().invoke(app, ["monitor"]).stdout
-    assert f"{hats} labels are none of the champion's classes, and are left out" in said
+    assert f"{hats} labels name classes that the champion does not have, and are ignored" in said
     page = (project.monitoring / "1" / PAGE).read_text()
-    assert f" {hats} labels are none of its classes, and are left out." in page
+    assert f" {hats} labels name classes that it does not have, and are ignored." in page
     (window,) = read_history(project)
     assert window.labelled == 100 - hats
     assert window.by_class["1"][0] == int((labels == 1).sum())

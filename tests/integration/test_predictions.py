@@ -19,6 +19,8 @@ from fashion.adapters.predictions import (
     ModelVersion,
     PredictionLog,
     WindowHistory,
+    forget,
+    mark_collected,
     new_id,
 )
 from fashion.adapters.predictions.log import KEPT_LABELS
@@ -184,12 +186,12 @@ def test_old_and_surplus_predictions_are_forgotten_with_their_labels(log):
     log.write(records)
     for one in records:
         log.add_label(one.id, 1, "test")
-    log.mark_collected(log.read_labels((28, 28)))
+    mark_collected(log, log.read_labels((28, 28)))
     long_ago = NOW - timedelta(days=1)
-    assert log.forget(before=long_ago, beyond=4).removed == 2
+    assert forget(log, before=long_ago, beyond=4).removed == 2
     assert list(log.read_window().ids) == [one.id for one in records[2:]]
-    assert log.forget(before=long_ago, beyond=100).removed == 0
-    assert log.forget(before=datetime.now(UTC) + timedelta(seconds=1), beyond=100).removed == 4
+    assert forget(log, before=long_ago, beyond=100).removed == 0
+    assert forget(log, before=datetime.now(UTC) + timedelta(seconds=1), beyond=100).removed == 4
     assert not log.knows(records[5].id)
 
 
@@ -200,7 +202,7 @@ def test_from_a_moment_before_1970_on_everything_is_read_and_nothing_is_older(lo
     assert len(log.read_window(since=moment)) == 2
     assert len(log.read_window(until=moment)) == 0
     assert list(log.read_labels((28, 28), since=moment)["id"]) == [records[0].id]
-    assert log.forget(before=moment, beyond=100).removed == 0
+    assert forget(log, before=moment, beyond=100).removed == 0
 
 
 def test_many_threads_write_and_label_at_once(log):
@@ -270,8 +272,8 @@ def test_labels_that_come_later_are_counted_in_their_windows(log):
     assert (first.labelled, first.correct, second.labelled) == (2, 1, 0)
     counted = {str(right): (1, 1), str(wrong): (1, 0)} if right != wrong else {str(right): (2, 1)}
     assert first.by_class == counted
-    log.mark_collected(log.read_labels((28, 28)))
-    log.forget(before=datetime.now(UTC) + timedelta(seconds=1), beyond=0)
+    mark_collected(log, log.read_labels((28, 28)))
+    forget(log, before=datetime.now(UTC) + timedelta(seconds=1), beyond=0)
     history.refresh(2)
     assert history.read(10)[0] == first
 
@@ -352,8 +354,8 @@ def test_many_old_predictions_are_forgotten_part_by_part(log, monkeypatch):
     log.write(records := [record() for _ in range(7)])
     for one in records:
         log.add_label(one.id, 1, "test")
-    log.mark_collected(log.read_labels((28, 28)))
-    assert log.forget(before=NOW - timedelta(days=1), beyond=2).removed == 5
+    mark_collected(log, log.read_labels((28, 28)))
+    assert forget(log, before=NOW - timedelta(days=1), beyond=2).removed == 5
     assert list(log.read_window().ids) == [one.id for one in records[5:]]
     with log.transaction() as connection:
         assert connection.scalar(text("SELECT count(*) FROM labels")) == 2

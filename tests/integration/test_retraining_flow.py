@@ -76,7 +76,7 @@ def test_with_nothing_new_nothing_is_trained(served, heard):
     before = data_version(project)
     state, tasks, announced = run(retraining)
     assert (state.type, state.name) == ("COMPLETED", "NothingNew")
-    assert state.message == "Nothing to learn from: 0 new labels, 150 are wanted (collect.at_least)"
+    assert state.message == "Nothing to learn from: 0 new labels; at least 150 are needed (collect.at_least)"
     assert tasks == ["fetch", "collect"]
     assert (heard, announced) == ([], [])
     assert data_version(project) == before
@@ -114,7 +114,7 @@ def test_poisoned_labels_end_the_run_before_training_and_that_is_announced(serve
     state, tasks, announced = run(retraining, reason="drift in window 7")
     assert (state.name, tasks, announced) == ("NothingNew", ["fetch", "collect"], [])
     assert state.message.endswith(
-        "150 are wanted (collect.at_least); 150 left out: refused before, and not corrected since"
+        "at least 150 are needed (collect.at_least); 150 left out: refused before, and not corrected since"
     )
     assert len(heard) == 1
 
@@ -178,7 +178,7 @@ def test_drift_that_lasts_is_an_event_and_everybody_hears_of_it(served, heard):
     (project, params), started = served, datetime.now(UTC)
     state, tasks, announced = run(monitoring)
     assert (state.name, tasks, announced) == ("TooFew", ["look"], [])
-    assert state.message == "0 predictions, 100 are wanted (monitor.alarm.smallest_window)"
+    assert state.message == "0 predictions; at least 100 are needed (monitor.alarm.smallest_window)"
     sender = Traffic(project, params)
     for name in ("Drifted", "Alarm"):
         sender.send(300, inverted)

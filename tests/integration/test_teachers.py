@@ -74,7 +74,7 @@ def test_a_source_alone_among_several_teaches_nothing_and_the_command_says_why(s
     result = CliRunner().invoke(app, ["collect"], env={"FASHION_HOME": str(project.root)})
     assert result.exit_code == 0, result.output
     assert "159 left out: shop gave more than 50% of a batch" in result.output
-    assert "Nothing to learn from: 2 new labels, 100 are wanted" in result.output
+    assert "Nothing to learn from: 2 new labels; at least 100 are needed" in result.output
     params = edit_params(project, {"collect": {"at_most_from_one_source": 1.0}})
     assert collect(project, params).images == 161
 

@@ -56,4 +56,4 @@ def test_the_reason_names_what_is_beyond_its_limit_the_farthest_first():
 def test_a_window_that_counts_in_no_alarm_says_so():
     decision = decide_alone(DRIFTED)
     assert (decision.verdict, decide_alone(CLEAN).verdict) == (Verdict.DRIFTED, Verdict.CLEAN)
-    assert explain(decision, 100, POLICY) == "labels at 1.20 times the limit; chosen by hand, so it does not count"
+    assert explain(decision, 100, POLICY) == "labels at 1.20 times the limit; selected by hand, so not counted"

@@ -53,7 +53,7 @@ class Service:
         await self._client.aclose()
 
     async def predict(self, image: NDArray[np.uint8]) -> Reply:
-        """What is in an image (height, width)."""
+        """Return what the service says is in an image (height, width)."""
         content = await self._post("/predict", {"images": [image.tolist()]})
         (prediction,) = content["predictions"]
         # Services of earlier code ask for nothing.
@@ -78,7 +78,7 @@ class Service:
 
 
 def _check(address: str) -> None:
-    """Raises ServiceError for what is not the address of a service."""
+    """Raise ServiceError for what is not the address of a service."""
     with suppress(httpx.InvalidURL):
         url = httpx.URL(address)
         if url.scheme in ("http", "https") and url.host and (url.port or 0) <= MOST_PORT:

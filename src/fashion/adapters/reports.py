@@ -105,7 +105,7 @@ def _show_shares(snapshot: Snapshot) -> None:
 
 
 def _charts(widgets: Iterable[Any]) -> Iterator[dict[str, Any]]:
-    """Every plotly figure, those on tabs included."""
+    """Yield every plotly figure, those on tabs included."""
     for widget in widgets:
         if widget.type == "big_graph":
             yield widget.params

@@ -42,7 +42,7 @@ def collect(
     if collected.batch is None:
         wanted = params.collect.at_least
         console.print(
-            f"Nothing to learn from: {collected.images:,} new labels, {wanted:,} are wanted (collect.at_least)"
+            f"Nothing to learn from: {collected.images:,} new labels; at least {wanted:,} are needed (collect.at_least)"
         )
         return
     console.print(

@@ -66,11 +66,13 @@ def _print_look(found: "Look") -> None:
     console.print(f"{name}, version {found.version}: {verdict}. {found.because}")
     console.print(
         f"{judged.predictions:,} predictions from {judged.start.isoformat()} to {judged.end.isoformat()}; "
-        f"{survey.answered:,} of {survey.asked:,} labels that were asked for at random have come"
+        f"{survey.answered:,} of {survey.asked:,} randomly requested labels received"
     )
     if found.window.unknown_labels:
-        console.print(f"{found.window.unknown_labels:,} labels are none of the champion's classes, and are left out")
-    table = Table("statistic", "score", "", caption="0 is typical of clean windows, above 1 is drift")
+        console.print(
+            f"{found.window.unknown_labels:,} labels name classes that the champion does not have, and are ignored"
+        )
+    table = Table("statistic", "score", "", caption="0 is typical of a clean window; above 1 is drift")
     for statistic, score in judged.scores.items():
         table.add_row(statistic, show_score(score), "drifted" if score > 1 else "")
     console.print(table)
@@ -83,9 +85,9 @@ def _print_look(found: "Look") -> None:
 def _live(judged: "JudgedWindow") -> str:
     live = judged.accuracy
     if live is None:
-        return "no label that was asked for yet"
+        return "no requested labels yet"
     interval = f"{live.low:.1%} to {live.high:.1%}"
-    return f"{live.value:.1%} live (95 % interval {interval}, of {judged.labelled:,} labels asked for)"
+    return f"{live.value:.1%} live (95 % interval {interval}, from {judged.labelled:,} requested labels)"
 
 
 def _show_history(windows: "list[JudgedWindow]", as_json: bool) -> None:
@@ -95,7 +97,7 @@ def _show_history(windows: "list[JudgedWindow]", as_json: bool) -> None:
         return
     columns = ("window", "until (UTC)", "version", "n", "verdict", "score", "estimate", "live")
     table = Table(
-        *columns, box=None, pad_edge=False, caption="n: predictions. score: the highest one. live: of labels asked for"
+        *columns, box=None, pad_edge=False, caption="n: predictions. score: the highest. live: on requested labels"
     )
     for window in windows:
         live = window.accuracy
@@ -107,6 +109,6 @@ def _show_history(windows: "list[JudgedWindow]", as_json: bool) -> None:
             window.verdict,
             show_score(max(window.scores.values())),
             f"{window.estimated_accuracy:.1%}",
-            f"{live.value:.1%} of {window.labelled:,}" if live else "no label",
+            f"{live.value:.1%} of {window.labelled:,}" if live else "no labels",
         )
     console.print(table)

@@ -52,25 +52,27 @@ def simulate(
     For trials, demonstrations and load. What is learned from images of the test set says nothing about new images any
     more: for an experiment, send others by --source.
     """
-    from fashion.images.traffic import DRIFTS
+    from fashion.images.traffic import DRIFTS, Change
 
     if drift == "list":
         typer.echo("\n".join(DRIFTS))
         return
     project, params = start()
     with heavy_imports():
+        from fashion.adapters.client import Service
         from fashion.evaluation.estimates import percentage
-        from fashion.loop.simulate import Plan
+        from fashion.loop.simulate import AT_ONCE, Plan
         from fashion.loop.simulate import simulate as run
 
     if drift is not None and drift not in DRIFTS:
         raise DataError(f"--drift {drift}: expected one of {', '.join(DRIFTS)}")
     settings = load_settings()
-    address = url or f"http://127.0.0.1:{settings.serve_port}"
     key = settings.serve_key.get_secret_value() if settings.serve_key else None
-    plan = Plan(images, rate, drift, severity, onset, label_share, corrections, label_delay, seed)
+    service = Service(url or f"http://127.0.0.1:{settings.serve_port}", key, AT_ONCE)
+    change = Change(drift, severity, onset) if drift else None
+    plan = Plan(images, rate, change, source, label_share, corrections, label_delay, seed)
     with progress_bar("sending") as advance:
-        went = run(project, params, address, key, plan, source, advance)
+        went = run(project, params, service, plan, advance)
     console.print(
         f"{went.answered:,} answers in {went.seconds:.1f} s, {went.failed:,} failures, {went.labelled:,} labels told"
     )

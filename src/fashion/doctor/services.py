@@ -10,7 +10,7 @@ import httpx
 import psutil
 
 from fashion.adapters import tracking, versioning
-from fashion.adapters.predictions import PredictionLog
+from fashion.adapters.predictions import PredictionLog, count_waiting
 from fashion.adapters.tracking.address import registry_of
 from fashion.doctor.finding import NOTE, PROBLEM, WELL, Finding
 from fashion.errors import FashionError, without_secrets
@@ -88,7 +88,7 @@ def check_prediction_log(project: Project) -> Finding:
         return Finding("prediction log", WELL, "no database yet: the service makes it")
     try:
         with closing(PredictionLog(url)) as log:
-            said = f"{log.count():,} predictions, {log.count_waiting():,} of them with a label that was not collected"
+            said = f"{log.count():,} predictions, {count_waiting(log):,} of them with a label that was not collected"
             clock = log.describe_clock()
     except FashionError as error:
         return _problem("prediction log", error)

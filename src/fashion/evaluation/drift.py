@@ -68,7 +68,7 @@ class Axes:
     whitening: Floats
 
     def of(self, features: Floats) -> Floats:
-        """(n, features) to (n, axes)."""
+        """Turn features (n, features) into coordinates (n, axes)."""
         whitened: Floats = (_expand(features, self.centre, self.scale, self.squares) - self.mean) @ self.whitening
         return whitened
 
@@ -87,13 +87,13 @@ class Detector:
 
 
 def descriptor_values(table: pd.DataFrame) -> Floats:
-    """(n, len(DESCRIPTORS)) of a table of descriptors."""
+    """Return the values (n, len(DESCRIPTORS)) of a table of descriptors."""
     values: Floats = table[list(DESCRIPTORS)].to_numpy(np.float64)
     return values
 
 
 def draw_labels(probabilities: Floats, seed: int = 0) -> Labels:
-    """Classes (n,) drawn as probabilities (n, classes) say: what the true ones are like if the model is calibrated.
+    """Draw classes (n,) as probabilities (n, classes) say: what the true ones are like if the model is calibrated.
 
     For images that nobody has labelled. The statistic of the labels is about that calibration, not about a reference's
     labels; of those only their spread is used.
@@ -105,7 +105,7 @@ def draw_labels(probabilities: Floats, seed: int = 0) -> Labels:
 
 
 def build_detector(reference: Sample, tolerance: float, seed: int = 0) -> Detector:
-    """A detector of departures from `reference`, images of which every one is labelled and none was trained on.
+    """Return a detector of departures from `reference`, images that are all labelled and not trained on.
 
     Args:
         tolerance: by how much a good model's accuracy may fall short of its mean confidence.
@@ -125,7 +125,7 @@ def build_detector(reference: Sample, tolerance: float, seed: int = 0) -> Detect
 
 
 def measure(detector: Detector, sample: Sample) -> dict[str, Floats]:
-    """What the statistics are functions of the means of: for each of them, (n, features)."""
+    """Return for each statistic the features (n, features) whose means it is a function of."""
     measured = {name: detector.axes[name].of(values) for name, values in _features(sample).items()}
     return measured | {
         "vanishing class": _likelihood_ratios(sample.probabilities, detector.shares),
@@ -134,7 +134,7 @@ def measure(detector: Detector, sample: Sample) -> dict[str, Floats]:
 
 
 def statistics(means: Mapping[str, Floats], size: int, labelled: int) -> dict[str, Floats]:
-    """From the means of windows, (windows, features) each, the statistics, (windows,) each."""
+    """Return the statistics, (windows,) each, from the means of windows, (windows, features) each."""
     shortfall, variance = labelled * means[LABELS].T
     return {
         **{name: size * (means[name] ** 2).sum(axis=1) for name in T_SQUARED},
@@ -174,13 +174,13 @@ def _expand(features: Floats, centre: Floats, scale: Floats, squares: bool) -> F
 
 
 def _likelihood_ratios(probabilities: Floats, shares: Floats) -> Floats:
-    """Logarithms, (n, classes), of how much likelier each image is if that class comes `RARER`."""
+    """Return the logarithms, (n, classes), of how much likelier each image is if that class comes `RARER`."""
     ratios: Floats = np.log((1 - (1 - RARER) * probabilities) / (1 - (1 - RARER) * shares))
     return ratios
 
 
 def _shortfall(sample: Sample, tolerance: float) -> Floats:
-    """Confidence minus correctness minus tolerance, and the variance expected of it: (n, 2), 0 without a label."""
+    """Return confidence minus correctness minus tolerance, and its expected variance: (n, 2), 0 without a label."""
     known = sample.labels >= 0
     probabilities = sample.probabilities.astype(np.float64)
     confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == sample.labels

@@ -33,7 +33,7 @@ class Limit:
 
 
 def calibrate(detector: Detector, size: int, labelled: int, rate: float, seed: int = 0) -> dict[str, Limit]:
-    """The limits of each statistic such that, of clean windows, at most a share `rate` exceeds one of them or more.
+    """Return limits of each statistic such that at most a share `rate` of clean windows exceeds one or more.
 
     Clean windows of `size` images, `labelled` of them labelled, are drawn from the half of the reference that the axes
     do not know; that half is itself resampled for each window, because it is but a sample of what is clean. Source: B.
@@ -51,7 +51,7 @@ def calibrate(detector: Detector, size: int, labelled: int, rate: float, seed: i
 
 
 def score(limits: Mapping[str, Limit], measured: Mapping[str, Floats], windows: Labels) -> dict[str, Floats]:
-    """How far windows of measured images depart from clean ones: 0 is typical, more than 1 is drift.
+    """Return how far windows of measured images depart from clean ones: 0 is typical, more than 1 is drift.
 
     Args:
         windows: (w, size) rows of `measured`; for one window of all rows, (1, n).
@@ -72,7 +72,7 @@ def _limit(values: Floats, level: float) -> Limit:
 
 
 def _draw(detector: Detector, size: int, labelled: int, seed: int) -> Iterator[dict[str, Floats]]:
-    """The statistics of clean windows, `AT_ONCE` at a time; `labels` only if there are any."""
+    """Yield the statistics of clean windows, `AT_ONCE` at a time; `labels` only if there are any."""
     random = np.random.default_rng(seed)
     for _ in range(RESAMPLES // AT_ONCE):
         windows = _resample(detector.classes, size, random)
@@ -84,7 +84,7 @@ def _draw(detector: Detector, size: int, labelled: int, seed: int) -> Iterator[d
 
 
 def _resample(classes: Labels, size: int, random: np.random.Generator) -> Floats:
-    """How often each image is in each window, as shares of the window: (AT_ONCE, images).
+    """Draw how often each image is in each window, as shares of the window: (AT_ONCE, images).
 
     The mix of the classes is what it is; the images of each class are a sample, so they are resampled.
     """
@@ -102,5 +102,5 @@ def _concatenate(parts: Iterator[dict[str, Floats]]) -> dict[str, Floats]:
 
 
 def _tail(values: Floats) -> Floats:
-    """The share of the values that are at least as large as each: (n,)."""
+    """Return the share of the values that are at least as large as each: (n,)."""
     return 1 - np.searchsorted(np.sort(values), values, side="left") / len(values)

@@ -17,7 +17,7 @@ MOST_ROWS = 1000
 
 
 def nearest(known: Floats, embeddings: Floats, count: int) -> tuple[NDArray[np.intp], Floats]:
-    """The nearest of the `known` embeddings (m, d) to each of `embeddings` (n, d), by the angle between them.
+    """Find the nearest of the `known` embeddings (m, d) to each of `embeddings` (n, d), by angle.
 
     Returns:
         Their rows in `known` and their distances, 1 minus the cosine; both (n, at most `count`), the nearest first.
@@ -28,7 +28,7 @@ def nearest(known: Floats, embeddings: Floats, count: int) -> tuple[NDArray[np.i
 
 
 def domain_auc(some: Floats, others: Floats, seed: int = 0) -> float:
-    """How well a linear classifier tells some embeddings (n, d) from others (m, d); n and m at least `FOLDS`.
+    """Return how well a linear classifier tells embeddings (n, d) from others (m, d); n and m at least `FOLDS`.
 
     The area under the ROC curve of scores for rows that the classifier was not fitted to: 0.5 where the two cannot be
     told apart, 1 where they always can. Source: D. Lopez-Paz and M. Oquab, "Revisiting classifier two-sample tests",

@@ -10,7 +10,7 @@ Shifts = NDArray[np.integer]
 
 
 def shift_randomly(images: Bytes, reach: int, random: np.random.Generator) -> Bytes:
-    """A copy of images (n, height, width), each moved by up to `reach` pixels in both directions."""
+    """Return a copy of images (n, height, width), each moved by up to `reach` pixels in both directions."""
     if not reach:
         return images.copy()
     down, right = random.integers(-reach, reach + 1, (2, len(images)))
@@ -18,7 +18,7 @@ def shift_randomly(images: Bytes, reach: int, random: np.random.Generator) -> By
 
 
 def move(images: Bytes, down: Shifts, right: Shifts) -> Bytes:
-    """A copy in which image i is moved by down[i] and right[i] pixels; what comes in is black."""
+    """Return a copy in which image i is moved by down[i] and right[i] pixels; what comes in is black."""
     count, height, width = images.shape
     reach = int(max(np.abs(down).max(initial=0), np.abs(right).max(initial=0)))
     padded = np.pad(images, ((0, 0), (reach, reach), (reach, reach)))

@@ -36,14 +36,14 @@ def group_near_copies(images: Bytes) -> NDArray[np.int64]:
 
 
 def _pairs(signatures: NDArray[np.float32]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Positions of images that are alike; every image is like itself."""
+    """Yield positions of images that are alike; every image is like itself."""
     for start in range(0, len(signatures), AT_ONCE):
         rows, columns = np.nonzero(signatures[start : start + AT_ONCE] @ signatures[start:].T >= ALIKE)
         yield rows + start, columns + start
 
 
 def _signatures(images: Bytes) -> NDArray[np.float32]:
-    """Vectors (n, d) of length 1 whose products are correlations, wherever in the image the object is.
+    """Return vectors (n, d) of length 1 whose products are correlations, wherever the object is in the image.
 
     A shift turns the phases of the Fourier coefficients, which brings the centre of mass to the same place in all of
     them, by any fraction of a pixel.
@@ -66,7 +66,7 @@ def _sign(images: Bytes) -> NDArray[np.float32]:
 
 
 def _centres(images: Bytes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Row and column of each centre of mass, (n,) each."""
+    """Return row and column of each centre of mass, (n,) each."""
     weights = images.astype(np.float64)
     masses = np.maximum(weights.sum(axis=(1, 2)), 1)
     rows, columns = (np.arange(length) for length in images.shape[1:])

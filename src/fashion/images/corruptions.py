@@ -41,19 +41,19 @@ class MixChange:
 
 
 def corrupt(name: str, severity: int, images: Bytes, random: Random) -> Bytes:
-    """A corrupted copy of images (n, height, width); `name` is one of `CORRUPTIONS`."""
+    """Return a corrupted copy of images (n, height, width); `name` is one of `CORRUPTIONS`."""
     corruption = CORRUPTIONS[name]
     return corruption.change(images, corruption.strengths[severity - 1], random)
 
 
 def change_mix(name: str, severity: int, shares: Floats, random: Random) -> Floats:
-    """Other shares of the classes, (classes,), which sum to 1; `name` is one of `MIX_CHANGES`."""
+    """Return other shares of the classes, (classes,), which sum to 1; `name` is one of `MIX_CHANGES`."""
     mix = MIX_CHANGES[name]
     return mix.change(shares, mix.strengths[severity - 1], random)
 
 
 def add_label_noise(labels: Labels, severity: int, classes: int, random: Random) -> Labels:
-    """A copy of labels (n,) of which a share, `LABEL_NOISE` by severity, says one of the other classes."""
+    """Return a copy of labels (n,) of which a share, `LABEL_NOISE` by severity, says another class."""
     wrong = random.random(len(labels)) < LABEL_NOISE[severity - 1]
     others = (labels + random.integers(1, classes, len(labels))) % classes
     return np.where(wrong, others, labels)
@@ -83,7 +83,7 @@ def invert(images: Bytes, share: float, random: Random) -> Bytes:
 
 
 def rotate(images: Bytes, angle: float, random: Random) -> Bytes:
-    """By `angle` radians, to the left or to the right."""
+    """Rotate by `angle` radians, to the left or to the right."""
     angles = angle * random.choice([-1, 1], len(images))
     cosines, sines = np.cos(angles), np.sin(angles)
     return _transform(images, np.array([[cosines, -sines], [sines, cosines]]).transpose(2, 0, 1))
@@ -94,20 +94,20 @@ def shrink(images: Bytes, factor: float, _: Random) -> Bytes:
 
 
 def shift(images: Bytes, share: float, random: Random) -> Bytes:
-    """By a share of the side, up or down and left or right."""
+    """Shift by a share of the side, up or down and left or right."""
     signs = random.choice([-1, 1], (2, len(images)))
     down, right = (np.rint(share * side).astype(int) * way for side, way in zip(images.shape[1:], signs, strict=True))
     return move(images, down, right)
 
 
 def occlude(images: Bytes, share: float, random: Random) -> Bytes:
-    """A black rectangle whose sides are a share of the image's, somewhere in the image."""
+    """Draw a black rectangle whose sides are a share of the image's, somewhere in the image."""
     rows, columns = (_covered(len(images), side, share, random) for side in images.shape[1:])
     return np.where(rows[:, :, None] & columns[:, None, :], np.uint8(0), images)
 
 
 def tilt(shares: Floats, distance: float, random: Random) -> Floats:
-    """Half of the classes, chosen at random, come more often, the others less: by `distance` of all images."""
+    """Let half of the classes, chosen at random, come more often, the others less: by `distance` of all images."""
     frequent = np.isin(np.arange(len(shares)), random.permutation(len(shares))[: len(shares) // 2])
     gained = np.where(frequent, shares, 0) / shares[frequent].sum()
     lost = np.where(frequent, 0, shares) / shares[~frequent].sum()
@@ -116,7 +116,7 @@ def tilt(shares: Floats, distance: float, random: Random) -> Floats:
 
 
 def remove_class(shares: Floats, missing: float, random: Random) -> Floats:
-    """One class, chosen at random, loses that share of its images."""
+    """Let one class, chosen at random, lose that share of its images."""
     kept = shares.copy()
     kept[random.integers(len(shares))] *= 1 - missing
     removed: Floats = kept / kept.sum()
@@ -153,7 +153,7 @@ def _to_bytes(pixels: Floats) -> Bytes:
 
 
 def _transform(images: Bytes, matrices: Floats) -> Bytes:
-    """Each image by its matrix (2, 2) around its centre; what comes in is black."""
+    """Transform each image by its matrix (2, 2) around its centre; what comes in is black."""
     centre = (np.array(images.shape[1:]) - 1) / 2
     changed = np.empty_like(images)
     for image, matrix, target in zip(images, matrices, changed, strict=True):
@@ -162,7 +162,7 @@ def _transform(images: Bytes, matrices: Floats) -> Bytes:
 
 
 def _covered(count: int, side: int, share: float, random: Random) -> Booleans:
-    """Which rows or columns (count, side) of each image lie under its patch."""
+    """Return which rows or columns (count, side) of each image lie under its patch."""
     length = round(share * side)
     starts = random.integers(0, side - length + 1, count)[:, None]
     positions = np.arange(side)

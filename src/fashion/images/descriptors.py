@@ -15,7 +15,7 @@ PIXELS_AT_ONCE = 1 << 22
 
 
 def describe(images: Bytes) -> pd.DataFrame:
-    """One row an image.
+    """Describe images, one row each.
 
     Args:
         images: (n, height, width) uint8.
@@ -30,7 +30,7 @@ def describe(images: Bytes) -> pd.DataFrame:
 
 
 def describe_dataset(splits: Mapping[str, LabelledImages]) -> pd.DataFrame:
-    """The descriptors of all splits, and how often an image occurs.
+    """Return the descriptors of all splits, and how often an image occurs.
 
     Args:
         splits: by name; one of them is `test`.
@@ -48,7 +48,7 @@ def describe_dataset(splits: Mapping[str, LabelledImages]) -> pd.DataFrame:
 
 
 def content_hashes(images: Bytes) -> list[str]:
-    """The column content_hash of `describe` alone."""
+    """Return the column content_hash of `describe` alone."""
     return [_hash(image) for image in images]
 
 

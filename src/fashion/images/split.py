@@ -31,7 +31,7 @@ def stratified_split(labels: Labels, fraction: float, seed: int) -> tuple[Positi
 
 
 def held_out(images: Bytes, fraction: float, salt: bytes = b"") -> Booleans:
-    """Which images are set apart for testing, decided by their pixels: copies of an image are never on both sides.
+    """Return which images are set apart for testing, by their pixels: copies are never on both sides.
 
     Args:
         images: (n, height, width).
@@ -44,7 +44,7 @@ def held_out(images: Bytes, fraction: float, salt: bytes = b"") -> Booleans:
 
 
 def hold_out_groups(images: Bytes, groups: Positions, fraction: float, salt: bytes = b"") -> Booleans:
-    """Which images are set apart, groups as a whole: by the pixels of the first image of each.
+    """Return which images are set apart, groups as a whole: by the pixels of the first image of each.
 
     Args:
         images: (n, height, width); the first of a group stays the first when more come in.
@@ -58,5 +58,5 @@ def hold_out_groups(images: Bytes, groups: Positions, fraction: float, salt: byt
 
 
 def class_counts(labels: Labels, classes: int) -> NDArray[np.int64]:
-    """How many images each class has, (classes,)."""
+    """Count the images of each class, (classes,)."""
     return np.bincount(labels, minlength=classes).astype(np.int64)

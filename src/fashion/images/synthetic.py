@@ -70,7 +70,7 @@ ORDER = ("tee", "trousers", "pullover", "dress", "coat", "sandal", "shirt", "sne
 
 
 def draw(count: int, classes: int, size: tuple[int, int], seed: int) -> tuple[Bytes, Bytes]:
-    """Drawn images and their labels, as many of each class as of any other (give or take one), in random order.
+    """Draw images and their labels, as many of each class as of any other (give or take one), in random order.
 
     The background is exactly 0 and the brightest pixel of each image 200 to 255. A class has the same outline
     whatever the seed and the number of classes.
@@ -112,7 +112,7 @@ def _draw_part(labels: Labels, templates: Bytes, size: tuple[int, int], random: 
 
 
 def _coordinates(count: int, size: tuple[int, int], random: np.random.Generator) -> tuple[Floats, Floats]:
-    """Where each pixel lies in its outline's square from -1 to 1: x and y, each (count, height, width)."""
+    """Return where each pixel lies in its outline's square from -1 to 1: x and y, each (count, height, width)."""
     height, width = size
     x = _centres(width)[None, None, :]
     y = _centres(height)[None, :, None]
@@ -125,12 +125,12 @@ def _coordinates(count: int, size: tuple[int, int], random: np.random.Generator)
 
 
 def _centres(length: int) -> Floats:
-    """The middles of pixels, on a scale from -1 to 1."""
+    """Return the middles of pixels, on a scale from -1 to 1."""
     return ((np.arange(length) + 0.5) / length * 2 - 1).astype(np.float32)
 
 
 def _sample(templates: Bytes, labels: Labels, across: Floats, down: Floats, random: np.random.Generator) -> Floats:
-    """One variant of each label's outline, looked up at the coordinates: coverage from 0 to 1."""
+    """Look up one variant of each label's outline at the coordinates: coverage from 0 to 1."""
     side = templates.shape[-1]
     flat = templates.reshape(-1, side * side)
     variants = labels.astype(np.int64) * VARIANTS + random.integers(0, VARIANTS, len(labels))
@@ -142,7 +142,7 @@ def _sample(templates: Bytes, labels: Labels, across: Floats, down: Floats, rand
 
 
 def _shade(across: Floats, down: Floats, random: np.random.Generator) -> Floats:
-    """Brightness around 1: a slope from one side to the other, and stripes of any direction."""
+    """Draw brightness around 1: a slope from one side to the other, and stripes of any direction."""
     count = len(across)
     slope, contrast = _uniform(random, -0.35, 0.35, count), _uniform(random, 0, 0.3, count)
     angle, waves, phase = (_uniform(random, 0, high, count) for high in (np.pi, 18, 2 * np.pi))
@@ -156,7 +156,7 @@ def _uniform(random: np.random.Generator, low: float, high: float, count: int) -
 
 @lru_cache(maxsize=64)
 def _templates(label: int, side: int) -> Bytes:
-    """The variants of one class as coverage, (VARIANTS, side, side) uint8, zero at the border."""
+    """Draw the variants of one class as coverage, (VARIANTS, side, side) uint8, zero at the border."""
     random = np.random.default_rng(label)
     polygons = _polygons(label, random)
     return np.stack([_rasterise(_move_corners(polygons, random), side) for _ in range(VARIANTS)])
@@ -172,7 +172,7 @@ def _polygons(label: int, random: np.random.Generator) -> list[Polygon]:
 
 
 def _unnamed_half(random: np.random.Generator) -> Polygon:
-    """The right half of an outline of its own: a width at each of seven heights."""
+    """Draw the right half of an outline of its own: a width at each of seven heights."""
     return np.column_stack([random.uniform(0.1, 0.9, 7), np.linspace(-0.9, 0.9, 7)])
 
 
@@ -185,7 +185,7 @@ def _move_corners(polygons: list[Polygon], random: np.random.Generator) -> list[
 
 
 def _rasterise(polygons: list[Polygon], side: int) -> Bytes:
-    """Coverage of the even-odd filled polygons, 0 to 255, with softened edges."""
+    """Return the coverage of the even-odd filled polygons, 0 to 255, with softened edges."""
     centres = _centres(side)
     inside = np.zeros((side, side), bool)
     for polygon in polygons:
@@ -197,7 +197,7 @@ def _rasterise(polygons: list[Polygon], side: int) -> Bytes:
 
 
 def _soften(inside: Booleans) -> Bytes:
-    """The share of inside cells among those around each cell, 0 to 255."""
+    """Return the share of inside cells among those around each cell, 0 to 255."""
     padded = np.pad(inside, SOFTENING // 2).astype(np.uint8)
     columns = np.lib.stride_tricks.sliding_window_view(padded, SOFTENING, axis=0).sum(axis=2, dtype=np.uint16)
     counts = np.lib.stride_tricks.sliding_window_view(columns, SOFTENING, axis=1).sum(axis=2, dtype=np.uint16)

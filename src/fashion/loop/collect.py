@@ -20,11 +20,18 @@ import pandas as pd
 
 from fashion.adapters import tracking, versioning
 from fashion.adapters.git import check_repository
-from fashion.adapters.predictions import NO_LABEL, Labelled, Model, ModelVersion, PredictionLog, read_survey
+from fashion.adapters.predictions import (
+    NO_LABEL,
+    Labelled,
+    Model,
+    ModelVersion,
+    PredictionLog,
+    mark_collected,
+    read_survey,
+)
 from fashion.adapters.tracking.address import registry_of
 from fashion.adapters.tracking.tags import DATA_VERSION
 from fashion.adapters.versioning.pinning import changing_data, pin
-from fashion.arrays import LabelledImages
 from fashion.errors import DataError
 from fashion.evaluation.survey import Survey
 from fashion.loop.new_labels import find_new
@@ -38,7 +45,7 @@ from fashion.stages.raw import SALT, SALT_BYTES, read_batches, read_raw
 from fashion.stages.validate import explain, write_quarantine
 from fashion.storage import atomic_folder, keep_newest, move_folder, write_text
 
-TOO_OFTEN = "their classes come too often beside the others; they wait for a later batch"
+TOO_OFTEN = "their classes are over-represented; they wait for a later batch"
 REFUSED = "refused before, and not corrected since"
 
 
@@ -124,11 +131,11 @@ def _collect(project: Project, params: Params, log: PredictionLog, since: dateti
     left_out = {reason: count for reason, count in left_out.items() if count}
     if tried.accepted:
         collected = _enter_accepted(data, tried.accepted, left_out, read_survey(log, model))
-        log.mark_collected(_settled(labels, wanted[~wanted["id"].isin(tried.accepted.labelled.ids)]))
+        mark_collected(log, _settled(labels, wanted[~wanted["id"].isin(tried.accepted.labelled.ids)]))
         return collected
     # A collection that was killed has left its batch unpinned.
     pin(project)
-    log.mark_collected(_settled(labels, wanted))
+    mark_collected(log, _settled(labels, wanted))
     if tried.trials:
         raise DataError(_complain(project, tried))
     return Collected(None, tried.images, left_out=left_out)
@@ -154,7 +161,7 @@ def _count_beyond(params: Params, tried: Trials) -> dict[str, int]:
     """Count the labels that wait because their key has given more than its share, by the reason."""
     limit = f"{params.collect.at_most_from_one_source:.0%} of a batch (collect.at_most_from_one_source)"
     return {
-        f"{key} gave more than {limit}; they wait for labels from others": count
+        f"{key} gave more than {limit}; the rest wait for labels from others": count
         for key, count in tried.left.beyond.items()
     }
 
@@ -204,7 +211,7 @@ def _settled(labels: pd.DataFrame, waiting: pd.DataFrame) -> pd.DataFrame:
 def _show_quarantine(project: Project, name: str, labelled: Labelled, quarantine: pd.DataFrame) -> str:
     shown = project.state / "quarantine" / name
     with atomic_folder(shown) as folder:
-        write_quarantine(folder, {name: LabelledImages(labelled.images, labelled.labels)}, quarantine)
+        write_quarantine(folder, {name: labelled}, quarantine)
     keep_newest(shown.parent.iterdir(), KEPT)
     return shown.relative_to(project.root).as_posix()
 

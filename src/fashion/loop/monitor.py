@@ -207,7 +207,7 @@ def _write_page(project: Project, window: Window, windows: Sequence[JudgedWindow
 
 
 def _write_index(project: Project, windows: Sequence[JudgedWindow]) -> None:
-    """List the recorded windows; pages of earlier ones go."""
+    """List the recorded windows, and remove the pages of earlier ones."""
     from fashion.loop.window_page import write_index  # noqa: PLC0415, as above
 
     for folder in project.monitoring.iterdir():

@@ -9,9 +9,9 @@ from fashion.adapters.predictions import NO_LABEL
 from fashion.arrays import LabelledImages
 from fashion.images.descriptors import content_hashes
 
-IN_TEST, IN_TRAIN = "the same image stands in the test set", "the same image stands in the training set"
+IN_TEST, IN_TRAIN = "the same image is in the test set", "the same image is in the training set"
 COPY = "the same image was labelled again later"
-UNKNOWN = "the label is none of this project's classes (data.classes)"
+UNKNOWN = "the label is not one of this project's classes (data.classes)"
 TICK = np.timedelta64(1, "us")
 
 

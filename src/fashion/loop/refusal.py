@@ -42,7 +42,7 @@ def remember(project: Project, params: Params, refused: pd.DataFrame) -> None:
 
 
 def is_to_blame(found: Examined, name: str) -> bool:
-    """Whether the batch of that name made the data unfit, and not what had been there before it."""
+    """Return whether the batch of that name made the data unfit, rather than what was there before it."""
     failed = failures(found.findings)
     own = [finding for finding in failed if finding.reason.endswith(f"({name})")]
     return len(own) == len(failed) and bool(own or (found.quarantine["split"] == name).any())
@@ -73,5 +73,5 @@ def _read(path: Path) -> pd.DataFrame:
 
 
 def _rules(project: Project, params: Params) -> str:
-    """What decides about a batch, as a digest."""
+    """Return a digest of what decides about a batch."""
     return sha256(f"{folder_digest(project.expectations)} {params.validate_!r}".encode()).hexdigest()[:16]

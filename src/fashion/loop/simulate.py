@@ -12,7 +12,7 @@ from fashion.adapters.client import Reply, Service
 from fashion.arrays import LabelledImages
 from fashion.errors import DataError, ServiceError
 from fashion.evaluation.estimates import Estimate, proportion
-from fashion.images.traffic import Traffic, draw_traffic
+from fashion.images.traffic import Change, Traffic, draw_traffic
 from fashion.params import Params
 from fashion.paths import Project
 from fashion.stages.raw import read_labelled_files, read_raw
@@ -33,11 +33,9 @@ class Plan:
     images: int
     rate: float
     """Images a second."""
-    drift: str | None = None
-    """One of `fashion.images.traffic.DRIFTS`."""
-    severity: int = 3
-    onset: int = 0
-    """Images that are sent before the drift sets in."""
+    change: Change | None = None
+    source: tuple[Path, Path] | None = None
+    """Gzipped IDX files of images and of labels to send instead of the test set."""
     label_share: float = 1.0
     """Of the images whose label the service asks for, for which the true class is told."""
     correction_share: float = 0.5
@@ -65,30 +63,24 @@ class Simulated:
 
 
 def simulate(
-    project: Project,
-    params: Params,
-    address: str,
-    key: str | None,
-    plan: Plan,
-    source: tuple[Path, Path] | None,
-    on_answer: Callable[[int, int], None],
+    project: Project, params: Params, service: Service, plan: Plan, on_answer: Callable[[int, int], None]
 ) -> Simulated:
-    """Send images to the service at `address`, by default those of the test set, and give labels back.
+    """Send images to a service, by default those of the test set, and give labels back.
 
     Args:
-        key: the service's key, if it asks for one.
-        source: gzipped IDX files of images and of labels to send instead.
+        service: not entered yet.
         on_answer: called with the answers so far and the images there are in all.
 
     Raises:
         DataError: the images to send are missing or damaged.
         ServiceError: no service answers, or it has failed many times in a row.
     """
+    source = plan.source
     given = read_labelled_files(*source, params.data) if source else read_raw(project, params.data)["test"]
     _check_classes(given, params)
-    traffic = draw_traffic(given.images, given.labels, plan.images, plan.drift, plan.severity, plan.onset, plan.seed)
+    traffic = draw_traffic(given, plan.images, plan.change, plan.seed)
     try:
-        return asyncio.run(_Sender(params.data.classes, plan, traffic, on_answer).send(address, key))
+        return asyncio.run(_Sender(params.data.classes, plan, traffic, on_answer).send(service))
     except ExceptionGroup as group:
         raise group.exceptions[0] from group
 
@@ -110,10 +102,10 @@ class _Sender:
         self._trouble: str | None = None
         self._reluctance = np.random.default_rng(plan.seed + 1).random(plan.images)
 
-    async def send(self, address: str, key: str | None) -> Simulated:
+    async def send(self, service: Service) -> Simulated:
         start = time.monotonic()
         free = asyncio.Semaphore(AT_ONCE)
-        async with Service(address, key, AT_ONCE) as service, asyncio.TaskGroup() as tasks:
+        async with service, asyncio.TaskGroup() as tasks:
             for number in range(self._plan.images):
                 await asyncio.sleep(max(0.0, start + number / self._plan.rate - time.monotonic()))
                 await free.acquire()
@@ -133,7 +125,7 @@ class _Sender:
             tasks.create_task(self._tell(service, number, reply))
 
     def _eagerness(self, number: int, reply: Reply) -> float:
-        """How likely somebody tells what was in an image: because it was asked for, or by their own accord."""
+        """Return how likely somebody says what was in an image: because it was asked for, or of their own accord."""
         if reply.label_wanted:
             return self._plan.label_share
         mistaken = reply.predicted != self._classes[self._traffic.given[number]]
@@ -149,7 +141,7 @@ class _Sender:
         self._labelled += 1
 
     def _count(self, error: ServiceError) -> None:
-        """Raises it when there is no hope."""
+        """Count a failure; raise it when there is no hope."""
         self._failed += 1
         self._trouble = str(error)
         self._failed_in_a_row += 1

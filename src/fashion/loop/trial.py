@@ -143,7 +143,7 @@ def _examine(data: Dataset, labelled: Labelled) -> Trial:
     """Hold a new batch, with all that is there, against the suites, as `validate` will."""
     project, name = data.project, _name(labelled)
     project.state.mkdir(exist_ok=True)
-    batches = {**data.batches, name: LabelledImages(labelled.images, labelled.labels)}
+    batches = {**data.batches, name: labelled}
     found = examine(project, data.params, data.raw, batches)
     if found.summary.success:
         return Trial(name, labelled, found, None)
@@ -162,7 +162,7 @@ def _keep_refused(data: Dataset, name: str, labelled: Labelled, found: Examined)
         write_batch(folder, labelled)
         check_batch(data.project, found.batches[name], folder / "docs")
         write_text(folder / "summary.txt", f"{explain(found)}\n")
-        write_quarantine(folder, {name: LabelledImages(labelled.images, labelled.labels)}, quarantine)
+        write_quarantine(folder, {name: labelled}, quarantine)
         shown = np.random.default_rng(0).permutation(len(labelled.labels))[:SHOWN]
         captions = [data.params.data.classes[label] for label in labelled.labels[shown]]
         contact_sheet(labelled.images[shown], captions, folder / "sample.png", f"Some of {name}, with their labels")
@@ -173,7 +173,7 @@ def _keep_refused(data: Dataset, name: str, labelled: Labelled, found: Examined)
 def write_batch(folder: Path, labelled: Labelled) -> None:
     """Write the files of a batch into the existing `folder`."""
     (folder / BATCH_IMAGES).write_bytes(write_idx(labelled.images))
-    (folder / BATCH_LABELS).write_bytes(write_idx(labelled.labels))
+    (folder / BATCH_LABELS).write_bytes(write_idx(labelled.labels.astype(np.uint8)))
     times = np.datetime_as_string(labelled.times, unit="ms", timezone="UTC")
     labelled_at = np.datetime_as_string(labelled.labelled, unit="us", timezone="UTC")
     table = pd.DataFrame({"id": labelled.ids, "time": times, "labelled": labelled_at, "asked": labelled.asked})
@@ -181,7 +181,7 @@ def write_batch(folder: Path, labelled: Labelled) -> None:
 
 
 def _name(labelled: Labelled) -> str:
-    """The time of the newest prediction and a digest of images and labels with their times.
+    """Return the time of the newest prediction and a digest of images and labels with their times.
 
     The same labels make a batch of the same name. Labels that were corrected, and then corrected back, do not: it must
     not take the place of the batch in which they came first.

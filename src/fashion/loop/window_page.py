@@ -42,7 +42,7 @@ def write_page(folder: Path, window: Window, windows: Sequence[JudgedWindow], kn
     reports.write_report(folder, found, _described(known.reference, known.descriptors, classes), judged.end, trend)
     content = _render(
         "window.html",
-        title=f"Window {judged.number}" if trend else "A window chosen by hand",
+        title=f"Window {judged.number}" if trend else "A window selected by hand",
         judged=judged,
         unknown_labels=window.unknown_labels,
         report=reports.HTML,
@@ -71,7 +71,7 @@ def write_index(folder: Path, windows: Sequence[JudgedWindow]) -> None:
         linked = NAVIGATION.sub(_render("navigation.html", before=before, after=after), found, count=1)
         if linked != found:
             write_text(page, linked)
-    content = _render("windows.html", title="Windows of predictions", windows=windows[::-1], numbers=numbers)
+    content = _render("windows.html", title="Prediction windows", windows=windows[::-1], numbers=numbers)
     write_text(folder / PAGE, content)
 
 

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 def explain(decision: Decision, predictions: int, policy: AlarmParams) -> str:
     """Say why a window of so many predictions got its verdict."""
     if decision.verdict is Verdict.CLEAN:
-        return f"{predictions:,} predictions like the reference"
+        return f"{predictions:,} predictions consistent with the reference"
     farthest = sorted(decision.scores.items(), key=lambda item: -item[1])
     beyond = ", ".join(f"{name} at {show_score(value)}" for name, value in farthest if value > 1)
     if not decision.recent:
-        return f"{beyond} times the limit; chosen by hand, so it does not count"
+        return f"{beyond} times the limit; selected by hand, so not counted"
     endings = {
-        Verdict.DRIFTED: f", an alarm needs {policy.needed} of {policy.of}",
-        Verdict.SILENCED: f"; the last alarm is not {policy.cool_down} windows ago",
+        Verdict.DRIFTED: f" (an alarm needs {policy.needed} of {policy.of})",
+        Verdict.SILENCED: f"; an alarm was already raised in the last {policy.cool_down} windows",
         Verdict.ALARM: "",
     }
     counted = f"{decision.drifted} of the last {decision.recent} windows drifted"
@@ -29,14 +29,16 @@ def explain(decision: Decision, predictions: int, policy: AlarmParams) -> str:
 
 def show_too_few(predictions: int, policy: AlarmParams) -> str:
     """Say that so many predictions wait for more."""
-    return f"{predictions:,} predictions, {policy.smallest_window:,} are wanted (monitor.alarm.smallest_window)"
+    return (
+        f"{predictions:,} predictions; at least {policy.smallest_window:,} are needed (monitor.alarm.smallest_window)"
+    )
 
 
 def show_settling(predictions: int, version: str, params: MonitorParams) -> str:
     """Say that so many predictions do not make the reference of a version yet."""
     return (
-        f"{predictions:,} predictions; version {version} has learned from collected images, so its first "
-        f"{params.settling:,} will be its reference (monitor.settling)"
+        f"{predictions:,} predictions; version {version} was trained on collected images, so its first "
+        f"{params.settling:,} predictions become its reference (monitor.settling)"
     )
 
 

@@ -1,12 +1,10 @@
 """What goes out."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from random import SystemRandom
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from fashion.adapters.predictions import Record, new_id
@@ -113,23 +111,16 @@ class Error(BaseModel):
     error: str
 
 
-def to_records(
-    name: str,
-    source: str,
-    images: NDArray[np.uint8],
-    answers: Answers,
-    version: Version,
-    time: datetime,
-    asked_share: float,
-) -> list[Record]:
-    """For the log, each with an id of its own.
+def to_records(name: str, source: str, answers: Answers, version: Version, asked_share: float) -> list[Record]:
+    """Return what the log keeps, each with an id of its own.
 
     Args:
         name: the registered model's.
         source: the name of the key of whoever asked.
         asked_share: of how many the label is asked for, at random, whatever the image, the answer and the caller.
     """
-    rows = zip(images, answers.probabilities, answers.embeddings, answers.reasons, strict=True)
+    time = datetime.now(UTC)
+    rows = zip(answers.images, answers.probabilities, answers.embeddings, answers.reasons, strict=True)
     return [
         Record(
             *(new_id(), time, version.number, image, probabilities, embedding, reason, version.identity, name),
@@ -141,7 +132,7 @@ def to_records(
 
 
 def to_predictions(name: str, classes: Sequence[str], records: Sequence[Record], seen: bool) -> dict[str, Any]:
-    """As `Predictions`."""
+    """Return what `Predictions` describes."""
     return {
         "model": name,
         "version": records[0].model_version,

@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 async def run_apart(work: Callable[[], T]) -> T:
-    """What `work` returns or raises. Its thread takes nobody's place in a pool, and at the end nothing waits for it."""
+    """Run `work` in a thread that takes nobody's place in a pool, and for which nothing waits at the end."""
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[T] = loop.create_future()
 

@@ -7,15 +7,10 @@ import mimetypes
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import FastAPI, HTTPException, Query, Request, Response
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
-from starlette.exceptions import HTTPException as StarletteHTTPException
-from starlette.requests import ClientDisconnect
 
 from fashion.adapters.predictions import Label, PredictionLog, Record
 from fashion.errors import ServiceError
@@ -25,10 +20,11 @@ from fashion.serving.decoding import Pictures
 from fashion.serving.description import feedback_body, predict_body, secured
 from fashion.serving.keys import Key, Keys, Right
 from fashion.serving.labels import Labels
-from fashion.serving.limits import Gatekeeper, Limits, refusal
+from fashion.serving.limits import Gatekeeper, Limits
 from fashion.serving.metrics import Metrics
 from fashion.serving.recorder import Recorder
-from fashion.serving.requests import GONE, Feedback, Queue, read_images, read_json
+from fashion.serving.refusals import HANDLERS, REFUSED, refused
+from fashion.serving.requests import Feedback, Queue, read_images, read_json
 
 MOST_WANTED = 50
 """Pictures whose label is wanted, in one answer."""
@@ -38,18 +34,6 @@ SOURCE_LENGTH = 64
 """Of the column in the prediction log."""
 PAGE = Path(__file__).parent / "page"
 POLICY = "default-src 'self'; img-src 'self' blob: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-REFUSED: dict[int | str, dict[str, Any]] = {
-    status: {"model": answers.Error, "description": words}
-    for status, words in {
-        400: "The request is not well-formed.",
-        401: "The key is missing or wrong.",
-        403: "The key lacks the right, a page of another site asks, or it is not asked through a loopback address.",
-        408: "The body has not come in time.",
-        413: "The body is too large.",
-        422: "The content cannot be used; the reason says what is wrong where.",
-        503: "There is too much to do, or a database is away; try again later.",
-    }.items()
-}
 
 
 @dataclass(frozen=True)
@@ -73,7 +57,7 @@ class Service:
 
 
 def create_app(service: Service) -> FastAPI:
-    """The application; at its end the recorder is closed."""
+    """Return the application; at its end the recorder is closed."""
     app = FastAPI(
         title=service.name,
         version="1",
@@ -81,16 +65,14 @@ def create_app(service: Service) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         lifespan=lambda _: _life(service),
+        exception_handlers=HANDLERS,
     )
     service.metrics.watch(service.recorder, service.champions)
     app.add_middleware(
         Gatekeeper, limits=service.limits, keys=service.keys, origin=service.origin, metrics=service.metrics
     )
-    app.add_exception_handler(StarletteHTTPException, _explain)
-    app.add_exception_handler(RequestValidationError, _explain_validation)
-    app.add_exception_handler(ServiceError, _explain_absence)
-    app.add_exception_handler(ClientDisconnect, _explain_leaving)
     _add_predictions(app, service)
+    _add_labels(app, service)
     _add_state(app, service)
     _add_page(app)
     if service.keys.needed:
@@ -115,15 +97,12 @@ async def _life(service: Service) -> AsyncIterator[None]:
 
 
 def _add_predictions(app: FastAPI, service: Service) -> None:
-    champion = service.champions.current.champion
-    labels = Labels(service.log, service.recorder)
-
     @app.post(
         "/predict",
         response_model=answers.Predictions,
         response_model_exclude_none=True,
         responses=REFUSED | {415: REFUSED[422] | {"description": "Neither a form nor JSON."}},
-        openapi_extra=predict_body(champion.image_size),
+        openapi_extra=predict_body(service.champions.current.champion.image_size),
     )
     async def predict(request: Request, seen: bool = False) -> Response:
         """What is in one or many images; with `seen=true`, how the model saw them, too.
@@ -135,18 +114,30 @@ def _add_predictions(app: FastAPI, service: Service) -> None:
             images, cluttered = await read_images(request, served.champion.image_size, service.limits, service.pictures)
             found = await served.ask(images, cluttered)
         caller: Key = request.scope["caller"]
-        records = answers.to_records(
-            service.name, caller.name, images, found, served.version, datetime.now(UTC), service.asked_share
-        )
+        records = answers.to_records(service.name, caller.name, found, served.version, service.asked_share)
         service.recorder.add(records)
         content = answers.to_predictions(service.name, served.champion.classes, records, seen)
         _count(service.metrics, served, records)
         return Response(json.dumps(content), media_type="application/json")
 
+
+def _count(metrics: Metrics, served: Served, records: list[Record]) -> None:
+    version, classes = served.version.number, served.champion.classes
+    for record in records:
+        best = int(record.probabilities.argmax())
+        metrics.predictions.labels(version, classes[best]).inc()
+        metrics.confidence.labels(version).observe(float(record.probabilities[best]))
+        if record.reason:
+            metrics.abstentions.labels(version, record.reason).inc()
+
+
+def _add_labels(app: FastAPI, service: Service) -> None:
+    labels = Labels(service.log, service.recorder)
+
     @app.post(
         "/feedback",
         responses=REFUSED | {404: REFUSED[422] | {"description": "There is no such prediction in the log."}},
-        openapi_extra=feedback_body(champion.classes[0]),
+        openapi_extra=feedback_body(service.champions.current.champion.classes[0]),
     )
     async def feedback(request: Request) -> answers.Corrected:
         """The true label of a prediction; given again, it corrects the one before."""
@@ -161,7 +152,7 @@ def _add_predictions(app: FastAPI, service: Service) -> None:
         before = previous.among(classes) if previous else None
         return answers.Corrected(prediction_id=given.prediction_id, label=given.label, previous=before)
 
-    @app.get("/wanted", responses=_refused(401, 403, 503))
+    @app.get("/wanted", responses=refused(401, 403, 503))
     async def wanted(queue: Annotated[Queue, Query()]) -> list[answers.Wanted]:
         """Some of the predictions whose label was asked for at random and has not come, the oldest first."""
         found = await labels.wanted(service.name, MOST_WANTED, queue.after)
@@ -169,18 +160,8 @@ def _add_predictions(app: FastAPI, service: Service) -> None:
 
 
 def _source(caller: Key, said: str) -> str:
-    """Who says so, for the log: the name of the key, and behind a slash, as far as there is room, what is claimed."""
+    """Return who says so, for the log: the name of the key, and behind a slash, as far as there is room, the claim."""
     return f"{caller.name}/{said}"[:SOURCE_LENGTH]
-
-
-def _count(metrics: Metrics, served: Served, records: list[Record]) -> None:
-    version, classes = served.version.number, served.champion.classes
-    for record in records:
-        best = int(record.probabilities.argmax())
-        metrics.predictions.labels(version, classes[best]).inc()
-        metrics.confidence.labels(version).observe(float(record.probabilities[best]))
-        if record.reason:
-            metrics.abstentions.labels(version, record.reason).inc()
 
 
 def _add_state(app: FastAPI, service: Service) -> None:
@@ -196,17 +177,17 @@ def _add_state(app: FastAPI, service: Service) -> None:
         reasons = caller is not None and Right.OPERATE in caller.may
         return answers.describe_readiness(service.champions, service.recorder, reasons)
 
-    @app.get("/metrics", responses=_refused(401, 403) | {200: {"content": {"text/plain": {}}}})
+    @app.get("/metrics", responses=refused(401, 403) | {200: {"content": {"text/plain": {}}}})
     async def metrics() -> Response:
         """For Prometheus."""
         return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    @app.get("/model", responses=_refused(401, 403, 503))
+    @app.get("/model", responses=refused(401, 403, 503))
     async def model() -> answers.Model:
         """The version that answers: lineage, gates, classes, limits."""
         return answers.describe_model(service.name, service.champions.current)
 
-    @app.post("/model/refresh", responses=_refused(401, 403, 413, 503))
+    @app.post("/model/refresh", responses=refused(401, 403, 413, 503))
     async def refresh() -> answers.Ready:
         """Look at the registry now, and change to the champion that it names. Many who ask at once share a look."""
         try:
@@ -215,14 +196,10 @@ def _add_state(app: FastAPI, service: Service) -> None:
             raise ServiceError(f"The registry has not answered within {LOOK_SECONDS:g} seconds") from error
         return answers.describe_readiness(service.champions, service.recorder, reasons=True)
 
-    @app.get("/samples", responses=_refused(401, 403, 503))
+    @app.get("/samples", responses=refused(401, 403, 503))
     async def samples() -> list[answers.Sample]:
         """Some images of the test set, others each time; none where it is not on this machine."""
         return await asyncio.to_thread(service.draw_samples)
-
-
-def _refused(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    return {status: REFUSED[status] for status in statuses}
 
 
 def _add_page(app: FastAPI) -> None:
@@ -241,25 +218,3 @@ def _add_page(app: FastAPI) -> None:
         if name not in files:
             raise HTTPException(404, f"no file {name!r}")
         return send(name)
-
-
-async def _explain(request: Request, error: Exception) -> JSONResponse:
-    if not isinstance(error, StarletteHTTPException):
-        raise error
-    return refusal(request.scope, error.status_code, str(error.detail), dict(error.headers or {}))
-
-
-async def _explain_validation(request: Request, error: Exception) -> JSONResponse:
-    if not isinstance(error, RequestValidationError):
-        raise error
-    first = error.errors()[0]
-    return refusal(request.scope, 422, f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
-
-
-async def _explain_leaving(request: Request, _: Exception) -> JSONResponse:
-    """Nobody receives it; log and figures do not take it for a fault of ours."""
-    return refusal(request.scope, 499, GONE)
-
-
-async def _explain_absence(request: Request, error: Exception) -> JSONResponse:
-    return refusal(request.scope, 503, str(error), {"Retry-After": "5"})

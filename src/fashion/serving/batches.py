@@ -18,11 +18,18 @@ MOST_AT_ONCE = 32
 
 @dataclass(frozen=True)
 class Answers:
-    """One row an image: probabilities (n, classes), embeddings (n, d), and why the model abstains, or None."""
+    """What a model says about images (n, height, width), one row each.
 
+    Probabilities (n, classes), embeddings (n, d), and why the model abstains, or None.
+    """
+
+    images: NDArray[np.uint8]
     probabilities: NDArray[np.float32]
     embeddings: NDArray[np.float32]
     reasons: list[str | None]
+
+    def part(self, chosen: slice) -> "Answers":
+        return Answers(*(values[chosen] for values in vars(self).values()))
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,7 @@ class Batches:
             thread.start()
 
     async def ask(self, images: NDArray[np.uint8], cluttered: NDArray[np.bool_]) -> Answers:
-        """What the model says about images (n, height, width) of its own size, n at least 1.
+        """Return what the model says about images (n, height, width) of its own size, n at least 1.
 
         Args:
             cluttered: (n,), whether the picture that became the image shows more than one object on a plain background.
@@ -67,7 +74,7 @@ class Batches:
                 self._answer(session, questions)
 
     def _collect(self) -> tuple[list[_Question], bool]:
-        """At least one question, and those that wait already; False with the last ones."""
+        """Take at least one question, and those that wait already; False with the last ones."""
         questions: list[_Question] = []
         images = 0
         while not questions or images < MOST_AT_ONCE:
@@ -94,7 +101,7 @@ class Batches:
     def _run(self, session: Session, images: NDArray[np.uint8], cluttered: NDArray[np.bool_]) -> Answers:
         outputs = session.run(images)
         found = reasons(self._rule, images, outputs, cluttered)
-        return Answers(outputs.probabilities, outputs.embedding, found)
+        return Answers(images, outputs.probabilities, outputs.embedding, found)
 
 
 def _deliver(questions: list[_Question], found: Answers) -> None:
@@ -102,8 +109,7 @@ def _deliver(questions: list[_Question], found: Answers) -> None:
     for question in questions:
         end = start + len(question.images)
         if not question.answer.done():
-            part = Answers(found.probabilities[start:end], found.embeddings[start:end], found.reasons[start:end])
-            question.answer.set_result(part)
+            question.answer.set_result(found.part(slice(start, end)))
         start = end
 
 

@@ -32,7 +32,7 @@ class Bodies:
 
     @contextmanager
     def bounded(self, receive: Receive) -> Iterator[Receive]:
-        """The same for one request, until it is answered; it raises HTTPException 408, 413 or 503."""
+        """Bound one request until it is answered; raise HTTPException 408, 413 or 503."""
         held, whole = 0, False
         deadline = asyncio.get_running_loop().time() + self._limits.seconds
 

@@ -44,7 +44,7 @@ class Served:
         self._retired = False
 
     async def ask(self, images: NDArray[np.uint8], cluttered: NDArray[np.bool_] | None = None) -> Answers:
-        """What it says about images (n, height, width) uint8; of images that were no pictures, none was cluttered."""
+        """Return what it says about images (n, height, width) uint8; arrays count as not cluttered."""
         return await self._batches.ask(images, np.zeros(len(images), np.bool_) if cluttered is None else cluttered)
 
     @contextmanager
@@ -69,7 +69,7 @@ class Champions:
     """Holds the champion, and looks for its successor."""
 
     def __init__(self, find: Callable[[], Found], first: Found) -> None:
-        """Raises ArtifactError as `Served`. `find` may take seconds and raise FashionError."""
+        """Begin with one champion; raise ArtifactError as `Served`. `find` may take seconds and raise FashionError."""
         self._find = find
         self.current = Served(first)
         self.trouble = first.trouble
@@ -124,7 +124,7 @@ class Champions:
 
 
 def _try_out(session: Session, champion: Champion) -> None:
-    """The first call allocates memory; and what it answers must fit the classes."""
+    """Ask a session once: the first call allocates memory, and its answer must fit the classes."""
     found = session.run(np.zeros((1, *champion.image_size), np.uint8)).probabilities.shape[1]
     if found != len(champion.classes):
         raise ArtifactError(

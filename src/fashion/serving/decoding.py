@@ -22,7 +22,7 @@ class Pictures:
     """To be used from one event loop, and closed."""
 
     def __init__(self, room: int = MOST_PIXELS) -> None:
-        """`room` is the number of pixels that may be decoded at once; a larger picture has it alone."""
+        """Allow `room` pixels to be decoded at once; a larger picture has it alone."""
         self._threads = ThreadPoolExecutor(THREADS, "pictures")
         self._room = self._free = room
         self._turn, self._changed = asyncio.Lock(), asyncio.Condition()
@@ -32,7 +32,7 @@ class Pictures:
 
     @asynccontextmanager
     async def room(self, pixels: int, deadline: float) -> AsyncIterator[None]:
-        """Room for a picture, in the order of asking; `deadline` is a time of the event loop's.
+        """Wait for room for a picture, in the order of asking; `deadline` is a time of the event loop's.
 
         Raises:
             HTTPException: 503, there was none in time.

@@ -22,7 +22,7 @@ _PICTURES = {
 
 
 def predict_body(image_size: tuple[int, int]) -> dict[str, Any]:
-    """The body of /predict, with a bright bar as an example."""
+    """Describe the body of /predict, with a bright bar as an example."""
     height, width = image_size
     bar = [[200 * (abs(2 * column - width) < width // 2) for column in range(width)]] * height
     examples = {"a bright bar": {"value": {FIELD: [bar]}}}
@@ -30,7 +30,7 @@ def predict_body(image_size: tuple[int, int]) -> dict[str, Any]:
 
 
 def feedback_body(label: str) -> dict[str, Any]:
-    """The body of /feedback, with a correction to `label` as an example."""
+    """Describe the body of /feedback, with a correction to `label` as an example."""
     value = {"prediction_id": "019a6f2c-7d41-7a3b-9c55-1f0e2d3c4b5a", "label": label, "source": "user"}
     return _body({JSON: {"schema": Feedback.model_json_schema(), "examples": {"a correction": {"value": value}}}})
 
@@ -40,7 +40,7 @@ def _body(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def secured(describe: Callable[[], dict[str, Any]]) -> Callable[[], dict[str, Any]]:
-    """The description with the key that all but the open paths ask for, and the right that it must have."""
+    """Add to the description the key that all but the open paths ask for, and the right that it must have."""
 
     def described() -> dict[str, Any]:
         content = describe()

@@ -64,7 +64,7 @@ class Labels:
             return done
 
     def _refuse_while_away(self) -> None:
-        """One label after the other tries whether the log is back, unless the recorder has found out."""
+        """Refuse while the log is away; one label at a time tries whether it is back."""
         if self._recorder.trouble:
             raise ServiceError(self._recorder.trouble)
         back = self._recorder.written > self._written

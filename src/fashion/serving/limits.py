@@ -61,7 +61,7 @@ class Limits:
 
 
 def refusal(scope: Scope, status: int, reason: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    """An answer that says why, after a line in the log."""
+    """Return an answer that says why, and log it."""
     logger.info("%s %r refused with %d: %s", scope["method"], scope["path"], status, reason)
     return JSONResponse({"error": reason}, status, headers)
 
@@ -144,7 +144,7 @@ class Gatekeeper:
         return f"{active} requests are being answered already" if active >= self._limits.requests else None
 
     def _stranger(self, scope: Scope, headers: dict[bytes, str]) -> str | None:
-        """A page of another site reaches a loopback address through its visitor's browser, anybody through a proxy."""
+        """Say why a caller is a stranger: pages of other sites and proxies reach a loopback address, too."""
         host = headers.get(b"host", "")
         if not self._keys.needed and _host_name(host) not in LOOPBACK:
             return f"expected a loopback address as the host, found {host!r}"

@@ -38,7 +38,7 @@ class Metrics:
         self._registry.register(_State(recorder, champions))
 
     def text(self) -> bytes:
-        """In Prometheus' text format."""
+        """Return the figures in Prometheus' text format."""
         return generate_latest(self._registry)
 
     def _counter(self, name: str, words: str, *labels: str) -> Counter:

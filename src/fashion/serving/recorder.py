@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import ParamSpec
 
-from fashion.adapters.predictions import PredictionLog, Record
+from fashion.adapters.predictions import PredictionLog, Record, forget
 from fashion.errors import ServiceError
 
 CAPACITY = 20_000
@@ -66,14 +66,14 @@ class Recorder:
         return f"The prediction log has not answered for {time.monotonic() - asked_at:.0f} seconds"
 
     def add(self, records: Sequence[Record]) -> None:
-        """Never waits. From one thread at a time."""
+        """Take predictions without waiting. From one thread at a time."""
         room = max(0, self._capacity - len(self._waiting))
         self._ids.update(record.id for record in records[:room])
         self._waiting.extend(records[:room])
         self.lost += len(records[room:])
 
     def holds(self, prediction_id: str) -> bool:
-        """Whether a prediction is on its way into the log."""
+        """Return whether a prediction is on its way into the log."""
         return prediction_id in self._ids
 
     def close(self, seconds: float = CLOSE_SECONDS) -> None:
@@ -137,7 +137,7 @@ class Recorder:
 
     def _forget(self) -> None:
         before = datetime.now(UTC) - timedelta(days=self._keep_days)
-        forgotten = self._log.forget(before, self._keep_rows)
+        forgotten = forget(self._log, before, self._keep_rows)
         self.kept = forgotten.kept
         self.labels_lost += forgotten.lost
         if forgotten.removed:

@@ -60,7 +60,7 @@ class Queue(BaseModel):
 
 
 async def read_images(request: Request, size: tuple[int, int], limits: Limits, pictures: Pictures) -> Images:
-    """The images of a request, as a model of that size takes them. Arrays are never cluttered: they are as they are.
+    """Read the images of a request, as a model of that size takes them. Arrays are never cluttered.
 
     Raises:
         HTTPException: 400, 408, 413, 415, 422, 499 or 503, with the reason.
@@ -83,7 +83,7 @@ async def read_images(request: Request, size: tuple[int, int], limits: Limits, p
 
 
 async def read_json(request: Request, form: type[Content]) -> Content:
-    """The body as `form`, however it is called.
+    """Read the body as `form`, whatever its content type.
 
     Raises:
         HTTPException: 422, with the first of the reasons.
@@ -97,7 +97,7 @@ async def read_json(request: Request, form: type[Content]) -> Content:
 
 
 def _read_arrays(body: bytes, size: tuple[int, int], limits: Limits) -> NDArray[np.uint8]:
-    """As `Arrays` says. By hand, because pydantic takes as long for the pixels as the model does."""
+    """Read what `Arrays` describes; by hand, because pydantic takes as long for the pixels as the model does."""
     try:
         content = from_json(body)
     except ValueError as error:
@@ -121,7 +121,7 @@ def _read_pixels(image: Any, number: int, size: tuple[int, int]) -> bytes:
 
 
 def _named_files(items: Sequence[tuple[str, Any]]) -> list[tuple[BinaryIO, str]]:
-    """Each file of a form with a name by which errors call it."""
+    """Return each file of a form with a name for error messages."""
     files = [item for name, item in items if name == FIELD and isinstance(item, UploadFile)]
     if not files or len(files) != len(items):
         raise HTTPException(422, f"expected pictures as files in the field {FIELD}, and nothing else")
@@ -150,7 +150,7 @@ async def _read_pictures(
 
 
 def _claims(files: Sequence[tuple[BinaryIO, str]], limits: Limits) -> list[int]:
-    """How many pixels each picture claims to have.
+    """Count the pixels that each picture claims to have.
 
     Raises:
         DataError: they are too many together, or one cannot be read.
@@ -166,7 +166,7 @@ def _claims(files: Sequence[tuple[BinaryIO, str]], limits: Limits) -> list[int]:
 
 
 def see(stream: BinaryIO, name: str, size: tuple[int, int]) -> photos.Seen:
-    """A picture as the model sees it, by the way of `fashion predict`.
+    """Bring a picture to the form that the model sees, as `fashion predict` does.
 
     Raises:
         DataError: it cannot be read, or shows nothing.

@@ -66,7 +66,7 @@ def serve(project: Project, params: Params, host: str, port: int) -> None:
 
 
 def build_service(project: Project, params: Params) -> Service:
-    """Raises ServiceError without a champion, ArtifactError when it is damaged."""
+    """Build the service; raise ServiceError without a champion, ArtifactError when it is damaged."""
     settings = load_settings()
     find = partial(find_champion, project, params)
     champions = Champions(find, find())

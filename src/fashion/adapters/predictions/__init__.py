@@ -2,7 +2,7 @@
 
 from fashion.adapters.predictions.history import JudgedWindow, WindowHistory
 from fashion.adapters.predictions.log import PredictionLog, new_id
-from fashion.adapters.predictions.retention import KEPT_FOR_LABELS, Forgotten
+from fashion.adapters.predictions.retention import KEPT_FOR_LABELS, Forgotten, count_waiting, forget, mark_collected
 from fashion.adapters.predictions.rows import NO_LABEL, Label, Labelled, Record, Window
 from fashion.adapters.predictions.tables import Model, ModelVersion
 from fashion.adapters.predictions.wanted import Wanted, read_survey, read_wanted
@@ -21,6 +21,9 @@ __all__ = [
     "Wanted",
     "Window",
     "WindowHistory",
+    "count_waiting",
+    "forget",
+    "mark_collected",
     "new_id",
     "read_survey",
     "read_wanted",

@@ -53,7 +53,7 @@ def _set_up_postgresql(connection: Any, _: Any) -> None:
 
 
 def _set_up_sqlite(connection: Any, _: Any) -> None:
-    """Readers do not wait for the writer. A killed process loses nothing it has committed; a power cut may."""
+    """Let readers not wait for the writer. A killed process loses nothing it has committed; a power cut may."""
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL"):
         connection.execute(f"PRAGMA {pragma}")
 

@@ -104,12 +104,12 @@ class WindowHistory:
             ) from error
 
     def read(self, limit: int, version: ModelVersion | None = None) -> list[JudgedWindow]:
-        """The last windows, at most `limit`, of one model version or all; the oldest first."""
+        """Return the last windows, at most `limit`, of one model version or all; the oldest first."""
         with self._log.transaction() as connection:
             return _read(connection, limit, version)
 
     def read_unsent(self, model: str) -> list[JudgedWindow]:
-        """The windows of a registered model whose alarm nobody was told of, the oldest first.
+        """Return the windows of a registered model whose alarm nobody was told of, the oldest first.
 
         Earlier code, whose windows name no model, kept no such mark, and told of its alarms at once.
         """

@@ -17,7 +17,6 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from fashion.adapters.predictions import migrations
 from fashion.adapters.predictions.engine import lock_out_others, make_engine
 from fashion.adapters.predictions.order import complete_order, describe_clock, take_numbers
-from fashion.adapters.predictions.retention import Forgotten, count_waiting, forget, mark_collected
 from fashion.adapters.predictions.rows import (
     Label,
     Labelled,
@@ -31,14 +30,14 @@ from fashion.adapters.predictions.rows import (
 from fashion.adapters.predictions.tables import Model, ModelVersion, labels, predictions
 from fashion.errors import ServiceError
 
-AT_ONCE = 500
+IDS_AT_ONCE = 500
 """Ids in one question; databases limit how many a statement may hold."""
 KEPT_LABELS = 10
 """Of one prediction: the one that counts, and those that it corrected last."""
 
 
 def new_id() -> str:
-    """A UUID of version 7, RFC 9562: 48 bits of milliseconds, 12 bits of their fraction, 62 random bits."""
+    """Return a UUID of version 7, RFC 9562: 48 bits of milliseconds, 12 bits of their fraction, 62 random bits."""
     nanoseconds = time.time_ns()
     milliseconds, rest = divmod(nanoseconds, 1_000_000)
     fraction = rest * 4096 // 1_000_000
@@ -47,7 +46,7 @@ def new_id() -> str:
 
 
 def _least_id(moment: datetime) -> str:
-    """No id made at that moment or later is smaller. None was made before 1970: there the count begins."""
+    """Return an id than which none made at that moment or later is smaller. The count begins in 1970."""
     return str(UUID(int=max(0, int(moment.timestamp() * 1000)) << 80))
 
 
@@ -62,7 +61,7 @@ class PredictionLog:
         self._ready = False
 
     def write(self, records: Sequence[Record]) -> None:
-        """All of them or none; those that are there already stay as they are, so it can be repeated."""
+        """Write all of them or none; those that are there already stay as they are, so it can be repeated."""
         make = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
         rows = to_rows(records)
         with self.transaction() as connection:
@@ -75,7 +74,7 @@ class PredictionLog:
             return connection.scalar(select(predictions.c.id).filter_by(id=prediction_id)) is not None
 
     def add_label(self, prediction_id: str, label: int, source: str, name: str | None = None) -> Label | None:
-        """Write down the true class of a prediction, or correct it; the label that counted before, if any.
+        """Write down the true class of a prediction, or correct it; return the label that counted before, if any.
 
         Of many corrections the last ones are kept.
 
@@ -139,7 +138,7 @@ class PredictionLog:
     def read_labels(
         self, size: tuple[int, int], since: datetime | None = None, model: Model | None = None
     ) -> pd.DataFrame:
-        """The label that counts of each prediction that has one, in the order in which these labels came.
+        """Return the label that counts of each prediction that has one, in the order in which these labels came.
 
         Args:
             size: height and width; predictions of images of another size are passed over.
@@ -168,10 +167,10 @@ class PredictionLog:
             return to_labels(connection.execute(rows).all(), model.classes if model else None)
 
     def read_labelled(self, wanted: pd.DataFrame, size: tuple[int, int]) -> Labelled:
-        """The images of some of the rows that `read_labels` gave, without those that were removed since."""
+        """Return the images of some of the rows that `read_labels` gave, without those that were removed since."""
         rows = select(predictions.c.id, predictions.c.image)
         ids = list(wanted["id"])
-        parts = [ids[start : start + AT_ONCE] for start in range(0, len(ids), AT_ONCE)]
+        parts = [ids[start : start + IDS_AT_ONCE] for start in range(0, len(ids), IDS_AT_ONCE)]
         with self.transaction() as connection:
             found = [row for part in parts for row in connection.execute(rows.where(predictions.c.id.in_(part)))]
         return to_labelled(wanted, {row.id: row.image for row in found}, size)
@@ -180,32 +179,13 @@ class PredictionLog:
         with self.transaction() as connection:
             return connection.scalar(select(func.count()).select_from(predictions)) or 0
 
-    def forget(self, before: datetime, beyond: int) -> Forgotten:
-        """Remove old predictions as `retention.forget` does it."""
-        return forget(self.transaction, before, beyond)
-
-    def mark_collected(self, collected: pd.DataFrame) -> None:
-        """Say of rows that `read_labels` gave that nothing more is wanted of them: they may be removed once old.
-
-        A correction that came since is not meant.
-        """
-        rows = collected[~collected["collected"]]
-        with self.transaction() as connection:
-            for start in range(0, len(rows), AT_ONCE):
-                mark_collected(connection, rows.iloc[start : start + AT_ONCE])
-
-    def count_waiting(self) -> int:
-        """How many predictions have a label that was not collected."""
-        with self.transaction() as connection:
-            return count_waiting(connection)
-
     def describe_clock(self) -> str | None:
         """Say so if the prediction that arrived last was made in the future by this machine's clock; None otherwise."""
         with self.transaction() as connection:
             return describe_clock(connection)
 
     def has_unnamed_labels(self) -> bool:
-        """Whether there are labels of predictions that do not name their model, as earlier code wrote them."""
+        """Return whether there are labels of predictions that do not name their model, as earlier code wrote them."""
         unnamed = select(labels.c.number).join(predictions, labels.c.prediction_id == predictions.c.id)
         with self.transaction() as connection:
             return connection.scalar(unnamed.where(predictions.c.model.is_(None)).limit(1)) is not None
@@ -227,7 +207,7 @@ class PredictionLog:
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """For this package alone."""
+        """Open a transaction; for this package alone."""
         try:
             self._prepare()
             with self._engine.begin() as connection:

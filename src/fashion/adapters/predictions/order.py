@@ -55,7 +55,7 @@ def complete_order(connection: Connection) -> None:
 
 
 def _number_windows(connection: Connection) -> None:
-    """An empty range for a window whose predictions are all removed: what comes next has greater numbers."""
+    """Give each window its range of numbers, an empty one where all its predictions are removed."""
     number, identifier = predictions.c.number, predictions.c.id
     first = select(number).where(identifier >= windows.c.first_id).order_by(identifier).limit(1)
     last = select(number).where(identifier <= windows.c.last_id).order_by(identifier.desc()).limit(1)

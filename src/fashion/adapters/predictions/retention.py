@@ -1,13 +1,12 @@
 """What is removed from the prediction log, and which labelled predictions are kept all the same."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pandas as pd
 from sqlalchemy import ColumnElement, Connection, Select, and_, delete, exists, func, or_, select, update
 
+from fashion.adapters.predictions.log import IDS_AT_ONCE, PredictionLog
 from fashion.adapters.predictions.order import AHEAD
 from fashion.adapters.predictions.tables import labels, predictions
 
@@ -15,8 +14,6 @@ AT_ONCE = 5000
 """Predictions that are removed in one transaction: others may write in between."""
 KEPT_FOR_LABELS = 100_000
 """Old predictions with a label that was not collected: the newest of them stay, at 28 x 28 pixels some 200 MB."""
-
-Transaction = Callable[[], AbstractContextManager[Connection]]
 
 WAITS = exists().where(labels.c.prediction_id == predictions.c.id, labels.c.collected.is_(None)).correlate(predictions)
 """Of a row of `predictions`: whether it has a label that was not collected."""
@@ -33,12 +30,12 @@ class Forgotten:
     """Removed, although their labels were not collected: there were too many of them."""
 
 
-def forget(transaction: Transaction, before: datetime, beyond: int) -> Forgotten:
+def forget(log: PredictionLog, before: datetime, beyond: int) -> Forgotten:
     """Remove predictions made before a moment and all but the newest `beyond`, with their labels.
 
     Those with a label that was not collected stay, the newest `KEPT_FOR_LABELS` of them.
     """
-    with transaction() as connection:
+    with log.transaction() as connection:
         end = max(_last_beyond(connection, beyond), _last_before(connection, before))
         waiting = select(predictions.c.number).where(predictions.c.number <= end, WAITS)
         newest = waiting.order_by(predictions.c.number.desc())
@@ -49,20 +46,31 @@ def forget(transaction: Transaction, before: datetime, beyond: int) -> Forgotten
     removed = 0
     last: int | None = 0
     while last is not None:
-        count, last = _remove_some(transaction, and_(old, predictions.c.number > last))
+        count, last = _remove_some(log, and_(old, predictions.c.number > last))
         removed += count
     return Forgotten(removed, waiting_count - lost, lost)
 
 
-def count_waiting(connection: Connection) -> int:
+def count_waiting(log: PredictionLog) -> int:
     """Return how many predictions have a label that was not collected."""
     known = labels.join(predictions, labels.c.prediction_id == predictions.c.id)
     waiting = select(func.count(labels.c.prediction_id.distinct())).select_from(known)
-    return connection.scalar(waiting.where(labels.c.collected.is_(None))) or 0
+    with log.transaction() as connection:
+        return connection.scalar(waiting.where(labels.c.collected.is_(None))) or 0
 
 
-def mark_collected(connection: Connection, rows: pd.DataFrame) -> None:
-    """Mark some labels, by their `id` and `label_number`, and those that they corrected."""
+def mark_collected(log: PredictionLog, rows: pd.DataFrame) -> None:
+    """Say of rows that `read_labels` gave that nothing more is wanted of them: they may be removed once old.
+
+    What they corrected is marked, too; a correction that came since is not.
+    """
+    rows = rows[~rows["collected"]]
+    with log.transaction() as connection:
+        for start in range(0, len(rows), IDS_AT_ONCE):
+            _mark(connection, rows.iloc[start : start + IDS_AT_ONCE])
+
+
+def _mark(connection: Connection, rows: pd.DataFrame) -> None:
     read = labels.alias()
     corrected = (
         exists()
@@ -96,10 +104,10 @@ def _last_before(connection: Connection, before: datetime) -> int:
     return connection.scalar(select(func.max(number)).where(time < before)) or 0
 
 
-def _remove_some(transaction: Transaction, old: ColumnElement[bool]) -> tuple[int, int | None]:
-    """Remove the oldest ones; how many, and the number up to which all are removed, None if nothing is left to do."""
+def _remove_some(log: PredictionLog, old: ColumnElement[bool]) -> tuple[int, int | None]:
+    """Remove the oldest ones; return how many, and the number up to which all are gone, None if nothing is left."""
     oldest = select(predictions.c.number).where(old).order_by(predictions.c.number).limit(AT_ONCE).subquery()
-    with transaction() as connection:
+    with log.transaction() as connection:
         last = connection.scalar(select(func.max(oldest.c.number)))
         if last is None:
             return 0, None

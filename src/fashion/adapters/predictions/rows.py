@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from fashion.arrays import LabelledImages
 from fashion.errors import DataError
 from fashion.evaluation.survey import Survey
 from fashion.images.descriptors import describe
@@ -55,7 +56,7 @@ class Label:
     """Of the class; None where earlier code wrote the label."""
 
     def among(self, classes: Sequence[str]) -> str | None:
-        """The name, for a label without one that of its number among `classes`; None if there is none."""
+        """Return the name, or that of the number among `classes`; None if there is none."""
         if self.name is None and self.number < len(classes):
             return classes[self.number]
         return self.name
@@ -105,21 +106,18 @@ class Window:
         return first, final
 
     def part(self, chosen: slice) -> "Window":
-        """Some of the predictions; `unknown_labels` is still that of all."""
+        """Return some of the predictions; `unknown_labels` is still that of all."""
         rows = {name: values[chosen] for name, values in vars(self).items() if name != "unknown_labels"}
         return Window(**rows, unknown_labels=self.unknown_labels)
 
 
 @dataclass(frozen=True)
-class Labelled:
+class Labelled(LabelledImages):
     """Images whose true class is known, in the order of their predictions; each array has one row a prediction."""
 
     ids: NDArray[np.str_]
     times: NDArray[np.datetime64]
     """Of the prediction; UTC, microseconds."""
-    images: NDArray[np.uint8]
-    """(n, height, width)."""
-    labels: NDArray[np.uint8]
     labelled: NDArray[np.datetime64]
     """When the label came; UTC, microseconds."""
     asked: NDArray[np.bool_]
@@ -129,7 +127,7 @@ class Labelled:
 
 
 def to_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
-    """The columns of the table `predictions`."""
+    """Return rows for the table `predictions`."""
     rows: list[dict[str, Any]] = []
     for size in {record.image.shape for record in records}:
         alike = [record for record in records if record.image.shape == size]
@@ -162,7 +160,7 @@ def _row(record: Record) -> dict[str, Any]:
 
 
 def to_window(rows: Sequence[Any], classes: Sequence[str] | None) -> Window:
-    """The window of rows of the table `predictions`, each with `label` and `name` of its newest label or None.
+    """Return the window of rows of the table `predictions`, each with `label` and `name` of its newest label or None.
 
     Raises:
         DataError: the images have several sizes, or the models several numbers of classes.
@@ -195,7 +193,7 @@ def to_window(rows: Sequence[Any], classes: Sequence[str] | None) -> Window:
 
 
 def class_number(label: int, name: str | None, classes: Sequence[str] | None) -> int:
-    """The number of a label's class among `classes`, -1 if it is none of them.
+    """Return the number of a label's class among `classes`, -1 if it is none of them.
 
     A label without a name counts as the number that it was written with, and so do all where `classes` is None.
     """
@@ -207,7 +205,7 @@ def class_number(label: int, name: str | None, classes: Sequence[str] | None) ->
 
 
 def to_labels(rows: Sequence[Any], classes: Sequence[str] | None) -> pd.DataFrame:
-    """The table of `PredictionLog.read_labels`."""
+    """Return the table of `PredictionLog.read_labels`."""
     columns = ["id", "time", "content_hash", "asked", "source", "label"]
     columns += ["labelled", "label_number", "given_by", "collected"]
     table = pd.DataFrame([[getattr(row, name) for name in columns] for row in rows], columns=columns)
@@ -228,7 +226,7 @@ def _key_of(source: str) -> str:
 
 
 def to_labelled(table: pd.DataFrame, images: Mapping[str, bytes], size: tuple[int, int]) -> Labelled:
-    """Of rows of `to_labels`, those that have an image, of `size`: height and width."""
+    """Return those rows of `to_labels` that have an image, of `size`: height and width."""
     table = table[table["id"].isin(list(images))].sort_values("id")
     return Labelled(
         ids=table["id"].to_numpy(np.str_),
@@ -242,7 +240,7 @@ def to_labelled(table: pd.DataFrame, images: Mapping[str, bytes], size: tuple[in
 
 
 def _stack(blobs: Sequence[bytes], dtype: Any) -> NDArray[Any]:
-    """(n, length) of n equally long byte strings."""
+    """Return an array (n, length) of n equally long byte strings."""
     if not blobs:
         return np.empty((0, 0), dtype)
     return np.frombuffer(b"".join(blobs), dtype).reshape(len(blobs), len(blobs[0]) // np.dtype(dtype).itemsize)

@@ -157,7 +157,7 @@ class ModelVersion:
     """By their names labels become numbers; without them labels are the numbers that were written."""
 
     def rows(self, table: Table) -> ColumnElement[bool]:
-        """Which rows of `predictions` or `windows` are about this version."""
+        """Return which rows of `predictions` or `windows` are about this version."""
         unknown = table.c.model_identity.is_(None) & (table.c.time >= self.created)
         version = (table.c.model_version == self.number) & ((table.c.model_identity == self.identity) | unknown)
         if self.model is None:
@@ -176,6 +176,6 @@ class Model:
     """By which predictions of earlier code, which do not name their model, are known to be of this one."""
 
     def rows(self, table: Table) -> ColumnElement[bool]:
-        """Which rows of `predictions` are about this model."""
+        """Return which rows of `predictions` are about this model."""
         unnamed = table.c.model.is_(None) & or_(false(), *(version.rows(table) for version in self.versions))
         return (table.c.model == self.name) | unnamed

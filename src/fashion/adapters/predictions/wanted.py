@@ -24,7 +24,7 @@ class Wanted:
 
 
 def read_wanted(log: PredictionLog, model: str, limit: int, after: str | None = None) -> list[Wanted]:
-    """The predictions of a registered model that wait for the label that was asked for, the oldest first.
+    """Return a registered model's predictions that wait for the label that was asked for, the oldest first.
 
     Args:
         after: the id of a prediction; those that came before it are left out, unless it is in the log no more.
@@ -44,7 +44,7 @@ def read_wanted(log: PredictionLog, model: str, limit: int, after: str | None = 
 
 
 def read_survey(log: PredictionLog, model: Model) -> Survey:
-    """How many labels were asked for at random, and how many of them have come, up to the newest that has.
+    """Count the labels that were asked for at random, and those that have come, up to the newest that has.
 
     Later ones may still be answered: who labels begins with the oldest.
 

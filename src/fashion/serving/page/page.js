@@ -1,11 +1,11 @@
-// Talks to the service that this page came from. Nothing else is loaded, nothing is kept but the key of this tab.
+// Talks only to the service that served this page. Nothing is stored except the key, for this tab.
 
 const find = (id) => document.getElementById(id);
 const KEY = "key";
 const INK = 22; // pixels of the brush, about two pixels of what the model sees
-let wanted = []; // predictions whose label is wanted; the first one is shown
-let last = null; // id of the one before: it was named, or nobody here can name it
-let latest = null; // what was asked last: the truth, if it is known, and the prediction once it is there
+let wanted = []; // predictions to label; the first one is shown
+let last = null; // id of the previous one: it was labelled or skipped
+let latest = null; // the latest picture: its true label if known, and its prediction once there is one
 
 async function call(path, options = {}) {
   const headers = { ...options.headers };
@@ -14,11 +14,11 @@ async function call(path, options = {}) {
   try {
     response = await fetch(path, { ...options, headers });
   } catch {
-    throw new Error("The service does not answer.");
+    throw new Error("The service is not responding.");
   }
   const content = await response.json().catch(() => ({}));
   if (!response.ok) {
-    const error = new Error(content.error ?? `The service answered ${response.status}.`);
+    const error = new Error(content.error ?? `The service returned status ${response.status}.`);
     throw Object.assign(error, { status: response.status });
   }
   return content;
@@ -27,20 +27,20 @@ async function call(path, options = {}) {
 const post = (path, content) =>
   call(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(content) });
 
-// What goes wrong is said where everybody sees it, until something goes right.
+// Errors are shown at the top of the page until something succeeds.
 async function attempt(action) {
   try {
     await action();
     find("trouble").hidden = true;
   } catch (error) {
-    if ([401, 403].includes(error.status)) find("unlock").hidden = false; // no key, or one that is not for this
+    if ([401, 403].includes(error.status)) find("unlock").hidden = false; // no key, or one without the right
     find("trouble").textContent = error.message;
     find("trouble").hidden = false;
     reveal(find("trouble"), find("trouble"));
   }
 }
 
-// Asks about a picture. Of the one before nothing is left, whatever comes of this one; a later one is not overtaken.
+// Classifies a picture. The previous result is cleared first; a late answer never replaces a newer one.
 async function ask(address, send, truth = null) {
   const asked = (latest = { truth });
   clearAnswer();
@@ -51,7 +51,7 @@ async function ask(address, send, truth = null) {
       if (asked === latest) showAnswer(found);
     } catch (error) {
       if (asked !== latest) return;
-      find("verdict").textContent = "No answer.";
+      find("verdict").textContent = "No prediction.";
       throw error;
     }
   });
@@ -75,7 +75,7 @@ function clearAnswer() {
 
 function showGiven(address) {
   const given = find("given");
-  URL.revokeObjectURL(given.src); // of the picture before; of other addresses nothing is revoked
+  URL.revokeObjectURL(given.src); // frees the previous picture; other addresses are left alone
   given.onload = () => {
     given.parentElement.hidden = false;
     given.style.imageRendering = given.naturalWidth < 100 ? "pixelated" : "auto";
@@ -86,11 +86,11 @@ function showGiven(address) {
 function showAnswer({ version, predictions: [prediction] }) {
   latest.prediction = prediction;
   find("verdict").textContent =
-    `${prediction.predicted}, ${percent(prediction.confidence)} sure, says version ${version}.`;
+    `${prediction.predicted}, ${percent(prediction.confidence)} confidence (model version ${version})`;
   showTruth(prediction.predicted, latest.truth);
   find("drawn").hidden = !prediction.label_wanted || latest.truth !== null;
   find("abstain").hidden = !prediction.abstain;
-  find("abstain").textContent = `But do not rely on it: ${prediction.explanation}.`;
+  find("abstain").textContent = `Do not rely on this answer: ${prediction.explanation}.`;
   find("bars").replaceChildren(...Object.entries(prediction.probabilities).map((pair) => bar(pair, prediction)));
   paint(find("seen"), prediction.seen);
   find("seen").parentElement.hidden = false;
@@ -99,16 +99,16 @@ function showAnswer({ version, predictions: [prediction] }) {
   reveal(find("verdict"), find("said"));
 }
 
-// Of the test set the truth is known: there is nothing to correct, and nobody may learn from it.
+// The labels of test images are known: there is nothing to correct, and nothing may be learned from them.
 function showTruth(predicted, truth) {
   const right = predicted === truth;
   find("truth").hidden = truth === null;
   find("truth").className = right ? "right" : "wrong";
-  find("truth").textContent = right ? `Right: the test set says ${truth}, too.` : `Wrong: the test set says ${truth}.`;
+  find("truth").textContent = `${right ? "Correct" : "Incorrect"}: the test set label is ${truth}.`;
   find("correct").hidden = truth !== null;
 }
 
-// On a phone, what is said may be out of sight.
+// On a phone the result may be off screen.
 function reveal(said, place) {
   const { top, bottom } = said.getBoundingClientRect();
   if (top < 0 || bottom > innerHeight) place.scrollIntoView();
@@ -129,7 +129,7 @@ function bar([name, probability], { predicted }) {
   return item;
 }
 
-const percent = (share) => `${(100 * share).toFixed(1)} %`;
+const percent = (share) => `${(100 * share).toFixed(1)}%`;
 
 function paint(canvas, image) {
   canvas.height = image.length;
@@ -153,22 +153,22 @@ function nameButton(name) {
   return button;
 }
 
-// One picture after the other; when all that were fetched are named or passed over, others are fetched.
+// Shows one picture at a time; fetches more once all of these are labelled or skipped.
 async function showWanted(note = "") {
   if (!wanted.length) wanted = await call(last ? `/wanted?after=${last}` : "/wanted");
   const there = wanted.length > 0;
   if (there) paint(find("unnamed"), wanted[0].image);
   for (const id of ["unnamed", "names", "skip"]) find(id).hidden = !there;
-  find("noted").textContent = there || !note ? note : `${note} No other is waiting.`;
+  find("noted").textContent = there || !note ? note : `${note} No more pictures to label.`;
   find("wanted").hidden = !there && !note;
 }
 
 async function nameWanted(label) {
-  find("names").inert = true; // a second click would be about the next picture
+  find("names").inert = true; // a second click would label the next picture
   try {
     await post("/feedback", { prediction_id: wanted[0].id, label, source: "asked" });
     last = wanted.shift().id;
-    await showWanted(`Noted: ${label}.`);
+    await showWanted(`Saved: ${label}.`);
   } finally {
     find("names").inert = false;
   }
@@ -176,7 +176,7 @@ async function nameWanted(label) {
 
 function passOver() {
   last = wanted.shift().id;
-  return showWanted("It stays unlabelled.");
+  return showWanted("Skipped.");
 }
 
 async function showSamples() {
@@ -197,7 +197,7 @@ function sampleButton({ image, label }) {
   return button;
 }
 
-// What the key is not for is left out.
+// Hides what the key gives no right to.
 async function showIfAllowed(id, show) {
   try {
     await show();
@@ -223,7 +223,7 @@ function tell(label) {
   const { prediction } = latest;
   attempt(async () => {
     await post("/feedback", { prediction_id: prediction.id, label, source: "page" });
-    if (prediction === latest.prediction) find("thanks").textContent = `Noted: ${label}.`;
+    if (prediction === latest.prediction) find("thanks").textContent = `Saved: ${label}.`;
   });
 }
 
@@ -242,7 +242,7 @@ find("file").addEventListener("change", ({ target }) => {
 
 const drop = find("drop");
 for (const name of ["dragover", "drop"]) {
-  document.addEventListener(name, (event) => event.preventDefault()); // a file dropped beside it is not opened
+  document.addEventListener(name, (event) => event.preventDefault()); // keeps the browser from opening a file dropped elsewhere
 }
 drop.addEventListener("dragover", () => drop.classList.add("over"));
 drop.addEventListener("dragleave", () => drop.classList.remove("over"));
