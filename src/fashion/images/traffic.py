@@ -28,7 +28,7 @@ class Traffic:
     """Whether it was sent after the change set in."""
 
 
-def draw_traffic(
+def draw_traffic(  # noqa: PLR0913, PLR0917 - the options of `fashion simulate` that say what is sent
     images: Bytes,
     labels: Labels,
     count: int,

@@ -64,7 +64,7 @@ class Simulated:
     """Why the last of the failures failed."""
 
 
-def simulate(
+def simulate(  # noqa: PLR0913, PLR0917 - what is sent, to whom, and who is told
     project: Project,
     params: Params,
     address: str,

@@ -113,7 +113,7 @@ class Error(BaseModel):
     error: str
 
 
-def to_records(
+def to_records(  # noqa: PLR0913, PLR0917 - all that a row of the log says
     name: str,
     source: str,
     images: NDArray[np.uint8],
