@@ -15,7 +15,7 @@ export UV_CACHE_DIR ?= $(CURDIR)/.venv/cache
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools lock repository run quick test up down demo bench check format bill vulnerabilities clean
+.PHONY: help setup tools lock repository run quick test coverage up down demo bench check format bill vulnerabilities clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
@@ -49,6 +49,12 @@ quick: check ## what a change needs first: the checks, unit and contract tests, 
 
 test: tools ## all tests
 	pytest
+
+coverage: tools ## all tests with the line coverage of src and flows: at least 95 %
+	coverage erase
+	coverage run -m pytest
+	coverage combine --quiet
+	coverage report
 
 up: setup ## Prefect, MLflow and a worker, with the deployments; Ctrl-C ends them
 	@python -m flows.services up

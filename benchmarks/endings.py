@@ -110,7 +110,7 @@ def measure_endings(
     return found
 
 
-async def _end(
+async def _end(  # noqa: PLR0913, PLR0917 - all that a start meets
     service: Serving, situation: str, database: Database, registry: Server, clients: Clients, chance: random.Random
 ) -> dict[str, Any]:
     asking = []

@@ -13,9 +13,10 @@ adapters    one module or package a tool: MLflow, Great Expectations, Evidently,
 evaluation  core: metrics, intervals, gates, the rule of the judgement, drift scores, the alarm
 images      core: IDX, descriptors, splits, augmentation, photos, corruptions, drawn images
 model       core: the networks and their training
-params      params.yaml: everything that changes a result
+params      params.yaml: everything that changes a result, with its bounds
 
 At the bottom stand single modules: `settings` and `environment` (variables and .env), `paths` (names of files and
-folders), `arrays`, `errors`, `reading`, `storage` (files written whole or not at all), `locks`, and some smaller ones.
-Prefect's flows, and the processes that they need, are beside this package: `flows` and `flows.services`.
+folders), `arrays` (the arrays that pass between rooms), `errors`, `reading` (files that may be missing or damaged),
+`storage` (files written whole or not at all), `locks`, and some smaller ones. Prefect's flows, and the processes that
+they need, are beside this package: `flows` and `flows.services`.
 """

@@ -42,6 +42,18 @@ def test_the_names_that_scripts_rely_on_are_make_targets():
     assert {"run", "quick", "test", "up", "down", "bench", "check", "clean"} <= TARGETS
 
 
+def test_the_same_is_checked_by_hand_before_a_commit_and_by_continuous_integration():
+    checked = re.findall(r"^\t(.+)", MAKEFILE.partition("\ncheck: ")[2].partition("\n\n")[0], re.MULTILINE)
+    assert checked
+    (repository,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    assert repository["repo"] == "local"
+    assert [hook["entry"] for hook in repository["hooks"]] == checked
+    assert not any(hook["pass_filenames"] for hook in repository["hooks"])
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["jobs"].values()
+    assert [step["run"] for job in jobs for step in job["steps"] if ".ci" in step.get("run", "")] == ["bash .ci/run"]
+    assert re.findall(r"^make .*", (ROOT / ".ci" / "run").read_text(), re.MULTILINE) == ["make check", "make test"]
+
+
 def test_every_make_target_in_the_readme_exists():
     named = [shlex.split(command)[1] for command in commands() if re.match(r"make [a-z]+", command)]
     assert named
@@ -59,6 +71,12 @@ def test_every_fashion_command_and_option_in_the_readme_exists():
         assert {argument for argument in arguments if argument.startswith("--")} <= options, name
 
 
+def test_every_make_target_in_the_guide_for_contributors_exists():
+    named = re.findall(r"^make (\w+)|`make (\w+)", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+    assert {first or second for first, second in named} <= TARGETS
+    assert named
+
+
 def test_every_file_and_variable_in_the_readme_exists():
     links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
     assert all((ROOT / link).exists() for link in links)
@@ -67,7 +85,7 @@ def test_every_file_and_variable_in_the_readme_exists():
 
 
 def test_every_link_in_the_documents_leads_to_a_file():
-    documents = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "benchmarks").glob("*.md")]
+    documents = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "benchmarks").glob("*.md")]
     links = [(path, link) for path in documents for link in re.findall(r"\]\(([^)#]+)", path.read_text())]
     assert [(path.name, link) for path, link in links if "://" not in link and not (path.parent / link).exists()] == []
     linked = {(path.parent / link).resolve() for path, link in links}
@@ -88,12 +106,35 @@ MANUALS = [
 
 @pytest.mark.parametrize("document", MANUALS, ids=lambda path: path.name)
 def test_every_file_folder_and_test_that_a_document_names_exists(document):
-    for quoted in re.findall(r"`([^`]+)`", document.read_text()):
+    words = re.sub(
+        r"^```\w+\n.*?^```$", "", document.read_text(), flags=re.MULTILINE | re.DOTALL
+    )  # Code is other tests'.
+    for quoted in re.findall(r"`([^`]+)`", words):
         for path, test in NAMED.findall(quoted):
             assert (ROOT / path).exists(), path
             assert not test or f"def {test}(" in (ROOT / path).read_text(), f"{path}::{test}"
         if re.fullmatch(r"[\w/]+\.py", quoted):
             assert (ROOT / quoted).exists(), f"{quoted}: a path within the project is wanted"
+
+
+def test_every_renamed_import_of_the_changelog_is_gone_under_its_old_name_and_there_under_the_new_one():
+    renamed = (ROOT / "CHANGELOG.md").read_text().partition("### Renamed imports")[2].partition("###")[0]
+    moves = re.findall(r"^\| `([\w.]+)` \| `([\w.]+)` \|$", renamed, re.MULTILINE)
+    assert moves
+    for old, new in moves:
+        assert module(new).exists(), new
+        assert not module(old).exists() or old == "flows.services", old
+
+
+def module(name):
+    path = ROOT / ("src" if name.startswith("fashion.") else "") / name.replace(".", "/")
+    return path if path.is_dir() else path.with_suffix(".py")
+
+
+def test_the_newest_release_in_the_changelog_is_that_of_the_project():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    releases = re.findall(r"^## (\S+) \(\d{4}-\d\d-\d\d\)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert releases[0] == version
 
 
 def test_every_claim_about_security_names_the_test_that_holds_it():
@@ -222,6 +263,8 @@ def test_every_deployment_in_the_readme_is_in_prefect_yaml():
         "requirements.lock",
         "requirements-dev.lock",
         "README.md",
+        "CONTRIBUTING.md",
+        ".pre-commit-config.yaml",
     ],
 )
 def test_no_file_names_a_folder_of_somebodys_machine_or_a_package_index(name):

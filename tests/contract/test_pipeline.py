@@ -49,7 +49,7 @@ def test_every_module_a_stage_imports_is_among_its_dependencies(stage):
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_parameter_a_stage_reads_is_declared(stage):
     source = (ROOT / "src/fashion/stages" / f"{stage}.py").read_text()
-    declared = [str(name) for name in STAGES[stage]["params"]]
+    declared = [str(name) for name in STAGES[stage].get("params", [])]
     for section in ("data", "validate", "prepare", "train", "evaluate", "export"):
         if re.search(rf"params\.{section}_?\b", source):
             assert any(name.split(".")[0] == section for name in declared), section

@@ -111,7 +111,7 @@ def decision_about(ledger: tracking.Ledger, version: tracking.Version) -> tracki
     return next(decided, None)
 
 
-def enter_judgement(
+def enter_judgement(  # noqa: PLR0913, PLR0917 - all that one entry of the history says
     project: Project,
     registry: tracking.Registry,
     ledger: tracking.Ledger,
@@ -141,7 +141,7 @@ def enter_judgement(
     return tracking.record(registry, ledger, decision)
 
 
-def _enthrone(
+def _enthrone(  # noqa: PLR0913, PLR0917 - all that one entry of the history says
     project: Project,
     registry: tracking.Registry,
     ledger: tracking.Ledger,

@@ -164,7 +164,7 @@ def _digest(split: LabelledImages) -> str:
     return digest.hexdigest()
 
 
-def _decide(
+def _decide(  # noqa: PLR0913, PLR0917 - what is judged, by what, and where it is written
     registry: tracking.Registry,
     project: Project,
     params: Params,
