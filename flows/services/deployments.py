@@ -20,7 +20,7 @@ from fashion.errors import ServiceError
 from fashion.paths import Project
 from fashion.reading import load_yaml
 
-LARGEST = 1 << 16
+LARGEST_BYTES = 1 << 16
 """Bytes of prefect.yaml."""
 NOTE = "fashion_deployments"
 """A variable on the server: the digest of what was deployed, or what is to be off when it is."""
@@ -81,7 +81,7 @@ def _digest(project: Project) -> str:
 
 
 def _declared(project: Project) -> set[tuple[str, str]]:
-    content = load_yaml(project.root / "prefect.yaml", LARGEST)
+    content = load_yaml(project.root / "prefect.yaml", LARGEST_BYTES)
     return {(one["entrypoint"], one["name"]) for one in content["deployments"]}
 
 

@@ -17,7 +17,7 @@ from fashion.errors import ArtifactError, FashionError
 DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, EOFError, BadZipFile)
 """What readers of JSON, CSV, Parquet and NumPy files raise for content that is not what they expect."""
 
-LARGEST_ARTIFACT = 16 << 20
+LARGEST_ARTIFACT_BYTES = 16 << 20
 """Bytes of a JSON file that a stage has written; parsed, it may take twenty times as much memory."""
 
 DEEPEST = 50
@@ -85,7 +85,7 @@ def read_json(path: Path, made_by: str) -> Any:
         ArtifactError: the file is missing or damaged.
     """
     with translate_damage(path, f"make it with: {made_by}"):
-        return load_json(path, LARGEST_ARTIFACT)
+        return load_json(path, LARGEST_ARTIFACT_BYTES)
 
 
 def load_yaml(path: Path, most_bytes: int) -> Any:

@@ -16,7 +16,7 @@ from fashion.leftovers import remove_leftovers, temporary_name
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
-LEFT = 1 << 16
+LEFT_BYTES = 1 << 16
 """Free bytes below which a disk is full for those libraries that do not say why they could not write."""
 
 
@@ -176,7 +176,7 @@ def _disk_is_full(error: Exception, path: Path) -> bool:
             return True
         reason = reason.__cause__ or reason.__context__
     folder = next(folder for folder in path.parents if folder.exists())
-    return shutil.disk_usage(folder).free < LEFT
+    return shutil.disk_usage(folder).free < LEFT_BYTES
 
 
 def _says_full(error: BaseException) -> bool:

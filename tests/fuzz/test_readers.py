@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fashion.images.idx import LARGEST
+from fashion.images.idx import LARGEST_BYTES
 from tests.fuzz.targets import ROOT, TARGETS
 
 INPUTS = {"idx": 400, "photographs": 400, "params": 150, "suites": 300, "checks": 20, "artifacts": 300}
@@ -101,9 +101,9 @@ def write_claim(path, shape, content_bytes):
 
 BOMBS = {
     "idx of a billion images": lambda path: write_claim(path, (10**9, 28, 28), 200 << 20),
-    "idx of one byte more than is read": lambda path: write_claim(path, (LARGEST + 1, 1, 1), 1 << 20),
+    "idx of one byte more than is read": lambda path: write_claim(path, (LARGEST_BYTES + 1, 1, 1), 1 << 20),
     "idx of a small image with 200 MiB behind it": lambda path: write_claim(path, (1, 28, 28), 200 << 20),
-    "idx that claims what is read, and holds nothing": lambda path: write_claim(path, (LARGEST, 1, 1), 0),
+    "idx that claims what is read, and holds nothing": lambda path: write_claim(path, (LARGEST_BYTES, 1, 1), 0),
     "pictures of 700 MiB in an IDX file": lambda path: write_claim(path, (700, 1024, 1024), 100 << 20),
     "pictures of one pixel, ten million": lambda path: write_claim(path, (10_000_000, 1, 1), 10 << 20),
 }

@@ -77,7 +77,7 @@ def test_looking_changes_nothing_in_the_repository(repository):
 
 
 def test_files_that_would_make_the_patch_too_large_are_named(repository, monkeypatch):
-    monkeypatch.setattr(source, "LARGEST_PATCH", 100)
+    monkeypatch.setattr(source, "LARGEST_PATCH_BYTES", 100)
     (repository.root / "notes.txt").write_text("small")
     (repository.root / "film.avi").write_bytes(bytes(200))
     found = read_source(repository)

@@ -296,7 +296,7 @@ def test_sqlite_lets_others_read_while_it_writes(tmp_path):
 
 
 def test_a_database_that_another_program_holds_is_not_called_away(tmp_path, monkeypatch):
-    monkeypatch.setattr("fashion.adapters.predictions.engine.PATIENCE", 0)
+    monkeypatch.setattr("fashion.adapters.predictions.engine.PATIENCE_SECONDS", 0)
     log = PredictionLog(f"sqlite:///{tmp_path}/log.db")
     log.write([record()])
     with closing(sqlite3.connect(tmp_path / "log.db")) as other:

@@ -6,14 +6,13 @@ from types import TracebackType
 from typing import Any, Self
 
 import httpx
-import numpy as np
-from numpy.typing import NDArray
 
+from fashion.arrays import Bytes
 from fashion.errors import ServiceError
 
 KEY_HEADER = "X-API-Key"
 MOST_PORT = 65_535
-PATIENCE = 30.0
+PATIENCE_SECONDS = 30.0
 """Seconds for an answer."""
 
 
@@ -39,7 +38,7 @@ class Service:
         self._client = httpx.AsyncClient(
             base_url=address,
             headers={KEY_HEADER: key} if key else {},
-            timeout=PATIENCE,
+            timeout=PATIENCE_SECONDS,
             limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
             trust_env=False,
         )
@@ -52,7 +51,7 @@ class Service:
     ) -> None:
         await self._client.aclose()
 
-    async def predict(self, image: NDArray[np.uint8]) -> Reply:
+    async def predict(self, image: Bytes) -> Reply:
         """Return what the service says is in an image (height, width)."""
         content = await self._post("/predict", {"images": [image.tolist()]})
         (prediction,) = content["predictions"]

@@ -14,7 +14,7 @@ from fashion.errors import GitError, LineageError
 from fashion.paths import Project
 from fashion.settings import secret_values
 
-LARGEST_PATCH = 10_000_000
+LARGEST_PATCH_BYTES = 10_000_000
 """Bytes of changed and new files that a patch holds, the smallest files first."""
 SECRET = (
     *(".env", ".env.*", "*.env", ".envrc", ".netrc", ".npmrc", ".pgpass", ".pypirc", ".htpasswd", ".git-credentials"),
@@ -180,7 +180,7 @@ def _content(path: Path) -> bytes:
 def _fitting(root: Path, changed: list[str]) -> set[str]:
     """The smallest files, as long as there is room. A path that ends in a slash is a repository of its own."""
     sizes = {path: _size(root / path) for path in changed if not path.endswith("/")}
-    taken, room = set(), LARGEST_PATCH
+    taken, room = set(), LARGEST_PATCH_BYTES
     for path in sorted(sizes, key=lambda path: sizes[path]):
         room -= sizes[path]
         if room >= 0:

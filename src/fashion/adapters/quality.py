@@ -35,7 +35,7 @@ from fashion.reading import load_json
 ABOUT_ROWS = (ColumnMapExpectation, ColumnPairMapExpectation, MulticolumnMapExpectation)
 OnBreach = Literal["quarantine", "fail", "warn"]
 SITE = "data_docs"
-LARGEST_SUITE = 1 << 20
+LARGEST_SUITE_BYTES = 1 << 20
 """Bytes."""
 REFUSED = {"regex", "regex_list", "json_schema", "row_condition", "condition_parser"}
 """Keywords that can take for ever (patterns) or run code (a condition is evaluated as Python)."""
@@ -157,7 +157,7 @@ def required_mix(path: Path) -> Mix | None:
 
 def _read(path: Path) -> list[Entry]:
     try:
-        content = SuiteFile.model_validate(load_json(path, LARGEST_SUITE))
+        content = SuiteFile.model_validate(load_json(path, LARGEST_SUITE_BYTES))
     except FileNotFoundError as error:
         raise SuiteError(f"{path} is missing; restore it with: git checkout -- expectations/{path.name}") from error
     except ValidationError as error:

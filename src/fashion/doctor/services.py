@@ -19,7 +19,7 @@ from fashion.params import load_params
 from fashion.paths import SERVICES_LOCK, Project
 from fashion.settings import LOOPBACK, SQLITE, load_settings, predictions_url
 
-PATIENCE = 5.0
+PATIENCE_SECONDS = 5.0
 """Seconds for a server to answer."""
 
 
@@ -56,7 +56,7 @@ def check_prefect(_: Project) -> Finding:
     """Return whether a Prefect server answers."""
     address = load_settings().prefect_api_url
     try:
-        httpx.get(f"{address}/health", timeout=PATIENCE).raise_for_status()
+        httpx.get(f"{address}/health", timeout=PATIENCE_SECONDS).raise_for_status()
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         said = f"no server answers at {without_secrets(address)} ({type(error).__name__})"
         if urlsplit(address).hostname in LOOPBACK:

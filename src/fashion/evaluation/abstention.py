@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fashion.arrays import Bytes, Floats
+from fashion.arrays import Booleans, Bytes, Floats
 from fashion.evaluation.outputs import Outputs
 
 CLUTTERED, UNSURE, UNLIKE = "cluttered", "unsure", "unlike"
@@ -82,7 +81,7 @@ def reasons(
     rule: Abstention | None,
     images: Bytes,
     outputs: Outputs,
-    cluttered: Sequence[bool] | NDArray[np.bool_] | None = None,
+    cluttered: Sequence[bool] | Booleans | None = None,
 ) -> list[str | None]:
     """Why the model should say nothing about each of the images (n, height, width); None where it should answer.
 

@@ -6,13 +6,12 @@ Differences are always candidate minus champion.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import binomtest, norm
 
-from fashion.arrays import Booleans, Floats
+from fashion.arrays import Booleans, Floats, Labels
 from fashion.evaluation.estimates import raise_confidence
 
-Counts = NDArray[np.integer]
+Counts = Labels
 SEED = 0
 """The same figures give the same intervals."""
 RESAMPLES = 10_000

@@ -1,11 +1,10 @@
 """Light augmentation of raw uint8 images, vectorised: a batch costs far less than the network's step on it."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fashion.arrays import Bytes
+from fashion.arrays import Bytes, Labels
 
-Shifts = NDArray[np.integer]
+Shifts = Labels
 """Pixels, one number an image."""
 
 

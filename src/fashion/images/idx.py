@@ -15,11 +15,11 @@ from fashion.arrays import Bytes
 from fashion.errors import DataError
 
 UNSIGNED_BYTE = 0x08
-LARGEST = 3 << 28
+LARGEST_BYTES = 3 << 28
 """Bytes, a million images of 28 x 28; a header that claims more is refused before memory is taken."""
 
 
-def read_idx(stream: BinaryIO, name: str, dimensions: int, largest: int = LARGEST) -> Bytes:
+def read_idx(stream: BinaryIO, name: str, dimensions: int, largest: int = LARGEST_BYTES) -> Bytes:
     """Return the array in one gzipped IDX file of unsigned bytes.
 
     Args:
@@ -56,7 +56,7 @@ def _decompressed(stream: BinaryIO, name: str) -> Iterator[gzip.GzipFile]:
         raise DataError(f"{name}: expected a gzip file, found damaged bytes ({error})") from error
 
 
-def read_plain_idx(stream: BinaryIO | gzip.GzipFile, name: str, dimensions: int, largest: int = LARGEST) -> Bytes:
+def read_plain_idx(stream: BinaryIO | gzip.GzipFile, name: str, dimensions: int, largest: int = LARGEST_BYTES) -> Bytes:
     """Read as `read_idx` does, from a file that is not compressed.
 
     Raises:

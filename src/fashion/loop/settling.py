@@ -11,7 +11,7 @@ import numpy as np
 from fashion.adapters.predictions import Window
 from fashion.errors import ArtifactError
 from fashion.evaluation.drift import draw_labels
-from fashion.reading import LARGEST_ARTIFACT, load_json
+from fashion.reading import LARGEST_ARTIFACT_BYTES, load_json
 from fashion.stages.reference import Known, Reference, read_descriptors, read_reference, write_reference
 from fashion.storage import atomic_folder, keep_newest, write_json
 
@@ -41,7 +41,7 @@ def settle(folder: Path, known: Known, window: Window, size: int, by_hand: bool)
             return None, window
         _write(folder, known, window.part(slice(size)))
     try:
-        ids = load_json(folder / IDS, LARGEST_ARTIFACT)
+        ids = load_json(folder / IDS, LARGEST_ARTIFACT_BYTES)
         settled = Known(read_reference(folder), read_descriptors(folder), known.examples)
     except (OSError, ValueError, ArtifactError) as error:
         raise ArtifactError(

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from numpy.typing import NDArray
 
 from fashion.adapters import plots, reports
 from fashion.adapters.predictions import JudgedWindow, Window
+from fashion.arrays import Bytes
 from fashion.evaluation.drift import DESCRIPTORS
 from fashion.evaluation.estimates import Estimate, proportion_of
 from fashion.evaluation.neighbours import nearest
@@ -110,9 +110,7 @@ def _columns(windows: Sequence[JudgedWindow]) -> dict[str, list[Any]]:
     }
 
 
-def _strangest(
-    window: Window, examples: Examples, classes: tuple[str, ...]
-) -> Iterator[list[tuple[NDArray[np.uint8], str]]]:
+def _strangest(window: Window, examples: Examples, classes: tuple[str, ...]) -> Iterator[list[tuple[Bytes, str]]]:
     """Yield the images that are farthest from all training images, each followed by those that are nearest to it."""
     rows, distances = nearest(examples.embeddings, window.embeddings, NEIGHBOURS)
     for one in np.argsort(-distances[:, 0], kind="stable")[:SHOWN]:

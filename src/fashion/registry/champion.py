@@ -16,7 +16,7 @@ from fashion.registry.absence import explain_absence
 from fashion.storage import keep_newest, may_write, write_json
 
 LAST = "champion.json"
-LARGEST = 1 << 20
+LARGEST_BYTES = 1 << 20
 """Bytes of it."""
 FORMER = 3
 """Former champions whose files stay on this machine; older ones are fetched again if one comes back."""
@@ -134,7 +134,7 @@ def _read(folder: Path, trouble: str) -> tracking.Version | None:
     """
     path = folder / LAST
     try:
-        content: dict[str, Any] = load_json(path, LARGEST)
+        content: dict[str, Any] = load_json(path, LARGEST_BYTES)
         version = tracking.Version(**{"identity": "", "aliases": (), **content})
         if not all(isinstance(getattr(version, name), str) for name in ("number", "run_id", "created", "identity")):
             raise ValueError("expected the number of a version, its run, its identity, and when it was made")

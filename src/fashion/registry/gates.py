@@ -7,7 +7,7 @@ from fashion.adapters import tracking
 from fashion.adapters.tracking.tags import GATES
 from fashion.errors import ArtifactError
 from fashion.evaluation.gates import PASSED, UNDECIDED, Gate, gate_from_dict
-from fashion.paths import Project
+from fashion.paths import GATE, REPORT, Project
 from fashion.reading import read_json
 from fashion.storage import file_digest
 
@@ -18,7 +18,7 @@ def read_gate(project: Project) -> Gate:
     Raises:
         ArtifactError: a file is missing, damaged, of another model, or was written before gates had intervals.
     """
-    files = {"evaluate": project.evaluation / "gate.json", "export": project.export / "report.json"}
+    files = {"evaluate": project.evaluation / GATE, "export": project.export / REPORT}
     contents = {stage: read_json(path, f"dvc repro {stage}") for stage, path in files.items()}
     if not project.model_file.is_file():
         raise ArtifactError(f"{project.model_file} is missing; make it with: dvc repro train")

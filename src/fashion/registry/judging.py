@@ -22,8 +22,8 @@ from fashion.evaluation.judgement import Comparison, Evidence, compare
 from fashion.evaluation.paired import calibration_difference, count_pairs, exact_difference, latency_difference
 from fashion.evaluation.survey import NOBODY_ASKED, Survey
 from fashion.params import Params
-from fashion.paths import Project
-from fashion.reading import LARGEST_ARTIFACT, load_json, read_json
+from fashion.paths import CLASSES, LITERT, Project
+from fashion.reading import LARGEST_ARTIFACT_BYTES, load_json, read_json
 from fashion.registry.judgement import Judgement, judgement_from_dict
 from fashion.registry.promotion import judged_line
 from fashion.registry.wording import accept_first, markdown, refuse, write_judgement
@@ -63,7 +63,7 @@ def judge_candidate(
         # On drawn images it would win against any model of real ones.
         return refuse(gate, f"it learned from drawn images, the champion, {name}, from real ones")
     splits = {name: load_split(project, name) for name in ("test", *([RECENT] if has_recent(project) else []))}
-    ours = _answer(_name(version), project.export / "model.tflite", splits)
+    ours = _answer(_name(version), project.export / LITERT, splits)
     # Fetched afresh each time: what cannot be loaded from the registry now is no champion to lean on.
     with TemporaryDirectory() as folder:
         fetch = partial(_fetch, registry, project, Path(folder))
@@ -183,7 +183,7 @@ def _download(registry: tracking.Registry, project: Project, version: tracking.V
         ServiceError: its files are not all there.
     """
     files = tracking.keep_version(registry, version, folder)
-    ours = read_json(project.export / "classes.json", "dvc repro export")
+    ours = read_json(project.export / CLASSES, "dvc repro export")
     theirs = {"classes": list(files.classes), "image_size": list(files.image_size)}
     if ours != theirs:
         raise DataError(
@@ -221,7 +221,7 @@ def read_judgement(registry: tracking.Registry, version: tracking.Version) -> Ju
 
 def _read(path: Path, version: tracking.Version) -> Judgement | None:
     try:
-        return judgement_from_dict(load_json(path, LARGEST_ARTIFACT))
+        return judgement_from_dict(load_json(path, LARGEST_ARTIFACT_BYTES))
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         # The verdict and its reason stand in the version's tags: nothing has to wait for the figures.
         logger.warning(

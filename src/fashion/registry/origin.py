@@ -13,8 +13,8 @@ from fashion.adapters.git import Source
 from fashion.adapters.machine import Machine
 from fashion.errors import ArtifactError
 from fashion.params import Params
-from fashion.paths import DVC_LOCK, DVC_YAML, PARAMS, REQUIREMENTS, Project
-from fashion.reading import LARGEST_ARTIFACT, load_json, read_json, translate_damage
+from fashion.paths import DVC_LOCK, DVC_YAML, GATE, MACHINE, METRICS, PARAMS, REPORT, REQUIREMENTS, TRAINING, Project
+from fashion.reading import LARGEST_ARTIFACT_BYTES, load_json, read_json, translate_damage
 from fashion.stages.dataset import read_prepared
 from fashion.stages.raw import digests
 from fashion.storage import file_digest, folder_digest, write_json, write_text
@@ -95,9 +95,9 @@ def find_data(project: Project, params: Params) -> versioning.Pin:
         ArtifactError: the artifacts are of several versions of the data, or it is not known of which.
         DataError: data.dvc or dvc.lock is missing or damaged.
     """
-    report = read_json(project.validation / "report.json", "dvc repro validate")
+    report = read_json(project.validation / REPORT, "dvc repro validate")
     dataset = read_prepared(project)
-    training = read_json(project.model / "training.json", "dvc repro train")
+    training = read_json(project.model / TRAINING, "dvc repro train")
     if report["files"] != dataset["files"]:
         raise ArtifactError(f"data/ has changed between the stages validate and prepare. {AGAIN}")
     # Models of earlier code do not say what they were trained on.
@@ -150,7 +150,7 @@ def read_origin(folder: Path) -> Origin:
         FileNotFoundError: it is not there.
         ValueError: it is damaged.
     """
-    return TypeAdapter(Origin).validate_python(load_json(folder / LINEAGE, LARGEST_ARTIFACT))
+    return TypeAdapter(Origin).validate_python(load_json(folder / LINEAGE, LARGEST_ARTIFACT_BYTES))
 
 
 def describe_origin(project: Project, source: Source, data: versioning.Pin) -> Origin:
@@ -160,25 +160,25 @@ def describe_origin(project: Project, source: Source, data: versioning.Pin) -> O
         ArtifactError: an artifact is missing or damaged.
         DataError: dvc.lock is damaged.
     """
-    report = read_json(project.validation / "report.json", "dvc repro validate")
+    report = read_json(project.validation / REPORT, "dvc repro validate")
     dataset = read_prepared(project)
-    figures = read_json(project.evaluation / "metrics.json", "dvc repro evaluate")
-    machine = project.model / "machine.json"
+    figures = read_json(project.evaluation / METRICS, "dvc repro evaluate")
+    machine = project.model / MACHINE
     with translate_damage(machine, "make it with: dvc repro train"):
-        trained_on = Machine(**load_json(machine, LARGEST_ARTIFACT))
+        trained_on = Machine(**load_json(machine, LARGEST_ARTIFACT_BYTES))
     return Origin(
         code=Code(source.commit, source.folder, source.dirty, source.changed, source.left_out),
         requirements_sha256=requirements_digest(project),
         data=Data(data.md5, report["synthetic"], report["files"]),
         validation=Validation(report["images"], report["quarantined"], folder_digest(project.expectations)),
         split=Split(dataset["images"], dataset["validation_fraction"], dataset["seed"]),
-        training=read_json(project.model / "training.json", "dvc repro train"),
+        training=read_json(project.model / TRAINING, "dvc repro train"),
         machine=trained_on,
         model_sha256=file_digest(project.model_file),
         metrics={name: value for name, value in figures.items() if isinstance(value, (int, float))},
         gates=(
-            *read_json(project.evaluation / "gate.json", "dvc repro evaluate")["checks"],
-            *read_json(project.export / "report.json", "dvc repro export")["checks"],
+            *read_json(project.evaluation / GATE, "dvc repro evaluate")["checks"],
+            *read_json(project.export / REPORT, "dvc repro export")["checks"],
         ),
         pipeline=versioning.read_lock(project.root / DVC_LOCK),
     )

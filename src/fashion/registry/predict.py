@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fashion.adapters import litert
 from fashion.adapters.decoding import read_pictures, readable_name
 from fashion.adapters.tracking import Champion
+from fashion.arrays import Labels
 from fashion.errors import ArtifactError, DataError
 from fashion.evaluation.abstention import reasons
 from fashion.evaluation.answer import Answer
@@ -34,7 +34,7 @@ class Sample:
     """One image: what the user gave, uint8 (h, w) or (h, w, channels), and what the model sees of it."""
 
     source: str
-    given: NDArray[np.uint8]
+    given: Labels
     seen: Seen
 
 

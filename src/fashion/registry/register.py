@@ -33,7 +33,7 @@ from fashion.arrays import LabelledImages
 from fashion.evaluation.gates import Gate
 from fashion.importing import heavy_imports
 from fashion.params import Params
-from fashion.paths import Project
+from fashion.paths import CLASSES, HISTORY, LITERT, QUARANTINE, REPORT, SUMMARY, Project
 from fashion.registry import promotion
 from fashion.registry.absence import explain_absence
 from fashion.registry.gates import read_gate
@@ -125,15 +125,15 @@ def _package(
         model=load_classifier(project.model_file),
         example=load_split(project, "train").images[:1],
         beside_model=(
-            *(project.export / name for name in ("model.tflite", "classes.json")),
+            *(project.export / name for name in (LITERT, CLASSES)),
             *(project.evaluation / name for name in (OUTPUTS, DESCRIPTORS, EXAMPLES)),
         ),
         artifacts={
             "evaluation": (project.evaluation,),
             "export": (project.export,),
             **origin,
-            "training": (project.model / "history.csv",),
-            "validation": tuple(project.validation / name for name in ("report.json", "summary.md", "quarantine.csv")),
+            "training": (project.model / HISTORY,),
+            "validation": tuple(project.validation / name for name in (REPORT, SUMMARY, QUARANTINE)),
         },
         metrics={f"test/{name}": value for name, value in figures.items()},
         requirements=tuple(f"{name}=={installed(name)}" for name in ("keras", "numpy", TENSORFLOW)),

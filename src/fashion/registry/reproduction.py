@@ -19,7 +19,7 @@ from fashion.environment import environment_defaults
 from fashion.errors import LineageError, ServiceError
 from fashion.evaluation.reproduction import Figure, Weights, compare_figures, compare_weights
 from fashion.params import Params
-from fashion.paths import Project
+from fashion.paths import LITERT, Project
 from fashion.registry.causes import likely_causes
 from fashion.registry.lineage import Lineage, fetch_lineage
 from fashion.registry.origin import PATCH, describe_origin, requirements_digest
@@ -120,7 +120,7 @@ def _compare(project: Project, tree: Project, found: Lineage, files: tracking.Ch
         name=found.name,
         version=found.version.number,
         weights=weights,
-        same_litert=files.model.read_bytes() == (tree.export / "model.tflite").read_bytes(),
+        same_litert=files.model.read_bytes() == (tree.export / LITERT).read_bytes(),
         figures=compare_figures(found.origin.metrics, remade.metrics),
         causes=() if weights.identical else likely_causes(found.origin, remade),
     )

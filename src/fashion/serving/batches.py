@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fashion.adapters.litert import Session
+from fashion.arrays import Booleans, Bytes
 from fashion.evaluation.abstention import Abstention, reasons
 
 MOST_AT_ONCE = 32
@@ -23,7 +24,7 @@ class Answers:
     Probabilities (n, classes), embeddings (n, d), and why the model abstains, or None.
     """
 
-    images: NDArray[np.uint8]
+    images: Bytes
     probabilities: NDArray[np.float32]
     embeddings: NDArray[np.float32]
     reasons: list[str | None]
@@ -34,8 +35,8 @@ class Answers:
 
 @dataclass(frozen=True)
 class _Question:
-    images: NDArray[np.uint8]
-    cluttered: NDArray[np.bool_]
+    images: Bytes
+    cluttered: Booleans
     answer: asyncio.Future[Answers]
 
 
@@ -51,7 +52,7 @@ class Batches:
         for thread in self._threads:
             thread.start()
 
-    async def ask(self, images: NDArray[np.uint8], cluttered: NDArray[np.bool_]) -> Answers:
+    async def ask(self, images: Bytes, cluttered: Booleans) -> Answers:
         """Return what the model says about images (n, height, width) of its own size, n at least 1.
 
         Args:
@@ -98,7 +99,7 @@ class Batches:
         else:
             loop.call_soon_threadsafe(_deliver, questions, found)
 
-    def _run(self, session: Session, images: NDArray[np.uint8], cluttered: NDArray[np.bool_]) -> Answers:
+    def _run(self, session: Session, images: Bytes, cluttered: Booleans) -> Answers:
         outputs = session.run(images)
         found = reasons(self._rule, images, outputs, cluttered)
         return Answers(images, outputs.probabilities, outputs.embedding, found)

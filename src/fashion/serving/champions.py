@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fashion.adapters.litert import Session
 from fashion.adapters.tracking import Champion
+from fashion.arrays import Booleans, Bytes
 from fashion.errors import ArtifactError, FashionError, ServiceError, without_secrets
 from fashion.registry.champion import Found
 from fashion.serving.apart import run_apart
@@ -43,7 +43,7 @@ class Served:
         self._users = 0
         self._retired = False
 
-    async def ask(self, images: NDArray[np.uint8], cluttered: NDArray[np.bool_] | None = None) -> Answers:
+    async def ask(self, images: Bytes, cluttered: Booleans | None = None) -> Answers:
         """Return what it says about images (n, height, width) uint8; arrays count as not cluttered."""
         return await self._batches.ask(images, np.zeros(len(images), np.bool_) if cluttered is None else cluttered)
 

@@ -20,7 +20,7 @@ from fashion.storage import write_json
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,22}")
 """Of a key, so that it and what a caller says of himself go into 64 characters of the log."""
-LARGEST = 1 << 20
+LARGEST_BYTES = 1 << 20
 """Bytes of the file."""
 
 logger = logging.getLogger(__name__)
@@ -109,7 +109,7 @@ def read_keys(path: Path) -> list[Key]:
         ArtifactError: it is damaged.
     """
     try:
-        return [_to_key(name, content) for name, content in load_json(path, LARGEST).items()]
+        return [_to_key(name, content) for name, content in load_json(path, LARGEST_BYTES).items()]
     except FileNotFoundError:
         return []
     except (ValueError, LookupError, TypeError, AttributeError) as error:

@@ -6,12 +6,12 @@ from typing import Annotated, Any, BinaryIO, TypeVar
 
 import numpy as np
 from fastapi import HTTPException, Request
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 from starlette.datastructures import UploadFile
 
 from fashion.adapters.decoding import claimed_pixels, read_picture, readable_name
+from fashion.arrays import Booleans, Bytes
 from fashion.errors import DataError
 from fashion.images import photos
 from fashion.serving.decoding import PATIENCE_SECONDS, Pictures
@@ -24,7 +24,7 @@ ID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 """Of a prediction."""
 Pixel = Annotated[int, Field(ge=0, le=255)]
 Content = TypeVar("Content", bound=BaseModel)
-Images = tuple[NDArray[np.uint8], NDArray[np.bool_]]
+Images = tuple[Bytes, Booleans]
 """Images (n, height, width) as a model takes them, and which of them come from cluttered pictures, (n,)."""
 
 
@@ -96,7 +96,7 @@ async def read_json(request: Request, form: type[Content]) -> Content:
         raise HTTPException(422, f"{where}: {first['msg']}" if where else first["msg"]) from error
 
 
-def _read_arrays(body: bytes, size: tuple[int, int], limits: Limits) -> NDArray[np.uint8]:
+def _read_arrays(body: bytes, size: tuple[int, int], limits: Limits) -> Bytes:
     """Read what `Arrays` describes; by hand, because pydantic takes as long for the pixels as the model does."""
     try:
         content = from_json(body)

@@ -11,7 +11,7 @@ from fashion.arrays import LabelledImages
 from fashion.evaluation.survey import Survey
 from fashion.images.descriptors import content_hashes
 from fashion.paths import Project
-from fashion.reading import LARGEST_ARTIFACT, load_json, translate_damage
+from fashion.reading import LARGEST_ARTIFACT_BYTES, load_json, translate_damage
 from fashion.stages.raw import bring_back
 from fashion.storage import write_json
 
@@ -81,7 +81,7 @@ def _read_survey(folder: Path) -> tuple[Survey, int]:
     if not path.exists():
         return Survey(0, 0), 0
     with translate_damage(path, bring_back(folder)):
-        content = load_json(path, LARGEST_ARTIFACT)
+        content = load_json(path, LARGEST_ARTIFACT_BYTES)
         return Survey(int(content["asked"]), int(content["answered"])), int(content.get("number", 0))
 
 

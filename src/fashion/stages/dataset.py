@@ -9,7 +9,7 @@ import pandas as pd
 
 from fashion.arrays import Bytes, LabelledImages, Labels
 from fashion.paths import DATASET, HISTORY, Project
-from fashion.reading import LARGEST_ARTIFACT, read_json, read_text, translate_damage
+from fashion.reading import LARGEST_ARTIFACT_BYTES, read_json, read_text, translate_damage
 
 RECENT = "recent"
 """The split of collected images that nothing is trained on; their labels were asked for at random."""
@@ -53,7 +53,7 @@ def read_history(project: Project) -> pd.DataFrame:
     """
     path = project.model / HISTORY
     with translate_damage(path, "make it with: dvc repro train"):
-        history = pd.read_csv(io.StringIO(read_text(path, LARGEST_ARTIFACT)))
+        history = pd.read_csv(io.StringIO(read_text(path, LARGEST_ARTIFACT_BYTES)))
         history[HISTORY_COLUMNS].astype(float)  # Or it has no such columns, or they hold no numbers.
     return history
 

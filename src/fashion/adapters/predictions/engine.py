@@ -8,17 +8,17 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from fashion.errors import ParamsError
 
 DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg"}
-PATIENCE = 5
+PATIENCE_SECONDS = 5
 """Seconds to wait for a database that another process writes to, or for a server to answer."""
 STATEMENT_SECONDS = 60
 """For one statement of PostgreSQL's; the longest one here, a look at the largest window, takes a few."""
 PATIENT = {
-    "connect_timeout": PATIENCE,
+    "connect_timeout": PATIENCE_SECONDS,
     "keepalives": 1,
-    "keepalives_idle": PATIENCE,
-    "keepalives_interval": PATIENCE,
+    "keepalives_idle": PATIENCE_SECONDS,
+    "keepalives_interval": PATIENCE_SECONDS,
     "keepalives_count": 3,
-    "tcp_user_timeout": 4 * PATIENCE * 1000,
+    "tcp_user_timeout": 4 * PATIENCE_SECONDS * 1000,
 }
 """Unless the address says otherwise: a server that is gone without a word is given up after 20 seconds, not hours."""
 
@@ -42,7 +42,7 @@ def make_engine(url: str) -> Engine:
         engine = create_engine(address, connect_args=arguments, pool_pre_ping=True)
         event.listen(engine, "connect", _set_up_postgresql)
         return engine
-    engine = create_engine(address, connect_args={"timeout": PATIENCE})
+    engine = create_engine(address, connect_args={"timeout": PATIENCE_SECONDS})
     event.listen(engine, "connect", _set_up_sqlite)
     return engine
 

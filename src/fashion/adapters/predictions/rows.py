@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fashion.arrays import LabelledImages
+from fashion.arrays import Booleans, Bytes, LabelledImages
 from fashion.errors import DataError
 from fashion.evaluation.survey import Survey
 from fashion.images.descriptors import describe
@@ -28,7 +28,7 @@ class Record:
     time: datetime
     """With its zone."""
     model_version: str
-    image: NDArray[np.uint8]
+    image: Bytes
     """(height, width)."""
     probabilities: NDArray[np.float32]
     """(classes,)."""
@@ -69,7 +69,7 @@ class Window:
     ids: NDArray[np.str_]
     times: NDArray[np.datetime64]
     """UTC, microseconds."""
-    images: NDArray[np.uint8]
+    images: Bytes
     """(n, height, width)."""
     probabilities: NDArray[np.float32]
     """(n, classes)."""
@@ -85,7 +85,7 @@ class Window:
     """The columns of `fashion.images.descriptors.describe`."""
     numbers: NDArray[np.int64]
     """Of each prediction, by which it arrived."""
-    asked: NDArray[np.bool_]
+    asked: Booleans
     """Whether its label was asked for at random."""
     sources: tuple[str | None, ...]
     """Who sent the image."""
@@ -120,7 +120,7 @@ class Labelled(LabelledImages):
     """Of the prediction; UTC, microseconds."""
     labelled: NDArray[np.datetime64]
     """When the label came; UTC, microseconds."""
-    asked: NDArray[np.bool_]
+    asked: Booleans
     """Whether it was asked for at random."""
     sources: tuple[str | None, ...]
     """Who sent the image."""

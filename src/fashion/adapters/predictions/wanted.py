@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, exists, func, select
 
 from fashion.adapters.predictions.log import PredictionLog
 from fashion.adapters.predictions.tables import Model, labels, predictions
+from fashion.arrays import Bytes
 from fashion.evaluation.survey import Survey
 
 ANSWERED = exists().where(labels.c.prediction_id == predictions.c.id).correlate(predictions)
@@ -19,7 +19,7 @@ class Wanted:
     """A prediction whose label is wanted; what was predicted is left out, so that it leads nobody."""
 
     id: str
-    image: NDArray[np.uint8]
+    image: Bytes
     """(height, width)."""
 
 

@@ -26,7 +26,7 @@ from fashion.settings import tracking_uri
 from fashion.storage import may_write, writing_explained
 
 SQLITE = "sqlite:///"
-PATIENCE = 5.0
+PATIENCE_SECONDS = 5.0
 """Seconds for a tracking server to say that it is well."""
 
 REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
@@ -132,7 +132,7 @@ def check(uri: str) -> None:
 def _check_database(path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with sqlite3.connect(path, timeout=PATIENCE) as connection:
+        with sqlite3.connect(path, timeout=PATIENCE_SECONDS) as connection:
             connection.execute("PRAGMA schema_version").fetchone()
     except (sqlite3.Error, OSError) as error:
         raise ServiceError(
@@ -145,7 +145,7 @@ def _check_server(uri: str) -> None:
     """Ask as MLflow itself asks: with its credentials, certificates and plugins."""
     try:
         server = get_default_host_creds(uri)
-        answer = http_request(server, "/health", "GET", max_retries=0, timeout=PATIENCE, raise_on_status=False)
+        answer = http_request(server, "/health", "GET", max_retries=0, timeout=PATIENCE_SECONDS, raise_on_status=False)
     except MlflowException as error:
         if isinstance(error.__context__, SSLError):
             raise ServiceError(f"{uri} is not trusted ({error.__context__}). {CERTIFICATE}") from error

@@ -21,16 +21,16 @@ from pydantic import BaseModel
 from fashion.adapters.tracking.address import Registry, in_words
 from fashion.errors import ServiceError
 from fashion.params import Classes, ImageSize
-from fashion.paths import KERAS
+from fashion.paths import CLASSES, KERAS, LITERT
 from fashion.reading import load_json, load_yaml
 from fashion.storage import atomic_folder, files_below, may_write
 
 CHAMPION, CHALLENGER = "champion", "challenger"
-CONTRACT, LITERT = Path("extra_files/classes.json"), Path("extra_files/model.tflite")
+CONTRACT, MODEL = Path("extra_files") / CLASSES, Path("extra_files") / LITERT
 """Files of a version without which it cannot answer."""
 LONGEST_NUMBER = 18
 """Digits of a version's number: more of them fit into no database."""
-LARGEST_CONTRACT = 1 << 20
+LARGEST_CONTRACT_BYTES = 1 << 20
 """Bytes of classes.json, and of MLflow's own description of a model."""
 
 
@@ -224,7 +224,7 @@ def open_version(registry: Registry, number: str, kept: Path) -> Champion:
         ServiceError: its description is missing or damaged.
     """
     try:
-        contract = Contract.model_validate(load_json(kept / CONTRACT, LARGEST_CONTRACT))
+        contract = Contract.model_validate(load_json(kept / CONTRACT, LARGEST_CONTRACT_BYTES))
     except (OSError, ValueError) as error:
         raise ServiceError(
             f"Version {number} of {registry.name} cannot be loaded: {kept / CONTRACT}: {error}. Remove {kept}, and it "
@@ -232,7 +232,7 @@ def open_version(registry: Registry, number: str, kept: Path) -> Champion:
         ) from error
     return Champion(
         version=number,
-        model=kept / LITERT,
+        model=kept / MODEL,
         keras_model=kept / "data" / KERAS,
         classes=contract.classes,
         image_size=contract.image_size,
@@ -266,7 +266,7 @@ def _sizes(source: str, folder: str | None = None) -> Iterator[tuple[str, int]]:
 def _check_whole(folder: Path, expected: Mapping[str, int]) -> None:
     """Raises ValueError where a file is missing or cut off: MLflow calls an empty folder a success."""
     found = {file.relative_to(folder).as_posix(): file.stat().st_size for file in files_below(folder)}
-    wanted = {CONTRACT.as_posix(), LITERT.as_posix(), *expected, *_extra_files(folder / "MLmodel")}
+    wanted = {CONTRACT.as_posix(), MODEL.as_posix(), *expected, *_extra_files(folder / "MLmodel")}
     wrong = sorted(path for path in wanted if path not in found or found[path] != expected.get(path, found[path]))
     if wrong:
         raise ValueError(f"missing or cut off: {', '.join(wrong)}. Restore the files, then type the same command again")
@@ -277,7 +277,7 @@ def _extra_files(description: Path) -> list[str]:
     if not description.is_file():
         return []
     try:
-        flavors: Any = load_yaml(description, LARGEST_CONTRACT)["flavors"]
+        flavors: Any = load_yaml(description, LARGEST_CONTRACT_BYTES)["flavors"]
         return [str(entry["path"]) for entry in flavors.get("tensorflow", {}).get("extra_files") or []]
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise ValueError(f"{description.name} is damaged: {error}") from error

@@ -14,9 +14,9 @@ from fashion.reading import load_yaml, translate_damage
 from fashion.storage import files_below
 
 PIN = "data.dvc"
-LARGEST_POINTER = 1 << 16
+LARGEST_POINTER_BYTES = 1 << 16
 """Bytes of data.dvc."""
-LARGEST_LOCK = 1 << 20
+LARGEST_LOCK_BYTES = 1 << 20
 """Bytes of dvc.lock."""
 
 
@@ -54,7 +54,7 @@ def read_lock(path: Path) -> dict[str, LockedStage]:
     if not path.exists():
         return {}
     with _restored_by_git(path):
-        stages: Any = load_yaml(path, LARGEST_LOCK)["stages"]
+        stages: Any = load_yaml(path, LARGEST_LOCK_BYTES)["stages"]
         return {name: _locked(stage) for name, stage in stages.items()}
 
 
@@ -92,7 +92,7 @@ def read_pin(project: Project) -> Pin:
     """
     path = project.root / PIN
     with _restored_by_git(path):
-        content: Any = load_yaml(path, LARGEST_POINTER)
+        content: Any = load_yaml(path, LARGEST_POINTER_BYTES)
         return _to_pin(content["outs"][0])
 
 
@@ -118,7 +118,7 @@ def locked_pin(project: Project, stage: str, made: Path) -> Pin | None:
     if not path.exists():
         return None
     with _restored_by_git(path):
-        content: Any = load_yaml(path, LARGEST_LOCK)["stages"].get(stage, {})
+        content: Any = load_yaml(path, LARGEST_LOCK_BYTES)["stages"].get(stage, {})
         known = {entry["path"]: entry for entry in [*content.get("deps", []), *content.get("outs", [])]}
         output = known.get(made.relative_to(project.root).as_posix())
         if output is None or project.data.name not in known or output.get("md5") != folder_md5(made):
