@@ -18,6 +18,7 @@ from PIL import Image
 
 from fashion.adapters import litert
 from fashion.adapters.decoding import read_pictures
+from fashion.arrays import Bytes, Floats
 from fashion.errors import DataError
 from fashion.evaluation.abstention import EXPLANATIONS, Abstention, reasons
 from fashion.images.nonsense import draw_nonsense
@@ -32,7 +33,6 @@ EMOJI = ROOT.parent / "shared" / "data" / "emoji" / "test"
 """Pictures of other things, in folders; without them their row is left out."""
 SEED, COUNT = 1, 200
 RESULTS, TABLE = Path(__file__).with_suffix(".json"), Path(__file__).with_suffix(".md")
-Bytes, Floats = NDArray[np.uint8], NDArray[np.float64]
 
 
 def main() -> None:
@@ -98,7 +98,8 @@ def wood(random: np.random.Generator) -> Floats:
     """Brown boards with a grain: (300, 300, 3)."""
     down, across = np.mgrid[:300, :300]
     grain = np.sin(2 * np.pi * across / random.uniform(15, 50) + 0.6 * np.sin(down / 40))
-    return (130 + 35 * grain + random.normal(0, 6, (300, 300)))[..., None] * np.array([1.1, 0.85, 0.6])
+    boards: Floats = (130 + 35 * grain + random.normal(0, 6, (300, 300)))[..., None] * np.array([1.1, 0.85, 0.6])
+    return boards
 
 
 def bring(pictures: list[Bytes], size: tuple[int, int]) -> tuple[Bytes, NDArray[np.bool_]]:

@@ -126,12 +126,12 @@ def set_aside(project: Project) -> None:
         window = order[number * WINDOW : (number + 1) * WINDOW]
         for path, values in zip(traffic(project, number), (train.images, train.labels), strict=True):
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(write_idx(values[window]))
+            path.write_bytes(write_idx(values[window].astype(np.uint8)))
     rest = order[WINDOW * WINDOWS :]
     content = yaml.safe_load(project.params.read_text(encoding="utf-8"))
     for name, values in (("train_images", train.images), ("train_labels", train.labels)):
         path = project.data / content["data"][name]["name"]
-        path.write_bytes(write_idx(values[rest]))
+        path.write_bytes(write_idx(values[rest].astype(np.uint8)))
         content["data"][name]["sha256"] = file_digest(path)
     content["collect"]["asked_share"] = 1.0
     write_text(project.params, yaml.safe_dump(content, sort_keys=False))
@@ -266,8 +266,10 @@ def summarise(
     }
 
 
-def accuracy_of(log: PredictionLog, version: str, **when: datetime) -> Estimate:
-    window = log.read_window(**when)
+def accuracy_of(
+    log: PredictionLog, version: str, since: datetime | None = None, until: datetime | None = None
+) -> Estimate:
+    window = log.read_window(since=since, until=until)
     labelled = (window.versions == version) & (window.labels >= 0)
     return proportion((window.predicted == window.labels)[labelled])
 
@@ -287,8 +289,15 @@ def shown(window: JudgedWindow) -> dict[str, Any]:
 
 def run(project: Project, command: Sequence[str]) -> None:
     """Run to the end; a failure ends the demonstration with what was printed."""
-    printed = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    done = subprocess.run(command, cwd=project.root, text=True, check=False, **printed)
+    done = subprocess.run(
+        command,
+        cwd=project.root,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}")
 
@@ -374,8 +383,16 @@ def draw_accuracy(axes: Axes, windows: Sequence[dict[str, Any]], moments: Sequen
             values - [accuracy["low"] for _, accuracy in chosen],
             np.array([accuracy["high"] for _, accuracy in chosen]) - values,
         ]
-        style = {"fmt": "o", "color": colour, "capsize": 3, "markersize": 5}
-        axes.errorbar([moment for moment, _ in chosen], values, spread, label=f"live, version {version}", **style)
+        axes.errorbar(
+            [moment for moment, _ in chosen],
+            values,
+            spread,
+            fmt="o",
+            color=colour,
+            capsize=3,
+            markersize=5,
+            label=f"live, version {version}",
+        )
     estimated = [window["estimated_accuracy"] for window in windows]
     axes.plot(moments, estimated, color="#8c959f", linestyle=":", label="estimated without labels")
     axes.yaxis.set_major_formatter("{x:.0%}")

@@ -109,8 +109,8 @@ class Postgresql(Server):
             [initdb, "--pgdata", folder / "data", *options], user=user, cwd=folder, check=True, capture_output=True
         )
         self.url = f"postgresql://soak@127.0.0.1:{port}/postgres"
-        where = ["-D", folder / "data", "-p", str(port), "-k", folder, "-h", "127.0.0.1", "-c", "max_wal_size=128MB"]
-        super().__init__([postgres, *where], self._answers_now, user)
+        where = ["-D", f"{folder}/data", "-p", str(port), "-k", str(folder), "-h", "127.0.0.1"]
+        super().__init__([postgres, *where, "-c", "max_wal_size=128MB"], self._answers_now, user)
 
     def _answers_now(self) -> bool:
         """It listens some time before it answers."""

@@ -54,8 +54,14 @@ def measure_setup(folder: Path) -> dict[str, float]:
 def measure_run(folder: Path) -> dict[str, Any]:
     """Seconds of each step; the bytes of the data and of all that the run has made beside the environment."""
     before = size(folder) - size(folder / ".venv")
-    command = {"cwd": folder, "env": environment(), "text": True}
-    process = subprocess.Popen(["make", "run"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **command)
+    process = subprocess.Popen(
+        ["make", "run"],
+        cwd=folder,
+        env=environment(),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
     moments = dict(steps(process.stdout or ()))
     if process.wait():
         raise SystemExit("make run failed")

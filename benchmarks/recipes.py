@@ -23,7 +23,7 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
 from benchmarks.main_job import ROOT, machine, measured_on
-from fashion.arrays import LabelledImages
+from fashion.arrays import Bytes, Floats, LabelledImages, Labels
 from fashion.evaluation.calibration import fit_temperature, negative_log_likelihood
 from fashion.evaluation.estimates import calibration_error
 from fashion.images.split import stratified_split
@@ -45,7 +45,6 @@ RECIPES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 }
 """What stands in the table, and what differs from the shipped recipe."""
 Logits = NDArray[np.float32]
-Labels = NDArray[np.integer]
 
 
 def main() -> None:
@@ -88,7 +87,7 @@ def try_recipe(name: str, seed: int) -> dict[str, Any]:
     }
 
 
-def divide(params: Params) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+def divide(params: Params) -> Iterator[tuple[Bytes, Labels]]:
     """Images and labels to train on, to validate on, and set aside."""
     train = read_raw(Project(ROOT), params.data)["train"]
     rest, aside = stratified_split(train.labels, SET_ASIDE, seed=0)
@@ -121,7 +120,7 @@ def figures(validation: Logits, validation_labels: Labels, aside: Logits, aside_
     }
 
 
-def error_of(logits: Logits, labels: Labels) -> float:
+def error_of(logits: Floats, labels: Labels) -> float:
     """The plug-in estimate of the calibration error, as `evaluate` reports it."""
     probabilities = softmax(logits, axis=1)
     return calibration_error(probabilities.max(axis=1), probabilities.argmax(axis=1) == labels, bins=15).plug_in

@@ -60,7 +60,7 @@ def main() -> None:
     halves = filter(None, (arguments.seeds[::2], arguments.seeds[1::2]))
     with ThreadPoolExecutor(2) as pool:
         groups = [(name, half) for half in halves for name in reversed(sets)]
-        list(pool.map(lambda group: start(base, *group, arguments.models), groups))
+        list(pool.map(lambda group: start(base, group[0], group[1], arguments.models), groups))
     done = [one for one in finished(base) if one["model"] in arguments.models and one["seed"] in arguments.seeds]
     recipes = load_params(ROOT / "params.yaml").model_dump(mode="json")["train"]["recipes"]
     results = {"machine": machine(), "recipes": recipes, "runs": done}

@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -109,7 +109,7 @@ class Soak:
                     await self._overflow(start + seconds * (cycle + end))
         await _sleep_until(start + 60 * self.minutes)
 
-    def _actions(self) -> dict[str, Callable[[], Awaitable[None]]]:
+    def _actions(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         work = {
             "database stopped": self.database.stop,
             "database started": self.database.start,
