@@ -45,6 +45,7 @@ SLOWEST_FIRST = (
     "e2e/test_service.py",
     "integration/test_serving.py",
     "e2e/test_remote.py",
+    "integration/test_extending.py",
     "integration/test_another_dataset.py",
 )
 """Files by the time they take, so that no worker is left alone with a long one at the end. The second and third

@@ -15,7 +15,7 @@ from matplotlib.text import Text
 from numpy.typing import NDArray
 from PIL import Image
 
-from fashion.arrays import Bytes, Labels
+from fashion.arrays import Bytes
 from fashion.storage import atomic_file
 
 COLUMNS = 8
@@ -150,7 +150,7 @@ class Shown:
     """A row of the sheet of predictions."""
 
     source: str
-    given: Labels
+    given: Bytes
     """What the user gave: grey (h, w), RGB (h, w, 3) or RGBA (h, w, 4), of any size."""
     seen: Bytes
     """What the model saw: (height, width)."""

@@ -10,7 +10,7 @@ import numpy as np
 from fashion.adapters import litert
 from fashion.adapters.decoding import read_pictures, readable_name
 from fashion.adapters.tracking import Champion
-from fashion.arrays import Labels
+from fashion.arrays import Bytes
 from fashion.errors import ArtifactError, DataError
 from fashion.evaluation.abstention import reasons
 from fashion.evaluation.answer import Answer
@@ -34,7 +34,7 @@ class Sample:
     """One image: what the user gave, uint8 (h, w) or (h, w, channels), and what the model sees of it."""
 
     source: str
-    given: Labels
+    given: Bytes
     seen: Seen
 
 
