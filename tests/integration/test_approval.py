@@ -16,7 +16,7 @@ from fashion.registry import approval
 from fashion.registry.approval import Answer, conclude
 from fashion.registry.judgement import Judgement
 from fashion.registry.overview import list_changes, list_models
-from fashion.registry.promotion import enter_judgement, promote
+from fashion.registry.promotion import decide, promote
 from fashion.registry.register import register
 from fashion.stages.evaluate import evaluate
 from tests.advice import follow
@@ -36,7 +36,8 @@ def propose(project, reason="better in accuracy"):
     (number,) = add_versions(project)
     version = tracking.get_version(registry(project), number)
     ledger = tracking.settle(registry(project))
-    change = enter_judgement(project, registry(project), ledger, version, Judgement(True, (reason,)), None, True)
+    decision = decide(ledger, version, Judgement(True, (reason,)), None, True)
+    change = tracking.record(registry(project), ledger, decision)
     tracking.tag_version(registry(project), version, {"reason": f"awaits approval: {reason}", "verdict": "challenger"})
     assert (change.action, change.after) == ("propose", tracking.Aliases("1", number))
     return number

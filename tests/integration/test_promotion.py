@@ -12,9 +12,9 @@ from mlflow import MlflowClient
 from typer.testing import CliRunner
 
 from fashion.adapters import tracking
+from fashion.adapters.tracking import Aliases, Change, Decision
 from fashion.adapters.tracking import ledger as ledger_module
 from fashion.adapters.tracking.address import registry_of
-from fashion.adapters.tracking.ledger import Aliases, Change, Decision
 from fashion.cli import app
 from fashion.errors import PromotionError, ServiceError
 from fashion.params import load_params
@@ -227,9 +227,8 @@ def test_a_decision_on_an_old_view_is_refused_and_leaves_nothing(trained_project
     version = tracking.get_version(registry(trained_project), three)
     words = r"came first: champion 1 → 2 by .*I was first.*Nothing was changed"
     with pytest.raises(ServiceError, match=words) as told:
-        promotion.enter_judgement(
-            trained_project, registry(trained_project), seen, version, Judgement(True, ("late",)), None, False
-        )
+        decision = promotion.decide(seen, version, Judgement(True, ("late",)), None, False)
+        tracking.record(registry(trained_project), seen, decision)
     assert champion(trained_project) == two
     assert len(list_changes(trained_project, load(trained_project))) == 2
     assert "I was first" in follow(trained_project, told.value, "fashion history")

@@ -96,8 +96,7 @@ def _decision(
             f"{_name(now)} now"
         )
         return tracking.Decision(LAPSE, number, ledger.aliases, lapsed, flow_run=flow_run)
-    challenger = ledger.aliases.challenger
-    after = tracking.Aliases(number, challenger if challenger != number else None) if given.approved else ledger.aliases
+    after = ledger.aliases.with_champion(number) if given.approved else ledger.aliases
     action = APPROVE if given.approved else REFUSE
     figures = judged.figures if given.approved else {}
     return tracking.Decision(action, number, after, reason, figures=figures, flow_run=flow_run, who=who, via=via)

@@ -46,7 +46,9 @@ def promote(project: Project, params: Params, number: str, reason: str, force: b
     _check_reason(reason)
     registry = registry_of(project, params)
     tracking.check(registry.uri)
-    return _enthrone(project, registry, tracking.settle(registry), number, PROMOTE, reason, force)
+    ledger = tracking.settle(registry)
+    decision = tracking.Decision(PROMOTE, number, ledger.aliases.with_champion(number), reason, force)
+    return _enthrone(project, registry, ledger, number, decision)
 
 
 def roll_back(project: Project, params: Params, number: str | None, reason: str, force: bool = False) -> Promotion:
@@ -68,7 +70,8 @@ def roll_back(project: Project, params: Params, number: str | None, reason: str,
             f"fashion promote {number} --reason '...'"
         )
     target = number or _predecessor(registry, ledger)
-    return _enthrone(project, registry, ledger, target, ROLLBACK, reason, force)
+    decision = tracking.Decision(ROLLBACK, target, ledger.aliases.with_champion(target), reason, force)
+    return _enthrone(project, registry, ledger, target, decision)
 
 
 def line(changes: Sequence[tracking.Change]) -> list[str]:
@@ -111,54 +114,32 @@ def decision_about(ledger: tracking.Ledger, version: tracking.Version) -> tracki
     return next(decided, None)
 
 
-def enter_judgement(  # noqa: PLR0913, PLR0917 - all that one entry of the history says
-    project: Project,
-    registry: tracking.Registry,
-    ledger: tracking.Ledger,
-    version: tracking.Version,
-    judgement: Judgement,
-    flow_run: str | None,
-    ask_first: bool,
-) -> tracking.Change:
-    """Make a judged version champion, or else challenger; only propose the promotion if a person is to be asked.
-
-    Raises:
-        PromotionError: the version cannot be loaded.
-        ServiceError: MLflow is away, or the aliases changed since `ledger` was read: the judgement may not hold.
-    """
-    check_loadable(project, registry, version)
-    proposed = judgement.promoted and ask_first
-    champion = version.number if judgement.promoted and not ask_first else ledger.aliases.champion
-    after = tracking.Aliases(champion, version.number if champion != version.number else None)
-    decision = tracking.Decision(
-        PROPOSE if proposed else REGISTER,
+def decide(
+    ledger: tracking.Ledger, version: tracking.Version, judgement: Judgement, flow_run: str | None, ask_first: bool
+) -> tracking.Decision:
+    """Decide that a judged version becomes champion, or else challenger; only propose it if a person is to be asked."""
+    promoted = judgement.promoted and not ask_first
+    champion = version.number if promoted else ledger.aliases.champion
+    return tracking.Decision(
+        PROPOSE if judgement.promoted and ask_first else REGISTER,
         version.number,
-        after,
+        tracking.Aliases(champion, version.number if champion != version.number else None),
         _shortened(judgement.reason),
         figures=figures_for_tags(judgement),
         flow_run=flow_run,
     )
-    return tracking.record(registry, ledger, decision)
 
 
-def _enthrone(  # noqa: PLR0913, PLR0917 - all that one entry of the history says
-    project: Project,
-    registry: tracking.Registry,
-    ledger: tracking.Ledger,
-    number: str,
-    action: str,
-    reason: str,
-    force: bool,
+def _enthrone(
+    project: Project, registry: tracking.Registry, ledger: tracking.Ledger, number: str, decision: tracking.Decision
 ) -> Promotion:
     before = ledger.aliases.champion
     if before == number:
         return Promotion(registry.name, before, number, changed=False)
     version = existing(registry, number)
-    _check_gates(version, registry, force)
+    _check_gates(version, registry, decision.forced)
     check_loadable(project, registry, version)
-    challenger = ledger.aliases.challenger
-    after = tracking.Aliases(number, challenger if challenger != number else None)
-    tracking.record(registry, ledger, tracking.Decision(action, number, after, reason, force))
+    tracking.record(registry, ledger, decision)
     note_outcome(registry, tracking.read_ledger(registry), version)
     return Promotion(registry.name, before, number, changed=True)
 

@@ -84,7 +84,7 @@ def register(project: Project, params: Params, flow_run: str | None = None) -> R
     known = tracking.find_version(registry, ARTIFACTS_DIGEST, digest)
     version = known or _log(registry, project, params, digest, gate)
     if VERDICT not in version.tags:
-        version = _decide(registry, project, params, version, gate, flow_run)
+        version = _decide(project, params, version, gate, flow_run)
     ledger = tracking.read_ledger(registry)
     version = note_outcome(registry, ledger, version)
     judgement = look_up_judgement(registry, project, version)
@@ -164,25 +164,27 @@ def _digest(split: LabelledImages) -> str:
     return digest.hexdigest()
 
 
-def _decide(  # noqa: PLR0913, PLR0917 - what is judged, by what, and where it is written
-    registry: tracking.Registry,
-    project: Project,
-    params: Params,
-    version: tracking.Version,
-    gate: Gate,
-    flow_run: str | None,
+def _decide(
+    project: Project, params: Params, version: tracking.Version, gate: Gate, flow_run: str | None
 ) -> tracking.Version:
     """Judge the version and move the aliases accordingly, unless that was done and only the tags are missing.
 
     The figures are kept before anything moves.
+
+    Raises:
+        PromotionError: the version cannot be loaded.
+        ServiceError: MLflow is away, or the aliases changed since the judgement, which may not hold any more.
     """
+    registry = registry_of(project, params)
     ledger = tracking.settle(registry)
     change = promotion.decision_about(ledger, version)
     if change is None:
         judgement = judge_candidate(registry, project, params, version, gate)
         keep_judgement(registry, project, version, judgement)
+        promotion.check_loadable(project, registry, version)
         ask_first = params.register_.approval == "required"
-        change = promotion.enter_judgement(project, registry, ledger, version, judgement, flow_run, ask_first)
+        decision = promotion.decide(ledger, version, judgement, flow_run, ask_first)
+        change = tracking.record(registry, ledger, decision)
     kept = look_up_judgement(registry, project, version)
     verdict = tracking.CHAMPION if change.after.champion == version.number else tracking.CHALLENGER
     reason = kept.reason if kept else change.reason

@@ -1,22 +1,19 @@
 """MLflow: runs that are watched live, the registry of versions, and the ledger of its aliases."""
 
 from fashion.adapters.tracking.address import Registry, check
-from fashion.adapters.tracking.ledger import Aliases, Change, Decision, Ledger, author, read_ledger, record, settle
+from fashion.adapters.tracking.changes import Aliases, Change, Decision, Ledger, author
+from fashion.adapters.tracking.files import Champion, fetch_folder, keep_version, log_folder, open_version
+from fashion.adapters.tracking.ledger import read_ledger, record, settle
 from fashion.adapters.tracking.runs import LiveRun, find_run, live_run, recreate_run
 from fashion.adapters.tracking.versions import (
     CHALLENGER,
     CHAMPION,
-    Champion,
     Package,
     Version,
-    fetch_folder,
     find_version,
     get_version,
-    keep_version,
     list_versions,
-    log_folder,
     log_version,
-    open_version,
     tag_version,
     version_with_alias,
 )

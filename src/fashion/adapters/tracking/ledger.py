@@ -5,110 +5,24 @@ change. MLflow writes a parameter once (the database's primary key refuses a sec
 decide at once one gets the number and the other is told. docs/decisions/0011 says what follows from that.
 """
 
-import getpass
-import json
 import logging
-import os
-import socket
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 from uuid import uuid4
 
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from fashion.adapters.tracking.address import Registry, explained
+from fashion.adapters.tracking.changes import Aliases, Change, Decision, Ledger, author, from_entry, to_entry
 from fashion.adapters.tracking.versions import CHALLENGER, CHAMPION
 from fashion.errors import ServiceError
 
 CHANGE, DONE, RUN = "change-", "done-", "ledger_run"
-LONGEST_ENTRY = 6000
-"""Characters of a parameter's value that MLflow keeps."""
 GRACE = 2.0
 """Seconds in which another process may finish its change before we do it for it."""
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Aliases:
-    """Which versions the aliases point to."""
-
-    champion: str | None = None
-    challenger: str | None = None
-
-
-@dataclass(frozen=True)
-class Decision:
-    """Where the aliases shall point, because of which version and why."""
-
-    action: str
-    """register, propose, approve, refuse, lapse, promote, rollback, or outside: a move made in MLflow itself."""
-    version: str | None
-    after: Aliases
-    reason: str
-    forced: bool = False
-    figures: Mapping[str, Any] = field(default_factory=dict)
-    flow_run: str | None = None
-    who: str | None = None
-    """Whoever decided, if that is somebody else than this process's user."""
-    via: str | None = None
-    """How that was said, if it is somebody else: a command, or Prefect's page."""
-
-
-@dataclass(frozen=True)
-class Change:
-    """An entry of the ledger: what was decided about `version`, by whom and why, and the aliases before and after."""
-
-    number: int
-    time: str
-    """UTC, ISO 8601."""
-    who: str
-    """user@host, or what somebody who answered in Prefect's page gave as a name."""
-    flow_run: str | None
-    """The name of the Prefect run that did it, if one did."""
-    action: str
-    """As in `Decision`."""
-    version: str | None
-    before: Aliases
-    after: Aliases
-    reason: str
-    forced: bool
-    figures: Mapping[str, Any]
-    key: str
-    """Tells two equal changes apart."""
-    via: str | None = None
-    """As in `Decision`; the entries of earlier days have none."""
-
-    @property
-    def moves(self) -> tuple[tuple[str, str | None, str | None], ...]:
-        """Each alias that moved, with the versions from and to."""
-        before, after = asdict(self.before), asdict(self.after)
-        return tuple((alias, before[alias], after[alias]) for alias in before if before[alias] != after[alias])
-
-    def __str__(self) -> str:
-        moves = ", ".join(f"{alias} {old or 'none'} → {new or 'none'}" for alias, old, new in self.moves)
-        return f"{moves or f'{self.action} version {self.version}'} by {self.who} ({self.reason})"
-
-
-@dataclass(frozen=True)
-class Ledger:
-    """All changes, oldest first, whether the last one is carried out, and where the aliases point now."""
-
-    changes: tuple[Change, ...]
-    finished: bool
-    aliases: Aliases
-
-    @property
-    def expected(self) -> Aliases:
-        return self.changes[-1].after if self.changes else Aliases()
-
-    @property
-    def in_order(self) -> bool:
-        return self.finished and self.aliases == self.expected
 
 
 def read_ledger(registry: Registry) -> Ledger:
@@ -122,7 +36,7 @@ def read_ledger(registry: Registry) -> Ledger:
         run_id = _find(client, registry)
         entries = dict(client.get_run(run_id).data.params) if run_id else {}
         aliases = _aliases(client, registry)
-    changes = tuple(_change(entries[key]) for key in sorted(entries) if key.startswith(CHANGE))
+    changes = tuple(from_entry(entries[key]) for key in sorted(entries) if key.startswith(CHANGE))
     finished = not changes or _done(changes[-1]) in entries
     return Ledger(changes, finished, aliases)
 
@@ -183,7 +97,7 @@ def _claim(registry: Registry, change: Change) -> None:
     client = MlflowClient(registry.uri)
     run_id = _find(client, registry) or _make(client, registry)
     try:
-        client.log_param(run_id, f"{CHANGE}{change.number:06}", _entry(change))
+        client.log_param(run_id, f"{CHANGE}{change.number:06}", to_entry(change))
     except MlflowException:
         first = next((one for one in read_ledger(registry).changes if one.number == change.number), None)
         if first is None:
@@ -270,28 +184,5 @@ def _experiment(registry: Registry) -> str:
     return f"{registry.name}-history"
 
 
-def _entry(change: Change) -> str:
-    """As JSON; figures that do not fit are left out, the version's run has them."""
-    entry = json.dumps(asdict(change), ensure_ascii=False)
-    if len(entry) <= LONGEST_ENTRY:
-        return entry
-    return json.dumps(asdict(change) | {"figures": {"left_out": "too long"}}, ensure_ascii=False)
-
-
-def _change(entry: str) -> Change:
-    content = json.loads(entry)
-    aliases = {name: Aliases(**content[name]) for name in ("before", "after")}
-    return Change(**content | aliases)
-
-
 def _done(change: Change) -> str:
     return f"{DONE}{change.number:06}"
-
-
-def author() -> str:
-    """user@host; the number of a user without a name, as containers have them."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = str(os.getuid())
-    return f"{user}@{socket.gethostname()}"

@@ -1,37 +1,25 @@
-"""The registered versions of a model: how they come into the registry, how they are found and fetched."""
+"""The registered versions of a model: how they come into the registry, and how they are found."""
 
 import io
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
-from pydantic import BaseModel
 
 from fashion.adapters.tracking.address import Registry, in_words
 from fashion.errors import ServiceError
-from fashion.params import Classes, ImageSize
-from fashion.paths import CLASSES, KERAS, LITERT
-from fashion.reading import load_json, load_yaml
-from fashion.storage import atomic_folder, files_below, may_write
 
 CHAMPION, CHALLENGER = "champion", "challenger"
-CONTRACT, MODEL = Path("extra_files") / CLASSES, Path("extra_files") / LITERT
-"""Files of a version without which it cannot answer."""
 LONGEST_NUMBER = 18
 """Digits of a version's number: more of them fit into no database."""
-LARGEST_CONTRACT_BYTES = 1 << 20
-"""Bytes of classes.json, and of MLflow's own description of a model."""
 
 
 @dataclass(frozen=True)
@@ -154,133 +142,6 @@ def tag_version(registry: Registry, version: Version, tags: Mapping[str, str]) -
     for name, value in tags.items():
         client.set_model_version_tag(registry.name, version.number, name, value)
     return _version(client.get_model_version(registry.name, version.number))
-
-
-@in_words
-def log_folder(registry: Registry, version: Version, folder: Path, name: str) -> None:
-    """Put the files of `folder` beside the version's other artifacts, under `name`."""
-    MlflowClient(registry.uri).log_artifacts(version.run_id, str(folder), name)
-
-
-@in_words
-def fetch_folder(registry: Registry, version: Version, name: str, folder: Path) -> bool:
-    """Bring the files that were logged under `name` into the existing `folder`; False when there is none."""
-    client = MlflowClient(registry.uri)
-    files = [file for file in client.list_artifacts(version.run_id, name) if not file.is_dir]
-    # Without a destination MLflow leaves a folder of its own in the system's temporary one for every file of a server.
-    with TemporaryDirectory() as place:
-        for file in files:
-            shutil.copy(client.download_artifacts(version.run_id, file.path, place), folder)
-    return bool(files)
-
-
-class Contract(BaseModel):
-    """classes.json, which travels with a version: what its answers mean, and the images that it takes."""
-
-    classes: Classes
-    image_size: ImageSize
-
-
-@dataclass(frozen=True)
-class Champion:
-    """The champion's files on this machine."""
-
-    version: str
-    model: Path
-    """The float LiteRT model."""
-    keras_model: Path
-    classes: tuple[str, ...]
-    image_size: tuple[int, int]
-
-
-@in_words
-def keep_version(registry: Registry, version: Version, folder: Path) -> Champion:
-    """Bring the files of a version into `folder`/<its identity>, once; what stands there is whole.
-
-    A user who may not write there has them in a temporary folder until this process ends.
-
-    Raises:
-        ServiceError: its files are not all there.
-    """
-    name = version.identity or version.number
-    target = folder / name
-    if not target.exists() and not may_write(folder):
-        target = Path(_own_folder().name, name)
-    if not target.exists():
-        _download(registry, version, target)
-    return open_version(registry, version.number, target)
-
-
-@cache
-def _own_folder() -> TemporaryDirectory[str]:
-    """Gone when this process ends."""
-    return TemporaryDirectory(prefix="fashion-")
-
-
-def open_version(registry: Registry, number: str, kept: Path) -> Champion:
-    """The files of a version that stand in the folder `kept`.
-
-    Raises:
-        ServiceError: its description is missing or damaged.
-    """
-    try:
-        contract = Contract.model_validate(load_json(kept / CONTRACT, LARGEST_CONTRACT_BYTES))
-    except (OSError, ValueError) as error:
-        raise ServiceError(
-            f"Version {number} of {registry.name} cannot be loaded: {kept / CONTRACT}: {error}. Remove {kept}, and it "
-            "is fetched again"
-        ) from error
-    return Champion(
-        version=number,
-        model=kept / MODEL,
-        keras_model=kept / "data" / KERAS,
-        classes=contract.classes,
-        image_size=contract.image_size,
-    )
-
-
-def _download(registry: Registry, version: Version, target: Path) -> None:
-    # MLflow follows the version to its files through the address that this process set last.
-    mlflow.set_tracking_uri(registry.uri)
-    source = f"models:/{registry.name}/{version.number}"
-    try:
-        with atomic_folder(target) as temporary:
-            expected = dict(_sizes(source))
-            mlflow.artifacts.download_artifacts(source, dst_path=str(temporary))
-            _check_whole(temporary, expected)
-    except (MlflowException, OSError, ValueError) as error:
-        raise ServiceError(
-            f"Version {version.number} of {registry.name} cannot be loaded from {registry.uri}: {error}"
-        ) from error
-
-
-def _sizes(source: str, folder: str | None = None) -> Iterator[tuple[str, int]]:
-    """The path of every file of a version, and how many bytes it has."""
-    for entry in mlflow.artifacts.list_artifacts(f"{source}/{folder}" if folder else source):
-        if entry.is_dir:
-            yield from _sizes(source, entry.path)
-        else:
-            yield entry.path, entry.file_size
-
-
-def _check_whole(folder: Path, expected: Mapping[str, int]) -> None:
-    """Raises ValueError where a file is missing or cut off: MLflow calls an empty folder a success."""
-    found = {file.relative_to(folder).as_posix(): file.stat().st_size for file in files_below(folder)}
-    wanted = {CONTRACT.as_posix(), MODEL.as_posix(), *expected, *_extra_files(folder / "MLmodel")}
-    wrong = sorted(path for path in wanted if path not in found or found[path] != expected.get(path, found[path]))
-    if wrong:
-        raise ValueError(f"missing or cut off: {', '.join(wrong)}. Restore the files, then type the same command again")
-
-
-def _extra_files(description: Path) -> list[str]:
-    """The files that were put beside the model when it was registered, in the words of MLflow's own description."""
-    if not description.is_file():
-        return []
-    try:
-        flavors: Any = load_yaml(description, LARGEST_CONTRACT_BYTES)["flavors"]
-        return [str(entry["path"]) for entry in flavors.get("tensorflow", {}).get("extra_files") or []]
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise ValueError(f"{description.name} is damaged: {error}") from error
 
 
 def _ensure_registered_model(client: MlflowClient, name: str) -> None:

@@ -1,0 +1,118 @@
+"""The changes of the aliases champion and challenger, as the ledger keeps them."""
+
+import getpass
+import json
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+LONGEST_ENTRY = 6000
+"""Characters of a parameter's value that MLflow keeps."""
+
+
+@dataclass(frozen=True)
+class Aliases:
+    """Which versions the aliases point to."""
+
+    champion: str | None = None
+    challenger: str | None = None
+
+    def with_champion(self, number: str) -> "Aliases":
+        """Return them with that version as champion, and the same challenger unless that is it."""
+        return Aliases(number, None if self.challenger == number else self.challenger)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Where the aliases shall point, because of which version and why."""
+
+    action: str
+    """register, propose, approve, refuse, lapse, promote, rollback, or outside: a move made in MLflow itself."""
+    version: str | None
+    after: Aliases
+    reason: str
+    forced: bool = False
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    flow_run: str | None = None
+    who: str | None = None
+    """Whoever decided, if that is somebody else than this process's user."""
+    via: str | None = None
+    """How that was said, if it is somebody else: a command, or Prefect's page."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """An entry of the ledger: what was decided about `version`, by whom and why, and the aliases before and after."""
+
+    number: int
+    time: str
+    """UTC, ISO 8601."""
+    who: str
+    """user@host, or what somebody who answered in Prefect's page gave as a name."""
+    flow_run: str | None
+    """The name of the Prefect run that did it, if one did."""
+    action: str
+    """As in `Decision`."""
+    version: str | None
+    before: Aliases
+    after: Aliases
+    reason: str
+    forced: bool
+    figures: Mapping[str, Any]
+    key: str
+    """Tells two equal changes apart."""
+    via: str | None = None
+    """As in `Decision`; the entries of earlier days have none."""
+
+    @property
+    def moves(self) -> tuple[tuple[str, str | None, str | None], ...]:
+        """Each alias that moved, with the versions from and to."""
+        before, after = asdict(self.before), asdict(self.after)
+        return tuple((alias, before[alias], after[alias]) for alias in before if before[alias] != after[alias])
+
+    def __str__(self) -> str:
+        moves = ", ".join(f"{alias} {old or 'none'} → {new or 'none'}" for alias, old, new in self.moves)
+        return f"{moves or f'{self.action} version {self.version}'} by {self.who} ({self.reason})"
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """All changes, oldest first, whether the last one is carried out, and where the aliases point now."""
+
+    changes: tuple[Change, ...]
+    finished: bool
+    aliases: Aliases
+
+    @property
+    def expected(self) -> Aliases:
+        return self.changes[-1].after if self.changes else Aliases()
+
+    @property
+    def in_order(self) -> bool:
+        return self.finished and self.aliases == self.expected
+
+
+def to_entry(change: Change) -> str:
+    """As JSON; figures that do not fit are left out, the version's run has them."""
+    entry = json.dumps(asdict(change), ensure_ascii=False)
+    if len(entry) <= LONGEST_ENTRY:
+        return entry
+    return json.dumps(asdict(change) | {"figures": {"left_out": "too long"}}, ensure_ascii=False)
+
+
+def from_entry(entry: str) -> Change:
+    """Return the change of an entry of the ledger."""
+    content = json.loads(entry)
+    aliases = {name: Aliases(**content[name]) for name in ("before", "after")}
+    return Change(**content | aliases)
+
+
+def author() -> str:
+    """user@host; the number of a user without a name, as containers have them."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
