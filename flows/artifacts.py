@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def publish(project: Project, stage: str) -> None:
-    """What is there to be seen of a stage; of one that failed, too, if it left something."""
+    """Publish what a stage has to show; of one that failed, too, if it left something."""
     if stage == "validate":
         _publish_validation(project)
     elif stage == "evaluate":
@@ -39,7 +39,7 @@ def _publish_validation(project: Project) -> None:
 
 
 def _publish_pictures(project: Project) -> None:
-    """Inside the page, since Prefect shows no file of this machine."""
+    """Embed the pictures in a page, since Prefect shows no file of this machine."""
     pictures = sorted(project.evaluation.glob("*.png"))
     if pictures:
         shown = [f"## {_title(path.stem)}\n\n![{_title(path.stem)}]({_embed(path.read_bytes())})" for path in pictures]
@@ -47,14 +47,14 @@ def _publish_pictures(project: Project) -> None:
 
 
 def _publish_gates(project: Project) -> None:
-    """Each absolute gate with its value, interval, limit and verdict."""
+    """Publish each absolute gate with its value, interval, limit and verdict."""
     if (project.export / REPORT).exists():
         gate = read_gate(project)
         create_table_artifact([_row(check) for check in gate.checks], key="gates", description=gate.count)
 
 
 def publish_judgement(registration: "Registration") -> None:
-    """Why the new version is what it is, with every figure that was compared."""
+    """Publish why the new version is what it is, with every figure that was compared."""
     if judgement := registration.judgement:
         heading = f"# {registration.name} version {registration.version} is {registration.verdict}"
         asked = "" if registration.reason == judgement.reason else f"{escape_markdown(registration.reason)}\n\n"
@@ -63,7 +63,7 @@ def publish_judgement(registration: "Registration") -> None:
 
 
 def print_summary(project: Project, registration: "Registration") -> None:
-    """Accuracy, gates, version, and where to look next."""
+    """Print accuracy, gates, version, and where to look next."""
     console.print()
     if registration.approval != "answered":  # While that was waited for, another training may have made other files.
         _print_measurements(project)
@@ -90,7 +90,7 @@ def print_summary(project: Project, registration: "Registration") -> None:
 
 
 def conclusion(registration: "Registration") -> str:
-    """Which version is what, and why; without the reason where the words about an absent champion give it."""
+    """Say which version is what, and why; without the reason where the words about an absent champion give it."""
     reason = shorten(registration.reason)
     said = reason in (registration.absence or "")
     return f"version {registration.version} is {registration.verdict}{'' if said else ': ' + reason}"
@@ -124,7 +124,7 @@ def _judgement_table(judgement: Judgement) -> Table:
 
 
 def _next_steps(project: Project, has_champion: bool) -> str:
-    """Files and commands; paths and commands as they are typed in the project's folder."""
+    """List files and commands, as they are typed in the project's folder."""
     ask = {"fashion predict IMAGE...": "ask the champion about images of yours"}
     compare = {"fashion models": "every version with its verdict, gates and accuracy"}
     steps = {

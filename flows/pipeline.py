@@ -35,7 +35,7 @@ RETRY_SECONDS = [10.0, 60.0]
 
 
 def service_is_away(_: Task[..., Any], __: TaskRun, state: State[Any]) -> bool:
-    """Only services are tried again: wrong data or a damaged file stays what it is."""
+    """Return whether a retry can help: a service may come back, wrong data or a damaged file stays what it is."""
     return isinstance(state.result(raise_on_failure=False), ServiceError)
 
 
@@ -121,7 +121,7 @@ def push(project: Project) -> State[None]:
 
 
 def open_project() -> tuple[Project, Params]:
-    """What every run begins with."""
+    """Load what every run begins with."""
     _explain_errors()
     project = load_project()
     apply_environment(project)
@@ -129,7 +129,7 @@ def open_project() -> tuple[Project, Params]:
 
 
 def unless_stopped(run: Callable[[], State[Any]]) -> State[Any]:
-    """What `run` returns; of a run without a deployment that is stopped from outside, the state `Cancelled`."""
+    """Return what `run` returns; for a run without a deployment that is stopped from outside, the state `Cancelled`."""
     try:
         return run()
     except (KeyboardInterrupt, TerminationSignal):
@@ -139,12 +139,12 @@ def unless_stopped(run: Callable[[], State[Any]]) -> State[Any]:
 
 
 def say_for_whom(holder: str) -> None:
-    """Said while a run waits for the training slot."""
+    """Log for whom a run waits before it gets the training slot."""
     get_run_logger().info("Waiting for the training slot: %s", holder)
 
 
 def run_pipeline(project: Project, params: Params) -> "Registration":
-    """From the data that are there to a judged version; what was decided about it. Within the training slot."""
+    """Go from the data that are there to a judged version, within the training slot."""
     _tag(f"model:{params.train.model}", f"data:{_data_version(project)}")
     for stage in PIPELINE:
         try:
@@ -158,7 +158,7 @@ def run_pipeline(project: Project, params: Params) -> "Registration":
 
 
 def conclude_run(project: Project, params: Params, registration: "Registration", unattended: bool) -> State[Any]:
-    """How the run ends, after a person's word where one is needed. Without the slot: a person may think for days."""
+    """End the run, after a person's answer where one is needed. Without the slot: a person may think for days."""
     if registration.approval == "awaited" and not unattended:
         _tag(approval_tag(registration.name, registration.version))
         given = ask(registration, params.register_.approval_days)
@@ -167,7 +167,7 @@ def conclude_run(project: Project, params: Params, registration: "Registration",
 
 
 def check_tracking(project: Project) -> None:
-    """MLflow is needed at the end: find out now whether it is there."""
+    """Find out now whether MLflow is there, which is needed at the end."""
     from fashion.adapters import tracking
 
     tracking.check(tracking_uri(project))
@@ -192,7 +192,7 @@ def _tag(*tags: str) -> None:
 
 
 def _outcome(registration: "Registration") -> "State[Registration]":
-    """A model that is not good enough is a result, not a failure; even if the registry has no champion after it."""
+    """End the run; a model that is not good enough is a result, not a failure, even if there is no champion then."""
     said = conclusion(registration)
     message = f"{said[:1].upper()}{said[1:]}"
     if registration.absence:
@@ -203,7 +203,7 @@ def _outcome(registration: "Registration") -> "State[Registration]":
 
 
 def _name(registration: "Registration") -> str | None:
-    """Of the final state; where nothing is left to be done, Prefect's own."""
+    """Return the name of the final state; where nothing is left to be done, Prefect's own."""
     if registration.approval == "awaited":
         return "AwaitsApproval"
     if registration.absence:
@@ -212,7 +212,7 @@ def _name(registration: "Registration") -> str | None:
 
 
 def _explain_errors() -> None:
-    """An error that a user can meet says all there is to say; only a bug needs its traceback in the log."""
+    """Log errors that a user can meet without a traceback; only a bug needs one."""
     for logger in ("prefect.flow_runs", "prefect.task_runs"):
         logging.getLogger(logger).addFilter(_without_traceback)
 

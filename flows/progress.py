@@ -35,7 +35,7 @@ LINES = 12
 
 
 def forecast(project: Project) -> str | None:
-    """What a first run takes and needs, by `benchmarks.first_run`; none where a model has been made before.
+    """Say what a first run takes and needs, by `benchmarks.first_run`; none where a model has been made before.
 
     Raises:
         ArtifactError: the figures are missing or damaged.
@@ -53,7 +53,7 @@ def forecast(project: Project) -> str | None:
 
 
 def read_measured() -> dict[str, Any]:
-    """What `benchmarks.first_run` has measured: machine, setup, run.
+    """Read what `benchmarks.first_run` has measured: machine, setup, run.
 
     Raises:
         ArtifactError: the file is missing or damaged.
@@ -127,7 +127,7 @@ class RunLine:
         self._lines: deque[str] = deque(maxlen=LINES)
 
     def take(self, record: logging.LogRecord) -> bool:
-        """Learn from a log line; whether it shall be printed, too."""
+        """Learn from a log line, and return whether to print it, too."""
         step = getattr(record, "task_run_name", self._step)
         if step != self._step and step in self._expected:
             self._took.setdefault(self._step, self._clock() - self._since)
@@ -145,7 +145,7 @@ class RunLine:
         return False
 
     def seconds_left(self) -> float:
-        """By how long the steps took so far, against what they were expected to take."""
+        """Estimate by how long the steps took so far, against what they were expected to take."""
         names = list(self._expected)
         after = sum(self._expected[name] for name in names[names.index(self._step) + 1 :])
         return self._left_of_step() + self._pace() * after
@@ -163,7 +163,7 @@ class RunLine:
         return Group(line, *(Text(f"  {one}", "dim") for one in self._lines))
 
     def _pace(self) -> float:
-        """How many times slower than expected; by steps that had something to do, and one that is overdue.
+        """Return how many times slower than expected it is, by steps that had something to do, and one that is overdue.
 
         Not by the training, whose time is its recipe's.
         """

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 def name_of_run() -> str:
-    """What is trained, why and when."""
+    """Return what is trained, why and when."""
     train = load_params(load_project().params).train
     return f"{train.model}, seed {train.seed}, {flow_run.parameters['reason']}, {datetime.now():%Y-%m-%d %H:%M:%S}"
 

@@ -62,7 +62,7 @@ class Source:
 
 
 def read_source(project: Project) -> Source:
-    """The project's tree as it stands. Neither git's index nor its objects are touched.
+    """Read the project's tree as it stands. Neither git's index nor its objects are touched.
 
     Raises:
         GitError: git is not installed, or refuses to look, as in a repository of another user.
@@ -87,7 +87,7 @@ def read_source(project: Project) -> Source:
 
 
 def find_repository(project: Project) -> Path | None:
-    """The top folder of the repository that the project is in, if it is in one.
+    """Return the top folder of the repository that the project is in, if it is in one.
 
     Raises:
         GitError: git is not installed, or refuses to look: its reason, with the command that it advises.
@@ -127,7 +127,7 @@ def commit_file(project: Project, path: Path, message: str) -> None:
 
 @contextmanager
 def tree_of(project: Project, commit: str, patch: Path, place: Path) -> Iterator[None]:
-    """The repository at `commit` with the patch on it, at `place`, for the duration of the block.
+    """Check out the repository at `commit`, with the patch on it, at `place`, for the duration of the block.
 
     Raises:
         LineageError: git refuses to look, the commit is not in the repository, or the patch does not fit on it.
@@ -162,13 +162,13 @@ def _check_commit(project: Project, commit: str) -> None:
 
 
 def _may_be_secret(path: str, folder: str) -> bool:
-    """Judged by its name and by those of the folders that it is in, from the project's folder on."""
+    """Judge a path by its name and by those of the folders that it is in, from the project's folder on."""
     below = path.removeprefix(f"{folder}/").lower()
     return below in SECRET_PATHS or any(fnmatchcase(part, kind) for part in below.split("/") for kind in SECRET)
 
 
 def _without_secrets(root: Path, paths: set[str]) -> set[str]:
-    """Those in which no password stands that this process knows, whatever their names."""
+    """Return the paths of files that contain no password known to this process, whatever their names."""
     known = [os.fsencode(value) for value in secret_values()]
     return {path for path in paths if not any(value in _content(root / path) for value in known)}
 
@@ -178,7 +178,7 @@ def _content(path: Path) -> bytes:
 
 
 def _fitting(root: Path, changed: list[str]) -> set[str]:
-    """The smallest files, as long as there is room. A path that ends in a slash is a repository of its own."""
+    """Return the smallest files that there is room for. A path that ends in a slash is a repository of its own."""
     sizes = {path: _size(root / path) for path in changed if not path.endswith("/")}
     taken, room = set(), LARGEST_PATCH_BYTES
     for path in sorted(sizes, key=lambda path: sizes[path]):
@@ -193,7 +193,7 @@ def _size(path: Path) -> int:
 
 
 def _patch(root: Path, paths: set[str]) -> bytes:
-    """What `git add` of the paths would change, computed with an index and a store of objects of its own."""
+    """Return what `git add` of the paths would change, computed with an index and a store of objects of its own."""
     objects = root / (_ask(root, "rev-parse", "--git-path", "objects") or "").strip()
     names = os.fsencode("\0".join(sorted(paths)))
     with tempfile.TemporaryDirectory() as folder:
@@ -219,7 +219,7 @@ def _patch(root: Path, paths: set[str]) -> bytes:
 
 
 def _ask(folder: Path, *arguments: str) -> str | None:
-    """What git prints; None when the answer is no."""
+    """Return what git prints; None when the answer is no."""
     try:
         return _run(folder, *arguments).decode(errors="replace")
     except GitError:

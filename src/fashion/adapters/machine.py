@@ -32,7 +32,7 @@ class Machine:
 
 
 def describe_machine() -> Machine:
-    """The machine, the interpreter and the libraries of this process."""
+    """Describe the machine, the interpreter and the libraries of this process."""
     processor, flags = describe_processor()
     return Machine(
         system=" ".join(filter(None, [platform.system(), platform.machine(), *platform.libc_ver()])),

@@ -64,12 +64,12 @@ class _Orchestration(BaseModel):
 
 
 def approval_tag(name: str, number: str) -> str:
-    """The tag of a run that asks about a version."""
+    """Return the tag of a run that asks about a version."""
     return f"{APPROVAL}{name}/{number}"
 
 
 def find_paused_run(address: str, wanted: str) -> Run:
-    """The run that waits for an answer and has this id, this name, or asks about the version of this number.
+    """Find the run that waits for an answer and has this id, this name, or asks about the version of this number.
 
     Args:
         address: of Prefect's API, http://host:port/api.
@@ -132,7 +132,7 @@ def _kept_input(address: str, run: Run) -> dict[str, Any] | None:
 
 
 def await_end(address: str, run: Run) -> str:
-    """What a run that was answered says at its end.
+    """Wait for the end of a run that was answered, and return what it says.
 
     Raises:
         ServiceError: the run failed, or it does not end: its process is gone, or Prefect is away.

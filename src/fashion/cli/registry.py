@@ -100,7 +100,7 @@ def _print_models(found: "Models") -> None:
 
 
 def _print_changes(changes: "tuple[Change, ...]") -> None:
-    """Two paragraphs a change: a table of so long texts would be a tower at 80 columns."""
+    """Print two paragraphs for each change: a table of texts this long would be a tower at 80 columns."""
     if not changes:
         console.print("No alias has ever moved: there is no version yet.")
     for change in changes:

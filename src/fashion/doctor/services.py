@@ -107,7 +107,7 @@ SLOW: Sequence[Callable[[Project], Finding]] = (
 
 
 def _problem(subject: str, error: FashionError) -> Finding:
-    """Our errors say the next step themselves."""
+    """Return the error as a finding; our errors name the next step themselves."""
     return Finding(subject, PROBLEM, str(error))
 
 

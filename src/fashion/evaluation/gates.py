@@ -114,7 +114,7 @@ def at_most(name: str, estimate: Estimate, limit: float) -> Check:
 
 
 def _check(name: str, estimate: Estimate, limit: float, *, whole: bool, part: bool) -> Check:
-    """Numbers that are none meet nothing, not even in part: they fail."""
+    """Compare an estimate with its limit. NaN meets no limit, not even in part: it fails."""
     verdict = PASSED if whole else UNDECIDED if part else FAILED
     needed = estimate.needed(limit) if verdict == UNDECIDED else None
     return Check(name, estimate.value, estimate.low, estimate.high, limit, verdict, estimate.n, estimate.unit, needed)

@@ -45,12 +45,12 @@ class Pairs:
     champion_only: Counts
 
     def total(self) -> "Pairs":
-        """The same over all classes, as arrays of one element."""
+        """Return the same over all classes, as arrays of one element."""
         return Pairs(*(counts.sum(keepdims=True) for counts in vars(self).values()))
 
 
 def count_pairs(labels: Counts, candidate_correct: Booleans, champion_correct: Booleans, classes: int) -> Pairs:
-    """All arrays are (n,), one element an image; `labels` are the true classes."""
+    """Count who is right; all arrays are (n,), one element for each image, and `labels` are the true classes."""
 
     def count(chosen: Booleans) -> Counts:
         return np.bincount(labels[chosen], minlength=classes)
@@ -64,7 +64,7 @@ def count_pairs(labels: Counts, candidate_correct: Booleans, champion_correct: B
 
 
 def accuracy_difference(pairs: Pairs, confidence: float) -> Difference:
-    """Difference in accuracy with a paired bootstrap interval (percentiles of 10,000 resamples).
+    """Return the difference in accuracy with a paired bootstrap interval (percentiles of 10,000 resamples).
 
     To resample n images is to draw how many of them fall to the candidate alone, to the champion alone and to neither:
     one multinomial draw of three counts, which is exact and takes milliseconds however many images there are. Source:
@@ -80,7 +80,7 @@ def accuracy_difference(pairs: Pairs, confidence: float) -> Difference:
 
 
 def mcnemar(candidate_only: int, champion_only: int) -> float:
-    """McNemar's exact two-sided p value.
+    """Return McNemar's exact two-sided p value.
 
     Of the images on which just one model is right, is either right more often than a fair coin? Source: Q. McNemar,
     "Note on the sampling error of the difference between correlated proportions", Psychometrika 12 (1947).
@@ -90,7 +90,7 @@ def mcnemar(candidate_only: int, champion_only: int) -> float:
 
 
 def recall_differences(pairs: Pairs, confidence: float) -> dict[int, Difference]:
-    """Differences in recall of each class that has images, with intervals that hold all together.
+    """Return the difference in recall of each class that has images, with simultaneous intervals.
 
     Each is Tango's score interval at a confidence raised by Bonferroni's inequality to 1 - (1 - confidence) / classes.
     """
@@ -109,7 +109,7 @@ def recall_differences(pairs: Pairs, confidence: float) -> dict[int, Difference]
 def score_interval(
     candidate_only: Counts, champion_only: Counts, images: Counts, confidence: float
 ) -> tuple[Floats, Floats]:
-    """Lower and upper ends for the difference of two paired proportions; all arrays are (k,), one element a comparison.
+    """Return the ends of intervals for differences of paired proportions; all arrays are (k,), one element each.
 
     The differences that the score test does not reject. It keeps its level where few images tell the models apart, and
     has a width even where none does. Source: T. Tango, "Equivalence test and confidence interval for the difference in
@@ -124,7 +124,7 @@ def score_interval(
 
 
 def _lower_end(more: Counts, fewer: Counts, images: Counts, z: float) -> Floats:
-    """By halving: the statistic falls as the supposed difference grows."""
+    """Find the lower end by bisection: the statistic falls as the supposed difference grows."""
     low, high = np.full(len(images), -1.0), (more - fewer) / images
     for _ in range(HALVINGS):
         middle = (low + high) / 2
@@ -134,7 +134,7 @@ def _lower_end(more: Counts, fewer: Counts, images: Counts, z: float) -> Floats:
 
 
 def _score(more: Counts, fewer: Counts, images: Counts, supposed: Floats) -> Floats:
-    """Tango's statistic: how far the counts are from a supposed difference, in standard deviations under it."""
+    """Return Tango's statistic: how far the counts are from a supposed difference, in standard deviations under it."""
     linear = -more - fewer + (2 * images - more + fewer) * supposed
     constant = -fewer * supposed * (1 - supposed)
     restricted = (np.sqrt(linear**2 - 8 * images * constant) - linear) / (4 * images)
@@ -145,7 +145,7 @@ def _score(more: Counts, fewer: Counts, images: Counts, supposed: Floats) -> Flo
 def calibration_difference(
     labels: Counts, candidate: Floats, champion: Floats, bins: int, confidence: float
 ) -> Difference:
-    """Difference in expected calibration error of two arrays of probabilities (n, classes).
+    """Return the difference in expected calibration error of two arrays of probabilities (n, classes).
 
     An error is the sum over bins of |mean gap between confidence and correctness|. Those means, over thousands of
     images, are jointly normal, so 10,000 resamples are 10,000 draws from that normal distribution, which keeps the
@@ -163,7 +163,7 @@ def calibration_difference(
 
 
 def _gaps(probabilities: Floats, labels: Counts, bins: int) -> Floats:
-    """Confidence minus correctness of each image, in the column of its bin of confidence: (n, bins)."""
+    """Return confidence minus correctness of each image, in the column of its bin of confidence: (n, bins)."""
     confidences = probabilities.max(axis=1).astype(np.float64)
     members = np.minimum((confidences * bins).astype(int), bins - 1)
     gaps = np.zeros((len(labels), bins))
@@ -172,12 +172,12 @@ def _gaps(probabilities: Floats, labels: Counts, bins: int) -> Floats:
 
 
 def exact_difference(candidate: float, champion: float) -> Difference:
-    """Of figures that are known without error, such as the size of a file."""
+    """Return the difference of figures that are known without error, such as the size of a file."""
     return Difference(candidate, champion, candidate - champion, candidate - champion)
 
 
 def latency_difference(candidate: Floats, champion: Floats, confidence: float) -> Difference:
-    """Medians of times that were taken in turns, both (n,), with a paired bootstrap interval of their difference.
+    """Compare the medians of times taken in turns, both (n,), with a paired bootstrap interval of their difference.
 
     An interval of the median of the differences would be about another figure, and could leave out the difference of
     the medians that is shown beside it. Source: Efron and Tibshirani (as above), chapter 13.

@@ -42,7 +42,7 @@ def compare_weights(version: Arrays, remade: Arrays) -> Weights:
 
 
 def compare_figures(version: Mapping[str, float], remade: Mapping[str, float]) -> tuple[Figure, ...]:
-    """Figures side by side, in the version's order."""
+    """Return the figures side by side, in the version's order."""
     names = dict.fromkeys([*version, *remade])
     return tuple(Figure(name, version.get(name), remade.get(name)) for name in names)
 

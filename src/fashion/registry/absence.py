@@ -57,13 +57,13 @@ def explain_absence(registry: tracking.Registry) -> str:
 
 
 def _former_champions(ledger: tracking.Ledger) -> list[str]:
-    """Every version that was champion, the last one first."""
+    """Return every version that was champion, the last one first."""
     champions = (change.after.champion for change in ledger.changes[::-1])
     return list(dict.fromkeys(number for number in champions if number is not None))
 
 
 def _explain_former(ledger: tracking.Ledger, former: Sequence[str], versions: Sequence[tracking.Version]) -> _Cause:
-    """The champion lost its alias in MLflow, was deleted there, or never got the alias that it was to have."""
+    """Explain that the champion lost its alias in MLflow, was deleted there, or never got the alias."""
     last, kept = former[0], {version.number: version for version in versions}
     if last in kept and not ledger.finished:
         why = f"version {last} was to become champion, but that change was interrupted"
@@ -80,7 +80,7 @@ def _explain_former(ledger: tracking.Ledger, former: Sequence[str], versions: Se
 
 
 def _explain_version(ledger: tracking.Ledger, version: tracking.Version) -> _Cause:
-    """A version that is not in the history as champion: proposed, not judged to the end, or refused."""
+    """Explain a version that is not in the history as champion: proposed, not judged to the end, or refused."""
     number, verdict = version.number, version.tags.get(VERDICT)
     by_hand = f"make version {number} champion by hand, on record: {_promote(version, needs_force(version))}"
     if awaits_approval(ledger, number):
@@ -98,7 +98,7 @@ def _explain_version(ledger: tracking.Ledger, version: tracking.Version) -> _Cau
 
 
 def _was_proposed_in_a_flow(ledger: tracking.Ledger, number: str) -> bool:
-    """Whether a run of Prefect may wait for the answer; `fashion register` waits for none."""
+    """Return whether a Prefect run may be waiting for the answer; `fashion register` waits for none."""
     return any(change.version == number and change.flow_run for change in ledger.changes)
 
 

@@ -82,7 +82,7 @@ def conclude(project: Project, params: Params, number: str, given: Answer | None
 def _decision(
     ledger: tracking.Ledger, params: Params, number: str, given: Answer | None, flow_run: str
 ) -> tracking.Decision:
-    """Approved, refused, or lapsed: because nobody answered, or the judgement was about another champion."""
+    """Approve, refuse, or let it lapse: because nobody answered, or the judgement was about another champion."""
     if given is None:
         lapsed = f"nobody answered within {params.register_.approval_days:g} days"
         return tracking.Decision(LAPSE, number, ledger.aliases, lapsed, flow_run=flow_run)
@@ -107,5 +107,5 @@ def _name(champion: str | None) -> str:
 
 
 def _line(text: str) -> str:
-    """One line that can be printed, of a length that the history keeps."""
+    """Return one line that can be printed, of a length that the history keeps."""
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())[:LONGEST_REASON]

@@ -97,7 +97,7 @@ def _remembered(project: Project, params: Params, trouble: str) -> Found | None:
 
 
 def _remembered_by_number(project: Project, params: Params, trouble: str) -> Found | None:
-    """As 0.1.0 kept it; the number alone does not tell whether the files are of this version."""
+    """Look where 0.1.0 kept it; the number alone does not tell whether the files are of this version."""
     registry = registry_of(project, params)
     folder = project.state / "champion" / sha256(f"{registry.uri}\n{registry.name}".encode()).hexdigest()[:16]
     version = _read(folder, trouble)

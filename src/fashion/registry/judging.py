@@ -204,7 +204,7 @@ def keep_judgement(
 
 
 def look_up_judgement(registry: tracking.Registry, project: Project, version: tracking.Version) -> Judgement | None:
-    """What was decided about the version, also into .state/judgement/; none if its run does not tell."""
+    """Return what was decided about the version, also into .state/judgement/; none if its run does not tell."""
     with atomic_folder(project.judgement) as folder:
         if not tracking.fetch_folder(registry, version, _folder(registry, version), folder):
             return None
@@ -212,7 +212,7 @@ def look_up_judgement(registry: tracking.Registry, project: Project, version: tr
 
 
 def read_judgement(registry: tracking.Registry, version: tracking.Version) -> Judgement | None:
-    """What was decided about the version, whatever the project holds now; none if its run does not tell."""
+    """Return what was decided about the version, whatever the project holds now; none if its run does not tell."""
     with TemporaryDirectory() as folder:
         if not tracking.fetch_folder(registry, version, _folder(registry, version), Path(folder)):
             return None
@@ -231,5 +231,5 @@ def _read(path: Path, version: tracking.Version) -> Judgement | None:
 
 
 def _folder(registry: tracking.Registry, version: tracking.Version) -> str:
-    """One run's model may be registered more than once, and under more than one name."""
+    """Return the folder in the version's run, whose model may be registered more than once, and by several names."""
     return f"judgement/{registry.name}/{version.number}"

@@ -45,14 +45,14 @@ def list_models(project: Project, params: Params) -> Models:
 
 
 def list_changes(project: Project, params: Params) -> tuple[tracking.Change, ...]:
-    """Every change of an alias, the newest first. Raises ServiceError when MLflow is away."""
+    """Return every change of an alias, the newest first. Raises ServiceError when MLflow is away."""
     registry = registry_of(project, params)
     tracking.check(registry.uri)
     return tracking.read_ledger(registry).changes[::-1]
 
 
 def change_to_dict(change: tracking.Change) -> dict[str, Any]:
-    """An entry of `fashion history --json`: each alias that moved with from and to."""
+    """Return an entry of `fashion history --json`: each alias that moved with from and to."""
     content = asdict(change)
     del content["before"], content["after"]
     return content | {"aliases": {alias: {"from": old, "to": new} for alias, old, new in change.moves}}

@@ -46,7 +46,7 @@ class Prediction:
     answer: Answer
 
     def to_dict(self) -> dict[str, Any]:
-        """The answer as the service gives it; `class` is `predicted` under the name that it always had here."""
+        """Return the answer as the service gives it; `class` is `predicted` under the name that it always had here."""
         (best, _), (second, second_confidence) = self.answer.ranking[:2]
         names = {"source": self.sample.source, "class": best}
         return names | self.answer.to_dict() | {"runner_up": second, "runner_up_confidence": second_confidence}
@@ -62,7 +62,7 @@ class Predictions:
     refused: tuple[Refused, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """The document of `fashion predict --json`."""
+        """Return the document of `fashion predict --json`."""
         return {
             "model": self.model,
             "version": self.version,
@@ -84,7 +84,7 @@ def predict(project: Project, params: Params, files: Sequence[Path]) -> Predicti
 
 
 def read_samples(files: Sequence[Path], size: tuple[int, int]) -> tuple[tuple[Sample, ...], tuple[Refused, ...]]:
-    """Every image of `files` as a model of that image size sees it, and what could not be read; nothing is raised."""
+    """Return every image of `files` as a model of that image size sees it, and what could not be read."""
     found = [item for file in files for item in _read(file, size)]
     return (
         tuple(item for item in found if isinstance(item, Sample)),

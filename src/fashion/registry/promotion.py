@@ -75,7 +75,7 @@ def roll_back(project: Project, params: Params, number: str | None, reason: str,
 
 
 def line(changes: Sequence[tracking.Change]) -> list[str]:
-    """The champions that lead to the present one, oldest first.
+    """Return the champions that lead to the present one, oldest first.
 
     A new champion is put on the line; a rollback takes off it everything after its target.
     """
@@ -108,7 +108,7 @@ def judged_line(changes: Sequence[tracking.Change]) -> list[str]:
 
 
 def decision_about(ledger: tracking.Ledger, version: tracking.Version) -> tracking.Change | None:
-    """What `register` decided about a version before it was interrupted."""
+    """Return what `register` decided about a version before it was interrupted."""
     actions = (REGISTER, PROPOSE)
     decided = (one for one in ledger.changes if one.action in actions and one.version == version.number)
     return next(decided, None)
@@ -194,7 +194,7 @@ def check_loadable(project: Project, registry: tracking.Registry, version: track
 
 
 def _shortened(reason: str) -> str:
-    """A judgement's words can be long; the version's tag has them all."""
+    """Shorten a judgement's words, which can be long; the version's tag has them all."""
     return reason if len(reason) <= LONGEST_REASON else f"{reason[: LONGEST_REASON - 1]}…"
 
 

@@ -12,7 +12,7 @@ WORDS = {APPROVE: "approved", REFUSE: "refused", "promote": "promoted", "rollbac
 
 
 def awaits_approval(ledger: tracking.Ledger, number: str) -> bool:
-    """Whether nothing has happened to the version since it was proposed."""
+    """Return whether nothing has happened to the version since it was proposed."""
     changes = _about(ledger, number)
     return bool(changes) and changes[-1].action == PROPOSE
 

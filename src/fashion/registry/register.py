@@ -157,7 +157,7 @@ def _tags(project: Project, params: Params, origin: Origin) -> dict[str, str]:
 
 
 def _digest(split: LabelledImages) -> str:
-    """SHA-256 of the images and labels: the same test set has the same."""
+    """Return the SHA-256 of images and labels, by which a test set is known."""
     digest = sha256(str(split.images.shape).encode())
     for array in (split.images, split.labels):
         digest.update(np.ascontiguousarray(array).tobytes())

@@ -82,7 +82,7 @@ def _commit(found: Lineage) -> str:
 
 
 def _words(found: Lineage) -> str:
-    """What of the version is brought together."""
+    """Say what of the version is brought together."""
     code = found.origin.code
     changes = f" with {len(code.changed)} changed files" if code.dirty else ""
     return f"commit {str(code.commit)[:12]}{changes}, data {found.origin.data.version[:12]}"
@@ -103,7 +103,7 @@ def _bring_data(tree: Project, project: Project, found: Lineage) -> None:
 
 
 def _environment(tree: Project) -> dict[str, str]:
-    """For the stages: the tree's own code, settings and state, whatever this process was told about the project."""
+    """Return variables for the stages: the tree's own code, settings and state, whatever this process was told."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("FASHION_", "GIT_"))}
     code = os.pathsep.join(filter(None, [str(tree.root / "src"), kept.get("PYTHONPATH")]))
     own = {"FASHION_HOME": str(tree.root), "MLFLOW_TRACKING_URI": f"{SQLITE}{tree.state}/mlflow.db", "PYTHONPATH": code}
@@ -128,7 +128,7 @@ def _compare(project: Project, tree: Project, found: Lineage, files: tracking.Ch
 
 @contextmanager
 def _workplace(project: Project) -> Iterator[Path]:
-    """A new folder below .state, removed in the end; what a killed reproduction left there is removed first."""
+    """Make a folder below .state, removed in the end; what a killed reproduction left there is removed first."""
     home = project.state / "reproduction"
     home.mkdir(parents=True, exist_ok=True)
     with _alone(home / "lock"):
@@ -160,7 +160,7 @@ def _clear(project: Project, place: Path) -> None:
 
 
 def _end_processes_in(place: Path) -> None:
-    """A training whose parent was killed goes on in its tree."""
+    """End what a killed parent left: a training goes on in its tree."""
     for process in psutil.process_iter():
         try:
             if Path(process.cwd()).is_relative_to(place.resolve()):

@@ -60,7 +60,7 @@ def registry_of(project: Project, params: Params) -> Registry:
 
 @contextmanager
 def explained(registry: Registry) -> Iterator[None]:
-    """What MLflow refuses in the block becomes an error in words.
+    """Turn what MLflow refuses in the block into an error in words.
 
     Raises:
         DiskError: the disk is full.
@@ -107,7 +107,7 @@ def _advice(registry: Registry, error: Exception) -> str:
 
 
 def in_words(function: Callable[Concatenate[Registry, P], T]) -> Callable[Concatenate[Registry, P], T]:
-    """The same function of a registry, whose errors are `explained`."""
+    """Decorate a function of a registry so that its errors are `explained`."""
 
     @wraps(function)
     def call(registry: Registry, /, *arguments: P.args, **options: P.kwargs) -> T:

@@ -95,7 +95,7 @@ class Ledger:
 
 
 def to_entry(change: Change) -> str:
-    """As JSON; figures that do not fit are left out, the version's run has them."""
+    """Return the change as JSON; figures that do not fit are left out, the version's run has them."""
     entry = json.dumps(asdict(change), ensure_ascii=False)
     if len(entry) <= LONGEST_ENTRY:
         return entry
@@ -110,7 +110,7 @@ def from_entry(entry: str) -> Change:
 
 
 def author() -> str:
-    """user@host; the number of a user without a name, as containers have them."""
+    """Return user@host; the number of a user without a name, as containers have them."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):

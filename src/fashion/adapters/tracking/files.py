@@ -84,12 +84,12 @@ def keep_version(registry: Registry, version: Version, folder: Path) -> Champion
 
 @cache
 def _own_folder() -> TemporaryDirectory[str]:
-    """Gone when this process ends."""
+    """Make a temporary folder, which is gone when this process ends."""
     return TemporaryDirectory(prefix="fashion-")
 
 
 def open_version(registry: Registry, number: str, kept: Path) -> Champion:
-    """The files of a version that stand in the folder `kept`.
+    """Return the files of a version that are in the folder `kept`.
 
     Raises:
         ServiceError: its description is missing or damaged.
@@ -126,7 +126,7 @@ def _download(registry: Registry, version: Version, target: Path) -> None:
 
 
 def _sizes(source: str, folder: str | None = None) -> Iterator[tuple[str, int]]:
-    """The path of every file of a version, and how many bytes it has."""
+    """Yield the path of every file of a version, and how many bytes it has."""
     for entry in mlflow.artifacts.list_artifacts(f"{source}/{folder}" if folder else source):
         if entry.is_dir:
             yield from _sizes(source, entry.path)
@@ -144,7 +144,7 @@ def _check_whole(folder: Path, expected: Mapping[str, int]) -> None:
 
 
 def _extra_files(description: Path) -> list[str]:
-    """The files that were put beside the model when it was registered, in the words of MLflow's own description."""
+    """Return the files that were put beside the model when it was registered, by MLflow's own description."""
     if not description.is_file():
         return []
     try:

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 def read_ledger(registry: Registry) -> Ledger:
-    """The ledger as it is; nothing is written.
+    """Read the ledger as it is; nothing is written.
 
     Raises:
         ServiceError: MLflow refused, or somebody deleted the ledger.
@@ -42,7 +42,7 @@ def read_ledger(registry: Registry) -> Ledger:
 
 
 def settle(registry: Registry) -> Ledger:
-    """The ledger in order: an interrupted change is carried out, a move made past the ledger is entered in it.
+    """Put the ledger in order: carry out an interrupted change, enter a move that was made past the ledger.
 
     Raises:
         ServiceError: as `read_ledger`.
@@ -83,7 +83,7 @@ def record(registry: Registry, seen: Ledger, decision: Decision) -> Change:
 
 
 def _patiently(registry: Registry) -> Ledger:
-    """The ledger, once it is in order or stayed in disorder for longer than a process at work needs."""
+    """Read the ledger once it is in order, or has been in disorder for longer than a process at work needs."""
     deadline = time.monotonic() + GRACE
     ledger = read_ledger(registry)
     while ledger.changes and not ledger.in_order and time.monotonic() < deadline:
@@ -151,7 +151,7 @@ def _aliases(client: MlflowClient, registry: Registry) -> Aliases:
 
 
 def _find(client: MlflowClient, registry: Registry) -> str | None:
-    """The run that holds the ledger, if there is one."""
+    """Return the run that holds the ledger, if there is one."""
     experiment = client.get_experiment_by_name(_experiment(registry))
     if experiment is None:
         return None
@@ -164,7 +164,7 @@ def _find(client: MlflowClient, registry: Registry) -> str | None:
 
 
 def _make(client: MlflowClient, registry: Registry) -> str:
-    """An empty ledger: made under another name, then renamed. Names are unique, so of two processes one wins."""
+    """Make an empty ledger under another name, then rename it. Names are unique, so of two processes one wins."""
     name = _experiment(registry)
     made = client.create_experiment(f"{name}.{uuid4().hex}", artifact_location=registry.artifact_location)
     run = client.create_run(made, run_name=f"every change of the aliases of {registry.name}")

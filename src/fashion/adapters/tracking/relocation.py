@@ -41,7 +41,7 @@ def relocate(database: Path, artifacts: Path) -> None:
 
 
 def _former_places(connection: sqlite3.Connection, artifacts: Path) -> list[str]:
-    """The places of experiments that end as `artifacts` does and are not it, as addresses."""
+    """Return the places of experiments that end as `artifacts` does and are not it, as addresses."""
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if not COLUMNS.keys() <= tables:
         return []  # MLflow is about to make them.
@@ -59,7 +59,7 @@ def _was_moved(connection: sqlite3.Connection, former: str, artifacts: Path) -> 
 
 
 def _known_below(connection: sqlite3.Connection, place: str) -> Iterator[str]:
-    """Paths of the folders of runs and models, as they count from the place."""
+    """Yield the paths of the folders of runs and models, relative to the place."""
     for table, column in (("runs", "artifact_uri"), ("logged_models", "artifact_location")):
         for (address,) in connection.execute(f"SELECT {column} FROM {table}"):  # noqa: S608, names from above
             if address and address.startswith(f"{place}/"):

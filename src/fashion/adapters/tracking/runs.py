@@ -44,7 +44,7 @@ class LiveRun:
             self._send(self._client.log_param, self.run_id, name, value)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """All or none of them."""
+        """Log all of the metrics or none."""
         now = time.time_ns() // 1_000_000
         entities = [Metric(name, value, now, step) for name, value in metrics.items()]
         self._send(self._client.log_batch, self.run_id, metrics=entities)
@@ -85,7 +85,7 @@ def live_run(
     tags: Mapping[str, str],
     stopped: str | None = None,
 ) -> Iterator[LiveRun]:
-    """A run of MLflow for the duration of a training; it ends FINISHED, FAILED when the body raises, or KILLED.
+    """Keep an MLflow run for the duration of a training; it ends FINISHED, FAILED when the body raises, or KILLED.
 
     Args:
         stopped: the id of the run in which this training began; it goes on, if MLflow still has it.
@@ -110,7 +110,7 @@ def live_run(
 
 @in_words
 def find_run(registry: Registry, tag: str, value: str) -> str | None:
-    """The newest run that carries the tag, if there is one."""
+    """Return the newest run that carries the tag, if there is one."""
     client = MlflowClient(registry.uri)
     runs = client.search_runs([_experiment(client, registry)], f"tags.`{tag}` = '{value}'", max_results=1)
     return str(runs[0].info.run_id) if runs else None
@@ -118,7 +118,7 @@ def find_run(registry: Registry, tag: str, value: str) -> str | None:
 
 @in_words
 def recreate_run(registry: Registry, name: str, tags: Mapping[str, str], history: Sequence[Mapping[str, float]]) -> str:
-    """A run made after the fact, with the curves of `history` (a row an epoch); its id."""
+    """Make a run after the fact, with the curves of `history` (a row for each epoch); return its id."""
     client, run_id = _start_run(registry, name, tags)
     for row in history:
         for metric, value in row.items():
@@ -137,7 +137,7 @@ def _start_run(registry: Registry, name: str, tags: Mapping[str, str]) -> tuple[
 
 @in_words
 def _continue_run(registry: Registry, run_id: str) -> MlflowClient | None:
-    """A client, after the run was marked as running again; none if there is no such run here any more."""
+    """Mark the run as running again and return a client; none if there is no such run here any more."""
     check(registry.uri)
     client = MlflowClient(registry.uri)
     try:

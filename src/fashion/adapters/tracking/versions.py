@@ -80,13 +80,13 @@ def log_version(registry: Registry, run_id: str, package: Package, tags: Mapping
 
 
 def _answer(package: Package) -> dict[str, Any]:
-    """What the model says about the example, uncompiled: `predict` would compile it for this one image."""
+    """Return what the model says about the example, uncompiled: `predict` would compile it for this one image."""
     return {name: answer.numpy() for name, answer in package.model(package.example, training=False).items()}
 
 
 @in_words
 def find_version(registry: Registry, tag: str, value: str) -> Version | None:
-    """The newest version that carries the tag, if there is one."""
+    """Return the newest version that carries the tag, if there is one."""
     client = MlflowClient(registry.uri)
     found = client.search_model_versions(f"name = '{registry.name}' and tags.`{tag}` = '{value}'")
     newest = max(found, key=lambda version: int(version.version), default=None)
@@ -96,7 +96,7 @@ def find_version(registry: Registry, tag: str, value: str) -> Version | None:
 
 @in_words
 def version_with_alias(registry: Registry, alias: str) -> Version | None:
-    """The version the alias points to; none when the model or the alias is not there."""
+    """Return the version the alias points to; none when the model or the alias is not there."""
     try:
         return _version(MlflowClient(registry.uri).get_model_version_by_alias(registry.name, alias))
     except MlflowException as error:
@@ -107,7 +107,7 @@ def version_with_alias(registry: Registry, alias: str) -> Version | None:
 
 @in_words
 def get_version(registry: Registry, number: str) -> Version | None:
-    """The version of that number; none when it is not there."""
+    """Return the version of that number; none when it is not there."""
     if len(number) > LONGEST_NUMBER:
         return None
     try:
@@ -120,7 +120,7 @@ def get_version(registry: Registry, number: str) -> Version | None:
 
 @in_words
 def list_versions(registry: Registry) -> tuple[Version, ...]:
-    """Every version, the newest first, without its aliases."""
+    """Return every version, the newest first, without its aliases."""
     return tuple(sorted(_pages(registry), key=lambda version: -int(version.number)))
 
 
@@ -137,7 +137,7 @@ def _pages(registry: Registry) -> Iterator[Version]:
 
 @in_words
 def tag_version(registry: Registry, version: Version, tags: Mapping[str, str]) -> Version:
-    """The version as it is after the tags were written, one after the other in their order."""
+    """Write the tags one after the other, in their order, and return the version as it is then."""
     client = MlflowClient(registry.uri)
     for name, value in tags.items():
         client.set_model_version_tag(registry.name, version.number, name, value)

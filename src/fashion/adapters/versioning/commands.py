@@ -100,7 +100,7 @@ def push(project: Project, on_line: OnLine, *targets: str) -> None:
 def _run(
     project: Project, arguments: Sequence[str], environment: Mapping[str, str], on_line: OnLine
 ) -> tuple[int, list[str]]:
-    """Exit status and output of one DVC command. Whatever ends this function ends the process group too."""
+    """Run one DVC command; return exit status and output. Whatever ends this function ends the process group too."""
     process = subprocess.Popen(
         [sys.executable, "-m", "dvc", *arguments],
         cwd=project.root,
@@ -120,7 +120,7 @@ def _run(
 
 
 def _follow(process: subprocess.Popen[str], on_line: OnLine) -> tuple[int, list[str]]:
-    """Lines are shown as they come, but for two accounts that the caller gives once: of DVC being busy, of an error."""
+    """Show lines as they come, except two that the caller reports itself: that DVC is busy, and an error."""
     lines: list[str] = []
     held_back: list[str] = []
     for line in process.stdout or ():
@@ -140,7 +140,7 @@ def _follow(process: subprocess.Popen[str], on_line: OnLine) -> tuple[int, list[
 
 
 def _environment(given: Mapping[str, str]) -> dict[str, str]:
-    """As given, with the commands beside this interpreter found first and output not held back."""
+    """Return the environment with the commands beside this interpreter found first, and output not buffered."""
     folder = str(Path(sys.executable).parent)
     path = os.pathsep.join([folder, given.get("PATH", os.defpath)])
     return {**given, "PATH": path, "PYTHONUNBUFFERED": "1"}
@@ -177,7 +177,7 @@ def _is_busy(lines: list[str]) -> bool:
 
 
 def _blockers(project: Project, lines: list[str]) -> str:
-    """Who holds the files, by DVC's words; who holds its lock, by what stands in that."""
+    """Return who holds the files, as DVC says; or who holds its lock, as the lock says."""
     found = {blocker for line in lines for blocker in BLOCKER.findall(line)}
     if found:
         return ", ".join(f"process {number} ({command})" for number, command in sorted(found))
@@ -193,7 +193,7 @@ def _busy(project: Project, stage: str, lines: list[str], waited: float) -> str:
 
 
 def _cache_is_full(lines: list[str]) -> bool:
-    """Whether DVC could not keep an output; of a folder it says so, and still ends as if all were well."""
+    """Return whether DVC could not keep an output; of a folder it says so, and still exits with 0."""
     return any(line.startswith(DVC_ERROR) and os.strerror(errno.ENOSPC) in line for line in lines)
 
 
@@ -208,7 +208,7 @@ def _failure(what: str, lines: list[str]) -> StageError | DiskError:
 
 
 def _explain(what: str, lines: list[str]) -> str:
-    """The stage's own error, if it gave one; DVC's, if no stage ran; else that and the end of what was printed."""
+    """Return the stage's own error, if it gave one; DVC's, if no stage ran; else that and the end of the output."""
     own = [line for line in lines if not line.startswith(DVC_ERROR)]
     starts = [number for number, line in enumerate(own) if line.startswith(STAGE_ERROR)]
     if starts:

@@ -98,7 +98,7 @@ def pull_for(tree: Project, project: Project) -> None:
 
 
 def default_remote(project: Project) -> str | None:
-    """The name of the DVC remote that commands use when none is named.
+    """Return the name of the DVC remote that commands use when none is named.
 
     Raises:
         ServiceError: the project has no .dvc folder, or its configuration is damaged.
@@ -127,7 +127,7 @@ def _pull(repository: Repo, project: Project, replace: bool) -> None:
 
 
 def _patiently(do: Callable[[], Any]) -> None:
-    """Do it once no other process uses the files."""
+    """Do it as soon as no other process uses the files."""
     users = ""
 
     def is_done() -> bool:
@@ -144,7 +144,7 @@ def _patiently(do: Callable[[], Any]) -> None:
 
 @contextmanager
 def _repository(project: Project, purpose: str, config: dict[str, Any] | None = None) -> Iterator[Repo]:
-    """The project's DVC repository, whose advice on the terminal is not wanted here.
+    """Open the project's DVC repository, without its advice on the terminal.
 
     Args:
         config: takes precedence over the project's configuration.
