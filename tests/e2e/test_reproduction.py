@@ -193,7 +193,7 @@ def test_what_a_killed_reproduction_leaves_is_cleared_away_by_the_next_and_two_a
     killed = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=trained_project.root)
     try:
         assert any("Running stage" in line for line in killed.stdout)
-        with pytest.raises(ServiceError, match="Another reproduction is at work"):
+        with pytest.raises(ServiceError, match="Another reproduction is running"):
             reproduce(trained_project, load(trained_project), "1", ignore)
     finally:
         killed.kill()

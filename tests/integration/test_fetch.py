@@ -355,7 +355,7 @@ def test_files_come_from_the_default_dvc_remote(project, params, remote, source,
 
 def test_a_remote_that_is_gone_is_passed_over(project, params, remote, source, monkeypatch):
     shutil.rmtree(remote)
-    with pytest.raises(DataError, match="dvc: not to be had from the remote 'store'"):
+    with pytest.raises(DataError, match="dvc: not available from the remote 'store'"):
         fetch_from(monkeypatch, project, params, "dvc")
     assert set(fetch_from(monkeypatch, project, params, "dvc", source).origins.values()) == {str(source)}
 

@@ -196,7 +196,7 @@ def name_author(monkeypatch):
 def test_a_project_without_a_repository_is_told_how_to_make_one(tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     (tmp_path / "params.yaml").write_text("")
-    with pytest.raises(LineageError, match="is in no git repository.* Type: (.*), then the same") as told:
+    with pytest.raises(LineageError, match="is not in a git repository.* Type: (.*), then the same") as told:
         check_repository(Project(tmp_path))
     name_author(monkeypatch)
     follow(Project(tmp_path), told.value, re.search("Type: (.*), then the same", str(told.value))[1])
@@ -209,7 +209,7 @@ def test_what_pins_data_says_so_before_it_writes_any(project, monkeypatch):
     shutil.rmtree(project.root / ".git")
     params = load_params(project.params)
     for stage in (lambda: fetch(project, params), lambda: draw_data(project, params, Drawing(60, 20))):
-        with pytest.raises(LineageError, match="is in no git repository"):
+        with pytest.raises(LineageError, match="is not in a git repository"):
             stage()
     assert not project.data.exists()
 

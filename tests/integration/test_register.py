@@ -113,9 +113,9 @@ def test_stages_by_hand_leave_no_word_in_dvc_lock_and_a_version_of_theirs_claims
     trained_project, others
 ):
     (trained_project.root / "dvc.lock").unlink()
-    others(lambda: refuses(trained_project, "nobody knows of which data"))
+    others(lambda: refuses(trained_project, "it is not known which data"))
     (trained_project.data / "later").write_text("not pinned")
-    refuses(trained_project, "nobody knows of which data")
+    refuses(trained_project, "it is not known which data")
     (trained_project.data / "later").unlink()
     assert data_of(trained_project, register_anew(trained_project)) == {data_version(trained_project)}
 

@@ -108,7 +108,7 @@ def check_repository(project: Project) -> None:
     """
     if find_repository(project) is None:
         raise GitError(
-            f"{project.root} is in no git repository, which DVC and the lineage of versions need. Type: "
+            f"{project.root} is not in a git repository, which DVC and the lineage of versions need. Type: "
             "git init && git add --all && git commit --message 'As downloaded', then the same command again"
         )
 

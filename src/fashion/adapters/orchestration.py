@@ -85,7 +85,7 @@ def find_paused_run(address: str, wanted: str) -> Run:
         return found[0]
     waiting = "".join(f"\n  {run}" for run in found or paused) or "\n  none"
     problem = f"{len(found)} runs that wait for an answer are called" if found else "No run that waits for an answer is"
-    raise ServiceError(f"{problem} {wanted!r}. Name one by its id; at {address} these wait:{waiting}")
+    raise ServiceError(f"{problem} {wanted!r}. Name one by its id; at {address} these are waiting:{waiting}")
 
 
 def resume(address: str, run: Run, run_input: dict[str, str]) -> None:

@@ -96,7 +96,9 @@ def _print_models(found: "Models") -> None:
         table.add_row(*(Text(cell, no_wrap=True) for cell in cells))
     console.print(table)
     if not found.in_order:
-        console.print("An alias is not where the history says; the next register, promote or rollback sees to that.")
+        console.print(
+            "An alias is not where the history says; the next register, promote or rollback will put it right."
+        )
 
 
 def _print_changes(changes: "tuple[Change, ...]") -> None:

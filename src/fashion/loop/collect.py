@@ -96,7 +96,7 @@ def collect(project: Project, params: Params, since: datetime | None = None) -> 
     Raises:
         ArtifactError: the list of predictions of a batch, or that of refused labels, is damaged.
         DataError: the new labels are not fit to learn from, or a data file is missing or damaged.
-        LineageError: the project is in no git repository, or git refuses to look.
+        LineageError: the project is not in a git repository, or git refuses to look.
         ServiceError: the prediction log or DVC cannot be used.
         SuiteError: a suite is missing or wrong.
     """

@@ -15,7 +15,7 @@ from fashion.registry.absence import explain_absence
 from fashion.registry.origin import Origin, read_origin
 from fashion.registry.overview import change_to_dict
 
-ANOTHER = "A version with one comes of another model: change train.seed in params.yaml, then: make run"
+ANOTHER = "For a version that has one, train another model: change train.seed in params.yaml, then: make run"
 
 
 @dataclass(frozen=True)

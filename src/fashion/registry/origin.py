@@ -108,8 +108,8 @@ def find_data(project: Project, params: Params) -> versioning.Pin:
         pin = versioning.read_pin(project)
     if pin is None:
         raise ArtifactError(
-            f"{project.dataset} was not made by DVC, and data/ has changed since: nobody knows of which data it is. "
-            f"{AGAIN}"
+            f"{project.dataset} was not made by DVC, and data/ has changed since: it is not known which data it was "
+            f"made from. {AGAIN}"
         )
     return pin
 

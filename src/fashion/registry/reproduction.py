@@ -52,7 +52,7 @@ def reproduce(project: Project, params: Params, which: str, on_line: versioning.
         on_line: is given what is being done, and each line of the stages.
 
     Raises:
-        LineageError: no such version, or its commit, its changes or its data are not to be had.
+        LineageError: no such version, or its commit, its changes or its data are not available.
         ServiceError: MLflow is away, or another reproduction is at work.
         StageError: a stage failed.
     """
@@ -149,7 +149,7 @@ def _alone(path: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise ServiceError("Another reproduction is at work in this project; wait until it has ended") from error
+            raise ServiceError("Another reproduction is running in this project; wait until it has ended") from error
         yield
 
 

@@ -48,7 +48,7 @@ def fetch(project: Project, params: Params, force: bool = False, progress: Progr
         DataError: no source has a file, a file with other content is in the way, or a file is of a kind that is not
             supported; what data.dvc pins stays as it is.
         DiskError: the disk is full.
-        LineageError: the project is in no git repository, or git refuses to look.
+        LineageError: the project is not in a git repository, or git refuses to look.
     """
     check_repository(project)
     _check_folder(project)

@@ -116,14 +116,14 @@ def _pull(repository: Repo, project: Project, replace: bool) -> None:
         _patiently(lambda: repository.fetch(targets=targets))
         # DVC's own pull may remove the files that are there before it finds that others are nowhere.
         if any(out.changed_cache() for out in repository.stage.load_one(targets[0]).outs):
-            raise ServiceError(f"not to be had from {place} (not all files are there)")
+            raise ServiceError(f"not available from {place} (not all files are there)")
         _patiently(lambda: repository.checkout(targets=targets, force=replace))
     except OSError as error:
         if error.errno in FULL:
             raise
-        raise ServiceError(f"not to be had from {place} ({error})") from error
+        raise ServiceError(f"not available from {place} ({error})") from error
     except DvcException as error:
-        raise ServiceError(f"not to be had from {place} ({_first_line(error)})") from error
+        raise ServiceError(f"not available from {place} ({_first_line(error)})") from error
 
 
 def _patiently(do: Callable[[], Any]) -> None:
