@@ -9,6 +9,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from dataclasses import asdict
 from threading import Event
 from types import SimpleNamespace
 from uuid import UUID
@@ -90,7 +91,7 @@ def test_a_training_with_nothing_to_do_shows_every_step_and_changes_nothing(trai
     state, run, tasks, artifacts = run_flow(reason="a look", synthetic=True)
     assert [task.name for task in tasks] == ["fetch", *PIPELINE, "register"]
     assert {task.state.name for task in tasks[:-1]} == {"UpToDate"}
-    outcome = state.result()
+    outcome = asdict(state.result())
     assert outcome.pop("judgement")["reasons"] == ("all gates passed; there was no champion",)
     assert outcome == {
         "name": "fashion-classifier",
