@@ -4,17 +4,15 @@ import base64
 from typing import TYPE_CHECKING
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
-from rich.table import Table
 from rich.text import Text
 
-from fashion.cli.terminal import console, gate_table
+from fashion.cli.terminal import console, gate_table, judgement_table
 from fashion.errors import without_secrets
 from fashion.evaluation.gates import FAILED, Check
 from fashion.paths import METRICS, REPORT, SUMMARY, Project
 from fashion.reading import read_json
 from fashion.registry.gates import read_gate
-from fashion.registry.judgement import Judgement
-from fashion.registry.wording import markdown, rows, summary
+from fashion.registry.wording import markdown, summary
 from fashion.settings import tracking_uri
 from fashion.text import escape_markdown, shorten
 
@@ -70,7 +68,7 @@ def print_summary(project: Project, registration: "Registration") -> None:
     console.print(f"{registration.name} {conclusion(registration)}", style="bold", highlight=False)
     judgement = registration.judgement
     if judgement and judgement.champion:
-        console.print(_judgement_table(judgement))
+        console.print(judgement_table(judgement))
         console.print(summary(judgement), highlight=False)
     if registration.absence:
         console.print(f"\n{registration.absence}", style="yellow", highlight=False)
@@ -113,14 +111,6 @@ def _is_synthetic(project: Project) -> bool:
 def _row(check: Check) -> dict[str, str]:
     row = {name: escape_markdown(text) for name, text in check.row().items()}
     return row | {"verdict": f"**{row['verdict']}**" if check.verdict == FAILED else row["verdict"]}
-
-
-def _judgement_table(judgement: Judgement) -> Table:
-    shown = rows(judgement)
-    table = Table(*shown[0], title=f"Candidate against {judgement.champion}", title_justify="left")
-    for row in shown:
-        table.add_row(*row.values())
-    return table
 
 
 def _next_steps(project: Project, has_champion: bool) -> str:

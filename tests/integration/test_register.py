@@ -202,7 +202,7 @@ def test_the_command_prints_the_judgement(trained_project, monkeypatch):
     result = CliRunner().invoke(app, ["register"])
     assert result.exit_code == 0, result.output
     assert "fashion-classifier version 2: challenger" in result.output
-    assert "candidate against version 1" in result.output
+    assert "Candidate against version 1" in result.output
     assert "may be worse" in result.output
     assert "McNemar's exact p = " in result.output
 

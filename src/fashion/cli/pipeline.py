@@ -3,9 +3,8 @@
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
-from fashion.cli.terminal import console, download_bars, gate_table, progress_bar, start
+from fashion.cli.terminal import console, download_bars, gate_table, judgement_table, progress_bar, start
 from fashion.importing import heavy_imports
 from fashion.locks import between_trainings, one_at_a_time
 
@@ -153,11 +152,7 @@ def register() -> None:
 
 
 def _print_judgement(judgement: "Judgement") -> None:
-    from fashion.registry.wording import rows, summary
+    from fashion.registry.wording import summary
 
-    shown = rows(judgement)
-    table = Table(*shown[0], title=f"candidate against {judgement.champion}", title_justify="left")
-    for row in shown:
-        table.add_row(*row.values())
-    console.print(table)
+    console.print(judgement_table(judgement))
     console.print(f"{summary(judgement)} More: .state/judgement/judgement.md", highlight=False)

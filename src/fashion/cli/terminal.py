@@ -27,6 +27,7 @@ from fashion.settings import load_project
 
 if TYPE_CHECKING:
     from fashion.evaluation.gates import Gate
+    from fashion.registry.judgement import Judgement
 
 # What is printed is text: names of classes, paths and reasons are other people's, and may hold [brackets] or :words:.
 console = Console(soft_wrap=True, markup=False, emoji=False)
@@ -67,6 +68,17 @@ def gate_table(gate: "Gate") -> Table:
     for check in gate.checks:
         *cells, verdict = check.row().values()
         table.add_row(*cells, Text(verdict, COLOURS[check.verdict]))
+    return table
+
+
+def judgement_table(judgement: "Judgement") -> Table:
+    """Return every figure that was compared, of a judgement with a comparison."""
+    from fashion.registry.wording import rows
+
+    shown = rows(judgement)
+    table = Table(*shown[0], title=f"Candidate against {judgement.champion}", title_justify="left")
+    for row in shown:
+        table.add_row(*row.values())
     return table
 
 

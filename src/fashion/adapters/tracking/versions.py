@@ -1,7 +1,7 @@
 """The registered versions of a model: how they come into the registry, and how they are found."""
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,7 +15,6 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from fashion.adapters.tracking.address import Registry, in_words
-from fashion.errors import ServiceError
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 LONGEST_NUMBER = 18
@@ -97,12 +96,7 @@ def find_version(registry: Registry, tag: str, value: str) -> Version | None:
 @in_words
 def version_with_alias(registry: Registry, alias: str) -> Version | None:
     """Return the version the alias points to; none when the model or the alias is not there."""
-    try:
-        return _version(MlflowClient(registry.uri).get_model_version_by_alias(registry.name, alias))
-    except MlflowException as error:
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            return None
-        raise ServiceError(f"MLflow at {registry.uri} refused the {alias} of {registry.name}: {error}") from error
+    return _look_up(lambda: MlflowClient(registry.uri).get_model_version_by_alias(registry.name, alias))
 
 
 @in_words
@@ -110,8 +104,12 @@ def get_version(registry: Registry, number: str) -> Version | None:
     """Return the version of that number; none when it is not there."""
     if len(number) > LONGEST_NUMBER:
         return None
+    return _look_up(lambda: MlflowClient(registry.uri).get_model_version(registry.name, number))
+
+
+def _look_up(ask: Callable[[], ModelVersion]) -> Version | None:
     try:
-        return _version(MlflowClient(registry.uri).get_model_version(registry.name, number))
+        return _version(ask())
     except MlflowException as error:
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             return None
