@@ -312,7 +312,7 @@ def test_a_registry_that_is_away_leaves_the_last_known_champion(watched, monkeyp
     (project.state / "mlflow.db").write_bytes(b"no database")
     forget_artifact_folders()
     assert monitor(project, params).judged.predictions == 100
-    assert "The last known champion, version 1, is taken" in caplog.text
+    assert "Using the last known champion, version 1" in caplog.text
 
 
 def test_without_a_champion_there_is_nothing_to_look_at(small_project):

@@ -94,7 +94,7 @@ def monitor(project: Project, params: Params, *, last: int | None = None, since:
     with one_at_a_time(project, "monitor"):
         found = find_champion(project, params)
         if found.trouble:
-            logger.warning("The last known champion, version %s, is taken: %s", found.champion.version, found.trouble)
+            logger.warning("Using the last known champion, version %s: %s", found.champion.version, found.trouble)
         with closing(PredictionLog(predictions_url(project))) as log:
             return _look(project, params, found, log, _Choice(last, since))
 
