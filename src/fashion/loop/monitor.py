@@ -210,7 +210,8 @@ def _write_index(project: Project, windows: Sequence[JudgedWindow]) -> None:
     """List the recorded windows, and remove the pages of earlier ones."""
     from fashion.loop.window_page import write_index  # noqa: PLC0415, as above
 
+    newest = windows[-1].number if windows else 0
     for folder in project.monitoring.iterdir():
-        if folder.name.isdecimal() and int(folder.name) <= windows[-1].number - KEPT:
+        if folder.name.isdecimal() and int(folder.name) <= newest - KEPT:
             shutil.rmtree(folder)
     write_index(project.monitoring, windows)
