@@ -191,6 +191,17 @@ def test_a_window_chosen_by_hand_is_shown_and_does_not_count(watched):
     assert (counted.number, counted.predictions, counted.alarm) == (1, 230, True)
 
 
+def test_without_a_history_a_look_by_hand_leaves_the_pages_that_are_there(watched):
+    """Somebody has begun the log anew."""
+    project, params, traffic = watched
+    traffic.send(100)
+    assert monitor(project, params).judged.number == 1
+    with closing(sqlite3.connect(project.state / "predictions.db")) as database, database:
+        database.execute("DELETE FROM windows")
+    assert monitor(project, params, last=100).by_hand
+    assert {folder.name for folder in project.monitoring.iterdir()} == {"1", "by-hand", PAGE}
+
+
 def test_a_recorded_alarm_stays_unsent_until_somebody_was_told_of_it(watched):
     project, params, traffic = watched
     params = edit_params(project, {"monitor": {"alarm": {"needed": 1, "of": 1, "cool_down": 0}}})
@@ -312,7 +323,7 @@ def test_a_registry_that_is_away_leaves_the_last_known_champion(watched, monkeyp
     (project.state / "mlflow.db").write_bytes(b"no database")
     forget_artifact_folders()
     assert monitor(project, params).judged.predictions == 100
-    assert "The last known champion, version 1, is taken" in caplog.text
+    assert "Using the last known champion, version 1" in caplog.text
 
 
 def test_without_a_champion_there_is_nothing_to_look_at(small_project):

@@ -250,9 +250,9 @@ def test_windows_that_were_judged_are_read_again(log):
     assert history.read(10) == added
     assert history.read(2) == added[1:]
     assert history.read(10, version=version("1")) == [added[0], added[2]]
-    with pytest.raises(ServiceError, match="Window 3 was recorded by another monitor meanwhile") as raised:
+    with pytest.raises(ServiceError, match="Window 3 was recorded by another monitor of this") as raised:
         history.add(judged(3, records))
-    assert "Start its database" not in str(raised.value)
+    assert "Start the database" not in str(raised.value)
     assert history.read(10) == added
 
 
@@ -301,9 +301,9 @@ def test_a_database_that_another_program_holds_is_not_called_away(tmp_path, monk
     log.write([record()])
     with closing(sqlite3.connect(tmp_path / "log.db")) as other:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(ServiceError, match="Another program holds it") as raised:
+        with pytest.raises(ServiceError, match="Another program has locked it") as raised:
             log.write([record()])
-    assert "Start its database" not in str(raised.value)
+    assert "Start the database" not in str(raised.value)
     log.write([record()])
     log.close()
 
@@ -325,7 +325,7 @@ def test_a_postgresql_that_is_killed_is_one_clear_error():
         log = PredictionLog(address)
         log.write([record()])
         end(process)
-        with pytest.raises(ServiceError, match="Start its database"):
+        with pytest.raises(ServiceError, match="Start the database"):
             log.write([record()])
         log.close()
 

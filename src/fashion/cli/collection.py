@@ -14,20 +14,17 @@ app = typer.Typer()
 
 @app.command(epilog="Example: fashion collect --since 2026-11-01 --commit")
 def collect(
-    since: Annotated[
-        datetime | None, typer.Option(help="Take no prediction that was made before this time (UTC).")
-    ] = None,
+    since: Annotated[datetime | None, typer.Option(help="Ignore predictions made before this time (UTC).")] = None,
     commit: Annotated[bool, typer.Option("--commit", help="Commit data.dvc to git, and nothing else.")] = False,
 ) -> None:
-    """Make a batch under data/batches of labels that were not used yet, or corrected since, and pin it in data.dvc.
+    """Turn new or corrected labels into a batch under data/batches, and pin it in data.dvc.
 
-    It waits for a training that is at work. It is pushed to the default DVC remote, if there is one.
+    Waits while a training is running. The batch is pushed to the default DVC remote, if there is one.
 
-    Every image enters once, by its last label; copies of images of the dataset are left out, and some images of classes
-    that come too often wait for a later batch. Old and new together are checked against expectations/ first; labels
-    that make them unfit to learn from do not enter data/, and are left out until they are corrected. `dvc repro` then
-    learns from old and new images together; a part of the new ones is never learned from and becomes the recent test
-    set.
+    Every image enters once, with its latest label; copies of images in the dataset are left out, and some images of
+    over-represented classes wait for a later batch. Old and new data are checked together against expectations/ first;
+    labels that make the data unfit for training do not enter data/, and are left out until they are corrected. `dvc
+    repro` then trains on old and new images together; some of the new ones are held out as the recent test set.
     """
     project, params = start()
     with heavy_imports():

@@ -1,4 +1,4 @@
-"""Watching what the champion is asked and how it does."""
+"""Watching what the champion is asked and how well it does."""
 
 import json
 from dataclasses import asdict
@@ -23,25 +23,22 @@ app = typer.Typer()
 def monitor(
     last: Annotated[
         int | None,
-        typer.Option(min=1, max=2**31 - 1, help="Look at so many of the newest predictions; shown, not recorded."),
+        typer.Option(min=1, max=2**31 - 1, help="Look at this many of the newest predictions; shown, not recorded."),
     ] = None,
     since: Annotated[
         datetime | None, typer.Option(help="Look at predictions from this time on (UTC); shown, not recorded.")
     ] = None,
-    history: Annotated[bool, typer.Option("--history", help="Show the windows of the past; look at nothing.")] = False,
+    history: Annotated[bool, typer.Option("--history", help="Show past windows instead of looking.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")] = False,
 ) -> None:
-    """Hold the champion's predictions since the last look against its reference: has anything drifted, is it an alarm?
+    """Compare the champion's predictions since the last look with its reference: has anything drifted?
 
-    What was found is recorded, and a page is written about it under artifacts/monitoring. With --last or --since the
-    window is chosen by hand: it is judged and shown in the same way, but not recorded, so that predictions that are
-    looked at twice do not count twice in an alarm. An alarm is no error: the exit status is 0. The next run of the
-    flow `monitoring` sends it.
+    The result is recorded, and a page about it is written under artifacts/monitoring. With --last or --since you select
+    the window yourself: it is judged and shown in the same way, but not recorded, so that no prediction counts twice
+    towards an alarm. An alarm is not an error: the exit status is 0. The next run of the flow `monitoring` sends it.
     """
     if history and (last or since):
-        raise typer.BadParameter(
-            "the windows of the past cannot be chosen by --last or --since", param_hint="--history"
-        )
+        raise typer.BadParameter("past windows cannot be selected with --last or --since", param_hint="--history")
     project, params = start()
     with heavy_imports():
         from fashion.loop import monitor as stage

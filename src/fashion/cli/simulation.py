@@ -47,10 +47,10 @@ def simulate(
         typer.Option(metavar="IMAGES LABELS", help="Gzipped IDX files to send instead of the test set."),
     ] = None,
 ) -> None:
-    """Send images of the test set to a running service (fashion serve), and tell it later what was in them.
+    """Send test images to a running service (fashion serve), and their labels afterwards.
 
-    For trials, demonstrations and load. What is learned from images of the test set says nothing about new images any
-    more: for an experiment, send others by --source.
+    For trials, demonstrations and load tests. Once a model has learned from test images, they no longer measure how it
+    does on new ones: for an experiment, send other images with --source.
     """
     from fashion.images.traffic import DRIFTS, Change
 
@@ -74,7 +74,7 @@ def simulate(
     with progress_bar("sending") as advance:
         went = run(project, params, service, plan, advance)
     console.print(
-        f"{went.answered:,} answers in {went.seconds:.1f} s, {went.failed:,} failures, {went.labelled:,} labels told"
+        f"{went.answered:,} answers in {went.seconds:.1f} s, {went.failed:,} failures, {went.labelled:,} labels sent"
     )
     for when, accuracy in (("before the change" if drift else "all", went.before), ("after it", went.after)):
         if accuracy:

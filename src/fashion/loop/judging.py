@@ -30,8 +30,8 @@ def score_window(params: MonitorParams, known: Known, window: Window) -> dict[st
     )
     if _widths(sample) != _widths(reference):
         raise DataError(
-            f"The log holds predictions of another model that was version {window.versions[0]}, too: they have other "
-            "numbers of classes or embeddings. Give each registry a log of its own: FASHION_PREDICTIONS_URL"
+            f"The log holds predictions of another model that was version {window.versions[0]} too, with other "
+            "numbers of classes or embeddings. Give each registry its own log: FASHION_PREDICTIONS_URL"
         )
     detector = build_detector(reference, params.overconfidence_tolerated)
     limits = calibrate(detector, len(sample), int((sample.labels >= 0).sum()), params.alarm.false_alarm_rate)

@@ -94,7 +94,7 @@ def monitor(project: Project, params: Params, *, last: int | None = None, since:
     with one_at_a_time(project, "monitor"):
         found = find_champion(project, params)
         if found.trouble:
-            logger.warning("The last known champion, version %s, is taken: %s", found.champion.version, found.trouble)
+            logger.warning("Using the last known champion, version %s: %s", found.champion.version, found.trouble)
         with closing(PredictionLog(predictions_url(project))) as log:
             return _look(project, params, found, log, _Choice(last, since))
 
@@ -210,7 +210,8 @@ def _write_index(project: Project, windows: Sequence[JudgedWindow]) -> None:
     """List the recorded windows, and remove the pages of earlier ones."""
     from fashion.loop.window_page import write_index  # noqa: PLC0415, as above
 
+    newest = windows[-1].number if windows else 0
     for folder in project.monitoring.iterdir():
-        if folder.name.isdecimal() and int(folder.name) <= windows[-1].number - KEPT:
+        if folder.name.isdecimal() and int(folder.name) <= newest - KEPT:
             shutil.rmtree(folder)
     write_index(project.monitoring, windows)

@@ -88,7 +88,7 @@ class WindowHistory:
         """Write a window down; its number must be new.
 
         Raises:
-            ServiceError: it is not: another monitor has looked at these predictions meanwhile.
+            ServiceError: it is not: another monitor has looked at these predictions in the meantime.
         """
         row = asdict(window) | {"verdict": window.verdict.value}
         row |= {name: getattr(window, name) for name in ("drifted", "alarm", *CHANGING)}
@@ -99,8 +99,8 @@ class WindowHistory:
             if not isinstance(error.__cause__, IntegrityError):
                 raise
             raise ServiceError(
-                f"Window {window.number} was recorded by another monitor meanwhile, which looks at the same prediction "
-                "log; this look does not count. Let one of them do it; what it found shows: fashion monitor --history"
+                f"Window {window.number} was recorded by another monitor of this prediction log in the meantime; this "
+                "look is discarded. Run one monitor per log. To see what the other found: fashion monitor --history"
             ) from error
 
     def read(self, limit: int, version: ModelVersion | None = None) -> list[JudgedWindow]:

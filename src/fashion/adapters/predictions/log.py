@@ -232,5 +232,5 @@ class PredictionLog:
 
 def _advice(reason: str) -> str:
     if "database is locked" in reason:
-        return "Another program holds it; end that program, then try again."
-    return "Start its database, or make room on its disk, or set FASHION_PREDICTIONS_URL to another one."
+        return "Another program has locked it; end that program and try again."
+    return "Start the database, free disk space, or point FASHION_PREDICTIONS_URL to another one."

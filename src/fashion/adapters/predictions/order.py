@@ -37,7 +37,7 @@ def describe_clock(connection: Connection) -> str | None:
     ahead = timedelta(seconds=round((made - now).total_seconds()))
     return (
         f"The newest prediction was made at {made:%Y-%m-%d %H:%M:%S} UTC by the clock of its service, {ahead} ahead of "
-        "this machine's. Nothing is lost, but its age is wrong: set the clock that is wrong"
+        "this machine's. No data is lost, but its age is wrong until the clock is corrected"
     )
 
 
