@@ -20,7 +20,7 @@ LARGEST_BYTES = 3 << 28
 
 
 def read_idx(stream: BinaryIO, name: str, dimensions: int, largest: int = LARGEST_BYTES) -> Bytes:
-    """Return the array in one gzipped IDX file of unsigned bytes.
+    """Read the array in a gzipped IDX file of unsigned bytes.
 
     Args:
         stream: the compressed bytes.
@@ -57,7 +57,7 @@ def _decompressed(stream: BinaryIO, name: str) -> Iterator[gzip.GzipFile]:
 
 
 def read_plain_idx(stream: BinaryIO | gzip.GzipFile, name: str, dimensions: int, largest: int = LARGEST_BYTES) -> Bytes:
-    """Read as `read_idx` does, from a file that is not compressed.
+    """Read an IDX file that is not compressed, like `read_idx`.
 
     Raises:
         DataError: a wrong magic number, or more or fewer bytes than the header says.
@@ -77,7 +77,7 @@ def read_plain_idx(stream: BinaryIO | gzip.GzipFile, name: str, dimensions: int,
 
 
 def write_idx(array: Bytes) -> bytes:
-    """Return the gzipped IDX file of `array` (uint8, any shape), the same bytes each time."""
+    """Return `array` (uint8, any shape) as a gzipped IDX file, the same bytes each time."""
     header = struct.pack(">HBB", 0, UNSIGNED_BYTE, array.ndim) + struct.pack(f">{array.ndim}I", *array.shape)
     buffer = io.BytesIO()
     with gzip.GzipFile(fileobj=buffer, mode="wb", compresslevel=6, mtime=0, filename="") as file:

@@ -11,7 +11,7 @@ NEIGHBOURS = 10
 
 
 def label_support(images: Bytes, labels: Labels, known_images: Bytes, known_labels: Labels) -> pd.DataFrame:
-    """Return how far the labels of new images agree with those of the images most like them, new or known.
+    """Measure how well the labels of new images agree with those of the most similar images, new or known.
 
     Edited nearest neighbours: D. L. Wilson, "Asymptotic properties of nearest neighbor rules using edited data", IEEE
     Transactions on Systems, Man, and Cybernetics 2 (1972). Images that changed all alike support each other, so a drift

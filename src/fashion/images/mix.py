@@ -55,7 +55,7 @@ def _cap(counts: Labels, measure: int, mix: Mix) -> Labels:
 
 
 def _is_within(counts: Labels, mix: Mix) -> bool:
-    """Return whether the mix is allowed; no labels at all are."""
+    """Return whether the shares are within their limits; with no labels at all they are."""
     there = counts > 0
     shares = counts[there] / counts.sum()
     with np.errstate(divide="ignore"):  # Of a class that should not come at all.

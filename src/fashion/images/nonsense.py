@@ -36,7 +36,7 @@ def _noise(count: int, size: tuple[int, int], random: np.random.Generator) -> Fl
 
 
 def _clouds(count: int, size: tuple[int, int], random: np.random.Generator) -> Floats:
-    """Draw noise without what is finer than a twentieth to a fifth of the side."""
+    """Draw noise without detail finer than a twentieth to a fifth of the side."""
     blurs = max(size) * random.uniform(0.02, 0.1, count)
     fields = [
         ndimage.gaussian_filter(field, blur, mode="wrap")
@@ -80,7 +80,7 @@ def _stretch(fields: Floats) -> Floats:
 
 
 def _colour(name: str, fields: Floats, random: np.random.Generator) -> Bytes:
-    """Return RGB pictures: noise of its own in each channel, textures between two colours."""
+    """Make RGB pictures: independent noise in each channel, textures between two colours."""
     if name == "noise":
         return random.integers(0, 256, (*fields.shape, 3), np.uint8)
     dark, bright = random.uniform(0, 0.4, (len(fields), 1, 1, 3)), random.uniform(0.6, 1, (len(fields), 1, 1, 3))

@@ -56,7 +56,7 @@ class Seen:
 
 
 def see(pixels: Bytes, size: tuple[int, int]) -> Seen:
-    """Return the picture as an image of the dataset, and whether it is one that can be brought to it.
+    """Convert a picture to the dataset's format, and say whether it is suitable.
 
     An image that has the dataset's size and a black background already comes back unchanged; on a white background
     it is only negated. Anything else is separated from its background, trimmed, scaled with its aspect kept, centred
@@ -84,7 +84,7 @@ def see(pixels: Bytes, size: tuple[int, int]) -> Seen:
 
 
 def to_grey(pixels: Bytes) -> Grey:
-    """Return grey (h, w) of a picture; transparency becomes black behind a bright object, white behind a dark one."""
+    """Convert a picture to grey (h, w); transparency becomes black behind a bright object, white behind a dark one."""
     if pixels.ndim == 2:
         return pixels
     grey: NDArray[np.int64] = (pixels[..., :3] @ LUMA + LUMA.sum() // 2) // LUMA.sum()
@@ -94,7 +94,7 @@ def to_grey(pixels: Bytes) -> Grey:
 
 
 def find_background(grey: Grey) -> int:
-    """Return the shade of the background: the commonest one along the border.
+    """Return the shade of the background: the most common one along the border.
 
     An object that reaches the border, as the dataset's do, is more varied than what it stands on. In all 70,000 images
     of Fashion-MNIST this finds 0.
@@ -105,13 +105,13 @@ def find_background(grey: Grey) -> int:
 
 
 def stand_out(difference: Light, margin: float) -> Light:
-    """Return by how much more than `margin` each pixel differs, on the side, darker or brighter, of the object."""
+    """Return by how much more than `margin` each pixel differs, in the direction (darker or brighter) of the object."""
     brighter, darker = ((sign * difference - margin).clip(min=0) for sign in (1, -1))
     return brighter if brighter.sum() >= darker.sum() else darker
 
 
 def trim(light: Light) -> Light:
-    """Return the part of the picture that holds the object.
+    """Return the part of the picture that contains the object.
 
     Raises:
         DataError: nothing stands out.
@@ -128,7 +128,7 @@ def trim(light: Light) -> Light:
 
 
 def place(light: Light, size: tuple[int, int]) -> Grey:
-    """Fit the object's longest edge to the frame's, its centre to the middle, its brightest pixel to 255."""
+    """Scale the object's longest edge to the frame's, centred on 0, with its brightest pixel 255 as in the dataset."""
     scale = min(size[0] / light.shape[0], size[1] / light.shape[1])
     height, width = (max(1, round(length * scale)) for length in light.shape)
     scaled = Image.fromarray(light).resize((width, height), Image.Resampling.LANCZOS)
@@ -151,7 +151,7 @@ def _border(picture: Grey | Light) -> Booleans:
 
 
 def _noise(difference: Light) -> float:
-    """Return the standard deviation of the background's noise, from the border without an object that reaches it."""
+    """Estimate the standard deviation of the background's noise from the border, ignoring objects that reach it."""
     around = np.abs(difference[_border(difference)])
     # 1.4826 times the median deviation is the standard deviation of normal noise.
     return 1.4826 * float(np.median(around[around <= TOLERANCE]))
@@ -183,7 +183,7 @@ def _shading(grey: Grey, background: int) -> Light:
 
 
 def _composite(grey: NDArray[np.int64], alpha: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Put the object on the canvas, black or white, from which its own shade differs more."""
+    """Put the object on a black or white canvas, whichever differs more from its own shade."""
     bright = int((grey * alpha).sum()) >= int(alpha.sum()) * (WHITE + 1) // 2
     canvas = BLACK if bright else WHITE
     return (grey * alpha + canvas * (WHITE - alpha) + WHITE // 2) // WHITE

@@ -36,7 +36,7 @@ def within_shares(sources: NDArray[np.str_], known: int, share: float, most: int
 
 
 def _ranks_from_newest(of_source: NDArray[np.int64], sources: int) -> NDArray[np.int64]:
-    """Count the later labels that the same source gave, (n,)."""
+    """Return how many later labels the same source gave, (n,)."""
     ranks = np.empty(len(of_source), np.int64)
     for source in range(sources):
         positions = np.flatnonzero(of_source == source)

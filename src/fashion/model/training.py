@@ -119,19 +119,19 @@ def train(plan: Plan, watch: Watch) -> Trained:
 
 
 def is_over(history: Sequence[Epoch], recipe: Recipe) -> bool:
-    """Whether no epoch follows: all were run, or patience has ended."""
+    """Return whether no epoch follows: all were run, or patience has run out."""
     if not history or len(history) == recipe.epochs:
         return bool(history)
     return recipe.patience is not None and len(history) - _best(history).epoch >= recipe.patience
 
 
 def _best(history: Sequence[Epoch]) -> Epoch:
-    """The first of those with the best validation accuracy."""
+    """Return the first epoch with the best validation accuracy."""
     return max(history, key=lambda epoch: epoch.validation_accuracy)
 
 
 def _run_epochs(trainee: keras.Model, plan: Plan, watch: Watch) -> State:
-    """The training after its last epoch.
+    """Run the remaining epochs and return the training after its last one.
 
     The loop is our own because `fit` stands still for a second or more between epochs, now and then.
     """
@@ -166,14 +166,14 @@ def _restore(trainee: keras.Model, random: np.random.Generator, state: State) ->
 
 
 def _variables(trainee: keras.Model) -> list[keras.Variable]:
-    """All that a step changes but the metrics, which each step resets."""
+    """Return everything that a step changes except the metrics, which each step resets."""
     return [*trainee.variables, *trainee.optimizer.variables]
 
 
 def _run_steps(
     trainee: keras.Model, plan: Plan, random: np.random.Generator, epoch: int, watch: Watch
 ) -> dict[str, float]:
-    """Mean loss and accuracy over the steps of one epoch."""
+    """Run the steps of one epoch and return their mean loss and accuracy."""
     losses, accuracies = [], []
     for step, (images, labels) in enumerate(_batches(plan, random), start=1):
         figures = trainee.train_on_batch(images, labels, return_dict=True)
@@ -189,7 +189,7 @@ def _run_steps(
 
 
 def _batches(plan: Plan, random: np.random.Generator) -> Iterator[tuple[Bytes, Labels]]:
-    """All images in a new order, but the few that fill no batch: other ones each time."""
+    """Yield all images in a new order, except the few that do not fill a batch: different ones each time."""
     training, size = plan.training, plan.recipe.batch_size
     order = random.permutation(len(training.labels))
     for step in range(plan.steps):
@@ -225,7 +225,7 @@ def _optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
 
 
 def _loss(recipe: Recipe, classes: int) -> Callable[[Any, Any], Any]:
-    """Mean cross-entropy of labels (n,) and logits (n, classes)."""
+    """Return the mean cross-entropy of labels (n,) and logits (n, classes)."""
     if not recipe.one_hot:
         sparse_loss: Callable[[Any, Any], Any] = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         return sparse_loss

@@ -48,7 +48,7 @@ def read_labels(project: Project, batches: Mapping[str, LabelledImages]) -> pd.D
 
 
 def read_survey(project: Project, batches: Iterable[str]) -> Survey:
-    """What the newest batch says of how many labels that were asked for at random have come.
+    """Return the newest batch's count of the labels that were requested at random, and of those that have arrived.
 
     Raises:
         ArtifactError: it is damaged.
@@ -76,7 +76,7 @@ def _number(project: Project, name: str) -> int:
 
 
 def _read_survey(folder: Path) -> tuple[Survey, int]:
-    """The survey and the number of a batch. In those of earlier code nothing was asked; they come first, by name."""
+    """Return the survey and number of a batch. Batches of earlier releases have neither and come first, by name."""
     path = folder / SURVEY
     if not path.exists():
         return Survey(0, 0), 0
@@ -101,7 +101,7 @@ def _read_batch(folder: Path, batch: LabelledImages) -> pd.DataFrame:
 
 
 def _table(name: str, batch: LabelledImages) -> pd.DataFrame:
-    """The rows of a batch of which nothing else is known."""
+    """Return the rows of a batch about which nothing else is known."""
     return pd.DataFrame(
         {
             "batch": pd.Series([name] * len(batch.labels), dtype="str"),

@@ -19,7 +19,7 @@ HISTORY_COLUMNS = ["epoch", "epochs", "loss", "accuracy", "validation_loss", "va
 
 
 def has_recent(project: Project) -> bool:
-    """Whether there are collected images to test on: the split `recent`."""
+    """Return whether there are collected images to test on: the split `recent`."""
     return (project.dataset / f"{RECENT}_images.npy").exists()
 
 
@@ -33,7 +33,7 @@ def read_prepared(project: Project) -> Any:
 
 
 def load_split(project: Project, name: str) -> LabelledImages:
-    """The prepared split `train`, `validation` or `test`, memory-mapped and read-only.
+    """Load the prepared split `train`, `validation` or `test`, memory-mapped and read-only.
 
     Raises:
         ArtifactError: `prepare` has not run, or its files are damaged.

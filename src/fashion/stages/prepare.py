@@ -88,7 +88,7 @@ def prepare(project: Project, params: Params) -> Prepared:
 
 
 def _quarantined(project: Project, name: str, split: LabelledImages) -> NDArray[np.int64]:
-    """Positions of the images in a split that `validate` wants out, ascending and each once."""
+    """Return the positions of the images in a split that `validate` quarantined, ascending and unique."""
     path = project.validation / QUARANTINE
     with translate_damage(path, "make it with: dvc repro validate"):
         table = pd.read_csv(path)
@@ -134,7 +134,7 @@ def _divide(params: Params, train: LabelledImages, kept: NDArray[np.int64]) -> d
 def _join(
     batches: Mapping[str, LabelledImages], quarantined: Mapping[str, NDArray[np.int64]], labels: pd.DataFrame
 ) -> _Collected:
-    """The images of all batches that are fit to learn from, each with the label that counts."""
+    """Return the images of all batches that are fit for training, each with the label that counts."""
     parts = []
     for name, batch in batches.items():
         rows = labels[(labels["batch"] == name) & labels["counts"] & ~labels["index"].isin(quarantined[name])]
@@ -150,11 +150,13 @@ def _join(
 def _with_collected(
     params: Params, splits: Mapping[str, LabelledImages], collected: _Collected, salt: bytes
 ) -> tuple[dict[str, LabelledImages], int]:
-    """The splits with collected images in training and validation, the split of those to test on if there are any, and
-    how many are learned from.
+    """Add collected images to the training and validation splits, and to a split `recent` for testing if there are any.
 
-    Copies and near copies of an image are on one side, in whatever batch they came: what is tested on was never trained
-    on. Of a group on the side of the test only those are tested on that were asked for; the others are left out.
+    Copies and near copies of an image are on the same side, whatever their batch: no test image was ever trained on. Of
+    a group on the test side, only images whose label was requested are tested on; the others are left out.
+
+    Returns:
+        The splits, and how many collected images are used for training and validation.
     """
     groups, fraction = group_near_copies(collected.images), params.prepare.recent_test_fraction
     apart = _first_asked(groups, collected) & hold_out_groups(collected.images, groups, fraction, salt)
@@ -171,7 +173,7 @@ def _with_collected(
 
 
 def _first_asked(groups: NDArray[np.int64], collected: _Collected) -> Booleans:
-    """Whether of each image's group one was asked for in its first batch: if none was, it is learned from already."""
+    """Return whether a label in each image's group was requested in its first batch; if not, it was trained on."""
     count = groups.max(initial=-1) + 1
     first = np.full(count, collected.batches.max(initial=0))
     np.minimum.at(first, groups, collected.batches)

@@ -49,7 +49,7 @@ def bring(
 
 
 def _sources(params: DataParams) -> Sequence[str]:
-    """Those of the environment if there are any, else those of params.yaml."""
+    """Return the sources from the environment if there are any, else those of params.yaml."""
     named = (load_settings().data_sources or "").split(",")
     return [source.strip() for source in named if source.strip()] or params.sources
 
@@ -57,7 +57,7 @@ def _sources(params: DataParams) -> Sequence[str]:
 def _from_source(
     source: str, project: Project, wanted: Sequence[DataFile], replace: bool, progress: Progress
 ) -> Iterator[DataFile]:
-    """Brings one file after the other and yields it once it is in data/.
+    """Fetch one file after another, and yield each once it is in data/.
 
     Raises:
         FashionError: the source does not have the next one, in words that say why.
@@ -95,7 +95,7 @@ def _copy(source: Path, file: DataFile, project: Project, progress: Progress) ->
 
 
 def _download(address: str, file: DataFile, project: Project, progress: Progress) -> None:
-    """What was received of a download that broke off is kept under .state, for the next source or the next call."""
+    """Download a file. If that breaks off, the part received is kept under .state, for the next source or call."""
     part = project.state / "downloads" / f"{file.sha256}.part"
     part.parent.mkdir(parents=True, exist_ok=True)
     resumed = part.exists()
