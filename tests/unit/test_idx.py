@@ -66,10 +66,10 @@ def test_a_header_cut_short_is_named_in_the_error():
         read(compressed(struct.pack(">II", 0x803, 2)))
 
 
-@pytest.mark.parametrize(("present", "found"), [(29, "holds 29"), (31, "holds more than 30")])
+@pytest.mark.parametrize(("present", "found"), [(29, "contains 29"), (31, "contains more than 30")])
 def test_a_header_and_a_content_that_disagree_in_size_are_told_apart(present, found):
     header = struct.pack(">IIII", 0x803, 2, 5, 3)
-    with pytest.raises(DataError, match=f"data/some.gz: the header promises 30 bytes .*{found}"):
+    with pytest.raises(DataError, match=f"data/some.gz: the header claims 30 bytes .*{found}"):
         read(compressed(header, bytes(present)))
 
 

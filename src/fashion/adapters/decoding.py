@@ -88,7 +88,7 @@ def readable_name(path: Path | str) -> str:
 def _read_idx_images(stream: BinaryIO, name: str, compressed: bool) -> list[Picture]:
     images = (read_idx if compressed else read_plain_idx)(stream, name, 3, MOST_IDX_BYTES)
     if not images.size:
-        raise DataError(f"{name}: the IDX file holds no image (shape {images.shape})")
+        raise DataError(f"{name}: the IDX file contains no images (shape {images.shape})")
     if len(images) > MOST_IDX_IMAGES:
         raise DataError(f"{name}: holds {len(images):,} images; expected at most {MOST_IDX_IMAGES:,} a file, split it")
     return [Picture(f"{name}[{number}]", _shrink(Image.fromarray(image))) for number, image in enumerate(images)]

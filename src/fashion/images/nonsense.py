@@ -1,4 +1,4 @@
-"""Drawn noise and textures: what no model of objects can know, and what it should not give an answer to."""
+"""Generated noise and textures: pictures that no model of objects can know, and for which it should abstain."""
 
 from collections.abc import Callable, Mapping
 
@@ -14,7 +14,7 @@ SIDE = 112
 
 
 def draw_nonsense(count: int, size: tuple[int, int], seed: int) -> dict[str, tuple[Bytes, Booleans]]:
-    """Draw `count` images of every kind, by its name, as they come before a model.
+    """Draw `count` images of every kind, by name, as a model receives them.
 
     Each kind comes twice: as images of the dataset's `size` (height, width), and as pictures in colour that were
     brought to it. The same seed draws the same images.
@@ -60,7 +60,7 @@ KINDS: Mapping[str, Callable[[int, tuple[int, int], np.random.Generator], Floats
     "stripes": _stripes,
     "checks": _checks,
 }
-"""Each draws (n, height, width) with values from 0 to 1."""
+"""Each function draws (n, height, width) with values from 0 to 1."""
 
 
 def _waves(count: int, size: tuple[int, int], random: np.random.Generator) -> Floats:

@@ -1,9 +1,9 @@
-"""Any picture, brought to what the dataset looks like: grey, the object bright on black, filling the frame.
+"""Converting any picture to the dataset's format: grey, the object bright on black, filling the frame.
 
-The steps undo what separates a photograph from Fashion-MNIST, whose own making is described in section 2 of
-https://arxiv.org/abs/1708.07747: trim the background, bring the longest edge to the frame, centre, negate, grey.
+The steps follow how Fashion-MNIST was made from photographs (https://arxiv.org/abs/1708.07747, section 2): trim the
+background, scale the longest edge to the frame, centre, negate, convert to grey.
 
-Pillow serves here as an array library, for its resampling alone: a filter over float32 arrays in, float32 arrays out.
+Pillow is used only for resampling, as an array library: float32 arrays in, float32 arrays out.
 """
 
 from dataclasses import dataclass
@@ -18,27 +18,27 @@ from fashion.errors import DataError
 
 BLACK, WHITE = 0, 255
 LUMA = np.array([19595, 38470, 7471])
-"""Red, green and blue in 65536ths of a grey (ITU-R BT.601); they add up to one, so that a grey pixel stays as it is."""
+"""Weights of red, green and blue in 65536ths (ITU-R BT.601); they add up to one, so that a grey pixel is unchanged."""
 NEAR = 8
-"""Grey levels to both sides that count as one shade."""
+"""Grey levels to either side that count as the same shade."""
 TOLERANCE = 32
-"""Grey levels around the background that noise and shading may fill; what is farther off is the object."""
+"""Grey levels around the background that may be noise and shading; anything farther away is the object."""
 LEAST_CONTRAST = 13
-"""Grey levels, 5 % of all: a smaller difference is none. Fashion-MNIST was trimmed with the same limit."""
+"""Grey levels, 5 % of all: smaller differences are ignored. Fashion-MNIST was trimmed with the same limit."""
 LEAST_LIGHT = 0.1
-"""Part of the object's brightest pixel from which on a pixel counts when the object is trimmed; shadows stay below."""
+"""Share of the object's brightest pixel from which a pixel counts when the object is trimmed; shadows are below it."""
 LEAST_SHARE = 0.005
-"""A row or column belongs to the object when more than this share of its pixels does; dust stays below."""
+"""A row or column belongs to the object if more than this share of its pixels does; dust is below it."""
 LEAST_COVER = 0.001
-"""Share of the picture that an object covers at least; of normal noise, 0.00003 is beyond the margin to one side."""
+"""The least share of the picture that an object covers; of normal noise, 0.00003 exceeds the margin on one side."""
 MOST_NOISE = 10
-"""Grey levels, standard deviation of a plain background. Of drawn photographs with noise and JPEG's artefacts it is 0
-to 4, of noise, clouds and striped wood 11 and more."""
+"""The largest standard deviation of a plain background, in grey levels. For simulated photographs with noise and JPEG
+artefacts it is 0 to 4; for noise, clouds and striped wood 11 and more."""
 LEAST_GROUND = 2 / 3
-"""Share of the border that shows the background: an object may reach out of the picture, to one or two sides."""
+"""The least share of the border that shows the background: an object may extend beyond one or two sides."""
 LEAST_WHOLE = 0.6
-"""Share of the light that is in the largest part of the object. Of Fashion-MNIST's validation images 0.2 % have less in
-one part, because a dark middle parts them; of two like shoes each has half."""
+"""The least share of the light in the largest part of the object. 0.2 % of Fashion-MNIST's validation images have less,
+because a dark middle divides them; with two similar shoes, each has half."""
 
 Grey = Bytes
 Light = NDArray[np.float32]
@@ -71,7 +71,7 @@ def see(pixels: Bytes, size: tuple[int, int]) -> Seen:
     """
     grey = to_grey(pixels)
     if grey.min() == grey.max():
-        raise DataError("the picture is all of one shade; expected an object on a background")
+        raise DataError("the picture is a single shade; expected an object on a background")
     background = find_background(grey)
     if grey.shape == size and min(background, WHITE - background) < LEAST_CONTRAST:
         return Seen(WHITE - grey if background > WHITE // 2 else grey, cluttered=False)

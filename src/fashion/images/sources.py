@@ -1,4 +1,4 @@
-"""How much of what is learned may come from one source, so that none of several decides alone what a model learns."""
+"""How much of a batch may come from one source, so that no single source decides what a model learns."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,9 +9,9 @@ ROUNDING = 1e-9
 
 
 def within_shares(sources: NDArray[np.str_], known: int, share: float, most: int) -> Booleans:
-    """Return which labels may be in one batch: the newest, and from no source more than its share of the batch.
+    """Choose the labels for one batch: the newest, but from no source more than its share of the batch.
 
-    Where there are too few sources for that, each may give an equal part; a single one all.
+    If there are too few sources for that, each may provide an equal part; a single one may provide all.
 
     Args:
         sources: (n,), who gave each label, the oldest label first.

@@ -1,4 +1,4 @@
-"""The networks. Each takes raw uint8 images and gives calibrated probabilities and an embedding."""
+"""The networks. Each takes raw uint8 images and returns calibrated probabilities and an embedding."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
@@ -62,7 +62,7 @@ def _convolution(features: Tensor, channels: int) -> Tensor:
 
 
 def _normalised(features: Tensor, name: str | None = None) -> Tensor:
-    # Keras's momentum of 0.99 would take more steps to settle than a training of five epochs has to spare.
+    # Keras's default momentum of 0.99 would take more steps to settle than a training of five epochs has.
     return layers.ReLU(name=name)(layers.BatchNormalization(momentum=0.9)(features))
 
 
@@ -75,8 +75,8 @@ def classifier(
     """Build an untrained model with input `image` (n, height, width) uint8.
 
     Its outputs are `probabilities` (n, classes), the softmax of the logits divided by `temperature`, and `embedding`
-    (n, d), both float32. With `average_shifts` logits and embedding are the means of those of the image and of it moved
-    by so many pixels up, down, left and right: strides and pooling make a network answer differently to each.
+    (n, d), both float32. With `average_shifts`, logits and embedding are averaged over the image and its copies shifted
+    by that many pixels up, down, left and right: strides and pooling make a network answer each differently.
     """
     image = keras.Input(image_size, dtype="uint8", name="image")
     pixels = layers.Reshape((*image_size, 1))(layers.Rescaling(1 / 255)(image))

@@ -55,7 +55,7 @@ class Checkpoints:
             self._mention_others()
             return None
         except DAMAGE as error:
-            logger.warning("Starts from epoch 1: the checkpoint %s is damaged (%s)", self._path, error)
+            logger.warning("Starting from epoch 1: the checkpoint %s is damaged (%s)", self._path, error)
             return None
         return checkpoint
 
@@ -90,7 +90,7 @@ class Checkpoints:
             changed = [name for name in self._origin if origin.get(name) != self._origin[name]]
             last = other.state.history[-1]
             logger.info(
-                "Starts from epoch 1: what stopped after epoch %d of %d was a training with other %s",
+                "Starting from epoch 1: the training that stopped after epoch %d of %d had different %s",
                 *(last.epoch, last.epochs, " and ".join(changed)),
             )
 

@@ -79,7 +79,7 @@ def draw_data(project: Project, params: Params, drawing: Drawing, force: bool = 
     if not (force or is_synthetic(project)):
         _refuse_to_replace(project, params.data)
     with _writing(project):
-        # The marker first: whenever any file here is drawn, it says so.
+        # The marker first: it must be there whenever any file here is drawn.
         write_text(project.data / SYNTHETIC, _describe(params.data, drawing))
         _draw_files(project, params.data, drawing)
         return _pinned(project, params.data, {file.name: "drawn" for file in params.data.files})
@@ -88,7 +88,7 @@ def draw_data(project: Project, params: Params, drawing: Drawing, force: bool = 
 def _check_folder(project: Project) -> None:
     if project.data.is_symlink():
         raise DataError(
-            f"{project.data} is a symbolic link, and DVC cannot pin what is behind one. Remove the link, then type: "
+            f"{project.data} is a symbolic link, and DVC cannot pin the target of a link. Remove the link, then type: "
             f"FASHION_DATA_SOURCES={project.data.readlink()} fashion fetch"
         )
     if project.data.exists() and not project.data.is_dir():
@@ -117,8 +117,8 @@ def _refuse_to_replace(project: Project, params: DataParams) -> None:
     there = [file.name for file in params.files if (project.data / file.name).exists()]
     if there:
         raise DataError(
-            f"{project.data} holds files that were not drawn ({', '.join(there)}). "
-            "To replace them by drawn ones, type: fashion fetch --synthetic --force"
+            f"{project.data} contains files that were not drawn ({', '.join(there)}). "
+            "To replace them with drawn ones, type: fashion fetch --synthetic --force"
         )
 
 
@@ -126,7 +126,7 @@ def _check_counts(params: DataParams, drawing: Drawing) -> None:
     if min(drawing.images, drawing.test_images) < len(params.classes):
         raise DataError(
             f"Expected at least one image of each of the {len(params.classes)} classes in both parts, found "
-            f"{drawing.images} training and {drawing.test_images} test images; ask for more: --images, --test-images"
+            f"{drawing.images} training and {drawing.test_images} test images; draw more: --images, --test-images"
         )
 
 
@@ -174,4 +174,4 @@ def _writing(project: Project) -> Iterator[None]:
         with writing_explained(project.data), changing_data(project):
             yield
     except OSError as error:
-        raise DataError(f"Could not write to {project.data}: {error}; put that right, then try again") from error
+        raise DataError(f"Could not write to {project.data}: {error}; fix that, then try again") from error

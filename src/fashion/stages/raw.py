@@ -12,9 +12,9 @@ from fashion.storage import file_digest
 
 BATCH_IMAGES, BATCH_LABELS = "images-idx3-ubyte.gz", "labels-idx1-ubyte.gz"
 SUPPORTED = (
-    "It is the file that params.yaml asks for, but of a kind that is not supported: expected gzipped IDX files of "
-    "unsigned bytes, grey images (n, height, width) of data.image_size and labels (n,). Convert the dataset, and set "
-    "the digests in params.yaml"
+    "It is the file that params.yaml asks for, but its format is not supported: expected gzipped IDX files of unsigned "
+    "bytes, grey images (n, height, width) of data.image_size and labels (n,). Convert the dataset, and set the "
+    "digests in params.yaml"
 )
 SALT, SALT_BYTES = "salt", 32
 """The file in data/ with the secret, in hexadecimal, that divides collected images; it is not in git."""
@@ -86,7 +86,7 @@ def bring_back(batch: Path) -> str:
 def _bring_back(path: Path, data: Path) -> str:
     """Return how to restore a file, without DVC's `--force`: if the cache is lost, that may remove all of data/."""
     command = "dvc pull data.dvc" if (data / SYNTHETIC).exists() else "fashion fetch"
-    return f"remove {path}, then bring back what data.dvc pins with: {command}"
+    return f"remove {path}, then restore what data.dvc pins with: {command}"
 
 
 def read_labelled_files(images_path: Path, labels_path: Path, params: DataParams) -> LabelledImages:
@@ -140,7 +140,7 @@ def _check_digests(project: Project, params: DataParams) -> None:
         if found[file.name] != file.sha256:
             raise DataError(
                 f"data/{file.name} is not the file that params.yaml asks for: expected SHA-256 {file.sha256}, "
-                f"found {found[file.name]}. Bring the right one with: fashion fetch --force"
+                f"found {found[file.name]}. Get the right one with: fashion fetch --force"
             )
 
 
@@ -148,7 +148,7 @@ def _read_split(project: Project, images_file: DataFile, labels_file: DataFile, 
     split = LabelledImages(_read(project.data, images_file, 3), _read(project.data, labels_file, 1))
     _check_pair(_names((images_file, labels_file)), split.images.shape, split.labels.shape, params)
     if not len(split.images):
-        raise DataError(f"data/{images_file.name} holds no image")
+        raise DataError(f"data/{images_file.name} contains no images")
     return split
 
 
@@ -162,8 +162,7 @@ def _check_pair(
     """Raise DataError unless the shapes of images and labels match each other and params.yaml."""
     if images[0] != labels[0]:
         raise DataError(
-            f"{names[0]} holds {images[0]} images but {names[1]} {labels[0]} labels; expected as many of one as of the "
-            "other"
+            f"{names[0]} has {images[0]} images but {names[1]} has {labels[0]} labels; expected equal numbers"
         )
     if images[1:] != params.image_size:
         raise DataError(
@@ -177,16 +176,14 @@ def _read(folder: Path, file: DataFile, dimensions: int) -> Bytes:
     path = folder / file.name
     drawn = (folder / SYNTHETIC).exists()
     if not path.exists():
-        raise DataError(
-            f"{path} is missing; bring it with: {'fashion fetch --synthetic' if drawn else 'fashion fetch'}"
-        )
+        raise DataError(f"{path} is missing; get it with: {'fashion fetch --synthetic' if drawn else 'fashion fetch'}")
     try:
         return _read_file(path, dimensions)
     except DataError as error:
         if path.is_file() and file_digest(path) == file.sha256:
             raise DataError(f"{error}. {SUPPORTED}") from error
         command = "fashion fetch --synthetic" if drawn else "fashion fetch --force"
-        raise DataError(f"{error}. Bring the right file with: {command}") from error
+        raise DataError(f"{error}. Get the right file with: {command}") from error
 
 
 def _read_file(path: Path, dimensions: int) -> Bytes:

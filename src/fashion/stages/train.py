@@ -80,7 +80,7 @@ def _train(training: LabelledImages, validation: LabelledImages, params: Params,
         plan = Plan(params.train.model, recipe, training, validation, classes, params.train.seed)
         return train_network(plan, watch)
     except (KeyboardInterrupt, SystemExit):
-        logger.info("Stopped. The same command goes on after the last whole epoch.")
+        logger.info("Stopped. Run the same command again to resume after the last complete epoch.")
         raise
 
 
@@ -102,9 +102,9 @@ def _go_on(state: State, params: Params, run: LiveRun) -> None:
     """Log where an interrupted training resumes, and report the epochs that MLflow has not received yet."""
     done, epochs = len(state.history), params.train.recipe.epochs
     if is_over(state.history, params.train.recipe):
-        logger.info("All epochs were done before: goes on after epoch %d of %d", done, epochs)
+        logger.info("An earlier run finished all epochs: resuming after epoch %d of %d", done, epochs)
     else:
-        logger.info("Training was stopped before: goes on from epoch %d of %d", done + 1, epochs)
+        logger.info("An earlier run was stopped: resuming from epoch %d of %d", done + 1, epochs)
     run.log_missing("loss", {epoch.epoch: _figures(epoch) for epoch in state.history})
 
 
