@@ -74,5 +74,5 @@ def test_a_header_and_a_content_that_disagree_in_size_are_told_apart(present, fo
 
 
 def test_a_header_that_claims_a_billion_images_is_refused():
-    with pytest.raises(DataError, match="not read here"):
+    with pytest.raises(DataError, match="the file is not read"):
         read(compressed(struct.pack(">IIII", 0x803, 10**9, 28, 28)))
