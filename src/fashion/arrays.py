@@ -1,4 +1,4 @@
-"""The arrays that pass between modules, each kind by one name."""
+"""The types of the arrays that pass between modules, with one name for each."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 Bytes = NDArray[np.uint8]
 """Pixels."""
 Labels = NDArray[np.integer]
-"""Numbers of classes: uint8 in files, int64 in tables."""
+"""Class indices: uint8 in files, int64 in tables."""
 Floats = NDArray[np.floating]
 """float32 from a model, float64 from a statistic."""
 Booleans = NDArray[np.bool_]
@@ -16,7 +16,7 @@ Booleans = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """Images (n, height, width) and what is in them: labels (n,)."""
+    """Images (n, height, width) and their labels (n,)."""
 
     images: Bytes
     labels: Labels

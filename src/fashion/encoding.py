@@ -16,7 +16,7 @@ def degrade_output() -> None:
 
 
 def _plain(error: UnicodeError) -> tuple[str, int]:
-    """Replace what is missing: by PLAIN, by the letter without its accent, or by a question mark."""
+    """Replace missing characters: by PLAIN, by the letter without its accent, or by a question mark."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     missing = error.object[error.start : error.end]

@@ -1,4 +1,4 @@
-"""The environment of every process: the defaults of .env, and what must not come from another project."""
+"""The environment of every process: the defaults in .env, and variables that must not come from another project."""
 
 import os
 import sys
@@ -12,22 +12,22 @@ from fashion.paths import Project
 from fashion.settings import LOOPBACK, SQLITE, load_settings, tracking_uri
 
 ACTIVATED = "_FASHION_SET"
-"""What `source .venv/bin/activate` has set, a line NAME=value for each variable; the user set the others."""
+"""What `source .venv/bin/activate` set, one line NAME=value per variable; the user set the others."""
 ONE_ADDRESS = ("MLFLOW_REGISTRY_URI", "MLFLOW_REGISTRY_STORE_URI")
-"""By these MLflow would keep versions elsewhere than the runs that they come from."""
+"""With these, MLflow would keep versions apart from the runs that they come from."""
 FIXED = {"KERAS_BACKEND": "tensorflow"}
-"""What the code is written for, whatever another project has set."""
+"""What the code requires, whatever another project has set."""
 FOREIGN = (
     *("GIT_COMMON_DIR", "GIT_DIR", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_WORK_TREE"),
     *("KERAS_HOME", "KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH", "TF_USE_LEGACY_KERAS"),
     *("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir", "WEB_CONCURRENCY"),
 )
-"""No settings of this project: a repository other than the folder's (git sets it in its hooks), shorter trainings and
-other defaults of Keras (its keras.json), and what servers of several processes are told."""
+"""Variables that must not take effect here: another repository than the folder's (git sets it in its hooks), shorter
+trainings and other defaults of Keras (its keras.json), and settings of multi-process servers."""
 
 
 def environment_defaults(project: Project) -> dict[str, str]:
-    """The variables of the project's .env file, with paths under .state made absolute."""
+    """Return the variables of the project's .env file, with paths under .state made absolute."""
     values: Mapping[str, str | None] = dotenv_values(project.root / ".env", interpolate=False)
     return {name: _absolute(value or "", project) for name, value in values.items()}
 
@@ -52,10 +52,10 @@ def apply_environment(project: Project) -> None:
 
 
 def _keep_proxies_from_loopback() -> None:
-    """Add this machine to the hosts that are asked without a proxy: none can reach the services that run here.
+    """Exclude this machine from proxying: no proxy can reach the services that run here.
 
-    requests, httpx, urllib and websockets, with which Prefect and MLflow ask, all read this list; of the two spellings
-    the small one wins where both are set.
+    requests, httpx, urllib and websockets, which Prefect and MLflow use, all read this list; if both spellings are set,
+    the lower-case one takes precedence.
     """
     listed = ",".join(os.environ.get(name, "") for name in ("no_proxy", "NO_PROXY")).split(",")
     hosts = dict.fromkeys(host.strip() for host in listed if host.strip())
@@ -64,7 +64,7 @@ def _keep_proxies_from_loopback() -> None:
 
 
 def check_environment(project: Project) -> None:
-    """Find out whether this process's virtual environment and code belong together and to `project`.
+    """Check that this process's virtual environment and code belong together and to `project`.
 
     Raises:
         SetupError: they do not.
@@ -75,23 +75,23 @@ def check_environment(project: Project) -> None:
         return  # Not made by setup.sh: whoever made it knows what it belongs to.
     if made_for != home:
         raise SetupError(
-            f"The virtual environment {sys.prefix} was made for {made_for}, and copied or moved. Make one of its own: "
+            f"The virtual environment {sys.prefix} was made for {made_for}, then copied or moved. Make a new one: "
             f"cd {home} && make setup"
         )
     if code not in (home, project.root):
         raise SetupError(
-            f"The code at work is that of {code}, in the environment of {home}. "
+            f"The code that is running is that of {code}, in the environment of {home}. "
             f"Type: unset PYTHONPATH (it is {os.environ.get('PYTHONPATH', 'not set')})"
         )
     if project.root != home and _made_for(project.root):
         raise SetupError(
-            f"The environment of {home} is at work in {project.root}, which has one of its own. "
+            f"The environment of {home} is active in {project.root}, which has its own. "
             f"Type: source {project.root}/.venv/bin/activate"
         )
 
 
 def _made_for(home: Path) -> Path | None:
-    """The folder that setup.sh wrote into the environment below `home`."""
+    """Return the folder that setup.sh recorded in the environment below `home`."""
     stamp = home / ".venv" / ".installed"
     first = stamp.read_text(encoding="utf-8").partition("\n")[0] if stamp.is_file() else ""
     return Path(first.removeprefix("folder ")) if first.startswith("folder ") else None
@@ -103,15 +103,15 @@ def _activated() -> list[tuple[str, str]]:
 
 
 def check_registry_address(project: Project) -> None:
-    """Find out whether versions and the runs that they come from are kept in one place.
+    """Check that versions and the runs that they come from are kept in the same place.
 
     Raises:
-        SetupError: a variable of MLflow's says otherwise.
+        SetupError: one of MLflow's variables says otherwise.
     """
     for name in ONE_ADDRESS:
         if os.environ.get(name, "") not in ("", load_settings().tracking_uri, tracking_uri(project)):
             raise SetupError(
-                f"{name} is another address than MLFLOW_TRACKING_URI; runs and versions are kept in one place here. "
+                f"{name} differs from MLFLOW_TRACKING_URI, but runs and versions are kept in the same place here. "
                 f"Type: unset {name}; or set MLFLOW_TRACKING_URI to the same address"
             )
 

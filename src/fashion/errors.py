@@ -2,33 +2,33 @@
 
 FashionError
 ├── ParamsError     params.yaml or an environment variable is wrong
-│   └── SetupError  the environment, a variable of a tool's, or the folder is not what the project needs
+│   └── SetupError  the environment, a tool's variable, or the folder is not what the project needs
 ├── DataError       a data file is missing, damaged, or not what it should be
 ├── SuiteError      a file in expectations/ is wrong
 ├── ArtifactError   an output of an earlier stage is missing or damaged
 ├── DiskError       a disk is full, or this user may not write there
 ├── TrainingError   training went wrong, for example a loss that is not finite
-├── PromotionError  a version cannot have the alias that was asked for
-├── LineageError    where a version comes from is not known here, so that it cannot be made again
-│   └── GitError    git is not installed, refuses to look, or there is no repository
-└── ServiceError    a service (MLflow, DVC, Prefect) is away or answered nonsense
-    └── AbsenceError the registry answers, and names no champion
+├── PromotionError  a version cannot have the requested alias
+├── LineageError    the origin of a version is not known here, so that it cannot be reproduced
+│   └── GitError    git is not installed, refuses to read the repository, or there is none
+└── ServiceError    a service (MLflow, DVC, Prefect) is unavailable or returned an invalid answer
+    └── AbsenceError the registry answers, but has no champion
 """
 
 import re
 
 USER = re.compile(r'(?<=://)(?:[^\s/?#"<>]*|[^\s/?#"<>:]*:(?!\d*[/?#])[^\s"<>@]*)@')
-"""In an address: a user's name and password. The second form is a password with a slash, which SQLAlchemy takes."""
+"""In a URL: a user's name and password. The second form is a password with a slash, which SQLAlchemy accepts."""
 SECRET = re.compile(r"([?&;][\w.%-]*(?:pass|pwd|secret|token|signature|key)[\w.%-]*=)[^\s&;#\"'<>]+", re.IGNORECASE)
 
 
 def without_secrets(text: str) -> str:
-    """Return a text in which no address shows a user's name, a password, or a token."""
+    """Return the text without the user names, passwords and tokens in its URLs."""
     return SECRET.sub(r"\1***", USER.sub("", text))
 
 
 class FashionError(Exception):
-    """Says what happened, where, what was expected and found, and what to do next; never a password in an address."""
+    """Says what happened, where, what was expected and found, and what to do next; never a password in a URL."""
 
     def __init__(self, message: str) -> None:
         super().__init__(without_secrets(message))
@@ -39,7 +39,7 @@ class ParamsError(FashionError):
 
 
 class SetupError(ParamsError):
-    """The environment, a variable of a tool's, or the folder is not what the project needs."""
+    """The environment, a tool's variable, or the folder is not what the project needs."""
 
 
 class DataError(FashionError):
@@ -67,20 +67,20 @@ class StageError(FashionError):
 
 
 class PromotionError(FashionError):
-    """A version cannot have the alias that was asked for."""
+    """A version cannot have the requested alias."""
 
 
 class LineageError(FashionError):
-    """Where a version comes from is not known, or not to be had here."""
+    """The origin of a version is not known, or not available here."""
 
 
 class GitError(LineageError):
-    """Git is not installed, refuses to look, or there is no repository."""
+    """Git is not installed, refuses to read the repository, or there is none."""
 
 
 class ServiceError(FashionError):
-    """A service is away or answered nonsense."""
+    """A service is unavailable or returned an invalid answer."""
 
 
 class AbsenceError(ServiceError):
-    """The registry answers, and names no champion."""
+    """The registry answers, but has no champion."""

@@ -10,11 +10,11 @@ from fashion.quiet import quiet_standard_error
 
 @contextmanager
 def heavy_imports() -> Iterator[None]:
-    """Import TensorFlow and its like in the body, faster and without what they print.
+    """Import libraries such as TensorFlow in the body, faster and without their output.
 
-    Such a library makes some hundred thousand objects that live as long as the process. Python's garbage collector goes
-    through all of them whenever there are a quarter more, and once again at the end: with TensorFlow that is a third of
-    a short command's time. Here it waits until they are there, and then leaves them alone for good.
+    Such a library creates some hundred thousand objects that live as long as the process. Python's garbage collector
+    scans all of them whenever their number has grown by a quarter, and again at exit: with TensorFlow that is a third
+    of a short command's time. Here it waits until they exist, and then ignores them for good.
     """
     collecting = gc.isenabled()
     gc.disable()
@@ -25,5 +25,5 @@ def heavy_imports() -> Iterator[None]:
         gc.freeze()
         if collecting:
             gc.enable()
-        # What was made since is about to go anyway.
+        # Objects made since are about to be freed anyway.
         atexit.register(gc.freeze)

@@ -1,4 +1,4 @@
-"""Being asked to end, by SIGTERM or Ctrl-C, only where nothing is left half done."""
+"""Deferring SIGTERM and Ctrl-C until nothing would be left half done."""
 
 import signal
 import threading
@@ -11,12 +11,12 @@ HELD_BACK = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Hold a signal back until the block is left; a second one, from somebody who insists, goes through.
+    """Hold a signal back until the block ends; a second one, from somebody who insists, goes through.
 
-    For calls of a database: one that is torn out of a transaction keeps the database locked for as long as its
-    traceback lives, and with it for whatever is to be written because of the interruption.
+    For database calls: one that is interrupted in a transaction keeps the database locked as long as its traceback
+    lives, even for whatever must be written because of the interruption.
 
-    Python runs signal handlers in the main thread alone, so in other threads nothing is held back.
+    Python runs signal handlers only in the main thread, so in other threads nothing is held back.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -1,7 +1,7 @@
-"""Temporary names beside what is written, and what writers that were killed have left under them.
+"""Temporary names for files being written, and the leftovers of writers that were killed.
 
-A name says which process made it, and where: a process id means something only on its host, until that starts anew, and
-in its container. Elsewhere nobody can tell a writer that is at work from one that was killed, except by age.
+A name says which process made it, and where: a process id is meaningful only on its host, until that restarts, and in
+its container. Elsewhere a running writer can be told from a killed one only by the file's age.
 """
 
 import os
@@ -18,9 +18,9 @@ from platform import node
 from uuid import uuid4
 
 OLDEST_SECONDS = 24 * 3600.0
-"""Nothing takes that long to write."""
+"""Nothing takes this long to write."""
 NAME = re.compile(r"\.((?P<place>[0-9a-f]{12})-)?(?P<process>[0-9]+)\.[0-9a-f]{8}\.")
-"""How a temporary name begins; earlier code did not say where."""
+"""How a temporary name begins; earlier releases did not say where."""
 
 
 def temporary_name(path: Path) -> Path:
@@ -29,7 +29,7 @@ def temporary_name(path: Path) -> Path:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove what writers that were killed have left beside `path`, as far as this user may."""
+    """Remove the leftovers of killed writers beside `path`, as far as this user may."""
     for left in path.parent.glob(f".*.*.{escape(path.name)}"):
         # Others may remove it at the same time.
         with suppress(OSError):
@@ -39,7 +39,7 @@ def remove_leftovers(path: Path) -> None:
 
 @cache
 def place() -> str:
-    """Return a name for where process ids are told apart as here: this host since its last start, this container."""
+    """Return a name for the scope of process ids: this host since its last boot, and this container."""
     known = node(), _read(lambda: Path("/proc/sys/kernel/random/boot_id").read_text()), _read(_process_namespace)
     return sha256("\n".join(known).encode()).hexdigest()[:12]
 

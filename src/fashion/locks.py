@@ -1,4 +1,4 @@
-"""A file that one process holds at a time. The kernel lets go of it when the process ends, however it ends."""
+"""Lock files: one process holds a file at a time. The kernel releases it when the process ends, however it ends."""
 
 import fcntl
 import json
@@ -24,13 +24,13 @@ logger = logging.getLogger(__name__)
 
 
 class Held:
-    """A lock file that this process holds, and what stands in it."""
+    """A lock file that this process holds, and its content."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
 
     def read(self) -> dict[str, str]:
-        """What was written last; empty when the last holder left in good order."""
+        """Return what was written last; empty if the last holder finished normally."""
         return _parse(os.pread(self._descriptor, 1 << 16, 0))
 
     def write(self, content: Mapping[str, str]) -> None:
@@ -50,7 +50,7 @@ def try_hold(path: Path) -> Iterator[Held | None]:
 
 @contextmanager
 def hold(path: Path, on_wait: OnWait) -> Iterator[Held]:
-    """Hold the file for the duration of the block, after waiting for whoever holds it; `on_wait` is told for whom."""
+    """Hold the file for the duration of the block, after waiting for its holder, whom `on_wait` is told."""
     descriptor = _open(path)
     try:
         wait_until(lambda: _lock(descriptor), lambda: _describe(read_holder(path)), on_wait)
@@ -61,10 +61,10 @@ def hold(path: Path, on_wait: OnWait) -> Iterator[Held]:
 
 @contextmanager
 def one_at_a_time(project: Project, stage: str, by: str | None = None) -> Iterator[None]:
-    """Run a stage once at a time in a project: the next one waits, and says in the log for whom.
+    """Run a stage one at a time in a project: the next one waits, and logs what it is waiting for.
 
     Args:
-        by: who keeps the stage from running, if it is not the stage itself.
+        by: what holds the lock, if it is not the stage itself.
     """
     with hold(project.state / f"{stage}.lock", _say_for_whom) as lock:
         lock.write({"run": by or f"fashion {stage}", "process": str(os.getpid())})
@@ -74,9 +74,9 @@ def one_at_a_time(project: Project, stage: str, by: str | None = None) -> Iterat
 
 @contextmanager
 def between_trainings(project: Project, command: str) -> Iterator[None]:
-    """Hold this project's training slot for the duration of the block: a training waits for it, and it for a training.
+    """Hold this project's training slot for the duration of the block: it waits for a training, and trainings for it.
 
-    What a killed training has left in the lock stays there for the next training, which clears it away in Prefect.
+    What a killed training left in the lock stays there for the next training, which cleans up after it in Prefect.
     """
     with hold(training_lock(project), _say_for_whom) as lock:
         left = lock.read()
@@ -88,15 +88,15 @@ def between_trainings(project: Project, command: str) -> Iterator[None]:
 
 
 def training_lock(project: Project) -> Path:
-    """The file that a training holds, and a command that changes data/."""
+    """Return the lock file that a training holds, or a command that changes data/."""
     return project.state / "training.lock"
 
 
 def forget_dead_users(project: Project) -> None:
-    """Remove DVC's list of who uses which file if nobody who is alive can have written it.
+    """Remove DVC's list of who uses which file if no live process can have written it.
 
-    DVC itself forgets a process that is gone. It believes in one whose number belongs to another program by now, as
-    after a power cut, and does not get past a list that was half written when its writer was killed or the disk full.
+    DVC itself forgets a process that is gone. But it trusts a process id that now belongs to another program, as after
+    a power cut, and cannot handle a list that was half written when its writer was killed or the disk was full.
     """
     path = project.root / ".dvc" / "tmp" / "rwlock"
     if not path.exists():
@@ -107,7 +107,7 @@ def forget_dead_users(project: Project) -> None:
 
 
 def _users(path: Path) -> set[int]:
-    """The processes in DVC's list; none if it cannot be read."""
+    """Return the processes in DVC's list; none if it cannot be read."""
     text = path.read_text(encoding="utf-8", errors="replace")
     try:
         json.loads(text)
@@ -125,12 +125,12 @@ def _was_alive(process: int, time_of_writing: float) -> bool:
 
 
 def read_holder(path: Path) -> dict[str, str]:
-    """What the holder of a lock file wrote into it."""
+    """Return what the holder of a lock file wrote into it."""
     return _parse(path.read_bytes()) if path.exists() else {}
 
 
 def wait_until(ready: Callable[[], bool], describe: Callable[[], str], on_wait: OnWait) -> None:
-    """Ask every second; say at first and every half minute what is being waited for."""
+    """Poll every second; report at once and every half minute what is being waited for."""
     start = time.monotonic()
     next_notice = start
     while not ready():
@@ -159,7 +159,7 @@ def _lock(descriptor: int) -> bool:
 
 
 def _parse(content: bytes) -> dict[str, str]:
-    """Empty, too, for a file that was being written at this moment or when its writer was killed."""
+    """Parse a lock file; empty, too, for one that is being written right now, or whose writer was killed."""
     try:
         parsed = json.loads(content)
     except ValueError:
@@ -168,4 +168,4 @@ def _parse(content: bytes) -> dict[str, str]:
 
 
 def _describe(holder: Mapping[str, str]) -> str:
-    return f"{holder['run']} (process {holder['process']})" if holder else "one that has just started"
+    return f"{holder['run']} (process {holder['process']})" if holder else "a process that has just started"

@@ -7,20 +7,20 @@ from pathlib import Path
 from fashion.errors import ParamsError, SetupError
 
 MISREAD = re.compile(r"%[0-9A-Fa-f]{2}|\[[^/]*\]|\\")
-"""In a path: MLflow takes %20 in an address for an escape, TensorFlow [x] and \\ in a file's name for a pattern."""
+"""In a path: MLflow reads %20 in a URL as an escape, TensorFlow reads [x] and \\ in a file name as a pattern."""
 
 PARAMS, DVC_YAML, DVC_LOCK, REQUIREMENTS = "params.yaml", "dvc.yaml", "dvc.lock", "requirements.lock"
 """In the project's folder."""
 REPORT, SUMMARY, QUARANTINE = "report.json", "summary.md", "quarantine.csv"
-"""What `validate` leaves; `export` leaves a report, too."""
+"""Written by `validate`; `export` writes a report, too."""
 DATASET = "dataset.json"
-"""What `prepare` says of the arrays beside it."""
+"""What `prepare` records about the arrays beside it."""
 KERAS, HISTORY, TRAINING, MACHINE = "model.keras", "history.csv", "training.json", "machine.json"
-"""What `train` leaves: the model, its epochs, how it went and on what."""
+"""Written by `train`: the model, its epochs, a summary, and the machine."""
 METRICS, GATE = "metrics.json", "gate.json"
-"""What `evaluate` leaves beside tables and pictures."""
+"""Written by `evaluate`, beside tables and pictures."""
 LITERT, CLASSES = "model.tflite", "classes.json"
-"""What `export` leaves for those who answer: the model, and what its outputs are called."""
+"""Written by `export` for serving: the model, and the names of its classes."""
 SERVICES_LOCK = "services.lock"
 """Held while the services of `make up` run."""
 
@@ -41,7 +41,7 @@ class Project:
 
     @property
     def batches(self) -> Path:
-        """Labelled images that came in while the model was in use, a folder a batch."""
+        """Labelled images collected while the model was in use, one folder per batch."""
         return self.data / "batches"
 
     @property
@@ -55,12 +55,12 @@ class Project:
 
     @property
     def judgement(self) -> Path:
-        """The last judgement that `register` came to or looked up."""
+        """The last judgement that `register` made or looked up."""
         return self.state / "judgement"
 
     @property
     def training(self) -> Path:
-        """Trainings that were stopped, as they were after their last epoch."""
+        """Checkpoints of interrupted trainings after their last epoch."""
         return self.state / "training"
 
     @property
@@ -85,7 +85,7 @@ class Project:
 
     @property
     def monitoring(self) -> Path:
-        """A folder a window of predictions; no function of files, so not owned by DVC."""
+        """One folder per window of predictions; not a function of files, so not owned by DVC."""
         return self.root / "artifacts" / "monitoring"
 
     @property
@@ -94,7 +94,7 @@ class Project:
 
 
 def find_project(start: Path) -> Project:
-    """The nearest folder at or above `start` with a params.yaml and a dvc.yaml.
+    """Return the nearest folder at or above `start` with a params.yaml and a dvc.yaml.
 
     Raises:
         ParamsError: there is none, or its path cannot be used.
@@ -110,9 +110,9 @@ def find_project(start: Path) -> Project:
 
 
 def _check_path(folder: Path) -> None:
-    """Refused at once: the registry and the export would fail when the training is done."""
+    """Refuse a path with which the registry and the export would fail once the training is done."""
     if found := MISREAD.search(str(folder)):
         raise SetupError(
-            f"The project's folder {folder} cannot be used: MLflow or TensorFlow would take {found[0]} in its path for "
-            "an escape or a pattern. Move it to a folder without such signs, then type there: make setup"
+            f"The project's folder {folder} cannot be used: MLflow or TensorFlow would read {found[0]} in its path as "
+            "an escape or a pattern. Move it to a folder without such characters, then type there: make setup"
         )

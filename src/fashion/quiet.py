@@ -1,4 +1,4 @@
-"""Holding back what native libraries print and have no switch for."""
+"""Suppressing output of native libraries that have no option for it."""
 
 import os
 import sys
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def quiet_standard_error() -> Iterator[None]:
-    """Hold back what is written to file descriptor 2 in the body; it is shown after all if the body raises."""
+    """Hold back what is written to file descriptor 2 in the body; it is shown if the body raises."""
     sys.stderr.flush()
     original = os.dup(2)
     with tempfile.TemporaryFile() as held_back:

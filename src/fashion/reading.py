@@ -15,10 +15,10 @@ from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEv
 from fashion.errors import ArtifactError, FashionError
 
 DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, EOFError, BadZipFile)
-"""What readers of JSON, CSV, Parquet and NumPy files raise for content that is not what they expect."""
+"""What readers of JSON, CSV, Parquet and NumPy files raise for unexpected content."""
 
 LARGEST_ARTIFACT_BYTES = 16 << 20
-"""Bytes of a JSON file that a stage has written; parsed, it may take twenty times as much memory."""
+"""The most bytes of a JSON file written by a stage; parsed, it may take twenty times as much memory."""
 
 DEEPEST = 50
 """Levels of nesting of a YAML file."""
@@ -28,13 +28,13 @@ LEADING_ZERO = re.compile(r"[-+]?0[0-9_]+")
 
 @contextmanager
 def translate_damage(path: Path, remedy: str, error_type: type[FashionError] = ArtifactError) -> Iterator[None]:
-    """Turn what goes wrong while the block reads `path` into an error that says what to do.
+    """Turn errors while the block reads `path` into one that says what to do.
 
     Args:
         remedy: for example `make it with: dvc repro train`.
 
     Raises:
-        FashionError: of the type asked for; the file is missing or damaged.
+        FashionError: of type `error_type`; the file is missing or damaged.
     """
     try:
         yield
@@ -45,14 +45,14 @@ def translate_damage(path: Path, remedy: str, error_type: type[FashionError] = A
 
 
 def read_text(path: Path, most_bytes: int) -> str:
-    """The text of an ordinary file in UTF-8; nothing else is opened, since a pipe or a device may never end.
+    """Read the text of a regular file in UTF-8; nothing else is opened, since a pipe or a device may never end.
 
     Raises:
-        FileNotFoundError: it is not there.
-        ValueError: it is something else than a file, cannot be read, has more than `most_bytes`, or is not UTF-8.
+        FileNotFoundError: it does not exist.
+        ValueError: it is not a regular file, cannot be read, has more than `most_bytes`, or is not UTF-8.
     """
     if path.exists() and not path.is_file():
-        raise ValueError(f"expected a file, found {'a folder' if path.is_dir() else 'no ordinary file'}")
+        raise ValueError(f"expected a file, found {'a folder' if path.is_dir() else 'a pipe or a device'}")
     try:
         with path.open("rb") as file:
             content = file.read(most_bytes + 1)
@@ -66,20 +66,20 @@ def read_text(path: Path, most_bytes: int) -> str:
 
 
 def load_json(path: Path, most_bytes: int) -> Any:
-    """The content of a file of strict JSON, without NaN and Infinity.
+    """Read a file of strict JSON, without NaN and Infinity.
 
     Raises:
-        FileNotFoundError: it is not there.
-        ValueError: as `read_text`; or it is not JSON, or nested too deep.
+        FileNotFoundError: it does not exist.
+        ValueError: as `read_text`; or it is not JSON, or nested too deeply.
     """
     try:
         return json.loads(read_text(path, most_bytes), parse_constant=_refuse_constant)
     except RecursionError as error:
-        raise ValueError("it is nested too deep") from error
+        raise ValueError("it is nested too deeply") from error
 
 
 def read_json(path: Path, made_by: str) -> Any:
-    """The JSON content of an artifact; `made_by` is the command that makes it.
+    """Read the JSON content of an artifact; `made_by` is the command that makes it.
 
     Raises:
         ArtifactError: the file is missing or damaged.
@@ -89,12 +89,12 @@ def read_json(path: Path, made_by: str) -> Any:
 
 
 def load_yaml(path: Path, most_bytes: int) -> Any:
-    """The content of a YAML file as DVC reads it (YAML 1.2, by ruamel.yaml), so that both see the same values.
+    """Read a YAML file as DVC does (YAML 1.2, with ruamel.yaml), so that both see the same values.
 
-    Refused is what hides a value (a repeated key, an alias), and a number that YAML 1.1 would take for another one.
+    Anything that hides a value (duplicate keys, aliases) is refused, and numbers that YAML 1.1 reads differently.
 
     Raises:
-        FileNotFoundError: it is not there.
+        FileNotFoundError: it does not exist.
         ValueError: as `read_text`; or it is not YAML, or something in it is refused.
     """
     text = read_text(path, most_bytes)
@@ -102,28 +102,28 @@ def load_yaml(path: Path, most_bytes: int) -> Any:
         _check_yaml(text)
         return YAML(typ="safe").load(text)
     except (YAMLError, TypeError, LookupError, AttributeError, OverflowError) as error:
-        # For a value that does not fit its tag, the library raises what its conversion stumbles over.
+        # For a value that does not match its tag, the library raises whatever its conversion raises.
         raise ValueError(_in_one_line(error)) from error
 
 
 def _check_yaml(text: str) -> None:
-    """Look at the file's events, before anything is built of them. Raises ValueError as `load_yaml`."""
+    """Check the file's events before anything is built from them. Raises ValueError like `load_yaml`."""
     depth = 0
     for event in YAML(typ="safe").parse(text):
         depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
-        if problem := "it is nested too deep" if depth > DEEPEST else _problem(event):
+        if problem := "it is nested too deeply" if depth > DEEPEST else _problem(event):
             raise ValueError(f"{problem}, in line {event.start_mark.line + 1}")
 
 
 def _problem(event: Event) -> str | None:
-    """Why a part of a YAML file is refused."""
+    """Return why a part of a YAML file is refused, if it is."""
     if isinstance(event, AliasEvent):
-        return "aliases are not read"
+        return "aliases are not allowed"
     # A plain scalar, not one in quotes.
     if isinstance(event, ScalarEvent) and event.implicit[0] and LEADING_ZERO.fullmatch(event.value):
         return (
             f"{event.value} is octal in YAML 1.1 and decimal in YAML 1.2; write the number without the leading zero, "
-            "or a text in quotes"
+            "or put it in quotes"
         )
     return None
 
@@ -136,4 +136,4 @@ def _in_one_line(error: Exception) -> str:
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number of JSON")
+    raise ValueError(f"{name} is not valid JSON")

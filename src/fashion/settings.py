@@ -20,13 +20,13 @@ from fashion.paths import Project, find_project
 SQLITE = "sqlite:///"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 DEFAULT_KEY = "default"
-"""The name of the key in FASHION_SERVE_KEY, by which the prediction log knows whoever gave it; or nobody had to."""
+"""The name under which the prediction log records the key in FASHION_SERVE_KEY, or that no key was needed."""
 SECRET_NAME = re.compile(r"PASSWORD|PASSWD|SECRET|TOKEN|_KEY$|AUTH_STRING|FASHION_NOTIFY")
-"""In the name of a variable whose value is nobody else's business."""
+"""Matches the name of a variable whose value is secret."""
 PASSWORD = re.compile(r"://[^\s/:@]*:([^\s@]+)@")
-"""In an address."""
+"""Matches the password in a URL."""
 SHORTEST_SECRET = 8
-"""Characters; what is shorter, or a word such as `secret`, stands in many a text."""
+"""Characters; anything shorter, or a word such as `secret`, occurs in ordinary text."""
 
 
 def _check_key(key: SecretStr | None) -> SecretStr | None:
@@ -41,36 +41,36 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="FASHION_", frozen=True)
 
     home: Path | None = None
-    """The project's folder; the nearest one at or above the working directory when unset."""
+    """The project's folder; if unset, the nearest one at or above the working directory."""
     data_sources: str | None = None
-    """Comma-separated replacements for `data.sources` of params.yaml: `dvc`, folders, addresses."""
+    """Comma-separated replacements for `data.sources` in params.yaml: `dvc`, folders, URLs."""
     tracking_uri: str = Field(default=f"{SQLITE}.state/mlflow.db", validation_alias=AliasChoices("MLFLOW_TRACKING_URI"))
-    """MLflow's tracking and registry address. A relative SQLite path counts from the project's folder."""
+    """MLflow's tracking and registry address. A relative SQLite path is relative to the project's folder."""
     prefect_api_url: str = Field(default="", validation_alias="PREFECT_API_URL")
     """Where Prefect's server answers: http://host:port/api."""
     prefect_api_auth_string: SecretStr | None = Field(default=None, validation_alias="PREFECT_API_AUTH_STRING")
-    """What Prefect's server asks for, user:password; that of the server of `make up` is found without it."""
+    """The credentials for Prefect's server, user:password; those for the server of `make up` are found without it."""
     mlflow_port: Annotated[int, Field(ge=1, le=65535)] = 5000
-    """Where `make up` shows MLflow, on loopback."""
+    """The port on which `make up` serves MLflow, on loopback."""
     serve_port: Annotated[int, Field(ge=0, le=65535)] = 8000
-    """Where `fashion serve` listens."""
+    """The port on which `fashion serve` listens."""
     serve_key: Annotated[SecretStr | None, AfterValidator(_check_key)] = None
-    """What callers of `fashion serve` must give who may do everything; `fashion key` makes keys for less. One is needed
-    as soon as it listens beyond loopback."""
+    """The key for callers of `fashion serve` with all rights; `fashion key` makes keys with fewer. One is required when
+    it listens beyond loopback."""
     serve_origin: Annotated[str, Field(pattern=r"^https?://[^/\s@]+$")] | None = None
-    """By which browsers know the page of `fashion serve` where that is a proxy's: https://host, nothing after it."""
+    """The origin of the page of `fashion serve` as browsers see it behind a proxy: https://host, without a path."""
     notify: SecretStr | None = None
-    """Who hears of alarms, retrainings, promotions and failures: a webhook's address, or a notification block of
-    Prefect's by type and name, such as slack-webhook/team."""
+    """Where alarms, retrainings, promotions and failures are announced: a webhook's address, or a Prefect notification
+    block by type and name, such as slack-webhook/team."""
     predictions_url: str = f"{SQLITE}.state/predictions.db"
-    """The prediction log, SQLite or PostgreSQL. A relative SQLite path counts from the project's folder."""
+    """The prediction log, SQLite or PostgreSQL. A relative SQLite path is relative to the project's folder."""
     predictions_keep_days: Annotated[int, Field(ge=1, le=36_500)] = 90
     predictions_keep_rows: Annotated[int, Field(ge=1, le=10**12)] = 1_000_000
-    """Older and further predictions are removed with their labels; a row of 28 x 28 pixels takes about two kB."""
+    """Older predictions, and any beyond this number, are removed with their labels; a 28 x 28 row takes about 2 kB."""
 
 
 def load_settings() -> Settings:
-    """The settings of this process.
+    """Load the settings of this process.
 
     Raises:
         ParamsError: a FASHION_* variable is unknown or has an impossible value.
@@ -88,7 +88,7 @@ def load_settings() -> Settings:
 
 
 def _explain(details: ErrorDetails) -> str:
-    """Name the variable, what is wrong, and what was found if that is no secret."""
+    """Name the variable, say what is wrong, and what was found unless it is secret."""
     name = str(details["loc"][0])
     secret = {name for name, field in Settings.model_fields.items() if SecretStr in get_args(field.annotation)}
     found = "" if name in secret else f" (found {reprlib.repr(details['input'])})"
@@ -96,36 +96,36 @@ def _explain(details: ErrorDetails) -> str:
 
 
 def secret_values() -> list[str]:
-    """The passwords, keys and tokens that this process was given, as far as they are long enough to be looked for."""
+    """Return the passwords, keys and tokens given to this process that are long enough to search for."""
     named = [value for name, value in os.environ.items() if SECRET_NAME.search(name)]
     inside = [password for value in os.environ.values() for password in PASSWORD.findall(value)]
     return sorted({value for value in (*named, *inside) if len(value) >= SHORTEST_SECRET})
 
 
 def load_project() -> Project:
-    """The project of FASHION_HOME, or else of the working directory."""
+    """Return the project at FASHION_HOME, or else the one of the working directory."""
     return find_project(load_settings().home or Path.cwd())
 
 
 def tracking_uri(project: Project) -> str:
-    """MLflow's address, with a relative SQLite path made absolute."""
+    """Return MLflow's address, with a relative SQLite path made absolute."""
     return _below(project, load_settings().tracking_uri)
 
 
 def predictions_url(project: Project) -> str:
-    """The prediction log's address, with a relative SQLite path made absolute."""
+    """Return the prediction log's address, with a relative SQLite path made absolute."""
     return _below(project, load_settings().predictions_url)
 
 
 def headers_for_prefect() -> dict[str, str]:
-    """The headers by which Prefect's server knows its clients; none if no authentication string is known here."""
+    """Return the headers that authenticate clients of Prefect's server; none if no authentication string is known."""
     named = load_settings().prefect_api_auth_string
     string = named.get_secret_value() if named else _prefect_profile().get("PREFECT_API_AUTH_STRING")
     return {"Authorization": f"Basic {b64encode(string.encode()).decode()}"} if string else {}
 
 
 def _prefect_profile() -> Mapping[str, str]:
-    """Prefect's own settings, where whoever starts a server keeps the string: the active profile."""
+    """Read Prefect's active profile, where whoever starts a server keeps the string."""
     path = Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser() / "profiles.toml"
     path = Path(os.environ.get("PREFECT_PROFILES_PATH") or path)
     try:

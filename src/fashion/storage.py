@@ -1,4 +1,4 @@
-"""Files that are whole or not there: everything is written to a temporary name and renamed."""
+"""Files that are complete or absent: everything is written to a temporary name and renamed."""
 
 import errno
 import json
@@ -17,12 +17,12 @@ from fashion.leftovers import remove_leftovers, temporary_name
 FULL = (errno.ENOSPC, errno.EDQUOT)
 READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 LEFT_BYTES = 1 << 16
-"""Free bytes below which a disk is full for those libraries that do not say why they could not write."""
+"""Free bytes below which a disk counts as full, for libraries that do not say why they could not write."""
 
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Yields a temporary path beside `path`; on success it is flushed to disk and renamed to `path`.
+    """Yield a temporary path beside `path`; on success it is flushed to disk and renamed to `path`.
 
     Raises:
         DiskError: the disk is full.
@@ -43,7 +43,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yields an empty temporary folder beside `path`; on success it is flushed to disk and takes the place of `path`.
+    """Yield an empty temporary folder beside `path`; on success it is flushed to disk and replaces `path`.
 
     Raises:
         DiskError: the disk is full.
@@ -56,7 +56,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             temporary.mkdir()
             yield temporary
             _flush_folder(temporary)
-        # Moved away before it is removed: whoever is killed in between leaves no half of it.
+        # Moved away before it is removed: a kill in between does not leave half of it.
         if path.exists():
             path.replace(replaced)
         temporary.replace(path)
@@ -67,14 +67,14 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def move_folder(source: Path, target: Path) -> None:
-    """Flush a folder to disk and give it the name `target`, which nothing has yet, on the same disk."""
+    """Flush a folder to disk and rename it to `target`, which does not exist yet, on the same disk."""
     _flush_folder(source)
     source.rename(target)
     _flush(target.parent)
 
 
 def keep_newest(folders: Iterable[Path], most: int) -> None:
-    """Remove all but the `most` folders that were made last; those of them that are still being written stay."""
+    """Remove all but the `most` newest folders; folders that are still being written stay."""
     whole = [folder for folder in folders if folder.is_dir() and not folder.name.startswith(".")]
     for folder in sorted(whole, key=lambda folder: folder.stat().st_mtime, reverse=True)[most:]:
         shutil.rmtree(folder, ignore_errors=True)
@@ -82,9 +82,9 @@ def keep_newest(folders: Iterable[Path], most: int) -> None:
 
 @contextmanager
 def writing_explained(path: Path) -> Iterator[None]:
-    """What cannot be written to `path` becomes a DiskError if the disk is full or this user may not write there.
+    """Raise a DiskError if `path` cannot be written because the disk is full or this user has no permission.
 
-    Other errors stay as they are.
+    Other errors are not changed.
     """
     try:
         yield
@@ -94,13 +94,13 @@ def writing_explained(path: Path) -> Iterator[None]:
         if not _disk_is_full(error, path):
             raise
         raise DiskError(
-            f"The disk is full: {path} could not be written ({error}). Free some space (df -h shows where there is "
-            "none), then type the same command again."
+            f"The disk is full: {path} could not be written ({error}). Free some space (df -h shows which disk is "
+            "full), then type the same command again."
         ) from error
 
 
 def may_write(path: Path) -> bool:
-    """Whether this user may write to `path`, or make it where it is not there yet."""
+    """Return whether this user may write to `path`, or create it if it does not exist yet."""
     existing = next(folder for folder in (path, *path.parents) if folder.exists())
     return os.access(existing, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
 
@@ -111,12 +111,12 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Strict JSON: a number that is not finite is an error here, not in the reader."""
+    """Write strict JSON: a number that is not finite is an error here, not in the reader."""
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of the file's bytes, in hexadecimal."""
+    """Return the SHA-256 of the file's bytes, in hexadecimal."""
     digest = sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):
@@ -125,7 +125,7 @@ def file_digest(path: Path) -> str:
 
 
 def folder_digest(*folders: Path) -> str:
-    """SHA-256 over the names and bytes of all files below the folders."""
+    """Return the SHA-256 over the names and bytes of all files below the folders."""
     lines = [
         f"{file_digest(file)} {file.relative_to(folder.parent).as_posix()}"
         for folder in folders
@@ -141,24 +141,24 @@ def files_below(folder: Path) -> list[Path]:
 def _not_allowed(path: Path, error: OSError) -> str:
     folder = next(folder for folder in path.parents if folder.exists())
     return (
-        f"{path} cannot be written ({error.strerror}): {folder} must be writable for the user with the number "
-        f"{os.geteuid()}. Let its owner allow that, or work in a clone of your own"
+        f"{path} cannot be written ({error.strerror}): {folder} must be writable for the user with id "
+        f"{os.geteuid()}. Ask its owner to allow that, or work in a clone of your own"
     )
 
 
 def _folders_below(folder: Path) -> list[Path]:
-    """The folder itself, and all in it."""
+    """Return the folder itself and all folders below it."""
     return [folder, *(path for path in folder.rglob("*") if path.is_dir())]
 
 
 def _flush_folder(folder: Path) -> None:
-    """Bring the folder, and all in it, to the disk."""
+    """Flush the folder, and everything in it, to disk."""
     for written in (*files_below(folder), *_folders_below(folder)):
         _flush(written)
 
 
 def _flush(path: Path) -> None:
-    """Bring a file, or the names in a folder, to the disk: what a power cut must not take."""
+    """Flush a file, or the names in a folder, to disk, so that they survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -167,7 +167,7 @@ def _flush(path: Path) -> None:
 
 
 def _disk_is_full(error: Exception, path: Path) -> bool:
-    """By the error's own word or a cause's; or by a look, since NumPy gives no reason."""
+    """Return whether the error or one of its causes says that the disk is full, or it is: NumPy gives no reason."""
     if isinstance(error, FashionError) and not isinstance(error, DiskError):
         return False
     reason: BaseException | None = error

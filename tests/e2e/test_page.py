@@ -112,7 +112,7 @@ def test_a_drawing_is_answered(page):
     assert middle.min() > 150
     page.click("#clear")
     page.click("#ask")
-    expect(page.locator("#trouble")).to_contain_text("all of one shade")
+    expect(page.locator("#trouble")).to_contain_text("a single shade")
 
 
 def test_a_test_image_is_taken_with_the_keyboard(page):
@@ -176,7 +176,7 @@ def test_a_refused_picture_leaves_no_answer_of_the_one_before(page):
     give(page, picture(IMAGES[0]))
     expect_answer(page, "top")
     give(page, picture(np.full((40, 40), 90, np.uint8)))
-    expect(page.locator("#trouble")).to_contain_text("all of one shade")
+    expect(page.locator("#trouble")).to_contain_text("a single shade")
     expect(page.locator("#verdict")).to_have_text("No prediction.")
     for gone in ("#answer", "#correct", "#seen", "#bars", "#abstain", "#truth"):
         expect(page.locator(gone)).to_be_hidden()

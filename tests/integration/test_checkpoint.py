@@ -77,7 +77,7 @@ def test_another_training_starts_from_the_first_epoch_and_says_what_has_changed(
     checkpoints(project).save(checkpoint(4))
     change(project)
     assert checkpoints(project).load() is None
-    assert said() == [f"Starts from epoch 1: what stopped after epoch 4 of 12 was a training with other {what}"]
+    assert said() == [f"Starting from epoch 1: the training that stopped after epoch 4 of 12 had different {what}"]
 
 
 def test_another_machine_or_library_is_another_training(project, said, monkeypatch):
@@ -110,6 +110,6 @@ def test_a_damaged_checkpoint_is_named_and_not_gone_on_from(project, said, damag
     (path,) = files(project)
     path.write_bytes(damage(path.read_bytes()))
     assert checkpoints(project).load() is None
-    assert re.match(rf"Starts from epoch 1: the checkpoint {path} is damaged \(.", said()[0])
+    assert re.match(rf"Starting from epoch 1: the checkpoint {path} is damaged \(.", said()[0])
     checkpoints(project).save(checkpoint(1))
     assert checkpoints(project).load().state.history[-1].epoch == 1

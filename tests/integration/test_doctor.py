@@ -237,7 +237,7 @@ def test_a_run_tells_beforehand_what_is_likely_to_stop_it(project, monkeypatch, 
     monkeypatch.setattr(machine, "DISK_NEEDED", 1e9)
     training._tell_problems(project)
     told = capsys.readouterr().err
-    assert "a training wants 1000000000 GB" in told
+    assert "a training needs 1000000000 GB" in told
     assert "fashion doctor" in told
     looked = CliRunner().invoke(app, ["doctor"], env={"FASHION_HOME": str(project.root)})
     assert looked.exit_code == 1

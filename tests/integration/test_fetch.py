@@ -193,7 +193,7 @@ def test_if_nothing_can_be_reached_every_source_is_named_with_its_reason(
     assert "No source has train_images.gz, train_labels.gz, test_images.gz, test_labels.gz:" in message
     assert "  dvc: there is no data.dvc" in message
     assert "  /nowhere: /nowhere/train_images.gz: No such file or directory" in message
-    assert f"  {wrong}: {wrong}/train_images.gz is another file (5 bytes): expected SHA-256" in message
+    assert f"  {wrong}: {wrong}/train_images.gz is the wrong file (5 bytes): expected SHA-256" in message
     assert f"  {closed}: {closed}/train_images.gz: " in message
     assert "Connection refused" in message
     assert "  ftp://some.where: " in message
@@ -256,7 +256,7 @@ def assert_brought(project, source, words, command):
     [
         ((25, 224, 224, 3), r"expected the magic number 0x00000803 .*, found 0x00000804"),
         ((25, 16, 16), r"expected images of 28 x 28 .*, found 16 x 16"),
-        ((24, 28, 28), "holds 24 images but data/train_labels.gz 25 labels"),
+        ((24, 28, 28), "has 24 images but data/train_labels.gz has 25 labels"),
     ],
 )
 def test_files_of_a_kind_that_is_not_supported_are_refused_before_they_are_pinned(
@@ -268,7 +268,7 @@ def test_files_of_a_kind_that_is_not_supported_are_refused_before_they_are_pinne
     other.write_bytes(write_idx(np.zeros(shape, np.uint8)))
     params = edit_params(project, {"data": {"train_images": {"sha256": file_digest(other)}}})
     for _ in range(2):
-        with pytest.raises(DataError, match=rf"{complaint}.*of a kind that is not supported: expected gzipped IDX"):
+        with pytest.raises(DataError, match=rf"{complaint}.*its format is not supported: expected gzipped IDX"):
             fetch(project, params, force=True)
         assert (project.root / "data.dvc").read_bytes() == pinned
     with pytest.raises(DataError) as error:
@@ -326,7 +326,7 @@ def test_a_page_that_says_not_found_is_not_taken_for_the_file(project, params, s
     with pytest.raises(DataError, match=f"{server.address}/train_labels.gz: 404 Not Found"):
         fetch_from(monkeypatch, project, params, server.address)
     (source / "train_labels.gz").write_bytes(b"<html>not found</html>")
-    with pytest.raises(DataError, match=r"train_labels.gz is another file \(22 bytes\): expected SHA-256"):
+    with pytest.raises(DataError, match=r"train_labels.gz is the wrong file \(22 bytes\): expected SHA-256"):
         fetch_from(monkeypatch, project, params, server.address)
     assert [path.name for path in project.data.iterdir()] == ["train_images.gz"]
 
@@ -407,7 +407,9 @@ def test_the_same_drawing_gives_the_same_files(project):
 def test_drawn_data_do_not_replace_real_data_unless_forced(project, params):
     fetch(project, params)
     before = contents(project.data)
-    with pytest.raises(DataError, match=r"holds files that were not drawn .*fashion fetch --synthetic --force") as told:
+    with pytest.raises(
+        DataError, match=r"contains files that were not drawn .*fashion fetch --synthetic --force"
+    ) as told:
         draw_data(project, params, Drawing(40, 20))
     assert contents(project.data) == before
     follow(project, told.value, "fashion fetch --synthetic --force", "--images 40 --test-images 20")

@@ -229,11 +229,11 @@ def hostile(folder):
         "larger-bomb.png": (png_header(12_000, 10_000), "more than 40000000 pixels"),
         "largest-bomb.png": (png_header(60_000, 60_000), "more than 40000000 pixels"),
         "short.png": (png_header(600, 600), "damaged"),
-        "images-idx": (idx[:-5], "the header promises"),
+        "images-idx": (idx[:-5], "the header claims"),
         "images-idx.gz": (gzip.compress(idx)[:-9], "truncated"),
         "labels-idx.gz": (write_idx(np.arange(5, dtype=np.uint8)), "magic number"),
-        "huge-idx": (struct.pack(">HBB3I", 0, 8, 3, 10**9, 28, 28), "not read here"),
-        "none-idx.gz": (write_idx(np.zeros((0, 28, 28), np.uint8)), "holds no image"),
+        "huge-idx": (struct.pack(">HBB3I", 0, 8, 3, 10**9, 28, 28), "the file is not read"),
+        "none-idx.gz": (write_idx(np.zeros((0, 28, 28), np.uint8)), "contains no images"),
         "archive.tar.gz": (gzip.compress(b"not an idx file"), "magic number"),
     }
 
@@ -573,7 +573,7 @@ def test_who_may_only_read_a_project_is_told_which_folder_must_be_writable(proje
     publish(project, model)
     list_models(project, params)
     with read_only(project):
-        with pytest.raises(DiskError, match=rf"{project.state} must be writable for the user with the number"):
+        with pytest.raises(DiskError, match=rf"{project.state} must be writable for the user with id"):
             monitor(project, params)
         with pytest.raises(FashionError, match=rf"{project.state} must be writable"):
             promote(project, params, "1", "to see whether I may", force=True)

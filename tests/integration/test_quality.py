@@ -72,7 +72,7 @@ def test_a_missing_suite_is_named_with_the_command_that_restores_it(tmp_path):
 @pytest.mark.parametrize(
     ("bad", "complaint"),
     [
-        (entry({"type": "expect_miracles", "kwargs": {}}), "some.json: expect_miracles is no expectation"),
+        (entry({"type": "expect_miracles", "kwargs": {}}), "some.json: expect_miracles is not an expectation"),
         (
             entry({**IN_SET, "kwargs": {"colunm": "label"}}),
             "some.json: expect_column_values_to_be_in_set cannot be used",
@@ -82,7 +82,7 @@ def test_a_missing_suite_is_named_with_the_command_that_restores_it(tmp_path):
         (entry(IN_SET, on_breach="explode"), "expectations.1.meta.on_breach: .*'quarantine', 'fail' or 'warn'"),
         (entry(IN_SET, reason=""), "expectations.1.meta.reason"),
         ({**entry(IN_SET), "extra": 1}, "expectations.1.extra"),
-        (entry(COUNT, on_breach="quarantine"), "some.json: expect_table_row_count_to_equal speaks of the whole table"),
+        (entry(COUNT, on_breach="quarantine"), "some.json: expect_table_row_count_to_equal is about the whole table"),
         (
             entry({**IN_SET, "kwargs": {"column": "colour", "value_set": [0]}}),
             "some.json: expect_column_values_to_be_in_set could not be checked: .*colour",
@@ -90,7 +90,7 @@ def test_a_missing_suite_is_named_with_the_command_that_restores_it(tmp_path):
         (entry({**BALANCE, "kwargs": {**BALANCE["kwargs"], "partition_object": {}}}), "some.json"),
         (
             entry({"type": "expect_table_columns_to_match_ordered_list", "kwargs": {"column_list": [["label"]]}}),
-            "some.json holds kwargs that the Data Docs cannot show .*unhashable",
+            "some.json has kwargs that the Data Docs cannot show .*unhashable",
         ),
     ],
 )

@@ -205,8 +205,8 @@ BAD_FILES = {
     "empty": (b"", "the file is empty"),
     "text": (b"no picture at all", "neither a picture"),
     "truncated": (png(np.random.default_rng(0).integers(0, 256, (80, 80), dtype=np.uint8))[:-2000], "damaged"),
-    "bomb": (bomb(), "pixels; save it smaller"),
-    "one shade": (png(np.full((50, 50), 90, np.uint8)), "all of one shade"),
+    "bomb": (bomb(), "pixels; reduce its size"),
+    "one shade": (png(np.full((50, 50), 90, np.uint8)), "a single shade"),
     "SVG": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "neither a picture"),
 }
 

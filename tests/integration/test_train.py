@@ -53,13 +53,13 @@ def result(project):
 def test_a_stopped_training_goes_on_in_its_run_and_makes_the_same_model(trained_project, caplog):
     weights, history = result(trained_project)
     said = run_training(trained_project, caplog, stop_in_epoch_4)
-    assert said[-1] == "Stopped. The same command goes on after the last whole epoch."
+    assert said[-1] == "Stopped. Run the same command again to resume after the last complete epoch."
     stopped, before = runs(trained_project)
     assert (stopped.info.status, before.info.status) == ("KILLED", "FINISHED")
     assert steps(trained_project, stopped) == [1, 2, 3]
     assert len(list(trained_project.training.iterdir())) == 1
     said = run_training(trained_project, caplog)
-    assert said[0] == "Training was stopped before: goes on from epoch 4 of 6"
+    assert said[0] == "An earlier run was stopped: resuming from epoch 4 of 6"
     assert next(line for line in said if line.startswith("epoch ")).startswith("epoch 4 of 6: loss ")
     resumed, _ = runs(trained_project)
     assert (resumed.info.run_id, resumed.info.status) == (stopped.info.run_id, "FINISHED")

@@ -157,7 +157,7 @@ def _change(project, name, change):
             lambda content: write_idx(np.zeros(600, np.uint8)),
             "expected the magic number 0x00000803 .* found 0x00000801",
         ),
-        (lambda content: write_idx(np.zeros((599, 28, 28), np.uint8)), "holds 599 images but .* 600 labels"),
+        (lambda content: write_idx(np.zeros((599, 28, 28), np.uint8)), "has 599 images but .* 600 labels"),
         (lambda content: write_idx(np.zeros((600, 32, 32), np.uint8)), "expected images of 28 x 28 .* found 32 x 32"),
         (lambda content: content[:2000] + bytes([content[2000] ^ 1]) + content[2001:], "train-images"),
     ],
@@ -173,7 +173,7 @@ def test_a_damaged_file_is_named_in_the_error(small_project, params, change, com
 
 def test_a_missing_file_is_named_with_the_command_that_brings_it(small_project, params):
     (small_project.data / params.data.test_labels.name).unlink()
-    with pytest.raises(DataError, match=r"t10k-labels-idx1-ubyte.gz is missing; bring it with: fashion fetch"):
+    with pytest.raises(DataError, match=r"t10k-labels-idx1-ubyte.gz is missing; get it with: fashion fetch"):
         validate(small_project, params)
 
 

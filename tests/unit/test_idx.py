@@ -66,13 +66,13 @@ def test_a_header_cut_short_is_named_in_the_error():
         read(compressed(struct.pack(">II", 0x803, 2)))
 
 
-@pytest.mark.parametrize(("present", "found"), [(29, "holds 29"), (31, "holds more than 30")])
+@pytest.mark.parametrize(("present", "found"), [(29, "contains 29"), (31, "contains more than 30")])
 def test_a_header_and_a_content_that_disagree_in_size_are_told_apart(present, found):
     header = struct.pack(">IIII", 0x803, 2, 5, 3)
-    with pytest.raises(DataError, match=f"data/some.gz: the header promises 30 bytes .*{found}"):
+    with pytest.raises(DataError, match=f"data/some.gz: the header claims 30 bytes .*{found}"):
         read(compressed(header, bytes(present)))
 
 
 def test_a_header_that_claims_a_billion_images_is_refused():
-    with pytest.raises(DataError, match="not read here"):
+    with pytest.raises(DataError, match="the file is not read"):
         read(compressed(struct.pack(">IIII", 0x803, 10**9, 28, 28)))

@@ -44,7 +44,7 @@ def test_the_shipped_parameters_are_valid():
         ("train.model", "huge", "'huge' is none of the recipes"),
         ("validate.max_quarantined", 1.5, "validate.max_quarantined: Input should be less than or equal to 1"),
         ("prepare.validation_fraction", 0, "prepare.validation_fraction"),
-        ("data.classes", ["one", "one"], "each class name may stand there once"),
+        ("data.classes", ["one", "one"], "each class name must be unique"),
         ("data.classes", ["one", "two\nlines"], "data.classes.1"),
         ("data.classes", ["one", "two\u2028lines"], "data.classes.1"),
         ("data.train_images.name", "../../etc/passwd", "data.train_images.name"),

@@ -15,7 +15,7 @@ def make(folder):
 def test_a_folder_that_a_tool_would_misread_is_refused_before_anything_is_written(tmp_path, name):
     folder = make(tmp_path / name)
     with pytest.raises(
-        ParamsError, match="cannot be used: MLflow or TensorFlow would take .* Move it to a folder without"
+        ParamsError, match="cannot be used: MLflow or TensorFlow would read .* Move it to a folder without"
     ):
         find_project(folder)
     assert {path.name for path in folder.iterdir()} == {"params.yaml", "dvc.yaml"}

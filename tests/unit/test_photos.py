@@ -153,7 +153,7 @@ def test_a_picture_without_transparency_does_not_change_by_an_alpha_channel():
 @pytest.mark.parametrize("shape", [(1, 1), (1, 50), (28, 28), (300, 200, 3), (40, 40, 4)])
 @pytest.mark.parametrize("shade", [0, 128, 255])
 def test_one_shade_all_over_is_refused(shape, shade):
-    with pytest.raises(DataError, match="all of one shade"):
+    with pytest.raises(DataError, match="a single shade"):
         photos.see(np.full(shape, shade, np.uint8), SIZE)
 
 

@@ -16,8 +16,8 @@ def test_the_shipped_recipes_take_steps_enough_on_the_shipped_dataset(name):
 def test_a_small_dataset_is_told_how_few_steps_it_gets_and_what_to_change():
     steps = count_steps(RECIPES["compact"], 450, 10)
     assert str(steps) == "450 training images in 10 classes: 7 epochs of 1 steps, 7 in all"
-    assert steps.doubt.startswith("7 steps can hardly be enough")
-    assert "there are 45 of a class, a rule of thumb asks for 5,000" in steps.doubt
+    assert steps.doubt.startswith("7 steps are probably too few")
+    assert "there are 45 per class, and a rule of thumb is 5,000" in steps.doubt
 
 
 def test_many_images_that_are_looked_at_too_seldom_are_not_called_few():

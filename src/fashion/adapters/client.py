@@ -1,4 +1,4 @@
-"""A running service (`fashion serve`), asked over HTTP."""
+"""A client of a running service (`fashion serve`)."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,19 +18,19 @@ PATIENCE_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Reply:
-    """What the service says about one image."""
+    """The service's answer for one image."""
 
     prediction_id: str
     predicted: str
     version: str
     label_wanted: bool
-    """Whether the service asks what is truly in it."""
+    """Whether the service asks for the true label."""
 
 
 class Service:
-    """To be used as an asynchronous context manager, by any number of tasks at once.
+    """An asynchronous context manager for any number of concurrent tasks.
 
-    Every method raises ServiceError when the service is away or refuses, or the address is none.
+    Every method raises ServiceError if the service is unavailable or refuses, or if the address is invalid.
     """
 
     def __init__(self, address: str, key: str | None, connections: int) -> None:
@@ -52,15 +52,15 @@ class Service:
         await self._client.aclose()
 
     async def predict(self, image: Bytes) -> Reply:
-        """Return what the service says is in an image (height, width)."""
+        """Classify an image (height, width)."""
         content = await self._post("/predict", {"images": [image.tolist()]})
         (prediction,) = content["predictions"]
-        # Services of earlier code ask for nothing.
+        # Services of earlier releases do not ask for labels.
         wanted = bool(prediction.get("label_wanted", False))
         return Reply(prediction["id"], prediction["predicted"], content["version"], wanted)
 
     async def correct(self, prediction_id: str, label: str, source: str) -> None:
-        """Say what was truly in the image of a prediction."""
+        """Send the true label of a prediction's image."""
         await self._post("/feedback", {"prediction_id": prediction_id, "label": label, "source": source})
 
     async def _post(self, path: str, content: dict[str, Any]) -> Any:
@@ -77,7 +77,7 @@ class Service:
 
 
 def _check(address: str) -> None:
-    """Raise ServiceError for what is not the address of a service."""
+    """Raise ServiceError if the address is not that of a service."""
     with suppress(httpx.InvalidURL):
         url = httpx.URL(address)
         if url.scheme in ("http", "https") and url.host and (url.port or 0) <= MOST_PORT:

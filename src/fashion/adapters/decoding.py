@@ -1,4 +1,4 @@
-"""Pillow: decodes the pictures that a user brings; IDX files are read beside them."""
+"""Pillow: decodes pictures given by users; IDX files are read, too."""
 
 import io
 import warnings
@@ -18,13 +18,13 @@ from fashion.images.idx import read_idx, read_plain_idx
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 """Pillow knows some forty more, and would start other programs (EPS) or write to standard error itself (TIFF)."""
 MOST_PIXELS = 40_000_000
-"""A picture that claims more is refused from its header, before memory is taken: 20 bytes each for an animated WebP."""
+"""A picture whose header claims more is refused before memory is allocated: 20 bytes a pixel for an animated WebP."""
 MOST_BYTES = 4 * MOST_PIXELS
-"""Of a picture's file: what its pixels take when nothing is compressed."""
+"""The largest picture file: the size of its pixels without compression."""
 MOST_IDX_BYTES, MOST_IDX_IMAGES = 10_000_000, 10_000
-"""Of one IDX file: the test set of 10,000 images of 28 x 28, which takes seconds, is let through."""
+"""The limits of one IDX file: the test set of 10,000 images of 28 x 28, which takes seconds, is accepted."""
 LONGEST = 400
-"""Pixels of the longest edge that are kept: many times what a model sees, a few hundred kilobytes a picture."""
+"""Pixels of the longest edge that are kept: many times what a model sees, a few hundred kilobytes per picture."""
 GZIP, IDX = b"\x1f\x8b", b"\0\0\x08"
 """First bytes of a compressed and of a plain IDX file of unsigned bytes."""
 
@@ -38,16 +38,16 @@ class Picture:
 
 
 def read_pictures(path: Path) -> list[Picture]:
-    """The picture in a file, upright, its longest edge at most 400 pixels; of an IDX file all images, named `file[0]`.
+    """Read a picture from a file, upright, longest edge at most 400 pixels, or all images of an IDX file: `file[0]`.
 
-    Of an animated file it is the first frame.
+    Of an animated picture the first frame is read.
 
     Raises:
         DataError: the file cannot be read; the message names it and says why, in one line.
     """
     name = readable_name(path)
     if path.exists() and not path.is_file():
-        raise DataError(f"{name}: expected a picture, found {'a folder' if path.is_dir() else 'no ordinary file'}")
+        raise DataError(f"{name}: expected a picture, found {'a folder' if path.is_dir() else 'a pipe or a device'}")
     try:
         with path.open("rb") as stream:
             magic = stream.read(len(IDX))
@@ -60,7 +60,7 @@ def read_pictures(path: Path) -> list[Picture]:
 
 
 def read_picture(stream: BinaryIO, name: str) -> Picture:
-    """The picture that a stream holds, as `read_pictures`; an IDX file is none.
+    """Read the picture in a stream, like `read_pictures`; IDX files are refused.
 
     Raises:
         DataError: it cannot be read; the message begins with the name.
@@ -70,10 +70,10 @@ def read_picture(stream: BinaryIO, name: str) -> Picture:
 
 
 def claimed_pixels(stream: BinaryIO, name: str) -> int:
-    """How many pixels the picture in a stream has by its header; none is decoded, and the stream stands at its start.
+    """Return how many pixels a picture's header claims; nothing is decoded, and the stream is rewound.
 
     Raises:
-        DataError: as `read_picture`, as far as its header tells.
+        DataError: as `read_picture`, as far as the header shows.
     """
     with _opened(stream, name) as image:
         stream.seek(0)
@@ -81,31 +81,31 @@ def claimed_pixels(stream: BinaryIO, name: str) -> int:
 
 
 def readable_name(path: Path | str) -> str:
-    """The path as one line of text: a file's name may hold line ends, and bytes that are no text."""
+    """Return the path as one line of text: a file name may contain line breaks, and bytes that are not text."""
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(path))
 
 
 def _read_idx_images(stream: BinaryIO, name: str, compressed: bool) -> list[Picture]:
     images = (read_idx if compressed else read_plain_idx)(stream, name, 3, MOST_IDX_BYTES)
     if not images.size:
-        raise DataError(f"{name}: the IDX file holds no image (shape {images.shape})")
+        raise DataError(f"{name}: the IDX file contains no images (shape {images.shape})")
     if len(images) > MOST_IDX_IMAGES:
-        raise DataError(f"{name}: holds {len(images):,} images; expected at most {MOST_IDX_IMAGES:,} a file, split it")
+        raise DataError(f"{name}: has {len(images):,} images; expected at most {MOST_IDX_IMAGES:,} a file, split it")
     return [Picture(f"{name}[{number}]", _shrink(Image.fromarray(image))) for number, image in enumerate(images)]
 
 
 @contextmanager
 def _opened(stream: BinaryIO, name: str) -> Iterator[Image.Image]:
-    """The picture that a stream holds, not yet decoded; what goes wrong in the block becomes a DataError."""
-    # In memory, a claim of four gigabytes to come reads no more than there is.
+    """Open the picture in a stream without decoding it; errors in the block become a DataError."""
+    # From memory, a chunk that claims four gigabytes cannot read more than there is.
     content = stream.read(MOST_BYTES + 1)
     if not content:
         raise DataError(f"{name}: the file is empty")
     if len(content) > MOST_BYTES:
-        raise DataError(f"{name}: has more than {MOST_BYTES:,} bytes; save it smaller")
+        raise DataError(f"{name}: has more than {MOST_BYTES:,} bytes; reduce its size")
     try:
         with warnings.catch_warnings():
-            # Odd metadata is no reason to speak; a size beyond Pillow's own limit is one to stop.
+            # Odd metadata does not matter; a size beyond Pillow's own limit does.
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(content), formats=FORMATS) as image:
@@ -116,9 +116,9 @@ def _opened(stream: BinaryIO, name: str) -> Iterator[Image.Image]:
     except UnidentifiedImageError as error:
         raise DataError(f"{name}: neither a picture ({', '.join(FORMATS)}) nor an IDX file") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise DataError(f"{name}: claims more than {MOST_PIXELS} pixels; save it smaller") from error
+        raise DataError(f"{name}: claims more than {MOST_PIXELS} pixels; reduce its size") from error
     except Exception as error:
-        # Pillow's decoders raise whatever the damage makes them stumble over: OSError, SyntaxError, struct.error, ...
+        # Pillow's decoders raise whatever the damage triggers: OSError, SyntaxError, struct.error, ...
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(f"{name}: the picture is damaged ({reason})") from error
 
@@ -126,11 +126,11 @@ def _opened(stream: BinaryIO, name: str) -> Iterator[Image.Image]:
 def _check_size(image: Image.Image, name: str) -> None:
     width, height = image.size
     if width * height > MOST_PIXELS:
-        raise DataError(f"{name}: claims {width} x {height}, more than {MOST_PIXELS} pixels; save it smaller")
+        raise DataError(f"{name}: claims {width} x {height}, more than {MOST_PIXELS} pixels; reduce its size")
 
 
 def _pixels(image: Image.Image) -> Bytes:
-    # A JPEG is decoded at a half, a quarter or an eighth of its size where that is enough.
+    # A JPEG is decoded at a half, a quarter or an eighth of its size if that is enough.
     image.draft(None, (2 * LONGEST, 2 * LONGEST))
     ImageOps.exif_transpose(image, in_place=True)
     return _shrink(_eight_bits(image))
@@ -142,7 +142,7 @@ def _shrink(image: Image.Image) -> Bytes:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """The picture as grey, RGB or RGBA of 8 bits. Pillow's own conversion cuts deeper greys off at 255."""
+    """Convert the picture to grey, RGB or RGBA of 8 bits. Pillow's own conversion clips deeper greys at 255."""
     if image.mode.startswith("I;16"):
         return Image.fromarray(((np.asarray(image).astype(np.uint32) + 128) // 257).astype(np.uint8))
     if image.has_transparency_data:

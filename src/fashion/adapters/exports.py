@@ -24,7 +24,7 @@ def export_saved_model(model: keras.Model, folder: Path) -> None:
 
 
 def run_saved_model(folder: Path, images: Bytes, batch_size: int = 1000) -> NDArray[np.float32]:
-    """Probabilities (n, classes) through the signature that TF Serving calls."""
+    """Return probabilities (n, classes) from the signature that TF Serving calls."""
     serve = tf.saved_model.load(str(folder)).signatures["serving_default"]
     batches = [
         serve(image=tf.constant(images[start : start + batch_size]))["probabilities"].numpy()
@@ -34,7 +34,7 @@ def run_saved_model(folder: Path, images: Bytes, batch_size: int = 1000) -> NDAr
 
 
 def saved_model_latency(folder: Path, image: Bytes, repeats: int = 200) -> float:
-    """Median milliseconds for one image (1, height, width) through the serving signature."""
+    """Return the median milliseconds for one image (1, height, width) through the serving signature."""
     serve = tf.saved_model.load(str(folder)).signatures["serving_default"]
     tensor = tf.constant(image)
     times = []
@@ -53,13 +53,13 @@ def export_litert(model: keras.Model, path: Path) -> None:
 
 
 def export_litert_int8(model: keras.Model, path: Path, representative: Bytes) -> None:
-    """Write a LiteRT model whose weights and activations are all 8 bit; it takes uint8 images and gives uint8 outputs.
+    """Write a LiteRT model whose weights and activations are all 8 bit; inputs and outputs are uint8, too.
 
     Args:
         representative: training images (n, height, width) from which the ranges of the activations are measured.
     """
-    # The quantiser cannot calibrate a cast from uint8, so it is given the same network with a float input; scale 1
-    # and zero point 0 then make the quantised input the raw pixels again.
+    # The quantiser cannot calibrate a cast from uint8, so it gets the same network with a float input; with scale 1
+    # and zero point 0 the quantised input is the raw pixels again.
     image = keras.Input(model.input_shape[1:], dtype="float32", name="image")
     floating = keras.models.clone_model(model, input_tensors=image)
     floating.set_weights(model.get_weights())
@@ -85,7 +85,7 @@ def _write(path: Path, content: bytes) -> None:
 
 @contextlib.contextmanager
 def _silent() -> Iterator[None]:
-    """The converters print about a dozen lines for every call, and warn of the float ranges they find by themselves."""
+    """Silence the converters, which print a dozen lines per call and warn of the float ranges that they find."""
     with contextlib.redirect_stdout(io.StringIO()), quiet_standard_error(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Statistics for quantized inputs")
         yield

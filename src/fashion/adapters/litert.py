@@ -19,7 +19,7 @@ from fashion.quiet import quiet_standard_error
 SIGNATURE = "serving_default"
 IMAGE, PROBABILITIES, EMBEDDING = "image", "probabilities", "embedding"
 WARM_UP = 20
-"""Calls before the clock counts: the first ones allocate memory and wake the threads."""
+"""Calls before timing starts: the first ones allocate memory and wake the threads."""
 PATIENCE_SECONDS = 60.0
 
 
@@ -27,7 +27,7 @@ class Session:
     """An opened model. One thread may use it at a time.
 
     Raises:
-        ArtifactError: the file is missing or damaged, or it is a model of other inputs or outputs.
+        ArtifactError: the file is missing or damaged, or the model has other inputs or outputs.
     """
 
     def __init__(self, model: Path, image_size: tuple[int, ...], threads: int) -> None:
@@ -37,7 +37,7 @@ class Session:
         self._outputs = self._runner.get_output_details()
 
     def run(self, images: Bytes) -> Outputs:
-        """What the model says about images (n, height, width), n at least 1."""
+        """Run the model on images (n, height, width), n at least 1."""
         answers = self._runner(image=_quantised(images, self._input))
         values = {name: _dequantised(answer, self._outputs[name]) for name, answer in answers.items()}
         nothing = np.empty((len(images), 0), np.float32)
@@ -45,10 +45,10 @@ class Session:
 
 
 def predict(model: Path, images: Bytes, batch_size: int = 256, threads: int = 2) -> Outputs:
-    """Run a LiteRT model on images (n, height, width) uint8, n at least 1; a quantised model's answers are dequantised.
+    """Run a LiteRT model on images (n, height, width) uint8, n at least 1; a quantised model's outputs are dequantised.
 
     Raises:
-        ArtifactError: the file is missing or damaged, or it is a model of other inputs or outputs.
+        ArtifactError: the file is missing or damaged, or the model has other inputs or outputs.
     """
     session = Session(model, images.shape[1:], threads)
     batches = [session.run(images[start : start + batch_size]) for start in range(0, len(images), batch_size)]
@@ -57,7 +57,7 @@ def predict(model: Path, images: Bytes, batch_size: int = 256, threads: int = 2)
 
 
 def latency(model: Path, image: Bytes, repeats: int = 200, threads: int = 2) -> float:
-    """Median time of one call in milliseconds, for one image (1, height, width) uint8, the loading not counted.
+    """Return the median time of one call in milliseconds, for one image (1, height, width) uint8, without loading.
 
     Raises:
         ArtifactError: as `predict`.
@@ -66,7 +66,7 @@ def latency(model: Path, image: Bytes, repeats: int = 200, threads: int = 2) -> 
 
 
 def latencies(models: Sequence[Path], image: Bytes, repeats: int = 200, threads: int = 2) -> NDArray[np.float64]:
-    """Times of single calls in milliseconds, (models, repeats); the models take turns, so a slow moment meets all.
+    """Return times of single calls in milliseconds, (models, repeats); models take turns, so slow moments affect all.
 
     Raises:
         ArtifactError: as `predict`.
@@ -85,14 +85,14 @@ def _seconds(session: Session, image: Bytes) -> float:
 
 
 def _try_elsewhere(model: Path, image_size: tuple[int, ...]) -> None:
-    """In a process of its own: some damaged files end the process that opens them, with signal 11."""
+    """Try the model in a separate process: some damaged files crash the process that opens them, with signal 11."""
     command = [sys.executable, "-m", __name__, str(model), *map(str, image_size)]
     try:
         tried = subprocess.run(
             command, capture_output=True, text=True, errors="replace", timeout=PATIENCE_SECONDS, check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise ArtifactError(f"{model} gives no answer in {PATIENCE_SECONDS:g} seconds; export it again") from error
+        raise ArtifactError(f"{model} did not answer within {PATIENCE_SECONDS:g} seconds; export it again") from error
     if tried.returncode < 0:
         raise ArtifactError(f"{model} is damaged: LiteRT crashes on it, signal {-tried.returncode}; export it again")
     if tried.returncode:
@@ -100,7 +100,7 @@ def _try_elsewhere(model: Path, image_size: tuple[int, ...]) -> None:
 
 
 def _try_out(model: Path, image_size: tuple[int, ...]) -> None:
-    """Raises ArtifactError if the model does not answer images of that size, one or two at a time."""
+    """Raise ArtifactError if the model does not answer images of that size, one or two at a time."""
     try:
         runner = _load(model, image_size, threads=1)
         details = runner.get_input_details()[IMAGE]
@@ -114,7 +114,7 @@ def _try_out(model: Path, image_size: tuple[int, ...]) -> None:
 
 def _load(model: Path, image_size: tuple[int, ...], threads: int) -> SignatureRunner:
     interpreter = Interpreter(str(model), num_threads=threads)
-    # LiteRT's delegate announces itself here, once in a process, and no switch stops it.
+    # LiteRT's delegate announces itself here, once per process, and no option stops it.
     with quiet_standard_error():
         interpreter.allocate_tensors()
     runner = interpreter.get_signature_runner(SIGNATURE)
@@ -135,7 +135,7 @@ def _check_contract(runner: SignatureRunner, model: Path, image_size: tuple[int,
 
 
 def _quantised(images: Bytes, details: Mapping[str, Any]) -> NDArray[Any]:
-    """The images as the model takes them: value = scale * (stored - zero point) where it is quantised."""
+    """Convert images to the model's input: value = scale * (stored - zero point) if it is quantised."""
     scale, zero_point = details["quantization"]
     if not scale:
         return images.astype(details["dtype"], copy=False)

@@ -1,4 +1,4 @@
-"""What a training runs on and with, as far as it changes numbers."""
+"""The hardware and software of a training, as far as they affect numbers."""
 
 import os
 import platform
@@ -11,24 +11,24 @@ from pathlib import Path
 TENSORFLOW = "tensorflow" if sys.platform == "darwin" else "tensorflow-cpu"
 PACKAGES = (TENSORFLOW, "keras", "numpy", "scipy", "scikit-learn")
 INSTRUCTIONS = re.compile(r"(sse|ssse|avx|fma|f16c|amx|asimd|sve)\w*")
-"""Instruction sets by which oneDNN, Eigen and NumPy choose their kernels, and with them the order of their sums."""
+"""The instruction sets that decide which kernels oneDNN, Eigen and NumPy use, and hence the order of their sums."""
 VARIABLES = re.compile(r"TF_ENABLE_ONEDNN_OPTS|TF_NUM_\w+_THREADS|TF_DETERMINISTIC_OPS|ONEDNN_\w+|DNNL_\w+|OMP_\w+")
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Two machines that are equal in all of this are expected to train the same weights from the same seed."""
+    """Two machines that agree in all of this are expected to train the same weights from the same seed."""
 
     system: str
     processor: str
     instructions: tuple[str, ...]
-    """Those named by Linux; empty elsewhere."""
+    """Those reported by Linux; empty elsewhere."""
     cpus: int
-    """That this process may use: TensorFlow starts as many threads, and they share the sums."""
+    """CPUs that this process may use: TensorFlow starts as many threads, which divide the sums among them."""
     python: str
     packages: dict[str, str]
     variables: dict[str, str]
-    """Of the environment, such as TF_ENABLE_ONEDNN_OPTS."""
+    """Environment variables, such as TF_ENABLE_ONEDNN_OPTS."""
 
 
 def describe_machine() -> Machine:

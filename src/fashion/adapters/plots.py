@@ -1,4 +1,4 @@
-"""Pictures (matplotlib), drawn off screen and written whole or not at all."""
+"""Pictures (matplotlib), drawn off screen and written completely or not at all."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ from fashion.storage import atomic_file
 
 COLUMNS = 8
 CELL_WIDTH, CELL_HEIGHT, HEAD, IMAGE, MARGIN = 1.5, 1.85, 0.45, 1.35, 0.06
-"""Of a contact sheet, in inches: an image with its caption, the title, the longer side of an image, what is between."""
+"""Sizes on a contact sheet, in inches: an image with its caption, the title, an image's longer side, the gap."""
 CORRECT, WRONG = "#1a7f37", "#cf222e"
 OTHERS = "#9ecae1"
 DOTS_PER_INCH = 110
 MOST_ROWS = 24
-"""Images on a prediction sheet; a page longer than that is read by nobody."""
+"""Images on a prediction sheet; nobody reads a longer page."""
 
 
 def contact_sheet(
@@ -35,7 +35,7 @@ def contact_sheet(
     title: str,
     colours: Sequence[str] | None = None,
 ) -> None:
-    """A grid of grey images (n, height, width) with a caption over each; with no image, a page that says so."""
+    """Draw a grid of grey images (n, height, width) with a caption above each; without images, a page that says so."""
     rows = max(1, -(-len(images) // COLUMNS))
     width, height = CELL_WIDTH * COLUMNS, CELL_HEIGHT * rows + HEAD
     figure = Figure(figsize=(width, height))
@@ -57,14 +57,14 @@ def contact_sheet(
 
 
 def encode(image: Bytes) -> bytes:
-    """A grey image (height, width) as a PNG, pixel by pixel."""
+    """Return a grey image (height, width) as a PNG, pixel by pixel."""
     stream = BytesIO()
     Image.fromarray(image).save(stream, "PNG")
     return stream.getvalue()
 
 
 def training_curves(history: Mapping[str, Sequence[float]], path: Path) -> None:
-    """Loss and accuracy of training and validation by epoch, from the columns of history.csv."""
+    """Plot loss and accuracy of training and validation by epoch, from the columns of history.csv."""
     figure = Figure(figsize=(10, 4), layout="constrained")
     for axis, quantity in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
         axis.plot(history["epoch"], history[quantity], marker="o", label="training")
@@ -77,7 +77,7 @@ def training_curves(history: Mapping[str, Sequence[float]], path: Path) -> None:
 
 
 def confusion_matrix(counts: NDArray[np.int64], classes: Sequence[str], path: Path) -> None:
-    """Counts (actual, predicted), coloured by the share of each actual class."""
+    """Draw the counts (actual, predicted), coloured by the share of each actual class."""
     side = 3.5 + 0.55 * len(classes)
     figure = Figure(figsize=(side, side), layout="constrained")
     axis = figure.subplots()
@@ -96,7 +96,7 @@ def confusion_matrix(counts: NDArray[np.int64], classes: Sequence[str], path: Pa
 def reliability(
     before: Mapping[str, NDArray[np.float64]], after: Mapping[str, NDArray[np.float64]], path: Path
 ) -> None:
-    """Accuracy against confidence in bins, before and after temperature scaling (columns confidence, accuracy)."""
+    """Plot accuracy against confidence in bins, before and after temperature scaling (columns confidence, accuracy)."""
     figure = Figure(figsize=(5, 5), layout="constrained")
     axis = figure.subplots()
     axis.plot([0, 1], [0, 1], color="grey", linestyle="--", label="perfect")
@@ -109,7 +109,7 @@ def reliability(
 
 
 def window_trend(windows: Mapping[str, Sequence[Any]], path: Path) -> None:
-    """Scores, alarms and accuracies over windows of predictions, from the oldest to the newest.
+    """Plot scores, alarms and accuracies over windows of predictions, from the oldest to the newest.
 
     Args:
         windows: number; version; score, the highest one; alarm; estimated, accuracy; live, low, high, accuracy with its
@@ -151,17 +151,17 @@ class Shown:
 
     source: str
     given: Bytes
-    """What the user gave: grey (h, w), RGB (h, w, 3) or RGBA (h, w, 4), of any size."""
+    """The user's picture: grey (h, w), RGB (h, w, 3) or RGBA (h, w, 4), of any size."""
     seen: Bytes
     """What the model saw: (height, width)."""
     probabilities: Mapping[str, float]
     """By class, the most probable first."""
     doubt: str | None
-    """Why the answer should not be relied on; None where it counts."""
+    """Why the answer should not be relied on; None if it can be."""
 
 
 def prediction_sheet(predictions: Sequence[Shown], path: Path, title: str) -> None:
-    """Draw a row an image, at most 24: what the user gave, what the model saw, and a bar for each class."""
+    """Draw one row per image, at most 24: the user's picture, what the model saw, and a bar for each class."""
     count, rows = len(predictions), min(len(predictions), MOST_ROWS)
     figure = Figure(figsize=(9, 2.4 * max(rows, 1) + 0.6), layout="constrained")
     said = "no image" if not rows else f"{rows} of {count} images" if rows < count else ""

@@ -1,4 +1,4 @@
-"""Great Expectations: the suites of expectations/ held against tables of descriptors."""
+"""Great Expectations: checks tables of descriptors against the suites in expectations/."""
 
 import json
 import logging
@@ -36,13 +36,13 @@ ABOUT_ROWS = (ColumnMapExpectation, ColumnPairMapExpectation, MulticolumnMapExpe
 OnBreach = Literal["quarantine", "fail", "warn"]
 SITE = "data_docs"
 LARGEST_SUITE_BYTES = 1 << 20
-"""Bytes."""
+"""In bytes."""
 REFUSED = {"regex", "regex_list", "json_schema", "row_condition", "condition_parser"}
-"""Keywords that can take for ever (patterns) or run code (a condition is evaluated as Python)."""
+"""Keywords that could run forever (patterns) or run code (a condition is evaluated as Python)."""
 
 
 class Verdict(BaseModel):
-    """What follows from a breach, and why, in words."""
+    """What a breach leads to, and the reason."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     on_breach: OnBreach
@@ -68,7 +68,7 @@ class SuiteFile(BaseModel):
 
 @dataclass(frozen=True)
 class Finding:
-    """What came of one expectation."""
+    """The result of one expectation."""
 
     suite: str
     expectation: str
@@ -77,24 +77,24 @@ class Finding:
     reason: str
     success: bool
     observed: float | str | None
-    """For an expectation about the whole table its value (None: not a finite number), else the number of `rows`."""
+    """For an expectation about the whole table, its value (None: not a finite number); else the number of `rows`."""
     rows: tuple[int, ...]
     """Index labels of the rows of the table that breach it."""
 
 
 def check(tables: Mapping[Path, pd.DataFrame], docs: Path | None = None) -> list[Finding]:
-    """Hold each suite against its table.
+    """Check each table against its suite.
 
     Args:
         tables: the table (index of integers) for each suite's file.
-        docs: the folder to write the Data Docs to, which takes as long as the rest; `index.html` is the page to open.
+        docs: the folder to write the Data Docs to, which takes as long as the rest; open `index.html` there.
             None: write none.
 
     Raises:
         SuiteError: a suite is missing or not JSON, or one of its expectations cannot be built, checked or shown.
     """
     suites = {path: load_suite(path) for path in tables}
-    # This module of it sets its own logger to INFO on import, whatever the application wants to hear.
+    # This module sets its own logger to INFO on import, whatever the application's settings.
     logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
@@ -109,7 +109,7 @@ def check(tables: Mapping[Path, pd.DataFrame], docs: Path | None = None) -> list
 
 
 def _build_docs(context: EphemeralDataContext, suites: Iterable[Path], docs: Path) -> None:
-    """Great Expectations logs what keeps it from writing a page and leaves the page out; here that is raised."""
+    """Write the Data Docs. Great Expectations would log an error and leave the page out; here it is raised."""
     logger = logging.getLogger("great_expectations.render.renderer.site_builder")
     logger.addFilter(_raise_again)
     _add_site(context, docs)
@@ -117,7 +117,7 @@ def _build_docs(context: EphemeralDataContext, suites: Iterable[Path], docs: Pat
         context.build_data_docs(site_names=[SITE])
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, GreatExpectationsError) as error:
         where = " or ".join(map(str, suites))
-        raise SuiteError(f"{where} holds kwargs that the Data Docs cannot show ({error}); make them simpler") from error
+        raise SuiteError(f"{where} has kwargs that the Data Docs cannot show ({error}); simplify them") from error
     finally:
         logger.removeFilter(_raise_again)
 
@@ -129,19 +129,19 @@ def _raise_again(_: logging.LogRecord) -> bool:
 
 
 def load_suite(path: Path) -> gx.ExpectationSuite:
-    """The suite in a file.
+    """Load the suite in a file.
 
     Raises:
-        SuiteError: it is missing or not JSON, or one of its expectations is unknown or impossible.
+        SuiteError: it is missing or not JSON, or one of its expectations is unknown or invalid.
     """
     return gx.ExpectationSuite(name=path.stem, expectations=[_build(path, entry) for entry in _read(path)])
 
 
 def required_mix(path: Path) -> Mix | None:
-    """Return the mix of classes without which a suite fails, if it asks for one.
+    """Return the mix of classes that a suite requires, if any.
 
     Raises:
-        SuiteError: it is missing or not JSON, or the mix cannot be understood.
+        SuiteError: it is missing or not JSON, or the mix is invalid.
     """
     for entry in _read(path):
         about = (entry.type, entry.kwargs.get("column"), entry.meta.on_breach)
@@ -168,16 +168,16 @@ def _read(path: Path) -> list[Entry]:
 
 
 def _build(path: Path, entry: Entry) -> Expectation:
-    """Built one by one: a suite built from dictionaries leaves out the expectations that it does not know."""
+    """Build one expectation: a suite built from dictionaries would leave out unknown expectations."""
     where = f"{path}: {entry.type}"
     try:
         kind = get_expectation_impl(entry.type)
     except GreatExpectationsError as error:
-        raise SuiteError(f"{where} is no expectation of Great Expectations {gx.__version__}") from error
+        raise SuiteError(f"{where} is not an expectation of Great Expectations {gx.__version__}") from error
     if entry.meta.on_breach == "quarantine" and not issubclass(kind, ABOUT_ROWS):
-        raise SuiteError(f"{where} speaks of the whole table; expected on_breach fail or warn, found quarantine")
+        raise SuiteError(f"{where} is about the whole table; expected on_breach fail or warn, found quarantine")
     if refused := REFUSED & set(entry.kwargs):
-        raise SuiteError(f"{where}: {', '.join(sorted(refused))} is not read; say it with another expectation")
+        raise SuiteError(f"{where}: {', '.join(sorted(refused))} is not allowed; use another expectation")
     try:
         return kind(**entry.kwargs, meta=entry.meta.model_dump())
     except (ValueError, TypeError, GreatExpectationsError) as error:
@@ -202,7 +202,7 @@ def _check_one(
     try:
         outcome = definition.run(batch_parameters={"dataframe": table}, result_format="COMPLETE")
     except (ValueError, TypeError, KeyError, GreatExpectationsError) as error:
-        raise SuiteError(f"{path} could not be held against the data: {error}") from error
+        raise SuiteError(f"{path} could not be checked against the data: {error}") from error
     return [_finding(path, result.expectation_config, result) for result in outcome.results]
 
 
@@ -226,7 +226,7 @@ def _finding(path: Path, config: ExpectationConfiguration | None, result: Expect
 
 
 def _plain(observed: Any) -> float | str | None:
-    """A finite number as it is, None for no number at all, anything else in words."""
+    """Return a finite number as it is, None for a number that is not finite, anything else as text."""
     if isinstance(observed, numbers.Real):
         return (
             (int(observed) if isinstance(observed, numbers.Integral) else float(observed))
@@ -237,7 +237,7 @@ def _plain(observed: Any) -> float | str | None:
 
 
 def _exceptions(info: Mapping[str, Any]) -> list[str]:
-    """The messages in a result's exception_info, which is one record or a record for each metric."""
+    """Return the messages in a result's exception_info, which is one record or one for each metric."""
     records = [info] if "raised_exception" in info else list(info.values())
     return [str(record["exception_message"]) for record in records if record["raised_exception"]]
 

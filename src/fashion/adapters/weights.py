@@ -1,4 +1,4 @@
-"""The weights in a .keras file, read with h5py: no TensorFlow, and none of the model's code, which may be another's."""
+"""The weights in a .keras file, read with h5py: without TensorFlow, and without running the model's code."""
 
 import io
 import json
@@ -16,10 +16,10 @@ CONFIG = "config.json"
 
 
 def read_weights(path: Path) -> dict[str, NDArray[np.generic]]:
-    """Every array of the file by its name, and, as one more, the bytes of the model's configuration.
+    """Read every array of the file by its name, and the bytes of the model's configuration as one more.
 
-    The configuration holds the architecture and what is fitted but no weight: the temperature. The rest of the zip
-    carries the time of saving.
+    The configuration contains the architecture, and the temperature, which is fitted but is not a weight. The rest of
+    the zip contains the time of saving.
 
     Raises:
         ArtifactError: the file is missing or damaged.
@@ -36,12 +36,12 @@ def read_weights(path: Path) -> dict[str, NDArray[np.generic]]:
             with h5py.File(io.BytesIO(archive.read(WEIGHTS))) as file:
                 file.visititems(collect)
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise ArtifactError(f"{path} is not a whole .keras file ({error}); make it again, or fetch it again") from error
+        raise ArtifactError(f"{path} is not a complete .keras file ({error}); make or fetch it again") from error
     return arrays
 
 
 def _configuration(content: bytes) -> bytes:
-    """Without the addresses that Keras' objects had in memory."""
+    """Remove the memory addresses of Keras objects from the configuration."""
     cleaned = json.loads(
         content, object_hook=lambda node: {name: node[name] for name in node if name != "shared_object_id"}
     )

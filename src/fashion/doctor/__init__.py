@@ -1,4 +1,4 @@
-"""What around the project keeps it from working: `fashion doctor`.
+"""`fashion doctor`: checks of what around the project could keep it from working.
 
-The checks of this package's `services` import MLflow and ask over the network; those of the others take no time at all.
+The checks in `services` import MLflow and use the network; all others are instantaneous.
 """

@@ -1,4 +1,4 @@
-"""Which checks there are."""
+"""The list of quick checks."""
 
 from collections.abc import Callable, Sequence
 
@@ -17,4 +17,4 @@ QUICK: Sequence[Callable[[Project], Finding]] = (
     check_memory,
     check_processor,
 )
-"""A tenth of a second in all: nothing is imported, started or asked over a network."""
+"""A tenth of a second in total: nothing is imported, started or requested over a network."""

@@ -1,4 +1,4 @@
-"""What the shell hands on: the packages, git, variables, proxies."""
+"""What comes from the shell: packages, git, variables, proxies."""
 
 import os
 import re
@@ -12,12 +12,12 @@ from fashion.errors import LineageError, ParamsError, without_secrets
 from fashion.paths import Project
 
 STEERING = re.compile(rf"(MLFLOW|PREFECT|DVC|GX|KERAS)_\w+|TF_USE_LEGACY_KERAS|PYTHON(PATH|HOME)|{VARIABLES.pattern}")
-"""Variables by which another project would steer the tools of this one."""
+"""Variables through which another project could affect the tools of this one."""
 PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
 
 def check_packages(project: Project) -> Finding:
-    """Return whether the code and the packages that run are this project's."""
+    """Check that the running code and packages are this project's."""
     try:
         check_environment(project)
     except ParamsError as error:
@@ -26,13 +26,13 @@ def check_packages(project: Project) -> Finding:
 
 
 def check_git(project: Project) -> Finding:
-    """Return whether git can say which commit a version comes from."""
+    """Check that git can tell which commit a version comes from."""
     try:
         source = git.read_source(project)
     except LineageError as error:
         return Finding("git", PROBLEM, *_split(str(error)))
     if source.commit is None:
-        said = "no commit: versions are registered without the source they come from, and cannot be made again"
+        said = "no commit: versions are registered without their source, and cannot be reproduced"
         return Finding("git", NOTE, said, "git init; git add .; git commit -m 'Start'")
     changed = f", {len(source.changed)} changed files" if source.changed else ""
     return Finding("git", WELL, f"commit {source.commit[:10]}{changed}")
@@ -44,7 +44,7 @@ def _split(message: str) -> tuple[str, str]:
 
 
 def check_variables(project: Project) -> Finding:
-    """Return which variables of the tools are not those of .env: whoever set them wins."""
+    """Find the tools' variables that differ from .env: those set outside take precedence."""
     try:
         check_registry_address(project)
     except ParamsError as error:
@@ -53,16 +53,16 @@ def check_variables(project: Project) -> Finding:
     set_here = {name: value for name, value in sorted(os.environ.items()) if STEERING.fullmatch(name) and value}
     foreign = [name for name, value in set_here.items() if ours.get(name) != value]
     if foreign:
-        said = f"set outside of .env, and winning over it: {', '.join(foreign)}"
-        return Finding("variables", NOTE, said, f"where that is not meant: unset {' '.join(foreign)}")
+        said = f"set outside .env, and taking precedence over it: {', '.join(foreign)}"
+        return Finding("variables", NOTE, said, f"if that is not intended: unset {' '.join(foreign)}")
     return Finding("variables", WELL, "those of .env")
 
 
 def check_proxies(_: Project) -> Finding:
-    """Return which proxies stand between the project and other machines."""
+    """Find the proxies between the project and other machines."""
     found = {name: os.environ.get(name) or os.environ.get(name.upper()) for name in PROXIES}
     named = [f"{name}={without_secrets(value)}" for name, value in found.items() if value]
     if named:
-        said = f"{', '.join(named)}: other machines are asked through it, services of this one directly"
-        return Finding("proxies", NOTE, said, "where a server has to be asked directly: add it to NO_PROXY")
+        said = f"{', '.join(named)}: used for other machines; services on this one are reached directly"
+        return Finding("proxies", NOTE, said, "if a server must be reached directly: add it to NO_PROXY")
     return Finding("proxies", WELL, "none")

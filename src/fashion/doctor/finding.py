@@ -7,7 +7,7 @@ WELL, NOTE, PROBLEM = "well", "note", "problem"
 
 @dataclass(frozen=True)
 class Finding:
-    """About one subject: how it stands, and what to do where it does not stand well."""
+    """The state of one subject, and what to do if it is not well."""
 
     subject: str
     verdict: str

@@ -24,7 +24,7 @@ PATIENCE_SECONDS = 5.0
 
 
 def check_data(project: Project) -> Finding:
-    """Return whether the files that data.dvc pins are there."""
+    """Check that the files that data.dvc pins are present."""
     try:
         pinned = versioning.pinned_files(project)
     except FashionError as error:
@@ -32,12 +32,12 @@ def check_data(project: Project) -> Finding:
     there = sum(path.is_file() for path in project.data.rglob("*"))
     if there < pinned:
         said = f"{there} of the {pinned} files that data.dvc pins are in data/"
-        return Finding("data", NOTE, said, "bring them with: fashion fetch; a training does so by itself")
+        return Finding("data", NOTE, said, "get them with: fashion fetch; a training does so by itself")
     return Finding("data", WELL, f"{there} files")
 
 
 def check_ports(project: Project) -> Finding:
-    """Return whether the ports of `make up` and `fashion serve` are free, or taken by this project's services."""
+    """Check that the ports of `make up` and `fashion serve` are free, or used by this project's services."""
     settings = load_settings()
     ports = {"FASHION_MLFLOW_PORT": settings.mlflow_port, "FASHION_SERVE_PORT": settings.serve_port}
     prefect = urlsplit(settings.prefect_api_url)
@@ -47,29 +47,29 @@ def check_ports(project: Project) -> Finding:
     if taken and _services_are_up(project):
         return Finding("ports", WELL, f"the services of `make up` are at {_listed(taken.values())}")
     if taken:
-        said = "; ".join(f"{port} is taken{_by_whom(port)}" for port in taken.values())
-        return Finding("ports", PROBLEM, said, f"end what listens there, or set {' and '.join(taken)} to free ports")
+        said = "; ".join(f"{port} is in use{_by_whom(port)}" for port in taken.values())
+        return Finding("ports", PROBLEM, said, f"stop what listens there, or set {' and '.join(taken)} to free ports")
     return Finding("ports", WELL, f"{_listed(ports.values())} are free")
 
 
 def check_prefect(_: Project) -> Finding:
-    """Return whether a Prefect server answers."""
+    """Check that a Prefect server answers."""
     address = load_settings().prefect_api_url
     try:
         httpx.get(f"{address}/health", timeout=PATIENCE_SECONDS).raise_for_status()
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         said = f"no server answers at {without_secrets(address)} ({type(error).__name__})"
         if urlsplit(address).hostname in LOOPBACK:
-            return Finding("Prefect", WELL, f"{said}: a run starts one of its own; `make up` starts one that stays")
+            return Finding("Prefect", WELL, f"{said}: a run starts its own; `make up` starts a permanent one")
         return Finding("Prefect", PROBLEM, said, "start that server, or correct PREFECT_API_URL")
     return Finding("Prefect", WELL, f"a server answers at {without_secrets(address)}")
 
 
 def check_registry(project: Project) -> Finding:
-    """Return whether MLflow can be asked, and who is champion."""
+    """Check that MLflow answers, and find the champion."""
     registry = registry_of(project, load_params(project.params))
     if registry.uri.startswith(SQLITE) and not Path(registry.uri.removeprefix(SQLITE)).exists():
-        return Finding("MLflow", WELL, "no database yet: the first training makes it")
+        return Finding("MLflow", WELL, "no database yet: the first training creates it")
     try:
         tracking.check(registry.uri)
         champion = tracking.version_with_alias(registry, tracking.CHAMPION)
@@ -82,13 +82,13 @@ def check_registry(project: Project) -> Finding:
 
 
 def check_prediction_log(project: Project) -> Finding:
-    """Return whether the log can be read, what it keeps for `fashion collect`, and whether the clocks agree."""
+    """Check that the log can be read, what it keeps for `fashion collect`, and whether the clocks agree."""
     url = predictions_url(project)
     if url.startswith(SQLITE) and not Path(url.removeprefix(SQLITE)).exists():
-        return Finding("prediction log", WELL, "no database yet: the service makes it")
+        return Finding("prediction log", WELL, "no database yet: the service creates it")
     try:
         with closing(PredictionLog(url)) as log:
-            said = f"{log.count():,} predictions, {count_waiting(log):,} of them with a label that was not collected"
+            said = f"{log.count():,} predictions, {count_waiting(log):,} of them with a label not collected yet"
             clock = log.describe_clock()
     except FashionError as error:
         return _problem("prediction log", error)
@@ -107,7 +107,7 @@ SLOW: Sequence[Callable[[Project], Finding]] = (
 
 
 def _problem(subject: str, error: FashionError) -> Finding:
-    """Return the error as a finding; our errors name the next step themselves."""
+    """Make a finding from one of our errors, which already says the next step."""
     return Finding(subject, PROBLEM, str(error))
 
 
@@ -125,7 +125,7 @@ def _services_are_up(project: Project) -> bool:
 
 
 def _by_whom(port: int) -> str:
-    """Return the program that listens; empty where the system does not say, as to a user about another's."""
+    """Return the program that listens; empty if the system does not say, as about other users' programs."""
     try:
         listening = [one for one in psutil.net_connections("tcp") if one.laddr and one.laddr.port == port and one.pid]
         return f" by {psutil.Process(listening[0].pid).name()} (process {listening[0].pid})" if listening else ""

@@ -5,7 +5,7 @@ import numpy as np
 from fashion.arrays import Bytes, Labels
 
 Shifts = Labels
-"""Pixels, one number an image."""
+"""Pixels, one number per image."""
 
 
 def shift_randomly(images: Bytes, reach: int, random: np.random.Generator) -> Bytes:
@@ -17,7 +17,7 @@ def shift_randomly(images: Bytes, reach: int, random: np.random.Generator) -> By
 
 
 def move(images: Bytes, down: Shifts, right: Shifts) -> Bytes:
-    """Return a copy in which image i is moved by down[i] and right[i] pixels; what comes in is black."""
+    """Return a copy in which image i is moved by down[i] and right[i] pixels; the uncovered edge is black."""
     count, height, width = images.shape
     reach = int(max(np.abs(down).max(initial=0), np.abs(right).max(initial=0)))
     padded = np.pad(images, ((0, 0), (reach, reach), (reach, reach)))

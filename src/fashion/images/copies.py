@@ -1,7 +1,7 @@
 """Which images are near copies of each other: the same object a moment later, moved a little, noisier or brighter.
 
-What is learned from says what a near copy shows, so both belong on one side of a split. Frames of a camera have other
-pixels each, and often no word on where they come from: only the pictures themselves tell.
+A training image gives away what its near copy shows, so both belong on the same side of a split. The frames of a camera
+differ in their pixels, and often nothing says where they come from: only the pictures themselves tell.
 """
 
 from collections.abc import Iterator
@@ -14,21 +14,21 @@ from scipy.sparse.csgraph import connected_components
 from fashion.arrays import Bytes
 
 ALIKE = 0.994
-"""Correlation of centred, slightly blurred images from which on they are near copies: of 5,000 test images of
-Fashion-MNIST 47 have another one so near, at 0.99 already 238."""
+"""Images are near copies from this correlation on, once centred and slightly blurred: of 5,000 test images of
+Fashion-MNIST, 47 have another one this close; at 0.99 it would be 238."""
 BLUR = 0.6
 """Standard deviation in pixels: it takes away much of the noise of single pixels, and little of a garment."""
 AT_ONCE = 1000
 
 
 def group_near_copies(images: Bytes) -> NDArray[np.int64]:
-    """Return the number of each image's group: (n,). Near copies of near copies are in one group, too.
+    """Return the number of each image's group: (n,). Near copies of near copies are in the same group, too.
 
     Args:
         images: (n, height, width), objects on a dark ground.
     """
     groups = np.arange(len(images))
-    # Joined block by block: a camera that stands still makes more pairs than fit into memory.
+    # Joined block by block: a stationary camera produces more pairs than fit into memory.
     for rows, columns in _pairs(_signatures(images)) if len(images) else ():
         links = coo_array((np.ones(len(rows)), (groups[rows], groups[columns])), shape=(len(images),) * 2)
         groups = connected_components(links, directed=False)[1][groups].astype(np.int64)
@@ -36,14 +36,14 @@ def group_near_copies(images: Bytes) -> NDArray[np.int64]:
 
 
 def _pairs(signatures: NDArray[np.float32]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Yield positions of images that are alike; every image is like itself."""
+    """Yield the positions of images that are alike; every image is like itself."""
     for start in range(0, len(signatures), AT_ONCE):
         rows, columns = np.nonzero(signatures[start : start + AT_ONCE] @ signatures[start:].T >= ALIKE)
         yield rows + start, columns + start
 
 
 def _signatures(images: Bytes) -> NDArray[np.float32]:
-    """Return vectors (n, d) of length 1 whose products are correlations, wherever the object is in the image.
+    """Return unit vectors (n, d) whose products are correlations, wherever in the image the object is.
 
     A shift turns the phases of the Fourier coefficients, which brings the centre of mass to the same place in all of
     them, by any fraction of a pixel.
@@ -66,7 +66,7 @@ def _sign(images: Bytes) -> NDArray[np.float32]:
 
 
 def _centres(images: Bytes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return row and column of each centre of mass, (n,) each."""
+    """Return the row and column of each centre of mass, (n,) each."""
     weights = images.astype(np.float64)
     masses = np.maximum(weights.sum(axis=(1, 2)), 1)
     rows, columns = (np.arange(length) for length in images.shape[1:])

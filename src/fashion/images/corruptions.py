@@ -1,10 +1,10 @@
-"""Ways in which what a service sees departs from what its model learned, each in severities 1 to 5.
+"""Ways in which a service's images depart from its model's training data, each in severities 1 to 5.
 
 Noise, blur, brightness and contrast have the strengths of CIFAR-10-C, made for images of nearly the same size: D.
 Hendrycks and T. Dietterich, "Benchmarking neural network robustness to common corruptions and perturbations", ICLR
 2019. Rotation, shift and scale have those of MNIST-C, with lengths as shares of the image's side: N. Mu and J. Gilmer,
 "MNIST-C: a robustness benchmark for computer vision", 2019. For the others there is no published scale; theirs are
-ours.
+our own.
 """
 
 from collections.abc import Callable, Mapping
@@ -33,7 +33,7 @@ class Corruption:
 
 @dataclass(frozen=True)
 class MixChange:
-    """A change of how often each class comes: shares (classes,) in, shares out."""
+    """A change in class frequencies: shares (classes,) in, shares out."""
 
     change: Callable[[Floats, float, Random], Floats]
     strengths: Strengths
@@ -47,13 +47,13 @@ def corrupt(name: str, severity: int, images: Bytes, random: Random) -> Bytes:
 
 
 def change_mix(name: str, severity: int, shares: Floats, random: Random) -> Floats:
-    """Return other shares of the classes, (classes,), which sum to 1; `name` is one of `MIX_CHANGES`."""
+    """Return changed shares of the classes, (classes,), which sum to 1; `name` is one of `MIX_CHANGES`."""
     mix = MIX_CHANGES[name]
     return mix.change(shares, mix.strengths[severity - 1], random)
 
 
 def add_label_noise(labels: Labels, severity: int, classes: int, random: Random) -> Labels:
-    """Return a copy of labels (n,) of which a share, `LABEL_NOISE` by severity, says another class."""
+    """Return a copy of labels (n,) in which a share, `LABEL_NOISE` by severity, is changed to another class."""
     wrong = random.random(len(labels)) < LABEL_NOISE[severity - 1]
     others = (labels + random.integers(1, classes, len(labels))) % classes
     return np.where(wrong, others, labels)
@@ -101,13 +101,13 @@ def shift(images: Bytes, share: float, random: Random) -> Bytes:
 
 
 def occlude(images: Bytes, share: float, random: Random) -> Bytes:
-    """Draw a black rectangle whose sides are a share of the image's, somewhere in the image."""
+    """Black out a rectangle somewhere in the image, whose sides are a share of the image's."""
     rows, columns = (_covered(len(images), side, share, random) for side in images.shape[1:])
     return np.where(rows[:, :, None] & columns[:, None, :], np.uint8(0), images)
 
 
 def tilt(shares: Floats, distance: float, random: Random) -> Floats:
-    """Let half of the classes, chosen at random, come more often, the others less: by `distance` of all images."""
+    """Make a random half of the classes more frequent and the others less, by `distance` of all images."""
     frequent = np.isin(np.arange(len(shares)), random.permutation(len(shares))[: len(shares) // 2])
     gained = np.where(frequent, shares, 0) / shares[frequent].sum()
     lost = np.where(frequent, 0, shares) / shares[~frequent].sum()
@@ -116,7 +116,7 @@ def tilt(shares: Floats, distance: float, random: Random) -> Floats:
 
 
 def remove_class(shares: Floats, missing: float, random: Random) -> Floats:
-    """Let one class, chosen at random, lose that share of its images."""
+    """Remove that share of the images of one class, chosen at random."""
     kept = shares.copy()
     kept[random.integers(len(shares))] *= 1 - missing
     removed: Floats = kept / kept.sum()
@@ -153,7 +153,7 @@ def _to_bytes(pixels: Floats) -> Bytes:
 
 
 def _transform(images: Bytes, matrices: Floats) -> Bytes:
-    """Transform each image by its matrix (2, 2) around its centre; what comes in is black."""
+    """Transform each image by its matrix (2, 2) around its centre; the uncovered area is black."""
     centre = (np.array(images.shape[1:]) - 1) / 2
     changed = np.empty_like(images)
     for image, matrix, target in zip(images, matrices, changed, strict=True):

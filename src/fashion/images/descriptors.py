@@ -1,4 +1,4 @@
-"""What can be said of an image in a few numbers. This table is what is validated and compared, never the pixels."""
+"""Descriptors: a few numbers that describe an image. This table is validated and compared, never the pixels."""
 
 from collections.abc import Mapping
 from hashlib import blake2b
@@ -15,7 +15,7 @@ PIXELS_AT_ONCE = 1 << 22
 
 
 def describe(images: Bytes) -> pd.DataFrame:
-    """Describe images, one row each.
+    """Return one row per image.
 
     Args:
         images: (n, height, width) uint8.
@@ -48,7 +48,7 @@ def describe_dataset(splits: Mapping[str, LabelledImages]) -> pd.DataFrame:
 
 
 def content_hashes(images: Bytes) -> list[str]:
-    """Return the column content_hash of `describe` alone."""
+    """Return only the column content_hash of `describe`."""
     return [_hash(image) for image in images]
 
 

@@ -16,11 +16,11 @@ from fashion.errors import DataError
 
 UNSIGNED_BYTE = 0x08
 LARGEST_BYTES = 3 << 28
-"""Bytes, a million images of 28 x 28; a header that claims more is refused before memory is taken."""
+"""In bytes, a million images of 28 x 28; a header that claims more is refused before memory is allocated."""
 
 
 def read_idx(stream: BinaryIO, name: str, dimensions: int, largest: int = LARGEST_BYTES) -> Bytes:
-    """Return the array in one gzipped IDX file of unsigned bytes.
+    """Read the array in a gzipped IDX file of unsigned bytes.
 
     Args:
         stream: the compressed bytes.
@@ -36,7 +36,7 @@ def read_idx(stream: BinaryIO, name: str, dimensions: int, largest: int = LARGES
 
 
 def read_idx_shape(stream: BinaryIO, name: str, dimensions: int) -> tuple[int, ...]:
-    """Return the shape that a gzipped IDX file claims, by its first bytes.
+    """Return the shape that a gzipped IDX file claims in its header.
 
     Raises:
         DataError: a wrong magic number, or a beginning that is damaged.
@@ -57,27 +57,27 @@ def _decompressed(stream: BinaryIO, name: str) -> Iterator[gzip.GzipFile]:
 
 
 def read_plain_idx(stream: BinaryIO | gzip.GzipFile, name: str, dimensions: int, largest: int = LARGEST_BYTES) -> Bytes:
-    """Read as `read_idx` does, from a file that is not compressed.
+    """Read an IDX file that is not compressed, like `read_idx`.
 
     Raises:
         DataError: a wrong magic number, or more or fewer bytes than the header says.
     """
     shape = _read_header(stream, name, dimensions)
-    # Without images, too, the size of one must be within reason: numpy makes no array of shape (0, 2**32, 2**32).
+    # Even with no images, their size must be reasonable: numpy cannot make an array of shape (0, 2**32, 2**32).
     if math.prod(max(1, length) for length in shape) > largest:
         raise DataError(
-            f"{name}: the header claims shape {shape}, more than {largest:,} bytes; this file is not read here"
+            f"{name}: the header claims shape {shape}, more than the limit of {largest:,} bytes; the file is not read"
         )
     size = math.prod(shape)
     content = stream.read(size + 1)
     if len(content) != size:
         found = f"{len(content)}" if len(content) < size else f"more than {size}"
-        raise DataError(f"{name}: the header promises {size} bytes of shape {shape}, the file holds {found}")
+        raise DataError(f"{name}: the header claims {size} bytes of shape {shape}, the file contains {found}")
     return np.frombuffer(content, np.uint8).reshape(shape)
 
 
 def write_idx(array: Bytes) -> bytes:
-    """Return the gzipped IDX file of `array` (uint8, any shape), the same bytes each time."""
+    """Return `array` (uint8, any shape) as a gzipped IDX file, the same bytes each time."""
     header = struct.pack(">HBB", 0, UNSIGNED_BYTE, array.ndim) + struct.pack(f">{array.ndim}I", *array.shape)
     buffer = io.BytesIO()
     with gzip.GzipFile(fileobj=buffer, mode="wb", compresslevel=6, mtime=0, filename="") as file:

@@ -1,4 +1,4 @@
-"""Whether labels can be believed: do images that look alike have the same one?"""
+"""Whether labels are credible: do images that look alike have the same label?"""
 
 import numpy as np
 import pandas as pd
@@ -11,10 +11,10 @@ NEIGHBOURS = 10
 
 
 def label_support(images: Bytes, labels: Labels, known_images: Bytes, known_labels: Labels) -> pd.DataFrame:
-    """Return how far the labels of new images agree with those of the images most like them, new or known.
+    """Measure how well the labels of new images agree with those of the most similar images, new or known.
 
     Edited nearest neighbours: D. L. Wilson, "Asymptotic properties of nearest neighbor rules using edited data", IEEE
-    Transactions on Systems, Man, and Cybernetics 2 (1972). Images that changed all alike support each other, so a drift
+    Transactions on Systems, Man, and Cybernetics 2 (1972). Images that changed alike support each other, so a drift
     of the images is no reason for doubt; nor, however, is one label that stands for another on all images of a drifted
     class: that looks like a change of meaning.
 
@@ -32,7 +32,7 @@ def label_support(images: Bytes, labels: Labels, known_images: Bytes, known_labe
     search = NearestNeighbors(n_neighbors=wanted + 1, algorithm="brute").fit(everything)
     found = search.kneighbors(_pixels(images), return_distance=False)
     others = found != np.arange(len(images))[:, None]
-    # An image has itself among its neighbours, unless too many copies of it came first.
+    # An image is among its own neighbours, unless too many copies of it come first.
     others[others.all(axis=1), -1] = False
     agrees = (known[found] == labels[:, None]) & others
     table = pd.DataFrame({"label_support": agrees.sum(axis=1) / max(wanted, 1)})

@@ -1,4 +1,4 @@
-"""How often each class comes among labelled images, and how many images to take where one comes too often."""
+"""The class frequencies of labelled images, and how many images to take if a class is too frequent."""
 
 from dataclasses import dataclass
 
@@ -12,25 +12,25 @@ Shares = Floats
 
 @dataclass(frozen=True)
 class Mix:
-    """A mix of classes, and how far labels may be from it."""
+    """A mix of classes, and how far labels may deviate from it."""
 
     classes: Labels
     shares: Shares
-    """Of each class; they add up to 1."""
+    """One per class; they add up to 1."""
     divergence: float
     """The largest divergence (Kullback and Leibler's, natural logarithm) of the labels from the shares."""
 
 
 def choose_balanced(labels: Labels, mix: Mix, most: int) -> NDArray[np.intp]:
-    """Return the positions of the last labels, at most `most`, or of fewer if only so they keep to the mix.
+    """Return the positions of the last labels, at most `most`, or of fewer if that is needed to keep to the mix.
 
-    Where the last ones do not, no class may have more than its share of a common measure, the largest at which the mix
-    is kept; of a class that comes too often the last ones are taken. The divergence falls with the measure, because
-    what is above it is cut to the very mix. Where a class is missing, or next to it, there may be no such measure: then
-    the answer is empty.
+    If the last ones do not keep to it, each class is capped at its share of a common total, the largest at which the
+    mix is kept; of a class that is too frequent the last labels are taken. The divergence falls with that total, as
+    everything above it is cut to the exact mix. If a class is missing or nearly so, there may be no such total: then
+    the result is empty.
 
     Args:
-        labels: (n,), in the order in which they came.
+        labels: (n,), in order of arrival.
     """
     last = np.arange(len(labels))[-most:]
     if _is_within(_count(labels[last], mix), mix):
@@ -55,8 +55,8 @@ def _cap(counts: Labels, measure: int, mix: Mix) -> Labels:
 
 
 def _is_within(counts: Labels, mix: Mix) -> bool:
-    """Return whether the mix is allowed; no labels at all are."""
+    """Return whether the shares are within their limits; with no labels at all they are."""
     there = counts > 0
     shares = counts[there] / counts.sum()
-    with np.errstate(divide="ignore"):  # Of a class that should not come at all.
+    with np.errstate(divide="ignore"):  # For a class that should not occur at all.
         return bool((shares * np.log(shares / mix.shares[there])).sum() <= mix.divergence)

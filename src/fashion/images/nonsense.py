@@ -1,4 +1,4 @@
-"""Drawn noise and textures: what no model of objects can know, and what it should not give an answer to."""
+"""Generated noise and textures: pictures that no model of objects can know, and for which it should abstain."""
 
 from collections.abc import Callable, Mapping
 
@@ -14,7 +14,7 @@ SIDE = 112
 
 
 def draw_nonsense(count: int, size: tuple[int, int], seed: int) -> dict[str, tuple[Bytes, Booleans]]:
-    """Draw `count` images of every kind, by its name, as they come before a model.
+    """Draw `count` images of every kind, by name, as a model receives them.
 
     Each kind comes twice: as images of the dataset's `size` (height, width), and as pictures in colour that were
     brought to it. The same seed draws the same images.
@@ -36,7 +36,7 @@ def _noise(count: int, size: tuple[int, int], random: np.random.Generator) -> Fl
 
 
 def _clouds(count: int, size: tuple[int, int], random: np.random.Generator) -> Floats:
-    """Draw noise without what is finer than a twentieth to a fifth of the side."""
+    """Draw noise without detail finer than a twentieth to a fifth of the side."""
     blurs = max(size) * random.uniform(0.02, 0.1, count)
     fields = [
         ndimage.gaussian_filter(field, blur, mode="wrap")
@@ -60,7 +60,7 @@ KINDS: Mapping[str, Callable[[int, tuple[int, int], np.random.Generator], Floats
     "stripes": _stripes,
     "checks": _checks,
 }
-"""Each draws (n, height, width) with values from 0 to 1."""
+"""Each function draws (n, height, width) with values from 0 to 1."""
 
 
 def _waves(count: int, size: tuple[int, int], random: np.random.Generator) -> Floats:
@@ -80,7 +80,7 @@ def _stretch(fields: Floats) -> Floats:
 
 
 def _colour(name: str, fields: Floats, random: np.random.Generator) -> Bytes:
-    """Return RGB pictures: noise of its own in each channel, textures between two colours."""
+    """Make RGB pictures: independent noise in each channel, textures between two colours."""
     if name == "noise":
         return random.integers(0, 256, (*fields.shape, 3), np.uint8)
     dark, bright = random.uniform(0, 0.4, (len(fields), 1, 1, 3)), random.uniform(0.6, 1, (len(fields), 1, 1, 3))

@@ -1,9 +1,9 @@
-"""Any picture, brought to what the dataset looks like: grey, the object bright on black, filling the frame.
+"""Converting any picture to the dataset's format: grey, the object bright on black, filling the frame.
 
-The steps undo what separates a photograph from Fashion-MNIST, whose own making is described in section 2 of
-https://arxiv.org/abs/1708.07747: trim the background, bring the longest edge to the frame, centre, negate, grey.
+The steps follow how Fashion-MNIST was made from photographs (https://arxiv.org/abs/1708.07747, section 2): trim the
+background, scale the longest edge to the frame, centre, negate, convert to grey.
 
-Pillow serves here as an array library, for its resampling alone: a filter over float32 arrays in, float32 arrays out.
+Pillow is used only for resampling, as an array library: float32 arrays in, float32 arrays out.
 """
 
 from dataclasses import dataclass
@@ -18,27 +18,27 @@ from fashion.errors import DataError
 
 BLACK, WHITE = 0, 255
 LUMA = np.array([19595, 38470, 7471])
-"""Red, green and blue in 65536ths of a grey (ITU-R BT.601); they add up to one, so that a grey pixel stays as it is."""
+"""Weights of red, green and blue in 65536ths (ITU-R BT.601); they add up to one, so that a grey pixel is unchanged."""
 NEAR = 8
-"""Grey levels to both sides that count as one shade."""
+"""Grey levels to either side that count as the same shade."""
 TOLERANCE = 32
-"""Grey levels around the background that noise and shading may fill; what is farther off is the object."""
+"""Grey levels around the background that may be noise and shading; anything farther away is the object."""
 LEAST_CONTRAST = 13
-"""Grey levels, 5 % of all: a smaller difference is none. Fashion-MNIST was trimmed with the same limit."""
+"""Grey levels, 5 % of all: smaller differences are ignored. Fashion-MNIST was trimmed with the same limit."""
 LEAST_LIGHT = 0.1
-"""Part of the object's brightest pixel from which on a pixel counts when the object is trimmed; shadows stay below."""
+"""Share of the object's brightest pixel from which a pixel counts when the object is trimmed; shadows are below it."""
 LEAST_SHARE = 0.005
-"""A row or column belongs to the object when more than this share of its pixels does; dust stays below."""
+"""A row or column belongs to the object if more than this share of its pixels does; dust is below it."""
 LEAST_COVER = 0.001
-"""Share of the picture that an object covers at least; of normal noise, 0.00003 is beyond the margin to one side."""
+"""The least share of the picture that an object covers; of normal noise, 0.00003 exceeds the margin on one side."""
 MOST_NOISE = 10
-"""Grey levels, standard deviation of a plain background. Of drawn photographs with noise and JPEG's artefacts it is 0
-to 4, of noise, clouds and striped wood 11 and more."""
+"""The largest standard deviation of a plain background, in grey levels. For simulated photographs with noise and JPEG
+artefacts it is 0 to 4; for noise, clouds and striped wood 11 and more."""
 LEAST_GROUND = 2 / 3
-"""Share of the border that shows the background: an object may reach out of the picture, to one or two sides."""
+"""The least share of the border that shows the background: an object may extend beyond one or two sides."""
 LEAST_WHOLE = 0.6
-"""Share of the light that is in the largest part of the object. Of Fashion-MNIST's validation images 0.2 % have less in
-one part, because a dark middle parts them; of two like shoes each has half."""
+"""The least share of the light in the largest part of the object. 0.2 % of Fashion-MNIST's validation images have less,
+because a dark middle divides them; with two similar shoes, each has half."""
 
 Grey = Bytes
 Light = NDArray[np.float32]
@@ -56,7 +56,7 @@ class Seen:
 
 
 def see(pixels: Bytes, size: tuple[int, int]) -> Seen:
-    """Return the picture as an image of the dataset, and whether it is one that can be brought to it.
+    """Convert a picture to the dataset's format, and say whether it is suitable.
 
     An image that has the dataset's size and a black background already comes back unchanged; on a white background
     it is only negated. Anything else is separated from its background, trimmed, scaled with its aspect kept, centred
@@ -71,7 +71,7 @@ def see(pixels: Bytes, size: tuple[int, int]) -> Seen:
     """
     grey = to_grey(pixels)
     if grey.min() == grey.max():
-        raise DataError("the picture is all of one shade; expected an object on a background")
+        raise DataError("the picture is a single shade; expected an object on a background")
     background = find_background(grey)
     if grey.shape == size and min(background, WHITE - background) < LEAST_CONTRAST:
         return Seen(WHITE - grey if background > WHITE // 2 else grey, cluttered=False)
@@ -84,7 +84,7 @@ def see(pixels: Bytes, size: tuple[int, int]) -> Seen:
 
 
 def to_grey(pixels: Bytes) -> Grey:
-    """Return grey (h, w) of a picture; transparency becomes black behind a bright object, white behind a dark one."""
+    """Convert a picture to grey (h, w); transparency becomes black behind a bright object, white behind a dark one."""
     if pixels.ndim == 2:
         return pixels
     grey: NDArray[np.int64] = (pixels[..., :3] @ LUMA + LUMA.sum() // 2) // LUMA.sum()
@@ -94,7 +94,7 @@ def to_grey(pixels: Bytes) -> Grey:
 
 
 def find_background(grey: Grey) -> int:
-    """Return the shade of the background: the commonest one along the border.
+    """Return the shade of the background: the most common one along the border.
 
     An object that reaches the border, as the dataset's do, is more varied than what it stands on. In all 70,000 images
     of Fashion-MNIST this finds 0.
@@ -105,13 +105,13 @@ def find_background(grey: Grey) -> int:
 
 
 def stand_out(difference: Light, margin: float) -> Light:
-    """Return by how much more than `margin` each pixel differs, on the side, darker or brighter, of the object."""
+    """Return by how much more than `margin` each pixel differs, in the direction (darker or brighter) of the object."""
     brighter, darker = ((sign * difference - margin).clip(min=0) for sign in (1, -1))
     return brighter if brighter.sum() >= darker.sum() else darker
 
 
 def trim(light: Light) -> Light:
-    """Return the part of the picture that holds the object.
+    """Return the part of the picture that contains the object.
 
     Raises:
         DataError: nothing stands out.
@@ -128,7 +128,7 @@ def trim(light: Light) -> Light:
 
 
 def place(light: Light, size: tuple[int, int]) -> Grey:
-    """Fit the object's longest edge to the frame's, its centre to the middle, its brightest pixel to 255."""
+    """Scale the object's longest edge to the frame's, centred on 0, with its brightest pixel 255 as in the dataset."""
     scale = min(size[0] / light.shape[0], size[1] / light.shape[1])
     height, width = (max(1, round(length * scale)) for length in light.shape)
     scaled = Image.fromarray(light).resize((width, height), Image.Resampling.LANCZOS)
@@ -151,7 +151,7 @@ def _border(picture: Grey | Light) -> Booleans:
 
 
 def _noise(difference: Light) -> float:
-    """Return the standard deviation of the background's noise, from the border without an object that reaches it."""
+    """Estimate the standard deviation of the background's noise from the border, ignoring objects that reach it."""
     around = np.abs(difference[_border(difference)])
     # 1.4826 times the median deviation is the standard deviation of normal noise.
     return 1.4826 * float(np.median(around[around <= TOLERANCE]))
@@ -183,7 +183,7 @@ def _shading(grey: Grey, background: int) -> Light:
 
 
 def _composite(grey: NDArray[np.int64], alpha: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Put the object on the canvas, black or white, from which its own shade differs more."""
+    """Put the object on a black or white canvas, whichever differs more from its own shade."""
     bright = int((grey * alpha).sum()) >= int(alpha.sum()) * (WHITE + 1) // 2
     canvas = BLACK if bright else WHITE
     return (grey * alpha + canvas * (WHITE - alpha) + WHITE // 2) // WHITE

@@ -1,4 +1,4 @@
-"""How much of what is learned may come from one source, so that none of several decides alone what a model learns."""
+"""How much of a batch may come from one source, so that no single source decides what a model learns."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,9 +9,9 @@ ROUNDING = 1e-9
 
 
 def within_shares(sources: NDArray[np.str_], known: int, share: float, most: int) -> Booleans:
-    """Return which labels may be in one batch: the newest, and from no source more than its share of the batch.
+    """Choose the labels for one batch: the newest, but from no source more than its share of the batch.
 
-    Where there are too few sources for that, each may give an equal part; a single one all.
+    If there are too few sources for that, each may provide an equal part; a single one may provide all.
 
     Args:
         sources: (n,), who gave each label, the oldest label first.
@@ -36,7 +36,7 @@ def within_shares(sources: NDArray[np.str_], known: int, share: float, most: int
 
 
 def _ranks_from_newest(of_source: NDArray[np.int64], sources: int) -> NDArray[np.int64]:
-    """Count the later labels that the same source gave, (n,)."""
+    """Return how many later labels the same source gave, (n,)."""
     ranks = np.empty(len(of_source), np.int64)
     for source in range(sources):
         positions = np.flatnonzero(of_source == source)

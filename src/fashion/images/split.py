@@ -31,12 +31,12 @@ def stratified_split(labels: Labels, fraction: float, seed: int) -> tuple[Positi
 
 
 def held_out(images: Bytes, fraction: float, salt: bytes = b"") -> Booleans:
-    """Return which images are set apart for testing, by their pixels: copies are never on both sides.
+    """Choose the images held out for testing by their pixels: copies of an image are never on both sides.
 
     Args:
         images: (n, height, width).
-        fraction: share that is set apart, from 0 to 1.
-        salt: a secret of at most 64 bytes; without it, whoever makes an image can tell on which side it will be.
+        fraction: share that is held out, from 0 to 1.
+        salt: a secret of at most 64 bytes; without it, whoever makes an image can predict which side it will be on.
     """
     limit = int(fraction * 2**64)
     digests = (blake2b(image.tobytes(), digest_size=8, key=salt).digest() for image in images)
@@ -44,13 +44,13 @@ def held_out(images: Bytes, fraction: float, salt: bytes = b"") -> Booleans:
 
 
 def hold_out_groups(images: Bytes, groups: Positions, fraction: float, salt: bytes = b"") -> Booleans:
-    """Return which images are set apart, groups as a whole: by the pixels of the first image of each.
+    """Choose the images held out, in whole groups: by the pixels of the first image of each.
 
     Args:
-        images: (n, height, width); the first of a group stays the first when more come in.
+        images: (n, height, width); the first of a group stays the first when more are added.
         groups: the number of each image's group, (n,).
-        fraction: share of the groups that is set apart, from 0 to 1.
-        salt: as that of `held_out`.
+        fraction: share of the groups that is held out, from 0 to 1.
+        salt: as in `held_out`.
     """
     _, first, group = np.unique(groups, return_index=True, return_inverse=True)
     chosen: Booleans = held_out(images[first], fraction, salt)[group]

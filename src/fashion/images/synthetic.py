@@ -1,6 +1,6 @@
 """Drawn garments: a dataset for machines without a network and for the tests. Deterministic, any number of classes.
 
-Each class is an outline. Of each outline there are some variants with moved corners; an image is one variant, placed,
+Each class is an outline, and each outline has some variants with moved corners. An image is one variant, placed,
 turned, scaled, shaded and grained at random, bright on black.
 """
 
@@ -70,7 +70,7 @@ ORDER = ("tee", "trousers", "pullover", "dress", "coat", "sandal", "shirt", "sne
 
 
 def draw(count: int, classes: int, size: tuple[int, int], seed: int) -> tuple[Bytes, Bytes]:
-    """Draw images and their labels, as many of each class as of any other (give or take one), in random order.
+    """Draw images and their labels, equally many of each class (give or take one), in random order.
 
     The background is exactly 0 and the brightest pixel of each image 200 to 255. A class has the same outline
     whatever the seed and the number of classes.
@@ -125,7 +125,7 @@ def _coordinates(count: int, size: tuple[int, int], random: np.random.Generator)
 
 
 def _centres(length: int) -> Floats:
-    """Return the middles of pixels, on a scale from -1 to 1."""
+    """Return the centres of pixels, on a scale from -1 to 1."""
     return ((np.arange(length) + 0.5) / length * 2 - 1).astype(np.float32)
 
 
@@ -142,7 +142,7 @@ def _sample(templates: Bytes, labels: Labels, across: Floats, down: Floats, rand
 
 
 def _shade(across: Floats, down: Floats, random: np.random.Generator) -> Floats:
-    """Draw brightness around 1: a slope from one side to the other, and stripes of any direction."""
+    """Return brightness around 1: a slope from one side to the other, and stripes in any direction."""
     count = len(across)
     slope, contrast = _uniform(random, -0.35, 0.35, count), _uniform(random, 0, 0.3, count)
     angle, waves, phase = (_uniform(random, 0, high, count) for high in (np.pi, 18, 2 * np.pi))
@@ -156,7 +156,7 @@ def _uniform(random: np.random.Generator, low: float, high: float, count: int) -
 
 @lru_cache(maxsize=64)
 def _templates(label: int, side: int) -> Bytes:
-    """Draw the variants of one class as coverage, (VARIANTS, side, side) uint8, zero at the border."""
+    """Return the variants of one class as coverage, (VARIANTS, side, side) uint8, zero at the border."""
     random = np.random.default_rng(label)
     polygons = _polygons(label, random)
     return np.stack([_rasterise(_move_corners(polygons, random), side) for _ in range(VARIANTS)])
@@ -172,7 +172,7 @@ def _polygons(label: int, random: np.random.Generator) -> list[Polygon]:
 
 
 def _unnamed_half(random: np.random.Generator) -> Polygon:
-    """Draw the right half of an outline of its own: a width at each of seven heights."""
+    """Return the right half of a random outline: a width at each of seven heights."""
     return np.column_stack([random.uniform(0.1, 0.9, 7), np.linspace(-0.9, 0.9, 7)])
 
 

@@ -1,4 +1,4 @@
-"""What comes to a service when the world changes: labelled images in the order in which they are sent."""
+"""Simulated traffic to a service when the world changes: labelled images in the order in which they are sent."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from fashion.images.corruptions import CORRUPTIONS, MIX_CHANGES, add_label_noise
 
 LABEL_NOISE = "label noise"
 DRIFTS = (*CORRUPTIONS, *MIX_CHANGES, LABEL_NOISE)
-"""Names of what can change."""
+"""Names of the possible changes."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class Traffic(LabelledImages):
     """Images as they are sent, with their true labels; each array has one element an image."""
 
     given: Labels
-    """What people will say is in them."""
+    """The labels that people will give."""
     drifted: Booleans
-    """Whether it was sent after the change set in."""
+    """Whether the image was sent after the change began."""
 
 
 def draw_traffic(known: LabelledImages, count: int, change: Change | None = None, seed: int = 0) -> Traffic:
@@ -76,7 +76,7 @@ def _shares(labels: Labels) -> NDArray[np.float64]:
 
 
 def _draw_mix(labels: Labels, shares: Floats, count: int, random: np.random.Generator) -> NDArray[np.int64]:
-    """Draw positions of images whose classes come in these shares; within a class all are as probable."""
+    """Draw positions of images with these class shares; each image is as probable as the others of its class."""
     weights = (shares / np.bincount(labels))[labels]
     drawn: NDArray[np.int64] = random.choice(len(labels), count, p=weights / weights.sum())
     return drawn

@@ -1,4 +1,4 @@
-"""The networks. Each takes raw uint8 images and gives calibrated probabilities and an embedding."""
+"""The networks. Each takes raw uint8 images and returns calibrated probabilities and an embedding."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
@@ -19,7 +19,7 @@ BATCH = 500
 
 
 def baseline(pixels: Tensor) -> Tensor:
-    """The original baseline up to its last hidden layer: pixels (n, height, width, 1) in [0, 1] to (n, 64)."""
+    """Build the original baseline up to its last hidden layer: pixels (n, height, width, 1) in [0, 1] to (n, 64)."""
     features = layers.Conv2D(32, 3, activation="relu")(pixels)
     features = layers.MaxPooling2D(2)(features)
     features = layers.Conv2D(64, 3, activation="relu")(features)
@@ -29,7 +29,7 @@ def baseline(pixels: Tensor) -> Tensor:
 
 
 def dropout(pixels: Tensor) -> Tensor:
-    """The same network with dropout after each pooling and after the hidden layer."""
+    """Build the same network with dropout after each pooling and after the hidden layer."""
     features = layers.Conv2D(32, 3, activation="relu")(pixels)
     features = layers.MaxPooling2D(2)(features)
     features = layers.Dropout(0.25)(features)
@@ -42,7 +42,7 @@ def dropout(pixels: Tensor) -> Tensor:
 
 
 def compact(pixels: Tensor) -> Tensor:
-    """Four small convolutions; pixels (n, height, width, 1) in [0, 1] to (n, 128).
+    """Build four small convolutions: pixels (n, height, width, 1) in [0, 1] to (n, 128).
 
     Few channels at the full resolution, where a CPU spends its time on memory traffic, and normalisation after the
     pooling, where it costs a quarter.
@@ -62,7 +62,7 @@ def _convolution(features: Tensor, channels: int) -> Tensor:
 
 
 def _normalised(features: Tensor, name: str | None = None) -> Tensor:
-    # Keras's momentum of 0.99 would take more steps to settle than a training of five epochs has to spare.
+    # Keras's default momentum of 0.99 would take more steps to settle than a training of five epochs has.
     return layers.ReLU(name=name)(layers.BatchNormalization(momentum=0.9)(features))
 
 
@@ -72,11 +72,11 @@ NETWORKS: dict[str, Network] = {"baseline": baseline, "dropout": dropout, "compa
 def classifier(
     name: str, image_size: tuple[int, int], classes: int, temperature: float = 1.0, average_shifts: int = 0
 ) -> keras.Model:
-    """An untrained model with input `image` (n, height, width) uint8.
+    """Build an untrained model with input `image` (n, height, width) uint8.
 
     Its outputs are `probabilities` (n, classes), the softmax of the logits divided by `temperature`, and `embedding`
-    (n, d), both float32. With `average_shifts` logits and embedding are the means of those of the image and of it moved
-    by so many pixels up, down, left and right: strides and pooling make a network answer differently to each.
+    (n, d), both float32. With `average_shifts`, logits and embedding are averaged over the image and its copies shifted
+    by that many pixels up, down, left and right: strides and pooling make a network answer each differently.
     """
     image = keras.Input(image_size, dtype="uint8", name="image")
     pixels = layers.Reshape((*image_size, 1))(layers.Rescaling(1 / 255)(image))
@@ -90,14 +90,14 @@ def classifier(
 
 
 def _network(name: str, image_size: tuple[int, int], classes: int) -> keras.Model:
-    """From pixels (n, height, width, 1) in [0, 1] to embedding and logits."""
+    """Build the network from pixels (n, height, width, 1) in [0, 1] to embedding and logits."""
     pixels = keras.Input((*image_size, 1), name="pixels")
     embedding = NETWORKS[name](pixels)
     return keras.Model(pixels, [embedding, layers.Dense(classes, name="logits")(embedding)], name="network")
 
 
 def _moved(pixels: Tensor, reach: int) -> list[Tensor]:
-    """The images moved by `reach` pixels down, up, right and left; what comes in is black."""
+    """Move the images by `reach` pixels down, up, right and left; the uncovered edge is black."""
     if not reach:
         return []
     padded = layers.ZeroPadding2D(reach)(pixels)
@@ -112,7 +112,7 @@ def _mean(tensors: Sequence[Tensor], name: str) -> Tensor:
 
 
 def rebuild(model: keras.Model, temperature: float, average_shifts: int = 0) -> keras.Model:
-    """The same network and weights, answering in another way: see `classifier`."""
+    """Rebuild the same network with the same weights but other outputs: see `classifier`."""
     _, height, width = model.input_shape
     classes = model.get_layer("logits").output.shape[-1]
     rebuilt = classifier(model.name, (height, width), classes, temperature, average_shifts)
@@ -125,12 +125,12 @@ def temperature_of(model: keras.Model) -> float:
 
 
 def logits_model(model: keras.Model) -> keras.Model:
-    """The same layers with the logits as their one output: what is trained."""
+    """Return the same layers with the logits as their only output, for training."""
     return keras.Model(model.input, model.get_layer("logits").output, name=model.name)
 
 
 def answer(model: keras.Model, images: Bytes) -> Outputs:
-    """Everything the model says about images (n, height, width), by one pass over them."""
+    """Compute all outputs for images (n, height, width) in one pass over them."""
     answering = _answering(model)
     batches = [answering.predict_on_batch(batch) for batch in _batches(images)]
     return Outputs(*(np.concatenate(parts)[: len(images)] for parts in zip(*batches, strict=True)))
@@ -138,17 +138,17 @@ def answer(model: keras.Model, images: Bytes) -> Outputs:
 
 @lru_cache(maxsize=1)
 def _answering(model: keras.Model) -> keras.Model:
-    """The same layers with all three outputs, kept for the next images: compiling it takes longer than a thousand."""
+    """Return the same layers with all three outputs, cached: compiling takes longer than a thousand images."""
     return keras.Model(model.input, [model.get_layer(name).output for name in ("logits", "probabilities", "embedding")])
 
 
 def predict_logits(model: keras.Model, images: Bytes) -> NDArray[np.float32]:
-    """The logits (n, classes) of a model that has no other output."""
+    """Return the logits (n, classes) of a model that has no other output."""
     return np.concatenate([model.predict_on_batch(batch) for batch in _batches(images)])[: len(images)]
 
 
 def _batches(images: Bytes) -> Iterator[Bytes]:
-    """The images, `BATCH` at a time; blank ones fill the last batch, since TensorFlow traces a model for every size."""
+    """Yield `BATCH` images at a time, padded with blank ones, since TensorFlow traces a model for every batch size."""
     for start in range(0, len(images), BATCH):
         batch = images[start : start + BATCH]
         yield np.pad(batch, ((0, BATCH - len(batch)), (0, 0), (0, 0)))

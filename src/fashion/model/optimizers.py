@@ -8,7 +8,7 @@ from keras import ops
 
 
 class ConvolutionalMuon(keras.optimizers.Muon):  # type: ignore[misc]
-    """Muon for convolution kernels too: a kernel (height, width, inputs, outputs) is taken as a matrix.
+    """Muon for convolution kernels, too: a kernel (height, width, inputs, outputs) is treated as a matrix.
 
     Keras's Muon leaves everything but matrices to AdamW. Here AdamW keeps biases, normalisation, the one-channel stem
     and the logits, as the method's author advises for first and last layers. Source: K. Jordan et al., "Muon: an

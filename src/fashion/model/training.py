@@ -40,32 +40,32 @@ class Epoch:
 
 @dataclass(frozen=True)
 class State:
-    """All that a training is after an epoch: what goes on from here ends with the weights of one that never stopped."""
+    """The full state of a training after an epoch: resuming from it ends with the same weights as without a stop."""
 
     history: tuple[Epoch, ...]
     variables: tuple[NDArray[Any], ...]
-    """Of the network and its optimizer: weights, the seeds of dropout, steps done, momenta."""
+    """Those of the network and its optimizer: weights, dropout seeds, steps done, momenta."""
     best_weights: tuple[NDArray[np.float32], ...]
     """Those of the epoch with the best validation accuracy."""
     generator: Mapping[str, Any]
-    """Where the random numbers are by which images are ordered and shifted, as NumPy's PCG64 gives it."""
+    """The state of the random generator that orders and shifts images, as NumPy's PCG64 returns it."""
 
 
 @dataclass(frozen=True)
 class Watch:
-    """What is told about a training while it runs, and where it begins."""
+    """Callbacks for a running training, and where it begins."""
 
     on_epoch: Callable[[State], None]
     """Called after every epoch; its figures are the last of the history."""
     on_step: Callable[[int, int], None]
-    """Called with the steps done and the steps there are in all."""
+    """Called with the number of steps done and the total."""
     start: State | None = None
-    """Where a training with the same arguments stopped; none at the beginning."""
+    """Where a training with the same arguments stopped; None: start from the beginning."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is trained, on what and how: the same plan gives the same weights on the same machine."""
+    """The network, the data and the recipe of a training: the same plan gives the same weights on the same machine."""
 
     network: str
     recipe: Recipe
@@ -76,13 +76,13 @@ class Plan:
 
     @property
     def steps(self) -> int:
-        """Of one epoch."""
+        """Steps per epoch."""
         return max(1, len(self.training.labels) // self.recipe.batch_size)
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A calibrated model and how it came about."""
+    """A calibrated model and how it was trained."""
 
     model: keras.Model
     history: tuple[Epoch, ...]
@@ -91,9 +91,9 @@ class Trained:
 
 
 def train(plan: Plan, watch: Watch) -> Trained:
-    """Train the network by its recipe and calibrate it on the validation images.
+    """Train the network with its recipe and calibrate it on the validation images.
 
-    The weights that are kept are those of the epoch with the best validation accuracy.
+    The weights of the epoch with the best validation accuracy are kept.
 
     Raises:
         TrainingError: the loss was not finite; the message names the epoch.
@@ -119,21 +119,21 @@ def train(plan: Plan, watch: Watch) -> Trained:
 
 
 def is_over(history: Sequence[Epoch], recipe: Recipe) -> bool:
-    """Whether no epoch follows: all were run, or patience has ended."""
+    """Return whether no epoch follows: all were run, or patience has run out."""
     if not history or len(history) == recipe.epochs:
         return bool(history)
     return recipe.patience is not None and len(history) - _best(history).epoch >= recipe.patience
 
 
 def _best(history: Sequence[Epoch]) -> Epoch:
-    """The first of those with the best validation accuracy."""
+    """Return the first epoch with the best validation accuracy."""
     return max(history, key=lambda epoch: epoch.validation_accuracy)
 
 
 def _run_epochs(trainee: keras.Model, plan: Plan, watch: Watch) -> State:
-    """The training after its last epoch.
+    """Run the remaining epochs and return the training after its last one.
 
-    The loop is our own because `fit` stands still for a second or more between epochs, now and then.
+    The loop is our own because `fit` sometimes stalls for a second or more between epochs.
     """
     random = np.random.default_rng(plan.seed)
     trainee.optimizer.build(trainee.trainable_variables)
@@ -166,14 +166,14 @@ def _restore(trainee: keras.Model, random: np.random.Generator, state: State) ->
 
 
 def _variables(trainee: keras.Model) -> list[keras.Variable]:
-    """All that a step changes but the metrics, which each step resets."""
+    """Return everything that a step changes except the metrics, which each step resets."""
     return [*trainee.variables, *trainee.optimizer.variables]
 
 
 def _run_steps(
     trainee: keras.Model, plan: Plan, random: np.random.Generator, epoch: int, watch: Watch
 ) -> dict[str, float]:
-    """Mean loss and accuracy over the steps of one epoch."""
+    """Run the steps of one epoch and return their mean loss and accuracy."""
     losses, accuracies = [], []
     for step, (images, labels) in enumerate(_batches(plan, random), start=1):
         figures = trainee.train_on_batch(images, labels, return_dict=True)
@@ -189,7 +189,7 @@ def _run_steps(
 
 
 def _batches(plan: Plan, random: np.random.Generator) -> Iterator[tuple[Bytes, Labels]]:
-    """All images in a new order, but the few that fill no batch: other ones each time."""
+    """Yield all images in a new order, except the few that do not fill a batch: different ones each time."""
     training, size = plan.training, plan.recipe.batch_size
     order = random.permutation(len(training.labels))
     for step in range(plan.steps):
@@ -225,7 +225,7 @@ def _optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
 
 
 def _loss(recipe: Recipe, classes: int) -> Callable[[Any, Any], Any]:
-    """Mean cross-entropy of labels (n,) and logits (n, classes)."""
+    """Return the mean cross-entropy of labels (n,) and logits (n, classes)."""
     if not recipe.one_hot:
         sparse_loss: Callable[[Any, Any], Any] = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         return sparse_loss

@@ -57,9 +57,9 @@ __all__ = [
 ]
 
 MOST_BYTES = 1 << 16
-"""Of params.yaml."""
+"""The largest params.yaml."""
 MOST_PROBLEMS = 10
-"""That are told at once."""
+"""The most problems reported at once."""
 
 
 class Params(Section):
@@ -77,17 +77,17 @@ class Params(Section):
 
 
 def load_params(path: Path) -> Params:
-    """The parameters in the file at `path`.
+    """Load the parameters from the file at `path`.
 
     Raises:
-        ParamsError: the file is missing or not YAML, or a key is unknown, missing or impossible.
+        ParamsError: the file is missing or not YAML, or a key is unknown, missing or invalid.
     """
     try:
         content = load_yaml(path, MOST_BYTES)
     except FileNotFoundError as error:
         raise ParamsError(f"{path} is missing; restore it with: git checkout -- {path.name}") from error
     except ValueError as error:
-        raise ParamsError(f"{path} is not YAML that can be used: {error}") from error
+        raise ParamsError(f"{path} is not usable YAML: {error}") from error
     try:
         return Params.model_validate(content)
     except ValidationError as error:
@@ -113,7 +113,7 @@ def _found(value: Any) -> str:
 
 
 def _suggest(location: tuple[int | str, ...]) -> str:
-    """Another key of this file that looks like the unknown one."""
+    """Suggest another key of this file that looks like the unknown one."""
     names: set[str] = set()
     for section in Section.__subclasses__():
         names.update(field.alias or name for name, field in section.model_fields.items())

@@ -1,4 +1,4 @@
-"""Parameters of the loop: when drift is an alarm, and what is learned from."""
+"""Parameters of the loop: when drift raises an alarm, and what is collected for training."""
 
 from typing import Annotated, Self
 
@@ -10,17 +10,17 @@ WindowCount = Annotated[int, Field(ge=1, le=1000)]
 
 
 class AlarmParams(Section):
-    """When a window of predictions counts as drifted, and when that is an alarm."""
+    """When a window of predictions counts as drifted, and when that raises an alarm."""
 
     false_alarm_rate: Annotated[float, Field(gt=0, le=0.1)]
-    """The most, of clean windows, that may count as drifted."""
+    """The largest share of clean windows that may count as drifted."""
     smallest_window: Annotated[int, Field(ge=10, lt=2**31)]
     """Predictions; fewer are not judged."""
     needed: WindowCount
     of: WindowCount
-    """An alarm is raised when so many (`needed`) of the last windows (`of`) drifted."""
+    """An alarm is raised when at least `needed` of the last `of` windows drifted."""
     cool_down: Annotated[int, Field(ge=0, le=1000)]
-    """Windows after an alarm in which no other is raised."""
+    """Windows after an alarm without another alarm."""
 
     @model_validator(mode="after")
     def _needed_can_be_reached(self) -> Self:
@@ -31,13 +31,13 @@ class AlarmParams(Section):
 
 class MonitorParams(Section):
     largest_window: Positive
-    """Predictions; of more the newest are looked at."""
+    """Predictions; if there are more, only the newest are used."""
     overconfidence_tolerated: Share = 0.02
-    """By how much the accuracy of labelled predictions may fall short of their mean confidence without being drift."""
+    """How far the accuracy of labelled predictions may fall below their mean confidence without counting as drift."""
     response_at_least: Share = 0.9
-    """Of the labels that were asked for in a window; with fewer, the labels say nothing about drift."""
+    """Share of the labels requested in a window; with fewer, the labels say nothing about drift."""
     settling: Annotated[int, Field(ge=100, lt=2**31)] = 400
-    """So many first predictions of a champion that learned from collected images are its reference."""
+    """The number of first predictions that are the reference of a champion trained on collected images."""
     alarm: AlarmParams
 
     @model_validator(mode="after")
@@ -49,10 +49,10 @@ class MonitorParams(Section):
 
 class CollectParams(Section):
     at_least: Positive
-    """New labelled images; fewer are left for the next time."""
+    """New labelled images; fewer wait for the next time."""
     at_most: Positive
-    """Of the newest ones, in one batch."""
+    """The most images in one batch; the newest are taken."""
     asked_share: Share = 0.02
-    """Of the predictions, drawn at random: their labels are asked for, and they alone are tested on."""
+    """Share of the predictions, drawn at random, whose labels are requested; only these are tested on."""
     at_most_from_one_source: Share = 0.5
-    """Share of a batch whose labels came with the same key, where there are several; 1 is no limit."""
+    """Largest share of a batch whose labels came with the same key, if there are several keys; 1 is no limit."""

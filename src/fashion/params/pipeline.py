@@ -7,11 +7,11 @@ from pydantic import Field, model_validator
 from fashion.params.section import Positive, Section, Share
 
 ClassName = Annotated[str, Field(pattern=r"^[^\p{C}\p{Zl}\p{Zp}]+$")]
-"""One line that can be printed."""
+"""A single printable line."""
 Classes = Annotated[tuple[ClassName, ...], Field(min_length=2, max_length=256, strict=False)]
 Edge = Annotated[int, Field(ge=8, le=1024)]
 ImageSize = Annotated[tuple[Edge, Edge], Field(strict=False)]
-"""Height and width in pixels. YAML has lists only, so the tuple itself is not strict."""
+"""Height and width in pixels. YAML has only lists, so the tuple itself is not strict."""
 
 
 class DataFile(Section):
@@ -22,7 +22,7 @@ class DataFile(Section):
 
 
 class DataParams(Section):
-    """The dataset: its classes, the size of its images, its four files, and where they are to be had."""
+    """The dataset: its classes, the size of its images, its four files, and where to get them."""
 
     classes: Classes
     image_size: ImageSize
@@ -39,25 +39,25 @@ class DataParams(Section):
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
         if len(set(self.classes)) != len(self.classes):
-            raise ValueError("classes: each class name may stand there once")
+            raise ValueError("classes: each class name must be unique")
         if len({file.name for file in self.files}) != len(self.files):
-            raise ValueError("each data file needs a name of its own")
+            raise ValueError("the names of the data files must be unique")
         return self
 
 
 class ValidateParams(Section):
     max_quarantined: Share
-    """Share of all images; more of them fails the run."""
+    """Share of all images; if more are quarantined, the run fails."""
 
 
 class PrepareParams(Section):
     validation_fraction: Annotated[float, Field(gt=0, lt=1)]
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     recent_test_fraction: Annotated[float, Field(gt=0, lt=1)]
-    """Share of the collected images whose label was asked for at random, that is never trained on: the recent test set.
-    All others are learned from."""
+    """Share of the collected images with a label requested at random that is held out: the recent test set. All others
+    are used for training."""
     recent_copies: Positive
-    """How often each collected image stands in the training set, to count beside many more old ones."""
+    """How many times each collected image is in the training set, to balance the many older ones."""
 
 
 class Recipe(Section):
@@ -67,20 +67,20 @@ class Recipe(Section):
     batch_size: Positive
     optimizer: Literal["adam", "muon"]
     learning_rate: Annotated[float, Field(gt=0, le=1000)]
-    """The peak when there is a schedule."""
+    """The peak learning rate if there is a schedule."""
     weight_decay: Annotated[float, Field(ge=0, le=1000)] = 0.0
-    """Only muon has one."""
+    """Used by muon only."""
     schedule: Literal["constant", "one_cycle"] = "constant"
     one_hot: bool = False
     """One-hot labels with categorical cross-entropy instead of sparse categorical cross-entropy."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     shift: Annotated[int, Field(ge=0, le=1024)] = 0
-    """Move training images by up to so many pixels in both directions."""
+    """Move training images by up to this many pixels in both directions."""
     average_shifts: Annotated[int, Field(ge=0, le=4)] = 0
-    """Answer with the mean of the answers for the image and for it moved by so many pixels up, down, left and right.
-    Training takes no longer for it, an answer four to five times as long."""
+    """Average the outputs for the image and for its copies moved by this many pixels up, down, left and right.
+    Training takes no longer, inference four to five times as long."""
     patience: Positive | None = None
-    """Stop after so many epochs without a better validation accuracy."""
+    """Stop after this many epochs without a better validation accuracy."""
 
     @model_validator(mode="after")
     def _one_cycle_runs_to_its_end(self) -> Self:
@@ -106,7 +106,7 @@ class TrainParams(Section):
     @model_validator(mode="after")
     def _model_has_a_recipe(self) -> Self:
         if self.model not in self.recipes:
-            raise ValueError(f"model: {self.model!r} is none of the recipes ({', '.join(self.recipes)})")
+            raise ValueError(f"model: {self.model!r} is not one of the recipes ({', '.join(self.recipes)})")
         return self
 
     @property
@@ -118,14 +118,14 @@ class EvaluationGates(Section):
     accuracy_at_least: Share
     recall_of_every_class_at_least: Share
     abstention_on_nonsense_at_least: Share
-    """Of drawn noise and textures, the share that gets no answer."""
+    """Share of generated noise and textures on which the model abstains."""
     expected_calibration_error_at_most: Share
     model_bytes_at_most: Positive
     latency_milliseconds_at_most: Annotated[float, Field(gt=0, le=3_600_000)]
 
 
 class AbstentionParams(Section):
-    """When a model should rather say nothing."""
+    """When a model should abstain."""
 
     confidence_at_least: Share
     distance_quantile: Annotated[float, Field(gt=0, lt=1)]

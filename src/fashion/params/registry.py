@@ -12,18 +12,18 @@ class Margins(Section):
 
     accuracy: Share
     accuracy_for_recent: Share
-    """On the frozen test set, of a candidate that is shown to be better on the recent one."""
+    """On the frozen test set, for a candidate that is shown to be better on the recent one."""
     recall_of_a_class: Share
 
     @model_validator(mode="after")
     def _recent_images_allow_no_less(self) -> Self:
         if self.accuracy_for_recent < self.accuracy:
-            raise ValueError("accuracy_for_recent: may not be less than accuracy")
+            raise ValueError("accuracy_for_recent: must not be less than accuracy")
         return self
 
 
 class Objectives(Section):
-    """By how much a candidate must be better for it to count; what is left out is no objective."""
+    """How much better a candidate must be for it to count; an objective that is left out does not count."""
 
     accuracy: Share | None = None
     """Share of the images."""
@@ -41,18 +41,18 @@ class Objectives(Section):
 
 
 class RecentParams(Section):
-    """When the recent test set judges; before, it is shown and nothing depends on it."""
+    """When the recent test set is part of the judgement; until then it is shown for information only."""
 
     images_at_least: Positive = 100
     response_at_least: Share = 0.9
-    """Of the labels that were asked for at random, the share that must have come: who does not answer is no chance."""
+    """Share of the labels requested at random that must have arrived: which ones are missing is not random."""
 
 
 class JudgementParams(Section):
     """When a candidate takes the champion's place."""
 
     confidence: Annotated[float, Field(ge=0.5, lt=1)]
-    """Two-sided, of every interval; of those of the classes together."""
+    """Two-sided, of every interval; jointly for those of the classes."""
     recent: RecentParams = RecentParams()
     margins: Margins
     objectives: Objectives
@@ -61,7 +61,7 @@ class JudgementParams(Section):
 class RegisterParams(Section):
     name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
     approval: Literal["none", "required"] = "none"
-    """Whether a person must agree to a promotion that the judgement would make."""
+    """Whether a person must approve a promotion that the judgement would make."""
     approval_days: Annotated[float, Field(gt=0, le=365)] = 7
-    """How long there is to answer; after that the candidate stays challenger."""
+    """How many days there are to answer; after that the candidate stays challenger."""
     judgement: JudgementParams

@@ -9,9 +9,9 @@ Positive = Annotated[int, Field(gt=0, lt=2**31)]
 
 
 class Section(BaseModel):
-    """An unknown key is an error, nothing is turned into another type, and nothing changes after loading.
+    """A section: unknown keys are errors, values are not converted to another type, and nothing changes after loading.
 
-    DVC compares what stands in the file: a text or a truth value that passed for a number would be another value there.
+    DVC compares the values in the file: a string or a boolean accepted as a number would be a different value there.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)

@@ -16,22 +16,22 @@ from fashion.stages.raw import bring_back
 from fashion.storage import write_json
 
 USED = "predictions.csv"
-"""In the folder of a batch: of each image its prediction in the log, that one's time, when the label came, and whether
-it was asked for at random."""
+"""In the folder of a batch: for each image the id and time of its prediction, when the label arrived, and whether it
+was requested at random."""
 SURVEY = "survey.json"
-"""Beside it: how many labels had been asked for at random when the batch was made, how many of them had come, and the
-batch's number. Its name says when its newest prediction was made, which may be before those of an earlier batch."""
+"""Beside it: how many labels had been requested at random when the batch was made, how many of them had arrived, and
+the batch's number. The folder's name tells when its newest prediction was made, which may precede an earlier batch."""
 
 
 def read_labels(project: Project, batches: Mapping[str, LabelledImages]) -> pd.DataFrame:
-    """Return a row for each label of the batches, in the order in which they were made.
+    """Return one row per label of the batches, in the order in which they were made.
 
     Returns:
         batch, index (position in it), label, content_hash (of the image), id (of the prediction; empty if not known),
-        labelled (UTC; NaT if not known), counts (of the labels that an image has in several batches the last one does),
-        asked (whether its label was asked for at random when the image first came into a batch: what was once learned
-        from is not tested on later), first (the row in which the image first came), first_batch (the place of that
-        batch among all, from 0).
+        labelled (UTC; NaT if not known), counts (whether this label counts: if an image has labels in several batches,
+        only the last one does), asked (whether the label was requested at random when the image was first collected:
+        an image once used for training is not used for testing later), first (the row in which the image first
+        appeared), first_batch (the position of that batch among all, from 0).
 
     Raises:
         ArtifactError: the list of predictions of a batch, or its number, is damaged.
@@ -48,7 +48,7 @@ def read_labels(project: Project, batches: Mapping[str, LabelledImages]) -> pd.D
 
 
 def read_survey(project: Project, batches: Iterable[str]) -> Survey:
-    """What the newest batch says of how many labels that were asked for at random have come.
+    """Return the newest batch's count of the labels that were requested at random, and of those that have arrived.
 
     Raises:
         ArtifactError: it is damaged.
@@ -76,7 +76,7 @@ def _number(project: Project, name: str) -> int:
 
 
 def _read_survey(folder: Path) -> tuple[Survey, int]:
-    """The survey and the number of a batch. In those of earlier code nothing was asked; they come first, by name."""
+    """Return the survey and number of a batch. Batches of earlier releases have neither and come first, by name."""
     path = folder / SURVEY
     if not path.exists():
         return Survey(0, 0), 0
@@ -94,14 +94,14 @@ def _read_batch(folder: Path, batch: LabelledImages) -> pd.DataFrame:
         used = pd.read_csv(path, dtype="str")
         if len(used) != len(table):
             raise ValueError(f"expected {len(table)} predictions, found {len(used)}")
-        # Batches of earlier code do not say when their labels came.
+        # Batches of earlier releases do not record when their labels arrived.
         labelled = pd.to_datetime(used["labelled"], utc=True) if "labelled" in used else table["labelled"]
         asked = used["asked"] == "True" if "asked" in used else table["asked"]
         return table.assign(id=used["id"], labelled=_without_zone(labelled), asked=asked)
 
 
 def _table(name: str, batch: LabelledImages) -> pd.DataFrame:
-    """The rows of a batch of which nothing else is known."""
+    """Return the rows of a batch about which nothing else is known."""
     return pd.DataFrame(
         {
             "batch": pd.Series([name] * len(batch.labels), dtype="str"),

@@ -1,7 +1,7 @@
-"""What is kept of a training after every epoch, until it is done: a training that was stopped goes on from there.
+"""Checkpoints: a training is saved after every epoch until it is done, so that it can resume if it is stopped.
 
-One file a training, .state/training/KEY.npz: 3.3 MB for `compact`, written in some 30 ms after an epoch of ten seconds,
-flushed and renamed, so that kill -9 leaves the one of this epoch or the one before.
+One file per training, .state/training/KEY.npz: 3.3 MB for `compact`, written in some 30 ms after an epoch of ten
+seconds, flushed and renamed, so that kill -9 leaves the file of this epoch or of the one before.
 """
 
 import json
@@ -29,14 +29,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A training after an epoch, and which run of MLflow tells of it."""
+    """A training after an epoch, and the MLflow run that records it."""
 
     state: State
     run_id: str
 
 
 class Checkpoints:
-    """The checkpoint of one training: of these data, these parameters and this code, on a machine like this one."""
+    """The checkpoint of one training: with these data, parameters and code, on a machine like this one."""
 
     def __init__(self, project: Project, params: Params) -> None:
         self._origin = _origin(project, params)
@@ -44,23 +44,23 @@ class Checkpoints:
 
     @property
     def dataset(self) -> str:
-        """The digest of what is trained on."""
+        """The digest of the training data."""
         return self._origin["data"]
 
     def load(self) -> Checkpoint | None:
-        """What was kept; none at the first start, and then the log says so if there is one that does not fit."""
+        """Return the saved checkpoint, if any. If there is only one that does not match, the log says why."""
         try:
             checkpoint, _ = _read(self._path)
         except FileNotFoundError:
             self._mention_others()
             return None
         except DAMAGE as error:
-            logger.warning("Starts from epoch 1: the checkpoint %s is damaged (%s)", self._path, error)
+            logger.warning("Starting from epoch 1: the checkpoint %s is damaged (%s)", self._path, error)
             return None
         return checkpoint
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Take the place of the one before. Of other trainings the newest one stays, too.
+        """Replace the previous checkpoint. Of other trainings only the newest checkpoint is kept.
 
         Raises:
             DiskError: the disk is full.
@@ -90,18 +90,18 @@ class Checkpoints:
             changed = [name for name in self._origin if origin.get(name) != self._origin[name]]
             last = other.state.history[-1]
             logger.info(
-                "Starts from epoch 1: what stopped after epoch %d of %d was a training with other %s",
+                "Starting from epoch 1: the training that stopped after epoch %d of %d had different %s",
                 *(last.epoch, last.epochs, " and ".join(changed)),
             )
 
     def _others(self) -> list[Path]:
-        """The newest first."""
+        """Return the checkpoints of other trainings, the newest first."""
         found = [path for path in self._path.parent.glob("[!.]*.npz") if path != self._path]
         return sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
 
 
 def _origin(project: Project, params: Params) -> dict[str, str]:
-    """A digest of everything that the weights depend on."""
+    """Return a digest of everything that the weights depend on."""
     code = Path(__file__).parents[1]
     recipe = params.train.recipe.model_dump(mode="json")
     parameters = {"classes": params.data.classes, "model": params.train.model, "seed": params.train.seed} | recipe
@@ -122,7 +122,7 @@ def _named(kind: str, arrays: Iterable[np.ndarray[Any, Any]]) -> dict[str, np.nd
 
 
 def _read(path: Path) -> tuple[Checkpoint, dict[str, str]]:
-    """A checkpoint, and of what; every byte is held against its checksum first."""
+    """Read a checkpoint and its origin, after verifying the checksum of every byte."""
     with zipfile.ZipFile(path) as archive:
         if damaged := archive.testzip():
             raise zipfile.BadZipFile(f"the checksum of {damaged} is wrong")

@@ -1,4 +1,4 @@
-"""Loading the model that `train` has saved."""
+"""Loading the model that `train` saved."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from fashion.errors import ArtifactError
 
 
 def load_classifier(path: Path) -> keras.Model:
-    """The model in a .keras file. No code in the file is ever run.
+    """Load the model from a .keras file. No code in the file is ever run.
 
     Raises:
         ArtifactError: the file is missing, damaged, or not such a model.

@@ -1,4 +1,4 @@
-"""Reading what `prepare` and `train` have written: the splits, and the epochs of the training."""
+"""Reading what `prepare` and `train` wrote: the splits, and the epochs of the training."""
 
 import io
 from pathlib import Path
@@ -12,19 +12,19 @@ from fashion.paths import DATASET, HISTORY, Project
 from fashion.reading import LARGEST_ARTIFACT_BYTES, read_json, read_text, translate_damage
 
 RECENT = "recent"
-"""The split of collected images that nothing is trained on; their labels were asked for at random."""
+"""The split of collected images that is held out from training; their labels were requested at random."""
 MADE_BY_PREPARE = "make it with: dvc repro prepare"
 HISTORY_COLUMNS = ["epoch", "epochs", "loss", "accuracy", "validation_loss", "validation_accuracy"]
-"""Those of `Epoch` that are read; named here, because that module imports TensorFlow."""
+"""The columns of `Epoch` that are read; listed here because that module imports TensorFlow."""
 
 
 def has_recent(project: Project) -> bool:
-    """Whether there are collected images to test on: the split `recent`."""
+    """Return whether there are collected images to test on: the split `recent`."""
     return (project.dataset / f"{RECENT}_images.npy").exists()
 
 
 def read_prepared(project: Project) -> Any:
-    """Return what `prepare` says of the dataset that it has made: dataset.json.
+    """Return what `prepare` recorded about the dataset: dataset.json.
 
     Raises:
         ArtifactError: `prepare` has not run, or the file is damaged.
@@ -33,7 +33,7 @@ def read_prepared(project: Project) -> Any:
 
 
 def load_split(project: Project, name: str) -> LabelledImages:
-    """The prepared split `train`, `validation` or `test`, memory-mapped and read-only.
+    """Load the prepared split `train`, `validation` or `test`, memory-mapped and read-only.
 
     Raises:
         ArtifactError: `prepare` has not run, or its files are damaged.
@@ -46,7 +46,7 @@ def load_split(project: Project, name: str) -> LabelledImages:
 
 
 def read_history(project: Project) -> pd.DataFrame:
-    """Return a row an epoch, with the columns of `Epoch`.
+    """Return one row per epoch, with the columns of `Epoch`.
 
     Raises:
         ArtifactError: the file is missing or damaged.
@@ -54,19 +54,19 @@ def read_history(project: Project) -> pd.DataFrame:
     path = project.model / HISTORY
     with translate_damage(path, "make it with: dvc repro train"):
         history = pd.read_csv(io.StringIO(read_text(path, LARGEST_ARTIFACT_BYTES)))
-        history[HISTORY_COLUMNS].astype(float)  # Or it has no such columns, or they hold no numbers.
+        history[HISTORY_COLUMNS].astype(float)  # Fails if columns are missing or are not numeric.
     return history
 
 
 def _map(path: Path) -> Bytes:
     with translate_damage(path, MADE_BY_PREPARE):
         if path.exists() and not path.is_file():
-            raise ValueError("expected a file, found a folder or a device")  # A pipe would be waited for.
+            raise ValueError("expected a file, found a folder or a device")  # A pipe would block.
         try:
             return np.lib.format.open_memmap(path, mode="r")
         except FileNotFoundError:
             raise
-        except Exception as error:  # Of a damaged header, which it parses as Python, numpy raises many kinds.
+        except Exception as error:  # For a damaged header, which it parses as Python, numpy raises many kinds.
             raise ValueError(str(error)) from error
 
 

@@ -1,4 +1,4 @@
-"""Stage `evaluate`: the only one that touches the test sets, on every image of them."""
+"""Stage `evaluate`: the only stage that uses the test sets, and every image in them."""
 
 import time
 from collections.abc import Mapping
@@ -120,7 +120,7 @@ def _choose_examples(model: keras.Model, train: LabelledImages) -> Examples:
 
 
 def _nonsense(model: keras.Model, rule: Abstention, size: tuple[int, int]) -> Mapping[str, float]:
-    """By kind of drawn nonsense, the share that gets no answer: the picture is refused, or the model abstains."""
+    """Return, by kind of drawn nonsense, the share without an answer: the picture is refused, or the model abstains."""
     shares = {}
     for name, (images, cluttered) in draw_nonsense(NONSENSE, size, NONSENSE_SEED).items():
         found = reasons(rule, images, answer(model, images), cluttered) if len(images) else []
@@ -129,7 +129,7 @@ def _nonsense(model: keras.Model, rule: Abstention, size: tuple[int, int]) -> Ma
 
 
 def _abstained(reference: Reference, test: LabelledImages, outputs: Outputs) -> dict[str, float]:
-    """How often the model would rather say nothing, and its accuracy where it answers."""
+    """Return how often the model abstains, and its accuracy where it answers."""
     found = reasons(reference.abstention, test.images, outputs)
     answered = np.array([reason is None for reason in found])
     correct = outputs.correct(test.labels)
@@ -138,7 +138,7 @@ def _abstained(reference: Reference, test: LabelledImages, outputs: Outputs) -> 
 
 
 def _latencies(model: keras.Model, image: Bytes) -> NDArray[np.float64]:
-    """Milliseconds for one image through the compiled function, after a warm-up: (TIMED_CALLS,)."""
+    """Return the milliseconds per image through the compiled function, after a warm-up: (TIMED_CALLS,)."""
     times = []
     for _ in range(TIMED_CALLS + 1):
         start = time.perf_counter()

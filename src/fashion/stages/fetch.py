@@ -1,4 +1,4 @@
-"""The four data files, from the first source that has them, or drawn; pinned by data.dvc."""
+"""Fetching the four data files from the first source that has them, or drawing them; pinned by data.dvc."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ from fashion.storage import atomic_file, file_digest, files_below, write_text, w
 
 @dataclass(frozen=True)
 class Fetched:
-    """What stands in data/ now."""
+    """What is in data/ now."""
 
     origins: dict[str, str]
     """For each file name the source it came from, or `already there`."""
@@ -31,7 +31,7 @@ class Fetched:
 
 @dataclass(frozen=True)
 class Drawing:
-    """How many images to draw. The numbers of the real dataset, so that the committed suites hold."""
+    """How many images to draw. The defaults are the real dataset's counts, so that the committed suites hold."""
 
     images: int = 60_000
     test_images: int = 10_000
@@ -39,16 +39,16 @@ class Drawing:
 
 
 def fetch(project: Project, params: Params, force: bool = False, progress: Progress = no_progress) -> Fetched:
-    """Bring the files of params.yaml into data/, each checked by its SHA-256, and pin them in data.dvc.
+    """Fetch the files named in params.yaml into data/, each verified by its SHA-256, and pin them in data.dvc.
 
-    A file that is right already stays. Files drawn by `draw_data` are replaced; other files are not, unless `force`.
-    Within the training slot: no training may be at work on data/.
+    A file that is already correct stays. Files drawn by `draw_data` are replaced; other files are not, unless `force`.
+    Call it within the training slot: no training may be using data/.
 
     Raises:
-        DataError: no source has a file, a file with other content is in the way, or a file is of a kind that is not
-            supported; what data.dvc pins stays as it is.
+        DataError: no source has a file, a file with other content is in the way, or a file has an unsupported format;
+            what data.dvc pins stays as it is.
         DiskError: the disk is full.
-        LineageError: the project is not in a git repository, or git refuses to look.
+        LineageError: the project is not in a git repository, or git refuses to read it.
     """
     check_repository(project)
     _check_folder(project)
@@ -64,9 +64,9 @@ def fetch(project: Project, params: Params, force: bool = False, progress: Progr
 
 
 def draw_data(project: Project, params: Params, drawing: Drawing, force: bool = False) -> Fetched:
-    """Draw garments under the names of params.yaml into data/, marked as drawn, and pin them in data.dvc.
+    """Draw garments into data/ under the file names in params.yaml, marked as drawn, and pin them in data.dvc.
 
-    Within the training slot, as `fetch`.
+    Call it within the training slot, like `fetch`.
 
     Raises:
         DataError: data/ holds files that were not drawn (unless `force`), or there are too few images.
@@ -79,7 +79,7 @@ def draw_data(project: Project, params: Params, drawing: Drawing, force: bool = 
     if not (force or is_synthetic(project)):
         _refuse_to_replace(project, params.data)
     with _writing(project):
-        # The marker first: whenever any file here is drawn, it says so.
+        # The marker first: it must be there whenever any file here is drawn.
         write_text(project.data / SYNTHETIC, _describe(params.data, drawing))
         _draw_files(project, params.data, drawing)
         return _pinned(project, params.data, {file.name: "drawn" for file in params.data.files})
@@ -88,7 +88,7 @@ def draw_data(project: Project, params: Params, drawing: Drawing, force: bool = 
 def _check_folder(project: Project) -> None:
     if project.data.is_symlink():
         raise DataError(
-            f"{project.data} is a symbolic link, and DVC cannot pin what is behind one. Remove the link, then type: "
+            f"{project.data} is a symbolic link, and DVC cannot pin the target of a link. Remove the link, then type: "
             f"FASHION_DATA_SOURCES={project.data.readlink()} fashion fetch"
         )
     if project.data.exists() and not project.data.is_dir():
@@ -98,7 +98,7 @@ def _check_folder(project: Project) -> None:
 
 
 def _missing_files(project: Project, params: DataParams, replace: bool) -> list[DataFile]:
-    """The files that have to be brought: those not there and, if they may be replaced, those with other content."""
+    """Return the files to fetch: those that are missing and, if they may be replaced, those with other content."""
     missing = []
     for file in params.files:
         path = project.data / file.name
@@ -117,8 +117,8 @@ def _refuse_to_replace(project: Project, params: DataParams) -> None:
     there = [file.name for file in params.files if (project.data / file.name).exists()]
     if there:
         raise DataError(
-            f"{project.data} holds files that were not drawn ({', '.join(there)}). "
-            "To replace them by drawn ones, type: fashion fetch --synthetic --force"
+            f"{project.data} contains files that were not drawn ({', '.join(there)}). "
+            "To replace them with drawn ones, type: fashion fetch --synthetic --force"
         )
 
 
@@ -126,7 +126,7 @@ def _check_counts(params: DataParams, drawing: Drawing) -> None:
     if min(drawing.images, drawing.test_images) < len(params.classes):
         raise DataError(
             f"Expected at least one image of each of the {len(params.classes)} classes in both parts, found "
-            f"{drawing.images} training and {drawing.test_images} test images; ask for more: --images, --test-images"
+            f"{drawing.images} training and {drawing.test_images} test images; draw more: --images, --test-images"
         )
 
 
@@ -148,7 +148,7 @@ def _draw_files(project: Project, params: DataParams, drawing: Drawing) -> None:
 
 
 def _bring_batches(project: Project) -> None:
-    """Batches of collected images are to be had from DVC alone; pinning without them would forget them."""
+    """Fetch the batches of collected images, which only DVC has; pinning without them would lose them."""
     if pinned_files(project) <= len(files_below(project.data)):
         return
     try:
@@ -169,9 +169,9 @@ def _pinned(project: Project, params: DataParams, origins: dict[str, str]) -> Fe
 
 @contextmanager
 def _writing(project: Project) -> Iterator[None]:
-    """What the file system refuses is told in words. What is in data/ already stays, and the next call goes on."""
+    """Turn file system errors into clear ones. Files already in data/ stay, and the next call resumes."""
     try:
         with writing_explained(project.data), changing_data(project):
             yield
     except OSError as error:
-        raise DataError(f"Could not write to {project.data}: {error}; put that right, then try again") from error
+        raise DataError(f"Could not write to {project.data}: {error}; fix that, then try again") from error

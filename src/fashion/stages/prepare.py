@@ -23,19 +23,19 @@ from fashion.storage import atomic_folder, write_json
 
 @dataclass(frozen=True)
 class _Collected:
-    """The collected images that are fit to learn from, each with the label that counts; one row an image."""
+    """The collected images that are fit for training, each with the label that counts; one row per image."""
 
     images: Bytes
     labels: Labels
     batches: NDArray[np.int64]
-    """The number of the batch in which it first came; the images are in the order in which they came."""
+    """The number of the batch in which the image first appeared; images are in the order of their arrival."""
     asked: Booleans
-    """Whether its label was asked for at random."""
+    """Whether the image's label was requested at random."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What dataset.json says of the arrays beside it."""
+    """What dataset.json says about the arrays beside it."""
 
     classes: tuple[str, ...]
     images: dict[str, int]
@@ -43,11 +43,11 @@ class Prepared:
     images_of_class: dict[str, dict[str, int]]
     """By split, then by class."""
     quarantined: int
-    """Training images and collected ones, left out."""
+    """Training and collected images that are left out."""
     collected: int
     """Collected images among the training and validation images, each counted once."""
     survey: Survey
-    """How many labels had been asked for at random, and how many of them had come."""
+    """How many labels had been requested at random, and how many of them had arrived."""
     validation_fraction: float
     seed: int
     synthetic: bool
@@ -58,11 +58,11 @@ class Prepared:
 def prepare(project: Project, params: Params) -> Prepared:
     """Drop quarantined images, set a validation part aside, and write all splits to artifacts/dataset.
 
-    The published test set stays as it is. Of the collected images whose label was asked for at random a part becomes
-    the recent test set, all others are learned from; of an image that came again only the last label counts.
+    The published test set stays as it is. Part of the collected images whose label was requested at random becomes the
+    recent test set; all others are used for training. If an image was collected again, only its last label counts.
 
     Raises:
-        DataError: a data file is damaged, a label names no class, or a class has too few images.
+        DataError: a data file is damaged, a label is not a class, or a class has too few images.
         ArtifactError: `validate` has not run, or its list of quarantined images is damaged, or that of a batch.
     """
     raw, batches = read_raw(project, params.data), read_batches(project, params.data)
@@ -88,13 +88,13 @@ def prepare(project: Project, params: Params) -> Prepared:
 
 
 def _quarantined(project: Project, name: str, split: LabelledImages) -> NDArray[np.int64]:
-    """Positions of the images in a split that `validate` wants out, ascending and each once."""
+    """Return the positions of the images in a split that `validate` quarantined, ascending and unique."""
     path = project.validation / QUARANTINE
     with translate_damage(path, "make it with: dvc repro validate"):
         table = pd.read_csv(path)
         positions = np.unique(table.loc[table["split"] == name, "index"].to_numpy(np.int64))
         if len(positions) and not 0 <= positions[0] <= positions[-1] < len(split.labels):
-            raise ValueError(f"it speaks of other data: image {positions[-1]} of {len(split.labels)}")
+            raise ValueError(f"it belongs to other data: image {positions[-1]} of {len(split.labels)}")
     return positions
 
 
@@ -122,7 +122,7 @@ def _divide(params: Params, train: LabelledImages, kept: NDArray[np.int64]) -> d
         raise DataError(
             f"Too few training images of {_names(params, few)} to set {fraction:.0%} of them aside for validation: "
             f"found {', '.join(str(counts[label]) for label in few)}. "
-            "Bring more images, or change prepare.validation_fraction in params.yaml"
+            "Add images, or change prepare.validation_fraction in params.yaml"
         )
     parts = stratified_split(labels, fraction, params.prepare.seed)
     return {
@@ -134,7 +134,7 @@ def _divide(params: Params, train: LabelledImages, kept: NDArray[np.int64]) -> d
 def _join(
     batches: Mapping[str, LabelledImages], quarantined: Mapping[str, NDArray[np.int64]], labels: pd.DataFrame
 ) -> _Collected:
-    """The images of all batches that are fit to learn from, each with the label that counts."""
+    """Return the images of all batches that are fit for training, each with the label that counts."""
     parts = []
     for name, batch in batches.items():
         rows = labels[(labels["batch"] == name) & labels["counts"] & ~labels["index"].isin(quarantined[name])]
@@ -142,7 +142,7 @@ def _join(
         came = (rows[column].to_numpy(np.int64) for column in ("first", "first_batch"))
         parts.append((batch.images[fit], batch.labels[fit], *came, rows["asked"].to_numpy(bool)))
     images, numbers, first, first_batch, asked = (np.concatenate(values) for values in zip(*parts, strict=True))
-    # A correction does not change which image of a group came first, by which the group is on its side.
+    # A correction does not change which image of a group came first, which decides the group's side.
     order = np.argsort(first)
     return _Collected(images[order], numbers[order], first_batch[order], asked[order])
 
@@ -150,11 +150,13 @@ def _join(
 def _with_collected(
     params: Params, splits: Mapping[str, LabelledImages], collected: _Collected, salt: bytes
 ) -> tuple[dict[str, LabelledImages], int]:
-    """The splits with collected images in training and validation, the split of those to test on if there are any, and
-    how many are learned from.
+    """Add collected images to the training and validation splits, and to a split `recent` for testing if there are any.
 
-    Copies and near copies of an image are on one side, in whatever batch they came: what is tested on was never trained
-    on. Of a group on the side of the test only those are tested on that were asked for; the others are left out.
+    Copies and near copies of an image are on the same side, whatever their batch: no test image was ever trained on. Of
+    a group on the test side, only images whose label was requested are tested on; the others are left out.
+
+    Returns:
+        The splits, and how many collected images are used for training and validation.
     """
     groups, fraction = group_near_copies(collected.images), params.prepare.recent_test_fraction
     apart = _first_asked(groups, collected) & hold_out_groups(collected.images, groups, fraction, salt)
@@ -171,7 +173,7 @@ def _with_collected(
 
 
 def _first_asked(groups: NDArray[np.int64], collected: _Collected) -> Booleans:
-    """Whether of each image's group one was asked for in its first batch: if none was, it is learned from already."""
+    """Return whether a label in each image's group was requested in its first batch; if not, it was trained on."""
     count = groups.max(initial=-1) + 1
     first = np.full(count, collected.batches.max(initial=0))
     np.minimum.at(first, groups, collected.batches)

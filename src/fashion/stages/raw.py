@@ -1,4 +1,4 @@
-"""Reading what stands in data/: the published files and the batches of collected images."""
+"""Reading what is in data/: the published files and the batches of collected images."""
 
 from pathlib import Path
 
@@ -12,23 +12,23 @@ from fashion.storage import file_digest
 
 BATCH_IMAGES, BATCH_LABELS = "images-idx3-ubyte.gz", "labels-idx1-ubyte.gz"
 SUPPORTED = (
-    "It is the file that params.yaml asks for, but of a kind that is not supported: expected gzipped IDX files of "
-    "unsigned bytes, grey images (n, height, width) of data.image_size and labels (n,). Convert the dataset, and set "
-    "the digests in params.yaml"
+    "It is the file that params.yaml asks for, but its format is not supported: expected gzipped IDX files of unsigned "
+    "bytes, grey images (n, height, width) of data.image_size and labels (n,). Convert the dataset, and set the "
+    "digests in params.yaml"
 )
 SALT, SALT_BYTES = "salt", 32
-"""The file in data/ with the secret, in hexadecimal, by which collected images are divided; git does not have it."""
+"""The file in data/ with the secret, in hexadecimal, that divides collected images; it is not in git."""
 SYNTHETIC = "SYNTHETIC"
-"""Name of the file that stands in data/ while any file there is drawn; it says how."""
+"""Name of a file that is in data/ whenever any file there is drawn; it says how."""
 
 
 def is_synthetic(project: Project) -> bool:
-    """Whether data/ holds drawn garments instead of real data."""
+    """Return whether data/ holds drawn garments instead of real data."""
     return (project.data / SYNTHETIC).exists()
 
 
 def read_raw(project: Project, params: DataParams) -> dict[str, LabelledImages]:
-    """The splits `train` and `test` as they stand in data/.
+    """Read the splits `train` and `test` from data/.
 
     Raises:
         DataError: a file is missing or damaged, or the files disagree with each other or with params.yaml.
@@ -43,7 +43,7 @@ def _pairs(params: DataParams) -> dict[str, tuple[DataFile, DataFile]]:
 
 
 def read_batches(project: Project, params: DataParams) -> dict[str, LabelledImages]:
-    """The batches of collected images under data/batches, by name, the oldest first; none is usual.
+    """Read the batches of collected images under data/batches, by name, the oldest first; often there are none.
 
     Raises:
         DataError: a file is missing or damaged, or the images have another size than the dataset's.
@@ -53,7 +53,7 @@ def read_batches(project: Project, params: DataParams) -> dict[str, LabelledImag
 
 
 def read_batch(folder: Path, params: DataParams) -> LabelledImages:
-    """One batch. Raises DataError as `read_batches`."""
+    """Read one batch. Raises DataError like `read_batches`."""
     try:
         return read_labelled_files(folder / BATCH_IMAGES, folder / BATCH_LABELS, params)
     except DataError as error:
@@ -61,7 +61,7 @@ def read_batch(folder: Path, params: DataParams) -> LabelledImages:
 
 
 def read_salt(project: Project) -> bytes:
-    """The secret by which collected images are divided into learned and tested ones; empty in data of earlier code.
+    """Read the secret that divides collected images between training and testing; empty in data of earlier releases.
 
     Raises:
         DataError: the file is damaged.
@@ -79,18 +79,18 @@ def read_salt(project: Project) -> bytes:
 
 
 def bring_back(batch: Path) -> str:
-    """Return what to do about a damaged batch."""
+    """Return the advice for restoring a damaged batch."""
     return _bring_back(batch, batch.parents[1])
 
 
 def _bring_back(path: Path, data: Path) -> str:
-    """Not by DVC's `--force`: with a lost cache it may remove all of data/."""
+    """Return how to restore a file, without DVC's `--force`: if the cache is lost, that may remove all of data/."""
     command = "dvc pull data.dvc" if (data / SYNTHETIC).exists() else "fashion fetch"
-    return f"remove {path}, then bring back what data.dvc pins with: {command}"
+    return f"remove {path}, then restore what data.dvc pins with: {command}"
 
 
 def read_labelled_files(images_path: Path, labels_path: Path, params: DataParams) -> LabelledImages:
-    """Two gzipped IDX files that belong together; the images have the dataset's size.
+    """Read two gzipped IDX files that belong together; the images have the dataset's size.
 
     Raises:
         DataError: a file is missing or damaged, they disagree in number, or the images have another size.
@@ -101,10 +101,10 @@ def read_labelled_files(images_path: Path, labels_path: Path, params: DataParams
 
 
 def check_shapes(project: Project, params: DataParams) -> None:
-    """Look at the beginning of the four files in data/: whether they can be used at all, before they are pinned.
+    """Check the headers of the four files in data/, before they are pinned.
 
     Raises:
-        DataError: a file is no IDX file, has other dimensions, or does not fit its companion or params.yaml.
+        DataError: a file is not an IDX file, has other dimensions, or does not match its companion or params.yaml.
     """
     for files in _pairs(params).values():
         images, labels = (
@@ -125,14 +125,14 @@ def _read_shape(project: Project, file: DataFile, dimensions: int) -> tuple[int,
 
 
 def digests(project: Project, params: DataParams) -> dict[str, str]:
-    """SHA-256 of each data file, those of the batches too, by its path below data/."""
+    """Return the SHA-256 of each data file, including those of the batches, by its path below data/."""
     files = [project.data / file.name for file in params.files]
     batches = sorted(path for path in project.batches.glob("*/*") if path.is_file())
     return {path.relative_to(project.data).as_posix(): file_digest(path) for path in (*files, *batches)}
 
 
 def _check_digests(project: Project, params: DataParams) -> None:
-    """Files that were drawn have digests that params.yaml does not know."""
+    """Check the files against params.yaml, unless they were drawn: it does not know the digests of those."""
     if is_synthetic(project):
         return
     found = digests(project, params)
@@ -140,7 +140,7 @@ def _check_digests(project: Project, params: DataParams) -> None:
         if found[file.name] != file.sha256:
             raise DataError(
                 f"data/{file.name} is not the file that params.yaml asks for: expected SHA-256 {file.sha256}, "
-                f"found {found[file.name]}. Bring the right one with: fashion fetch --force"
+                f"found {found[file.name]}. Get the right one with: fashion fetch --force"
             )
 
 
@@ -148,7 +148,7 @@ def _read_split(project: Project, images_file: DataFile, labels_file: DataFile, 
     split = LabelledImages(_read(project.data, images_file, 3), _read(project.data, labels_file, 1))
     _check_pair(_names((images_file, labels_file)), split.images.shape, split.labels.shape, params)
     if not len(split.images):
-        raise DataError(f"data/{images_file.name} holds no image")
+        raise DataError(f"data/{images_file.name} contains no images")
     return split
 
 
@@ -159,11 +159,10 @@ def _names(files: tuple[DataFile, DataFile]) -> tuple[str, str]:
 def _check_pair(
     names: tuple[object, object], images: tuple[int, ...], labels: tuple[int, ...], params: DataParams
 ) -> None:
-    """Raises DataError unless files of images and labels, by their shapes, fit each other and params.yaml."""
+    """Raise DataError unless the shapes of images and labels match each other and params.yaml."""
     if images[0] != labels[0]:
         raise DataError(
-            f"{names[0]} holds {images[0]} images but {names[1]} {labels[0]} labels; expected as many of one as of the "
-            "other"
+            f"{names[0]} has {images[0]} images but {names[1]} has {labels[0]} labels; expected equal numbers"
         )
     if images[1:] != params.image_size:
         raise DataError(
@@ -173,20 +172,18 @@ def _check_pair(
 
 
 def _read(folder: Path, file: DataFile, dimensions: int) -> Bytes:
-    """One of the files that `fetch` brings."""
+    """Read one of the files that `fetch` provides."""
     path = folder / file.name
     drawn = (folder / SYNTHETIC).exists()
     if not path.exists():
-        raise DataError(
-            f"{path} is missing; bring it with: {'fashion fetch --synthetic' if drawn else 'fashion fetch'}"
-        )
+        raise DataError(f"{path} is missing; get it with: {'fashion fetch --synthetic' if drawn else 'fashion fetch'}")
     try:
         return _read_file(path, dimensions)
     except DataError as error:
         if path.is_file() and file_digest(path) == file.sha256:
             raise DataError(f"{error}. {SUPPORTED}") from error
         command = "fashion fetch --synthetic" if drawn else "fashion fetch --force"
-        raise DataError(f"{error}. Bring the right file with: {command}") from error
+        raise DataError(f"{error}. Get the right file with: {command}") from error
 
 
 def _read_file(path: Path, dimensions: int) -> Bytes:

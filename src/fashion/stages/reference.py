@@ -1,4 +1,4 @@
-"""The reference of a model: what it said about images as they came in when it was made. Later ones are compared."""
+"""The reference of a model: its outputs on images from when it was trained, with which later images are compared."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ OUTPUTS, DESCRIPTORS, EXAMPLES = "reference.npz", "reference.parquet", "examples
 
 @dataclass(frozen=True)
 class Reference:
-    """One row an image that the model was not trained on."""
+    """One row per image; the model was not trained on any of them."""
 
     embeddings: NDArray[np.float32]
     probabilities: NDArray[np.float32]
@@ -29,12 +29,12 @@ class Reference:
     predicted: Labels
     abstention: Abstention
     learned_collected: bool = False
-    """Whether the model has learned from images that came in: then what comes in may look otherwise than these rows."""
+    """Whether the model was trained on collected images: then incoming images may look different from these rows."""
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Some of the images that the model was trained on, to be shown beside later ones."""
+    """Some of the images that the model was trained on, to show beside later ones."""
 
     images: Bytes
     labels: Labels
@@ -43,7 +43,7 @@ class Examples:
 
 @dataclass(frozen=True)
 class Known:
-    """All that later images are compared with."""
+    """Everything that later images are compared with."""
 
     reference: Reference
     descriptors: pd.DataFrame
@@ -74,7 +74,7 @@ def write_reference(folder: Path, reference: Reference, images: Bytes) -> None:
 
 
 def read_reference(folder: Path) -> Reference:
-    """What `write_reference` has written.
+    """Read what `write_reference` wrote.
 
     Raises:
         ArtifactError: it is missing or damaged.
@@ -84,18 +84,18 @@ def read_reference(folder: Path) -> Reference:
         distance, confidence = (float(arrays[f"{name}_limit"]) for name in ("distance", "confidence"))
         rule = Abstention(arrays["neighbours"], distance, confidence, _read_appearance(arrays))
         columns = {name: arrays[name] for name in ("embeddings", "probabilities", "labels", "predicted")}
-        # Earlier code does not say.
+        # Earlier releases do not record it.
         learned = "learned_collected" in arrays and bool(arrays["learned_collected"])
         return Reference(**columns, abstention=rule, learned_collected=learned)
 
 
 def _fetch_again(folder: Path) -> str:
-    """What to do about a file beside the model of a version that was fetched from the registry."""
+    """Return the advice for a damaged file beside the model of a version that was fetched from the registry."""
     return f"if the registry has the version's files whole, remove {folder.parent}, and they are fetched again"
 
 
 def read_rule(folder: Path) -> Abstention | None:
-    """When the version whose files lie in `folder` abstains; None for one that was registered without a reference.
+    """Read the abstention rule of the version in `folder`; None if it was registered without a reference.
 
     Raises:
         ArtifactError: the reference is damaged.
@@ -104,7 +104,7 @@ def read_rule(folder: Path) -> Abstention | None:
 
 
 def _read_appearance(arrays: Mapping[str, NDArray[Any]]) -> Appearance | None:
-    """None where the reference was written before there was one."""
+    """Read the appearance; None if the reference was written before there was one."""
     if "appearance_limit" not in arrays:
         return None
     centre, precision, limit = (arrays[f"appearance_{name}"] for name in ("centre", "precision", "limit"))
@@ -112,7 +112,7 @@ def _read_appearance(arrays: Mapping[str, NDArray[Any]]) -> Appearance | None:
 
 
 def read_descriptors(folder: Path) -> pd.DataFrame:
-    """One row an image of the reference, the columns of `fashion.images.descriptors.describe`.
+    """Read one row per image of the reference, with the columns of `fashion.images.descriptors.describe`.
 
     Raises:
         ArtifactError: they are missing or damaged.
@@ -128,7 +128,7 @@ def write_examples(folder: Path, examples: Examples) -> None:
 
 
 def read_examples(folder: Path) -> Examples:
-    """What `write_examples` has written.
+    """Read what `write_examples` wrote.
 
     Raises:
         ArtifactError: it is missing or damaged.

@@ -1,4 +1,4 @@
-"""Where the data files come from: DVC, folders and addresses, one after the other, each file checked by its SHA-256."""
+"""The sources of the data files: DVC, folders and URLs, tried in order; each file is verified by its SHA-256."""
 
 import logging
 import shutil
@@ -15,7 +15,7 @@ from fashion.storage import FULL, atomic_file, file_digest
 
 DVC = "dvc"
 Progress = Callable[[str, int, int | None], None]
-"""Is given the name of a file, how many of its bytes are there, and how many it has, where that is known."""
+"""Called with the name of a file, the bytes received, and the total if it is known."""
 log = logging.getLogger(__name__)
 
 
@@ -26,7 +26,7 @@ def no_progress(name: str, done: int, total: int | None) -> None:
 def bring(
     project: Project, params: DataParams, missing: Sequence[DataFile], replace: bool, progress: Progress
 ) -> dict[str, str]:
-    """Go through the sources until nothing is missing; the source of each file brought."""
+    """Try the sources in order until nothing is missing, and return the source of each file fetched."""
     origins: dict[str, str] = {}
     reasons: dict[str, str] = {}
     for source in _sources(params):
@@ -44,12 +44,12 @@ def bring(
     if wanted:
         raise _nowhere(wanted, reasons)
     for source, reason in reasons.items():
-        log.info("Passed over %s: %s", without_secrets(source), reason)
+        log.info("Skipped %s: %s", without_secrets(source), reason)
     return origins
 
 
 def _sources(params: DataParams) -> Sequence[str]:
-    """Those of the environment if there are any, else those of params.yaml."""
+    """Return the sources from the environment if there are any, else those of params.yaml."""
     named = (load_settings().data_sources or "").split(",")
     return [source.strip() for source in named if source.strip()] or params.sources
 
@@ -57,10 +57,10 @@ def _sources(params: DataParams) -> Sequence[str]:
 def _from_source(
     source: str, project: Project, wanted: Sequence[DataFile], replace: bool, progress: Progress
 ) -> Iterator[DataFile]:
-    """Brings one file after the other and yields it once it is in data/.
+    """Fetch one file after another, and yield each once it is in data/.
 
     Raises:
-        FashionError: the source does not have the next one, in words that say why.
+        FashionError: the source does not have the next one; the message says why.
     """
     if source == DVC:
         yield from _pull(project, wanted, replace)
@@ -95,14 +95,14 @@ def _copy(source: Path, file: DataFile, project: Project, progress: Progress) ->
 
 
 def _download(address: str, file: DataFile, project: Project, progress: Progress) -> None:
-    """What was received of a download that broke off is kept under .state, for the next source or the next call."""
+    """Download a file. If that breaks off, the part received is kept under .state, for the next source or call."""
     part = project.state / "downloads" / f"{file.sha256}.part"
     part.parent.mkdir(parents=True, exist_ok=True)
     resumed = part.exists()
     if not (resumed and file_digest(part) == file.sha256):
         download(address, part, lambda done, total: progress(file.name, done, total))
     if resumed and file_digest(part) != file.sha256:
-        # The beginning may have come from a source with another file: once more, from the start.
+        # The beginning may have come from a source with a different file: download it again from the start.
         part.unlink()
         download(address, part, lambda done, total: progress(file.name, done, total))
     try:
@@ -121,7 +121,7 @@ def _check_digest(path: Path, file: DataFile, origin: str) -> None:
     found = file_digest(path)
     if found != file.sha256:
         raise DataError(
-            f"{origin} is another file ({path.stat().st_size:,} bytes): expected SHA-256 {file.sha256}, found {found}"
+            f"{origin} is the wrong file ({path.stat().st_size:,} bytes): expected SHA-256 {file.sha256}, found {found}"
         )
 
 
@@ -131,8 +131,8 @@ def _nowhere(wanted: Sequence[DataFile], reasons: Mapping[str, str]) -> DataErro
             [
                 f"No source has {', '.join(file.name for file in wanted)}:",
                 *(f"  {source}: {reason}" for source, reason in reasons.items()),
-                "Set FASHION_DATA_SOURCES to a folder or an address that has them, "
-                "or try the whole on drawn images, apart from this project's data: make run DATA=synthetic",
+                "Set FASHION_DATA_SOURCES to a folder or URL that has them, "
+                "or run everything on drawn images, apart from this project's data: make run DATA=synthetic",
             ]
         )
     )

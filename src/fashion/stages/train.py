@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Training:
-    """How a training went; `seconds` is wall time without saving, and without the epochs that a stop cut short."""
+    """The summary of a training; `seconds` is wall time without saving, and without epochs that a stop cut short."""
 
     dataset_sha256: str
     """Of artifacts/dataset, as `folder_digest` gives it."""
@@ -40,15 +40,15 @@ class Training:
 
 
 def train(project: Project, params: Params, on_step: Callable[[int, int], None]) -> Training:
-    """Train on artifacts/dataset and write artifacts/model/. A training that was stopped goes on after its last epoch.
+    """Train on artifacts/dataset and write artifacts/model/. An interrupted training resumes after its last epoch.
 
     Args:
-        on_step: called with the steps done and the steps there are in all.
+        on_step: called with the number of steps done and the total number of steps.
 
     Raises:
         ArtifactError: the dataset is missing or damaged.
         DiskError: the disk is full.
-        ServiceError: MLflow is away. This is found before training starts; later it only costs the live curves.
+        ServiceError: MLflow is unavailable before training starts; later that only costs the live curves.
         TrainingError: the loss was not finite.
     """
     training, validation = (load_split(project, name) for name in ("train", "validation"))
@@ -80,13 +80,13 @@ def _train(training: LabelledImages, validation: LabelledImages, params: Params,
         plan = Plan(params.train.model, recipe, training, validation, classes, params.train.seed)
         return train_network(plan, watch)
     except (KeyboardInterrupt, SystemExit):
-        logger.info("Stopped. The same command goes on after the last whole epoch.")
+        logger.info("Stopped. Run the same command again to resume after the last complete epoch.")
         raise
 
 
 def _reporter(run: LiveRun, checkpoints: Checkpoints) -> Callable[[State], None]:
     def on_epoch(state: State) -> None:
-        checkpoints.save(Checkpoint(state, run.run_id))  # First: who is told of an epoch may rely on it.
+        checkpoints.save(Checkpoint(state, run.run_id))  # First: whoever hears of an epoch may rely on it.
         epoch = state.history[-1]
         logger.info(
             "epoch %d of %d: loss %.4f, accuracy %.4f, validation loss %.4f, validation accuracy %.4f, %.1f s",
@@ -99,12 +99,12 @@ def _reporter(run: LiveRun, checkpoints: Checkpoints) -> Callable[[State], None]
 
 
 def _go_on(state: State, params: Params, run: LiveRun) -> None:
-    """Say where a stopped training goes on, and report the epochs that MLflow was not told of before the stop."""
+    """Log where an interrupted training resumes, and report the epochs that MLflow has not received yet."""
     done, epochs = len(state.history), params.train.recipe.epochs
     if is_over(state.history, params.train.recipe):
-        logger.info("All epochs were done before: goes on after epoch %d of %d", done, epochs)
+        logger.info("An earlier run finished all epochs: resuming after epoch %d of %d", done, epochs)
     else:
-        logger.info("Training was stopped before: goes on from epoch %d of %d", done + 1, epochs)
+        logger.info("An earlier run was stopped: resuming from epoch %d of %d", done + 1, epochs)
     run.log_missing("loss", {epoch.epoch: _figures(epoch) for epoch in state.history})
 
 
@@ -114,7 +114,7 @@ def _figures(epoch: Epoch) -> dict[str, float]:
 
 
 def _seconds(state: State | None) -> float:
-    """That the epochs before a stop have taken."""
+    """Return the time taken by the epochs before a stop."""
     return sum(epoch.seconds for epoch in state.history) if state else 0.0
 
 

@@ -1,4 +1,4 @@
-"""Whether the data are fit to learn from: the suites of expectations/ held against a table of descriptors."""
+"""Whether the data are fit for training: the suites in expectations/, checked against a table of descriptors."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -21,26 +21,26 @@ from fashion.storage import atomic_folder, write_json, write_text
 from fashion.text import markdown_table
 
 SHEET = 64
-"""Images on the contact sheet at most."""
+"""The most images on the contact sheet."""
 
 
 @dataclass(frozen=True)
 class Examined:
-    """What the suites say of a dataset; nothing of it is written, save the Data Docs where they were asked for."""
+    """What the suites say about a dataset; nothing is written, except the Data Docs if requested."""
 
     table: pd.DataFrame
     """The descriptors of every image."""
     findings: tuple[Finding, ...]
     quarantine: pd.DataFrame
-    """As `choose_quarantined` gives it."""
+    """As returned by `choose_quarantined`."""
     batches: Mapping[str, pd.DataFrame]
-    """Of each batch its rows of `table`, and how far the labels agree with those of similar images."""
+    """For each batch its rows of `table`, and how well the labels agree with those of similar images."""
     summary: "Validated"
 
 
 @dataclass(frozen=True)
 class Validated:
-    """What validation found, as it stands at the beginning of report.json."""
+    """What validation found: the beginning of report.json."""
 
     success: bool
     images: int
@@ -48,17 +48,17 @@ class Validated:
     quarantined: int
     """Training images and collected ones, left out."""
     reported_in_test: int
-    """Test images with the same faults. They stay: the published test set is whole."""
+    """Test images with the same faults. They are kept: the published test set stays complete."""
     max_quarantined: float
-    """Share of all images; more of them than this, in both splits, is a failure."""
+    """Share of all images; if more are bad, in both splits together, validation fails."""
     synthetic: bool
 
 
 def validate(project: Project, params: Params) -> Validated:
-    """Describe every image, hold the suites against the descriptors, and write what was found to artifacts/validation.
+    """Describe every image, check the descriptors against the suites, and write the findings to artifacts/validation.
 
     Raises:
-        DataError: a data file is missing or damaged, or the data are unfit; the report is written in this second case.
+        DataError: a data file is missing or damaged, or the data are unfit; in the latter case the report is written.
         SuiteError: a suite is missing, not JSON, or has an expectation that cannot be checked.
     """
     splits, batches = read_raw(project, params.data), read_batches(project, params.data)
@@ -84,10 +84,10 @@ def examine(
     batches: Mapping[str, LabelledImages],
     docs: Path | None = None,
 ) -> Examined:
-    """Hold the suites against the published splits and the batches of collected images.
+    """Check the published splits and the batches of collected images against the suites.
 
     Args:
-        docs: the folder for the Data Docs, one of a batch's name in it for each batch. None: write none.
+        docs: the folder for the Data Docs, with a subfolder for each batch, named after it. None: write none.
 
     Raises:
         SuiteError: as `validate`.
@@ -106,7 +106,7 @@ def examine(
 
 
 def check_batch(project: Project, table: pd.DataFrame, docs: Path | None) -> list[Finding]:
-    """Hold batch.json against the descriptors of one batch of collected images; reasons name the batch.
+    """Check the descriptors of one batch of collected images against batch.json; reasons name the batch.
 
     Args:
         table: as in `Examined.batches`.
@@ -118,19 +118,19 @@ def check_batch(project: Project, table: pd.DataFrame, docs: Path | None) -> lis
 
 
 def _with_label_support(table: pd.DataFrame, batch: LabelledImages, train: LabelledImages) -> pd.DataFrame:
-    """The descriptors of a batch, and how far its labels agree with those of similar images."""
+    """Return the descriptors of a batch, and how well its labels agree with those of similar images."""
     support = label_support(batch.images, batch.labels, train.images, train.labels)
     return table.join(support.set_index(table.index))
 
 
 def _tables(project: Project, table: pd.DataFrame) -> dict[Path, pd.DataFrame]:
-    """images.json is about every published image; the others are about one split as a whole."""
+    """Return the table for each suite: every published image for images.json, one split for each of the others."""
     parts = {"images": table, **{str(name): part for name, part in table.groupby("split", sort=False)}}
     return {project.expectations / f"{name}.json": part for name, part in parts.items()}
 
 
 def choose_quarantined(table: pd.DataFrame, findings: Sequence[Finding]) -> pd.DataFrame:
-    """Return split, index, label and reason of the images that a suite wants out, one row an image."""
+    """Return split, index, label and reason of the images that a suite puts into quarantine, one row per image."""
     reasons: dict[int, list[str]] = {}
     for finding in findings:
         for row in finding.rows if finding.on_breach == "quarantine" else ():
@@ -213,7 +213,7 @@ def _share(summary: Validated) -> float:
 
 
 def explain(found: Examined) -> str:
-    """Say what failed, what was expected and what was found."""
+    """Return what failed, what was expected and what was found."""
     lines = _explanations(found.findings)
     if _share(found.summary) > found.summary.max_quarantined:
         lines.append(f"  too many bad images (validate.max_quarantined in params.yaml): {_counts(found.summary)}")
@@ -231,7 +231,7 @@ def _explanations(findings: Sequence[Finding]) -> list[str]:
 
 
 def failures(findings: Sequence[Finding]) -> list[Finding]:
-    """Return the expectations without which the data are not fit, and which do not hold."""
+    """Return the failed expectations that make the data unfit."""
     return [finding for finding in findings if finding.on_breach == "fail" and not finding.success]
 
 
