@@ -78,4 +78,4 @@ def test_a_body_of_the_largest_size_passes_the_documented_lines(tmp_path, new_po
         body = b"x" * made.limits.body.bytes
         headers = {"X-API-Key": "secret", "Content-Type": "application/json"}
         answer = requests.post(f"{address}/predict", data=body, headers=headers, timeout=PATIENCE_SECONDS)
-        assert (answer.status_code, "no JSON" in answer.json()["error"]) == (422, True)
+        assert (answer.status_code, "not valid JSON" in answer.json()["error"]) == (422, True)

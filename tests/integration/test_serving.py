@@ -256,7 +256,7 @@ def test_pictures_that_claim_too_many_pixels_together_are_refused_before_one_is_
     with TestClient(create_app(service), base_url=HERE) as client:
         answer = client.post("/predict", files=[("images", (f"{number}.webp", content)) for number in range(3)])
         assert answer.status_code == 422
-        assert answer.json()["error"].startswith("2.webp: with this picture all claim more than 1,000,000 pixels")
+        assert answer.json()["error"].startswith("2.webp: the pictures up to here claim more than 1,000,000 pixels")
 
 
 def test_large_pictures_are_decoded_one_at_a_time():
@@ -367,10 +367,10 @@ ONE = IMAGES[0].tolist()
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        (b"", "no JSON"),
-        (b"{", "no JSON"),
-        (b"[" * 100_000, "no JSON"),
-        (b"\xff\xfe", "no JSON"),
+        (b"", "not valid JSON"),
+        (b"{", "not valid JSON"),
+        (b"[" * 100_000, "not valid JSON"),
+        (b"\xff\xfe", "not valid JSON"),
         (b"null", "expected"),
         (b"{}", "expected"),
         (b'{"images": []}', "1 to 64 images"),
@@ -445,7 +445,7 @@ def test_a_body_that_trickles_is_refused_and_its_connection_closed(tmp_path):
     with running(service) as address, closing(begin(address)) as line:
         answer = read_all(line)
         assert answer.startswith("HTTP/1.1 408 ")
-        assert "the body has not come within 0.2 seconds" in answer
+        assert "the body did not arrive within 0.2 seconds" in answer
         assert requests.post(f"{address}/predict", json={"images": IMAGES.tolist()}, timeout=60).status_code == 200
 
 
@@ -632,7 +632,7 @@ def test_a_taken_port_and_a_missing_champion_are_clear_errors(project):
 def test_a_host_that_cannot_be_one_is_refused_in_words(project, monkeypatch):
     monkeypatch.setenv("FASHION_SERVE_KEY", "secret")
     for host in ("no-such-host.invalid", "ä" * 100, "a..b"):
-        with pytest.raises(ServiceError, match="cannot be listened on"):
+        with pytest.raises(ServiceError, match="cannot listen on"):
             serve(project, load_params(project.params), host, 0)
 
 

@@ -23,4 +23,4 @@ def test_a_small_dataset_is_told_how_few_steps_it_gets_and_what_to_change():
 def test_many_images_that_are_looked_at_too_seldom_are_not_called_few():
     doubt = count_steps(RECIPES["compact"].model_copy(update={"epochs": 1}), 54_000, 10).doubt
     assert "210 steps" in doubt
-    assert "bring more images" not in doubt
+    assert "add images" not in doubt

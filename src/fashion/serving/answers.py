@@ -1,4 +1,4 @@
-"""What goes out."""
+"""The service's responses."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ from fashion.serving.champions import Champions, Served
 from fashion.serving.recorder import Recorder
 
 CHANCE = SystemRandom()
-"""Nobody can tell beforehand whose label will be asked for."""
+"""Nobody can predict which labels will be requested."""
 
 
 class Prediction(BaseModel):
@@ -33,11 +33,11 @@ class Prediction(BaseModel):
     """`cluttered`: the picture does not show one object on a plain background; `unsure`: the confidence is too low;
     `unlike`: the image is unlike all known ones."""
     explanation: str | None
-    """The reason in words."""
+    """The reason as a sentence."""
     label_wanted: bool
     """Drawn at random, whatever the answer: please send the true label to /feedback, even if the answer is right."""
     seen: list[list[int]] | None = None
-    """The image as the model saw it, if that was asked for."""
+    """The image as the model saw it, if requested."""
 
 
 class Predictions(BaseModel):
@@ -49,7 +49,7 @@ class Predictions(BaseModel):
 
 
 class Corrected(BaseModel):
-    """The feedback was written down."""
+    """The feedback was recorded."""
 
     prediction_id: str
     label: str
@@ -58,7 +58,7 @@ class Corrected(BaseModel):
 
 
 class Wanted(BaseModel):
-    """A prediction whose label was asked for at random. What was predicted is left out: it would influence people."""
+    """A prediction whose label was requested at random. What was predicted is left out: it would influence people."""
 
     id: str
     """For /feedback."""
@@ -83,41 +83,41 @@ class Model(BaseModel):
     image_size: list[int]
     """Height and width."""
     abstention: dict[str, float] | None
-    """The limits beyond which it abstains; none for a version that was registered without."""
+    """The limits beyond which it abstains; null for a version that was registered without."""
     tags: dict[str, str]
     """Lineage, gates and verdict."""
 
 
 class Ready(BaseModel):
-    """Whether it can answer, and what is not as it should be."""
+    """Whether the service can answer, and what is wrong."""
 
     ready: bool
     version: str
     registry: str
-    """`up`, or why it could not be asked: the champion then is the last one that is known here. Without a key
-    that may operate, `down` stands for the reason, here and in `log`."""
+    """`up`, or why it could not be reached: the champion is then the last one known here. Without a key that may
+    operate, `down` replaces the reason, here and in `log`."""
     champion: str
-    """`current`, `unknown` while the registry is away, or why the version that answers is not the champion; without
-    such a key `absent` stands for the reason."""
+    """`current`, `unknown` while the registry is unavailable, or why the version in use is not the champion; without
+    such a key `absent` replaces the reason."""
     log: str
-    """`up`, or why predictions wait."""
+    """`up`, or why predictions are waiting."""
     log_waiting: int
     log_lost: int
 
 
 class Error(BaseModel):
-    """Why not."""
+    """Why the request was refused."""
 
     error: str
 
 
 def to_records(name: str, source: str, answers: Answers, version: Version, asked_share: float) -> list[Record]:
-    """Return what the log keeps, each with an id of its own.
+    """Return the records for the log, each with its own id.
 
     Args:
         name: the registered model's.
-        source: the name of the key of whoever asked.
-        asked_share: of how many the label is asked for, at random, whatever the image, the answer and the caller.
+        source: the name of the caller's key.
+        asked_share: the share whose label is requested, at random, whatever the image, the answer and the caller.
     """
     time = datetime.now(UTC)
     rows = zip(answers.images, answers.probabilities, answers.embeddings, answers.reasons, strict=True)
@@ -166,7 +166,7 @@ def _limits(rule: Abstention) -> dict[str, float]:
 
 
 def describe_readiness(champions: Champions, recorder: Recorder, reasons: bool) -> Ready:
-    """Return how it stands, with the reasons of what is down or without."""
+    """Return the state of the service, with or without the reasons for what is down."""
     trouble, up = champions.trouble, champions.registry_up
     absent = None if trouble is None else trouble if reasons else "absent"
     return Ready(

@@ -1,4 +1,4 @@
-"""Threads of their own for what may never come back: a database or a registry that says nothing."""
+"""Separate threads for calls that may never return: to a database or a registry that does not respond."""
 
 import asyncio
 import threading
@@ -10,13 +10,13 @@ T = TypeVar("T")
 
 
 async def run_apart(work: Callable[[], T]) -> T:
-    """Run `work` in a thread that takes nobody's place in a pool, and for which nothing waits at the end."""
+    """Run `work` in its own thread, outside any pool; nothing waits for it at shutdown."""
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[T] = loop.create_future()
 
     def settle(result: T | None, error: Exception | None) -> None:
         if answer.done():
-            return  # Whoever asked has given up.
+            return  # The caller has given up.
         if error is not None:
             answer.set_exception(error)
         else:
@@ -26,9 +26,9 @@ async def run_apart(work: Callable[[], T]) -> T:
         result, failure = None, None
         try:
             result = work()
-        except Exception as error:  # noqa: BLE001, whoever asked gets it
+        except Exception as error:  # noqa: BLE001, the caller gets it
             failure = error
-        with suppress(RuntimeError):  # The loop has ended meanwhile.
+        with suppress(RuntimeError):  # The loop has ended in the meantime.
             loop.call_soon_threadsafe(settle, result, failure)
 
     threading.Thread(target=run, name="apart", daemon=True).start()

@@ -1,4 +1,4 @@
-"""The threads that ask a model. What arrives while they are busy is answered together."""
+"""The threads that run a model. Images that arrive while they are busy are answered together."""
 
 import asyncio
 import threading
@@ -14,7 +14,7 @@ from fashion.arrays import Booleans, Bytes
 from fashion.evaluation.abstention import Abstention, reasons
 
 MOST_AT_ONCE = 32
-"""Images that are asked together unless one request brings more; beyond that they only wait for each other."""
+"""Images in a batch, unless one request has more; in larger batches they would only wait for each other."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class _Question:
 
 
 class Batches:
-    """One thread for each session. To be used from one event loop, and closed."""
+    """One thread per session. Use it from one event loop, and close it."""
 
     def __init__(self, sessions: Sequence[Session], rule: Abstention | None) -> None:
         self._rule = rule
@@ -63,7 +63,7 @@ class Batches:
         return await question.answer
 
     def close(self) -> None:
-        """Let the threads end after what was asked before."""
+        """Let the threads end once all earlier questions are answered."""
         for _ in self._threads:
             self._questions.put(None)
 
@@ -75,7 +75,7 @@ class Batches:
                 self._answer(session, questions)
 
     def _collect(self) -> tuple[list[_Question], bool]:
-        """Take at least one question, and those that wait already; False with the last ones."""
+        """Take at least one question, and those already waiting; False with the last ones."""
         questions: list[_Question] = []
         images = 0
         while not questions or images < MOST_AT_ONCE:
@@ -94,7 +94,7 @@ class Batches:
         try:
             images = np.concatenate([question.images for question in questions])
             found = self._run(session, images, np.concatenate([question.cluttered for question in questions]))
-        except Exception as error:  # noqa: BLE001, whoever asked gets it, and the thread goes on
+        except Exception as error:  # noqa: BLE001, the callers get it, and the thread goes on
             loop.call_soon_threadsafe(_fail, questions, error)
         else:
             loop.call_soon_threadsafe(_deliver, questions, found)

@@ -1,4 +1,4 @@
-"""The bodies of all requests as they come in: each within its size and its time, all of them within one room."""
+"""Limits on request bodies as they arrive: a size and a time for each, and a total size for all."""
 
 import asyncio
 from collections.abc import Iterator
@@ -11,34 +11,34 @@ from starlette.types import Message, Receive
 
 @dataclass(frozen=True)
 class BodyLimits:
-    """What one body, and all of them together, may take."""
+    """The limits of one body, and of all together."""
 
     bytes: int = 8 << 20
     seconds: float = 60.0
     """From the end of the headers to the end of the body."""
     bytes_in_all: int = 128 << 20
-    """Of the requests that are being answered at once."""
+    """Of all requests in progress."""
 
     @property
     def too_large(self) -> str:
-        return f"the body may have {self.bytes:,} bytes at most"
+        return f"the body must not exceed {self.bytes:,} bytes"
 
 
 class Bodies:
-    """To be used from one event loop."""
+    """Use it from one event loop."""
 
     def __init__(self, limits: BodyLimits) -> None:
         self._limits, self._held = limits, 0
 
     @contextmanager
     def bounded(self, receive: Receive) -> Iterator[Receive]:
-        """Bound one request until it is answered; raise HTTPException 408, 413 or 503."""
+        """Limit one request until it is answered; raise HTTPException 408, 413 or 503."""
         held, whole = 0, False
         deadline = asyncio.get_running_loop().time() + self._limits.seconds
 
         async def bounded() -> Message:
             nonlocal held, whole
-            if whole:  # What comes now is that the caller has gone.
+            if whole:  # The next message is that the caller has disconnected.
                 return await receive()
             message = await self._receive(receive, deadline)
             size = len(message.get("body", b""))
@@ -58,7 +58,7 @@ class Bodies:
             async with asyncio.timeout_at(deadline):
                 return await receive()
         except TimeoutError as error:
-            words = f"the body has not come within {self._limits.seconds:g} seconds"
+            words = f"the body did not arrive within {self._limits.seconds:g} seconds"
             raise HTTPException(408, words, {"Connection": "close"}) from error
 
     def _check(self, held: int) -> None:

@@ -1,4 +1,4 @@
-"""The champion that answers now, and its successor when the registry names one."""
+"""The champion in use, and its successor once the registry names one."""
 
 import asyncio
 import logging
@@ -18,18 +18,18 @@ from fashion.serving.batches import Answers, Batches
 from fashion.stages.reference import read_rule
 
 THREADS = 2
-"""That ask the model at once, each with an interpreter of its own."""
+"""Threads that run the model at once, each with its own interpreter."""
 LOOK_SECONDS = 10.0
-"""Between two looks at the registry, unless somebody asks for one."""
+"""Between two queries of the registry, unless somebody requests one."""
 
 logger = logging.getLogger(__name__)
 
 
 class Served:
-    """A champion that is ready to answer. Used by one event loop; retired, it ends with its last user.
+    """A champion that is ready to answer. Used by one event loop; once retired, it ends with its last user.
 
     Raises:
-        ArtifactError: its files are damaged, or do not fit each other.
+        ArtifactError: its files are damaged, or do not match each other.
     """
 
     def __init__(self, found: Found) -> None:
@@ -44,7 +44,7 @@ class Served:
         self._retired = False
 
     async def ask(self, images: Bytes, cluttered: Booleans | None = None) -> Answers:
-        """Return what it says about images (n, height, width) uint8; arrays count as not cluttered."""
+        """Return its answers for images (n, height, width) uint8; arrays count as not cluttered."""
         return await self._batches.ask(images, np.zeros(len(images), np.bool_) if cluttered is None else cluttered)
 
     @contextmanager
@@ -69,28 +69,28 @@ class Champions:
     """Holds the champion, and looks for its successor."""
 
     def __init__(self, find: Callable[[], Found], first: Found) -> None:
-        """Begin with one champion; raise ArtifactError as `Served`. `find` may take seconds and raise FashionError."""
+        """Begin with one champion. Raises ArtifactError like `Served`; `find` may raise FashionError, after seconds."""
         self._find = find
         self.current = Served(first)
         self.trouble = first.trouble
-        """Why the version that answers may not be the champion; None when the last look went well."""
+        """Why the version in use may not be the champion; None if the last query succeeded."""
         self.registry_up = first.trouble is None or first.absent
-        """Whether the registry answered the last look, whatever it named."""
+        """Whether the registry answered the last query, whatever the result."""
         self.swaps = 0
         self._looking = asyncio.Lock()
         self._next: asyncio.Task[None] | None = None
-        """A look that has not begun yet."""
+        """A query that has not begun yet."""
 
     async def watch(self) -> None:
-        """Look at the registry again and again, until cancelled."""
+        """Query the registry again and again, until cancelled."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             await self.look()
 
     async def look(self) -> None:
-        """Change to the champion that the registry names now; where that fails, the present one stays.
+        """Switch to the champion that the registry names now; if that fails, the current one stays.
 
-        Whoever asks while a look is under way shares the next one, since this one may have read before.
+        Calls during a query share the next one, since the current one may have read the registry already.
         """
         if self._next is None or self._next.done():
             self._next = asyncio.create_task(self._take_turn())
@@ -109,25 +109,25 @@ class Champions:
             trouble, registry_up = found.trouble, found.trouble is None or found.absent
         except FashionError as error:
             trouble, registry_up = str(error), not isinstance(error, ServiceError)
-        except Exception as error:  # The champion goes on answering, whatever a library stumbles over.
+        except Exception as error:  # The champion goes on answering, whatever a library raises.
             logger.exception("Looking for the champion failed")
             trouble, registry_up = without_secrets(f"{type(error).__name__}: {error}"), False
         if trouble and trouble != self.trouble:
-            logger.warning("Version %s goes on: %s", self.current.version.number, trouble)
+            logger.warning("Version %s stays in use: %s", self.current.version.number, trouble)
         self.trouble, self.registry_up = trouble, registry_up
 
     def _swap(self, successor: Served) -> None:
         previous, self.current = self.current, successor
         previous.retire()
         self.swaps += 1
-        logger.info("Version %s took the place of %s", successor.version.number, previous.version.number)
+        logger.info("Version %s replaced version %s", successor.version.number, previous.version.number)
 
 
 def _try_out(session: Session, champion: Champion) -> None:
-    """Ask a session once: the first call allocates memory, and its answer must fit the classes."""
+    """Run a session once: the first call allocates memory, and its output must match the classes."""
     found = session.run(np.zeros((1, *champion.image_size), np.uint8)).probabilities.shape[1]
     if found != len(champion.classes):
         raise ArtifactError(
-            f"{champion.model} gives {found} probabilities for {len(champion.classes)} classes; remove "
+            f"{champion.model} returns {found} probabilities for {len(champion.classes)} classes; remove "
             f"{champion.model.parent.parent} to fetch version {champion.version} again"
         )

@@ -1,4 +1,4 @@
-"""The threads that decode what callers send: so many pixels at once, since each takes ten bytes and more."""
+"""The threads that decode callers' pictures, with a limit on pixels at once, since each takes ten bytes or more."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -12,17 +12,17 @@ from fashion.adapters.decoding import MOST_PIXELS
 
 THREADS = 2
 PATIENCE_SECONDS = 30.0
-"""For the turn of the last picture of a request to come."""
+"""How long the last picture of a request may wait for its turn."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class Pictures:
-    """To be used from one event loop, and closed."""
+    """Use it from one event loop, and close it."""
 
     def __init__(self, room: int = MOST_PIXELS) -> None:
-        """Allow `room` pixels to be decoded at once; a larger picture has it alone."""
+        """Allow `room` pixels to be decoded at once; a larger picture is decoded alone."""
         self._threads = ThreadPoolExecutor(THREADS, "pictures")
         self._room = self._free = room
         self._turn, self._changed = asyncio.Lock(), asyncio.Condition()
@@ -32,10 +32,10 @@ class Pictures:
 
     @asynccontextmanager
     async def room(self, pixels: int, deadline: float) -> AsyncIterator[None]:
-        """Wait for room for a picture, in the order of asking; `deadline` is a time of the event loop's.
+        """Wait for room for a picture, first come, first served; `deadline` is a time of the event loop.
 
         Raises:
-            HTTPException: 503, there was none in time.
+            HTTPException: 503, there was no room in time.
         """
         wanted = min(pixels, self._room)
         await self._take(wanted, deadline)
@@ -55,5 +55,5 @@ class Pictures:
             raise HTTPException(503, "too many pictures are being decoded already", {"Retry-After": "5"}) from error
 
     def close(self) -> None:
-        """Begin no further picture, and wait for none: the largest ones take seconds."""
+        """Start no further picture, and wait for none: the largest ones take seconds."""
         self._threads.shutdown(wait=False, cancel_futures=True)

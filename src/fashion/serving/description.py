@@ -1,4 +1,4 @@
-"""What FastAPI cannot tell of the API by itself: bodies that are read by hand, the key, examples."""
+"""What FastAPI cannot derive for the API's description: bodies that are parsed by hand, the key, examples."""
 
 from collections.abc import Callable
 from typing import Any
@@ -40,7 +40,7 @@ def _body(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def secured(describe: Callable[[], dict[str, Any]]) -> Callable[[], dict[str, Any]]:
-    """Add to the description the key that all but the open paths ask for, and the right that it must have."""
+    """Add to the description the key that all paths but the open ones require, and the right that it must have."""
 
     def described() -> dict[str, Any]:
         content = describe()

@@ -1,4 +1,4 @@
-"""Who may ask the service for what: named keys with rights, in a file that holds their digests alone."""
+"""Who may ask the service for what: named keys with rights, in a file that holds only their digests."""
 
 import hmac
 import logging
@@ -19,7 +19,7 @@ from fashion.settings import DEFAULT_KEY
 from fashion.storage import write_json
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,22}")
-"""Of a key, so that it and what a caller says of himself go into 64 characters of the log."""
+"""A key's name: together with the source that a caller gives it fits into 64 characters of the log."""
 LARGEST_BYTES = 1 << 20
 """Bytes of the file."""
 
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 
 class Right(StrEnum):
-    """What a key may be for."""
+    """The rights that a key may have."""
 
     PREDICT = "predict"
     FEEDBACK = "feedback"
@@ -37,23 +37,23 @@ class Right(StrEnum):
 
 @dataclass(frozen=True)
 class Key:
-    """Somebody who may ask, without the key itself."""
+    """A caller's name and rights, without the key itself."""
 
     name: str
     may: frozenset[Right]
     digest: str
-    """SHA-256 of the key, in hexadecimal. Nothing slower is needed for 256 random bits."""
+    """SHA-256 of the key, in hexadecimal. 256 random bits need no slower hash."""
 
 
 ANYBODY = Key(DEFAULT_KEY, frozenset(Right), "")
 
 
 class Keys:
-    """The keys of one service; a file of keys is read again when it has changed.
+    """The keys of one service; the file of keys is read again when it changes.
 
     Args:
-        path: of the file; there need not be one.
-        default: the key that may do everything.
+        path: the file, which need not exist.
+        default: the key with every right.
 
     Raises:
         ArtifactError: the file is damaged.
@@ -65,15 +65,15 @@ class Keys:
         self._seen = self._look()
         self._named = read_keys(path) if path else []
         self.needed = bool(self._default or self._named)
-        """Once a key is needed it stays so: to remove the last one opens no door while the service runs."""
+        """Once a key is needed, it stays needed: removing the last key does not open a running service."""
 
     def find(self, given: bytes) -> Key | None:
-        """Return who gave this in the header; None where it is nobody who is known here."""
+        """Return the key with this value in the header; None if there is none."""
         self._refresh()
         if not self.needed:
             return ANYBODY
         digest = _digest(given)
-        # All are compared, so that the time taken says nothing about where it was found.
+        # All are compared, so that the time taken does not reveal which one matched.
         found = [key for key in (*self._default, *self._named) if hmac.compare_digest(key.digest, digest)]
         return found[0] if found else None
 
@@ -90,7 +90,7 @@ class Keys:
         self.needed = self.needed or bool(self._named)
 
     def _look(self) -> tuple[int, int, int] | None:
-        """Return what changes whenever another file takes the place of this one."""
+        """Return a value that changes whenever the file is replaced."""
         try:
             status = self._path.stat() if self._path else None
         except OSError:
@@ -103,7 +103,7 @@ def keys_file(project: Project) -> Path:
 
 
 def read_keys(path: Path) -> list[Key]:
-    """Return the keys in a file; none where there is no file.
+    """Return the keys in a file; none if there is no file.
 
     Raises:
         ArtifactError: it is damaged.
@@ -119,10 +119,10 @@ def read_keys(path: Path) -> list[Key]:
 
 
 def add_key(project: Project, name: str, may: Collection[Right]) -> str:
-    """Make a key with these rights, and return it; it is kept nowhere.
+    """Make a key with these rights, and return it; it is not stored anywhere.
 
     Raises:
-        ParamsError: the name cannot be one, or is taken.
+        ParamsError: the name is invalid or already in use.
         ArtifactError: the file of keys is damaged.
     """
     if name == DEFAULT_KEY or not NAME.fullmatch(name):
@@ -140,10 +140,10 @@ def add_key(project: Project, name: str, may: Collection[Right]) -> str:
 
 
 def remove_key(project: Project, name: str) -> None:
-    """Remove a key; a service that runs refuses it from its next request on.
+    """Remove a key; a running service refuses it from the next request on.
 
     Raises:
-        ParamsError: there is none of this name.
+        ParamsError: there is no key of this name.
         ArtifactError: the file of keys is damaged.
     """
     with hold(project.state / "keys.lock", _say_for_whom):

@@ -1,4 +1,4 @@
-"""Asks for labels and writes those that people give, apart from all else: a log that is away holds up nobody else."""
+"""Requests labels and writes those that people give, separately: an unavailable log does not block anything else."""
 
 import asyncio
 import time
@@ -14,17 +14,17 @@ from fashion.serving.apart import run_apart
 from fashion.serving.recorder import Recorder
 
 AT_ONCE = 4
-"""Labels that are being written, or looked for; the next ones wait."""
+"""Labels that are written or looked up at once; further ones wait."""
 PATIENCE_SECONDS = 10.0
-"""For one label to be written."""
+"""The time for one label to be written."""
 RETRY_SECONDS = 5.0
-"""Between two trials while the log is known to be away."""
+"""Between two attempts while the log is known to be unavailable."""
 
 T = TypeVar("T")
 
 
 class Labels:
-    """To be used from one event loop."""
+    """Use it from one event loop."""
 
     def __init__(self, log: PredictionLog, recorder: Recorder) -> None:
         self._log, self._recorder = log, recorder
@@ -34,16 +34,16 @@ class Labels:
         self._written = 0
 
     async def write(self, prediction_id: str, label: Label, source: str) -> Label | None:
-        """Write down the label of a prediction; the one that counted before, if any.
+        """Write the label of a prediction, and return the one that counted before, if any.
 
         Raises:
             HTTPException: 404, there is no such prediction.
-            ServiceError: the log is away; at once while that is known.
+            ServiceError: the log is unavailable; at once while that is known.
         """
         return await self._do(partial(self._write, prediction_id, label, source))
 
     async def wanted(self, model: str, limit: int, after: str | None) -> list[Wanted]:
-        """Read which predictions wait for the label that was asked for. Raises ServiceError as `write`."""
+        """Read which predictions wait for the label that was requested. Raises ServiceError like `write`."""
         return await self._do(partial(read_wanted, self._log, model, limit, after))
 
     async def _do(self, work: Callable[[], T]) -> T:
@@ -52,7 +52,7 @@ class Labels:
             try:
                 done = await asyncio.wait_for(run_apart(work), PATIENCE_SECONDS)
             except TimeoutError as error:
-                self._note(f"The prediction log has not answered within {PATIENCE_SECONDS:.0f} seconds")
+                self._note(f"The prediction log did not answer within {PATIENCE_SECONDS:.0f} seconds")
                 raise ServiceError(str(self._trouble)) from error
             except ServiceError as error:
                 self._note(str(error))
@@ -64,7 +64,7 @@ class Labels:
             return done
 
     def _refuse_while_away(self) -> None:
-        """Refuse while the log is away; one label at a time tries whether it is back."""
+        """Refuse while the log is unavailable; one label at a time tests whether it is back."""
         if self._recorder.trouble:
             raise ServiceError(self._recorder.trouble)
         back = self._recorder.written > self._written

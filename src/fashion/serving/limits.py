@@ -1,4 +1,4 @@
-"""Who may ask, how much, and how many at once; every request passes here, and is counted."""
+"""Access control and limits on requests; every request passes through here, and is counted."""
 
 import asyncio
 import logging
@@ -17,7 +17,7 @@ from fashion.serving.metrics import Metrics
 from fashion.settings import LOOPBACK
 
 OPEN = ("/", "/healthz", "/readyz", "/openapi.json")
-"""Need no key, like the files of the page: it asks for the key, and shows nothing before."""
+"""Paths that need no key, like the page's files: the page prompts for the key, and shows nothing before."""
 NEEDS = {
     "/predict": Right.PREDICT,
     "/samples": Right.PREDICT,
@@ -26,9 +26,9 @@ NEEDS = {
     "/metrics": Right.OPERATE,
     "/model/refresh": Right.OPERATE,
 }
-"""Which right a key must have; for all other paths any key will do."""
+"""The right that a key must have; all other paths accept any key."""
 UNCOUNTED = ("/healthz", "/readyz", "/metrics")
-"""Are answered however much there is to do."""
+"""Paths that are answered whatever the load."""
 KEY_HEADER = "X-API-Key"
 FORWARDED = re.compile(rb"x-forwarded-.+|x-real-ip|forwarded|via")
 """Headers that proxies add."""
@@ -45,23 +45,23 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Limits:
-    """What one request, and all of them together, may ask for."""
+    """The limits of one request, and of all together."""
 
     body: BodyLimits = field(default_factory=BodyLimits)
     images: int = 64
     """In one request."""
     pixels: int = 80_000_000
-    """Of the pictures of one request together, as their headers claim."""
+    """The total of all pictures in one request, as their headers claim."""
     requests: int = 256
     """At once."""
     labels: int = 64
-    """Of these, those that wait for the prediction log (/feedback, and as many for /wanted): the others have room."""
+    """How many of these may wait for the prediction log (/feedback, and as many for /wanted): others have room."""
     refreshes: int = 16
-    """Of these, those that wait for the registry (/model/refresh)."""
+    """How many of these may wait for the registry (/model/refresh)."""
 
 
 def refusal(scope: Scope, status: int, reason: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    """Return an answer that says why, and log it."""
+    """Log a refusal, and return a response that says why."""
     logger.info("%s %r refused with %d: %s", scope["method"], scope["path"], status, reason)
     return JSONResponse({"error": reason}, status, headers)
 
@@ -70,7 +70,7 @@ class Gatekeeper:
     """ASGI middleware. Without a key, only programs on this machine may ask, and no page of another site.
 
     Args:
-        origin: of the page, where a proxy shows it under another address than the header Host has here.
+        origin: the page's origin, if a proxy serves it under another address than the header Host says.
     """
 
     def __init__(self, app: ASGIApp, limits: Limits, keys: Keys, origin: str | None, metrics: Metrics) -> None:
@@ -86,7 +86,7 @@ class Gatekeeper:
         start = time.perf_counter()
         status, begun = 500, False
         scope["caller"] = self._keys.find(dict(scope["headers"]).get(KEY_HEADER.lower().encode(), b""))
-        # Answered as GET; the server leaves out the body, as RFC 9110 section 9.3.2 wants it.
+        # Answered as GET; the server omits the body, as RFC 9110 section 9.3.2 requires.
         asked = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
 
         async def note(message: Message) -> None:
@@ -101,7 +101,7 @@ class Gatekeeper:
                 await refused(scope, receive, note)
             else:
                 await self._pass(asked, receive, note)
-        except asyncio.CancelledError:  # At the end of the service, when the time for requests is over.
+        except asyncio.CancelledError:  # At shutdown, when the time for requests is over.
             if begun:
                 raise
             await refusal(scope, 503, "the service is shutting down", {"Retry-After": "5"})(scope, receive, note)
@@ -110,7 +110,7 @@ class Gatekeeper:
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
-        place = path if path in self._shares else "other"  # Callers may name any number of paths.
+        place = path if path in self._shares else "other"  # Callers may request any number of different paths.
         weight = 0 if path in UNCOUNTED else 1
         self._active[place] += weight
         try:
@@ -140,11 +140,11 @@ class Gatekeeper:
         if path in UNCOUNTED:
             return None
         if path in self._shares and self._active[path] >= self._shares[path]:
-            return f"{self._active[path]} requests of this kind are being answered already"
-        return f"{active} requests are being answered already" if active >= self._limits.requests else None
+            return f"{self._active[path]} requests of this kind are already in progress"
+        return f"{active} requests are already in progress" if active >= self._limits.requests else None
 
     def _stranger(self, scope: Scope, headers: dict[bytes, str]) -> str | None:
-        """Say why a caller is a stranger: pages of other sites and proxies reach a loopback address, too."""
+        """Return why a caller is refused, if so: pages of other sites and proxies can reach a loopback address, too."""
         host = headers.get(b"host", "")
         if not self._keys.needed and _host_name(host) not in LOOPBACK:
             return f"expected a loopback address as the host, found {host!r}"
@@ -163,26 +163,26 @@ class Gatekeeper:
 
 
 def is_open(path: str) -> bool:
-    """Return whether everybody may ask for it."""
+    """Return whether a path needs no key."""
     return path in OPEN or path.startswith("/page/")
 
 
 def _refuse_key(scope: Scope) -> JSONResponse | None:
     caller: Key | None = scope["caller"]
     if caller is None:
-        return refusal(scope, 401, f"the header {KEY_HEADER} must hold a key of the service")
+        return refusal(scope, 401, f"the header {KEY_HEADER} must contain a valid key")
     right = NEEDS.get(scope["path"])
     if right and right not in caller.may:
-        return refusal(scope, 403, f"the key {caller.name!r} is not for this: it lacks the right {right.value!r}")
+        return refusal(scope, 403, f"the key {caller.name!r} lacks the right {right.value!r}")
     return None
 
 
 def _came_by_proxy(scope: Scope, headers: dict[bytes, str]) -> bool:
-    """Say whether it was a proxy that asked. nginx adds no header unless it is told to, but speaks HTTP/1.0 then."""
+    """Return whether the request came through a proxy. nginx adds no header by default, but then speaks HTTP/1.0."""
     return scope["http_version"] == "1.0" or any(map(FORWARDED.fullmatch, headers))
 
 
 def _host_name(host: str) -> str:
-    """Return the name or number in host[:port], lower case; empty where there is none."""
+    """Return the name or address in host[:port], in lower case; empty if there is none."""
     found = ADDRESS.fullmatch(host)
     return (found[1] or found[2]).lower() if found else ""

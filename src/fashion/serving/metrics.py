@@ -1,4 +1,4 @@
-"""What Prometheus is told."""
+"""The metrics for Prometheus."""
 
 from collections.abc import Iterator
 
@@ -19,22 +19,22 @@ class Metrics:
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         self.requests = self._counter("fashion_requests", "Requests answered.", "method", "path", "status")
-        self.predictions = self._counter("fashion_predictions", "Images by what was said.", "version", "predicted")
+        self.predictions = self._counter("fashion_predictions", "Images by predicted class.", "version", "predicted")
         self.abstentions = self._counter("fashion_abstentions", "Images without an answer.", "version", "reason")
-        self.labels = self._counter("fashion_labels", "True labels that came in.")
+        self.labels = self._counter("fashion_labels", "True labels received.")
         self.seconds = Histogram(
-            "fashion_request_seconds", "Time to the answer.", ["path"], buckets=SECONDS, registry=self._registry
+            "fashion_request_seconds", "Time to the response.", ["path"], buckets=SECONDS, registry=self._registry
         )
         self.confidence = Histogram(
             "fashion_confidence",
-            "Of the class that was said.",
+            "Confidence of the predicted class.",
             ["version"],
             buckets=CONFIDENCES,
             registry=self._registry,
         )
 
     def watch(self, recorder: Recorder, champions: Champions) -> None:
-        """Add what these two count themselves."""
+        """Add what these two count."""
         self._registry.register(_State(recorder, champions))
 
     def text(self) -> bytes:
@@ -52,20 +52,20 @@ class _State(Collector):
     def collect(self) -> Iterator[Metric]:
         recorder, champions = self._recorder, self._champions
         yield CounterMetricFamily("fashion_log_written", "Predictions in the log.", value=recorder.written)
-        yield CounterMetricFamily("fashion_log_lost", "Predictions that never got there.", value=recorder.lost)
-        yield GaugeMetricFamily("fashion_log_kept", "Old ones whose labels are not collected.", value=recorder.kept)
+        yield CounterMetricFamily("fashion_log_lost", "Predictions that were never written.", value=recorder.lost)
+        yield GaugeMetricFamily("fashion_log_kept", "Old predictions with uncollected labels.", value=recorder.kept)
         yield CounterMetricFamily(
             "fashion_log_labels_lost", "Removed before their labels were collected.", value=recorder.labels_lost
         )
-        yield GaugeMetricFamily("fashion_log_waiting", "Predictions on their way there.", value=recorder.waiting)
-        yield GaugeMetricFamily("fashion_log_up", "Whether it could be written last.", value=recorder.trouble is None)
+        yield GaugeMetricFamily("fashion_log_waiting", "Predictions waiting to be written.", value=recorder.waiting)
+        yield GaugeMetricFamily("fashion_log_up", "Whether the last write succeeded.", value=recorder.trouble is None)
         yield CounterMetricFamily("fashion_swaps", "Changes of the champion.", value=champions.swaps)
-        yield GaugeMetricFamily("fashion_registry_up", "Whether it could be asked last.", value=champions.registry_up)
+        yield GaugeMetricFamily("fashion_registry_up", "Whether the last query succeeded.", value=champions.registry_up)
         yield GaugeMetricFamily(
             "fashion_champion_current",
-            "Whether the version that answers is the one that the registry named last.",
+            "Whether the version in use is the one that the registry named last.",
             value=champions.trouble is None,
         )
-        version = GaugeMetricFamily("fashion_champion", "The version that answers.", labels=["version"])
+        version = GaugeMetricFamily("fashion_champion", "The version in use.", labels=["version"])
         version.add_metric([champions.current.version.number], 1)
         yield version

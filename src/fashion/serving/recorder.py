@@ -1,4 +1,4 @@
-"""Keeps predictions until they are in the log, off the way of the requests."""
+"""Queues predictions until they are in the log, without delaying requests."""
 
 import logging
 import threading
@@ -12,18 +12,18 @@ from fashion.adapters.predictions import PredictionLog, Record, forget
 from fashion.errors import ServiceError
 
 CAPACITY = 20_000
-"""Predictions that wait at most, some 40 MB; what comes when there is no room is lost, and counted."""
+"""The most predictions that wait, some 40 MB; when there is no room, further ones are lost and counted."""
 BATCH = 500
-"""Rows in a transaction."""
+"""Rows per transaction."""
 WRITE_SECONDS = 0.25
-"""Between two writings: what comes in meanwhile shares a transaction."""
+"""Between two writes: predictions that arrive in between share a transaction."""
 LONGEST_PAUSE = 5.0
-"""Seconds between two trials while the database is away."""
+"""The most seconds between two attempts while the database is unavailable."""
 CLEAN_SECONDS = 3600.0
 CLOSE_SECONDS = 1.0
-"""For the last ones at shutdown; they are written while requests are finished, too."""
+"""Time for the last ones at shutdown; they are also written while requests are finishing."""
 STUCK_SECONDS = 15.0
-"""After which a database that has not answered counts as away: some rows take it milliseconds."""
+"""After this a database that has not answered counts as unavailable: a few rows take milliseconds."""
 
 P = ParamSpec("P")
 
@@ -44,12 +44,12 @@ class Recorder:
         self.written = 0
         self.lost = 0
         self.kept = 0
-        """Old predictions that were not removed, since their labels are not collected."""
+        """Old predictions that were kept because their labels are not collected."""
         self.labels_lost = 0
-        """Predictions that were removed although their labels were not collected."""
+        """Predictions that were removed before their labels were collected."""
         self._trouble: str | None = None
         self._asked_at: float | None = None
-        """When the database was asked what it has not answered yet."""
+        """When the pending call to the database began."""
         self._thread = threading.Thread(target=self._work, name="prediction log", daemon=True)
         self._thread.start()
 
@@ -59,14 +59,14 @@ class Recorder:
 
     @property
     def trouble(self) -> str | None:
-        """Why nothing can be written now."""
+        """Why nothing can be written now, if so."""
         asked_at = self._asked_at
         if self._trouble or asked_at is None or time.monotonic() - asked_at < STUCK_SECONDS:
             return self._trouble
         return f"The prediction log has not answered for {time.monotonic() - asked_at:.0f} seconds"
 
     def add(self, records: Sequence[Record]) -> None:
-        """Take predictions without waiting. From one thread at a time."""
+        """Take predictions without waiting. Call it from one thread at a time."""
         room = max(0, self._capacity - len(self._waiting))
         self._ids.update(record.id for record in records[:room])
         self._waiting.extend(records[:room])
@@ -77,7 +77,7 @@ class Recorder:
         return prediction_id in self._ids
 
     def close(self, seconds: float = CLOSE_SECONDS) -> None:
-        """Write what waits; what cannot be written in time is lost, and said. A database that says nothing is left."""
+        """Write what is waiting; what cannot be written in time is lost, and that is reported."""
         self._close_by = time.monotonic() + seconds
         self._closing.set()
         self._thread.join(seconds)
@@ -97,7 +97,7 @@ class Recorder:
                 pause = WRITE_SECONDS
             except ServiceError as error:
                 if self._trouble is None:
-                    logger.warning("Predictions wait for their log: %s", error)
+                    logger.warning("Predictions are waiting for the log: %s", error)
                 self._trouble = str(error)
                 pause = min(2 * pause, LONGEST_PAUSE)
                 if self._closing.is_set():
@@ -109,11 +109,11 @@ class Recorder:
     def _write(self) -> None:
         while self._waiting and time.monotonic() < self._close_by:
             count = min(BATCH, len(self._waiting))
-            # By index, because others append meanwhile.
+            # By index, because others append in the meantime.
             records = [self._waiting[index] for index in range(count)]
             if _do("Predictions cannot be written", self._ask, records):
                 self.written += count
-            else:  # Rows that cannot be made must not keep all later ones out.
+            else:  # Invalid rows must not block all later ones.
                 self.lost += count
             self._drop(count)
             self._trouble = None
@@ -149,10 +149,10 @@ class Recorder:
 
 
 def _do(failure: str, work: Callable[P, object], *arguments: P.args, **options: P.kwargs) -> bool:
-    """Do something with the log, and say whether it was done; what is a bug is written down, and the thread goes on.
+    """Do something with the log, and return whether it succeeded; a bug is logged, and the thread goes on.
 
     Raises:
-        ServiceError: the log is away; the same can be tried again.
+        ServiceError: the log is unavailable; the call can be repeated.
     """
     try:
         work(*arguments, **options)

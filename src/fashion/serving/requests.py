@@ -1,4 +1,4 @@
-"""What comes in: pictures as a form, arrays as JSON. Whatever else it is gets a 4xx and a reason in words."""
+"""The service's requests: pictures as a form, arrays as JSON. Anything else gets a 4xx and a reason."""
 
 import asyncio
 from collections.abc import Sequence
@@ -19,9 +19,9 @@ from fashion.serving.limits import Limits
 
 FIELD = "images"
 JSON, FORM = "application/json", "multipart/form-data"
-GONE = "the caller has gone"
+GONE = "the caller has disconnected"
 ID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
-"""Of a prediction."""
+"""A prediction's id."""
 Pixel = Annotated[int, Field(ge=0, le=255)]
 Content = TypeVar("Content", bound=BaseModel)
 Images = tuple[Bytes, Booleans]
@@ -29,7 +29,7 @@ Images = tuple[Bytes, Booleans]
 
 
 class Arrays(BaseModel):
-    """Images as the model takes them, row by row: 0 is the background, 255 the brightest pixel of the object."""
+    """Images in the model's format, row by row: 0 is the background, 255 the brightest pixel of the object."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -37,30 +37,33 @@ class Arrays(BaseModel):
 
 
 class Feedback(BaseModel):
-    """What is truly in the picture of a prediction. The newest feedback on a prediction counts."""
+    """The true label of a prediction's picture. The newest feedback on a prediction counts."""
 
     model_config = ConfigDict(extra="forbid")
 
-    prediction_id: Annotated[str, Field(pattern=ID, description="As /predict gave it.")]
+    prediction_id: Annotated[str, Field(pattern=ID, description="As returned by /predict.")]
     label: Annotated[str, Field(description="The name of a class of the model, see /model.")]
     source: Annotated[
-        str, Field(pattern=r"^[A-Za-z0-9 ._@-]{1,64}$", description="Who says so; noted behind the name of the key.")
+        str,
+        Field(pattern=r"^[A-Za-z0-9 ._@-]{1,64}$", description="Who gives the label; recorded after the key's name."),
     ] = "user"
 
 
 class Queue(BaseModel):
-    """Which part of the queue of predictions whose label is wanted."""
+    """Which part of the queue of predictions that need a label."""
 
     model_config = ConfigDict(extra="forbid")
 
     after: Annotated[
         str | None,
-        Field(pattern=ID, description="The last id of an answer before: what comes after it, whatever stays unnamed."),
+        Field(
+            pattern=ID, description="The last id of an earlier response; the queue continues after it, labelled or not."
+        ),
     ] = None
 
 
 async def read_images(request: Request, size: tuple[int, int], limits: Limits, pictures: Pictures) -> Images:
-    """Read the images of a request, as a model of that size takes them. Arrays are never cluttered.
+    """Read the images of a request, for a model of that input size. Arrays are never cluttered.
 
     Raises:
         HTTPException: 400, 408, 413, 415, 422, 499 or 503, with the reason.
@@ -73,7 +76,7 @@ async def read_images(request: Request, size: tuple[int, int], limits: Limits, p
         raise HTTPException(415, f"expected {FORM} with pictures, or {JSON} with arrays, found {kind or 'neither'}")
     try:
         form = await request.form(max_files=limits.images, max_fields=limits.images)
-    except UnicodeError as error:  # Of codecs that are no character set, such as `punycode`.
+    except UnicodeError as error:  # For codecs that are not character sets, such as `punycode`.
         raise HTTPException(400, f"the form is not in the character set that it names: {error}") from error
     try:
         files = _named_files(form.multi_items())
@@ -86,7 +89,7 @@ async def read_json(request: Request, form: type[Content]) -> Content:
     """Read the body as `form`, whatever its content type.
 
     Raises:
-        HTTPException: 422, with the first of the reasons.
+        HTTPException: 422, with the first reason.
     """
     try:
         return form.model_validate_json(await request.body())
@@ -101,7 +104,7 @@ def _read_arrays(body: bytes, size: tuple[int, int], limits: Limits) -> Bytes:
     try:
         content = from_json(body)
     except ValueError as error:
-        raise HTTPException(422, f"no JSON: {error}") from error
+        raise HTTPException(422, f"not valid JSON: {error}") from error
     images = content.get(FIELD) if isinstance(content, dict) and len(content) == 1 else None
     if not isinstance(images, list) or not 1 <= len(images) <= limits.images:
         raise HTTPException(422, f'expected {{"{FIELD}": [...]}} with 1 to {limits.images} images, and nothing else')
@@ -153,20 +156,20 @@ def _claims(files: Sequence[tuple[BinaryIO, str]], limits: Limits) -> list[int]:
     """Count the pixels that each picture claims to have.
 
     Raises:
-        DataError: they are too many together, or one cannot be read.
+        DataError: they are too many in total, or one cannot be read.
     """
     claims: list[int] = []
     for stream, name in files:
         claims.append(claimed_pixels(stream, name))
         if sum(claims) > limits.pixels:
             raise DataError(
-                f"{name}: with this picture all claim more than {limits.pixels:,} pixels; send them in several requests"
+                f"{name}: the pictures up to here claim more than {limits.pixels:,} pixels; use several requests"
             )
     return claims
 
 
 def see(stream: BinaryIO, name: str, size: tuple[int, int]) -> photos.Seen:
-    """Bring a picture to the form that the model sees, as `fashion predict` does.
+    """Convert a picture to the model's input, as `fashion predict` does.
 
     Raises:
         DataError: it cannot be read, or shows nothing.

@@ -1,4 +1,4 @@
-"""The process: what is put together at start, and the socket."""
+"""The process: assembling the service at start, and the socket."""
 
 import logging
 import socket
@@ -23,9 +23,9 @@ from fashion.settings import LOOPBACK, load_settings, predictions_url
 from fashion.stages.dataset import load_split
 
 SAMPLES = 12
-"""Images of the test set on the page."""
+"""Images of the test set shown on the page."""
 DRAIN_SECONDS = 2
-"""For the requests that are being answered at shutdown; with the log's share it is gone within five."""
+"""For requests in progress at shutdown; with the log's share the service exits within five seconds."""
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +34,8 @@ def serve(project: Project, params: Params, host: str, port: int) -> None:
     """Answer until SIGTERM or Ctrl-C; then requests are finished and predictions written.
 
     Raises:
-        ParamsError: others than this machine can reach the address and there is no key.
-        ServiceError: there is no champion, or the address is taken.
+        ParamsError: other machines can reach the address and there is no key.
+        ServiceError: there is no champion, or the address is in use.
         ArtifactError: the champion, or the file of keys, is damaged.
     """
     return_what_is_freed()
@@ -54,7 +54,7 @@ def serve(project: Project, params: Params, host: str, port: int) -> None:
             "%s version %s answers at http://%s:%d", service.name, version.number, host, listener.getsockname()[1]
         )
         if trouble:
-            logger.warning("It is the last one known here: %s", trouble)
+            logger.warning("This is the last champion known here: %s", trouble)
         config = uvicorn.Config(
             create_app(service),
             log_config=None,
@@ -66,7 +66,7 @@ def serve(project: Project, params: Params, host: str, port: int) -> None:
 
 
 def build_service(project: Project, params: Params) -> Service:
-    """Build the service; raise ServiceError without a champion, ArtifactError when it is damaged."""
+    """Build the service; raise ServiceError if there is no champion, ArtifactError if it is damaged."""
     settings = load_settings()
     find = partial(find_champion, project, params)
     champions = Champions(find, find())
@@ -109,12 +109,12 @@ def _sampler(project: Project, champions: Champions) -> Callable[[], list[Sample
 
 def _listen(host: str, port: int) -> socket.socket:
     try:
-        host.encode("idna")  # As the socket does, which calls what cannot be encoded a wrong type.
+        host.encode("idna")  # As the socket does, which reports a name that cannot be encoded as a wrong type.
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=2048)
-    except (OSError, UnicodeError) as error:  # Of a host whose name cannot be one.
+    except (OSError, UnicodeError) as error:  # UnicodeError: the host's name is invalid.
         reason = getattr(error, "strerror", None) or error
         raise ServiceError(
-            f"{host}:{port} cannot be listened on ({reason}). End the program that listens there, or "
+            f"cannot listen on {host}:{port} ({reason}). Stop the program that listens there, or "
             "choose another port with: fashion serve --port"
         ) from error
