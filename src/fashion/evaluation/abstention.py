@@ -1,8 +1,8 @@
-"""When a model should rather say nothing: it is unsure, or the image is unlike those it was measured on.
+"""When a model should abstain: it is unsure, or the image is unlike those it was measured on.
 
-An image may be unlike in two ways. The model makes something else of it: the distance of its embedding is that of Y.
-Sun et al., "Out-of-distribution detection with deep nearest neighbors", ICML 2022. Or it looks otherwise, whatever a
-model makes of it: a network that has never seen noise can take it for anything.
+An image may be unlike in two ways. Its embedding may be far away: the distance is that of Y. Sun et al.,
+"Out-of-distribution detection with deep nearest neighbors", ICML 2022. Or it may look different, whatever its
+embedding: a network that has never seen noise can mistake it for anything.
 """
 
 from collections.abc import Sequence
@@ -14,23 +14,23 @@ from fashion.arrays import Booleans, Bytes, Floats
 from fashion.evaluation.outputs import Outputs
 
 CLUTTERED, UNSURE, UNLIKE = "cluttered", "unsure", "unlike"
-"""The reasons; of several the first is given."""
+"""The reasons; if several apply, the first is given."""
 EXPLANATIONS = {
     CLUTTERED: "the picture does not show one object on a plain background",
     UNSURE: "the model is not sure enough",
     UNLIKE: "the image is unlike all that the model knows",
 }
 NEIGHBOUR = 5
-"""The distance to the fifth nearest image counts: one odd image among the known ones does not excuse another."""
+"""The distance to the fifth nearest image counts: one odd image among the known ones must not excuse another."""
 MOST_NEIGHBOURS = 1000
-"""More find no more foreign images on Fashion-MNIST, and with all 6,000 the search takes longer than the model."""
+"""More detect no more foreign images on Fashion-MNIST, and with all 6,000 the search takes longer than the model."""
 IMAGES_AT_ONCE = 256
 """Bounds memory."""
 
 
 @dataclass(frozen=True)
 class Appearance:
-    """How known images look: the distance is that of P. C. Mahalanobis in a few descriptors."""
+    """The looks of known images: the distance is P. C. Mahalanobis's, in a few descriptors."""
 
     centre: Floats
     """(5,), their mean."""
@@ -48,17 +48,17 @@ class Abstention:
     distance_limit: float
     confidence_limit: float
     appearance: Appearance | None = None
-    """None for versions that were registered without."""
+    """None for versions that were registered without one."""
 
 
 def fit_abstention(images: Bytes, embeddings: Floats, distance_quantile: float, confidence_limit: float) -> Abstention:
-    """The rule from images (n, height, width) that the model was not trained on, n at least 2, in no particular order.
+    """Fit the rule to images (n, height, width) that the model was not trained on, n at least 2, in any order.
 
-    The first half, at most 1000, are the known ones; the limits are taken from the others.
+    The first half, at most 1000, are the known images; the limits are computed from the others.
 
     Args:
-        embeddings: (n, d), what the model makes of the images.
-        distance_quantile: share of those others that lie within both limits.
+        embeddings: (n, d), the model's embeddings of the images.
+        distance_quantile: share of the others that lie within both limits.
         confidence_limit: the least confidence with which the model answers.
     """
     known = min(MOST_NEIGHBOURS, len(embeddings) // 2)
@@ -66,14 +66,14 @@ def fit_abstention(images: Bytes, embeddings: Floats, distance_quantile: float, 
     looks = _looks(images)
     centre, precision = _centre_and_precision(looks[:known])
     distances, oddness = _distances(neighbours, embeddings[known:]), _oddness(centre, precision, looks[known:])
-    # Each alone may call half of the share foreign; then both limits move together until the share is reached.
+    # Each alone may reject half of the share; then both limits move together until the share is reached.
     far, odd = (_limit(values, (1 + distance_quantile) / 2) for values in (distances, oddness))
     moved = _limit(np.maximum(distances / far, oddness / odd), distance_quantile)
     return Abstention(neighbours, moved * far, confidence_limit, Appearance(centre, precision, moved * odd))
 
 
 def _limit(values: Floats, quantile: float) -> float:
-    """The quantile, more than 0 even where all known images are the same."""
+    """Return the quantile, more than 0 even if all known images are the same."""
     return max(float(np.quantile(values, quantile)), float(np.finfo(np.float32).tiny))
 
 
@@ -83,11 +83,11 @@ def reasons(
     outputs: Outputs,
     cluttered: Sequence[bool] | Booleans | None = None,
 ) -> list[str | None]:
-    """Why the model should say nothing about each of the images (n, height, width); None where it should answer.
+    """Return why the model should abstain on each of the images (n, height, width); None where it should answer.
 
     Args:
         rule: None for a version that was registered without one: it is never unsure, and nothing is unlike.
-        cluttered: whether the picture that became the image is cluttered; None where no picture did.
+        cluttered: whether the picture that became the image is cluttered; None if the images are not from pictures.
     """
     found: list[str | None] = [None] * len(images)
     if rule is not None:
@@ -105,7 +105,7 @@ def reasons(
 
 
 def _looks(images: Bytes) -> Floats:
-    """Five descriptors of each image, (n, 5), as shares of white.
+    """Compute five descriptors of each image, (n, 5), as shares of white.
 
     They are the mean and the standard deviation of the pixels, the mean difference of neighbours across and down, and
     the mean along the border.
@@ -124,20 +124,20 @@ def _look(pixels: Floats) -> Floats:
 def _centre_and_precision(looks: Floats) -> tuple[Floats, Floats]:
     centre = looks.mean(axis=0)
     deviations = (looks - centre).astype(np.float64)
-    # One grey level is no difference, even where all known images are alike.
+    # A difference of one grey level does not count, even if all known images are alike.
     covariance = deviations.T @ deviations / len(looks) + np.eye(looks.shape[1]) / 255**2
     return centre, np.linalg.inv(covariance).astype(np.float32)
 
 
 def _oddness(centre: Floats, precision: Floats, looks: Floats) -> Floats:
-    """Mahalanobis's distance of each row of descriptors, squared, (n,)."""
+    """Return the squared Mahalanobis distance of each row of descriptors, (n,)."""
     deviations = looks - centre
     oddness: Floats = ((deviations @ precision) * deviations).sum(axis=1)
     return oddness
 
 
 def _distances(neighbours: Floats, embeddings: Floats) -> Floats:
-    """1 minus the cosine of the angle to the fifth nearest neighbour, (n,), 0 to 2."""
+    """Return 1 minus the cosine of the angle to the fifth nearest neighbour, (n,), 0 to 2."""
     rank = min(NEIGHBOUR, len(neighbours))
     similarities = unit_length(embeddings) @ neighbours.T
     nearest: Floats = np.partition(similarities, -rank, axis=1)[:, -rank]
@@ -145,7 +145,7 @@ def _distances(neighbours: Floats, embeddings: Floats) -> Floats:
 
 
 def unit_length(embeddings: Floats) -> Floats:
-    """An embedding (n, d) of length 0 stays so: it is at distance 1 from everything."""
+    """Scale embeddings (n, d) to length 1; one of length 0 stays so: it is at distance 1 from everything."""
     lengths: Floats = np.linalg.norm(embeddings, axis=1, keepdims=True)
     lengths[lengths == 0] = 1
     return embeddings / lengths

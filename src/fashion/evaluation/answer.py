@@ -1,4 +1,4 @@
-"""What a model says about one image, in the same words wherever it is asked."""
+"""A model's answer for one image, in the same form everywhere."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ class Answer:
     probabilities: Mapping[str, float]
     """In the order of the classes, at least two."""
     reason: str | None
-    """`cluttered`, `unsure` or `unlike`, see `fashion.evaluation.abstention`; None where the answer counts."""
+    """`cluttered`, `unsure` or `unlike`, see `fashion.evaluation.abstention`; None if the answer can be relied on."""
 
     @property
     def ranking(self) -> tuple[tuple[str, float], ...]:

@@ -10,11 +10,11 @@ from scipy.stats import binom, binomtest, norm
 from fashion.arrays import Booleans, Floats
 
 CONFIDENCE = 0.95
-"""Of every two-sided interval, unless said otherwise."""
+"""The confidence of every two-sided interval, unless stated otherwise."""
 HALVINGS = 50
 IMAGES, CALLS = "images", "calls"
 TIMED_CALLS = 50
-"""Predictions of one image of which the median time is taken; with fewer than 6 there is no interval."""
+"""Predictions of one image whose median time is taken; with fewer than 6 there is no interval."""
 
 
 @dataclass(frozen=True)
@@ -25,16 +25,16 @@ class Estimate:
     low: float
     high: float
     n: int | None = None
-    """Images or calls behind it; None for an exact figure."""
+    """The number of images or calls; None for an exact figure."""
     unit: str = IMAGES
     z: float | None = None
-    """Of a share: the quantile of the normal distribution in Wilson's interval."""
+    """For a share, the quantile of the normal distribution in Wilson's interval."""
 
     def needed(self, limit: float) -> int | None:
-        """Return about how large n must be for the interval to leave out `limit`, if the value stays as it is.
+        """Return roughly how large n must be for the interval to exclude `limit`, if the value stays the same.
 
-        Wilson's interval is solved for n; any other is taken to shrink with the square root of n. Rounded up to two
-        digits. None if no n would do: for an exact figure, and for a value that equals the limit.
+        Wilson's interval is solved for n; any other is assumed to shrink with the square root of n. Rounded up to two
+        digits. None if no n would suffice: for an exact figure, and for a value that equals the limit.
         """
         distance = abs(self.value - limit)
         if self.n is None or not distance:
@@ -47,7 +47,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class CalibrationError:
-    """The expected calibration error: as it is usually estimated, by how much that is too large, and corrected."""
+    """The expected calibration error: the usual estimate, its bias, and the corrected value."""
 
     plug_in: float
     bias: float
@@ -59,12 +59,12 @@ def exact(value: float) -> Estimate:
 
 
 def proportion(successes: Booleans) -> Estimate:
-    """Share of True in `successes` (n,) with Wilson's score interval."""
+    """Return the share of True in `successes` (n,) with Wilson's score interval."""
     return proportion_of(int(successes.sum()), len(successes))
 
 
 def proportion_of(successes: int, trials: int, confidence: float = CONFIDENCE) -> Estimate:
-    """Return the share of successes with Wilson's score interval; of no trials at all, that it may be anything.
+    """Return the share of successes with Wilson's score interval; with no trials, the interval is 0 to 1.
 
     Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22 (1927).
     """
@@ -81,7 +81,7 @@ def percentage(share: Estimate) -> str:
 
 
 def raise_confidence(confidence: float, intervals: int) -> float:
-    """Return the confidence of each of so many intervals that hold together with `confidence`: Bonferroni's."""
+    """Return the confidence for each of several intervals to hold jointly with `confidence`: Bonferroni's."""
     return 1 - (1 - confidence) / intervals
 
 
@@ -92,7 +92,7 @@ def median(values: Floats, unit: str) -> Estimate:
 
 
 def median_interval(values: Floats, confidence: float) -> tuple[float, float]:
-    """Return two of the sorted values, as the sign test gives them: no distribution is supposed.
+    """Return two of the sorted values, chosen by the sign test: no distribution is assumed.
 
     Source: W. J. Conover, "Practical nonparametric statistics", Wiley 1999, section 3.2.
     """
@@ -110,13 +110,12 @@ def calibration_error(confidences: Floats, correct: Booleans, bins: int) -> Cali
     binning", AAAI 2015). The gaps are sums over many images, so they are nearly normal, and the absolute value of noise
     is positive: the plug-in estimate is too large on average.
 
-    - Bias: what resampling the gaps from those normal distributions would add once more, as in A. Kumar, P. Liang and
+    - Bias: what resampling the gaps from those normal distributions would add again, as in A. Kumar, P. Liang and
       T. Ma, "Verified uncertainty calibration", NeurIPS 2019. The mean of an absolute normal variable has a closed
       form, so nothing is drawn.
-    - Interval: every error under which the plug-in estimate would not be out of the ordinary (J. Carpenter, "Test
-      inversion bootstrap confidence intervals", JRSS B 61, 1999). The gaps supposed under a smaller error are the
-      found ones, each shrunk by the same number of its standard deviations and no further than to 0: what may be noise
-      vanishes first.
+    - Interval: every error under which the plug-in estimate would not be unusual (J. Carpenter, "Test inversion
+      bootstrap confidence intervals", JRSS B 61, 1999). The gaps assumed under a smaller error are the observed ones,
+      each shrunk by the same number of its standard deviations but not below 0: what may be noise vanishes first.
     """
     gaps, deviations = _gaps(confidences.astype(np.float64), correct, bins)
     z = float(norm.ppf((1 + CONFIDENCE) / 2))
@@ -128,12 +127,12 @@ def calibration_error(confidences: Floats, correct: Booleans, bins: int) -> Cali
 
 
 def _gaps(confidences: Floats, correct: Booleans, bins: int) -> tuple[Floats, Floats]:
-    """Return the size of each gap and its standard deviation, of the bins that are not empty."""
+    """Return the size of each gap and its standard deviation, for the bins that are not empty."""
     members = np.minimum((confidences * bins).astype(int), bins - 1)
     counts = np.bincount(members, minlength=bins)
     right = np.bincount(members, weights=correct, minlength=bins)
     gaps = np.bincount(members, weights=confidences, minlength=bins) - right
-    # Laplace's rule: where all of a few images are right, it is not certain that all ever are.
+    # Laplace's rule: if all of a few images are right, it is not certain that all always are.
     accuracy = (right + 1) / (counts + 2)
     filled = counts > 0
     n = len(confidences)
@@ -157,7 +156,7 @@ def _shrink(gaps: Floats, deviations: Floats, factor: float) -> Floats:
 
 
 def _absolute_sum(means: Floats, deviations: Floats) -> tuple[float, float]:
-    """Return mean and standard deviation of the sum of absolute values of independent normal variables.
+    """Return the mean and standard deviation of the sum of absolute values of independent normal variables.
 
     Source: F. C. Leone, L. S. Nelson, R. B. Nottingham, "The folded normal distribution", Technometrics 3 (1961).
     """
@@ -168,6 +167,6 @@ def _absolute_sum(means: Floats, deviations: Floats) -> tuple[float, float]:
 
 
 def _round_up(number: float) -> int:
-    """Return a number of two digits and zeros that is not smaller."""
+    """Round up to two significant digits."""
     step = int(10 ** max(len(str(math.ceil(number))) - 2, 0))
     return math.ceil(number / step) * step

@@ -1,4 +1,4 @@
-"""Absolute gates: an estimate with its interval, a limit and a verdict each."""
+"""Absolute gates: each has an estimate with its interval, a limit and a verdict."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -13,8 +13,8 @@ PASSED, FAILED, UNDECIDED = "passed", "failed", "undecided"
 class Check:
     """One gate. A limit is met when it is reached, from above or from below.
 
-    It is passed if the whole interval meets the limit, failed if the whole interval misses it, and otherwise undecided,
-    which lets through. An exact figure is an interval without width, so it is never undecided.
+    The gate is passed if the whole interval meets the limit, failed if the whole interval misses it, and otherwise
+    undecided, which lets the candidate through. An exact figure is an interval without width, so it is never undecided.
     """
 
     name: str
@@ -24,17 +24,17 @@ class Check:
     limit: float
     verdict: str
     n: int | None
-    """Images or calls behind the value; None for an exact figure."""
+    """The number of images or calls; None for an exact figure."""
     unit: str
     needed: int | None
-    """The n that would decide if the value stayed as it is; None where it is decided, or where no n would do."""
+    """The n that would decide if the value stayed the same; None if it is decided, or if no n would suffice."""
 
     def __str__(self) -> str:
         return f"{self.name} is {self._number(self.value)}{self._brackets}, limit {self._number(self.limit)}"
 
     @property
     def outcome(self) -> str:
-        """The verdict, and what would decide if nothing has."""
+        """The verdict, and how large n would have to be if it is undecided."""
         return f"{self.verdict}: about {self.needed:,} {self.unit} would decide" if self.needed else self.verdict
 
     @property
@@ -81,7 +81,7 @@ class Gate:
 
     @property
     def summary(self) -> str:
-        """What the gates say, in one line, with the figures of those that were not passed."""
+        """The result of the gates in one line, with the figures of those that were not passed."""
         if self.failures:
             return f"gates failed: {'; '.join(self.failures)}"
         undecided = [str(check) for check in self.checks if check.verdict == UNDECIDED]
@@ -91,7 +91,7 @@ class Gate:
 
     @property
     def count(self) -> str:
-        """How many gates came to which verdict."""
+        """How many gates have each verdict."""
         counts = {verdict: self._count(verdict) for verdict in (FAILED, UNDECIDED, PASSED)}
         if counts[PASSED] == len(self.checks):
             return f"All {len(self.checks)} gates passed"
@@ -121,5 +121,5 @@ def _check(name: str, estimate: Estimate, limit: float, *, whole: bool, part: bo
 
 
 def gate_from_dict(content: Mapping[str, Any]) -> Gate:
-    """Return the gate in the content of a gate file. Raises TypeError or KeyError if it is no such content."""
+    """Return the gate in the content of a gate file. Raises TypeError or KeyError if it is malformed."""
     return Gate(tuple(Check(**check) for check in content["checks"]))

@@ -11,7 +11,7 @@ from fashion.arrays import Booleans, Floats, Labels
 
 @dataclass(frozen=True)
 class ClassFigures:
-    """How one class fared; `support` is the number of images that are truly of it."""
+    """The figures of one class; `support` is the number of images whose true label it is."""
 
     precision: float
     recall: float
@@ -20,7 +20,7 @@ class ClassFigures:
 
 
 def class_figures(labels: Labels, predictions: Labels, classes: int) -> list[ClassFigures]:
-    """Precision, recall and F1 of each class; a class that is never predicted has precision 0."""
+    """Return precision, recall and F1 of each class; a class that is never predicted has precision 0."""
     columns = precision_recall_fscore_support(labels, predictions, labels=range(classes), zero_division=0.0)
     return [
         ClassFigures(float(precision), float(recall), float(f1), int(support))
@@ -29,7 +29,7 @@ def class_figures(labels: Labels, predictions: Labels, classes: int) -> list[Cla
 
 
 def calibration_bins(confidences: Floats, correct: Booleans, bins: int) -> dict[str, NDArray[np.float64]]:
-    """Mean confidence, accuracy and share of images of each of `bins` equal bins of confidence that is not empty."""
+    """Return mean confidence, accuracy and share of images in each non-empty bin of `bins` equal bins of confidence."""
     members = np.minimum((confidences * bins).astype(int), bins - 1)
     counts = np.bincount(members, minlength=bins)
     filled = counts > 0
@@ -41,12 +41,12 @@ def calibration_bins(confidences: Floats, correct: Booleans, bins: int) -> dict[
 
 
 def agreement(some: Floats, others: Floats) -> float:
-    """Share of images for which two arrays of probabilities (n, classes) name the same class."""
+    """Return the share of images for which two arrays of probabilities (n, classes) predict the same class."""
     return float(np.mean(some.argmax(axis=1) == others.argmax(axis=1)))
 
 
 def most_confident_mistakes(probabilities: Floats, labels: Labels, count: int) -> NDArray[np.intp]:
-    """Indices of at most `count` wrongly classified images, the most confident first."""
+    """Return the indices of at most `count` wrongly classified images, the most confident first."""
     wrong = np.flatnonzero(probabilities.argmax(axis=1) != labels)
     order = np.argsort(-probabilities[wrong].max(axis=1), kind="stable")
     return wrong[order[:count]]

@@ -1,4 +1,4 @@
-"""Which known images a later one is like, and whether later ones can be told from known ones, by their embeddings."""
+"""The known images most similar to a later one, and whether later images can be told from known ones, by embeddings."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from fashion.evaluation.abstention import unit_length
 
 FOLDS = 5
 MOST_ROWS = 1000
-"""Of either side that the classifier is fitted to; more take longer and hardly move the area."""
+"""Rows of either side that the classifier is fitted to; more take longer and hardly change the area."""
 
 
 def nearest(known: Floats, embeddings: Floats, count: int) -> tuple[NDArray[np.intp], Floats]:

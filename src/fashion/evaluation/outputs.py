@@ -1,4 +1,4 @@
-"""What a model says about images, in whatever format it runs."""
+"""A model's outputs for images, whatever format it runs in."""
 
 from dataclasses import dataclass
 
@@ -11,14 +11,14 @@ from fashion.arrays import Booleans, Floats, Labels
 
 @dataclass(frozen=True)
 class Outputs:
-    """One row an image; an array has no column where the model has no such output."""
+    """One row per image; an array has no columns if the model has no such output."""
 
     logits: Floats
     """(n, classes), before the temperature; exported models have none."""
     probabilities: Floats
     """(n, classes), calibrated."""
     embedding: Floats
-    """(n, d), what the model makes of an image before it decides; models of other makers may have none."""
+    """(n, d), the model's internal representation of an image; models from elsewhere may have none."""
 
     @property
     def predicted(self) -> NDArray[np.intp]:
@@ -32,7 +32,7 @@ class Outputs:
 
     @property
     def uncalibrated_confidences(self) -> Floats:
-        """The same before the temperature, which does not change which class is the most probable."""
+        """The same before temperature scaling, which does not change the most probable class."""
         return np.asarray(softmax(self.logits, axis=1).max(axis=1))
 
     def correct(self, labels: Labels) -> Booleans:

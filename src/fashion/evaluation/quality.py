@@ -1,4 +1,4 @@
-"""How good a model is on labelled images: estimates with their intervals, the figures made of them, and the gates."""
+"""How good a model is on labelled images: estimates with their intervals, the figures derived, and the gates."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -24,21 +24,21 @@ from fashion.params import EvaluationGates
 
 @dataclass(frozen=True)
 class Quality:
-    """What the gates are about."""
+    """The estimates that the gates check."""
 
     accuracy: Estimate
     recalls: Mapping[str, Estimate]
-    """By class; their intervals hold for all classes together."""
+    """By class; their intervals hold jointly for all classes."""
     calibration: CalibrationError
     nonsense: Estimate
-    """Share of drawn noise and textures to which the model gives no answer."""
+    """Share of generated noise and textures on which the model abstains."""
     model_bytes: Estimate
     latency: Estimate
     """Milliseconds for one image."""
 
 
 def estimate_recalls(outputs: Outputs, labels: Labels, classes: tuple[str, ...]) -> dict[str, Estimate]:
-    """Return the recall of each class; the intervals hold for all classes together (Bonferroni)."""
+    """Return the recall of each class; the intervals hold jointly for all classes (Bonferroni)."""
     confidence = raise_confidence(CONFIDENCE, len(classes))
     correct = outputs.correct(labels)
     rights = [correct[labels == label] for label in range(len(classes))]
@@ -49,7 +49,7 @@ def estimate_recalls(outputs: Outputs, labels: Labels, classes: tuple[str, ...])
 
 
 def figures(outputs: Outputs, labels: Labels, quality: Quality, classes: tuple[str, ...], bins: int) -> dict[str, Any]:
-    """Return what metrics.json says of accuracy, classes and calibration."""
+    """Return the figures in metrics.json about accuracy, classes and calibration."""
     accuracy, calibration, corrected = quality.accuracy, quality.calibration, quality.calibration.corrected
     before = calibration_error(outputs.uncalibrated_confidences, outputs.correct(labels), bins)
     of_classes = class_figures(labels, outputs.predicted, len(classes))
@@ -72,7 +72,7 @@ def figures(outputs: Outputs, labels: Labels, quality: Quality, classes: tuple[s
 
 
 def recent_figures(outputs: Outputs, labels: Labels) -> dict[str, Any]:
-    """Return what metrics.json says of images that came in while a model was in use."""
+    """Return the figures in metrics.json about images collected while a model was in use."""
     accuracy = proportion(outputs.correct(labels))
     return {
         "recent_images": accuracy.n,
@@ -83,7 +83,7 @@ def recent_figures(outputs: Outputs, labels: Labels) -> dict[str, Any]:
 
 
 def check_gates(quality: Quality, limits: EvaluationGates) -> Gate:
-    """Hold every estimate against its limit."""
+    """Check every estimate against its limit."""
     recalls = [
         at_least(f"recall of {name}", recall, limits.recall_of_every_class_at_least)
         for name, recall in quality.recalls.items()

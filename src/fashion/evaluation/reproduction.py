@@ -1,4 +1,4 @@
-"""A version and what was made again in its place: how weights and figures compare."""
+"""Comparing a version with its reproduction: weights and figures."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ Arrays = Mapping[str, NDArray[np.generic]]
 
 @dataclass(frozen=True)
 class Weights:
-    """How two models' arrays compare."""
+    """The comparison of two models' arrays."""
 
     parts: int
     different: tuple[str, ...]
-    """Names of the arrays that are not equal bit by bit, or that only one model has."""
+    """Names of the arrays that are not equal bit for bit, or that only one model has."""
     largest_difference: float
-    """Of one weight, among the arrays that both have in the same shape."""
+    """The largest difference of one weight, among the arrays that both have in the same shape."""
 
     @property
     def identical(self) -> bool:
@@ -26,7 +26,7 @@ class Weights:
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure of the version and of the remade model; None where one has none."""
+    """A figure of the version and of the remade model; None if one lacks it."""
 
     name: str
     version: float | None
