@@ -50,7 +50,7 @@ def try_hold(path: Path) -> Iterator[Held | None]:
 
 @contextmanager
 def hold(path: Path, on_wait: OnWait) -> Iterator[Held]:
-    """Hold the file for the duration of the block, after waiting for its holder, whom `on_wait` is told."""
+    """Hold the file for the duration of the block, after waiting for its holder; `on_wait` is told who that is."""
     descriptor = _open(path)
     try:
         wait_until(lambda: _lock(descriptor), lambda: _describe(read_holder(path)), on_wait)

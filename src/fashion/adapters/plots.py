@@ -39,7 +39,7 @@ def contact_sheet(
     rows = max(1, -(-len(images) // COLUMNS))
     width, height = CELL_WIDTH * COLUMNS, CELL_HEIGHT * rows + HEAD
     figure = Figure(figsize=(width, height))
-    # One system of axes in inches for all: a layout of one for each image takes three times as long.
+    # One axes in inches for all: separate axes for each image take three times as long.
     axis = figure.add_axes((0, 0, 1, 1))
     axis.text(width / 2, HEAD / 2, title if len(images) else f"{title}: none", fontsize=12, ha="center", va="center")
     scale = IMAGE / max(images.shape[1:])
@@ -115,7 +115,7 @@ def window_trend(windows: Mapping[str, Sequence[Any]], path: Path) -> None:
         windows: number; version; score, the highest one; alarm; estimated, accuracy; live, low, high, accuracy with its
             interval, NaN where there is no label.
     """
-    # As narrow as a phone, which shows 330 of these 530 pixels: the letters are still 10 pixels high.
+    # Narrow enough for a phone, which scales these 530 pixels to 330: the letters are still 10 pixels high.
     figure = Figure(figsize=(4.8, 6.5), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True)
     numbers, scores = np.array(windows["number"]), np.array(windows["score"])
@@ -191,7 +191,7 @@ def _prediction_row(axes: Sequence[Axes], shown: Shown) -> None:
 
 
 def _save(figure: Figure, path: Path) -> None:
-    # Names of classes are text: a pair of dollars is no formula.
+    # Class names are text: a pair of dollar signs is not a formula.
     with atomic_file(path) as temporary, rc_context({"font.family": "DejaVu Sans", "text.parse_math": False}):
         for text in figure.findobj(Text):
             text.set_parse_math(False)

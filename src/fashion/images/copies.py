@@ -17,7 +17,7 @@ ALIKE = 0.994
 """Images are near copies from this correlation on, once centred and slightly blurred: of 5,000 test images of
 Fashion-MNIST, 47 have another one this close; at 0.99 it would be 238."""
 BLUR = 0.6
-"""Standard deviation in pixels: it takes away much of the noise of single pixels, and little of a garment."""
+"""Standard deviation in pixels: it removes much of the noise of single pixels, and little of a garment."""
 AT_ONCE = 1000
 
 

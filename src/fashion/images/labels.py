@@ -15,15 +15,15 @@ def label_support(images: Bytes, labels: Labels, known_images: Bytes, known_labe
 
     Edited nearest neighbours: D. L. Wilson, "Asymptotic properties of nearest neighbor rules using edited data", IEEE
     Transactions on Systems, Man, and Cybernetics 2 (1972). Images that changed alike support each other, so a drift
-    of the images is no reason for doubt; nor, however, is one label that stands for another on all images of a drifted
-    class: that looks like a change of meaning.
+    of the images does not cast doubt on labels; nor, however, does a wrong label on all images of a drifted class: that
+    looks like a change of meaning.
 
     Args:
         images, labels: (n, height, width) uint8 and (n,) uint8, n at least 1.
-        known_images, known_labels: the same of images whose labels are trusted; none of `images` among them.
+        known_images, known_labels: the same for images whose labels are trusted; they contain none of `images`.
 
     Returns:
-        label_support: of each image, the share of its nearest neighbours that have its label, from 0 to 1;
+        label_support: for each image, the share of its nearest neighbours that have its label, from 0 to 1;
         class_label_support: the mean of that over the images with its label.
     """
     everything = np.concatenate([_pixels(images), _pixels(known_images)])

@@ -10,18 +10,18 @@ from fashion.errors import DataError
 from fashion.images.photos import see
 
 SIDE = 112
-"""Height and width of the drawn pictures, in pixels."""
+"""Height and width of the generated pictures, in pixels."""
 
 
 def draw_nonsense(count: int, size: tuple[int, int], seed: int) -> dict[str, tuple[Bytes, Booleans]]:
     """Draw `count` images of every kind, by name, as a model receives them.
 
-    Each kind comes twice: as images of the dataset's `size` (height, width), and as pictures in colour that were
-    brought to it. The same seed draws the same images.
+    Each kind is drawn twice: as images of the dataset's `size` (height, width), and as colour pictures that are
+    converted to it. The same seed draws the same images.
 
     Returns:
-        By kind: images (n, height, width), and which of them come from cluttered pictures (n,). Pictures that are
-        refused, since nothing stands out in them, are left out, so n may be less than `count`.
+        By kind: images (n, height, width), and which of them come from cluttered pictures (n,). Pictures in which
+        nothing stands out are refused and left out, so n may be less than `count`.
     """
     random = np.random.default_rng(seed)
     drawn = {}

@@ -58,7 +58,7 @@ class Seen:
 def see(pixels: Bytes, size: tuple[int, int]) -> Seen:
     """Convert a picture to the dataset's format, and say whether it is suitable.
 
-    An image that has the dataset's size and a black background already comes back unchanged; on a white background
+    An image that already has the dataset's size and a black background is returned unchanged; on a white background
     it is only negated. Anything else is separated from its background, trimmed, scaled with its aspect kept, centred
     and stretched to full contrast.
 
@@ -96,8 +96,8 @@ def to_grey(pixels: Bytes) -> Grey:
 def find_background(grey: Grey) -> int:
     """Return the shade of the background: the most common one along the border.
 
-    An object that reaches the border, as the dataset's do, is more varied than what it stands on. In all 70,000 images
-    of Fashion-MNIST this finds 0.
+    An object that reaches the border, as the dataset's do, is more varied than the background. For all 70,000 images of
+    Fashion-MNIST this finds 0.
     """
     border = grey[_border(grey)].astype(np.int64)
     alike = np.convolve(np.bincount(border, minlength=256), np.ones(2 * NEAR + 1, np.int64), mode="same")
@@ -121,7 +121,7 @@ def trim(light: Light) -> Light:
         np.flatnonzero(np.count_nonzero(clear, axis=axis) > LEAST_SHARE * light.shape[axis]) for axis in (1, 0)
     )
     box = _span(rows), _span(columns)
-    # Where specks alone stand out, the rows and the columns they make up may meet where there are none.
+    # If only specks stand out, the rows and columns that contain them may intersect where there are none.
     if np.count_nonzero(clear[box]) < max(1, LEAST_COVER * clear.size):
         raise DataError("nothing stands out from the background; expected one object on a plain background")
     return light[box]
@@ -167,14 +167,14 @@ def _largest_part(image: Grey) -> float:
 def _shading(grey: Grey, background: int) -> Light:
     """Fit a plane (h, w) through the shades of the border, which may get steadily brighter in some direction.
 
-    An object that reaches the border is left out.
+    Objects that reach the border are ignored.
     """
     rows, columns = (axis.astype(np.float32) for axis in np.indices(grey.shape))
     terms = np.stack([np.ones_like(rows), rows / grey.shape[0], columns / grey.shape[1]], axis=-1)
     border = _border(grey)
     at, shades = terms[border], grey[border].astype(np.float32)
     plane = np.array([background, 0, 0], np.float32)
-    # Every round takes in the pixels that the plane before came close to: 8 rounds follow a slope to the far side.
+    # Each round includes the pixels close to the previous plane: 8 rounds follow a slope to the far side.
     for _ in range(8):
         close = np.abs(shades - at @ plane) <= TOLERANCE
         plane = np.linalg.lstsq(at[close], shades[close], rcond=None)[0]

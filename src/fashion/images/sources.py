@@ -15,8 +15,8 @@ def within_shares(sources: NDArray[np.str_], known: int, share: float, most: int
 
     Args:
         sources: (n,), who gave each label, the oldest label first.
-        known: how many sources there are, those included that gave none of these labels.
-        share: of the labels that are taken, the most by one source.
+        known: how many sources there are, including those that gave none of these labels.
+        share: the largest share of the labels taken that may be by one source.
         most: labels in a batch.
     """
     names, of_source, counts = np.unique(sources, return_inverse=True, return_counts=True)

@@ -28,7 +28,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Traffic(LabelledImages):
-    """Images as they are sent, with their true labels; each array has one element an image."""
+    """Images as they are sent, with their true labels; each array has one element per image."""
 
     given: Labels
     """The labels that people will give."""
@@ -37,13 +37,13 @@ class Traffic(LabelledImages):
 
 
 def draw_traffic(known: LabelledImages, count: int, change: Change | None = None, seed: int = 0) -> Traffic:
-    """Draw images from a labelled set, each once before any comes again.
+    """Draw images from a labelled set, each once before any is repeated.
 
     Args:
-        known: the set.
-        count: how many are sent.
+        known: the labelled set.
+        count: how many images are sent.
         change: what changes, if anything does.
-        seed: of the order and of the change.
+        seed: for the order and the change.
     """
     random, labels = np.random.default_rng(seed), known.labels
     change = change or Change("nothing", onset=count)

@@ -53,7 +53,7 @@ class Batches:
             thread.start()
 
     async def ask(self, images: Bytes, cluttered: Booleans) -> Answers:
-        """Return what the model says about images (n, height, width) of its own size, n at least 1.
+        """Return the model's answers for images (n, height, width) of its input size, n at least 1.
 
         Args:
             cluttered: (n,), whether the picture that became the image shows more than one object on a plain background.

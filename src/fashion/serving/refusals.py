@@ -1,4 +1,4 @@
-"""How requests are refused, in the documentation and in fact."""
+"""How requests are refused: the descriptions for OpenAPI, and the handlers."""
 
 from typing import Any
 
@@ -18,17 +18,17 @@ REFUSED: dict[int | str, dict[str, Any]] = {
     for status, words in {
         400: "The request is not well-formed.",
         401: "The key is missing or wrong.",
-        403: "The key lacks the right, a page of another site asks, or it is not asked through a loopback address.",
-        408: "The body has not come in time.",
+        403: "The key lacks the right, or the request is from a page of another site or not to a loopback address.",
+        408: "The body did not arrive in time.",
         413: "The body is too large.",
-        422: "The content cannot be used; the reason says what is wrong where.",
-        503: "There is too much to do, or a database is away; try again later.",
+        422: "The content cannot be used; the reason says what is wrong, and where.",
+        503: "The service is overloaded, or a database is unavailable; try again later.",
     }.items()
 }
 
 
 def refused(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return how OpenAPI describes these refusals."""
+    """Return the OpenAPI descriptions of these refusals."""
     return {status: REFUSED[status] for status in statuses}
 
 
@@ -42,7 +42,7 @@ async def _explain_validation(request: Request, error: RequestValidationError) -
 
 
 async def _explain_leaving(request: Request, _: ClientDisconnect) -> JSONResponse:
-    """Answer although nobody receives it, so that log and figures do not take it for a fault of ours."""
+    """Answer although nobody receives it, so that it does not count as an error of ours in the log and the metrics."""
     return refusal(request.scope, 499, GONE)
 
 

@@ -35,9 +35,9 @@ from fashion.stages.reference import Examples, Reference, write_examples, write_
 from fashion.storage import atomic_folder, file_digest, write_json
 
 NONSENSE, NONSENSE_SEED = 75, 0
-"""Drawn images of each kind: 600 in all, so that a share near 1 is known to one or two points."""
+"""Generated images of each kind: 600 in total, so that a share near 1 is known to within one or two points."""
 MOST_EXAMPLES = 2000
-"""Training images that go with the reference: with their embeddings some 2 MB."""
+"""Training images stored with the reference: with their embeddings, some 2 MB."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ class Evaluation:
 def evaluate(project: Project, params: Params) -> Evaluation:
     """Measure artifacts/model/model.keras on the test set, and on the recent one if any; write artifacts/evaluation/.
 
-    Beside the figures lies the reference: what the model says about the validation images, when it should abstain, and
-    some training images that later ones can be compared with. Of each set of images one pass is made.
+    Beside the figures it writes the reference: the model's outputs for the validation images, its abstention rule, and
+    some training images to compare later ones with. It makes one pass over each set of images.
 
     Raises:
         ArtifactError: the model or the prepared dataset is missing or damaged.
@@ -60,7 +60,7 @@ def evaluate(project: Project, params: Params) -> Evaluation:
     model, classes, bins = load_classifier(project.model_file), params.data.classes, params.evaluate.calibration_bins
     test, validation = load_split(project, "test"), load_split(project, "validation")
     outputs = answer(model, test.images)
-    learned_collected = read_prepared(project).get("collected", 0) > 0  # Datasets of earlier code do not say.
+    learned_collected = read_prepared(project).get("collected", 0) > 0  # Datasets of earlier releases lack it.
     reference = _refer(answer(model, validation.images), validation, params.evaluate.abstention, learned_collected)
     nonsense = _nonsense(model, reference.abstention, test.images.shape[1:])
     quality = Quality(

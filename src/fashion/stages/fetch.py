@@ -93,7 +93,7 @@ def _check_folder(project: Project) -> None:
         )
     if project.data.exists() and not project.data.is_dir():
         raise DataError(
-            f"{project.data} is a file; expected a folder, or nothing. Move it away, then type: fashion fetch"
+            f"{project.data} is a file; expected a folder, or nothing. Move the file away, then type: fashion fetch"
         )
 
 
