@@ -90,6 +90,6 @@ def test_an_answer_ranks_its_classes_and_says_why_it_should_not_be_relied_on():
         "probabilities": {"a": 0.2, "b": 0.7, "c": 0.1},
         "abstain": True,
         "reason": "unlike",
-        "explanation": "the image is unlike all that the model knows",
+        "explanation": "the image is unlike any that the model knows",
     }
     assert Answer({"a": 0.5, "b": 0.5}, None).to_dict()["explanation"] is None

@@ -18,7 +18,7 @@ CLUTTERED, UNSURE, UNLIKE = "cluttered", "unsure", "unlike"
 EXPLANATIONS = {
     CLUTTERED: "the picture does not show one object on a plain background",
     UNSURE: "the model is not sure enough",
-    UNLIKE: "the image is unlike all that the model knows",
+    UNLIKE: "the image is unlike any that the model knows",
 }
 NEIGHBOUR = 5
 """The distance to the fifth nearest image counts: one odd image among the known ones must not excuse another."""

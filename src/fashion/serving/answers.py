@@ -31,7 +31,7 @@ class Prediction(BaseModel):
     """The model should not be relied on here."""
     reason: str | None
     """`cluttered`: the picture does not show one object on a plain background; `unsure`: the confidence is too low;
-    `unlike`: the image is unlike all known ones."""
+    `unlike`: the image is unlike any known one."""
     explanation: str | None
     """The reason as a sentence."""
     label_wanted: bool

@@ -152,7 +152,7 @@ class Gatekeeper:
             return PROXY
         origin = headers.get(b"origin")
         if origin is not None and origin not in (f"http://{host}", f"https://{host}", self._origin):
-            return f"requests from pages of {origin!r} are not answered; FASHION_SERVE_ORIGIN names that of a proxy"
+            return f"requests from pages of {origin!r} are refused; if it is a proxy, set FASHION_SERVE_ORIGIN"
         return None
 
     def _count(self, method: str, scope: Scope, status: int, seconds: float) -> None:
