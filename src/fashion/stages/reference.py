@@ -47,7 +47,7 @@ class Known:
 
     reference: Reference
     descriptors: pd.DataFrame
-    """Of the images of the reference, the columns of `fashion.images.descriptors.describe`."""
+    """The descriptors of the reference's images, with the columns of `fashion.images.descriptors.describe`."""
     examples: Examples
 
 

@@ -29,7 +29,7 @@ class Training:
     """The summary of a training; `seconds` is wall time without saving, and without epochs that a stop cut short."""
 
     dataset_sha256: str
-    """Of artifacts/dataset, as `folder_digest` gives it."""
+    """The digest of artifacts/dataset, from `folder_digest`."""
     model: str
     seed: int
     parameters: int
