@@ -680,7 +680,7 @@ def test_fetching_does_not_forget_batches_that_are_missing_here(served, tmp_path
     def lose():
         shutil.rmtree(batch)
         shutil.rmtree(project.root / ".dvc" / "cache")
-        with pytest.raises(DataError, match=r"the batches of\s+collected images are not to be had") as told:
+        with pytest.raises(DataError, match=r"the batches of\s+collected images are not available") as told:
             fetch(project, params)
         assert data_version(project) == pinned
         assert {path.name for path in project.data.iterdir()} >= {getattr(params.data, name).name for name in names}

@@ -46,7 +46,7 @@ def switched_off(client):
 def describe(project, text):
     """Change what the deployment `weekly` says of itself."""
     path = project.root / "prefect.yaml"
-    old = "Learn from the labels that came in, every week."
+    old = "Retrain on new labels, every week."
     path.write_text(path.read_text().replace(old, text))
 
 
