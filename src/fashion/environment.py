@@ -49,6 +49,7 @@ def apply_environment(project: Project) -> None:
         os.environ.setdefault(name, value)
     check_registry_address(project)
     _keep_proxies_from_loopback()
+    _share_certificates()
 
 
 def _keep_proxies_from_loopback() -> None:
@@ -61,6 +62,13 @@ def _keep_proxies_from_loopback() -> None:
     hosts = dict.fromkeys(host.strip() for host in listed if host.strip())
     if "*" not in hosts:
         os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(hosts | dict.fromkeys(LOOPBACK))
+
+
+def _share_certificates() -> None:
+    """Let httpx and urllib trust the certificates that requests and curl trust, such as those of a company's proxy."""
+    found = next((value for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE") if (value := os.environ.get(name))), None)
+    if found and Path(found).is_file():
+        os.environ.setdefault("SSL_CERT_FILE", found)
 
 
 def check_environment(project: Project) -> None:

@@ -132,3 +132,19 @@ def test_code_of_another_folder_by_pythonpath_is_refused(project, monkeypatch):
 
 def test_this_environment_belongs_to_this_folder():
     apply_environment(load_project())
+
+
+@pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+@pytest.mark.parametrize("own", [True, False])
+def test_certificates_that_requests_trusts_count_for_every_client_that_has_none_of_its_own(
+    project, name, own, tmp_path
+):
+    for other in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        os.environ.pop(other, None)
+    theirs = tmp_path / "company.pem"
+    theirs.touch()
+    os.environ[name] = str(theirs)
+    if own:
+        os.environ["SSL_CERT_FILE"] = "/own.pem"
+    apply_environment(project)
+    assert os.environ["SSL_CERT_FILE"] == ("/own.pem" if own else str(theirs))
