@@ -20,6 +20,8 @@ DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, EOFError,
 LARGEST_ARTIFACT_BYTES = 16 << 20
 """The most bytes of a JSON file written by a stage; parsed, it may take twenty times as much memory."""
 
+LONGEST_SCALAR = 1000
+"""Characters of one key or value of a YAML file; a number of thousands of digits cannot even be printed."""
 DEEPEST = 50
 """Levels of nesting of a YAML file."""
 LEADING_ZERO = re.compile(r"[-+]?0[0-9_]+")
@@ -119,6 +121,8 @@ def _problem(event: Event) -> str | None:
     """Return why a part of a YAML file is refused, if it is."""
     if isinstance(event, AliasEvent):
         return "aliases are not allowed"
+    if isinstance(event, ScalarEvent) and len(event.value) > LONGEST_SCALAR:
+        return f"more than {LONGEST_SCALAR:,} characters in one key or value"
     # A plain scalar, not one in quotes.
     if isinstance(event, ScalarEvent) and event.implicit[0] and LEADING_ZERO.fullmatch(event.value):
         return (

@@ -103,6 +103,7 @@ def test_a_number_that_is_not_finite_is_no_parameter(project, key, value):
     [
         ("again: &a [x]\nlaugh: [*a, *a]", "aliases are not allowed"),
         ("train: 1", "found duplicate key"),
+        (f"epochs: {'9' * 2000}", "1,000 characters"),
         (f"deep: {'[' * 20_000}", "nested too deep"),
         (f"#{'x' * 70_000}", "65,536 bytes"),
     ],
