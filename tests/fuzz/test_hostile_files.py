@@ -132,7 +132,7 @@ def test_a_tag_of_python_in_params_yaml_runs_nothing(project, marker):
 def test_a_suite_can_neither_take_for_ever_nor_run_code(tmp_path, kind, kwargs):
     entry = {"type": kind, "kwargs": kwargs, "meta": {"on_breach": "fail", "reason": "a"}}
     (tmp_path / "suite.json").write_text(json.dumps({"name": "suite", "expectations": [entry]}))
-    with pytest.raises(SuiteError, match="is not read"):
+    with pytest.raises(SuiteError, match="is not allowed"):
         load_suite(tmp_path / "suite.json")
 
 
