@@ -48,18 +48,18 @@ def find_champion(project: Project, params: Params) -> Found:
             down of the last one is damaged.
     """
     try:
-        return fetch_champion(project, params)
+        found = fetch_champion(project, params)
     except ServiceError as error:
-        found = _remembered(project, params, str(error)) or _remembered_by_number(project, params, str(error))
-        if found is None:
+        last = _remembered(project, params, str(error)) or _remembered_by_number(project, params, str(error))
+        if last is None:
             raise
-        return replace(found, absent=isinstance(error, AbsenceError))
+        return replace(last, absent=isinstance(error, AbsenceError))
+    _remember(champion_folder(project, params), found.version)
+    return found
 
 
 def fetch_champion(project: Project, params: Params) -> Found:
-    """Ask the registry, fetch the files once, and remember which one it was.
-
-    Of its predecessors the last few stay for a rollback, the others go.
+    """Ask the registry, and fetch the files once. Of its predecessors the last few stay for a rollback, the others go.
 
     Raises:
         AbsenceError: the registry has no champion: why, and how to get one.
@@ -72,16 +72,15 @@ def fetch_champion(project: Project, params: Params) -> Found:
         raise AbsenceError(explain_absence(registry))
     champion = tracking.keep_version(registry, version, folder)
     if folder.is_dir() and may_write(folder):
-        _remember(folder, version)
+        known = _known(folder)
+        last = known.identity if known else None
+        keep_newest((kept for kept in folder.iterdir() if kept.name not in (version.identity, last)), FORMER)
     return Found(champion, version, None)
 
 
 def _remember(folder: Path, version: tracking.Version) -> None:
-    known = _known(folder)
-    last = known.identity if known else None
-    keep_newest((kept for kept in folder.iterdir() if kept.name not in (version.identity, last)), FORMER)
     version = replace(version, aliases=())  # They may move on.
-    if known != version:
+    if may_write(folder) and _known(folder) != version:
         content = asdict(version)
         del content["aliases"]
         write_json(folder / LAST, content)
