@@ -9,9 +9,11 @@ loop        a champion in use: monitoring, the page about a window, collecting l
 registry    from a trained model to a champion: registering, judging, promoting, approving, lineage, making a version
             again, and asking the champion
 stages      what dvc.yaml runs (validate, prepare, train, evaluate, export), fetching before it, the files between them
-adapters    one module or package a tool: MLflow, Great Expectations, Evidently, DVC, git, LiteRT, databases, plots
+adapters    one module or package a tool: MLflow, Great Expectations, Evidently, DVC, git, LiteRT, databases, plots,
+            the decoding of picture files
 evaluation  core: metrics, intervals, gates, the rule of the judgement, drift scores, the alarm
-images      core: IDX, descriptors, splits, augmentation, photos, corruptions, drawn images
+images      core: IDX, descriptors, splits, augmentation, photos (a decoded picture in the dataset's form), corruptions,
+            drawn images
 model       core: the networks and their training
 params      params.yaml: everything that changes a result, with its bounds
 

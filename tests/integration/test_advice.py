@@ -225,7 +225,7 @@ def make_real(project, params):
     edit_params(project, {"data": {name: {"sha256": digest} for name, digest in found.items()}})
 
 
-@pytest.mark.advice("rm", "loop/collect.py", "loop/refusal.py")
+@pytest.mark.advice("rm", "loop/collect.py", "loop/refused_labels.py")
 def test_refused_labels_are_tried_again_as_they_are_when_the_list_of_them_is_removed(small_project):
     params = edit_params(small_project, {"collect": {"at_least": 120}})
     images, labels = draw(120, 10, (28, 28), seed=11)

@@ -35,7 +35,7 @@ from fashion.adapters.versioning.pinning import changing_data, pin
 from fashion.errors import DataError
 from fashion.evaluation.survey import Survey
 from fashion.loop.new_labels import find_new
-from fashion.loop.refusal import is_refused, refused_labels, remember
+from fashion.loop.refused_labels import is_refused, refused_labels, remember
 from fashion.loop.trial import KEPT, Dataset, Trial, Trials, try_labels, write_batch
 from fashion.params import Params
 from fashion.paths import Project

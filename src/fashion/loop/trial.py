@@ -16,7 +16,7 @@ from fashion.errors import DataError
 from fashion.images.idx import write_idx
 from fashion.images.mix import Mix, choose_balanced
 from fashion.images.sources import within_shares
-from fashion.loop.refusal import is_to_blame, least_believed
+from fashion.loop.refused_labels import is_to_blame, least_believed
 from fashion.params import CollectParams, Params
 from fashion.paths import Project
 from fashion.stages.batches import USED

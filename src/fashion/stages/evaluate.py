@@ -30,7 +30,7 @@ from fashion.params import AbstentionParams, Params
 from fashion.paths import GATE, METRICS, Project
 from fashion.stages.classifier import load_classifier
 from fashion.stages.dataset import RECENT, has_recent, load_split, read_history, read_prepared
-from fashion.stages.evaluation_files import draw_pictures, write_tables
+from fashion.stages.evaluation_pictures import draw_pictures, write_tables
 from fashion.stages.reference import Examples, Reference, write_examples, write_reference
 from fashion.storage import atomic_folder, file_digest, write_json
 
