@@ -25,7 +25,7 @@ def service_commands(project: Project) -> dict[str, list[str]]:
         where = ["--host", "127.0.0.1", "--port", str(load_settings().mlflow_port), "--workers", "1"]
         artifacts = ["--artifacts-destination", str(project.state / "mlflow")]
         commands[MLFLOW] = _python("mlflow", "server", *where, *artifacts, "--uvicorn-opts", "--log-level warning")
-    commands[WORKER] = _python("flows.services.supervisor", "work")
+    commands[WORKER] = _python("flows.services", "work")
     return commands
 
 
