@@ -49,7 +49,7 @@ WINDOW, WINDOWS = 500, 20
 CLEAN, AFTER = 3, 3
 """Windows before the change, and after the new champion has taken over."""
 RATE = 100
-PATIENCE = 900.0
+PATIENCE_SECONDS = 900.0
 """Seconds from the change to the new champion."""
 PAUSE = 20.0
 """Seconds between windows after the change: the training needs the processor, too."""
@@ -168,8 +168,8 @@ def tell(project: Project, address: str, drift: str, severity: str) -> dict[str,
     changed = datetime.now(UTC)
     say(f"The world changes: {drift}, severity {severity}")
     while (version := version_at(address)) == first:
-        if (datetime.now(UTC) - changed).total_seconds() > PATIENCE:
-            raise SystemExit(f"No new champion within {PATIENCE:.0f} s; Prefect says: {runs_of_retraining()}")
+        if (datetime.now(UTC) - changed).total_seconds() > PATIENCE_SECONDS:
+            raise SystemExit(f"No new champion within {PATIENCE_SECONDS:.0f} s; Prefect says: {runs_of_retraining()}")
         send(project, next(windows), drift, severity)
         look(project)
         time.sleep(PAUSE)

@@ -158,7 +158,7 @@ def test_a_training_that_is_asked_to_end_leaves_no_half_model_and_says_so_in_mlf
 @pytest.mark.parametrize(
     ("damage", "complaint"),
     [
-        (lambda project: project.params.write_text("data: ["), "params.yaml is not YAML"),
+        (lambda project: project.params.write_text("data: ["), "params.yaml is not usable YAML"),
         (lambda project: (project.expectations / "images.json").write_text("{"), "images.json"),
         (lambda project: (project.data / "train-labels-idx1-ubyte.gz").write_bytes(b""), "train-labels-idx1-ubyte.gz"),
     ],

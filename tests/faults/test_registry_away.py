@@ -106,7 +106,7 @@ def test_a_database_that_is_held_by_another_program_is_said_before_mlflow_is_ask
     params = edit_params(trained_project, {"register": {"name": "another"}})
     database.execute("BEGIN EXCLUSIVE")
     with monkeypatch.context() as patch, pytest.raises(ServiceError, match=r"cannot be used \(database is locked\)"):
-        patch.setattr(address_module, "PATIENCE", 0.1)
+        patch.setattr(address_module, "PATIENCE_SECONDS", 0.1)
         register(trained_project, params)
     database.execute("ROLLBACK")
     assert register(trained_project, params).version == "1"
