@@ -84,7 +84,7 @@ def test_another_machine_or_library_is_another_training(project, said, monkeypat
     checkpoints(project).save(checkpoint(4))
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
     assert checkpoints(project).load() is None
-    assert said()[0].endswith("with other machine or libraries")
+    assert said()[0].endswith("had different machine or libraries")
 
 
 def test_of_other_trainings_the_newest_is_kept_for_whoever_changes_a_parameter_back(project):

@@ -167,7 +167,7 @@ def test_a_port_that_another_program_has_is_named_with_the_program(project, new_
         monkeypatch.setenv("FASHION_SERVE_PORT", str(port))
         found = services.check_ports(project)
         assert found.verdict == PROBLEM
-        assert f"{port} is taken by {psutil.Process().name()} (process {os.getpid()})" in found.said
+        assert f"{port} is in use by {psutil.Process().name()} (process {os.getpid()})" in found.said
         assert "FASHION_SERVE_PORT" in found.advice
         with hold(project.state / "services.lock", on_wait=lambda _: None):
             assert services.check_ports(project).verdict == WELL
@@ -209,7 +209,7 @@ def test_the_champion_and_the_predictions_are_named(trained_project):
     traffic.label(ids[:2], labels[:2])
     found = services.check_prediction_log(trained_project)
     assert (found.verdict, found.advice) == (WELL, "")
-    assert found.said == "5 predictions, 2 of them with a label that was not collected"
+    assert found.said == "5 predictions, 2 of them with a label not collected yet"
     traffic.time += timedelta(days=3, hours=1)
     traffic.send(1)
     traffic.log.close()
