@@ -41,7 +41,7 @@ def test_the_shipped_parameters_are_valid():
         ("extra", 1, "extra: unknown key"),
         ("train.recipes.compact.epochs", 0, "train.recipes.compact.epochs: Input should be greater than 0 (found 0)"),
         ("train.recipes.compact.epochs", "many", "found 'many'"),
-        ("train.model", "huge", "'huge' is none of the recipes"),
+        ("train.model", "huge", "'huge' is not one of the recipes"),
         ("validate.max_quarantined", 1.5, "validate.max_quarantined: Input should be less than or equal to 1"),
         ("prepare.validation_fraction", 0, "prepare.validation_fraction"),
         ("data.classes", ["one", "one"], "each class name must be unique"),
