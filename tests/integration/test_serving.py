@@ -877,7 +877,7 @@ def test_a_registry_that_says_nothing_lets_no_refresh_wait_for_ever(tmp_path, mo
     service.champions._find = released.wait
     with TestClient(create_app(service), base_url=HERE) as client:
         answer = client.post("/model/refresh")
-        assert (answer.status_code, "did not answer" in answer.json()["error"]) == (503, True)
+        assert (answer.status_code, "has not answered" in answer.json()["error"]) == (503, True)
         released.set()
 
 
