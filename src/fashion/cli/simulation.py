@@ -3,7 +3,7 @@
 import math
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,9 @@ from fashion.cli.terminal import console, progress_bar, start
 from fashion.errors import DataError
 from fashion.importing import heavy_imports
 from fashion.settings import load_settings
+
+if TYPE_CHECKING:
+    from fashion.loop.simulate import Simulated
 
 app = typer.Typer()
 
@@ -60,7 +63,6 @@ def simulate(
     project, params = start()
     with heavy_imports():
         from fashion.adapters.client import Service
-        from fashion.evaluation.estimates import percentage
         from fashion.loop.simulate import AT_ONCE, Plan
         from fashion.loop.simulate import simulate as run
 
@@ -73,6 +75,15 @@ def simulate(
     plan = Plan(images, rate, change, source, label_share, corrections, label_delay, seed)
     with progress_bar("sending") as advance:
         went = run(project, params, service, plan, advance)
+    _tell(went, drift)
+    if went.failed:
+        sys.exit(1)
+
+
+def _tell(went: "Simulated", drift: str | None) -> None:
+    """Print what came of the traffic."""
+    from fashion.evaluation.estimates import percentage
+
     console.print(
         f"{went.answered:,} answers in {went.seconds:.1f} s, {went.failed:,} failures, {went.labelled:,} labels sent"
     )
@@ -83,5 +94,3 @@ def simulate(
         console.print(f"The last failure: {went.trouble}", highlight=False)
     versions = ", ".join(f"version {version}: {answers:,}" for version, answers in went.versions.items())
     console.print(f"Answered by {versions}")
-    if went.failed:
-        sys.exit(1)

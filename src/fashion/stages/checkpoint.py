@@ -90,7 +90,7 @@ class Checkpoints:
             changed = [name for name in self._origin if origin.get(name) != self._origin[name]]
             last = other.state.history[-1]
             logger.info(
-                "Starting from epoch 1: the training that stopped after epoch %d of %d had different %s",
+                "Starting from epoch 1: the training that stopped after epoch %d of %d differs in %s",
                 *(last.epoch, last.epochs, " and ".join(changed)),
             )
 
