@@ -17,12 +17,13 @@ from filelock import FileLock
 
 from fashion.environment import environment_defaults
 from fashion.paths import Project
-from tests.projects import SOURCE, copy_project, make_pipeline, make_small, move_registry, train_small
+from tests.projects import SOURCE, copy_project, git, make_pipeline, make_small, move_registry, train_small
 from tests.servers import end, reserved_port, start_mlflow, wait_for
 
 REAL_DATA = SOURCE.parent / "shared" / "data" / "fashion-mnist"
 
 
+MEMORY_FOLDER, MEMORY_BYTES = Path("/dev/shm"), 6 * 10**9  # noqa: S108
 SLOWEST_FIRST = (
     "e2e/test_services.py",
     "fuzz/test_readers.py",
@@ -50,6 +51,14 @@ SLOWEST_FIRST = (
 )
 """Files by the time they take, so that no worker is left alone with a long one at the end. The second and third
 need nothing trained, so that they do not wait until the first has trained it."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep temporary folders in memory where there is plenty: on a disk, every `fsync` of a test stops the others."""
+    if config.option.basetemp is None and MEMORY_FOLDER.is_dir():
+        free = min(shutil.disk_usage(MEMORY_FOLDER).free, psutil.virtual_memory().available // 2)
+        if free >= MEMORY_BYTES and os.access(MEMORY_FOLDER, os.W_OK):
+            os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY_FOLDER))
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -170,6 +179,8 @@ def make_template(factory: pytest.TempPathFactory, name: str, make: Callable[[Pa
         if not made.exists():
             use_environment(Project(folder), patch)
             make(folder)
+            if (folder / ".git").exists():
+                git(folder, "gc", "--quiet")  # One file instead of hundreds: the folder is copied for most tests.
             made.touch()
     return folder
 

@@ -48,7 +48,7 @@ def copy_project(destination: Path) -> Project:
     for name in PARTS:
         _copy(SOURCE / name, destination / name)
     _forget_server(destination / ".env")
-    git(destination, "init", "--quiet", "--initial-branch=main")
+    git(destination, "init", "--quiet", "--initial-branch=main", "--template=")
     commit(destination, "A copy for a test")
     return Project(destination.resolve())
 
@@ -131,7 +131,7 @@ def make_pipeline(project: Project) -> None:
     """A repository with one file in data/, pinned, and no stages yet."""
     project.data.mkdir(parents=True)
     (project.data / "a").write_text("a", encoding="utf-8")
-    git(project.root, "init", "--quiet")
+    git(project.root, "init", "--quiet", "--template=")
     for command in (["init", "--quiet"], ["add", "--quiet", "data"]):
         subprocess.run([sys.executable, "-m", "dvc", *command], cwd=project.root, check=True)
 

@@ -88,6 +88,18 @@ def test_a_damaged_model_is_named_in_one_line(models, tmp_path, kept):
     assert "\n" not in str(caught.value)
 
 
+def test_a_model_is_tried_in_another_process_once_and_again_when_its_content_changes(models, tmp_path, monkeypatch):
+    commands, run = [], subprocess.run
+    monkeypatch.setattr(
+        subprocess, "run", lambda command, **options: commands.append(command) or run(command, **options)
+    )
+    copy = tmp_path / "copy.tflite"
+    for kind in ("float", "float", "no embedding", "float"):
+        copy.write_bytes(models[kind].read_bytes() + b"\0\0\0\0")  # No other test has opened these.
+        litert.predict(copy, IMAGES)
+    assert len(commands) == 2
+
+
 def test_a_missing_model_is_named(tmp_path):
     with pytest.raises(ArtifactError, match=r"missing\.tflite"):
         litert.predict(tmp_path / "missing.tflite", IMAGES)

@@ -15,12 +15,15 @@ from fashion.arrays import Bytes
 from fashion.errors import ArtifactError
 from fashion.evaluation.outputs import Outputs
 from fashion.quiet import quiet_standard_error
+from fashion.storage import file_digest
 
 SIGNATURE = "serving_default"
 IMAGE, PROBABILITIES, EMBEDDING = "image", "probabilities", "embedding"
 WARM_UP = 20
 """Calls before timing starts: the first ones allocate memory and wake the threads."""
 PATIENCE_SECONDS = 60.0
+_ANSWERED: set[tuple[str, tuple[int, ...]]] = set()
+"""SHA-256 and image size of the models that have answered in a separate process."""
 
 
 class Session:
@@ -31,7 +34,7 @@ class Session:
     """
 
     def __init__(self, model: Path, image_size: tuple[int, ...], threads: int) -> None:
-        _try_elsewhere(model, image_size)
+        _try_once(model, image_size)
         self._runner = _load(model, image_size, threads)
         self._input = self._runner.get_input_details()[IMAGE]
         self._outputs = self._runner.get_output_details()
@@ -82,6 +85,17 @@ def _seconds(session: Session, image: Bytes) -> float:
     start = time.perf_counter()
     session.run(image)
     return time.perf_counter() - start
+
+
+def _try_once(model: Path, image_size: tuple[int, ...]) -> None:
+    """Try the model in a separate process, unless one with the same content has answered there before."""
+    try:
+        content = file_digest(model), image_size
+    except OSError as error:
+        raise ArtifactError(f"{model} cannot be read: {error.strerror}; export it again") from error
+    if content not in _ANSWERED:
+        _try_elsewhere(model, image_size)
+        _ANSWERED.add(content)
 
 
 def _try_elsewhere(model: Path, image_size: tuple[int, ...]) -> None:
