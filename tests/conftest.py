@@ -23,7 +23,7 @@ from tests.servers import end, reserved_port, start_mlflow, wait_for
 REAL_DATA = SOURCE.parent / "shared" / "data" / "fashion-mnist"
 
 
-MEMORY_FOLDER, MEMORY_BYTES = Path("/dev/shm"), 6 * 10**9  # noqa: S108
+MEMORY_FOLDER, MEMORY_BYTES = Path("/dev/shm"), 6 * 10**9
 SLOWEST_FIRST = (
     "e2e/test_services.py",
     "fuzz/test_readers.py",

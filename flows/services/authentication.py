@@ -28,7 +28,7 @@ def require_authentication(project: Project) -> Path:
         path = Path(get_current_settings().profiles_path)
         if server is None or client is None:
             _write(path, server or client or f"{USER}:{secrets.token_urlsafe(24)}")
-        server, client = _strings()
+            server, client = _strings()
         if server is None or server != client:
             raise ServiceError(
                 f"A Prefect server would start that this project's own runs may not ask: {SERVER} and {CLIENT} differ, "
@@ -40,9 +40,11 @@ def require_authentication(project: Project) -> Path:
 
 def _strings() -> tuple[str | None, str | None]:
     """What a server asks for, and what a client says, by the environment and the active profile as they are now."""
-    for _ in range(2):  # The first look finds where the profiles are now, the second one which of them is active.
+    settings, path = get_current_settings(), None
+    while settings.profiles_path != path:  # Which profile is active is read where they were at the look before.
+        path = settings.profiles_path
         refresh_global_settings_context()
-    settings = get_current_settings()
+        settings = get_current_settings()
     server, client = (
         each and each.get_secret_value() for each in (settings.server.api.auth_string, settings.api.auth_string)
     )
