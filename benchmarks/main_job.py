@@ -65,7 +65,7 @@ def measure_models(project: Project, models: Sequence[str], seeds: Sequence[int]
             run(["fashion", "evaluate"], project.root)
             training = json.loads((project.model / "training.json").read_text(encoding="utf-8"))
             figures = json.loads((project.evaluation / "metrics.json").read_text(encoding="utf-8"))
-            found.append(training | {"process": asdict(process)} | only_numbers(figures))
+            found.append(training | {"model": model, "process": asdict(process)} | only_numbers(figures))
             print(f"{model}, seed {seed}: {figures['accuracy']:.4f} in {training['seconds']:.1f} s", flush=True)
     return found
 

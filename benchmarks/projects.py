@@ -51,9 +51,9 @@ def prepare_dataset(project: Project) -> None:
         run(["dvc", "repro", "--single-item", stage], project.root)
 
 
-def set_training(project: Project, model: str, seed: int) -> None:
+def set_training(project: Project, recipe: str, seed: int) -> None:
     content = read_params(project.root)
-    content["train"] |= {"model": model, "seed": seed}
+    content["train"] |= {"recipe": recipe, "seed": seed}
     project.params.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
 

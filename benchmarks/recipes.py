@@ -69,7 +69,7 @@ def try_recipe(name: str, seed: int) -> dict[str, Any]:
     recipe = Recipe(**{**params.train.recipes["compact"].model_dump(), **RECIPES[name][1]})
     training, validation, aside = divide(params)
     silent = Watch(on_epoch=lambda *_: None, on_step=lambda *_: None)
-    trained = train(Plan("compact", recipe, training, validation, len(params.data.classes), seed), silent)
+    trained = train(Plan(recipe, training, validation, len(params.data.classes), seed), silent)
     logits = {
         split: answer(trained.model, examples.images).logits
         for split, examples in (("validation", validation), ("aside", aside))

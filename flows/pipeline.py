@@ -145,7 +145,7 @@ def say_for_whom(holder: str) -> None:
 
 def run_pipeline(project: Project, params: Params) -> "Registration":
     """Go from the data that are there to a judged version, within the training slot."""
-    _tag(f"model:{params.train.model}", f"data:{_data_version(project)}")
+    _tag(f"recipe:{params.train.recipe}", f"data:{_data_version(project)}")
     for stage in PIPELINE:
         try:
             reproduce.with_options(name=stage, task_run_name=stage)(project, stage)

@@ -65,13 +65,13 @@ def make_small(
     return params
 
 
-def make_quick(project: Project, model: str = "baseline") -> None:
-    """Choose a model with a recipe of a few seconds whose epochs are always six, and gates that it can pass.
+def make_quick(project: Project, recipe: str = "baseline") -> None:
+    """Choose a recipe of a few seconds whose epochs are always six, and gates that it can pass.
 
     The shipped model takes three times as long to compile and to export; test_another_dataset takes it through all.
     """
     quick = {"epochs": 6, "batch_size": 32, "patience": None}
-    if model == "baseline":
+    if recipe == "baseline":
         quick["learning_rate"] = 0.003
     gates = {
         "accuracy_at_least": 0.0,
@@ -83,7 +83,7 @@ def make_quick(project: Project, model: str = "baseline") -> None:
     edit_params(
         project,
         {
-            "train": {"model": model, "recipes": {model: quick}},
+            "train": {"recipe": recipe, "recipes": {recipe: quick}},
             "evaluate": {"gates": gates},
             "export": {"gates": {"int8_agreement_at_least": 0.0}},
             "monitor": {"overconfidence_tolerated": 0.5},
@@ -197,7 +197,7 @@ def _names(project: Project, classes: int) -> list[str]:
 def _merge(content: dict[str, Any], changes: dict[str, Any]) -> None:
     for key, value in changes.items():
         if isinstance(value, dict):
-            _merge(content[key], value)
+            _merge(content.setdefault(key, {}), value)
         else:
             content[key] = value
 

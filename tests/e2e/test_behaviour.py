@@ -26,8 +26,8 @@ def model(real_data):
     params = load_params(SOURCE / "params.yaml")
     images, labels = read_pair(real_data, "train")
     parts = (LabelledImages(images[part], labels[part]) for part in (slice(TRAINED), slice(TRAINED, TRAINED + 1000)))
-    recipe = params.train.recipe.model_copy(update={"epochs": 3})
-    return train(Plan(params.train.model, recipe, *parts, len(params.data.classes), seed=1), SILENT).model
+    recipe = params.train.chosen.model_copy(update={"epochs": 3})
+    return train(Plan(recipe, *parts, len(params.data.classes), seed=1), SILENT).model
 
 
 def read_pair(folder, name):

@@ -210,7 +210,7 @@ def test_an_empty_registry_asks_for_a_training(project):
 def test_after_failed_gates_a_changed_limit_and_another_seed_lead_to_a_champion(trained_project, monkeypatch):
     fail_gates(trained_project, monkeypatch)
     text = explain_absence(registry(trained_project))
-    assert "another seed (train.seed in params.yaml) or recipe (train.model), then: make run DATA=synthetic" in text
+    assert "another seed (train.seed in params.yaml) or recipe (train.recipe), then: make run DATA=synthetic" in text
     assert "(evaluate.gates in params.yaml, or export.gates for an agreement), change it, then: make run" in text
     changed = measure_and_register(trained_project, {"evaluate": {"gates": {"model_bytes_at_most": 5_000_000}}})
     assert (changed.verdict, changed.absence) == ("champion", None)

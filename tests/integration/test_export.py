@@ -17,7 +17,7 @@ from tests.candidates import make_candidate
 @pytest.fixture
 def shipped_project(trained_project):
     """With the network that this project ships, which answers by several views of an image."""
-    make_candidate(trained_project, model="compact", recipes={"compact": {"epochs": 2, "batch_size": 32}})
+    make_candidate(trained_project, recipe="compact", recipes={"compact": {"epochs": 2, "batch_size": 32}})
     return trained_project
 
 

@@ -79,7 +79,7 @@ for severity in (1, 5):
 
 def test_a_network_is_trained_by_its_name(extended, typed):
     typed("A network")
-    assert json.loads((extended.model / "training.json").read_text())["model"] == "tiny"
+    assert json.loads((extended.model / "training.json").read_text())["network"] == "tiny"
 
 
 def test_a_gate_is_held_against_its_limit(extended, typed):

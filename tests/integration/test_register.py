@@ -196,7 +196,7 @@ def test_the_judgement_is_kept_in_the_registry_and_at_hand(trained_project):
 
 def test_the_command_prints_the_judgement(trained_project, monkeypatch):
     monkeypatch.setenv("FASHION_HOME", str(trained_project.root))
-    weak = load(trained_project).train.recipe.model_dump() | WEAK
+    weak = load(trained_project).train.chosen.model_dump() | WEAK
     make_candidate(trained_project, recipes={"baseline": weak})
     monkeypatch.setattr("fashion.cli.pipeline.console", Console(width=160, soft_wrap=True))
     result = CliRunner().invoke(app, ["register"])
@@ -239,18 +239,18 @@ def test_a_judgement_that_was_interrupted_after_the_alias_had_moved_is_finished(
 def make_and_register_weak_champion(project):
     """A champion of one epoch in a registry of its own."""
     params = edit_params(project, {"register": {"name": "fashion-classifier-weak"}})
-    recipe = params.train.recipe.model_dump() | WEAK
-    make_candidate(project, recipes={params.train.model: recipe})
+    recipe = params.train.chosen.model_dump() | WEAK
+    make_candidate(project, recipes={params.train.recipe: recipe})
     champion = register(project, load(project))
     assert champion.verdict == "champion", champion.reason
-    edit_params(project, {"train": {"recipes": {params.train.model: params.train.recipe.model_dump()}}})
+    edit_params(project, {"train": {"recipes": {params.train.recipe: params.train.chosen.model_dump()}}})
     return champion
 
 
 def test_a_worse_candidate_stays_challenger_and_the_reason_is_kept(trained_project):
     params = load(trained_project)
-    weak = params.train.recipe.model_dump() | WEAK
-    make_candidate(trained_project, recipes={params.train.model: weak})
+    weak = params.train.chosen.model_dump() | WEAK
+    make_candidate(trained_project, recipes={params.train.recipe: weak})
     worse = register(trained_project, load(trained_project))
     assert (worse.version, worse.verdict) == ("2", "challenger")
     assert "its accuracy may be below version 1's by more than the margin of 0.5 points" in worse.reason
@@ -375,7 +375,7 @@ def test_a_registry_that_does_not_know_the_training_gets_its_curves_afterwards(t
     assert (late.version, late.verdict, late.created) == ("1", "champion", True)
     client = MlflowClient(f"sqlite:///{tmp_path}/later.db")
     run_id = client.get_model_version("fashion-classifier", "1").run_id
-    epochs = load(trained_project).train.recipe.epochs
+    epochs = load(trained_project).train.chosen.epochs
     assert len(client.get_metric_history(run_id, "validation_loss")) == epochs
 
 

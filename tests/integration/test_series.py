@@ -31,9 +31,9 @@ def registry(project):
 def add(project, recipe):
     """Train and register another version."""
     params = load(project)
-    make_candidate(project, recipes={params.train.model: params.train.recipe.model_dump() | recipe})
+    make_candidate(project, recipes={params.train.recipe: params.train.chosen.model_dump() | recipe})
     registered = register(project, load(project))
-    edit_params(project, {"train": {"recipes": {params.train.model: params.train.recipe.model_dump()}}})
+    edit_params(project, {"train": {"recipes": {params.train.recipe: params.train.chosen.model_dump()}}})
     return registered
 
 

@@ -103,7 +103,7 @@ def test_a_training_with_nothing_to_do_shows_every_step_and_changes_nothing(trai
         "absence": None,
     }
     assert run.name.startswith("baseline, seed 1, a look, ")
-    assert "model:baseline" in run.tags
+    assert "recipe:baseline" in run.tags
     assert any(tag.startswith("data:") for tag in run.tags)
     assert "Validation" in artifacts["validation"].data
     assert "](data:image/png;base64," in artifacts["pictures"].data
@@ -194,7 +194,7 @@ def test_a_training_that_nobody_could_answer_asks_when_it_runs_again_and_the_com
         r"Version 1 is champion: approved by \S+@\S+ \(fashion approve\): looks right\n", command.stdout
     )
     assert state.result().verdict == "champion"
-    assert {"model:baseline", "approval:asked/1"} <= set(run.tags)
+    assert {"recipe:baseline", "approval:asked/1"} <= set(run.tags)
     assert "(fashion approve): looks right" in artifacts["judgement"].data
     change = list_changes(asked, load_params(asked.params))[0]
     assert (change.action, change.via, change.flow_run) == ("approve", "fashion approve", run.name)
@@ -399,7 +399,7 @@ def test_a_stopped_training_is_cancelled_and_leaves_nothing_behind(
 ):
     """A terminal sends Ctrl-C to the whole process group; SIGTERM comes to one process."""
     copy_prefect(prefect_template, small_project)
-    edit_params(small_project, {"train": {"model": "baseline", "recipes": {"baseline": {"epochs": 10_000}}}})
+    edit_params(small_project, {"train": {"recipe": "baseline", "recipes": {"baseline": {"epochs": 10_000}}}})
     log = tmp_path / "log"
     environment = {**os.environ, "PREFECT_API_URL": "http://127.0.0.1:9/api"}
     command = [sys.executable, "-m", "flows.training", "--synthetic"]

@@ -31,7 +31,7 @@ def changed(tmp_path):
 
 def test_the_shipped_parameters_are_valid():
     params = load_params(SHIPPED)
-    assert params.train.recipe == params.train.recipes["compact"]
+    assert params.train.chosen == params.train.recipes["compact"]
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_the_shipped_parameters_are_valid():
         ("extra", 1, "extra: unknown key"),
         ("train.recipes.compact.epochs", 0, "train.recipes.compact.epochs: Input should be greater than 0 (found 0)"),
         ("train.recipes.compact.epochs", "many", "found 'many'"),
-        ("train.model", "huge", "'huge' is not one of the recipes"),
+        ("train.recipe", "huge", "'huge' is not one of the recipes"),
         ("validate.max_quarantined", 1.5, "validate.max_quarantined: Input should be less than or equal to 1"),
         ("prepare.validation_fraction", 0, "prepare.validation_fraction"),
         ("data.classes", ["one", "one"], "each class name must be unique"),
@@ -57,6 +57,36 @@ def test_an_impossible_value_is_named_with_what_was_found(changed, keys, value, 
     with pytest.raises(ParamsError) as error:
         load_params(changed(keys, value))
     assert complaint in str(error.value)
+
+
+def test_two_recipes_of_one_network_differ_in_what_their_keys_say(changed):
+    compact = yaml.safe_load(SHIPPED.read_text())["train"]["recipes"]["compact"]
+    bold = compact | {"augmentation": {"shift": 3}}
+    train = load_params(
+        changed("train", {"recipe": "bold.1", "seed": 1, "recipes": {"mild": compact, "bold.1": bold}})
+    ).train
+    assert (train.chosen.network, train.chosen.augmentation.shift) == ("compact", 3)
+    assert train.recipes["mild"].augmentation.shift == 1
+
+
+def test_a_file_of_release_0_2_is_answered_with_every_line_to_write(tmp_path):
+    content = yaml.safe_load(SHIPPED.read_text())
+    recipes = {
+        name: {key: value for key, value in recipe.items() if key not in ("network", "augmentation")}
+        for name, recipe in content["train"]["recipes"].items()
+    }
+    recipes["compact"]["shift"] = 2
+    content["train"] = {"model": "dropout", "seed": 1, "recipes": recipes}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
+    with pytest.raises(ParamsError) as error:
+        load_params(tmp_path / "params.yaml")
+    for line in (
+        "recipe: dropout instead of model: dropout",
+        "network: compact, in recipes.compact",
+        "network: baseline, in recipes.baseline",
+        "augmentation: {shift: 2} instead of shift: 2, in recipes.compact",
+    ):
+        assert f"\n    {line}" in str(error.value)
 
 
 def test_an_unknown_key_is_answered_with_the_likely_one(changed):
@@ -127,7 +157,7 @@ def test_a_rate_with_an_exponent_and_a_class_called_on_are_read(tmp_path):
     text = SHIPPED.read_text().replace("learning_rate: 0.008", "learning_rate: 8e-3").replace("[T-shirt/top,", "[on,")
     file.write_text(text)
     params = load_params(file)
-    assert (params.train.recipe.learning_rate, params.data.classes[0]) == (0.008, "on")
+    assert (params.train.chosen.learning_rate, params.data.classes[0]) == (0.008, "on")
 
 
 @pytest.mark.parametrize(

@@ -34,11 +34,12 @@ def examples():
 
 
 def recipe(**changes):
-    return Recipe(**({"epochs": 2, "batch_size": 64, "optimizer": "adam", "learning_rate": 0.002} | changes))
+    usual = {"network": "compact", "epochs": 2, "batch_size": 64, "optimizer": "adam", "learning_rate": 0.002}
+    return Recipe(**(usual | changes))
 
 
-def trained(examples, name="compact", seed=1, watch=SILENT, **changes):
-    return train(Plan(name, recipe(**changes), *examples, classes=3, seed=seed), watch)
+def trained(examples, network="compact", seed=1, watch=SILENT, **changes):
+    return train(Plan(recipe(network=network, **changes), *examples, classes=3, seed=seed), watch)
 
 
 @pytest.mark.parametrize("name", sorted(NETWORKS))
@@ -97,7 +98,7 @@ def test_tensorflow_traces_a_model_once_for_all_numbers_of_images():
     assert all(np.array_equal(one, answers[-1][: len(one)]) for one in answers)
 
 
-OURS = {"optimizer": "muon", "schedule": "one_cycle", "shift": 1, "average_shifts": 1}
+OURS = {"optimizer": "muon", "schedule": "one_cycle", "augmentation": {"shift": 1}, "average_shifts": 1}
 SMOOTHED = {"one_hot": True, "label_smoothing": 0.1}
 
 
@@ -173,7 +174,7 @@ def test_training_learns_and_tells_the_watch_about_it(examples):
 
 
 def test_the_training_accuracy_of_an_epoch_is_that_of_all_its_images(examples):
-    result = trained(examples, name="baseline", epochs=1, batch_size=100, learning_rate=1e-12)
+    result = trained(examples, network="baseline", epochs=1, batch_size=100, learning_rate=1e-12)
     training, _ = examples
     expected = np.mean(answer(result.model, training.images).probabilities.argmax(axis=1) == training.labels)
     assert result.history[0].accuracy == pytest.approx(expected)
@@ -182,7 +183,7 @@ def test_the_training_accuracy_of_an_epoch_is_that_of_all_its_images(examples):
 def test_a_loss_that_is_not_finite_stops_training_and_names_the_epoch(examples):
     too_fast = recipe().model_copy(update={"learning_rate": 3e38})  # params.yaml may not ask for it.
     with pytest.raises(TrainingError, match="not finite in epoch 1"):
-        train(Plan("compact", too_fast, *examples, classes=3, seed=1), SILENT)
+        train(Plan(too_fast, *examples, classes=3, seed=1), SILENT)
 
 
 def test_early_stopping_ends_before_the_last_epoch(examples):
@@ -192,7 +193,7 @@ def test_early_stopping_ends_before_the_last_epoch(examples):
 
 def test_the_weights_of_the_best_epoch_are_kept(examples):
     # A rate this high makes accuracy jump up and down between epochs.
-    result = trained(examples, name="baseline", epochs=6, learning_rate=0.03)
+    result = trained(examples, network="baseline", epochs=6, learning_rate=0.03)
     assert result.validation_accuracy == max(epoch.validation_accuracy for epoch in result.history)
 
 

@@ -84,17 +84,17 @@ def prepare() -> None:
 
 @app.command(epilog="Example: fashion train")
 def train() -> None:
-    """Train the network named in params.yaml (train.model) and calibrate it; writes artifacts/model/.
+    """Train with the recipe named in params.yaml (train.recipe) and calibrate it; writes artifacts/model/.
 
     Live curves go to MLflow. To try another network, edit params.yaml and run `dvc repro`.
     """
     project, params = start()
     with heavy_imports():
         from fashion.stages.train import train as run
-    with one_at_a_time(project, "train"), progress_bar(f"training {params.train.model}") as advance:
+    with one_at_a_time(project, "train"), progress_bar(f"training {params.train.recipe}") as advance:
         summary = run(project, params, advance)
     console.print(
-        f"{summary.model}: {summary.parameters:,} parameters, {summary.epochs} epochs in {summary.seconds:.1f} s, "
+        f"{summary.recipe}: {summary.parameters:,} parameters, {summary.epochs} epochs in {summary.seconds:.1f} s, "
         f"validation accuracy {summary.validation_accuracy:.2%}, temperature {summary.temperature:.3f}"
     )
 

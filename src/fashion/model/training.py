@@ -65,9 +65,8 @@ class Watch:
 
 @dataclass(frozen=True)
 class Plan:
-    """The network, the data and the recipe of a training: the same plan gives the same weights on the same machine."""
+    """The recipe and the data of a training: the same plan gives the same weights on the same machine."""
 
-    network: str
     recipe: Recipe
     training: LabelledImages
     validation: LabelledImages
@@ -101,7 +100,7 @@ def train(plan: Plan, watch: Watch) -> Trained:
     recipe, validation = plan.recipe, plan.validation
     keras.utils.set_random_seed(plan.seed)
     _, height, width = plan.training.images.shape
-    model = classifier(plan.network, (height, width), plan.classes)
+    model = classifier(recipe.network, (height, width), plan.classes)
     trainee = logits_model(model)
     optimizer = _optimizer(recipe, recipe.epochs * plan.steps)
     trainee.compile(optimizer, _loss(recipe, plan.classes), metrics=["accuracy"])
@@ -194,7 +193,7 @@ def _batches(plan: Plan, random: np.random.Generator) -> Iterator[tuple[Bytes, L
     order = random.permutation(len(training.labels))
     for step in range(plan.steps):
         chosen = order[step * size : (step + 1) * size]
-        yield shift_randomly(training.images[chosen], plan.recipe.shift, random), training.labels[chosen]
+        yield shift_randomly(training.images[chosen], plan.recipe.augmentation.shift, random), training.labels[chosen]
 
 
 def _close_epoch(trainee: keras.Model, plan: Plan, epoch: int, figures: dict[str, float], seconds: float) -> Epoch:

@@ -12,6 +12,7 @@ from fashion.errors import ParamsError
 from fashion.params.loop import AlarmParams, CollectParams, MonitorParams
 from fashion.params.pipeline import (
     AbstentionParams,
+    Augmentation,
     Classes,
     DataFile,
     DataParams,
@@ -32,6 +33,7 @@ from fashion.reading import load_yaml
 __all__ = [
     "AbstentionParams",
     "AlarmParams",
+    "Augmentation",
     "Classes",
     "CollectParams",
     "DataFile",

@@ -1,6 +1,7 @@
 """Parameters of the stages: from data to the exported model."""
 
-from typing import Annotated, Literal, Self
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -60,9 +61,17 @@ class PrepareParams(Section):
     """How many times each collected image is in the training set, to balance the many older ones."""
 
 
-class Recipe(Section):
-    """How a network is trained."""
+class Augmentation(Section):
+    """How a training image may be changed each time it is used; what is left out changes nothing."""
 
+    shift: Annotated[int, Field(ge=0, le=1024)] = 0
+    """Move it by up to this many pixels in both directions."""
+
+
+class Recipe(Section):
+    """A network and how it is trained."""
+
+    network: Literal["baseline", "dropout", "compact"]
     epochs: Positive
     batch_size: Positive
     optimizer: Literal["adam", "muon"]
@@ -74,8 +83,7 @@ class Recipe(Section):
     one_hot: bool = False
     """One-hot labels with categorical cross-entropy instead of sparse categorical cross-entropy."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    shift: Annotated[int, Field(ge=0, le=1024)] = 0
-    """Move training images by up to this many pixels in both directions."""
+    augmentation: Augmentation = Augmentation()
     average_shifts: Annotated[int, Field(ge=0, le=4)] = 0
     """Average the outputs for the image and for its copies moved by this many pixels up, down, left and right.
     Training takes no longer, inference four to five times as long."""
@@ -98,20 +106,47 @@ class Recipe(Section):
         return self
 
 
+RecipeName = Annotated[str, Field(pattern=r"^[\w.-]{1,64}$")]
+
+
 class TrainParams(Section):
-    model: str
+    recipe: RecipeName
+    """The name of the recipe in use."""
     seed: Annotated[int, Field(ge=0, lt=2**32)]
-    recipes: dict[Literal["baseline", "dropout", "compact"], Recipe]
+    recipes: dict[RecipeName, Recipe]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_not_of_an_earlier_release(cls, content: Any) -> Any:
+        if lines := list(_lines_to_write(content)):
+            raise ValueError("these keys are from release 0.2 or earlier; write" + "".join(f"\n    {x}" for x in lines))
+        return content
 
     @model_validator(mode="after")
-    def _model_has_a_recipe(self) -> Self:
-        if self.model not in self.recipes:
-            raise ValueError(f"model: {self.model!r} is not one of the recipes ({', '.join(self.recipes)})")
+    def _the_recipe_is_there(self) -> Self:
+        if self.recipe not in self.recipes:
+            raise ValueError(f"recipe: {self.recipe!r} is not one of the recipes ({', '.join(self.recipes)})")
         return self
 
     @property
-    def recipe(self) -> Recipe:
-        return dict(self.recipes)[self.model]  # type: ignore[index]
+    def chosen(self) -> Recipe:
+        """The recipe in use."""
+        return self.recipes[self.recipe]
+
+
+def _lines_to_write(train: Any) -> Iterator[str]:
+    """Yield what to write instead of the keys of release 0.2, in which a recipe had the name of its network."""
+    if not isinstance(train, dict):
+        return
+    if "model" in train:
+        yield f"recipe: {train['model']} instead of model: {train['model']}"
+    recipes = train.get("recipes")
+    for name, recipe in recipes.items() if isinstance(recipes, dict) else ():
+        if isinstance(recipe, dict) and "shift" in recipe:
+            shift = recipe["shift"]
+            yield f"augmentation: {{shift: {shift}}} instead of shift: {shift}, in recipes.{name}"
+        if isinstance(recipe, dict) and "network" not in recipe and "model" in train:
+            yield f"network: {name}, in recipes.{name}"
 
 
 class EvaluationGates(Section):

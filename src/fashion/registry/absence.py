@@ -103,7 +103,7 @@ def _was_proposed_in_a_flow(ledger: tracking.Ledger, number: str) -> bool:
 
 
 def _train_another(version: tracking.Version) -> str:
-    return f"try another seed (train.seed in params.yaml) or recipe (train.model), then: {_run(version)}"
+    return f"try another seed (train.seed in params.yaml) or recipe (train.recipe), then: {_run(version)}"
 
 
 def _run(version: tracking.Version) -> str:

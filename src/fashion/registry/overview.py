@@ -20,6 +20,7 @@ class Model:
     gates: str | None
     accuracy: str | None
     accuracy_interval: str | None
+    recipe: str | None
     network: str | None
     data_version: str | None
     created: str
@@ -67,7 +68,8 @@ def _model(version: tracking.Version, aliases: tracking.Aliases) -> Model:
         gates=tags.get(GATES),
         accuracy=tags.get("accuracy"),
         accuracy_interval=tags.get("accuracy_interval"),
-        network=tags.get("model"),
+        recipe=tags.get("recipe", tags.get("model")),  # One name for both in versions of earlier releases.
+        network=tags.get("network", tags.get("model")),
         data_version=tags.get(DATA_VERSION),
         created=version.created,
         reason=tags.get("reason"),

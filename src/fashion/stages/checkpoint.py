@@ -103,8 +103,8 @@ class Checkpoints:
 def _origin(project: Project, params: Params) -> dict[str, str]:
     """Return a digest of everything that the weights depend on."""
     code = Path(__file__).parents[1]
-    recipe = params.train.recipe.model_dump(mode="json")
-    parameters = {"classes": params.data.classes, "model": params.train.model, "seed": params.train.seed} | recipe
+    recipe = params.train.chosen.model_dump(mode="json")
+    parameters = {"classes": params.data.classes, "seed": params.train.seed} | recipe
     return {
         "data": folder_digest(project.dataset),
         "parameters": _digest(parameters),

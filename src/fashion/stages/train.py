@@ -30,7 +30,8 @@ class Training:
 
     dataset_sha256: str
     """The digest of artifacts/dataset, from `folder_digest`."""
-    model: str
+    recipe: str
+    network: str
     seed: int
     parameters: int
     epochs: int
@@ -54,7 +55,10 @@ def train(project: Project, params: Params, on_step: Callable[[int, int], None])
     training, validation = (load_split(project, name) for name in ("train", "validation"))
     checkpoints = Checkpoints(project, params)
     stopped = checkpoints.load()
-    parameters = {"model": params.train.model, "seed": params.train.seed} | params.train.recipe.model_dump()
+    recipe = params.train.chosen
+    parameters = {"recipe": params.train.recipe, "seed": params.train.seed}
+    parameters |= recipe.model_dump(exclude={"augmentation"})
+    parameters |= {f"augmentation.{name}": value for name, value in recipe.augmentation.model_dump().items()}
     registry, run_id = registry_of(project, params), stopped.run_id if stopped else None
     with live_run(registry, run_name(params), parameters, {}, run_id) as run:
         start = time.perf_counter()
@@ -71,13 +75,13 @@ def train(project: Project, params: Params, on_step: Callable[[int, int], None])
 
 
 def _train(training: LabelledImages, validation: LabelledImages, params: Params, watch: Watch) -> Trained:
-    recipe, classes = params.train.recipe, len(params.data.classes)
+    recipe, classes = params.train.chosen, len(params.data.classes)
     steps = count_steps(recipe, len(training.labels), classes)
     logger.info("%s", steps)
     if steps.doubt:
         logger.warning("%s", steps.doubt)
     try:
-        plan = Plan(params.train.model, recipe, training, validation, classes, params.train.seed)
+        plan = Plan(recipe, training, validation, classes, params.train.seed)
         return train_network(plan, watch)
     except (KeyboardInterrupt, SystemExit):
         logger.info("Stopped. Run the same command again to resume after the last complete epoch.")
@@ -100,8 +104,8 @@ def _reporter(run: LiveRun, checkpoints: Checkpoints) -> Callable[[State], None]
 
 def _go_on(state: State, params: Params, run: LiveRun) -> None:
     """Log where an interrupted training resumes, and report the epochs that MLflow has not received yet."""
-    done, epochs = len(state.history), params.train.recipe.epochs
-    if is_over(state.history, params.train.recipe):
+    done, epochs = len(state.history), params.train.chosen.epochs
+    if is_over(state.history, params.train.chosen):
         logger.info("An earlier run finished all epochs: resuming after epoch %d of %d", done, epochs)
     else:
         logger.info("An earlier run was stopped: resuming from epoch %d of %d", done + 1, epochs)
@@ -121,7 +125,8 @@ def _seconds(state: State | None) -> float:
 def _summary(trained: Trained, params: Params, dataset: str, seconds: float) -> Training:
     return Training(
         dataset_sha256=dataset,
-        model=params.train.model,
+        recipe=params.train.recipe,
+        network=params.train.chosen.network,
         seed=params.train.seed,
         parameters=trained.model.count_params(),
         epochs=len(trained.history),

@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 def run_name(params: Params) -> str:
     """Return the name of the run in which a model is trained by these parameters."""
-    return f"{params.train.model}, seed {params.train.seed}"
+    return f"{params.train.recipe}, seed {params.train.seed}"
 
 
 class LiveRun:
