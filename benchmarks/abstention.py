@@ -21,7 +21,8 @@ from fashion.arrays import Booleans, Bytes, Floats
 from fashion.errors import DataError
 from fashion.evaluation.abstention import EXPLANATIONS, Abstention, reasons
 from fashion.images.nonsense import draw_nonsense
-from fashion.images.photos import see
+from fashion.images.photos import Form, form_of, see
+from fashion.params import load_params
 from fashion.paths import Project
 from fashion.stages.dataset import load_split
 from fashion.stages.reference import read_reference
@@ -35,18 +36,18 @@ def main() -> None:
     project = Project(ROOT)
     rule = read_reference(project.evaluation).abstention
     test = load_split(project, "test")
-    size = test.images.shape[1:]
+    form = form_of(load_params(project.params).data)
     random = np.random.default_rng(SEED)
     garments = test.images[random.choice(len(test.images), COUNT, replace=False)]
     groups = {
         "test images": (np.asarray(test.images), np.zeros(len(test.images), np.bool_)),
-        "test images photographed on a plain wall": bring(photograph(garments, wall, random), size),
-        "test images photographed on striped wood": bring(photograph(garments, wood, random), size),
-        **draw_nonsense(COUNT, size, SEED),
+        "test images photographed on a plain wall": bring(photograph(garments, wall, random), form),
+        "test images photographed on striped wood": bring(photograph(garments, wood, random), form),
+        **draw_nonsense(COUNT, form, SEED),
     }
     if EMOJI.is_dir():
         files = sorted(EMOJI.rglob("*.png"))
-        groups["emoji"] = bring([picture.pixels for file in files for picture in read_pictures(file)], size)
+        groups["emoji"] = bring([picture.pixels for file in files for picture in read_pictures(file)], form)
     rows = [measure(project, rule, name, *group) for name, group in groups.items()]
     save(__file__, rows, render(rows))
 
@@ -94,12 +95,12 @@ def wood(random: np.random.Generator) -> Floats:
     return boards
 
 
-def bring(pictures: list[Bytes], size: tuple[int, int]) -> tuple[Bytes, Booleans]:
-    """Those in which something stands out, as a model of that size sees them, and which of them are cluttered."""
+def bring(pictures: list[Bytes], form: Form) -> tuple[Bytes, Booleans]:
+    """Those in which something stands out, as a model of that form sees them, and which of them are cluttered."""
     seen = []
     for picture in pictures:
         with suppress(DataError):
-            seen.append(see(picture, size))
+            seen.append(see(picture, form))
     return np.stack([one.image for one in seen]), np.array([one.cluttered for one in seen])
 
 

@@ -115,12 +115,12 @@ def set_aside(project: Project) -> None:
         window = order[number * WINDOW : (number + 1) * WINDOW]
         for path, values in zip(traffic(project, number), (train.images, train.labels), strict=True):
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(write_idx(values[window].astype(np.uint8)))
+            path.write_bytes(write_idx(values[window].astype(np.uint8).squeeze()))
     rest = order[WINDOW * WINDOWS :]
     content = yaml.safe_load(project.params.read_text(encoding="utf-8"))
     for name, values in (("train_images", train.images), ("train_labels", train.labels)):
         path = project.data / content["data"][name]["name"]
-        path.write_bytes(write_idx(values[rest].astype(np.uint8)))
+        path.write_bytes(write_idx(values[rest].astype(np.uint8).squeeze()))
         content["data"][name]["sha256"] = file_digest(path)
     content["collect"]["asked_share"] = 1.0
     write_text(project.params, yaml.safe_dump(content, sort_keys=False))

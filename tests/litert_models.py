@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 
 def band_images(count: int, size: tuple[int, int], classes: int) -> NDArray[np.uint8]:
-    """`count` images (n, height, width); image i is bright in band i modulo the classes."""
-    images = np.zeros((count, *size), np.uint8)
+    """`count` grey images (n, height, width, 1); image i is bright in band i modulo the classes."""
+    images = np.zeros((count, *size, 1), np.uint8)
     edges = np.linspace(0, size[0], classes + 1).astype(int)
     for number, image in enumerate(images):
         band = number % classes
@@ -39,7 +39,7 @@ def write_int8_band_model(path: Path, size: tuple[int, int], classes: int, kind:
 
 
 def _network(size: tuple[int, int], classes: int, dtype: str, embedding: bool) -> keras.Model:
-    image = keras.Input(size, dtype=dtype, name="image")
+    image = keras.Input((*size, 1), dtype=dtype, name="image")
     flat = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(image))
     bands = band_images(classes, size, classes).reshape(classes, -1) > 0
     kernel = (10 * bands / bands.sum(axis=1, keepdims=True)).T.astype(np.float32)

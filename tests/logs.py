@@ -40,14 +40,14 @@ WORDS = {
 }
 
 
-def record(version="1", reason=None, size=(28, 28), classes=10, **changes):
+def record(version="1", reason=None, size=(28, 28), channels=1, classes=10, **changes):
     """A prediction of an image of noise."""
     probabilities = RANDOM.dirichlet(np.ones(classes)).astype(np.float32)
     content = {
         "id": new_id(),
         "time": datetime.now(UTC),
         "model_version": version,
-        "image": RANDOM.integers(0, 256, size, dtype=np.uint8),
+        "image": RANDOM.integers(0, 256, (*size, channels), dtype=np.uint8),
         "probabilities": probabilities,
         "embedding": RANDOM.normal(size=16).astype(np.float32),
         "reason": reason,
@@ -101,7 +101,7 @@ def make_earlier(url, identity=True):
 
 def write_as_earlier(url, records, identity=True):
     """Write predictions as earlier code did, also into a log that has later tables by now."""
-    unknown = {"model", "asked", "source"} | (set() if identity else {"model_identity"})
+    unknown = {"model", "asked", "source", "channels"} | (set() if identity else {"model_identity"})
     with connected(url) as connection:
         for row in to_rows(records):
             known = {name: value for name, value in row.items() if name not in unknown}

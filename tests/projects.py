@@ -16,7 +16,8 @@ import numpy as np
 import yaml
 
 from fashion.adapters.predictions import PredictionLog, Record, new_id
-from fashion.params import Params, load_params
+from fashion.images.descriptors import WATCHED_IN_COLOUR
+from fashion.params import DataParams, Params, load_params
 from fashion.paths import Project
 from fashion.settings import predictions_url
 from fashion.stages.fetch import Drawing, draw_data
@@ -54,12 +55,18 @@ def copy_project(destination: Path) -> Project:
 
 
 def make_small(
-    project: Project, train: int = 600, test: int = 200, classes: int = 10, size: tuple[int, int] = (28, 28)
+    project: Project,
+    train: int = 600,
+    test: int = 200,
+    classes: int = 10,
+    size: tuple[int, int] = (28, 28),
+    pictures: Mapping[str, Any] | None = None,
 ) -> Params:
     """Turn `project` to drawn data of this size, through params.yaml, expectations/ and the real fetch stage."""
-    edit_params(project, {"data": {"classes": _names(project, classes), "image_size": list(size)}})
-    _edit_suites(project, {"train": train, "test": test}, classes, size)
+    data = {"classes": _names(project, classes), "image_size": list(size), "pictures": dict(pictures or {})}
+    edit_params(project, {"data": data})
     params = load_params(project.params)
+    _edit_suites(project, {"train": train, "test": test}, params.data)
     draw_data(project, params, Drawing(train, test))
     commit(project.root, "Small drawn data")
     return params
@@ -202,14 +209,18 @@ def _merge(content: dict[str, Any], changes: dict[str, Any]) -> None:
             content[key] = value
 
 
-def _edit_suites(project: Project, counts: dict[str, int], classes: int, size: tuple[int, int]) -> None:
-    values = {"label": list(range(classes)), "height": [size[0]], "width": [size[1]]}
+def _edit_suites(project: Project, counts: dict[str, int], data: DataParams) -> None:
+    classes, (height, width, channels) = len(data.classes), data.shape
+    values = {"label": list(range(classes)), "height": [height], "width": [width]}
     for name in ("images", "batch", *counts):
         suite = read_suite(project, name)
         for expectation in suite["expectations"]:
             kwargs = expectation["kwargs"]
             if expectation["type"] == "expect_table_row_count_to_equal":
                 kwargs["value"] = counts[name]
+            if "column_list" in kwargs and channels == 3:
+                place = kwargs["column_list"].index("content_hash") + 1
+                kwargs["column_list"][place:place] = WATCHED_IN_COLOUR
             if "value_set" in kwargs and kwargs["column"] in values:
                 kwargs["value_set"] = values[kwargs["column"]]
             if "partition_object" in kwargs:

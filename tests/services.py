@@ -14,8 +14,10 @@ import uvicorn
 from fashion.adapters.predictions import PredictionLog
 from fashion.adapters.tracking import Champion, Version
 from fashion.evaluation.abstention import Abstention
+from fashion.images.photos import Form
+from fashion.params import PicturesParams
 from fashion.registry.champion import Found
-from fashion.serving.answers import Sample
+from fashion.serving.answers import Sample, to_lists
 from fashion.serving.app import Service, create_app
 from fashion.serving.champions import Champions
 from fashion.serving.keys import Keys
@@ -26,6 +28,7 @@ from tests.litert_models import band_images, write_band_model
 from tests.servers import wait_until
 
 SIZE, CLASSES = (28, 28), ("top", "upper", "middle", "lower", "bottom")
+FORM = Form(SIZE, PicturesParams())
 IMAGES = band_images(10, SIZE, len(CLASSES))
 
 
@@ -40,7 +43,7 @@ def make_champion(folder: Path, number: str, reference: bool = True, known: floa
         few = np.zeros(3, np.uint8)
         outputs = Reference(np.ones((3, 4), np.float32), np.ones((3, 5), np.float32), few, few, rule)
         write_reference(files, outputs, IMAGES[:3])
-    champion = Champion(number, model, folder / number / "model.keras", CLASSES, SIZE)
+    champion = Champion(number, model, folder / number / "model.keras", CLASSES, FORM)
     tags = {"gates": "passed", "git_commit": "abc"}
     version = Version(number, "run", tags, ("champion",), "2026-01-01T00:00:00+00:00", f"{number}-of this registry")
     return Found(champion, version, None)
@@ -69,7 +72,7 @@ def make_service(
         champions=Champions(lambda: first, first),
         log=log,
         recorder=Recorder(log, keep_days=90, keep_rows=1_000_000, capacity=capacity),
-        draw_samples=lambda: [Sample(image=IMAGES[0].tolist(), label="top")],
+        draw_samples=lambda: [Sample(image=to_lists(IMAGES[0]), label="top")],
         keys=keys or Keys(default=key),
         origin=origin,
         limits=limits or Limits(),

@@ -51,8 +51,8 @@ class Traffic:
 def frames(image, count, seed):
     """As a camera sees one object: moved by up to a pixel, in other light, with noise."""
     random = np.random.default_rng(seed)
-    moved = [shift(image.astype(np.float64), random.uniform(-1, 1, 2), order=1) for _ in range(count)]
-    lit = np.stack(moved) * random.uniform(0.8, 1.2, (count, 1, 1)) + random.normal(0, 3, (count, *image.shape))
+    moved = [shift(image.astype(np.float64), (*random.uniform(-1, 1, 2), 0), order=1) for _ in range(count)]
+    lit = np.stack(moved) * random.uniform(0.8, 1.2, (count, 1, 1, 1)) + random.normal(0, 3, (count, *image.shape))
     return lit.clip(0, 255).round().astype(np.uint8)
 
 

@@ -6,17 +6,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 Bytes = NDArray[np.uint8]
-"""Pixels."""
+"""Pixels. Images are (n, height, width, channels): one channel is grey, three are red, green and blue."""
 Labels = NDArray[np.integer]
 """Class indices: uint8 in files, int64 in tables."""
 Floats = NDArray[np.floating]
 """float32 from a model, float64 from a statistic."""
 Booleans = NDArray[np.bool_]
+Shape = tuple[int, int, int]
+"""Height, width and channels of an image."""
 
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """Images (n, height, width) and their labels (n,)."""
+    """Images (n, height, width, channels) and their labels (n,)."""
 
     images: Bytes
     labels: Labels

@@ -35,7 +35,7 @@ def read_pair(folder, name):
         (folder / f"{name}-images-idx3-ubyte.gz").open("rb") as images,
         (folder / f"{name}-labels-idx1-ubyte.gz").open("rb") as labels,
     ):
-        return read_idx(images, "images", 3), read_idx(labels, "labels", 1)
+        return read_idx(images, "images", 3)[..., np.newaxis], read_idx(labels, "labels", 1)
 
 
 def predictions(model, images):

@@ -9,7 +9,7 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from fashion.paths import Project
-from fashion.serving.answers import Sample
+from fashion.serving.answers import Sample, to_lists
 from fashion.serving.keys import Keys, Right, add_key, keys_file
 from tests.browser import chromium, grounds, open_page
 from tests.servers import wait_until
@@ -58,7 +58,7 @@ def page(browser, address):
 
 def picture(image):
     stream = io.BytesIO()
-    Image.fromarray(image).save(stream, "PNG")
+    Image.fromarray(image.squeeze()).save(stream, "PNG")
     return stream.getvalue()
 
 
@@ -74,7 +74,7 @@ def give(page, content, name="a.png"):
 
 
 def test_a_file_is_chosen_shown_answered_and_corrected(page):
-    give(page, picture(np.kron(255 - IMAGES[1], np.ones((4, 2), np.uint8))))
+    give(page, picture(np.kron(255 - IMAGES[1, ..., 0], np.ones((4, 2), np.uint8))))
     expect_answer(page, "middle")
     assert page.evaluate("document.getElementById('seen').width") == 28
     expect(page.locator("#given")).to_be_visible()
@@ -125,7 +125,7 @@ def test_a_test_image_is_taken_with_the_keyboard(page):
 
 
 def test_of_a_test_image_it_says_right_or_wrong_and_asks_for_no_label(browser, tmp_path):
-    samples = [Sample(image=IMAGES[number].tolist(), label="top") for number in (0, 1)]
+    samples = [Sample(image=to_lists(IMAGES[number]), label="top") for number in (0, 1)]
     with running(replace(make_service(tmp_path), draw_samples=lambda: samples)) as address:
         page = open_page(browser)
         page.goto(address)

@@ -51,7 +51,9 @@ class Running:
         return requests.get(self.address + path, timeout=PATIENCE_SECONDS).json()
 
     def ask(self, images):
-        return requests.post(f"{self.address}/predict", json={"images": images.tolist()}, timeout=PATIENCE_SECONDS)
+        return requests.post(
+            f"{self.address}/predict", json={"images": images[..., 0].tolist()}, timeout=PATIENCE_SECONDS
+        )
 
     def end(self, signal_number=signal.SIGTERM):
         if self.process.poll() is None:
@@ -133,7 +135,7 @@ def test_the_alias_moves_under_load_and_no_request_fails(run, trained_project, i
     def ask():
         with requests.Session() as session:
             while not stop.is_set():
-                body = {"images": images[:2].tolist()}
+                body = {"images": images[:2, ..., 0].tolist()}
                 answer = session.post(f"{service.address}/predict", json=body, timeout=PATIENCE_SECONDS)
                 answers.append((answer.status_code, answer.json().get("version")))
 
@@ -181,7 +183,7 @@ def test_killed_under_load_it_leaves_whole_rows_and_serves_the_same_champion_wit
     with sqlite3.connect(trained_project.state / "predictions.db") as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     window = log.read_window()
-    assert (window.images == np.tile(images[:10], (len(window) // 10 + 1, 1, 1))[: len(window)]).all()
+    assert (window.images == np.tile(images[:10], (len(window) // 10 + 1, 1, 1, 1))[: len(window)]).all()
     assert np.allclose(window.probabilities.sum(axis=1), 1, atol=1e-4)
 
     again = run()

@@ -10,8 +10,7 @@ from playwright.sync_api import expect
 from fashion.adapters.predictions import JudgedWindow, Window
 from fashion.evaluation.abstention import Abstention
 from fashion.evaluation.alarm import Verdict
-from fashion.evaluation.drift import DESCRIPTORS
-from fashion.images.descriptors import describe
+from fashion.images.descriptors import WATCHED, describe
 from fashion.images.synthetic import draw
 from fashion.loop.window_page import NEIGHBOURS, PAGE, SHOWN, write_index, write_page
 from fashion.stages.reference import Examples, Known, Reference
@@ -156,7 +155,7 @@ def test_the_charts_of_evidently_compare_shares(page, folder):
     page.set_viewport_size(DESK)
     page.goto((folder / "5" / "evidently.html").as_uri())
     expect(page.locator("text=Drift in column 'predicted'")).to_be_visible()
-    expect(page.locator(".js-plotly-plot")).to_have_count(len(DESCRIPTORS) + 2)
+    expect(page.locator(".js-plotly-plot")).to_have_count(len(WATCHED) + 2)
     graphs = page.evaluate(BARS)
     classes = [graph for graph in graphs if any(name in x for _, x, _ in graph["bars"])]
     assert classes, json.dumps(graphs)[:1000]

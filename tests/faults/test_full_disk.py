@@ -203,7 +203,7 @@ def test_a_full_disk_of_the_prediction_log_stops_no_request_and_loses_no_predict
         assert service.recorder.lost == 0
         window = service.log.read_window()
         assert len(window) == service.recorder.written
-        assert (window.images == np.tile(IMAGES, (len(window) // len(IMAGES), 1, 1))).all()
+        assert (window.images == np.tile(IMAGES, (len(window) // len(IMAGES), 1, 1, 1))).all()
         assert window.ids[-1] == last["id"]
         assert window.labels[-1] == len(CLASSES) - 1
 

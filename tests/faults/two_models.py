@@ -24,7 +24,7 @@ SIZE = (28, 28)
 DRAWN, _ = draw(9, 3, SIZE, seed=11)
 MOVED = np.roll(DRAWN[:2], 1, axis=2)
 """Near copies of the first ones, as a camera's next frames are."""
-BLANK = np.stack([np.full(SIZE, shade, np.uint8) for shade in (0, 9)])
+BLANK = np.stack([np.full((*SIZE, 1), shade, np.uint8) for shade in (0, 9)])
 IMAGES = np.concatenate([DRAWN, MOVED, BLANK])
 GROUPS = {image.tobytes(): int(group) for image, group in zip(IMAGES, group_near_copies(IMAGES), strict=True)}
 LIMITS = Limits(at_least=2, at_most=4, divergence=0.6, quarantined=0.02)
@@ -69,7 +69,7 @@ def _shorten(suite, kept):
 
 def is_held_out(project, image):
     """Whether the secret in the project's data puts this image on the side of the test."""
-    return bool(held_out(np.frombuffer(image, np.uint8).reshape(1, *SIZE), HELD_OUT, read_salt(project))[0])
+    return bool(held_out(np.frombuffer(image, np.uint8).reshape(1, *SIZE, 1), HELD_OUT, read_salt(project))[0])
 
 
 @dataclass(frozen=True)

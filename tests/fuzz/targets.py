@@ -51,16 +51,26 @@ def read_idx(content: bytes, folder: Path) -> None:
 
 
 def read_photograph(content: bytes, folder: Path) -> None:
-    """`read_samples` puts what it refuses into its answer; a warning would be shown to the user."""
+    """`read_samples` puts what it refuses into its answer; a warning would be shown to the user.
+
+    What an object was cut out of is also brought to the frame as a whole, in colour.
+    """
+    from fashion.images.photos import Form, see
+    from fashion.params import PicturesParams
     from fashion.registry.predict import read_samples
+
+    form = Form(SIZE, PicturesParams())
+    whole = Form(SIZE, PicturesParams(channels=3, isolate=False, fit="pad", ground=0))
 
     path = folder / "picture"
     path.write_bytes(content)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        samples, refused = read_samples([path], SIZE)
+        samples, refused = read_samples([path], form)
+        pairs = [(sample.seen, see(sample.given, whole)) for sample in samples]
     assert samples or refused
-    assert all(sample.seen.image.shape == SIZE and sample.seen.image.dtype == np.uint8 for sample in samples)
+    for kind, seen in zip((form, whole), zip(*pairs, strict=True), strict=False):
+        assert all(one.image.shape == kind.shape and one.image.dtype == np.uint8 for one in seen)
     assert all(message.message.isprintable() for message in refused)
     _raise_first(refused)
 
@@ -116,7 +126,7 @@ def read_artifact(content: bytes, folder: Path) -> None:
         np.save(project.dataset / "test_labels.npy", np.zeros(2, np.uint8))
         split = load_split(project, "test")
         assert split.images.dtype == np.uint8
-        assert split.images.ndim == 3
+        assert split.images.ndim == 4
 
 
 def _raise_first(refused: Sequence[object]) -> None:
@@ -251,8 +261,9 @@ def _artifact_seeds() -> list[bytes]:
     report = b'\0{"verdict": "passed", "checks": [{"name": "a", "value": 1.5, "limit": 2, "needed": null}]}'
     history = b"\1epoch,loss,accuracy\n1,0.5,0.9\n2,0.4,0.95\n"
     images = [_array(np.zeros((2, 3, 4), kind)) for kind in (np.uint8, np.float32, np.object_)]
+    colour = _array(np.zeros((2, 3, 4, 3), np.uint8))
     huge = images[0].replace(b"(2, 3, 4)", b"(2, 9999999999, 4)")
-    return [report, history, *(b"\2" + image for image in (*images, huge)), b"\2PK\3\4", b"\0" + b"[" * 100_000]
+    return [report, history, *(b"\2" + image for image in (*images, colour, huge)), b"\2PK\3\4", b"\0" + b"[" * 100_000]
 
 
 def _array(array: NDArray[np.generic]) -> bytes:

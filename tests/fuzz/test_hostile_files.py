@@ -27,6 +27,7 @@ from fashion.stages.raw import read_raw
 from tests.litert_models import write_band_model
 
 SIZE = (28, 28)
+SHAPE = (*SIZE, 1)
 
 
 @pytest.fixture
@@ -155,7 +156,7 @@ def keras_parts(tmp_path_factory):
     from fashion.model.networks import classifier
 
     path = tmp_path_factory.mktemp("keras") / "model.keras"
-    classifier("baseline", SIZE, 3).save(path)
+    classifier("baseline", SHAPE, 3).save(path)
     with zipfile.ZipFile(path) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
 
@@ -229,7 +230,7 @@ def test_a_litert_file_that_crashes_the_interpreter_is_an_error(tmp_path, band_m
     # The place where a model's table says where its subgraphs are: nowhere. LiteRT follows it all the same.
     path.write_bytes(band_model[:16] + b"\0" + band_model[17:])
     with pytest.raises(ArtifactError, match="signal 11"):
-        litert.predict(path, np.zeros((1, *SIZE), np.uint8))
+        litert.predict(path, np.zeros((1, *SHAPE), np.uint8))
 
 
 def damaged_models(model):
@@ -251,7 +252,7 @@ def test_a_damaged_litert_file_answers_or_is_an_error(tmp_path, band_model, reco
         path = tmp_path / f"{number}.tflite"
         path.write_bytes(content)
         try:
-            assert len(litert.predict(path, np.zeros((3, *SIZE), np.uint8)).probabilities) == 3
+            assert len(litert.predict(path, np.zeros((3, *SHAPE), np.uint8)).probabilities) == 3
         except FashionError:
             refused += 1
     record_property("fuzzed", f"LiteRT models: {len(models)} inputs, {refused} refused")
@@ -287,7 +288,7 @@ def test_a_hostile_version_is_fetched_and_nothing_of_it_is_run(project, marker):
     registry = publish(project, json.dumps({"classes": ["a", "b"], "image_size": SIZE}), marker)
     champion = keep_version(*registry)
     with pytest.raises(ArtifactError):
-        litert.predict(champion.model, np.zeros((1, *SIZE), np.uint8))
+        litert.predict(champion.model, np.zeros((1, *SHAPE), np.uint8))
     # What a version says about itself is checked like any other file.
     for contract in (
         "[]",
@@ -301,6 +302,10 @@ def test_a_hostile_version_is_fetched_and_nothing_of_it_is_run(project, marker):
         json.dumps({"classes": ["a", "b"], "image_size": [28]}),
         json.dumps({"classes": ["a", "b"], "image_size": [10**9, 10**9]}),
         json.dumps({"classes": ["a", "b"], "image_size": [-1, "x"]}),
+        json.dumps({"classes": ["a", "b"], "image_size": SIZE, "pictures": {"channels": 10**9}}),
+        json.dumps({"classes": ["a", "b"], "image_size": SIZE, "pictures": {"channels": 3}}),
+        json.dumps({"classes": ["a", "b"], "image_size": SIZE, "pictures": {"isolate": "x", "fit": {}}}),
+        json.dumps({"classes": ["a", "b"], "image_size": SIZE, "pictures": []}),
         "\xff",
     ):
         (champion.model.parent / "classes.json").write_bytes(contract.encode("latin-1"))

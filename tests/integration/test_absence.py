@@ -289,7 +289,7 @@ def test_the_summary_of_a_refused_candidate_is_silent_about_absence_where_there_
     text = printed(trained_project, refused)
     assert f"fashion-classifier version 2 is challenger: {shorten(refused.reason)}\n" in text
     assert "no champion" not in text
-    Image.fromarray(load_split(trained_project, "test").images[0]).save(tmp_path / "one.png")
+    Image.fromarray(load_split(trained_project, "test").images[0, ..., 0]).save(tmp_path / "one.png")
     answer = follow(trained_project, text.replace("IMAGE...", ""), "fashion predict", f"{tmp_path}/one.png")
     assert "fashion-classifier, version 1" in answer
 

@@ -236,7 +236,7 @@ def exchanged(labels):
     ("poison", "complaint"),
     [
         (shuffled, "were they mixed up"),
-        (exchanged, "does it go by another name"),
+        (exchanged, "is it confused with another"),
     ],
 )
 def test_poisoned_labels_do_not_enter_the_data(served, poison, complaint):
@@ -551,7 +551,7 @@ def test_what_is_let_in_does_not_fail_the_next_training_however_often_it_was_sen
 def with_bad_ones(number, seed):
     """Enough labelled images for a batch, some of them blank, each in another grey."""
     images, labels = draw(ENOUGH, 10, (28, 28), seed=seed)
-    images[:number] = (np.arange(number, dtype=np.uint8) + 2 * seed)[:, None, None]
+    images[:number] = (np.arange(number, dtype=np.uint8) + 2 * seed)[:, None, None, None]
     return images, labels
 
 

@@ -11,6 +11,7 @@ from fashion.evaluation.abstention import reasons
 from fashion.evaluation.estimates import TIMED_CALLS, CalibrationError, exact, proportion_of
 from fashion.evaluation.quality import Quality, check_gates
 from fashion.images.nonsense import draw_nonsense
+from fashion.images.photos import form_of
 from fashion.images.synthetic import draw
 from fashion.loop.collect import collect
 from fashion.model.networks import answer
@@ -134,7 +135,8 @@ def test_a_model_that_answers_nonsense_fails_the_gate():
 
 def test_the_exported_model_abstains_where_the_model_does(trained_project):
     model, rule = load_classifier(trained_project.model_file), read_reference(trained_project.evaluation).abstention
-    groups = draw_nonsense(20, (28, 28), seed=5) | {"test": (load_split(trained_project, "test").images, None)}
+    form = form_of(load_params(trained_project.params).data)
+    groups = draw_nonsense(20, form, seed=5) | {"test": (load_split(trained_project, "test").images, None)}
     for name, (images, cluttered) in groups.items():
         ours, exported = answer(model, images), litert.predict(trained_project.export / "model.tflite", images)
         expected = reasons(rule, images, ours, cluttered)
@@ -180,7 +182,7 @@ def test_the_reference_is_what_the_model_says_about_the_validation_images(traine
     assert reference.embeddings.dtype == reference.probabilities.dtype == np.float32
     descriptors = read_descriptors(trained_project.evaluation)
     images = np.load(trained_project.dataset / "validation_images.npy")
-    assert descriptors["mean"].to_numpy() == pytest.approx(images.mean(axis=(1, 2)))
+    assert descriptors["mean"].to_numpy() == pytest.approx(images.mean(axis=(1, 2, 3)))
 
 
 def test_a_registered_version_carries_its_reference_beside_the_model(trained_project):

@@ -70,7 +70,7 @@ def test_a_corruption_is_offered_as_a_drift_and_changes_images(extended, typed):
 import numpy as np
 from fashion.images.corruptions import corrupt
 for severity in (1, 5):
-    print(corrupt("salt", severity, np.zeros((10, 28, 28), np.uint8), np.random.default_rng(0)).mean() / 255)
+    print(corrupt("salt", severity, np.zeros((10, 28, 28, 1), np.uint8), np.random.default_rng(0)).mean() / 255)
 """
     weak, strong = map(float, must(extended, sys.executable, "-c", script).split())
     assert weak == pytest.approx(0.01, abs=0.005)

@@ -106,8 +106,8 @@ def test_a_missing_model_is_named(tmp_path):
 
 
 def test_images_of_another_size_are_refused_with_both_sizes(models):
-    with pytest.raises(ArtifactError, match=r"\(12, 9\).*\(28, 28\)"):
-        litert.predict(models["float"], np.zeros((1, 28, 28), np.uint8))
+    with pytest.raises(ArtifactError, match=r"\(12, 9, 1\).*\(28, 28, 1\)"):
+        litert.predict(models["float"], np.zeros((1, 28, 28, 1), np.uint8))
 
 
 def test_a_model_with_other_names_is_refused_with_the_names_it_has(tmp_path):

@@ -11,7 +11,7 @@ from fashion.evaluation.alarm import Verdict
 from tests.logs import KINDS, empty_log, record
 from tests.servers import postgresql
 
-SIZE = (28, 28)
+SHAPE = (28, 28, 1)
 CLOTHES = ("Bag", "Coat", "Dress")
 CREATED = datetime.now(UTC) - timedelta(days=1)
 
@@ -42,7 +42,7 @@ def test_labels_are_the_numbers_of_the_readers_classes_by_their_names(log):
     for one, (number, name) in zip(records, [(0, "Bag"), (1, "Coat"), (2, None), (9, None), (2, "Hat")], strict=True):
         log.add_label(one.id, number, "test", name)
     turned = tuple(reversed(CLOTHES))
-    found = log.read_labels(SIZE, model=Model("clothes", turned))
+    found = log.read_labels(SHAPE, model=Model("clothes", turned))
     assert list(found["label"]) == [2, 1, 2, -1, -1]
     window = log.read_window(version=version(classes=turned))
     assert (list(window.labels), window.unknown_labels) == ([2, 1, 2, -1, -1], 2)
@@ -53,7 +53,7 @@ def test_a_model_begins_with_none_of_another_ones_rows(log):
     log.write([theirs := says(0, model="clothes"), ours := says(1, model="shoes")])
     for one in (theirs, ours):
         log.add_label(one.id, 0, "test", "Bag")
-    assert list(log.read_labels(SIZE, model=Model("shoes", CLOTHES))["id"]) == [ours.id]
+    assert list(log.read_labels(SHAPE, model=Model("shoes", CLOTHES))["id"]) == [ours.id]
     assert list(log.read_window(version=version(model="shoes")).ids) == [ours.id]
     assert not log.has_unnamed_labels()
 
@@ -65,11 +65,11 @@ def test_rows_of_earlier_code_belong_to_the_model_whose_version_made_them(log):
         log.add_label(one.id, 1, "test")
     assert log.has_unnamed_labels()
     versions = (version("1-a", model=None), ModelVersion("2", "2-c", CREATED))
-    found = log.read_labels(SIZE, model=Model("clothes", CLOTHES, versions))
+    found = log.read_labels(SHAPE, model=Model("clothes", CLOTHES, versions))
     assert list(found["id"]) == [old.id, unknown.id]  # Of the last one the number and the time say so.
     later = (replace(versions[0], created=datetime.now(UTC) + timedelta(seconds=1)),)
-    assert list(log.read_labels(SIZE, model=Model("clothes", CLOTHES, later))["id"]) == [old.id]
-    assert len(log.read_labels(SIZE, model=Model("clothes", CLOTHES))) == 0
+    assert list(log.read_labels(SHAPE, model=Model("clothes", CLOTHES, later))["id"]) == [old.id]
+    assert len(log.read_labels(SHAPE, model=Model("clothes", CLOTHES))) == 0
 
 
 def test_labels_of_earlier_code_get_the_names_that_their_numbers_had(log):
@@ -80,7 +80,7 @@ def test_labels_of_earlier_code_get_the_names_that_their_numbers_had(log):
     log.name_labels(version("1-a"), CLOTHES)
     turned = tuple(reversed(CLOTHES))
     versions = (version("1-a", model=None), version("1-b", model=None))
-    found = log.read_labels(SIZE, model=Model("clothes", (*turned, "Hat"), versions)).set_index("id")["label"]
+    found = log.read_labels(SHAPE, model=Model("clothes", (*turned, "Hat"), versions)).set_index("id")["label"]
     assert (found[old.id], found[other.id], found[named.id]) == (1, 1, 0)
     assert log.add_label(old.id, 0, "test", "Bag").name == "Coat"
     assert log.add_label(other.id, 0, "test", "Bag").name is None
@@ -123,8 +123,8 @@ def test_what_was_asked_for_and_who_sent_it_goes_with_the_images(log):
     log.write(records := [says(0, asked=True, source="a"), says(1)])
     for one in records:
         log.add_label(one.id, 0, "test")
-    window, labels = log.read_window(), log.read_labels(SIZE)
-    labelled = log.read_labelled(labels, SIZE)
+    window, labels = log.read_window(), log.read_labels(SHAPE)
+    labelled = log.read_labelled(labels, SHAPE)
     assert list(window.asked) == list(labels["asked"]) == list(labelled.asked) == [True, False]
     assert window.sources == labelled.sources == ("a", None)
     assert labelled.asked.dtype == window.asked.dtype == np.bool_

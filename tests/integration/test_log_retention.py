@@ -10,7 +10,7 @@ from tests.servers import postgresql
 
 NOW = datetime.now(UTC)
 DAY = timedelta(days=1)
-SIZE = (28, 28)
+SHAPE = (28, 28, 1)
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +43,9 @@ def test_labelled_predictions_stay_until_they_were_collected(log):
     assert forget(log, NOW - DAY, beyond=1) == Forgotten(removed=3, kept=2)
     assert there(log) == [*ids[:2], ids[5]]
     assert count_waiting(log) == 2
-    mark_collected(log, log.read_labels(SIZE)[:1])
+    mark_collected(log, log.read_labels(SHAPE)[:1])
     assert forget(log, NOW - DAY, beyond=1) == Forgotten(removed=1, kept=1)
-    mark_collected(log, log.read_labels(SIZE))
+    mark_collected(log, log.read_labels(SHAPE))
     assert forget(log, NOW - DAY, beyond=1) == Forgotten(removed=1)
     assert there(log) == ids[5:]
 
@@ -53,12 +53,12 @@ def test_labelled_predictions_stay_until_they_were_collected(log):
 def test_a_label_that_was_corrected_since_it_was_collected_waits_again(log):
     (one,) = write(log, 1, labelled=1)
     log.add_label(one, 2, "test")
-    read = log.read_labels(SIZE)
+    read = log.read_labels(SHAPE)
     log.add_label(one, 3, "test")
     mark_collected(log, read)
-    assert not log.read_labels(SIZE)["collected"].any()
+    assert not log.read_labels(SHAPE)["collected"].any()
     assert forget(log, NOW + DAY, beyond=0) == Forgotten(removed=0, kept=1)
-    mark_collected(log, log.read_labels(SIZE))
+    mark_collected(log, log.read_labels(SHAPE))
     assert count_waiting(log) == 0
     assert forget(log, NOW + DAY, beyond=0) == Forgotten(removed=1)
 
@@ -76,7 +76,7 @@ def test_what_is_old_is_removed_part_by_part_past_what_stays(log, monkeypatch):
     monkeypatch.setattr("fashion.adapters.predictions.retention.IDS_AT_ONCE", 2)
     ids = write(log, 5, labelled=5) + write(log, 6)
     assert forget(log, NOW - DAY, beyond=1) == Forgotten(removed=5, kept=5)
-    mark_collected(log, log.read_labels(SIZE))
+    mark_collected(log, log.read_labels(SHAPE))
     assert forget(log, NOW - DAY, beyond=1) == Forgotten(removed=5)
     assert there(log) == ids[-1:]
 
@@ -102,7 +102,7 @@ def test_rows_that_were_collected_are_read_as_ever(log):
     """With an earlier version of the data their labels are new again."""
     log.write([one := record()])
     log.add_label(one.id, 4, "test")
-    mark_collected(log, log.read_labels(SIZE))
-    found = log.read_labels(SIZE)
+    mark_collected(log, log.read_labels(SHAPE))
+    found = log.read_labels(SHAPE)
     assert (list(found["id"]), list(found["collected"])) == ([one.id], [True])
     assert list(log.read_window().labels) == [4]

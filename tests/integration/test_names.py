@@ -44,7 +44,7 @@ def test_predict_prints_and_draws_them(project, tmp_path):
 
 
 def test_the_pictures_take_no_pair_of_dollars_for_a_formula(tmp_path):
-    images = np.zeros((len(NAMES), *SIZE), np.uint8)
+    images = np.zeros((len(NAMES), *SIZE, 1), np.uint8)
     plots.contact_sheet(images, NAMES, tmp_path / "sheet.png", NAMES[-1])
     plots.confusion_matrix(np.eye(len(NAMES), dtype=int), NAMES, tmp_path / "confusion.png")
     assert all((tmp_path / name).stat().st_size for name in ("sheet.png", "confusion.png"))

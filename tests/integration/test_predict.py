@@ -26,10 +26,10 @@ from fashion.adapters.plots import Shown, prediction_sheet
 from fashion.adapters.tracking import address
 from fashion.cli import app
 from fashion.errors import ArtifactError, DataError, DiskError, FashionError, ServiceError
-from fashion.images.idx import read_idx, write_idx
-from fashion.images.photos import see
+from fashion.images.idx import read_idx, write_idx, write_images
+from fashion.images.photos import Form, see
 from fashion.loop.monitor import monitor
-from fashion.params import load_params
+from fashion.params import PicturesParams, load_params
 from fashion.registry import predict as stage
 from fashion.registry.champion import FORMER, LAST, champion_folder, find_champion
 from fashion.registry.overview import list_models
@@ -42,6 +42,7 @@ from tests.litert_models import band_images, write_band_model
 from tests.services import make_champion, make_service
 
 SIZE = (28, 28)
+FORM = Form(SIZE, PicturesParams())
 CLASSES = ("top", "upper", "middle", "lower", "bottom")
 SHIRT = (slice(80, 320), slice(90, 210))
 """Where the dark shirt stands in the photographs below: 240 x 120 of 400 x 300 pixels."""
@@ -57,16 +58,16 @@ def shirt(colour=(20, 30, 90), background=(255, 255, 255)):
 
 def assert_is_the_shirt(image):
     """Bright on exactly 0, full height, half as wide, the pale hem at the bottom."""
-    assert (image.shape, image.dtype) == (SIZE, np.uint8)
+    assert (image.shape, image.dtype) == (FORM.shape, np.uint8)
     assert image[1:24, 8:20].min() > 180
-    assert 60 < image[27, 14] < image[20, 14]
+    assert 60 < image[27, 14, 0] < image[20, 14, 0]
     assert not image[:, :6].any()
     assert not image[:, 22:].any()
 
 
 def seen(path):
     (picture,) = read_pictures(path)
-    return see(picture.pixels, SIZE).image
+    return see(picture.pixels, FORM).image
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +101,7 @@ def save_bands(folder, count=5):
     """PNG files of the dataset's kind, file i bright in band i."""
     paths = [folder / f"band{number}.png" for number in range(count)]
     for path, image in zip(paths, band_images(count, SIZE, len(CLASSES)), strict=True):
-        Image.fromarray(image).save(path)
+        Image.fromarray(image[..., 0]).save(path)
     return paths
 
 
@@ -110,19 +111,19 @@ def save_bands(folder, count=5):
 def test_every_real_test_image_comes_through_unchanged_and_its_negative_is_brought_back(real_data):
     with (real_data / "t10k-images-idx3-ubyte.gz").open("rb") as stream:
         images = read_idx(stream, "t10k", 3)
-    size = images.shape[1:]
-    inverted = sum(not np.array_equal(see(image, size).image, image) for image in images)
-    restored = sum(np.array_equal(see(255 - image, size).image, image) for image in images)
+    form = Form(images.shape[1:], PicturesParams())
+    inverted = sum(not np.array_equal(see(image, form).image[..., 0], image) for image in images)
+    restored = sum(np.array_equal(see(255 - image, form).image[..., 0], image) for image in images)
     assert (len(images), inverted, restored) == (10_000, 0, 10_000)
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "LA", "P", "I;16"])
 def test_an_image_of_the_dataset_in_any_lossless_form_is_exactly_that_image(tmp_path, mode):
-    original = band_images(3, SIZE, 5)[2]
+    original = band_images(3, SIZE, 5)[2, ..., 0]
     original[3, 4] = 7
     picture = Image.fromarray(original.astype(np.uint16) * 257) if mode == "I;16" else Image.fromarray(original)
     picture.convert(mode).save(tmp_path / "image.png")
-    np.testing.assert_array_equal(seen(tmp_path / "image.png"), original)
+    np.testing.assert_array_equal(seen(tmp_path / "image.png"), original[..., np.newaxis])
 
 
 @pytest.mark.parametrize("ending", ["png", "jpg", "bmp", "gif", "webp"])
@@ -189,12 +190,12 @@ def test_a_large_photograph_is_kept_small(tmp_path):
 @pytest.mark.parametrize("compressed", [True, False])
 def test_an_idx_file_gives_all_its_images_by_number(tmp_path, compressed):
     images = band_images(4, (9, 12), 3)
-    content = write_idx(images)
+    content = write_images(images)
     path = tmp_path / "images-idx3-ubyte"
     path.write_bytes(content if compressed else gzip.decompress(content))
     pictures = read_pictures(path)
     assert [picture.source for picture in pictures] == [f"{path}[{number}]" for number in range(4)]
-    np.testing.assert_array_equal(np.stack([picture.pixels for picture in pictures]), images)
+    np.testing.assert_array_equal(np.stack([picture.pixels for picture in pictures]), images[..., 0])
 
 
 # Files that cannot be read
@@ -217,7 +218,7 @@ def jpeg_bytes(folder):
 def hostile(folder):
     """Files that cannot be read, and what is said about each."""
     whole = jpeg_bytes(folder)
-    idx = gzip.decompress(write_idx(band_images(4, (9, 12), 3)))
+    idx = gzip.decompress(write_images(band_images(4, (9, 12), 3)))
     return {
         "empty.png": (b"", "the file is empty"),
         "truncated.jpg": (whole[: len(whole) // 2], "damaged"),
@@ -275,7 +276,7 @@ def test_bytes_flipped_anywhere_give_a_picture_or_a_data_error(tmp_path):
                 image = seen(tmp_path / name)
             except DataError:
                 continue
-            assert (image.shape, image.dtype) == (SIZE, np.uint8)
+            assert (image.shape, image.dtype) == (FORM.shape, np.uint8)
 
 
 # The stage
@@ -306,7 +307,7 @@ def test_unreadable_files_are_listed_and_the_others_still_predicted(project, mod
     Image.new("RGB", (50, 50), "white").save(tmp_path / "wall.png")
     images = band_images(3, SIZE, len(CLASSES))
     images[1] = 0
-    (tmp_path / "batch.gz").write_bytes(write_idx(images))
+    (tmp_path / "batch.gz").write_bytes(write_images(images))
     files = [good, tmp_path / "empty.jpg", tmp_path / "wall.png", tmp_path / "batch.gz", other]
     found = stage.predict(project, load_params(project.params), files)
     sources = [prediction.sample.source for prediction in found.predictions]
@@ -344,7 +345,7 @@ def test_the_json_document_has_the_keys_that_scripts_rely_on(project, model, tmp
 
 def doubtful_pictures(folder):
     """Files of a clear band, of a grey in which the model sees no band, and of noise in colour."""
-    one = band_images(1, SIZE, len(CLASSES))[0]
+    one = band_images(1, SIZE, len(CLASSES))[0, ..., 0]
     noise = np.random.default_rng(0).integers(0, 256, (224, 224, 3), np.uint8)
     faint = np.full(SIZE, 50, np.uint8)
     faint[0] = faint[-1] = faint[:, 0] = faint[:, -1] = 0
@@ -405,8 +406,8 @@ def test_a_champion_whose_classes_do_not_fit_its_model_is_refused(project, model
 
 
 def test_the_sheet_shows_colour_transparency_and_grey_in_one_row_an_image(tmp_path):
-    given = [shirt(), np.dstack([shirt(), shirt()[..., :1]]), band_images(1, SIZE, 5)[0]]
-    images = [see(pixels, SIZE).image for pixels in given]
+    given = [shirt(), np.dstack([shirt(), shirt()[..., :1]]), band_images(1, SIZE, 5)[0, ..., 0]]
+    images = [see(pixels, FORM).image for pixels in given]
     ranking = {"a $name_": 0.7, "b": 0.2, "c": 0.1}
     for count in (0, 1, 3):
         path = tmp_path / f"sheet{count}.png"
@@ -422,7 +423,7 @@ def test_a_sheet_shows_in_red_that_an_answer_should_not_be_relied_on(tmp_path):
     red = {}
     for doubt in (None, "the picture does not show one $object_ on a plain background"):
         path = tmp_path / "sheet.png"
-        prediction_sheet([Shown("x", image, image, {"a": 0.9, "b": 0.1}, doubt)], path, "Title")
+        prediction_sheet([Shown("x", image[..., 0], image, {"a": 0.9, "b": 0.1}, doubt)], path, "Title")
         pixels = np.asarray(Image.open(path).convert("RGB")).astype(int)
         red[doubt is not None] = int(((pixels[..., 0] > 180) & (pixels[..., 1:].max(axis=-1) < 80)).sum())
     assert red[False] == 0
@@ -430,7 +431,7 @@ def test_a_sheet_shows_in_red_that_an_answer_should_not_be_relied_on(tmp_path):
 
 
 def test_a_sheet_of_many_images_says_how_many_it_shows(tmp_path):
-    rows = [Shown("x", image, image, {"a": 0.9, "b": 0.1}, None) for image in band_images(60, SIZE, 5)]
+    rows = [Shown("x", image[..., 0], image, {"a": 0.9, "b": 0.1}, None) for image in band_images(60, SIZE, 5)]
     prediction_sheet(rows, tmp_path / "many.png", "Title")
     with Image.open(tmp_path / "many.png") as sheet:
         assert sheet.height < 10_000

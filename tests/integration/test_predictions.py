@@ -8,6 +8,7 @@ import time
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -84,19 +85,19 @@ def test_labels_are_read_in_the_order_in_which_they_came_and_their_images_as_far
     before = datetime.now(UTC).replace(tzinfo=None)
     for number, label in ((2, 4), (0, 5), (2, 6), (1, 7)):
         log.add_label(records[number].id, label, "test")
-    found = log.read_labels((28, 28))
+    found = log.read_labels((28, 28, 1))
     assert list(found["id"]) == [records[number].id for number in (0, 2, 1)]
     assert list(found["label"]) == [5, 6, 7]
     assert found["labelled"].between(before, datetime.now(UTC).replace(tzinfo=None)).all()
     assert list(found["content_hash"]) == content_hashes(np.stack([records[number].image for number in (0, 2, 1)]))
     with log.transaction() as connection:
         connection.execute(delete(predictions).where(predictions.c.id == records[0].id))
-    labelled = log.read_labelled(found, (28, 28))
+    labelled = log.read_labelled(found, (28, 28, 1))
     assert list(labelled.ids) == [records[1].id, records[2].id]
     assert list(labelled.labels) == [7, 6]
     assert (labelled.images == np.stack([one.image for one in records[1:]])).all()
-    assert len(log.read_labels((28, 28), since=datetime.now(UTC) + timedelta(seconds=1))) == 0
-    assert log.read_labelled(found[:0], (28, 28)).images.shape == (0, 28, 28)
+    assert len(log.read_labels((28, 28, 1), since=datetime.now(UTC) + timedelta(seconds=1))) == 0
+    assert log.read_labelled(found[:0], (28, 28, 1)).images.shape == (0, 28, 28, 1)
 
 
 def test_of_many_labels_on_one_prediction_the_last_ones_are_kept(log):
@@ -160,7 +161,26 @@ def test_predictions_of_models_of_different_sizes_are_read_by_version(log):
     log.write([record("1"), record("2", size=(12, 9), classes=3)])
     with pytest.raises(DataError, match="read those of one version"):
         log.read_window()
-    assert log.read_window(version=version("2")).images.shape == (1, 12, 9)
+    assert log.read_window(version=version("2")).images.shape == (1, 12, 9, 1)
+
+
+def test_images_in_colour_are_read_as_they_were_and_apart_from_grey_ones_of_their_size(log):
+    grey, colour = record("1"), record("2", channels=3)
+    log.write([grey, colour])
+    for one in (grey, colour):
+        log.add_label(one.id, 1, "test")
+    with pytest.raises(DataError, match="read those of one version"):
+        log.read_window()
+    for one in (grey, colour):
+        shape = one.image.shape
+        found = log.read_labels(shape)
+        assert list(found["id"]) == [one.id]
+        for images in (
+            log.read_window(version=version(one.model_version)).images,
+            log.read_labelled(found, shape).images,
+        ):
+            assert images.shape == (1, *shape)
+            assert (images == one.image).all()
 
 
 def test_a_model_without_an_embedding_is_logged_too(log):
@@ -186,7 +206,7 @@ def test_old_and_surplus_predictions_are_forgotten_with_their_labels(log):
     log.write(records)
     for one in records:
         log.add_label(one.id, 1, "test")
-    mark_collected(log, log.read_labels((28, 28)))
+    mark_collected(log, log.read_labels((28, 28, 1)))
     long_ago = NOW - timedelta(days=1)
     assert forget(log, before=long_ago, beyond=4).removed == 2
     assert list(log.read_window().ids) == [one.id for one in records[2:]]
@@ -201,7 +221,7 @@ def test_from_a_moment_before_1970_on_everything_is_read_and_nothing_is_older(lo
     log.add_label(records[0].id, 1, "test")
     assert len(log.read_window(since=moment)) == 2
     assert len(log.read_window(until=moment)) == 0
-    assert list(log.read_labels((28, 28), since=moment)["id"]) == [records[0].id]
+    assert list(log.read_labels((28, 28, 1), since=moment)["id"]) == [records[0].id]
     assert forget(log, before=moment, beyond=100).removed == 0
 
 
@@ -272,7 +292,7 @@ def test_labels_that_come_later_are_counted_in_their_windows(log):
     assert (first.labelled, first.correct, second.labelled) == (2, 1, 0)
     counted = {str(right): (1, 1), str(wrong): (1, 0)} if right != wrong else {str(right): (2, 1)}
     assert first.by_class == counted
-    mark_collected(log, log.read_labels((28, 28)))
+    mark_collected(log, log.read_labels((28, 28, 1)))
     forget(log, before=datetime.now(UTC) + timedelta(seconds=1), beyond=0)
     history.refresh(2)
     assert history.read(10)[0] == first
@@ -306,6 +326,20 @@ def test_a_database_that_another_program_holds_is_not_called_away(tmp_path, monk
     assert "Start the database" not in str(raised.value)
     log.write([record()])
     log.close()
+
+
+def test_a_new_database_that_another_program_holds_for_a_moment_is_waited_for(tmp_path, monkeypatch):
+    with closing(sqlite3.connect(tmp_path / "log.db")) as other:
+        other.execute("CREATE TABLE theirs (number)")
+        other.execute("BEGIN EXCLUSIVE")
+        # As where two processes change the journal at once, SQLite does not wait; the pause is when the other one ends.
+        engine = "fashion.adapters.predictions.engine"
+        monkeypatch.setattr(f"{engine}.PATIENCE_SECONDS", 0)
+        clock = SimpleNamespace(sleep=lambda _: other.rollback(), monotonic=lambda: 0)
+        monkeypatch.setattr(f"{engine}.time", clock)
+        with closing(PredictionLog(f"sqlite:///{tmp_path}/log.db")) as log:
+            log.write([record()])
+            assert log.count() == 1
 
 
 def test_a_database_that_went_away_is_used_again_once_it_is_back(tmp_path):
@@ -354,7 +388,7 @@ def test_many_old_predictions_are_forgotten_part_by_part(log, monkeypatch):
     log.write(records := [record() for _ in range(7)])
     for one in records:
         log.add_label(one.id, 1, "test")
-    mark_collected(log, log.read_labels((28, 28)))
+    mark_collected(log, log.read_labels((28, 28, 1)))
     assert forget(log, before=NOW - timedelta(days=1), beyond=2).removed == 5
     assert list(log.read_window().ids) == [one.id for one in records[5:]]
     with log.transaction() as connection:

@@ -54,6 +54,15 @@ def test_arrays_are_mapped_into_memory_and_cannot_be_changed(small_project, para
         images[0] = 0
 
 
+def test_grey_images_without_channels_are_read_as_earlier_code_stored_them(small_project, params):
+    write_quarantine(small_project)
+    prepare(small_project, params)
+    path = small_project.dataset / "test_images.npy"
+    images = np.load(path)
+    np.save(path, images[..., 0])
+    np.testing.assert_array_equal(load_split(small_project, "test").images, images)
+
+
 def test_classes_keep_their_shares_and_the_counts_are_written(small_project, params):
     write_quarantine(small_project)
     prepare(small_project, params)
@@ -133,4 +142,4 @@ def test_another_number_of_classes_and_another_size_need_no_code(project):
     write_quarantine(project)
     prepared = prepare(project, params)
     assert prepared.images_of_class["test"] == dict.fromkeys(params.data.classes, 5)
-    assert load_split(project, "train").images.shape == (126, 20, 24)
+    assert load_split(project, "train").images.shape == (126, 20, 24, 1)

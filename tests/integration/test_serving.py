@@ -27,6 +27,7 @@ from fashion.errors import ArtifactError, ParamsError, ServiceError
 from fashion.evaluation.survey import Survey
 from fashion.params import load_params
 from fashion.registry.champion import Found
+from fashion.serving.answers import to_lists
 from fashion.serving.app import MOST_WANTED, create_app
 from fashion.serving.batches import Batches
 from fashion.serving.bodies import BodyLimits
@@ -38,7 +39,7 @@ from fashion.serving.recorder import CLOSE_SECONDS, Recorder
 from fashion.serving.requests import see
 from fashion.serving.server import DRAIN_SECONDS, serve
 from tests.servers import PATIENCE_SECONDS, wait_until
-from tests.services import CLASSES, IMAGES, SIZE, make_champion, make_service, running
+from tests.services import CLASSES, FORM, IMAGES, SIZE, make_champion, make_service, running
 
 HERE = "http://127.0.0.1"
 
@@ -56,7 +57,7 @@ def client(service):
 
 def png(pixels, kind="PNG", **options):
     stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, kind, **options)
+    Image.fromarray(pixels.squeeze()).save(stream, kind, **options)
     return stream.getvalue()
 
 
@@ -64,8 +65,13 @@ def upload(client, content, name="picture.png"):
     return client.post("/predict", files={"images": (name, content)})
 
 
+def arrays(images):
+    """As a body: grey pixels are numbers."""
+    return {"images": [to_lists(image) for image in images]}
+
+
 def ask(client, images, **options):
-    return client.post("/predict", json={"images": images.tolist()}, **options)
+    return client.post("/predict", json=arrays(images), **options)
 
 
 def flush(service):
@@ -97,6 +103,14 @@ def test_arrays_are_answered_in_their_order_and_logged_as_they_were(client, serv
     assert set(window.versions) == {"1"}
 
 
+def test_grey_pixels_may_also_be_lists_of_one_channel(client):
+    (numbers,), (channels,) = (
+        client.post("/predict", json={"images": [one]}).json()["predictions"]
+        for one in (to_lists(IMAGES[3]), IMAGES[3].tolist())
+    )
+    assert channels["probabilities"] == pytest.approx(numbers["probabilities"])
+
+
 def test_labels_are_asked_for_at_random_whatever_the_answer(tmp_path):
     service = replace(make_service(tmp_path), asked_share=0.3)
     with TestClient(create_app(service), base_url=HERE) as client:
@@ -110,7 +124,7 @@ def test_labels_are_asked_for_at_random_whatever_the_answer(tmp_path):
         queue = client.get("/wanted").json()
         assert [one["id"] for one in queue] == wanted[:MOST_WANTED]
         assert {tuple(one) for one in queue} == {("id", "image")}
-        assert queue[0]["image"] == window.images[window.asked][0].tolist()
+        assert queue[0]["image"] == window.images[window.asked][0, ..., 0].tolist()
         for one in queue[:3]:
             label = {"prediction_id": one["id"], "label": "top", "source": "asked"}
             assert client.post("/feedback", json=label).status_code == 200
@@ -152,7 +166,7 @@ def test_many_pictures_come_in_one_form(client):
 
 
 def test_it_abstains_where_it_is_unsure(client, service):
-    (found,) = ask(client, np.full((1, *SIZE), 50, np.uint8)).json()["predictions"]
+    (found,) = ask(client, np.full((1, *FORM.shape), 50, np.uint8)).json()["predictions"]
     assert (found["abstain"], found["reason"]) == (True, "unsure")
     assert 'fashion_abstentions_total{reason="unsure",version="1"} 1.0' in client.get("/metrics").text
     flush(service)
@@ -181,7 +195,7 @@ def test_it_abstains_from_a_cluttered_picture_and_takes_arrays_as_they_are(clien
 
 def test_a_version_without_a_reference_never_abstains(tmp_path):
     served = Served(make_champion(tmp_path, "1", reference=False))
-    answers = asyncio.run(served.ask(np.zeros((1, *SIZE), np.uint8)))
+    answers = asyncio.run(served.ask(np.zeros((1, *FORM.shape), np.uint8)))
     assert answers.reasons == [None]
     served.retire()
 
@@ -316,11 +330,11 @@ def test_decoding_stops_when_the_caller_has_gone(tmp_path, monkeypatch):
     service = make_service(tmp_path)
     begun, released, decoded = threading.Event(), threading.Event(), []
 
-    def see_slowly(stream, name, size):
+    def see_slowly(stream, name, form):
         decoded.append(name)
         begun.set()
         released.wait()
-        return see(stream, name, size)
+        return see(stream, name, form)
 
     monkeypatch.setattr("fashion.serving.requests.see", see_slowly)
     files = [("images", (f"{number}.png", png(IMAGES[0]))) for number in range(5)]
@@ -361,7 +375,7 @@ def test_one_bad_file_refuses_all_and_nothing_is_logged(client, service):
     assert service.log.count() == 0
 
 
-ONE = IMAGES[0].tolist()
+ONE = to_lists(IMAGES[0])
 
 
 @pytest.mark.parametrize(
@@ -384,6 +398,11 @@ ONE = IMAGES[0].tolist()
         (json.dumps({"images": [[*ONE[:27], ["0"] * 28]]}).encode(), "from 0 to 255"),
         (json.dumps({"images": [[*ONE[:27], [10**30] * 28]]}).encode(), "from 0 to 255"),
         (json.dumps({"images": [[*ONE[:27], "a" * 28]]}).encode(), "28 rows of 28 pixels"),
+        (json.dumps({"images": [[[[0, 0, 0]] * 28] * 28]}).encode(), "all numbers, or lists of 1 number"),
+        (json.dumps({"images": [[*[[[0]] * 28] * 27, [0] * 28]]}).encode(), "all numbers, or lists of 1 number"),
+        (json.dumps({"images": [[*ONE[:27], [[0]] * 28]]}).encode(), "from 0 to 255"),
+        (json.dumps({"images": [[[[256]] * 28] * 28]}).encode(), "from 0 to 255"),
+        (json.dumps({"images": [[[[[0]]] * 28] * 28]}).encode(), "from 0 to 255"),
         (json.dumps({"images": [ONE] * 65}).encode(), "1 to 64 images"),
     ],
 )
@@ -446,13 +465,13 @@ def test_a_body_that_trickles_is_refused_and_its_connection_closed(tmp_path):
         answer = read_all(line)
         assert answer.startswith("HTTP/1.1 408 ")
         assert "the body did not arrive within 0.2 seconds" in answer
-        assert requests.post(f"{address}/predict", json={"images": IMAGES.tolist()}, timeout=60).status_code == 200
+        assert requests.post(f"{address}/predict", json=arrays(IMAGES), timeout=60).status_code == 200
 
 
 def test_bodies_that_take_too_much_memory_together_are_refused_until_there_is_room(tmp_path):
     limits = Limits(body=BodyLimits(bytes=1 << 16, bytes_in_all=60_000))
     with running(make_service(tmp_path, limits=limits)) as address:
-        ask = partial(requests.post, f"{address}/predict", json={"images": IMAGES[:1].tolist()}, timeout=60)
+        ask = partial(requests.post, f"{address}/predict", json=arrays(IMAGES[:1]), timeout=60)
         with closing(begin(address, length=60_000)) as line:
             line.sendall(b" " * 59_000)
             wait_until(lambda: ask().status_code == 503)
@@ -510,7 +529,7 @@ def test_without_a_key_nobody_is_answered_through_a_proxy_and_the_words_say_what
 def test_with_a_key_the_page_behind_a_proxy_is_answered_and_no_other(tmp_path):
     """As nginx asks with only `proxy_pass`: the Host is its own address for the service, the Origin is the page's."""
     service = make_service(tmp_path, key="secret", origin="https://fashion.example")
-    content = {"images": IMAGES[:1].tolist()}
+    content = arrays(IMAGES[:1])
     with TestClient(create_app(service), base_url=HERE, headers={"X-Forwarded-For": "192.0.2.1"}) as client:
         for origin, key, status in (
             ("https://fashion.example", "secret", 200),
@@ -648,7 +667,7 @@ def test_feedback_is_taken_at_once_and_the_newest_counts(client, service):
     flush(service)
     assert correct(client, prediction_id, "top", source="an expert").json()["previous"] == "lower"
     assert list(service.log.read_window().labels) == [0]
-    found = service.log.read_labels(SIZE, model=Model(service.name, ("upper", "top")))
+    found = service.log.read_labels(FORM.shape, model=Model(service.name, ("upper", "top")))
     assert list(found["label"]) == [1]  # By its name, whichever number it has for others.
 
 
@@ -896,7 +915,7 @@ def test_the_service_ends_though_registry_and_log_say_nothing(tmp_path, silent, 
     service.champions._find = find
     with ThreadPoolExecutor(2) as callers:
         with running(service, drain_seconds=1) as address:
-            assert requests.post(f"{address}/predict", json={"images": IMAGES.tolist()}, timeout=60).status_code == 200
+            assert requests.post(f"{address}/predict", json=arrays(IMAGES), timeout=60).status_code == 200
             silent.asked.wait()
             cut_off = callers.submit(requests.post, f"{address}/model/refresh", timeout=60)
             asked.wait()

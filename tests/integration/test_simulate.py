@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from fashion.cli import app
 from fashion.errors import ServiceError
-from fashion.images.idx import write_idx
+from fashion.images.idx import write_idx, write_images
 from fashion.images.synthetic import draw
 from tests.projects import edit_params
 from tests.servers import wait_until
@@ -94,8 +94,8 @@ def test_people_answer_what_is_asked_and_correct_some_mistakes(small_project, tm
     with running(service) as address:
         images, labels = draw(40, len(CLASSES), (28, 28), seed=1)
         source = tmp_path / "images.gz", tmp_path / "labels.gz"
-        for path, values in zip(source, (images, labels), strict=True):
-            path.write_bytes(write_idx(values))
+        for path, content in zip(source, (write_images(images), write_idx(labels)), strict=True):
+            path.write_bytes(content)
         arguments = ["simulate", "--images", "40", "--rate", "200", "--url", address, *options, "--source", *source]
         result = CliRunner().invoke(app, [*map(str, arguments)], env={"FASHION_HOME": str(small_project.root)})
         assert result.exit_code == 0, result.output

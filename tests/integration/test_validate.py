@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from fashion.errors import DataError, SuiteError
-from fashion.images.idx import write_idx
+from fashion.images.idx import write_idx, write_images
 from fashion.params import load_params
 from fashion.stages.raw import SYNTHETIC, read_raw
 from fashion.stages.validate import validate
@@ -29,7 +29,7 @@ def splits(small_project, params):
 
 def write(project, params, splits):
     for file, array in zip(params.data.files, (*splits["train"], *splits["test"]), strict=True):
-        (project.data / file.name).write_bytes(write_idx(array))
+        (project.data / file.name).write_bytes(write_images(array) if array.ndim == 4 else write_idx(array))
 
 
 def report(project):
@@ -73,10 +73,10 @@ def test_bad_images_are_quarantined_each_with_its_reasons(small_project, params,
     reasons = dict(zip(table["index"], table["reason"], strict=True))
     assert "blank" in reasons[3]
     assert "saturated" in reasons[4]
-    assert reasons[6] == "the same image stands before it"
-    assert reasons[7] == "the same image stands in the test set"
-    assert reasons[8] == "its label names no class"
-    assert reasons[9].startswith("its label names no class; blank")
+    assert reasons[6] == "a copy of an earlier image"
+    assert reasons[7] == "a copy of a test image"
+    assert reasons[8] == "its label is not a class"
+    assert reasons[9].startswith("its label is not a class; blank")
 
 
 def test_bad_test_images_are_reported_apart(small_project, params, splits):
@@ -88,7 +88,7 @@ def test_bad_test_images_are_reported_apart(small_project, params, splits):
 
 
 def test_too_many_bad_images_fail_the_run_but_leave_the_report(small_project, params, splits):
-    splits["train"][0][:9] = np.arange(9, dtype=np.uint8)[:, None, None]  # 9 of 800 are more than 1 %.
+    splits["train"][0][:9] = np.arange(9, dtype=np.uint8)[:, None, None, None]  # 9 of 800 are more than 1 %.
     write(small_project, params, splits)
     with pytest.raises(
         DataError, match=r"(?s)too many bad images .*9 of them quarantined .*1.12%, at most 1.00%.*quarantine.csv"

@@ -41,13 +41,13 @@ def test_an_image_far_from_all_known_ones_is_foreign_however_sure_the_model_is()
 
 
 def test_noise_is_foreign_however_sure_the_model_is_and_whatever_it_makes_of_it():
-    noise = RANDOM.integers(0, 256, (50, 28, 28), np.uint8)
+    noise = RANDOM.integers(0, 256, (50, 28, 28, 1), np.uint8)
     assert reasons(fit(2000), noise, said(sure(50), cone(50, 0))) == [UNLIKE] * 50
     assert reasons(fit(2000), OTHERS[:50], said(sure(50), cone(50, 0))).count(None) > 45
 
 
 def test_a_version_without_descriptors_goes_by_its_embedding_alone_and_one_without_a_rule_never_abstains():
-    noise = RANDOM.integers(0, 256, (50, 28, 28), np.uint8)
+    noise = RANDOM.integers(0, 256, (50, 28, 28, 1), np.uint8)
     earlier = replace(fit(2000), appearance=None)
     assert reasons(earlier, noise, said(sure(50), cone(50, 0))).count(None) > 45
     assert reasons(earlier, noise, said(sure(50), cone(50, 1))) == [UNLIKE] * 50
@@ -73,7 +73,7 @@ def test_cluttered_comes_before_unsure_and_unsure_before_unlike_and_the_limit_it
     assert reasons(None, GARMENTS[:3], said(probabilities, embeddings), cluttered) == [CLUTTERED, None, CLUTTERED]
 
 
-@pytest.mark.parametrize("images", [GARMENTS[:2], np.zeros((2, 28, 28), np.uint8)])
+@pytest.mark.parametrize("images", [GARMENTS[:2], np.zeros((2, 28, 28, 1), np.uint8)])
 def test_two_images_are_enough_for_a_rule_even_if_they_are_the_same(images):
     rule = fit_abstention(images, np.ones((2, 16), np.float32), 0.5, 0.5)
     found = reasons(rule, OTHERS[:3], said(sure(3), cone(3, 0)))

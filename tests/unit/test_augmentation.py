@@ -3,8 +3,8 @@ import numpy as np
 from fashion.images.augmentation import move, shift_randomly
 
 
-def images(count=6):
-    return np.random.default_rng(0).integers(1, 256, (count, 5, 7), dtype=np.uint8)
+def images(count=6, channels=3):
+    return np.random.default_rng(0).integers(1, 256, (count, 5, 7, channels), dtype=np.uint8)
 
 
 def test_a_moved_image_leaves_black_behind():
@@ -35,8 +35,8 @@ def test_the_same_seed_gives_the_same_images():
 
 
 def test_every_shift_within_reach_is_about_equally_likely():
-    dots = np.zeros((9000, 5, 5), np.uint8)
+    dots = np.zeros((9000, 5, 5, 1), np.uint8)
     dots[:, 2, 2] = 255
-    places = shift_randomly(dots, 1, np.random.default_rng(5)).sum(axis=0, dtype=np.int64) / 255
+    places = shift_randomly(dots, 1, np.random.default_rng(5)).sum(axis=(0, 3), dtype=np.int64) / 255
     assert places[1:4, 1:4].min() > 850
     assert places.sum() == 9000

@@ -22,13 +22,13 @@ def test_groups_are_found_among_other_images_in_whatever_order():
 
 
 def test_copies_far_apart_are_found():
-    images = np.concatenate([IMAGES[:1], np.zeros((AT_ONCE + 5, 28, 28), np.uint8), IMAGES[:1]])
-    images[1:-1] = np.random.default_rng(0).integers(0, 256, (AT_ONCE + 5, 28, 28))
+    images = np.concatenate([IMAGES[:1], np.zeros((AT_ONCE + 5, 28, 28, 1), np.uint8), IMAGES[:1]])
+    images[1:-1] = np.random.default_rng(0).integers(0, 256, (AT_ONCE + 5, 28, 28, 1))
     groups = group_near_copies(images)
     assert groups[0] == groups[-1]
     assert len(set(groups)) == len(images) - 1
 
 
 def test_images_of_one_shade_are_like_nothing():
-    assert len(set(group_near_copies(np.full((3, 28, 28), 7, np.uint8)))) == 3
-    assert group_near_copies(np.empty((0, 28, 28), np.uint8)).shape == (0,)
+    assert len(set(group_near_copies(np.full((3, 28, 28, 1), 7, np.uint8)))) == 3
+    assert group_near_copies(np.empty((0, 28, 28, 1), np.uint8)).shape == (0,)

@@ -3,10 +3,10 @@ import pytest
 
 from fashion.arrays import LabelledImages
 from fashion.images import descriptors
-from fashion.images.descriptors import describe, describe_dataset
+from fashion.images.descriptors import WATCHED, WATCHED_IN_COLOUR, describe, describe_dataset, watched
 
 RANDOM = np.random.default_rng(0)
-IMAGES = RANDOM.integers(0, 256, (7, 4, 6), np.uint8)
+IMAGES = RANDOM.integers(0, 256, (7, 4, 6, 1), np.uint8)
 
 
 def test_descriptors_are_what_numpy_says_of_the_pixels():
@@ -19,6 +19,31 @@ def test_descriptors_are_what_numpy_says_of_the_pixels():
     np.testing.assert_allclose(table["ink_fraction"], (pixels > 25).mean(axis=1))
     assert table["height"].unique().tolist() == [4]
     assert table["width"].unique().tolist() == [6]
+
+
+def test_colours_are_described_by_channel_by_saturation_and_by_sharpness():
+    colours = RANDOM.integers(0, 256, (5, 6, 8, 3), np.uint8)
+    table = describe(colours)
+    assert watched(table) == [*WATCHED, *WATCHED_IN_COLOUR]
+    assert watched(describe(IMAGES)) == list(WATCHED)
+    for number, colour in enumerate(("red", "green", "blue")):
+        channel = colours[..., number].reshape(5, -1)
+        np.testing.assert_allclose(table[f"{colour}_mean"], channel.mean(axis=1))
+        np.testing.assert_allclose(table[f"{colour}_standard_deviation"], channel.std(axis=1))
+    grey = np.repeat(colours[..., :1], 3, axis=3)
+    assert (describe(grey)["saturation"] == 0).all()
+    pure = np.zeros_like(colours)
+    pure[..., 2] = 90
+    assert (describe(pure)[["saturation", "sharpness"]] == [1, 0]).all(axis=None)
+    dot = np.zeros((1, 5, 5, 3), np.uint8)
+    dot[0, 2, 2] = 200
+    # Of nine pixels inside, one differs from those around it by 200, four by 50.
+    assert describe(dot)["sharpness"].item() == pytest.approx((200 + 4 * 50) / 9)
+
+
+def test_the_brightness_of_colours_is_described_as_that_of_grey():
+    table, grey = describe(np.repeat(IMAGES, 3, axis=3)), describe(IMAGES)
+    assert table[list(WATCHED)].equals(grey[list(WATCHED)])
 
 
 def test_images_described_in_parts_are_described_the_same(monkeypatch):
@@ -34,7 +59,7 @@ def test_no_image_is_described_by_no_row():
 
 def test_one_pixel_makes_another_content_hash():
     images = np.stack([IMAGES[0], IMAGES[0], IMAGES[0]])
-    images[2, 3, 5] ^= 1
+    images[2, 3, 5, 0] ^= 1
     hashes = describe(images)["content_hash"]
     assert hashes[0] == hashes[1] != hashes[2]
 

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fashion.evaluation.drift import DESCRIPTORS, Sample, build_detector, descriptor_values, draw_labels, measure
+from fashion.evaluation.drift import Sample, build_detector, descriptor_values, draw_labels, measure
 from fashion.evaluation.limits import _resample, calibrate, score
+from fashion.images.descriptors import WATCHED
 
 CLASSES, AXES, SIZE, WINDOWS, RATE = 4, 12, 200, 300, 0.05
 RANDOM = np.random.default_rng(0)
@@ -22,7 +23,7 @@ def draw(count, random, shares=None, moved=0.0, spread=1.0, wrong=0.0):
     probabilities = np.exp(-(distances - distances.min(axis=1, keepdims=True)) / 2)
     probabilities /= probabilities.sum(axis=1, keepdims=True)
     labels = np.where(random.random(count) < wrong, (truth + 1) % CLASSES, truth)
-    descriptors = np.column_stack([embeddings[:, : len(DESCRIPTORS) - 1], np.zeros(count)])
+    descriptors = np.column_stack([embeddings[:, : len(WATCHED) - 1], np.zeros(count)])
     return Sample(descriptors, embeddings, probabilities, labels)
 
 
@@ -128,7 +129,7 @@ def test_clean_windows_are_drawn_with_the_mix_of_the_reference():
 
 
 def test_descriptors_are_taken_by_name():
-    table = pd.DataFrame({"height": [28], **{name: [number] for number, name in enumerate(DESCRIPTORS)}})
+    table = pd.DataFrame({"height": [28], **{name: [number] for number, name in enumerate(WATCHED)}})
     assert descriptor_values(table).tolist() == [[0, 1, 2, 3, 4]]
 
 

@@ -67,7 +67,7 @@ def test_a_candidate_that_is_better_on_recent_images_alone_is_promoted_for_that(
     assert "better in accuracy on recent images (+25.00 points" in judgement.reason
     assert [line.verdict for line in judgement.lines if line.figure == "accuracy on recent images"] == ["better"]
     assert "300 recent images (p = " in markdown(judgement)
-    assert "; 960 of 1,000 labels that were asked for at random (96%) have come." in markdown(judgement)
+    assert "; 960 of 1,000 labels requested at random (96%) have come." in markdown(judgement)
     assert judgement_from_dict(json.loads(json.dumps(judgement.to_dict()))) == judgement
 
 

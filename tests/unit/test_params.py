@@ -44,6 +44,12 @@ def test_the_shipped_parameters_are_valid():
         ("train.recipe", "huge", "'huge' is not one of the recipes"),
         ("validate.max_quarantined", 1.5, "validate.max_quarantined: Input should be less than or equal to 1"),
         ("prepare.validation_fraction", 0, "prepare.validation_fraction"),
+        ("data.pictures", {"channels": 2}, "data.pictures.channels: Input should be 1 or 3 (found 2)"),
+        ("data.pictures", {"channels": 3}, "isolate makes grey images"),
+        ("data.pictures", {"fit": "crop"}, "remove fit and ground"),
+        ("data.pictures", {"isolate": False, "fit": "crop"}, "fit (crop, pad or stretch) and ground (0 to 255)"),
+        ("data.pictures", {"isolate": False, "fit": "fill", "ground": 0}, "data.pictures.fit"),
+        ("data.pictures", {"isolate": False, "fit": "pad", "ground": 256}, "data.pictures.ground"),
         ("data.classes", ["one", "one"], "each class name must be unique"),
         ("data.classes", ["one", "two\nlines"], "data.classes.1"),
         ("data.classes", ["one", "two\u2028lines"], "data.classes.1"),
@@ -92,6 +98,15 @@ def test_a_file_of_release_0_2_is_answered_with_every_line_to_write(tmp_path):
 def test_an_unknown_key_is_answered_with_the_likely_one(changed):
     with pytest.raises(ParamsError, match="did you mean seed"):
         load_params(changed("train.sed", 1))
+
+
+def test_a_project_from_before_there_were_colours_isolates_grey_objects(tmp_path):
+    content = yaml.safe_load(SHIPPED.read_text())
+    del content["data"]["pictures"]
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
+    data = load_params(tmp_path / "params.yaml").data
+    assert data.pictures == load_params(SHIPPED).data.pictures
+    assert data.shape == (28, 28, 1)
 
 
 def test_a_project_from_before_there_was_a_tolerance_of_its_own_goes_on(tmp_path):

@@ -3,6 +3,9 @@ import pytest
 
 from fashion.errors import DataError
 from fashion.images import photos
+from fashion.images.isolation import to_grey
+from fashion.images.photos import Form
+from fashion.params import PicturesParams
 
 SIZE = (28, 28)
 
@@ -23,6 +26,17 @@ def photograph(background, shade, shape=(300, 400), box=(60, 240, 200, 290)):
     return picture
 
 
+def see(pixels, size=SIZE):
+    return photos.see(pixels, Form(size, PicturesParams()))
+
+
+def object_in(pixels, size=SIZE):
+    """The isolated object, (height, width)."""
+    image = see(pixels, size).image
+    assert image.shape == (*size, 1)
+    return image[..., 0]
+
+
 def noisy(picture, deviation, seed=0):
     noise = np.random.default_rng(seed).normal(0, deviation, picture.shape)
     return (picture + noise).clip(0, 255).astype(np.uint8)
@@ -41,31 +55,31 @@ def assert_is_the_box(image):
 
 
 def test_an_image_like_the_datasets_comes_through_unchanged():
-    np.testing.assert_array_equal(photos.see(garment(), SIZE).image, garment())
+    np.testing.assert_array_equal(object_in(garment()), garment())
 
 
 def test_an_object_that_fills_most_of_the_border_is_not_taken_for_background():
     image = np.zeros(SIZE, np.uint8)
     image[:, 3:25] = np.random.default_rng(0).integers(120, 256, (28, 22))
     image[10:20] = np.random.default_rng(1).integers(120, 256, (10, 28))
-    np.testing.assert_array_equal(photos.see(image, SIZE).image, image)
+    np.testing.assert_array_equal(object_in(image), image)
 
 
 def test_a_small_object_out_of_the_centre_stays_where_it_is_in_an_image_of_the_right_size():
     image = np.zeros(SIZE, np.uint8)
     image[2:9, 3:8] = 180
-    np.testing.assert_array_equal(photos.see(image, SIZE).image, image)
+    np.testing.assert_array_equal(object_in(image), image)
 
 
 def test_the_negative_of_an_image_is_brought_back_exactly():
-    np.testing.assert_array_equal(photos.see(255 - garment(), SIZE).image, garment())
+    np.testing.assert_array_equal(object_in(255 - garment()), garment())
 
 
 def test_the_input_is_not_changed():
     picture = np.full((50, 60, 4), 255, np.uint8)
     picture[10:30, 10:30, :3] = 10
     before = picture.copy()
-    photos.see(picture, SIZE)
+    see(picture)
     np.testing.assert_array_equal(picture, before)
 
 
@@ -73,18 +87,18 @@ def test_the_input_is_not_changed():
     ("background", "shade"), [(255, 20), (235, 60), (235, 200), (128, 20), (128, 240), (0, 255), (20, 90)]
 )
 def test_an_object_is_bright_on_black_whatever_it_stood_on(background, shade):
-    assert_is_the_box(photos.see(photograph(background, shade).astype(np.uint8), SIZE).image)
+    assert_is_the_box(object_in(photograph(background, shade).astype(np.uint8)))
 
 
 def test_noise_in_a_photograph_becomes_no_part_of_the_object():
     for seed in range(20):
-        assert_is_the_box(photos.see(noisy(photograph(235, 30), 6, seed), SIZE).image)
+        assert_is_the_box(object_in(noisy(photograph(235, 30), 6, seed)))
 
 
 @pytest.mark.parametrize("shade", [25, 150])
 def test_a_background_that_darkens_to_one_side_is_background(shade):
     light = np.linspace(0.75, 1, 400)[None, :]
-    image = photos.see(noisy(photograph(240, shade) * light, 3), SIZE).image
+    image = object_in(noisy(photograph(240, shade) * light, 3))
     outside = image.copy()
     outside[EXPECTED_BOX] = 0
     assert image[EXPECTED_BOX].min() > 140
@@ -94,14 +108,14 @@ def test_a_background_that_darkens_to_one_side_is_background(shade):
 def test_grains_of_dust_do_not_widen_the_frame():
     picture = photograph(250, 30).astype(np.uint8)
     picture[5, 5] = picture[290, 390] = 0
-    assert_is_the_box(photos.see(picture, SIZE).image)
+    assert_is_the_box(object_in(picture))
 
 
 @pytest.mark.parametrize("aspect", [0.5, 2])
 @pytest.mark.parametrize("size", [(28, 28), (32, 24), (24, 40), (64, 64)])
 def test_the_longest_edge_fills_the_frame_of_any_size_and_the_aspect_stays(size, aspect):
     picture = photograph(255, 0).astype(np.uint8)
-    image = photos.see(picture if aspect > 1 else picture.T, size).image
+    image = object_in(picture if aspect > 1 else picture.T, size)
     rows, columns = np.flatnonzero(image.any(axis=1)), np.flatnonzero(image.any(axis=0))
     height, width = rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1
     assert image.shape == size
@@ -114,7 +128,7 @@ def test_the_longest_edge_fills_the_frame_of_any_size_and_the_aspect_stays(size,
 def test_a_larger_copy_of_an_image_of_the_dataset_comes_back_to_it():
     original = garment()
     larger = original.repeat(10, axis=0).repeat(10, axis=1)
-    found = photos.see(larger, SIZE).image
+    found = object_in(larger)
     # What touches 13 grey levels of black is lost, and full contrast is given back: shades move a little.
     assert np.abs(found.astype(int) - original).max() < 14
 
@@ -122,18 +136,18 @@ def test_a_larger_copy_of_an_image_of_the_dataset_comes_back_to_it():
 def test_the_shades_within_an_object_keep_their_order():
     picture = np.full((100, 100), 255, np.uint8)
     picture[10:90, 30:70] = np.linspace(200, 0, 80)[:, None]
-    column = photos.see(picture, SIZE).image[:, 14].astype(int)
+    column = object_in(picture)[:, 14].astype(int)
     assert (np.diff(column) > 0).all()
     assert column[-1] > 240
 
 
 def test_grey_written_as_colour_is_the_same_grey():
     grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
-    np.testing.assert_array_equal(photos.to_grey(np.stack([grey] * 3, axis=-1)), grey)
+    np.testing.assert_array_equal(to_grey(np.stack([grey] * 3, axis=-1)), grey)
 
 
 def test_colours_weigh_as_the_eye_sees_them():
-    red, green, blue = (photos.to_grey(np.array([[colour]], np.uint8))[0, 0] for colour in np.eye(3) * 255)
+    red, green, blue = (to_grey(np.array([[colour]], np.uint8))[0, 0] for colour in np.eye(3) * 255)
     assert (red, green, blue) == (76, 150, 29)
 
 
@@ -142,26 +156,26 @@ def test_what_is_transparent_is_background_whatever_colour_hides_there(shade, hi
     picture = np.full((300, 400, 4), hidden, np.uint8)
     picture[..., 3] = 0
     picture[60:240, 200:290] = (shade, shade, shade, 255)
-    assert_is_the_box(photos.see(picture, SIZE).image)
+    assert_is_the_box(object_in(picture))
 
 
 def test_a_picture_without_transparency_does_not_change_by_an_alpha_channel():
     opaque = np.dstack([garment()] * 3 + [np.full(SIZE, 255, np.uint8)])
-    np.testing.assert_array_equal(photos.see(opaque, SIZE).image, garment())
+    np.testing.assert_array_equal(object_in(opaque), garment())
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 50), (28, 28), (300, 200, 3), (40, 40, 4)])
 @pytest.mark.parametrize("shade", [0, 128, 255])
 def test_one_shade_all_over_is_refused(shape, shade):
     with pytest.raises(DataError, match="a single shade"):
-        photos.see(np.full(shape, shade, np.uint8), SIZE)
+        see(np.full(shape, shade, np.uint8))
 
 
 @pytest.mark.parametrize("deviation", [1, 4, 8, 16, 24])
 def test_nothing_but_noise_is_refused(deviation):
     picture = noisy(np.full((300, 300), 128.0), deviation)
     with pytest.raises(DataError, match="nothing stands out"):
-        photos.see(picture, SIZE)
+        see(picture)
 
 
 @pytest.mark.parametrize("shape", [(1, 2), (2, 1), (1, 400), (400, 1), (2, 2), (3, 7, 3), (5, 5, 4), (1, 1, 4)])
@@ -169,7 +183,7 @@ def test_every_shape_and_any_pixels_give_an_image_or_a_data_error(shape):
     for seed in range(30):
         pixels = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
         try:
-            image = photos.see(pixels, SIZE).image
+            image = object_in(pixels)
         except DataError:
             continue
         assert (image.shape, image.dtype) == (SIZE, np.uint8)
@@ -180,7 +194,7 @@ def test_every_shape_and_any_pixels_give_an_image_or_a_data_error(shape):
 
 
 def cluttered(picture):
-    return photos.see(picture.clip(0, 255).astype(np.uint8), SIZE).cluttered
+    return see(picture.clip(0, 255).astype(np.uint8)).cluttered
 
 
 def wood(shape=(300, 400)):
@@ -227,4 +241,58 @@ def test_images_of_the_dataset_and_their_negatives_are_never_cluttered():
     split = garment()
     split[10:20] = 0
     for image in (garment(), split, 255 - split):
-        assert not photos.see(image, SIZE).cluttered
+        assert not see(image).cluttered
+
+
+# Pictures that are brought to the frame as they are
+
+
+COLOURS = np.random.default_rng(0).integers(0, 256, (24, 40, 3), np.uint8)
+
+
+def brought(pixels, size=(24, 40), channels=3, fit="pad", ground=255):
+    pictures = PicturesParams(channels=channels, isolate=False, fit=fit, ground=ground)
+    seen = photos.see(pixels, Form(size, pictures))
+    assert not seen.cluttered
+    assert (seen.image.shape, seen.image.dtype) == ((*size, channels), np.uint8)
+    return seen.image
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+def test_a_picture_of_the_right_size_keeps_its_pixels(fit):
+    np.testing.assert_array_equal(brought(COLOURS, fit=fit), COLOURS)
+    np.testing.assert_array_equal(brought(COLOURS, channels=1, fit=fit)[..., 0], to_grey(COLOURS))
+
+
+def test_grey_becomes_a_colour_without_a_tint():
+    image = brought(garment(), SIZE)
+    np.testing.assert_array_equal(image, np.repeat(garment()[..., None], 3, axis=2))
+
+
+@pytest.mark.parametrize("ground", [0, 90, 255])
+def test_the_ground_shows_where_a_picture_is_transparent_and_beside_one_that_is_padded(ground):
+    clear = np.zeros((24, 40, 4), np.uint8)
+    clear[:12] = 255
+    image = brought(clear, ground=ground)
+    assert (image[:12] == 255).all()
+    assert (image[12:] == ground).all()
+    tall = brought(np.full((40, 20, 3), 7, np.uint8), ground=ground)
+    assert (tall[:, 14:26] == 7).all()
+    assert (tall[:, :14] == ground).all()
+    assert (tall[:, 26:] == ground).all()
+
+
+def test_a_crop_shows_the_middle_and_a_stretch_all():
+    wide = np.zeros((24, 120, 3), np.uint8)
+    wide[:, :40] = (255, 0, 0)
+    wide[:, 80:] = (0, 0, 255)
+    assert not brought(wide, fit="crop")[:, 2:-2].any()
+    whole = brought(wide, fit="stretch")
+    np.testing.assert_array_equal(whole[12, 3], (255, 0, 0))
+    np.testing.assert_array_equal(whole[12, -3], (0, 0, 255))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 400), (400, 1), (3, 7, 3), (5, 5, 4), (1, 1, 4)])
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+def test_every_shape_gives_an_image_also_of_one_shade(shape, fit):
+    assert (brought(np.full(shape, 255, np.uint8), fit=fit, ground=255) == 255).all()

@@ -13,9 +13,22 @@ def test_the_same_seed_draws_the_same_images():
 @pytest.mark.parametrize(("classes", "size"), [(2, (8, 8)), (7, (20, 33)), (23, (40, 24))])
 def test_any_number_of_classes_and_any_size_can_be_drawn(classes, size):
     images, labels = draw(5 * classes + 1, classes, size, 0)
-    assert images.shape == (5 * classes + 1, *size)
+    assert images.shape == (5 * classes + 1, *size, 1)
     assert images.dtype == labels.dtype == np.uint8
     assert set(labels.tolist()) == set(range(classes))
+
+
+def test_in_colour_each_object_has_a_tint_of_its_own_whatever_its_class():
+    images, labels = draw(300, 3, (24, 40), 0, channels=3)
+    grey, same_labels = draw(300, 3, (24, 40), 0)
+    assert images.shape == (300, 24, 40, 3)
+    assert draw(0, 3, (24, 40), 0, channels=3)[0].shape == (0, 24, 40, 3)
+    np.testing.assert_array_equal(labels, same_labels)
+    np.testing.assert_array_equal(images.max(axis=3), grey[..., 0])  # One channel is as bright as in grey.
+    tints = images.sum(axis=(1, 2)) / images.sum(axis=(1, 2)).max(axis=1, keepdims=True)
+    assert len(np.unique(tints.round(3), axis=0)) > 290
+    means = [tints[labels == label].mean(axis=0) for label in range(3)]
+    assert np.ptp(means, axis=0).max() < 0.1
 
 
 def test_classes_are_equally_frequent_and_in_random_order():

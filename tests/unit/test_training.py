@@ -42,10 +42,11 @@ def trained(examples, network="compact", seed=1, watch=SILENT, **changes):
     return train(Plan(recipe(network=network, **changes), *examples, classes=3, seed=seed), watch)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("name", sorted(NETWORKS))
-def test_every_network_takes_raw_images_of_any_size_and_number_of_classes(name):
-    model = classifier(name, (32, 24), classes=7)
-    answer = model.predict(np.zeros((2, 32, 24), np.uint8), verbose=0)
+def test_every_network_takes_raw_images_of_any_size_and_number_of_classes(name, channels):
+    model = classifier(name, (32, 24, channels), classes=7)
+    answer = model.predict(np.zeros((2, 32, 24, channels), np.uint8), verbose=0)
     assert answer["probabilities"].shape == (2, 7)
     assert answer["probabilities"].sum(axis=1) == pytest.approx([1, 1])
     assert answer["embedding"].shape[0] == 2
@@ -53,12 +54,12 @@ def test_every_network_takes_raw_images_of_any_size_and_number_of_classes(name):
 
 def test_the_baseline_is_the_original_one():
     # conv 32: 320, conv 64: 18,496, dense 64 on 5 x 5 x 64: 102,464, dense 10: 650.
-    assert classifier("baseline", SIZE, 10).count_params() == 320 + 18_496 + 102_464 + 650
-    assert classifier("dropout", SIZE, 10).count_params() == classifier("baseline", SIZE, 10).count_params()
+    assert classifier("baseline", (*SIZE, 1), 10).count_params() == 320 + 18_496 + 102_464 + 650
+    assert classifier("dropout", (*SIZE, 1), 10).count_params() == classifier("baseline", (*SIZE, 1), 10).count_params()
 
 
 def test_the_temperature_softens_probabilities_and_leaves_logits_alone():
-    model = classifier("baseline", SIZE, 3)
+    model = classifier("baseline", (*SIZE, 1), 3)
     images = draw(5, 3, SIZE, 0)[0]
     softer = rebuild(model, 4.0)
     hard, soft = answer(model, images), answer(softer, images)
@@ -68,7 +69,7 @@ def test_the_temperature_softens_probabilities_and_leaves_logits_alone():
 
 
 def test_averaged_shifts_are_the_mean_of_the_answers_for_the_moved_images():
-    model = classifier("compact", SIZE, 3)
+    model = classifier("compact", (*SIZE, 1), 3)
     images = draw(5, 3, SIZE, 0)[0]
     moves = [(0, 0), (2, 0), (-2, 0), (0, 2), (0, -2)]
     moved = [move(images, np.full(5, down), np.full(5, right)) for down, right in moves]
@@ -81,7 +82,7 @@ def test_averaged_shifts_are_the_mean_of_the_answers_for_the_moved_images():
 
 
 def test_an_answer_is_that_of_the_weights_which_the_model_has_now():
-    model, images = classifier("compact", SIZE, 3), draw(5, 3, SIZE, 0)[0]
+    model, images = classifier("compact", (*SIZE, 1), 3), draw(5, 3, SIZE, 0)[0]
     before = answer(model, images)
     model.set_weights([weights * 0.5 for weights in model.get_weights()])
     after = answer(model, images)
@@ -91,7 +92,7 @@ def test_an_answer_is_that_of_the_weights_which_the_model_has_now():
 
 def test_tensorflow_traces_a_model_once_for_all_numbers_of_images():
     """It warns in the log of whatever traces often."""
-    model, images = logits_model(classifier("baseline", SIZE, 3)), draw(8, 3, SIZE, 0)[0]
+    model, images = logits_model(classifier("baseline", (*SIZE, 1), 3)), draw(8, 3, SIZE, 0)[0]
     answers = [predict_logits(model, images[:count]) for count in range(1, 9)]
     assert model.predict_function.experimental_get_tracing_count() == 1
     assert [len(one) for one in answers] == list(range(1, 9))
@@ -206,7 +207,7 @@ def test_the_one_cycle_rises_to_its_peak_and_falls_to_almost_nothing():
 
 
 def test_muon_moves_convolution_kernels_and_leaves_the_stem_and_the_logits_to_adamw():
-    model = classifier("compact", SIZE, 3)
+    model = classifier("compact", (*SIZE, 1), 3)
     optimizer = ConvolutionalMuon(0.01)
     optimizer.build(model.trainable_variables)
     by_muon = {

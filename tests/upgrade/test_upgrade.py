@@ -65,7 +65,7 @@ def read_log(project):
 def test_its_champion_answers_as_it_did(old, tmp_path):
     project, params = old
     logged = read_log(project)
-    Image.fromarray(logged.images[0]).save(tmp_path / "picture.png")
+    Image.fromarray(logged.images[0, ..., 0]).save(tmp_path / "picture.png")
     answers = predict(project, params, [tmp_path / "picture.png"])
     assert answers.version == "2"
     probabilities = [answers.predictions[0].answer.probabilities[name] for name in params.data.classes]

@@ -52,8 +52,9 @@ class Service:
         await self._client.aclose()
 
     async def predict(self, image: Bytes) -> Reply:
-        """Classify an image (height, width)."""
-        content = await self._post("/predict", {"images": [image.tolist()]})
+        """Classify an image (height, width, channels)."""
+        pixels = image[..., 0] if image.shape[-1] == 1 else image
+        content = await self._post("/predict", {"images": [pixels.tolist()]})
         (prediction,) = content["predictions"]
         # Services of earlier releases do not ask for labels.
         wanted = bool(prediction.get("label_wanted", False))

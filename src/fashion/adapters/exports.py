@@ -34,7 +34,7 @@ def run_saved_model(folder: Path, images: Bytes, batch_size: int = 1000) -> NDAr
 
 
 def saved_model_latency(folder: Path, image: Bytes, repeats: int = 200) -> float:
-    """Return the median milliseconds for one image (1, height, width) through the serving signature."""
+    """Return the median milliseconds for one image (1, height, width, channels) through the serving signature."""
     serve = tf.saved_model.load(str(folder)).signatures["serving_default"]
     tensor = tf.constant(image)
     times = []
@@ -56,7 +56,7 @@ def export_litert_int8(model: keras.Model, path: Path, representative: Bytes) ->
     """Write a LiteRT model whose weights and activations are all 8 bit; inputs and outputs are uint8, too.
 
     Args:
-        representative: training images (n, height, width) from which the ranges of the activations are measured.
+        representative: training images, from which the ranges of the activations are measured.
     """
     # The quantiser cannot calibrate a cast from uint8, so it gets the same network with a float input; with scale 1
     # and zero point 0 the quantised input is the raw pixels again.

@@ -11,7 +11,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter, SignatureRunner
 from numpy.typing import NDArray
 
-from fashion.arrays import Bytes
+from fashion.arrays import Bytes, Shape
 from fashion.errors import ArtifactError
 from fashion.evaluation.outputs import Outputs
 from fashion.quiet import quiet_standard_error
@@ -22,8 +22,8 @@ IMAGE, PROBABILITIES, EMBEDDING = "image", "probabilities", "embedding"
 WARM_UP = 20
 """Calls before timing starts: the first ones allocate memory and wake the threads."""
 PATIENCE_SECONDS = 60.0
-_ANSWERED: set[tuple[str, tuple[int, ...]]] = set()
-"""SHA-256 and image size of the models that have answered in a separate process."""
+_ANSWERED: set[tuple[str, Shape]] = set()
+"""SHA-256 and image shape of the models that have answered in a separate process."""
 
 
 class Session:
@@ -33,22 +33,24 @@ class Session:
         ArtifactError: the file is missing or damaged, or the model has other inputs or outputs.
     """
 
-    def __init__(self, model: Path, image_size: tuple[int, ...], threads: int) -> None:
-        _try_once(model, image_size)
-        self._runner = _load(model, image_size, threads)
+    def __init__(self, model: Path, shape: Shape, threads: int) -> None:
+        _try_once(model, shape)
+        self._runner = _load(model, shape, threads)
         self._input = self._runner.get_input_details()[IMAGE]
         self._outputs = self._runner.get_output_details()
 
     def run(self, images: Bytes) -> Outputs:
-        """Run the model on images (n, height, width), n at least 1."""
-        answers = self._runner(image=_quantised(images, self._input))
+        """Run the model on images (n, height, width, channels), n at least 1."""
+        answers = self._runner(image=_quantised(_as_taken(images, self._input), self._input))
         values = {name: _dequantised(answer, self._outputs[name]) for name, answer in answers.items()}
         nothing = np.empty((len(images), 0), np.float32)
         return Outputs(nothing, values[PROBABILITIES], values.get(EMBEDDING, nothing))
 
 
 def predict(model: Path, images: Bytes, batch_size: int = 256, threads: int = 2) -> Outputs:
-    """Run a LiteRT model on images (n, height, width) uint8, n at least 1; a quantised model's outputs are dequantised.
+    """Run a LiteRT model on images (n, height, width, channels) uint8, n at least 1.
+
+    A quantised model's outputs are dequantised.
 
     Raises:
         ArtifactError: the file is missing or damaged, or the model has other inputs or outputs.
@@ -60,7 +62,8 @@ def predict(model: Path, images: Bytes, batch_size: int = 256, threads: int = 2)
 
 
 def latency(model: Path, image: Bytes, repeats: int = 200, threads: int = 2) -> float:
-    """Return the median time of one call in milliseconds, for one image (1, height, width) uint8, without loading.
+    """Return the median time of one call in milliseconds, for one image (1, height, width, channels) uint8, without
+    loading it.
 
     Raises:
         ArtifactError: as `predict`.
@@ -87,20 +90,20 @@ def _seconds(session: Session, image: Bytes) -> float:
     return time.perf_counter() - start
 
 
-def _try_once(model: Path, image_size: tuple[int, ...]) -> None:
+def _try_once(model: Path, shape: Shape) -> None:
     """Try the model in a separate process, unless one with the same content has answered there before."""
     try:
-        content = file_digest(model), image_size
+        content = file_digest(model), shape
     except OSError as error:
         raise ArtifactError(f"{model} cannot be read: {error.strerror}; export it again") from error
     if content not in _ANSWERED:
-        _try_elsewhere(model, image_size)
+        _try_elsewhere(model, shape)
         _ANSWERED.add(content)
 
 
-def _try_elsewhere(model: Path, image_size: tuple[int, ...]) -> None:
+def _try_elsewhere(model: Path, shape: Shape) -> None:
     """Try the model in a separate process: some damaged files crash the process that opens them, with signal 11."""
-    command = [sys.executable, "-m", __name__, str(model), *map(str, image_size)]
+    command = [sys.executable, "-m", __name__, str(model), *map(str, shape)]
     try:
         tried = subprocess.run(
             command, capture_output=True, text=True, errors="replace", timeout=PATIENCE_SECONDS, check=False
@@ -113,12 +116,12 @@ def _try_elsewhere(model: Path, image_size: tuple[int, ...]) -> None:
         raise ArtifactError(tried.stdout.strip() or f"{model} cannot be tried out: {tried.stderr.strip()}")
 
 
-def _try_out(model: Path, image_size: tuple[int, ...]) -> None:
-    """Raise ArtifactError if the model does not answer images of that size, one or two at a time."""
+def _try_out(model: Path, shape: Shape) -> None:
+    """Raise ArtifactError if the model does not answer images of that shape, one or two at a time."""
     try:
-        runner = _load(model, image_size, threads=1)
+        runner = _load(model, shape, threads=1)
         details = runner.get_input_details()[IMAGE]
-        blanks = [_quantised(np.zeros((count, *image_size), np.uint8), details) for count in (1, 2)]
+        blanks = [_quantised(_as_taken(np.zeros((count, *shape), np.uint8), details), details) for count in (1, 2)]
         shapes = [runner(image=blank)[PROBABILITIES].shape for blank in blanks]
     except (ValueError, RuntimeError, TypeError, KeyError, MemoryError) as error:
         raise ArtifactError(f"{model} cannot be run by LiteRT ({_one_line(error)}); export it again") from error
@@ -126,17 +129,17 @@ def _try_out(model: Path, image_size: tuple[int, ...]) -> None:
         raise ArtifactError(f"{model}: expected probabilities (images, classes), found {shapes[1]} for two images")
 
 
-def _load(model: Path, image_size: tuple[int, ...], threads: int) -> SignatureRunner:
+def _load(model: Path, shape: Shape, threads: int) -> SignatureRunner:
     interpreter = Interpreter(str(model), num_threads=threads)
     # LiteRT's delegate announces itself here, once per process, and no option stops it.
     with quiet_standard_error():
         interpreter.allocate_tensors()
     runner = interpreter.get_signature_runner(SIGNATURE)
-    _check_contract(runner, model, image_size)
+    _check_contract(runner, model, shape)
     return runner
 
 
-def _check_contract(runner: SignatureRunner, model: Path, image_size: tuple[int, ...]) -> None:
+def _check_contract(runner: SignatureRunner, model: Path, shape: Shape) -> None:
     inputs, outputs = runner.get_input_details(), runner.get_output_details()
     if list(inputs) != [IMAGE] or PROBABILITIES not in outputs:
         raise ArtifactError(
@@ -144,8 +147,13 @@ def _check_contract(runner: SignatureRunner, model: Path, image_size: tuple[int,
             f"found {', '.join(inputs)} and {', '.join(outputs)}"
         )
     expected = tuple(int(length) for length in inputs[IMAGE]["shape"][1:])
-    if expected != tuple(image_size):
-        raise ArtifactError(f"{model}: expected images of {expected} pixels (height, width), found {image_size}")
+    if (*expected, 1)[:3] != shape:
+        raise ArtifactError(f"{model}: expected images of {expected} (height, width, channels), found {shape}")
+
+
+def _as_taken(images: Bytes, details: Mapping[str, Any]) -> Bytes:
+    """Return images in the shape that the model takes: models of earlier releases take grey images without channels."""
+    return images.reshape(len(images), *details["shape"][1:])
 
 
 def _quantised(images: Bytes, details: Mapping[str, Any]) -> NDArray[Any]:
@@ -170,7 +178,8 @@ def _one_line(error: Exception) -> str:
 
 if __name__ == "__main__":
     try:
-        _try_out(Path(sys.argv[1]), tuple(int(length) for length in sys.argv[2:]))
+        height, width, channels = map(int, sys.argv[2:])
+        _try_out(Path(sys.argv[1]), (height, width, channels))
     except ArtifactError as error:
         sys.stdout.write(str(error))
         sys.exit(1)

@@ -35,14 +35,14 @@ def contact_sheet(
     title: str,
     colours: Sequence[str] | None = None,
 ) -> None:
-    """Draw a grid of grey images (n, height, width) with a caption above each; without images, a page that says so."""
+    """Draw a grid of images with a caption above each; without images, a page that says so."""
     rows = max(1, -(-len(images) // COLUMNS))
     width, height = CELL_WIDTH * COLUMNS, CELL_HEIGHT * rows + HEAD
     figure = Figure(figsize=(width, height))
     # One axes in inches for all: separate axes for each image take three times as long.
     axis = figure.add_axes((0, 0, 1, 1))
     axis.text(width / 2, HEAD / 2, title if len(images) else f"{title}: none", fontsize=12, ha="center", va="center")
-    scale = IMAGE / max(images.shape[1:])
+    scale = IMAGE / max(images.shape[1:3])
     shown = zip(images, captions, colours or ["black"] * len(images), strict=True)
     for place, (image, caption, colour) in enumerate(shown):
         row, column = divmod(place, COLUMNS)
@@ -57,9 +57,9 @@ def contact_sheet(
 
 
 def encode(image: Bytes) -> bytes:
-    """Return a grey image (height, width) as a PNG, pixel by pixel."""
+    """Return an image (height, width, channels) as a PNG, pixel by pixel."""
     stream = BytesIO()
-    Image.fromarray(image).save(stream, "PNG")
+    Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(stream, "PNG")
     return stream.getvalue()
 
 
@@ -153,7 +153,7 @@ class Shown:
     given: Bytes
     """The user's picture: grey (h, w), RGB (h, w, 3) or RGBA (h, w, 4), of any size."""
     seen: Bytes
-    """What the model saw: (height, width)."""
+    """What the model saw: (height, width, channels)."""
     probabilities: Mapping[str, float]
     """By class, the most probable first."""
     doubt: str | None

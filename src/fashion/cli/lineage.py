@@ -116,9 +116,10 @@ def _code_lines(origin: "Origin") -> list[str]:
 def _model_lines(origin: "Origin") -> list[str]:
     training, machine = origin.training, origin.machine
     packages = ", ".join(f"{name} {number}" for name, number in machine.packages.items())
+    recipe = training.get("recipe", training.get("model"))  # Releases up to 0.2 called it the model.
     instructions = [name for name in machine.instructions if name.startswith(("avx", "fma", "amx", "sve"))]
     return [
-        f"{training['model']}, seed {training['seed']}, {training['epochs']} epochs, "
+        f"{recipe}, seed {training['seed']}, {training['epochs']} epochs, "
         f"validation accuracy {training['validation_accuracy']:.2%}",
         f"model.keras {origin.model_sha256[:12]}",
         f"on {machine.processor}, {machine.cpus} CPUs, {machine.system}",

@@ -12,6 +12,7 @@ import numpy as np
 
 from fashion.arrays import Booleans, Bytes, Floats
 from fashion.evaluation.outputs import Outputs
+from fashion.images.grey import to_grey
 
 CLUTTERED, UNSURE, UNLIKE = "cluttered", "unsure", "unlike"
 """The reasons; if several apply, the first is given."""
@@ -52,7 +53,7 @@ class Abstention:
 
 
 def fit_abstention(images: Bytes, embeddings: Floats, distance_quantile: float, confidence_limit: float) -> Abstention:
-    """Fit the rule to images (n, height, width) that the model was not trained on, n at least 2, in any order.
+    """Fit the rule to images that the model was not trained on, n at least 2, in any order.
 
     The first half, at most 1000, are the known images; the limits are computed from the others.
 
@@ -83,7 +84,7 @@ def reasons(
     outputs: Outputs,
     cluttered: Sequence[bool] | Booleans | None = None,
 ) -> list[str | None]:
-    """Return why the model should abstain on each of the images (n, height, width); None where it should answer.
+    """Return why the model should abstain on each of the images; None where it should answer.
 
     Args:
         rule: None for a version that was registered without one: it is never unsure, and nothing is unlike.
@@ -108,8 +109,9 @@ def _looks(images: Bytes) -> Floats:
     """Compute five descriptors of each image, (n, 5), as shares of white.
 
     They are the mean and the standard deviation of the pixels, the mean difference of neighbours across and down, and
-    the mean along the border.
+    the mean along the border; of colours, of their brightness.
     """
+    images = to_grey(images)
     parts = [images[start : start + IMAGES_AT_ONCE] for start in range(0, len(images), IMAGES_AT_ONCE)]
     return np.concatenate([_look(part.astype(np.float32) / np.float32(255)) for part in parts])
 

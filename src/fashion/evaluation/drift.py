@@ -23,9 +23,8 @@ import numpy as np
 import pandas as pd
 
 from fashion.arrays import Floats, Labels
+from fashion.images.descriptors import watched
 
-DESCRIPTORS = ("mean", "standard_deviation", "minimum", "maximum", "ink_fraction")
-"""The columns of `fashion.images.descriptors.describe` that are watched."""
 LABELS = "labels"
 T_SQUARED = ("descriptors", "embeddings", "confidence", "class mix")
 RARER = 0.2
@@ -42,7 +41,7 @@ class Sample:
     """What is known of n predictions, one row each."""
 
     descriptors: Floats
-    """(n, len(DESCRIPTORS))"""
+    """(n, d), as `descriptor_values` returns them."""
     embeddings: Floats
     """(n, d)"""
     probabilities: Floats
@@ -87,8 +86,8 @@ class Detector:
 
 
 def descriptor_values(table: pd.DataFrame) -> Floats:
-    """Return the values (n, len(DESCRIPTORS)) of a table of descriptors."""
-    values: Floats = table[list(DESCRIPTORS)].to_numpy(np.float64)
+    """Return the values (n, d) of the descriptors that are watched."""
+    values: Floats = table[watched(table)].to_numpy(np.float64)
     return values
 
 

@@ -21,7 +21,7 @@ class Survey:
         return self.answered / self.asked if self.asked else 0.0
 
     def __str__(self) -> str:
-        return f"{self.answered:,} of {self.asked:,} labels that were asked for at random ({self.response:.0%})"
+        return f"{self.answered:,} of {self.asked:,} labels requested at random ({self.response:.0%})"
 
 
 NOBODY_ASKED = Survey(0, 0)

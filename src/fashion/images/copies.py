@@ -12,6 +12,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from fashion.arrays import Bytes
+from fashion.images.grey import to_grey
 
 ALIKE = 0.994
 """Images are near copies from this correlation on, once centred and slightly blurred: of 5,000 test images of
@@ -25,7 +26,7 @@ def group_near_copies(images: Bytes) -> NDArray[np.int64]:
     """Return the number of each image's group: (n,). Near copies of near copies are in the same group, too.
 
     Args:
-        images: (n, height, width), objects on a dark ground.
+        images: (n, height, width, channels), objects on a dark ground; of colours, their brightness is compared.
     """
     groups = np.arange(len(images))
     # Joined block by block: a stationary camera produces more pairs than fit into memory.
@@ -52,6 +53,7 @@ def _signatures(images: Bytes) -> NDArray[np.float32]:
 
 
 def _sign(images: Bytes) -> NDArray[np.float32]:
+    images = to_grey(images)
     height, width = images.shape[1:]
     down, across = np.fft.fftfreq(height), np.fft.fftfreq(width)
     low = np.exp(-2 * (np.pi * BLUR) ** 2 * (down[:, None] ** 2 + across**2))

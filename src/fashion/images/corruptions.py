@@ -24,7 +24,7 @@ Strengths = tuple[float, float, float, float, float]
 
 @dataclass(frozen=True)
 class Corruption:
-    """A change of images (n, height, width) uint8, the strength at each severity, and what the strength means."""
+    """A change of images, the strength at each severity, and what the strength means."""
 
     change: Callable[[Bytes, float, Random], Bytes]
     strengths: Strengths
@@ -41,7 +41,7 @@ class MixChange:
 
 
 def corrupt(name: str, severity: int, images: Bytes, random: Random) -> Bytes:
-    """Return a corrupted copy of images (n, height, width); `name` is one of `CORRUPTIONS`."""
+    """Return a corrupted copy of images (n, height, width, channels); `name` is one of `CORRUPTIONS`."""
     corruption = CORRUPTIONS[name]
     return corruption.change(images, corruption.strengths[severity - 1], random)
 
@@ -64,7 +64,7 @@ def add_noise(images: Bytes, deviation: float, random: Random) -> Bytes:
 
 
 def blur(images: Bytes, deviation: float, _: Random) -> Bytes:
-    return _to_bytes(ndimage.gaussian_filter(_to_shares(images), (0, deviation, deviation), mode="nearest"))
+    return _to_bytes(ndimage.gaussian_filter(_to_shares(images), (0, deviation, deviation, 0), mode="nearest"))
 
 
 def brighten(images: Bytes, added: float, _: Random) -> Bytes:
@@ -73,13 +73,13 @@ def brighten(images: Bytes, added: float, _: Random) -> Bytes:
 
 def reduce_contrast(images: Bytes, kept: float, _: Random) -> Bytes:
     pixels = _to_shares(images)
-    means = pixels.mean(axis=(1, 2), keepdims=True)
+    means = pixels.mean(axis=(1, 2, 3), keepdims=True)
     return _to_bytes((pixels - means) * kept + means)
 
 
 def invert(images: Bytes, share: float, random: Random) -> Bytes:
     chosen = random.random(len(images)) < share
-    return np.where(chosen[:, None, None], 255 - images, images)
+    return np.where(chosen[:, None, None, None], 255 - images, images)
 
 
 def rotate(images: Bytes, angle: float, random: Random) -> Bytes:
@@ -96,14 +96,14 @@ def shrink(images: Bytes, factor: float, _: Random) -> Bytes:
 def shift(images: Bytes, share: float, random: Random) -> Bytes:
     """Shift by a share of the side, up or down and left or right."""
     signs = random.choice([-1, 1], (2, len(images)))
-    down, right = (np.rint(share * side).astype(int) * way for side, way in zip(images.shape[1:], signs, strict=True))
+    down, right = (np.rint(share * side).astype(int) * way for side, way in zip(images.shape[1:3], signs, strict=True))
     return move(images, down, right)
 
 
 def occlude(images: Bytes, share: float, random: Random) -> Bytes:
     """Black out a rectangle somewhere in the image, whose sides are a share of the image's."""
-    rows, columns = (_covered(len(images), side, share, random) for side in images.shape[1:])
-    return np.where(rows[:, :, None] & columns[:, None, :], np.uint8(0), images)
+    rows, columns = (_covered(len(images), side, share, random) for side in images.shape[1:3])
+    return np.where((rows[:, :, None] & columns[:, None, :])[..., None], np.uint8(0), images)
 
 
 def tilt(shares: Floats, distance: float, random: Random) -> Floats:
@@ -154,10 +154,12 @@ def _to_bytes(pixels: Floats) -> Bytes:
 
 def _transform(images: Bytes, matrices: Floats) -> Bytes:
     """Transform each image by its matrix (2, 2) around its centre; the uncovered area is black."""
-    centre = (np.array(images.shape[1:]) - 1) / 2
+    centre = (np.array(images.shape[1:3]) - 1) / 2
     changed = np.empty_like(images)
     for image, matrix, target in zip(images, matrices, changed, strict=True):
-        ndimage.affine_transform(image, matrix, centre - matrix @ centre, output=target, order=1)
+        for channel in range(images.shape[3]):
+            place = centre - matrix @ centre
+            ndimage.affine_transform(image[..., channel], matrix, place, output=target[..., channel], order=1)
     return changed
 
 

@@ -1,30 +1,42 @@
 """Descriptors: a few numbers that describe an image. This table is validated and compared, never the pixels."""
 
+import math
 from collections.abc import Mapping
 from hashlib import blake2b
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from fashion.arrays import Bytes, LabelledImages
+from fashion.images.grey import to_grey
 
 INK_ABOVE = 25
 """Pixels brighter than this, a tenth of the range, belong to the object."""
 PIXELS_AT_ONCE = 1 << 22
 """Bounds memory: 8 bytes each while the standard deviation is taken."""
+WATCHED = ("mean", "standard_deviation", "minimum", "maximum", "ink_fraction")
+"""The columns of `describe` by which a drift is found, whatever the images are."""
+WATCHED_IN_COLOUR = (
+    *(f"{colour}_{figure}" for colour in ("red", "green", "blue") for figure in ("mean", "standard_deviation")),
+    "saturation",
+    "sharpness",
+)
+"""Those that there are for images in colour only."""
 
 
 def describe(images: Bytes) -> pd.DataFrame:
     """Return one row per image.
 
     Args:
-        images: (n, height, width) uint8.
+        images: (n, height, width, channels) uint8; of colours, the brightness is described.
 
     Returns:
         mean, standard_deviation, minimum, maximum: of the pixels, 0 to 255; ink_fraction: share of pixels brighter than
-        `INK_ABOVE`; height, width: in pixels; content_hash: equal for images with the same pixels and size.
+        `INK_ABOVE`; height, width: in pixels; content_hash: equal for images with the same pixels and size. For images
+        in colour also the columns of `describe_colours`.
     """
-    step = max(1, PIXELS_AT_ONCE // (images.shape[1] * images.shape[2]))
+    step = max(1, PIXELS_AT_ONCE // math.prod(images.shape[1:]))
     parts = [_describe_part(images[start : start + step]) for start in range(0, len(images), step)]
     return pd.concat(parts or [_describe_part(images)], ignore_index=True)
 
@@ -47,6 +59,23 @@ def describe_dataset(splits: Mapping[str, LabelledImages]) -> pd.DataFrame:
     return table
 
 
+def describe_colours(images: Bytes) -> pd.DataFrame:
+    """Return the descriptors of images in colour, one row per image.
+
+    Returns:
+        red_mean, red_standard_deviation and the same for green and blue, 0 to 255; saturation: the mean of that of HSV,
+        0 to 1; sharpness: the mean absolute difference between a pixel's brightness and that of the four around it.
+    """
+    step = max(1, PIXELS_AT_ONCE // math.prod(images.shape[1:]))
+    parts = [_describe_colours(images[start : start + step]) for start in range(0, len(images), step)]
+    return pd.concat(parts or [_describe_colours(images)], ignore_index=True)
+
+
+def watched(table: pd.DataFrame) -> list[str]:
+    """Return the columns by which a drift is found in images of this kind."""
+    return [*WATCHED, *(name for name in WATCHED_IN_COLOUR if name in table)]
+
+
 def content_hashes(images: Bytes) -> list[str]:
     """Return only the column content_hash of `describe`."""
     return [_hash(image) for image in images]
@@ -60,9 +89,27 @@ def _describe_split(name: str, split: LabelledImages) -> pd.DataFrame:
     return table
 
 
+def _describe_colours(images: Bytes) -> pd.DataFrame:
+    columns = {}
+    for number, colour in enumerate(("red", "green", "blue")):
+        columns[f"{colour}_mean"] = images[..., number].mean(axis=(1, 2))
+        columns[f"{colour}_standard_deviation"] = images[..., number].std(axis=(1, 2))
+    brightest = images.max(axis=3).astype(np.float64)
+    columns["saturation"] = ((brightest - images.min(axis=3)) / np.maximum(brightest, 1)).mean(axis=(1, 2))
+    columns["sharpness"] = _sharpness(to_grey(images).astype(np.float64))
+    return pd.DataFrame(columns)
+
+
+def _sharpness(grey: NDArray[np.float64]) -> NDArray[np.float64]:
+    inside = grey[:, 1:-1, 1:-1]
+    around = (grey[:, :-2, 1:-1] + grey[:, 2:, 1:-1] + grey[:, 1:-1, :-2] + grey[:, 1:-1, 2:]) / 4
+    sharpness: NDArray[np.float64] = np.abs(inside - around).mean(axis=(1, 2))
+    return sharpness
+
+
 def _describe_part(images: Bytes) -> pd.DataFrame:
-    pixels = images.reshape(len(images), images.shape[1] * images.shape[2])
-    return pd.DataFrame(
+    pixels = to_grey(images).reshape(len(images), images.shape[1] * images.shape[2])
+    table = pd.DataFrame(
         {
             "mean": pixels.mean(axis=1),
             "standard_deviation": pixels.std(axis=1),
@@ -71,9 +118,10 @@ def _describe_part(images: Bytes) -> pd.DataFrame:
             "ink_fraction": (pixels > INK_ABOVE).mean(axis=1),
             "height": np.full(len(images), images.shape[1]),
             "width": np.full(len(images), images.shape[2]),
-            "content_hash": pd.Series(content_hashes(pixels), dtype="str"),
+            "content_hash": pd.Series(content_hashes(images), dtype="str"),
         }
     )
+    return table if images.shape[3] == 1 else table.join(_describe_colours(images))
 
 
 def _hash(image: Bytes) -> str:

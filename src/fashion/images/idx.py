@@ -25,7 +25,7 @@ def read_idx(stream: BinaryIO, name: str, dimensions: int, largest: int = LARGES
     Args:
         stream: the compressed bytes.
         name: how error messages call the file.
-        dimensions: 1 for labels (shape (n,)), 3 for images (shape (n, height, width)).
+        dimensions: 1 for labels (n,), 3 for grey images (n, height, width), 4 for images with channels.
         largest: bytes of the largest array that is believed.
 
     Raises:
@@ -74,6 +74,11 @@ def read_plain_idx(stream: BinaryIO | gzip.GzipFile, name: str, dimensions: int,
         found = f"{len(content)}" if len(content) < size else f"more than {size}"
         raise DataError(f"{name}: the header claims {size} bytes of shape {shape}, the file contains {found}")
     return np.frombuffer(content, np.uint8).reshape(shape)
+
+
+def write_images(images: Bytes) -> bytes:
+    """Return images as a gzipped IDX file; grey ones have three dimensions there, as those of MNIST."""
+    return write_idx(images[..., 0] if images.shape[-1] == 1 else images)
 
 
 def write_idx(array: Bytes) -> bytes:

@@ -19,7 +19,7 @@ def label_support(images: Bytes, labels: Labels, known_images: Bytes, known_labe
     looks like a change of meaning.
 
     Args:
-        images, labels: (n, height, width) uint8 and (n,) uint8, n at least 1.
+        images, labels: (n, height, width, channels) uint8 and (n,) uint8, n at least 1.
         known_images, known_labels: the same for images whose labels are trusted; they contain none of `images`.
 
     Returns:

@@ -7,27 +7,29 @@ from scipy import ndimage
 
 from fashion.arrays import Booleans, Bytes, Floats
 from fashion.errors import DataError
-from fashion.images.photos import see
+from fashion.images.photos import Form, see
 
 SIDE = 112
 """Height and width of the generated pictures, in pixels."""
 
 
-def draw_nonsense(count: int, size: tuple[int, int], seed: int) -> dict[str, tuple[Bytes, Booleans]]:
+def draw_nonsense(count: int, form: Form, seed: int) -> dict[str, tuple[Bytes, Booleans]]:
     """Draw `count` images of every kind, by name, as a model receives them.
 
-    Each kind is drawn twice: as images of the dataset's `size` (height, width), and as colour pictures that are
-    converted to it. The same seed draws the same images.
+    Each kind is drawn twice: as images of the dataset's form, and as colour pictures that are converted to
+    it. The same seed draws the same images.
 
     Returns:
-        By kind: images (n, height, width), and which of them come from cluttered pictures (n,). Pictures in which
+        By kind: images, and which of them come from cluttered pictures (n,). Pictures in which
         nothing stands out are refused and left out, so n may be less than `count`.
     """
     random = np.random.default_rng(seed)
     drawn = {}
     for name, draw in KINDS.items():
-        drawn[f"{name}, images"] = _to_bytes(draw(count, size, random)), np.zeros(count, np.bool_)
-        drawn[f"{name}, pictures"] = _bring(_colour(name, draw(count, (SIDE, SIDE), random), random), size)
+        fields = draw(count, form.size, random)
+        images = _to_bytes(fields)[..., None] if form.pictures.channels == 1 else _colour(name, fields, random)
+        drawn[f"{name}, images"] = images, np.zeros(count, np.bool_)
+        drawn[f"{name}, pictures"] = _bring(_colour(name, draw(count, (SIDE, SIDE), random), random), form)
     return drawn
 
 
@@ -87,16 +89,16 @@ def _colour(name: str, fields: Floats, random: np.random.Generator) -> Bytes:
     return _to_bytes(dark + (bright - dark) * fields[..., None])
 
 
-def _bring(pictures: Bytes, size: tuple[int, int]) -> tuple[Bytes, Booleans]:
+def _bring(pictures: Bytes, form: Form) -> tuple[Bytes, Booleans]:
     images, cluttered = [], []
     for picture in pictures:
         try:
-            seen = see(picture, size)
+            seen = see(picture, form)
         except DataError:
             continue
         images.append(seen.image)
         cluttered.append(seen.cluttered)
-    return np.array(images, np.uint8).reshape(-1, *size), np.array(cluttered, np.bool_)
+    return np.array(images, np.uint8).reshape(-1, *form.shape), np.array(cluttered, np.bool_)
 
 
 def _to_bytes(shares: Floats) -> Bytes:

@@ -34,7 +34,7 @@ def held_out(images: Bytes, fraction: float, salt: bytes = b"") -> Booleans:
     """Choose the images held out for testing by their pixels: copies of an image are never on both sides.
 
     Args:
-        images: (n, height, width).
+        images: (n, height, width, channels).
         fraction: share that is held out, from 0 to 1.
         salt: a secret of at most 64 bytes; without it, whoever makes an image can predict which side it will be on.
     """
@@ -47,7 +47,7 @@ def hold_out_groups(images: Bytes, groups: Positions, fraction: float, salt: byt
     """Choose the images held out, in whole groups: by the pixels of the first image of each.
 
     Args:
-        images: (n, height, width); the first of a group stays the first when more are added.
+        images: (n, height, width, channels); the first of a group stays the first when more are added.
         groups: the number of each image's group, (n,).
         fraction: share of the groups that is held out, from 0 to 1.
         salt: as in `held_out`.

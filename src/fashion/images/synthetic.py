@@ -69,7 +69,7 @@ OUTLINES: dict[str, list[list[tuple[float, float]]]] = {
 ORDER = ("tee", "trousers", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
 
 
-def draw(count: int, classes: int, size: tuple[int, int], seed: int) -> tuple[Bytes, Bytes]:
+def draw(count: int, classes: int, size: tuple[int, int], seed: int, channels: int = 1) -> tuple[Bytes, Bytes]:
     """Draw images and their labels, equally many of each class (give or take one), in random order.
 
     The background is exactly 0 and the brightest pixel of each image 200 to 255. A class has the same outline
@@ -80,9 +80,10 @@ def draw(count: int, classes: int, size: tuple[int, int], seed: int) -> tuple[By
         classes: number of classes, 1 to 256.
         size: height and width in pixels.
         seed: the same seed draws the same images.
+        channels: 1 for grey; 3 for colour: each object has a tint of its own, whatever its class.
 
     Returns:
-        Images (count, height, width) uint8 and labels (count,) uint8.
+        Images (count, height, width, channels) uint8 and labels (count,) uint8.
     """
     random = np.random.default_rng(seed)
     labels = random.permutation(np.arange(count) % classes).astype(np.uint8)
@@ -91,7 +92,14 @@ def draw(count: int, classes: int, size: tuple[int, int], seed: int) -> tuple[By
     images = np.empty((count, *size), np.uint8)
     for part in _parts(count, size):
         images[part] = _draw_part(labels[part], templates, size, random)
-    return images, labels
+    if channels == 1:
+        return images[..., None], labels
+    tints = random.uniform(0.4, 1, (count, 1, 1, channels)).astype(np.float32)
+    tints /= tints.max(axis=-1, keepdims=True)
+    coloured = np.empty((*images.shape, channels), np.uint8)
+    for part in _parts(count, size):
+        coloured[part] = images[part][..., None] * tints[part]
+    return coloured, labels
 
 
 def _parts(count: int, size: tuple[int, int]) -> Iterator[slice]:

@@ -119,7 +119,7 @@ def is_learned(project: Project, params: Params) -> bool:
 def _collect(project: Project, params: Params, log: PredictionLog, since: datetime | None) -> Collected:
     data = Dataset(project, params, read_raw(project, params.data), read_batches(project, params.data))
     model = _model(project, params, log)
-    labels = _by_source(log.read_labels(params.data.image_size, since, model))
+    labels = _by_source(log.read_labels(params.data.shape, since, model))
     is_known = is_refused(project, params, labels)
     wanted, left_out = find_new(labels[~is_known], data.raw, read_labels(project, data.batches))
     tried = try_labels(data, log, wanted, labels["key"].nunique())

@@ -13,7 +13,7 @@ from fashion.adapters.predictions import Labelled, PredictionLog
 from fashion.adapters.quality import required_mix
 from fashion.arrays import LabelledImages
 from fashion.errors import DataError
-from fashion.images.idx import write_idx
+from fashion.images.idx import write_idx, write_images
 from fashion.images.mix import Mix, choose_balanced
 from fashion.images.sources import within_shares
 from fashion.loop.refused_labels import is_to_blame, least_believed
@@ -97,7 +97,7 @@ def try_labels(data: Dataset, log: PredictionLog, wanted: pd.DataFrame, keys: in
     while True:
         rest = wanted[~wanted["given_by"].isin(list(without))]
         chosen, left = choose(params.collect, rest, mix, keys)
-        labelled = log.read_labelled(chosen, params.data.image_size)
+        labelled = log.read_labelled(chosen, params.data.shape)
         images = len(labelled.labels)
         if images < params.collect.at_least:
             return Trials(tuple(trials), without, images, left)
@@ -172,7 +172,7 @@ def _keep_refused(data: Dataset, name: str, labelled: Labelled, found: Examined)
 
 def write_batch(folder: Path, labelled: Labelled) -> None:
     """Write the files of a batch into the existing `folder`."""
-    (folder / BATCH_IMAGES).write_bytes(write_idx(labelled.images))
+    (folder / BATCH_IMAGES).write_bytes(write_images(labelled.images))
     (folder / BATCH_LABELS).write_bytes(write_idx(labelled.labels.astype(np.uint8)))
     times = np.datetime_as_string(labelled.times, unit="ms", timezone="UTC")
     labelled_at = np.datetime_as_string(labelled.labelled, unit="us", timezone="UTC")

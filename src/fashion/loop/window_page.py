@@ -3,6 +3,7 @@
 import base64
 import re
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from fashion.adapters import plots, reports
 from fashion.adapters.predictions import JudgedWindow, Window
 from fashion.arrays import Bytes
-from fashion.evaluation.drift import DESCRIPTORS
 from fashion.evaluation.estimates import Estimate, proportion_of
 from fashion.evaluation.neighbours import nearest
+from fashion.images.descriptors import watched
 from fashion.loop.wording import show_error, show_score
 from fashion.stages.reference import Examples, Known, Reference
 from fashion.storage import write_text
@@ -76,6 +77,12 @@ def write_index(folder: Path, windows: Sequence[JudgedWindow]) -> None:
 
 
 def _render(template: str, **content: Any) -> str:
+    return _environment().get_template(template).render(content, page=PAGE)
+
+
+@cache
+def _environment() -> Environment:
+    """Return the templates, once for all pages of an index."""
     environment = Environment(
         loader=PackageLoader("fashion.loop", "pages"),
         autoescape=True,
@@ -92,7 +99,7 @@ def _render(template: str, **content: Any) -> str:
         "error": show_error,
         "picture": lambda image: _address(plots.encode(image)),
     }
-    return environment.get_template(template).render(content, page=PAGE)
+    return environment
 
 
 def _columns(windows: Sequence[JudgedWindow]) -> dict[str, list[Any]]:
@@ -129,7 +136,7 @@ def _by_class(judged: JudgedWindow, classes: tuple[str, ...]) -> list[tuple[str,
 
 
 def _described(seen: Window | Reference, descriptors: pd.DataFrame, classes: tuple[str, ...]) -> reports.Described:
-    numbers = descriptors[list(DESCRIPTORS)].assign(confidence=seen.probabilities.max(axis=1))
+    numbers = descriptors[watched(descriptors)].assign(confidence=seen.probabilities.max(axis=1))
     return reports.Described(numbers, np.array(classes)[seen.predicted], seen.embeddings)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from keras import layers
 from numpy.typing import NDArray
 
-from fashion.arrays import Bytes
+from fashion.arrays import Bytes, Shape
 from fashion.evaluation.outputs import Outputs
 
 Tensor: TypeAlias = keras.KerasTensor
@@ -19,7 +19,7 @@ BATCH = 500
 
 
 def baseline(pixels: Tensor) -> Tensor:
-    """Build the original baseline up to its last hidden layer: pixels (n, height, width, 1) in [0, 1] to (n, 64)."""
+    """Build the original baseline: pixels (n, height, width, channels) in [0, 1] to its last hidden layer, (n, 64)."""
     features = layers.Conv2D(32, 3, activation="relu")(pixels)
     features = layers.MaxPooling2D(2)(features)
     features = layers.Conv2D(64, 3, activation="relu")(features)
@@ -42,7 +42,7 @@ def dropout(pixels: Tensor) -> Tensor:
 
 
 def compact(pixels: Tensor) -> Tensor:
-    """Build four small convolutions: pixels (n, height, width, 1) in [0, 1] to (n, 128).
+    """Build four small convolutions: pixels (n, height, width, channels) in [0, 1] to (n, 128).
 
     Few channels at the full resolution, where a CPU spends its time on memory traffic, and normalisation after the
     pooling, where it costs a quarter.
@@ -69,18 +69,16 @@ def _normalised(features: Tensor, name: str | None = None) -> Tensor:
 NETWORKS: dict[str, Network] = {"baseline": baseline, "dropout": dropout, "compact": compact}
 
 
-def classifier(
-    name: str, image_size: tuple[int, int], classes: int, temperature: float = 1.0, average_shifts: int = 0
-) -> keras.Model:
-    """Build an untrained model with input `image` (n, height, width) uint8.
+def classifier(name: str, shape: Shape, classes: int, temperature: float = 1.0, average_shifts: int = 0) -> keras.Model:
+    """Build an untrained model with input `image` (n, height, width, channels) uint8.
 
     Its outputs are `probabilities` (n, classes), the softmax of the logits divided by `temperature`, and `embedding`
     (n, d), both float32. With `average_shifts`, logits and embedding are averaged over the image and its copies shifted
     by that many pixels up, down, left and right: strides and pooling make a network answer each differently.
     """
-    image = keras.Input(image_size, dtype="uint8", name="image")
-    pixels = layers.Reshape((*image_size, 1))(layers.Rescaling(1 / 255)(image))
-    network = _network(name, image_size, classes)
+    image = keras.Input(shape, dtype="uint8", name="image")
+    pixels = layers.Rescaling(1 / 255)(image)
+    network = _network(name, shape, classes)
     views = [pixels, *_moved(pixels, average_shifts)]
     embeddings, logits = zip(*map(network, views), strict=True)
     embedding, mean_logits = _mean(embeddings, "embedding"), _mean(logits, "logits")
@@ -89,9 +87,9 @@ def classifier(
     return keras.Model(image, {"probabilities": probabilities, "embedding": embedding}, name=name)
 
 
-def _network(name: str, image_size: tuple[int, int], classes: int) -> keras.Model:
-    """Build the network from pixels (n, height, width, 1) in [0, 1] to embedding and logits."""
-    pixels = keras.Input((*image_size, 1), name="pixels")
+def _network(name: str, shape: Shape, classes: int) -> keras.Model:
+    """Build the network from pixels (n, height, width, channels) in [0, 1] to embedding and logits."""
+    pixels = keras.Input(shape, name="pixels")
     embedding = NETWORKS[name](pixels)
     return keras.Model(pixels, [embedding, layers.Dense(classes, name="logits")(embedding)], name="network")
 
@@ -113,9 +111,9 @@ def _mean(tensors: Sequence[Tensor], name: str) -> Tensor:
 
 def rebuild(model: keras.Model, temperature: float, average_shifts: int = 0) -> keras.Model:
     """Rebuild the same network with the same weights but other outputs: see `classifier`."""
-    _, height, width = model.input_shape
+    _, *shape = model.input_shape
     classes = model.get_layer("logits").output.shape[-1]
-    rebuilt = classifier(model.name, (height, width), classes, temperature, average_shifts)
+    rebuilt = classifier(model.name, tuple(shape), classes, temperature, average_shifts)
     rebuilt.set_weights(model.get_weights())
     return rebuilt
 
@@ -130,7 +128,7 @@ def logits_model(model: keras.Model) -> keras.Model:
 
 
 def answer(model: keras.Model, images: Bytes) -> Outputs:
-    """Compute all outputs for images (n, height, width) in one pass over them."""
+    """Compute all outputs for images (n, height, width, channels) in one pass over them."""
     answering = _answering(model)
     batches = [answering.predict_on_batch(batch) for batch in _batches(images)]
     return Outputs(*(np.concatenate(parts)[: len(images)] for parts in zip(*batches, strict=True)))
@@ -151,4 +149,4 @@ def _batches(images: Bytes) -> Iterator[Bytes]:
     """Yield `BATCH` images at a time, padded with blank ones, since TensorFlow traces a model for every batch size."""
     for start in range(0, len(images), BATCH):
         batch = images[start : start + BATCH]
-        yield np.pad(batch, ((0, BATCH - len(batch)), (0, 0), (0, 0)))
+        yield np.pad(batch, ((0, BATCH - len(batch)), (0, 0), (0, 0), (0, 0)))

@@ -99,8 +99,7 @@ def train(plan: Plan, watch: Watch) -> Trained:
     """
     recipe, validation = plan.recipe, plan.validation
     keras.utils.set_random_seed(plan.seed)
-    _, height, width = plan.training.images.shape
-    model = classifier(recipe.network, (height, width), plan.classes)
+    model = classifier(recipe.network, plan.training.images.shape[1:], plan.classes)
     trainee = logits_model(model)
     optimizer = _optimizer(recipe, recipe.epochs * plan.steps)
     trainee.compile(optimizer, _loss(recipe, plan.classes), metrics=["accuracy"])

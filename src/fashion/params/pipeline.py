@@ -22,16 +22,45 @@ class DataFile(Section):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
+class PicturesParams(Section):
+    """How a picture of any size and kind becomes an image of the dataset. It is registered with each version."""
+
+    channels: Literal[1, 3] = 1
+    """1: grey, 3: red, green and blue."""
+    isolate: bool = True
+    """Cut one object out of a plain background and show it bright on black, filling the frame, as in Fashion-MNIST."""
+    fit: Literal["crop", "pad", "stretch"] | None = None
+    """What happens to a picture of another aspect: its middle is cut out, or it is padded, or stretched."""
+    ground: Annotated[int, Field(ge=0, le=255)] | None = None
+    """The grey level under transparent pixels, and around a picture that is padded."""
+
+    @model_validator(mode="after")
+    def _one_way_is_chosen(self) -> Self:
+        if self.isolate and (self.channels, self.fit, self.ground) != (1, None, None):
+            raise ValueError(
+                "isolate makes grey images, and finds place and ground itself: set channels: 1, remove fit and ground"
+            )
+        if not self.isolate and None in (self.fit, self.ground):
+            raise ValueError("without isolate, fit (crop, pad or stretch) and ground (0 to 255) must be given")
+        return self
+
+
 class DataParams(Section):
-    """The dataset: its classes, the size of its images, its four files, and where to get them."""
+    """The dataset: its classes, the form of its images, its four files, and where to get them."""
 
     classes: Classes
     image_size: ImageSize
+    pictures: PicturesParams = PicturesParams()
     train_images: DataFile
     train_labels: DataFile
     test_images: DataFile
     test_labels: DataFile
     sources: Annotated[tuple[str, ...], Field(min_length=1, strict=False)]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of an image."""
+        return (*self.image_size, self.pictures.channels)
 
     @property
     def files(self) -> tuple[DataFile, DataFile, DataFile, DataFile]:

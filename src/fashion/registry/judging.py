@@ -183,8 +183,11 @@ def _download(registry: tracking.Registry, project: Project, version: tracking.V
         ServiceError: its files are not all there.
     """
     files = tracking.keep_version(registry, version, folder)
-    ours = read_json(project.export / CLASSES, "dvc repro export")
-    theirs = {"classes": list(files.classes), "image_size": list(files.image_size)}
+    contract = read_json(project.export / CLASSES, "dvc repro export")
+    ours = {"classes": contract["classes"], "image_size": contract["image_size"]}
+    ours |= {"channels": contract.get("pictures", {}).get("channels", 1)}  # Exports of earlier releases are grey.
+    theirs = {"classes": list(files.classes), "image_size": list(files.form.size)}
+    theirs |= {"channels": files.form.pictures.channels}
     if ours != theirs:
         raise DataError(
             f"it was made for {theirs}, the candidate for {ours}; give the new task a registered model of its own "

@@ -14,7 +14,7 @@ from fashion.arrays import Bytes
 from fashion.errors import ArtifactError, DataError
 from fashion.evaluation.abstention import reasons
 from fashion.evaluation.answer import Answer
-from fashion.images.photos import Seen, see
+from fashion.images.photos import Form, Seen, see
 from fashion.params import Params
 from fashion.paths import Project
 from fashion.registry.champion import fetch_champion
@@ -79,20 +79,20 @@ def predict(project: Project, params: Params, files: Sequence[Path]) -> Predicti
         ArtifactError: the champion's model is damaged.
     """
     champion = fetch_champion(project, params).champion
-    samples, refused = read_samples(files, champion.image_size)
+    samples, refused = read_samples(files, champion.form)
     return Predictions(params.register_.name, champion.version, _classify(champion, samples), refused)
 
 
-def read_samples(files: Sequence[Path], size: tuple[int, int]) -> tuple[tuple[Sample, ...], tuple[Refused, ...]]:
-    """Return every image of `files` as a model of that image size sees it, and what could not be read."""
-    found = [item for file in files for item in _read(file, size)]
+def read_samples(files: Sequence[Path], form: Form) -> tuple[tuple[Sample, ...], tuple[Refused, ...]]:
+    """Return every image of `files` as a model of that form sees it, and what could not be read."""
+    found = [item for file in files for item in _read(file, form)]
     return (
         tuple(item for item in found if isinstance(item, Sample)),
         tuple(item for item in found if isinstance(item, Refused)),
     )
 
 
-def _read(file: Path, size: tuple[int, int]) -> Iterator[Sample | Refused]:
+def _read(file: Path, form: Form) -> Iterator[Sample | Refused]:
     try:
         pictures = read_pictures(file)
     except DataError as error:
@@ -100,7 +100,7 @@ def _read(file: Path, size: tuple[int, int]) -> Iterator[Sample | Refused]:
         return
     for picture in pictures:
         try:
-            yield Sample(picture.source, picture.pixels, see(picture.pixels, size))
+            yield Sample(picture.source, picture.pixels, see(picture.pixels, form))
         except DataError as error:
             yield Refused(picture.source, f"{picture.source}: {error}")
 

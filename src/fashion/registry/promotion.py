@@ -182,7 +182,7 @@ def check_loadable(project: Project, registry: tracking.Registry, version: track
     with place as folder:
         try:
             files = tracking.keep_version(registry, version, Path(folder))
-            blank = np.zeros((1, *files.image_size), np.uint8)
+            blank = np.zeros((1, *files.form.shape), np.uint8)
             classes = litert.predict(files.model, blank).probabilities.shape[1]
             damaged = zipfile.ZipFile(files.keras_model).testzip()
         except (ServiceError, ArtifactError, OSError, zipfile.BadZipFile) as error:

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from fashion.adapters.predictions import Record, new_id
 from fashion.adapters.tracking import Version
+from fashion.arrays import Bytes
 from fashion.evaluation.abstention import Abstention
 from fashion.evaluation.answer import Answer
 from fashion.serving.batches import Answers
@@ -17,6 +18,15 @@ from fashion.serving.recorder import Recorder
 
 CHANCE = SystemRandom()
 """Nobody can predict which labels will be requested."""
+
+
+Pixels = list[list[int]] | list[list[list[int]]]
+"""Rows of grey pixels, or of pixels of three channels."""
+
+
+def to_lists(image: Bytes) -> Any:
+    """Return an image (height, width, channels) as `Pixels`."""
+    return (image[..., 0] if image.shape[-1] == 1 else image).tolist()
 
 
 class Prediction(BaseModel):
@@ -36,7 +46,7 @@ class Prediction(BaseModel):
     """The reason as a sentence."""
     label_wanted: bool
     """Drawn at random, whatever the answer: please send the true label to /feedback, even if the answer is right."""
-    seen: list[list[int]] | None = None
+    seen: Pixels | None = None
     """The image as the model saw it, if requested."""
 
 
@@ -62,13 +72,13 @@ class Wanted(BaseModel):
 
     id: str
     """For /feedback."""
-    image: list[list[int]]
+    image: Pixels
 
 
 class Sample(BaseModel):
     """An image of the test set."""
 
-    image: list[list[int]]
+    image: Pixels
     label: str
 
 
@@ -82,6 +92,8 @@ class Model(BaseModel):
     classes: list[str]
     image_size: list[int]
     """Height and width."""
+    channels: int
+    """1: grey, 3: red, green and blue."""
     abstention: dict[str, float] | None
     """The limits beyond which it abstains; null for a version that was registered without."""
     tags: dict[str, str]
@@ -143,7 +155,7 @@ def to_predictions(name: str, classes: Sequence[str], records: Sequence[Record],
 def _prediction(record: Record, classes: Sequence[str], seen: bool) -> dict[str, Any]:
     answer = Answer(dict(zip(classes, record.probabilities.tolist(), strict=True)), record.reason)
     content = {"id": record.id} | answer.to_dict() | {"label_wanted": record.asked}
-    return content | {"seen": record.image.tolist()} if seen else content
+    return content | {"seen": to_lists(record.image)} if seen else content
 
 
 def describe_model(name: str, served: Served) -> Model:
@@ -154,7 +166,8 @@ def describe_model(name: str, served: Served) -> Model:
         created=version.created,
         run=version.run_id,
         classes=list(served.champion.classes),
-        image_size=list(served.champion.image_size),
+        image_size=list(served.champion.form.size),
+        channels=served.champion.form.pictures.channels,
         abstention=_limits(rule) if rule else None,
         tags=dict(version.tags),
     )

@@ -102,7 +102,7 @@ def _add_predictions(app: FastAPI, service: Service) -> None:
         response_model=answers.Predictions,
         response_model_exclude_none=True,
         responses=REFUSED | {415: REFUSED[422] | {"description": "Neither a form nor JSON."}},
-        openapi_extra=predict_body(service.champions.current.champion.image_size),
+        openapi_extra=predict_body(service.champions.current.champion.form),
     )
     async def predict(request: Request, seen: bool = False) -> Response:
         """What is in one or many images; with `seen=true`, how the model saw them, too.
@@ -111,7 +111,7 @@ def _add_predictions(app: FastAPI, service: Service) -> None:
         `fashion predict` does: object bright on black, filling the frame. Arrays are taken as they are.
         """
         with service.champions.current.used() as served:
-            images, cluttered = await read_images(request, served.champion.image_size, service.limits, service.pictures)
+            images, cluttered = await read_images(request, served.champion.form, service.limits, service.pictures)
             found = await served.ask(images, cluttered)
         caller: Key = request.scope["caller"]
         records = answers.to_records(service.name, caller.name, found, served.version, service.asked_share)
@@ -156,7 +156,7 @@ def _add_labels(app: FastAPI, service: Service) -> None:
     async def wanted(queue: Annotated[Queue, Query()]) -> list[answers.Wanted]:
         """Some of the predictions whose label was asked for at random and has not come, the oldest first."""
         found = await labels.wanted(service.name, MOST_WANTED, queue.after)
-        return [answers.Wanted(id=one.id, image=one.image.tolist()) for one in found]
+        return [answers.Wanted(id=one.id, image=answers.to_lists(one.image)) for one in found]
 
 
 def _source(caller: Key, said: str) -> str:

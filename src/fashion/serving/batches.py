@@ -19,7 +19,7 @@ MOST_AT_ONCE = 32
 
 @dataclass(frozen=True)
 class Answers:
-    """What a model says about images (n, height, width), one row each.
+    """What a model says about images (n, height, width, channels), one row each.
 
     Probabilities (n, classes), embeddings (n, d), and why the model abstains, or None.
     """
@@ -53,7 +53,7 @@ class Batches:
             thread.start()
 
     async def ask(self, images: Bytes, cluttered: Booleans) -> Answers:
-        """Return the model's answers for images (n, height, width) of its input size, n at least 1.
+        """Return the model's answers for images (n, height, width, channels) of its form, n at least 1.
 
         Args:
             cluttered: (n,), whether the picture that became the image shows more than one object on a plain background.

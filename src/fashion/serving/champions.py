@@ -36,7 +36,7 @@ class Served:
         self.champion = found.champion
         self.version = found.version
         self.rule = read_rule(found.champion.model.parent)
-        sessions = [Session(self.champion.model, self.champion.image_size, threads=1) for _ in range(THREADS)]
+        sessions = [Session(self.champion.model, self.champion.form.shape, threads=1) for _ in range(THREADS)]
         for session in sessions:
             _try_out(session, self.champion)
         self._batches = Batches(sessions, self.rule)
@@ -44,7 +44,7 @@ class Served:
         self._retired = False
 
     async def ask(self, images: Bytes, cluttered: Booleans | None = None) -> Answers:
-        """Return its answers for images (n, height, width) uint8; arrays count as not cluttered."""
+        """Return its answers for images (n, height, width, channels) uint8; arrays count as not cluttered."""
         return await self._batches.ask(images, np.zeros(len(images), np.bool_) if cluttered is None else cluttered)
 
     @contextmanager
@@ -125,7 +125,7 @@ class Champions:
 
 def _try_out(session: Session, champion: Champion) -> None:
     """Run a session once: the first call allocates memory, and its output must match the classes."""
-    found = session.run(np.zeros((1, *champion.image_size), np.uint8)).probabilities.shape[1]
+    found = session.run(np.zeros((1, *champion.form.shape), np.uint8)).probabilities.shape[1]
     if found != len(champion.classes):
         raise ArtifactError(
             f"{champion.model} returns {found} probabilities for {len(champion.classes)} classes; remove "

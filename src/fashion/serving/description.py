@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from fashion.images.photos import Form
 from fashion.serving.limits import KEY_HEADER, NEEDS, OPEN
 from fashion.serving.requests import FIELD, FORM, JSON, Arrays, Feedback
 
@@ -15,16 +16,17 @@ _PICTURES = {
             "type": "array",
             "minItems": 1,
             "items": {"type": "string", "format": "binary"},
-            "description": "Pictures of one object each, on a plain background.",
+            "description": "Pictures; an isolating model expects one object each, on a plain background.",
         }
     },
 }
 
 
-def predict_body(image_size: tuple[int, int]) -> dict[str, Any]:
+def predict_body(form: Form) -> dict[str, Any]:
     """Describe the body of /predict, with a bright bar as an example."""
-    height, width = image_size
-    bar = [[200 * (abs(2 * column - width) < width // 2) for column in range(width)]] * height
+    height, width, channels = form.shape
+    row = [200 * (abs(2 * column - width) < width // 2) for column in range(width)]
+    bar = [row if channels == 1 else [[value] * channels for value in row]] * height
     examples = {"a bright bar": {"value": {FIELD: [bar]}}}
     return _body({FORM: {"schema": _PICTURES}, JSON: {"schema": Arrays.model_json_schema(), "examples": examples}})
 

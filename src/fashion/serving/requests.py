@@ -11,9 +11,10 @@ from pydantic_core import from_json
 from starlette.datastructures import UploadFile
 
 from fashion.adapters.decoding import claimed_pixels, read_picture, readable_name
-from fashion.arrays import Booleans, Bytes
+from fashion.arrays import Booleans, Bytes, Shape
 from fashion.errors import DataError
 from fashion.images import photos
+from fashion.images.photos import Form
 from fashion.serving.decoding import PATIENCE_SECONDS, Pictures
 from fashion.serving.limits import Limits
 
@@ -25,15 +26,15 @@ ID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 Pixel = Annotated[int, Field(ge=0, le=255)]
 Content = TypeVar("Content", bound=BaseModel)
 Images = tuple[Bytes, Booleans]
-"""Images (n, height, width) as a model takes them, and which of them come from cluttered pictures, (n,)."""
+"""Images (n, height, width, channels) as a model takes them, and which of them come from cluttered pictures, (n,)."""
 
 
 class Arrays(BaseModel):
-    """Images in the model's format, row by row: 0 is the background, 255 the brightest pixel of the object."""
+    """Images in the model's format, row by row: a pixel is a number from 0 (black) to 255, or a list of channels."""
 
     model_config = ConfigDict(extra="forbid")
 
-    images: Annotated[list[list[list[Pixel]]], Field(min_length=1)]
+    images: Annotated[list[list[list[Pixel | list[Pixel]]]], Field(min_length=1)]
 
 
 class Feedback(BaseModel):
@@ -62,27 +63,27 @@ class Queue(BaseModel):
     ] = None
 
 
-async def read_images(request: Request, size: tuple[int, int], limits: Limits, pictures: Pictures) -> Images:
-    """Read the images of a request, for a model of that input size. Arrays are never cluttered.
+async def read_images(request: Request, form: Form, limits: Limits, pictures: Pictures) -> Images:
+    """Read the images of a request, for a model that takes images of that form. Arrays are never cluttered.
 
     Raises:
         HTTPException: 400, 408, 413, 415, 422, 499 or 503, with the reason.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == JSON:
-        images = _read_arrays(await request.body(), size, limits)
+        images = _read_arrays(await request.body(), form.shape, limits)
         return images, np.zeros(len(images), np.bool_)
     if kind != FORM:
         raise HTTPException(415, f"expected {FORM} with pictures, or {JSON} with arrays, found {kind or 'neither'}")
     try:
-        form = await request.form(max_files=limits.images, max_fields=limits.images)
+        fields = await request.form(max_files=limits.images, max_fields=limits.images)
     except UnicodeError as error:  # For codecs that are not character sets, such as `punycode`.
         raise HTTPException(400, f"the form is not in the character set that it names: {error}") from error
     try:
-        files = _named_files(form.multi_items())
-        return await _read_pictures(request, files, size, limits, pictures)
+        files = _named_files(fields.multi_items())
+        return await _read_pictures(request, files, form, limits, pictures)
     finally:
-        await form.close()
+        await fields.close()
 
 
 async def read_json(request: Request, form: type[Content]) -> Content:
@@ -99,7 +100,7 @@ async def read_json(request: Request, form: type[Content]) -> Content:
         raise HTTPException(422, f"{where}: {first['msg']}" if where else first["msg"]) from error
 
 
-def _read_arrays(body: bytes, size: tuple[int, int], limits: Limits) -> Bytes:
+def _read_arrays(body: bytes, shape: Shape, limits: Limits) -> Bytes:
     """Read what `Arrays` describes; by hand, because pydantic takes as long for the pixels as the model does."""
     try:
         content = from_json(body)
@@ -108,15 +109,21 @@ def _read_arrays(body: bytes, size: tuple[int, int], limits: Limits) -> Bytes:
     images = content.get(FIELD) if isinstance(content, dict) and len(content) == 1 else None
     if not isinstance(images, list) or not 1 <= len(images) <= limits.images:
         raise HTTPException(422, f'expected {{"{FIELD}": [...]}} with 1 to {limits.images} images, and nothing else')
-    pixels = b"".join(_read_pixels(image, number, size) for number, image in enumerate(images))
-    return np.frombuffer(pixels, np.uint8).reshape(len(images), *size)
+    pixels = b"".join(_read_pixels(image, number, shape) for number, image in enumerate(images))
+    return np.frombuffer(pixels, np.uint8).reshape(len(images), *shape)
 
 
-def _read_pixels(image: Any, number: int, size: tuple[int, int]) -> bytes:
-    height, width = size
+def _read_pixels(image: Any, number: int, shape: Shape) -> bytes:
+    height, width, channels = shape
     rows = image if isinstance(image, list) and len(image) == height else []
     if not rows or any(not isinstance(row, list) or len(row) != width for row in rows):
         raise HTTPException(422, f"{FIELD}.{number}: expected {height} rows of {width} pixels")
+    if isinstance(rows[0][0], list) or channels > 1:
+        pixels = [pixel for row in rows for pixel in row]
+        if any(not isinstance(pixel, list) or len(pixel) != channels for pixel in pixels):
+            kind = "numbers, or lists of 1 number" if channels == 1 else f"lists of {channels} numbers"
+            raise HTTPException(422, f"{FIELD}.{number}: expected pixels that are all {kind}")
+        rows = pixels
     try:
         return b"".join(map(bytes, rows))
     except (TypeError, ValueError) as error:
@@ -134,7 +141,7 @@ def _named_files(items: Sequence[tuple[str, Any]]) -> list[tuple[BinaryIO, str]]
 async def _read_pictures(
     request: Request,
     files: Sequence[tuple[BinaryIO, str]],
-    size: tuple[int, int],
+    form: Form,
     limits: Limits,
     pictures: Pictures,
 ) -> Images:
@@ -146,7 +153,7 @@ async def _read_pictures(
             async with pictures.room(claim, deadline):
                 if await request.is_disconnected():
                     raise HTTPException(499, GONE)
-                seen.append(await pictures.run(see, stream, name, size))
+                seen.append(await pictures.run(see, stream, name, form))
     except DataError as error:
         raise HTTPException(422, str(error)) from error
     return np.stack([one.image for one in seen]), np.array([one.cluttered for one in seen])
@@ -168,7 +175,7 @@ def _claims(files: Sequence[tuple[BinaryIO, str]], limits: Limits) -> list[int]:
     return claims
 
 
-def see(stream: BinaryIO, name: str, size: tuple[int, int]) -> photos.Seen:
+def see(stream: BinaryIO, name: str, form: Form) -> photos.Seen:
     """Convert a picture to the model's input, as `fashion predict` does.
 
     Raises:
@@ -176,6 +183,6 @@ def see(stream: BinaryIO, name: str, size: tuple[int, int]) -> photos.Seen:
     """
     picture = read_picture(stream, name)
     try:
-        return photos.see(picture.pixels, size)
+        return photos.see(picture.pixels, form)
     except DataError as error:
         raise DataError(f"{name}: {error}") from error

@@ -13,7 +13,7 @@ from fashion.errors import ArtifactError, ParamsError, ServiceError
 from fashion.params import Params
 from fashion.paths import Project
 from fashion.registry.champion import find_champion
-from fashion.serving.answers import Sample
+from fashion.serving.answers import Sample, to_lists
 from fashion.serving.app import Service, create_app
 from fashion.serving.champions import Champions
 from fashion.serving.keys import Keys, keys_file
@@ -97,11 +97,11 @@ def _sampler(project: Project, champions: Champions) -> Callable[[], list[Sample
             test = load_split(project, "test")
         except ArtifactError:
             return []
-        if test.images.shape[1:] != champion.image_size:
+        if test.images.shape[1:] != champion.form.shape:
             return []
         chosen = random.choice(len(test.labels), min(SAMPLES, len(test.labels)), replace=False)
         return [
-            Sample(image=test.images[index].tolist(), label=champion.classes[test.labels[index]]) for index in chosen
+            Sample(image=to_lists(test.images[index]), label=champion.classes[test.labels[index]]) for index in chosen
         ]
 
     return draw

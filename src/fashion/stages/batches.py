@@ -37,7 +37,7 @@ def read_labels(project: Project, batches: Mapping[str, LabelledImages]) -> pd.D
         ArtifactError: the list of predictions of a batch, or its number, is damaged.
     """
     tables = [_read_batch(project.batches / name, batches[name]) for name in _in_order(project, batches)]
-    table = pd.concat(tables or [_table("", LabelledImages(np.empty((0, 1, 1), np.uint8), np.empty(0, np.uint8)))])
+    table = pd.concat(tables or [_table("", LabelledImages(np.empty((0, 1, 1, 1), np.uint8), np.empty(0, np.uint8)))])
     table = table.reset_index(drop=True)
     by_time = table.sort_values("labelled", kind="stable", na_position="first")
     last = by_time.drop_duplicates("content_hash", keep="last").set_index("content_hash")["batch"]

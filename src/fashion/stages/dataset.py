@@ -41,6 +41,8 @@ def load_split(project: Project, name: str) -> LabelledImages:
     paths = [project.dataset / f"{name}_{part}.npy" for part in ("images", "labels")]
     images, labels = (_map(path) for path in paths)
     with translate_damage(project.dataset, MADE_BY_PREPARE):
+        if images.ndim == 3:  # Grey images, prepared by release 0.2 or earlier.
+            images = images[..., None]
         _check_arrays(images, labels)
     return LabelledImages(images, labels)
 
@@ -72,5 +74,5 @@ def _map(path: Path) -> Bytes:
 
 def _check_arrays(images: Bytes, labels: Labels) -> None:
     found = f"{images.dtype} {images.shape} and {labels.dtype} {labels.shape}"
-    if {images.dtype, labels.dtype} != {np.dtype(np.uint8)} or images.ndim != 3 or labels.shape != images.shape[:1]:
-        raise ValueError(f"expected images uint8 (n, height, width) and labels uint8 (n,), found {found}")
+    if {images.dtype, labels.dtype} != {np.dtype(np.uint8)} or images.ndim != 4 or labels.shape != images.shape[:1]:
+        raise ValueError(f"expected images uint8 (n, height, width, channels) and labels uint8 (n,), found {found}")

@@ -25,6 +25,7 @@ from fashion.evaluation.gates import Gate
 from fashion.evaluation.outputs import Outputs
 from fashion.evaluation.quality import Quality, check_gates, estimate_recalls, figures, recent_figures
 from fashion.images.nonsense import draw_nonsense
+from fashion.images.photos import Form, form_of
 from fashion.model.networks import answer, temperature_of
 from fashion.params import AbstentionParams, Params
 from fashion.paths import GATE, METRICS, Project
@@ -62,7 +63,7 @@ def evaluate(project: Project, params: Params) -> Evaluation:
     outputs = answer(model, test.images)
     learned_collected = read_prepared(project).get("collected", 0) > 0  # Datasets of earlier releases lack it.
     reference = _refer(answer(model, validation.images), validation, params.evaluate.abstention, learned_collected)
-    nonsense = _nonsense(model, reference.abstention, test.images.shape[1:])
+    nonsense = _nonsense(model, reference.abstention, form_of(params.data))
     quality = Quality(
         accuracy=proportion(outputs.correct(test.labels)),
         recalls=estimate_recalls(outputs, test.labels, classes),
@@ -119,10 +120,10 @@ def _choose_examples(model: keras.Model, train: LabelledImages) -> Examples:
     return Examples(images, train.labels[chosen], answer(model, images).embedding)
 
 
-def _nonsense(model: keras.Model, rule: Abstention, size: tuple[int, int]) -> Mapping[str, float]:
+def _nonsense(model: keras.Model, rule: Abstention, form: Form) -> Mapping[str, float]:
     """Return, by kind of drawn nonsense, the share without an answer: the picture is refused, or the model abstains."""
     shares = {}
-    for name, (images, cluttered) in draw_nonsense(NONSENSE, size, NONSENSE_SEED).items():
+    for name, (images, cluttered) in draw_nonsense(NONSENSE, form, NONSENSE_SEED).items():
         found = reasons(rule, images, answer(model, images), cluttered) if len(images) else []
         shares[name] = 1 - found.count(None) / NONSENSE
     return shares

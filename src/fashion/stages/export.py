@@ -38,7 +38,9 @@ def export(project: Project, params: Params) -> Export:
     with atomic_folder(project.export) as folder:
         _write_formats(folder, project)
         summary = _measure(folder, project, params)
-        write_json(folder / CLASSES, {"classes": params.data.classes, "image_size": params.data.image_size})
+        data = params.data
+        contract = {"classes": data.classes, "image_size": data.image_size, "pictures": data.pictures.model_dump()}
+        write_json(folder / CLASSES, contract)
         write_json(
             folder / REPORT,
             {"model_sha256": file_digest(project.model_file)}

@@ -8,7 +8,7 @@ from fashion.adapters.git import check_repository
 from fashion.adapters.versioning import pinned_files
 from fashion.adapters.versioning.pinning import changing_data, pin, pull
 from fashion.errors import DataError, ServiceError
-from fashion.images.idx import write_idx
+from fashion.images.idx import write_idx, write_images
 from fashion.images.synthetic import draw
 from fashion.params import DataFile, DataParams, Params
 from fashion.paths import Project
@@ -140,11 +140,13 @@ def _describe(params: DataParams, drawing: Drawing) -> str:
 
 
 def _draw_files(project: Project, params: DataParams, drawing: Drawing) -> None:
-    train = draw(drawing.images, len(params.classes), params.image_size, 2 * drawing.seed)
-    test = draw(drawing.test_images, len(params.classes), params.image_size, 2 * drawing.seed + 1)
+    train = draw(drawing.images, len(params.classes), params.image_size, 2 * drawing.seed, params.pictures.channels)
+    test = draw(
+        drawing.test_images, len(params.classes), params.image_size, 2 * drawing.seed + 1, params.pictures.channels
+    )
     for file, array in zip(params.files, (*train, *test), strict=True):
         with atomic_file(project.data / file.name) as temporary:
-            temporary.write_bytes(write_idx(array))
+            temporary.write_bytes(write_images(array) if array.ndim == 4 else write_idx(array))
 
 
 def _bring_batches(project: Project) -> None:

@@ -13,8 +13,8 @@ from fashion.storage import file_digest
 BATCH_IMAGES, BATCH_LABELS = "images-idx3-ubyte.gz", "labels-idx1-ubyte.gz"
 SUPPORTED = (
     "It is the file that params.yaml asks for, but its format is not supported: expected gzipped IDX files of unsigned "
-    "bytes, grey images (n, height, width) of data.image_size and labels (n,). Convert the dataset, and set the "
-    "digests in params.yaml"
+    "bytes, grey images (n, height, width) or colour images (n, height, width, 3) as data.image_size and "
+    "data.pictures.channels say, and labels (n,). Convert the dataset, and set the digests in params.yaml"
 )
 SALT, SALT_BYTES = "salt", 32
 """The file in data/ with the secret, in hexadecimal, that divides collected images; it is not in git."""
@@ -95,9 +95,19 @@ def read_labelled_files(images_path: Path, labels_path: Path, params: DataParams
     Raises:
         DataError: a file is missing or damaged, they disagree in number, or the images have another size.
     """
-    split = LabelledImages(_read_file(images_path, dimensions=3), _read_file(labels_path, dimensions=1))
-    _check_pair((images_path, labels_path), split.images.shape, split.labels.shape, params)
-    return split
+    images = _with_channels(_read_file(images_path, _dimensions(params)), params)
+    labels = _read_file(labels_path, 1)
+    _check_pair((images_path, labels_path), images.shape, labels.shape, params)
+    return LabelledImages(images, labels)
+
+
+def _dimensions(params: DataParams) -> int:
+    """Return the dimensions of a file of images: grey ones have no channels there."""
+    return 3 if params.pictures.channels == 1 else 4
+
+
+def _with_channels(images: Bytes, params: DataParams) -> Bytes:
+    return images[..., None] if _dimensions(params) == 3 else images
 
 
 def check_shapes(project: Project, params: DataParams) -> None:
@@ -108,8 +118,11 @@ def check_shapes(project: Project, params: DataParams) -> None:
     """
     for files in _pairs(params).values():
         images, labels = (
-            _read_shape(project, file, dimensions) for file, dimensions in zip(files, (3, 1), strict=True)
+            _read_shape(project, file, dimensions)
+            for file, dimensions in zip(files, (_dimensions(params), 1), strict=True)
         )
+        if _dimensions(params) == 3:
+            images = (*images, 1)
         try:
             _check_pair(_names(files), images, labels, params)
         except DataError as error:
@@ -145,7 +158,8 @@ def _check_digests(project: Project, params: DataParams) -> None:
 
 
 def _read_split(project: Project, images_file: DataFile, labels_file: DataFile, params: DataParams) -> LabelledImages:
-    split = LabelledImages(_read(project.data, images_file, 3), _read(project.data, labels_file, 1))
+    images = _with_channels(_read(project.data, images_file, _dimensions(params)), params)
+    split = LabelledImages(images, _read(project.data, labels_file, 1))
     _check_pair(_names((images_file, labels_file)), split.images.shape, split.labels.shape, params)
     if not len(split.images):
         raise DataError(f"data/{images_file.name} contains no images")
@@ -164,10 +178,10 @@ def _check_pair(
         raise DataError(
             f"{names[0]} has {images[0]} images but {names[1]} has {labels[0]} labels; expected equal numbers"
         )
-    if images[1:] != params.image_size:
+    if images[1:] != params.shape:
         raise DataError(
-            f"{names[0]}: expected images of {_size(params.image_size)} (data.image_size in params.yaml), found "
-            f"{_size(images[1:])}"
+            f"{names[0]}: expected images of {_size(params.shape)} (data.image_size and data.pictures.channels in "
+            f"params.yaml), found {_size(images[1:])}"
         )
 
 
@@ -196,5 +210,6 @@ def _read_file(path: Path, dimensions: int) -> Bytes:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _size(size: tuple[int, ...]) -> str:
-    return " x ".join(str(length) for length in size)
+def _size(shape: tuple[int, ...]) -> str:
+    height, width, *channels = shape
+    return f"{height} x {width}" if channels in ([], [1]) else f"{height} x {width} in {channels[0]} channels"

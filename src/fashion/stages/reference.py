@@ -52,7 +52,7 @@ class Known:
 
 
 def write_reference(folder: Path, reference: Reference, images: Bytes) -> None:
-    """Write the outputs, and the descriptors of the images (n, height, width), into the existing `folder`."""
+    """Write the outputs, and the descriptors of the images (n, height, width, channels), into the existing `folder`."""
     with atomic_file(folder / DESCRIPTORS) as path:
         describe(images).to_parquet(path, index=False)
     rule = reference.abstention
@@ -135,4 +135,7 @@ def read_examples(folder: Path) -> Examples:
     """
     path = folder / EXAMPLES
     with translate_damage(path, _fetch_again(folder)), np.load(path) as arrays:
-        return Examples(**{name: arrays[name] for name in ("images", "labels", "embeddings")})
+        images = arrays["images"]
+        if images.ndim == 3:  # Grey images, kept by release 0.2 or earlier.
+            images = images[..., None]
+        return Examples(images, arrays["labels"], arrays["embeddings"])

@@ -160,11 +160,11 @@ def write_quarantine(folder: Path, splits: Mapping[str, LabelledImages], quarant
     """Write quarantine.csv, and quarantine.png with the first of the images, into the existing `folder`."""
     write_text(folder / QUARANTINE, quarantine.to_csv(index=False))
     shown = quarantine.head(SHEET)
-    size = next(iter(splits.values())).images.shape[1:]
+    shape = next(iter(splits.values())).images.shape[1:]
     images = [splits[split].images[index] for split, index in zip(shown["split"], shown["index"], strict=True)]
     captions = [f"{split} {index}, label {label}\n{reason[:36]}" for split, index, label, reason in shown.to_numpy()]
     title = f"Quarantined images, {len(shown)} of {len(quarantine)}" if len(quarantine) else "Quarantined images"
-    contact_sheet(np.array(images, np.uint8).reshape(-1, *size), captions, folder / "quarantine.png", title)
+    contact_sheet(np.array(images, np.uint8).reshape(-1, *shape), captions, folder / "quarantine.png", title)
 
 
 def _report(summary: Validated, files: dict[str, str], findings: Sequence[Finding]) -> dict[str, Any]:

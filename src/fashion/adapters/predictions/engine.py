@@ -1,5 +1,7 @@
 """Reaching the database of the prediction log: its address, and how long to be patient with it."""
 
+import sqlite3
+import time
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select
@@ -10,6 +12,7 @@ from fashion.errors import ParamsError
 DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg"}
 PATIENCE_SECONDS = 5
 """Seconds to wait for a database that another process writes to, or for a server to answer."""
+RETRY_SECONDS = 0.05
 STATEMENT_SECONDS = 60
 """For one statement of PostgreSQL's; the longest one here, a look at the largest window, takes a few."""
 PATIENT = {
@@ -54,8 +57,22 @@ def _set_up_postgresql(connection: Any, _: Any) -> None:
 
 def _set_up_sqlite(connection: Any, _: Any) -> None:
     """Let readers not wait for the writer. A killed process loses nothing it has committed; a power cut may."""
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL"):
-        connection.execute(f"PRAGMA {pragma}")
+    _keep_a_journal_ahead(connection)
+    connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def _keep_a_journal_ahead(connection: Any) -> None:
+    """Switch to write-ahead logging. For this change SQLite does not always wait while others hold the database."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(RETRY_SECONDS)
+        else:
+            return
 
 
 def lock_out_others(connection: Connection) -> None:

@@ -28,6 +28,7 @@ from fashion.adapters.predictions.rows import (
     to_window,
 )
 from fashion.adapters.predictions.tables import Model, ModelVersion, labels, predictions
+from fashion.arrays import Shape
 from fashion.errors import ServiceError
 
 IDS_AT_ONCE = 500
@@ -135,13 +136,11 @@ class PredictionLog:
         with self.transaction() as connection:
             return to_window(connection.execute(rows).all(), version.classes if version else None)
 
-    def read_labels(
-        self, size: tuple[int, int], since: datetime | None = None, model: Model | None = None
-    ) -> pd.DataFrame:
+    def read_labels(self, shape: Shape, since: datetime | None = None, model: Model | None = None) -> pd.DataFrame:
         """Return the label that counts of each prediction that has one, in the order in which these labels came.
 
         Args:
-            size: height and width; predictions of images of another size are passed over.
+            shape: of an image; predictions of images of another shape are passed over.
             since: no prediction made before this moment.
             model: only its predictions, with labels as numbers of its classes, by their names; without it predictions
                 of all models, with labels as the numbers that were written.
@@ -158,7 +157,8 @@ class PredictionLog:
         renamed = {"labelled": "time", "label_number": "number", "given_by": "source"}
         rows = select(*columns, *(labels.c[name].label(new) for new, name in renamed.items()))
         rows = rows.join(labels, labels.c.prediction_id == predictions.c.id).where(labels.c.number.in_(newest))
-        rows = rows.where(predictions.c.height == size[0], predictions.c.width == size[1]).order_by(labels.c.number)
+        form = zip(("height", "width", "channels"), shape, strict=True)
+        rows = rows.where(*(predictions.c[name] == length for name, length in form)).order_by(labels.c.number)
         if since is not None:
             rows = rows.where(predictions.c.id >= _least_id(since))
         if model is not None:
@@ -166,14 +166,14 @@ class PredictionLog:
         with self.transaction() as connection:
             return to_labels(connection.execute(rows).all(), model.classes if model else None)
 
-    def read_labelled(self, wanted: pd.DataFrame, size: tuple[int, int]) -> Labelled:
+    def read_labelled(self, wanted: pd.DataFrame, shape: Shape) -> Labelled:
         """Return the images of some of the rows that `read_labels` gave, without those that were removed since."""
         rows = select(predictions.c.id, predictions.c.image)
         ids = list(wanted["id"])
         parts = [ids[start : start + IDS_AT_ONCE] for start in range(0, len(ids), IDS_AT_ONCE)]
         with self.transaction() as connection:
             found = [row for part in parts for row in connection.execute(rows.where(predictions.c.id.in_(part)))]
-        return to_labelled(wanted, {row.id: row.image for row in found}, size)
+        return to_labelled(wanted, {row.id: row.image for row in found}, shape)
 
     def count(self) -> int:
         with self.transaction() as connection:

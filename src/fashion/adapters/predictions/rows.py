@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fashion.arrays import Booleans, Bytes, LabelledImages
+from fashion.arrays import Booleans, Bytes, LabelledImages, Shape
 from fashion.errors import DataError
 from fashion.evaluation.survey import Survey
-from fashion.images.descriptors import describe
+from fashion.images.descriptors import describe, describe_colours
 from fashion.settings import DEFAULT_KEY
 
 NO_LABEL = -1
@@ -29,7 +29,7 @@ class Record:
     """With its zone."""
     model_version: str
     image: Bytes
-    """(height, width)."""
+    """(height, width, channels)."""
     probabilities: NDArray[np.float32]
     """(classes,)."""
     embedding: NDArray[np.float32]
@@ -70,7 +70,7 @@ class Window:
     times: NDArray[np.datetime64]
     """UTC, microseconds."""
     images: Bytes
-    """(n, height, width)."""
+    """(n, height, width, channels)."""
     probabilities: NDArray[np.float32]
     """(n, classes)."""
     embeddings: NDArray[np.float32]
@@ -129,15 +129,15 @@ class Labelled(LabelledImages):
 def to_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
     """Return rows for the table `predictions`."""
     rows: list[dict[str, Any]] = []
-    for size in {record.image.shape for record in records}:
-        alike = [record for record in records if record.image.shape == size]
+    for shape in {record.image.shape for record in records}:
+        alike = [record for record in records if record.image.shape == shape]
         described = describe(np.stack([record.image for record in alike]))[list(DESCRIPTORS)].to_dict("records")
         rows += [_row(record) | descriptors for record, descriptors in zip(alike, described, strict=True)]
     return rows
 
 
 def _row(record: Record) -> dict[str, Any]:
-    height, width = record.image.shape
+    height, width, channels = record.image.shape
     predicted = int(record.probabilities.argmax())
     return {
         "id": record.id,
@@ -150,6 +150,7 @@ def _row(record: Record) -> dict[str, Any]:
         "image": record.image.tobytes(),
         "height": height,
         "width": width,
+        "channels": channels,
         "probabilities": record.probabilities.astype("<f4").tobytes(),
         "predicted": predicted,
         "confidence": float(record.probabilities[predicted]),
@@ -165,14 +166,16 @@ def to_window(rows: Sequence[Any], classes: Sequence[str] | None) -> Window:
     Raises:
         DataError: the images have several sizes, or the models several numbers of classes.
     """
-    shapes = {(row.height, row.width, len(row.probabilities), len(row.embedding)) for row in rows}
+    shapes = {(row.height, row.width, row.channels, len(row.probabilities), len(row.embedding)) for row in rows}
     if len(shapes) > 1:
         raise DataError("The predictions are by models of different inputs or outputs; read those of one version")
-    height, width, *_ = shapes.pop() if shapes else (0, 0)
-    images = _stack([row.image for row in rows], np.uint8).reshape(len(rows), height, width)
+    height, width, channels, *_ = shapes.pop() if shapes else (0, 0, 1)
+    images = _stack([row.image for row in rows], np.uint8).reshape(len(rows), height, width, channels)
     descriptors = pd.DataFrame(
         [{name: getattr(row, name) for name in DESCRIPTORS} for row in rows], columns=DESCRIPTORS
     )
+    if channels == 3:  # The log holds those of all images only.
+        descriptors = descriptors.join(describe_colours(images))
     labels = [NO_LABEL if row.label is None else class_number(row.label, row.name, classes) for row in rows]
     return Window(
         ids=np.array([row.id for row in rows], dtype=np.str_),
@@ -225,13 +228,13 @@ def _key_of(source: str) -> str:
     return name if slash else DEFAULT_KEY
 
 
-def to_labelled(table: pd.DataFrame, images: Mapping[str, bytes], size: tuple[int, int]) -> Labelled:
-    """Return those rows of `to_labels` that have an image, of `size`: height and width."""
+def to_labelled(table: pd.DataFrame, images: Mapping[str, bytes], shape: Shape) -> Labelled:
+    """Return those rows of `to_labels` that have an image, of that shape."""
     table = table[table["id"].isin(list(images))].sort_values("id")
     return Labelled(
         ids=table["id"].to_numpy(np.str_),
         times=table["time"].to_numpy("datetime64[us]"),
-        images=_stack([images[one] for one in table["id"]], np.uint8).reshape(len(table), *size),
+        images=_stack([images[one] for one in table["id"]], np.uint8).reshape(len(table), *shape),
         labels=table["label"].to_numpy(np.uint8),
         labelled=table["labelled"].to_numpy("datetime64[us]"),
         asked=table["asked"].to_numpy(np.bool_),

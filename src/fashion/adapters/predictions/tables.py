@@ -52,9 +52,10 @@ predictions = Table(
     Column("id", String(ID_LENGTH), primary_key=True),  # Sorts by the clock of whoever predicted.
     Column("time", UtcTime, nullable=False),
     Column("model_version", String(64), nullable=False),
-    Column("image", LargeBinary, nullable=False),  # uint8, height * width
+    Column("image", LargeBinary, nullable=False),  # uint8, height * width * channels
     Column("height", Integer, nullable=False),
     Column("width", Integer, nullable=False),
+    Column("channels", Integer, nullable=False, server_default="1"),
     Column("probabilities", LargeBinary, nullable=False),  # float32, classes
     Column("predicted", Integer, nullable=False),
     Column("confidence", Double, nullable=False),

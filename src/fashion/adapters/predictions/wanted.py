@@ -1,6 +1,7 @@
 """Predictions whose label was asked for at random: those that wait for it, and how many have one."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from sqlalchemy import ColumnElement, exists, func, select
@@ -20,7 +21,7 @@ class Wanted:
 
     id: str
     image: Bytes
-    """(height, width)."""
+    """(height, width, channels)."""
 
 
 def read_wanted(log: PredictionLog, model: str, limit: int, after: str | None = None) -> list[Wanted]:
@@ -33,14 +34,18 @@ def read_wanted(log: PredictionLog, model: str, limit: int, after: str | None = 
         ServiceError: the log is away.
     """
     asked = predictions.c.asked & (predictions.c.model == model)
-    rows = select(predictions.c.id, predictions.c.image, predictions.c.height, predictions.c.width)
+    rows = select(*(predictions.c[name] for name in ("id", "image", "height", "width", "channels")))
     rows = rows.where(asked, ~ANSWERED).order_by(predictions.c.number).limit(limit)
     if after is not None:
         number = select(predictions.c.number).where(predictions.c.id == after).scalar_subquery()
         rows = rows.where(predictions.c.number > func.coalesce(number, 0))
     with log.transaction() as connection:
         found = connection.execute(rows).all()
-    return [Wanted(row.id, np.frombuffer(row.image, np.uint8).reshape(row.height, row.width)) for row in found]
+    return [Wanted(row.id, _image(row)) for row in found]
+
+
+def _image(row: Any) -> Bytes:
+    return np.frombuffer(row.image, np.uint8).reshape(row.height, row.width, row.channels)
 
 
 def read_survey(log: PredictionLog, model: Model) -> Survey:

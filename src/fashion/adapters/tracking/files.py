@@ -16,7 +16,8 @@ from pydantic import BaseModel
 from fashion.adapters.tracking.address import Registry, in_words
 from fashion.adapters.tracking.versions import Version
 from fashion.errors import ServiceError
-from fashion.params import Classes, ImageSize
+from fashion.images.photos import Form
+from fashion.params import Classes, ImageSize, PicturesParams
 from fashion.paths import CLASSES, KERAS, LITERT
 from fashion.reading import load_json, load_yaml
 from fashion.storage import atomic_folder, files_below, may_write
@@ -50,6 +51,7 @@ class Contract(BaseModel):
 
     classes: Classes
     image_size: ImageSize
+    pictures: PicturesParams = PicturesParams()
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,8 @@ class Champion:
     """The float LiteRT model."""
     keras_model: Path
     classes: tuple[str, ...]
-    image_size: tuple[int, int]
+    form: Form
+    """Of the images that it takes, and how a picture becomes one."""
 
 
 @in_words
@@ -106,7 +109,7 @@ def open_version(registry: Registry, number: str, kept: Path) -> Champion:
         model=kept / MODEL,
         keras_model=kept / "data" / KERAS,
         classes=contract.classes,
-        image_size=contract.image_size,
+        form=Form(contract.image_size, contract.pictures),
     )
 
 

@@ -42,7 +42,7 @@ class Package:
 
     model: Any
     example: Any
-    """One image as the model takes it, (1, height, width) uint8."""
+    """One image as the model takes it, (1, height, width, channels) uint8."""
     beside_model: tuple[Path, ...]
     """Files that travel inside the registered model."""
     artifacts: Mapping[str, tuple[Path, ...]]

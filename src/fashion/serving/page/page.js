@@ -134,7 +134,7 @@ const percent = (share) => `${(100 * share).toFixed(1)}%`;
 function paint(canvas, image) {
   canvas.height = image.length;
   canvas.width = image[0].length;
-  const pixels = image.flat().flatMap((grey) => [grey, grey, grey, 255]);
+  const pixels = image.flat().flatMap((pixel) => (Array.isArray(pixel) ? [...pixel, 255] : [pixel, pixel, pixel, 255]));
   canvas.getContext("2d").putImageData(new ImageData(new Uint8ClampedArray(pixels), canvas.width), 0, 0);
 }
 

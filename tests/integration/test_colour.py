@@ -1,0 +1,162 @@
+"""A drawn dataset in colour, 24 x 40 pixels in three classes, goes through what Fashion-MNIST goes through."""
+
+import base64
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+from typer.testing import CliRunner
+
+from fashion.adapters.predictions import PredictionLog
+from fashion.cli import app
+from fashion.images.descriptors import WATCHED_IN_COLOUR
+from fashion.images.synthetic import draw
+from fashion.loop.collect import collect
+from fashion.loop.monitor import monitor
+from fashion.params import load_params
+from fashion.paths import Project
+from fashion.registry.champion import find_champion
+from fashion.registry.predict import predict, read_samples
+from fashion.registry.register import register
+from fashion.serving.app import create_app
+from fashion.serving.server import build_service
+from fashion.settings import predictions_url
+from fashion.stages.dataset import load_split
+from fashion.stages.raw import read_batches
+from fashion.stages.reference import read_descriptors
+from tests.candidates import make_candidate
+from tests.conftest import copy_project, copy_trained, use_environment
+from tests.faults.commands import wait_until
+from tests.projects import commit, edit_params, make_quick, make_small, read_suite, write_suite
+
+SIZE, CLASSES = (24, 40), 3
+COLOUR = {"channels": 3, "isolate": False, "fit": "pad", "ground": 255}
+ENOUGH = 120
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The dataset, by editing params.yaml, expectations/ and the data alone; a champion of the shipped network."""
+    project = copy_project(tmp_path_factory.mktemp("colour") / "project")
+    with pytest.MonkeyPatch.context() as patch:
+        use_environment(project, patch)
+        patch.setenv("FASHION_HOME", str(project.root))
+        make_small(project, train=360, test=150, classes=CLASSES, size=SIZE, pictures=COLOUR)
+        make_quick(project, "compact")
+        suite = read_suite(project, "images")
+        meta = {"on_breach": "warn", "reason": "paler than any garment"}
+        limits = {"column": "saturation", "min_value": 0.01}
+        suite["expectations"].append({"type": "expect_column_values_to_be_between", "kwargs": limits, "meta": meta})
+        write_suite(project, "images", suite)
+        edit_params(project, {"collect": {"at_least": ENOUGH, "asked_share": 1.0}})
+        for stage in ("validate", "prepare", "train", "evaluate", "export", "register"):
+            result = CliRunner().invoke(app, [stage], catch_exceptions=False)
+            assert result.exit_code == 0, result.output
+        assert "version 1: champion" in result.output
+        commit(project.root, "In colour")
+    return project.root
+
+
+@pytest.fixture
+def coloured(trained, tmp_path, monkeypatch):
+    project = copy_trained(trained, tmp_path / "project", monkeypatch)
+    return project, load_params(project.params)
+
+
+@pytest.fixture
+def service(coloured):
+    built = build_service(*coloured)
+    yield built
+    built.log.close()
+
+
+def test_every_stage_keeps_the_colours_and_says_what_form_the_images_have(trained):
+    project = Project(trained)
+    train = load_split(project, "train").images
+    assert train.shape[1:] == (*SIZE, 3)
+    assert np.ptp(train, axis=3).max() > 50
+    report = json.loads((project.validation / "report.json").read_text())
+    assert "paler than any garment" in [one["reason"] for one in report["expectations"]]
+    contract = json.loads((project.export / "classes.json").read_text())
+    assert (contract["image_size"], contract["pictures"]) == (list(SIZE), COLOUR)
+    with Image.open(project.evaluation / "sample_predictions.png") as sheet:
+        pixels = np.asarray(sheet.convert("RGB")).astype(int)
+    # The captions are green and red, and small; a quarter of a sheet is images.
+    assert (np.ptp(pixels, axis=2) > 40).mean() > 0.05
+
+
+def test_a_file_is_the_same_array_for_the_command_the_service_and_a_batch(coloured, service, tmp_path):
+    project, params = coloured
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 50, 4), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "picture.png")
+    form = find_champion(project, params).champion.form
+    (sample,), refused = read_samples([tmp_path / "picture.png"], form)
+    assert not refused
+    with TestClient(create_app(service), base_url="http://127.0.0.1") as client:
+        files = {"images": ("picture.png", (tmp_path / "picture.png").read_bytes(), "image/png")}
+        (answer,) = client.post("/predict?seen=true", files=files).json()["predictions"]
+        given = {"prediction_id": answer["id"], "label": params.data.classes[2]}
+        assert client.post("/feedback", json=given).status_code == 200
+    np.testing.assert_array_equal(answer["seen"], sample.seen.image)
+    (told,) = predict(project, params, [tmp_path / "picture.png"]).predictions
+    assert told.answer.probabilities == pytest.approx(answer["probabilities"], abs=1e-6)
+    log = PredictionLog(predictions_url(project))
+    labelled = log.read_labelled(log.read_labels(params.data.shape), params.data.shape)
+    log.close()
+    np.testing.assert_array_equal(labelled.images[0], sample.seen.image)
+
+
+def test_arrays_are_lists_of_channels_and_others_are_refused_in_words(coloured, service):
+    images, _ = draw(4, CLASSES, SIZE, seed=9, channels=3)
+    with TestClient(create_app(service), base_url="http://127.0.0.1") as client:
+        answers = client.post("/predict", json={"images": images.tolist()}).json()["predictions"]
+        assert len(answers) == 4
+        for wrong in (images[..., 0], images[..., :1], images[..., :2]):
+            refused = client.post("/predict", json={"images": wrong.tolist()})
+            assert (refused.status_code, refused.json()["error"]) == (
+                422,
+                "images.0: expected pixels that are all lists of 3 numbers",
+            )
+        model = client.get("/model").json()
+        assert (model["image_size"], model["channels"]) == (list(SIZE), 3)
+        assert np.shape(client.get("/samples").json()[0]["image"]) == (*SIZE, 3)
+        wait_until(lambda: client.get("/wanted").json())
+        assert np.shape(client.get("/wanted").json()[0]["image"]) == (*SIZE, 3)
+
+
+def test_predictions_are_watched_collected_and_learned_from_in_colour(coloured, service):
+    project, params = coloured
+    images, labels = draw(ENOUGH, CLASSES, SIZE, seed=11, channels=3)
+    with TestClient(create_app(service), base_url="http://127.0.0.1") as client:
+        parts = [images[: ENOUGH // 2].tolist(), images[ENOUGH // 2 :].tolist()]
+        answers = [
+            one for part in parts for one in client.post("/predict", json={"images": part}).json()["predictions"]
+        ]
+        for answer, label in zip(answers, labels, strict=True):
+            given = {"prediction_id": answer["id"], "label": params.data.classes[label]}
+            assert client.post("/feedback", json=given).status_code == 200
+
+    look = monitor(project, params)
+    assert set(WATCHED_IN_COLOUR) <= set(read_descriptors(project.evaluation).columns)
+    page = look.page.read_text(encoding="utf-8")
+    (picture, *_) = re.findall(r"data:image/png;base64,([^\"]+)", page)[1:]
+    with Image.open(io.BytesIO(base64.b64decode(picture))) as shown:
+        assert (shown.mode, shown.size) == ("RGB", SIZE[::-1])
+
+    collected = collect(project, params)
+    (batch,) = read_batches(project, params.data).values()
+    assert collected.images == len(batch.images) == ENOUGH
+    np.testing.assert_array_equal(np.sort(batch.images.sum(axis=(1, 2, 3))), np.sort(images.sum(axis=(1, 2, 3))))
+    for stage in ("validate", "prepare"):
+        result = CliRunner().invoke(app, [stage], env={"FASHION_HOME": str(project.root)})
+        assert result.exit_code == 0, result.output
+    before = len(load_split(Project(project.root), "train").images)
+    assert before > 300
+
+    candidate = make_candidate(project, seed=5)
+    registered = register(project, candidate)
+    assert (registered.version, registered.judgement is not None) == ("2", True)
