@@ -111,7 +111,7 @@ class Clients:
 
     async def flood(self) -> None:
         """Ask for 256 images at once."""
-        bodies = ({"images": self.images[start : start + 64].tolist()} for start in range(0, 256, 64))
+        bodies = ({"images": self.images[start : start + 64, ..., 0].tolist()} for start in range(0, 256, 64))
         requests = [request("POST", "/predict", "application/json", to_json(body)) for body in bodies]
         await asyncio.gather(*(self._predict("flood", content) for content in requests))
 
@@ -158,7 +158,7 @@ class Clients:
 
     def _arrays(self, count: int) -> "itertools.cycle[bytes]":
         starts = range(0, min(len(self.images), 200 * count), count)
-        bodies = ({"images": self.images[start : start + count].tolist()} for start in starts)
+        bodies = ({"images": self.images[start : start + count, ..., 0].tolist()} for start in starts)
         return itertools.cycle([request("POST", "/predict", "application/json", to_json(body)) for body in bodies])
 
     async def _predict(self, kind: str, content: bytes) -> None:

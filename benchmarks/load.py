@@ -47,7 +47,7 @@ def main() -> None:
     arguments = parser.parse_args()
     host, port = arguments.address.split(":")
     images = np.load(arguments.images, mmap_mode="r")[:DIFFERENT]
-    requests = [make_request(arguments.kind, image.tolist()) for image in images]
+    requests = [make_request(arguments.kind, image[..., 0].tolist()) for image in images]
     deadline = time.perf_counter() + arguments.seconds
     load = Load(host, int(port), requests, deadline, arguments.requests)
     start = time.perf_counter()
