@@ -73,7 +73,7 @@ def photograph(
     """Each object, dark and in colour, in the middle of a picture of 300 x 300 pixels."""
     pictures = []
     for image in images:
-        large = np.asarray(Image.fromarray(image).resize((220, 220), Image.Resampling.LANCZOS))
+        large = np.asarray(Image.fromarray(image[..., 0]).resize((220, 220), Image.Resampling.LANCZOS))
         light = np.pad(large, 40).astype(np.float64)[..., None]
         colour = random.uniform(0.4, 1, 3)
         picture = np.where(light > 25, (200 - 0.7 * light) * colour, ground(random))

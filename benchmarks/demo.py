@@ -31,7 +31,8 @@ from benchmarks.processes import free_port, run, running, wait_for
 from benchmarks.projects import make_project
 from benchmarks.results import ROOT, machine
 from benchmarks.story import draw, render, summarise
-from fashion.images.idx import write_idx
+from fashion.arrays import Bytes
+from fashion.images.idx import write_idx, write_images
 from fashion.params import load_params
 from fashion.paths import Project
 from fashion.reading import read_json
@@ -115,12 +116,12 @@ def set_aside(project: Project) -> None:
         window = order[number * WINDOW : (number + 1) * WINDOW]
         for path, values in zip(traffic(project, number), (train.images, train.labels), strict=True):
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(write_idx(values[window].astype(np.uint8).squeeze()))
+            path.write_bytes(to_idx(values[window].astype(np.uint8)))
     rest = order[WINDOW * WINDOWS :]
     content = yaml.safe_load(project.params.read_text(encoding="utf-8"))
     for name, values in (("train_images", train.images), ("train_labels", train.labels)):
         path = project.data / content["data"][name]["name"]
-        path.write_bytes(write_idx(values[rest].astype(np.uint8).squeeze()))
+        path.write_bytes(to_idx(values[rest].astype(np.uint8)))
         content["data"][name]["sha256"] = file_digest(path)
     content["collect"]["asked_share"] = 1.0
     write_text(project.params, yaml.safe_dump(content, sort_keys=False))
@@ -131,6 +132,10 @@ def set_aside(project: Project) -> None:
             expectation["kwargs"]["value"] = len(rest)
     write_json(suite, expected)
     pin(project)
+
+
+def to_idx(values: Bytes) -> bytes:
+    return write_images(values) if values.ndim > 1 else write_idx(values)
 
 
 def traffic(project: Project, number: int) -> tuple[Path, Path]:
