@@ -31,7 +31,6 @@ from benchmarks.processes import free_port, run, running, wait_for
 from benchmarks.projects import make_project
 from benchmarks.results import ROOT, machine
 from benchmarks.story import draw, render, summarise
-from fashion.arrays import Bytes
 from fashion.images.idx import write_idx, write_images
 from fashion.params import load_params
 from fashion.paths import Project
@@ -114,14 +113,19 @@ def set_aside(project: Project) -> None:
     order = np.random.default_rng(0).permutation(len(train.labels))
     for number in range(WINDOWS):
         window = order[number * WINDOW : (number + 1) * WINDOW]
-        for path, values in zip(traffic(project, number), (train.images, train.labels), strict=True):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(to_idx(values[window].astype(np.uint8)))
+        images, labels = traffic(project, number)
+        images.parent.mkdir(parents=True, exist_ok=True)
+        images.write_bytes(write_images(train.images[window]))
+        labels.write_bytes(write_idx(train.labels[window].astype(np.uint8)))
     rest = order[WINDOW * WINDOWS :]
     content = yaml.safe_load(project.params.read_text(encoding="utf-8"))
-    for name, values in (("train_images", train.images), ("train_labels", train.labels)):
+    left = {
+        "train_images": write_images(train.images[rest]),
+        "train_labels": write_idx(train.labels[rest].astype(np.uint8)),
+    }
+    for name, file in left.items():
         path = project.data / content["data"][name]["name"]
-        path.write_bytes(to_idx(values[rest].astype(np.uint8)))
+        path.write_bytes(file)
         content["data"][name]["sha256"] = file_digest(path)
     content["collect"]["asked_share"] = 1.0
     write_text(project.params, yaml.safe_dump(content, sort_keys=False))
@@ -132,10 +136,6 @@ def set_aside(project: Project) -> None:
             expectation["kwargs"]["value"] = len(rest)
     write_json(suite, expected)
     pin(project)
-
-
-def to_idx(values: Bytes) -> bytes:
-    return write_images(values) if values.ndim > 1 else write_idx(values)
 
 
 def traffic(project: Project, number: int) -> tuple[Path, Path]:

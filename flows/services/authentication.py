@@ -40,11 +40,14 @@ def require_authentication(project: Project) -> Path:
 
 def _strings() -> tuple[str | None, str | None]:
     """What a server asks for, and what a client says, by the environment and the active profile as they are now."""
-    settings, path = get_current_settings(), None
-    while settings.profiles_path != path:  # Which profile is active is read where they were at the look before.
-        path = settings.profiles_path
+    for _ in range(
+        2
+    ):  # The first look finds where the profiles are now; if they moved, the second finds the active one.
+        path = get_current_settings().profiles_path
         refresh_global_settings_context()
-        settings = get_current_settings()
+        if get_current_settings().profiles_path == path:
+            break
+    settings = get_current_settings()
     server, client = (
         each and each.get_secret_value() for each in (settings.server.api.auth_string, settings.api.auth_string)
     )

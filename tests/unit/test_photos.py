@@ -3,7 +3,7 @@ import pytest
 
 from fashion.errors import DataError
 from fashion.images import photos
-from fashion.images.isolation import to_grey
+from fashion.images.isolation import flatten
 from fashion.images.photos import Form
 from fashion.params import PicturesParams
 
@@ -143,11 +143,11 @@ def test_the_shades_within_an_object_keep_their_order():
 
 def test_grey_written_as_colour_is_the_same_grey():
     grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
-    np.testing.assert_array_equal(to_grey(np.stack([grey] * 3, axis=-1)), grey)
+    np.testing.assert_array_equal(flatten(np.stack([grey] * 3, axis=-1)), grey)
 
 
 def test_colours_weigh_as_the_eye_sees_them():
-    red, green, blue = (to_grey(np.array([[colour]], np.uint8))[0, 0] for colour in np.eye(3) * 255)
+    red, green, blue = (flatten(np.array([[colour]], np.uint8))[0, 0] for colour in np.eye(3) * 255)
     assert (red, green, blue) == (76, 150, 29)
 
 
@@ -261,7 +261,7 @@ def brought(pixels, size=(24, 40), channels=3, fit="pad", ground=255):
 @pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
 def test_a_picture_of_the_right_size_keeps_its_pixels(fit):
     np.testing.assert_array_equal(brought(COLOURS, fit=fit), COLOURS)
-    np.testing.assert_array_equal(brought(COLOURS, channels=1, fit=fit)[..., 0], to_grey(COLOURS))
+    np.testing.assert_array_equal(brought(COLOURS, channels=1, fit=fit)[..., 0], flatten(COLOURS))
 
 
 def test_grey_becomes_a_colour_without_a_tint():

@@ -9,6 +9,7 @@ import httpx
 
 from fashion.arrays import Bytes
 from fashion.errors import ServiceError
+from fashion.images.grey import without_channel
 
 KEY_HEADER = "X-API-Key"
 MOST_PORT = 65_535
@@ -53,8 +54,7 @@ class Service:
 
     async def predict(self, image: Bytes) -> Reply:
         """Classify an image (height, width, channels)."""
-        pixels = image[..., 0] if image.shape[-1] == 1 else image
-        content = await self._post("/predict", {"images": [pixels.tolist()]})
+        content = await self._post("/predict", {"images": [without_channel(image).tolist()]})
         (prediction,) = content["predictions"]
         # Services of earlier releases do not ask for labels.
         wanted = bool(prediction.get("label_wanted", False))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fashion.arrays import Bytes
+from fashion.images.grey import without_channel
 from fashion.storage import atomic_file
 
 COLUMNS = 8
@@ -59,7 +60,7 @@ def contact_sheet(
 def encode(image: Bytes) -> bytes:
     """Return an image (height, width, channels) as a PNG, pixel by pixel."""
     stream = BytesIO()
-    Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(stream, "PNG")
+    Image.fromarray(without_channel(image)).save(stream, "PNG")
     return stream.getvalue()
 
 

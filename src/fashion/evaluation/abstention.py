@@ -111,9 +111,8 @@ def _looks(images: Bytes) -> Floats:
     They are the mean and the standard deviation of the pixels, the mean difference of neighbours across and down, and
     the mean along the border; of colours, of their brightness.
     """
-    images = to_grey(images)
     parts = [images[start : start + IMAGES_AT_ONCE] for start in range(0, len(images), IMAGES_AT_ONCE)]
-    return np.concatenate([_look(part.astype(np.float32) / np.float32(255)) for part in parts])
+    return np.concatenate([_look(to_grey(part).astype(np.float32) / np.float32(255)) for part in parts])
 
 
 def _look(pixels: Floats) -> Floats:

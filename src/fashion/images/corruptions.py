@@ -157,8 +157,8 @@ def _transform(images: Bytes, matrices: Floats) -> Bytes:
     centre = (np.array(images.shape[1:3]) - 1) / 2
     changed = np.empty_like(images)
     for image, matrix, target in zip(images, matrices, changed, strict=True):
+        place = centre - matrix @ centre
         for channel in range(images.shape[3]):
-            place = centre - matrix @ centre
             ndimage.affine_transform(image[..., channel], matrix, place, output=target[..., channel], order=1)
     return changed
 

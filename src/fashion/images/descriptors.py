@@ -1,7 +1,7 @@
 """Descriptors: a few numbers that describe an image. This table is validated and compared, never the pixels."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from hashlib import blake2b
 
 import numpy as np
@@ -36,9 +36,7 @@ def describe(images: Bytes) -> pd.DataFrame:
         `INK_ABOVE`; height, width: in pixels; content_hash: equal for images with the same pixels and size. For images
         in colour also the columns of `describe_colours`.
     """
-    step = max(1, PIXELS_AT_ONCE // math.prod(images.shape[1:]))
-    parts = [_describe_part(images[start : start + step]) for start in range(0, len(images), step)]
-    return pd.concat(parts or [_describe_part(images)], ignore_index=True)
+    return _in_parts(_describe_part, images)
 
 
 def describe_dataset(splits: Mapping[str, LabelledImages]) -> pd.DataFrame:
@@ -66,9 +64,7 @@ def describe_colours(images: Bytes) -> pd.DataFrame:
         red_mean, red_standard_deviation and the same for green and blue, 0 to 255; saturation: the mean of that of HSV,
         0 to 1; sharpness: the mean absolute difference between a pixel's brightness and that of the four around it.
     """
-    step = max(1, PIXELS_AT_ONCE // math.prod(images.shape[1:]))
-    parts = [_describe_colours(images[start : start + step]) for start in range(0, len(images), step)]
-    return pd.concat(parts or [_describe_colours(images)], ignore_index=True)
+    return _in_parts(_describe_colours, images)
 
 
 def watched(table: pd.DataFrame) -> list[str]:
@@ -79,6 +75,12 @@ def watched(table: pd.DataFrame) -> list[str]:
 def content_hashes(images: Bytes) -> list[str]:
     """Return only the column content_hash of `describe`."""
     return [_hash(image) for image in images]
+
+
+def _in_parts(describe: Callable[[Bytes], pd.DataFrame], images: Bytes) -> pd.DataFrame:
+    step = max(1, PIXELS_AT_ONCE // math.prod(images.shape[1:]))
+    parts = [describe(images[start : start + step]) for start in range(0, len(images), step)]
+    return pd.concat(parts or [describe(images)], ignore_index=True)
 
 
 def _describe_split(name: str, split: LabelledImages) -> pd.DataFrame:

@@ -13,6 +13,7 @@ import numpy as np
 
 from fashion.arrays import Bytes
 from fashion.errors import DataError
+from fashion.images.grey import without_channel
 
 UNSIGNED_BYTE = 0x08
 LARGEST_BYTES = 3 << 28
@@ -78,7 +79,7 @@ def read_plain_idx(stream: BinaryIO | gzip.GzipFile, name: str, dimensions: int,
 
 def write_images(images: Bytes) -> bytes:
     """Return images as a gzipped IDX file; grey ones have three dimensions there, as those of MNIST."""
-    return write_idx(images[..., 0] if images.shape[-1] == 1 else images)
+    return write_idx(without_channel(images))
 
 
 def write_idx(array: Bytes) -> bytes:

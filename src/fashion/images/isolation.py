@@ -56,7 +56,7 @@ def isolate(pixels: Bytes, size: tuple[int, int]) -> tuple[Grey, bool]:
     Raises:
         DataError: nothing stands out from the background.
     """
-    grey = to_grey(pixels)
+    grey = flatten(pixels)
     if grey.min() == grey.max():
         raise DataError("the picture is a single shade; expected an object on a background")
     background = find_background(grey)
@@ -70,7 +70,7 @@ def isolate(pixels: Bytes, size: tuple[int, int]) -> tuple[Grey, bool]:
     return image, not plain or _largest_part(image) < LEAST_WHOLE
 
 
-def to_grey(pixels: Bytes) -> Grey:
+def flatten(pixels: Bytes) -> Grey:
     """Convert a picture to grey (h, w); transparency becomes black behind a bright object, white behind a dark one."""
     if pixels.ndim == 2:
         return pixels

@@ -56,10 +56,10 @@ def see(pixels: Bytes, form: Form) -> Seen:
     if form.pictures.isolate:
         seen, cluttered = isolate(pixels, form.size)
         return Seen(seen[..., None], cluttered)
-    return Seen(bring(pixels, form), cluttered=False)
+    return Seen(_bring(pixels, form), cluttered=False)
 
 
-def bring(pixels: Bytes, form: Form) -> Bytes:
+def _bring(pixels: Bytes, form: Form) -> Bytes:
     """Return the whole picture, or its middle, as an image (height, width, channels).
 
     A picture of the image's size keeps its pixels.
@@ -70,7 +70,7 @@ def bring(pixels: Bytes, form: Form) -> Bytes:
     picture, size = Image.fromarray(flat), form.size[::-1]
     if picture.size != size:
         picture = _fit(picture, size, form.pictures.fit, ground)
-    return np.asarray(picture).reshape(form.shape).copy()
+    return np.array(picture, np.uint8).reshape(form.shape)
 
 
 def _fit(picture: Image.Image, size: tuple[int, int], fit: str | None, ground: int) -> Image.Image:

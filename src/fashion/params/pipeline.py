@@ -148,7 +148,7 @@ class TrainParams(Section):
     @classmethod
     def _is_not_of_an_earlier_release(cls, content: Any) -> Any:
         if lines := list(_lines_to_write(content)):
-            raise ValueError("these keys are from release 0.2 or earlier; write" + "".join(f"\n    {x}" for x in lines))
+            raise ValueError("\n    ".join(["these keys are from release 0.2 or earlier; write", *lines]))
         return content
 
     @model_validator(mode="after")

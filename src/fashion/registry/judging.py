@@ -184,10 +184,9 @@ def _download(registry: tracking.Registry, project: Project, version: tracking.V
     """
     files = tracking.keep_version(registry, version, folder)
     contract = read_json(project.export / CLASSES, "dvc repro export")
-    ours = {"classes": contract["classes"], "image_size": contract["image_size"]}
-    ours |= {"channels": contract.get("pictures", {}).get("channels", 1)}  # Exports of earlier releases are grey.
-    theirs = {"classes": list(files.classes), "image_size": list(files.form.size)}
-    theirs |= {"channels": files.form.pictures.channels}
+    channels = contract.get("pictures", {}).get("channels", 1)  # Exports of earlier releases are grey.
+    ours = {"classes": contract["classes"], "images": [*contract["image_size"], channels]}
+    theirs = {"classes": list(files.classes), "images": list(files.form.shape)}
     if ours != theirs:
         raise DataError(
             f"it was made for {theirs}, the candidate for {ours}; give the new task a registered model of its own "

@@ -12,6 +12,7 @@ from fashion.adapters.tracking import Version
 from fashion.arrays import Bytes
 from fashion.evaluation.abstention import Abstention
 from fashion.evaluation.answer import Answer
+from fashion.images.grey import without_channel
 from fashion.serving.batches import Answers
 from fashion.serving.champions import Champions, Served
 from fashion.serving.recorder import Recorder
@@ -26,7 +27,7 @@ Pixels = list[list[int]] | list[list[list[int]]]
 
 def to_lists(image: Bytes) -> Any:
     """Return an image (height, width, channels) as `Pixels`."""
-    return (image[..., 0] if image.shape[-1] == 1 else image).tolist()
+    return without_channel(image).tolist()
 
 
 class Prediction(BaseModel):

@@ -140,13 +140,14 @@ def _describe(params: DataParams, drawing: Drawing) -> str:
 
 
 def _draw_files(project: Project, params: DataParams, drawing: Drawing) -> None:
-    train = draw(drawing.images, len(params.classes), params.image_size, 2 * drawing.seed, params.pictures.channels)
-    test = draw(
-        drawing.test_images, len(params.classes), params.image_size, 2 * drawing.seed + 1, params.pictures.channels
-    )
-    for file, array in zip(params.files, (*train, *test), strict=True):
+    contents: list[bytes] = []
+    for split, count in enumerate((drawing.images, drawing.test_images)):
+        seed = 2 * drawing.seed + split
+        images, labels = draw(count, len(params.classes), params.image_size, seed, params.pictures.channels)
+        contents += [write_images(images), write_idx(labels)]
+    for file, content in zip(params.files, contents, strict=True):
         with atomic_file(project.data / file.name) as temporary:
-            temporary.write_bytes(write_images(array) if array.ndim == 4 else write_idx(array))
+            temporary.write_bytes(content)
 
 
 def _bring_batches(project: Project) -> None:
