@@ -11,9 +11,9 @@ from tests.servers import PATIENCE_SECONDS
 BIN = Path(sys.executable).parent
 
 
-def start(project, *command, **options):
+def start(project, *command, variables=None, **options):
     """A command in the project, with its output in one text stream."""
-    environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+    environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", **(variables or {})}
     return subprocess.Popen(
         command,
         cwd=project.root,
@@ -25,9 +25,9 @@ def start(project, *command, **options):
     )
 
 
-def run(project, *command):
+def run(project, *command, variables=None):
     """Exit status and output of a command."""
-    process = start(project, *command)
+    process = start(project, *command, variables=variables)
     try:
         output, _ = process.communicate(timeout=PATIENCE_SECONDS)
     finally:
@@ -42,11 +42,11 @@ def must(project, *command):
     return output
 
 
-def wait_until(condition, process=None, pause=0.02):
-    """What the condition gave when it was first true; looked at after each `pause`, in seconds."""
+def wait_until(condition, process=None):
+    """What the condition gave when it was first true."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not (found := condition()):
         assert process is None or process.poll() is None, "it ended meanwhile"
         assert time.monotonic() < deadline, "it never came true"
-        time.sleep(pause)
+        time.sleep(0.02)
     return found
