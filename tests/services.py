@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import uvicorn
 
-from fashion.adapters.predictions import PredictionLog
+from fashion.adapters.predictions import PredictionLog, Retention
 from fashion.adapters.tracking import Champion, Version
 from fashion.evaluation.abstention import Abstention
 from fashion.images.photos import Form
@@ -71,7 +71,7 @@ def make_service(
         name="bands",
         champions=Champions(lambda: first, first),
         log=log,
-        recorder=Recorder(log, keep_days=90, keep_rows=1_000_000, capacity=capacity),
+        recorder=Recorder(log, Retention(90, 1_000_000, pictures=1000), capacity),
         draw_samples=lambda: [Sample(image=to_lists(IMAGES[0]), label="top")],
         keys=keys or Keys(default=key),
         origin=origin,

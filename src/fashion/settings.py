@@ -67,6 +67,9 @@ class Settings(BaseSettings):
     predictions_keep_days: Annotated[int, Field(ge=1, le=36_500)] = 90
     predictions_keep_rows: Annotated[int, Field(ge=1, le=10**12)] = 1_000_000
     """Older predictions, and any beyond this number, are removed with their labels; a 28 x 28 row takes about 2 kB."""
+    predictions_keep_pictures: Annotated[int, Field(ge=0, le=10**12)] = 100_000
+    """Of how many of the newest predictions the picture that was sent is kept, too; 0 keeps none, and removes those
+    that are there. Photographs take about 35 kB each, 3.5 GB in all; at worst it is 100 kB each, 10 GB in all."""
 
 
 def load_settings() -> Settings:

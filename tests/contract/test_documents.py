@@ -171,9 +171,10 @@ def test_the_service_has_the_limits_and_settings_of_its_document():
         "predictions_url",
         "predictions_keep_days",
         "predictions_keep_rows",
+        "predictions_keep_pictures",
     ):
         default = Settings.model_fields[name].default
-        shown = {None: "none"}.get(default, f"{default:,}" if name.endswith("rows") else str(default))
+        shown = {None: "none"}.get(default, f"{default:,}" if name.endswith(("rows", "pictures")) else str(default))
         assert re.search(rf"\| `FASHION_{name.upper()}` \| `?{re.escape(shown)}`? \|", document), name
 
 
@@ -193,6 +194,7 @@ QUOTED = {
     "soak": "docs/serving.md",
     "drift": "docs/drift.md",
     "fuzz": "docs/fuzzing.md",
+    "kept_pictures": "docs/decisions/0038-the-picture-as-it-was-sent.md",
 }
 """Which document shows the figures of which benchmark."""
 

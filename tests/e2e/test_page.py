@@ -156,6 +156,8 @@ def test_pictures_whose_label_is_wanted_are_named_without_the_answer(browser, tm
         wait_until(lambda: not service.recorder.waiting)
         page.reload()
         expect(page.locator("#wanted")).to_be_visible()
+        expect(page.locator("#sent")).to_be_visible()
+        assert page.evaluate("['naturalWidth', 'naturalHeight'].map((side) => sent[side])") == [28, 28]
         expect(page.locator("#names button")).to_have_text(list(CLASSES))
         for name in CLASSES:
             expect(page.locator("#wanted p, #wanted canvas", has_text=name)).to_have_count(0)
@@ -167,9 +169,34 @@ def test_pictures_whose_label_is_wanted_are_named_without_the_answer(browser, tm
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
         page.locator("#names button", has_text="middle").click()
         expect(page.locator("#noted")).to_have_text("Saved: middle. No more pictures to label.")
-        expect(page.locator("#names")).to_be_hidden()
+        for gone in ("#names", "#sent", "#unnamed"):
+            expect(page.locator(gone)).to_be_hidden()
         page.close()
         assert list(service.log.read_window().labels) == [4, -1, 2]
+
+
+def test_who_labels_sees_the_photograph_that_was_sent_and_where_an_array_was_sent_the_input_alone(browser, tmp_path):
+    service = replace(make_service(tmp_path), asked_share=1.0)
+    failed = []
+    with running(service) as address:
+        page = open_page(browser, viewport=DESK)
+        page.on("pageerror", lambda error: failed.append(error))  # noqa: PLW0108, Playwright takes functions alone
+        page.goto(address)
+        give(page, picture(np.kron(255 - IMAGES[1, ..., 0], np.ones((10, 20), np.uint8))))
+        expect(page.locator("#bars li")).to_have_count(len(CLASSES))
+        page.locator("#samples button").click()
+        expect_answer(page, "top")
+        wait_until(lambda: not service.recorder.waiting)
+        page.reload()
+        expect(page.locator("#sent")).to_be_visible()
+        assert page.evaluate("['naturalWidth', 'naturalHeight'].map((side) => sent[side])") == [400, 200]
+        expect(page.locator("#unnamed")).to_be_visible()
+        page.click("#skip")
+        expect(page.locator("#noted")).to_have_text("Skipped.")
+        expect(page.locator("#sent")).to_be_hidden()
+        expect(page.locator("#unnamed")).to_be_visible()
+        page.close()
+    assert not failed
 
 
 def test_a_refused_picture_leaves_no_answer_of_the_one_before(page):

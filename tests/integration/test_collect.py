@@ -13,7 +13,7 @@ from sqlalchemy import delete, func, select, update
 from typer.testing import CliRunner
 
 from fashion.adapters.git import commit_file
-from fashion.adapters.predictions import PredictionLog, count_waiting
+from fashion.adapters.predictions import PredictionLog, Retention, count_waiting
 from fashion.adapters.predictions.tables import labels as label_table
 from fashion.adapters.predictions.tables import predictions
 from fashion.adapters.versioning import data_version
@@ -210,7 +210,7 @@ def test_labels_that_are_removed_before_they_were_collected_are_said_and_collect
     monkeypatch.setattr("fashion.adapters.predictions.retention.KEPT_FOR_LABELS", ENOUGH)
     log_predictions(project, *draw(ENOUGH + 10, 10, (28, 28), seed=11))
     log = PredictionLog(predictions_url(project))
-    recorder = Recorder(log, keep_days=90, keep_rows=1)
+    recorder = Recorder(log, Retention(90, 1, pictures=0))
     wait_until(lambda: recorder.labels_lost)
     recorder.close()
     assert (recorder.kept, recorder.labels_lost, count_waiting(log)) == (ENOUGH, 9, ENOUGH + 1)

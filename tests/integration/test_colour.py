@@ -11,9 +11,11 @@ from PIL import Image
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
-from fashion.adapters.predictions import PredictionLog
+from fashion.adapters.decoding import read_picture
+from fashion.adapters.predictions import PredictionLog, read_pictures
 from fashion.cli import app
 from fashion.images.descriptors import WATCHED_IN_COLOUR
+from fashion.images.photos import see
 from fashion.images.synthetic import draw
 from fashion.loop.collect import collect
 from fashion.loop.monitor import monitor
@@ -106,8 +108,11 @@ def test_a_file_is_the_same_array_for_the_command_the_service_and_a_batch(colour
     assert told.answer.probabilities == pytest.approx(answer["probabilities"], abs=1e-6)
     log = PredictionLog(predictions_url(project))
     labelled = log.read_labelled(log.read_labels(params.data.shape), params.data.shape)
-    log.close()
     np.testing.assert_array_equal(labelled.images[0], sample.seen.image)
+    ((_, picture),) = read_pictures(log, [answer["id"]])
+    log.close()
+    again = see(read_picture(io.BytesIO(picture), "picture").pixels, form)
+    np.testing.assert_array_equal(again.image, sample.seen.image)
 
 
 def test_arrays_are_lists_of_channels_and_others_are_refused_in_words(coloured, service):

@@ -10,7 +10,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
 
-from fashion.adapters.predictions import PredictionLog, WindowHistory, count_waiting
+from fashion.adapters.predictions import PredictionLog, WindowHistory, count_waiting, migrations, read_pictures
 from fashion.adapters.predictions.migrations import NEWEST, VERSION_TABLE, _scripts
 from fashion.adapters.predictions.tables import metadata
 from fashion.errors import ServiceError
@@ -98,6 +98,22 @@ def test_a_log_of_earlier_code_goes_on_with_everything_that_is_in_it(earlier):
         WindowHistory(log).refresh(10)
         # Nobody asked for these labels: what earlier code has counted stays.
         assert [one.by_class for one in WindowHistory(log).read(10)][1] == {"3": (1, 0)}
+
+
+@pytest.mark.parametrize("revision", ["0002", "0003"])
+def test_a_log_of_an_earlier_revision_keeps_its_rows_and_takes_pictures(url, monkeypatch, revision):
+    """0.2.0 made 0002."""
+    with monkeypatch.context() as earlier:
+        earlier.setattr(migrations, "NEWEST", revision)
+        with closing(PredictionLog(url)) as log:
+            log.count()
+    write_as_earlier(url, records := [record_at(THEN + timedelta(seconds=second)) for second in range(3)])
+    with closing(PredictionLog(url)) as log:
+        assert list(log.read_window().ids) == [one.id for one in records]
+        log.write([pictured := record_at(THEN + timedelta(days=1), picture=b"sent")])
+        ids = [one.id for one in (*records, pictured)]
+        assert list(read_pictures(log, ids)) == [(pictured.id, b"sent")]
+        assert list(log.read_window().numbers) == [1, 2, 3, 4]
 
 
 def test_processes_that_open_a_log_of_earlier_code_at_once_write_one_after_the_other(url):

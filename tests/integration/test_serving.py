@@ -22,7 +22,7 @@ from fastapi import HTTPException
 from PIL import Image
 from starlette.testclient import TestClient
 
-from fashion.adapters.predictions import Label, Model, PredictionLog, Record, new_id, read_survey
+from fashion.adapters.predictions import Label, Model, PredictionLog, Record, Retention, new_id, read_survey
 from fashion.errors import ArtifactError, ParamsError, ServiceError
 from fashion.evaluation.survey import Survey
 from fashion.params import load_params
@@ -123,7 +123,7 @@ def test_labels_are_asked_for_at_random_whatever_the_answer(tmp_path):
         assert list(window.ids[window.asked]) == wanted
         queue = client.get("/wanted").json()
         assert [one["id"] for one in queue] == wanted[:MOST_WANTED]
-        assert {tuple(one) for one in queue} == {("id", "image")}
+        assert {tuple(one) for one in queue} == {("id", "image", "has_picture")}
         assert queue[0]["image"] == window.images[window.asked][0, ..., 0].tolist()
         for one in queue[:3]:
             label = {"prediction_id": one["id"], "label": "top", "source": "asked"}
@@ -330,11 +330,11 @@ def test_decoding_stops_when_the_caller_has_gone(tmp_path, monkeypatch):
     service = make_service(tmp_path)
     begun, released, decoded = threading.Event(), threading.Event(), []
 
-    def see_slowly(stream, name, form):
+    def see_slowly(stream, name, *how):
         decoded.append(name)
         begun.set()
         released.wait()
-        return see(stream, name, form)
+        return see(stream, name, *how)
 
     monkeypatch.setattr("fashion.serving.requests.see", see_slowly)
     files = [("images", (f"{number}.png", png(IMAGES[0]))) for number in range(5)]
@@ -810,7 +810,7 @@ def record():
 
 def test_what_cannot_be_written_before_the_end_is_lost_and_said(tmp_path, caplog):
     (tmp_path / "blocked").write_text("in the way")
-    recorder = Recorder(PredictionLog(f"sqlite:///{tmp_path}/blocked/log.db"), 90, 100)
+    recorder = Recorder(PredictionLog(f"sqlite:///{tmp_path}/blocked/log.db"), Retention(90, 100, pictures=0))
     recorder.add([record() for _ in range(3)])
     recorder.close(seconds=0.5)
     assert recorder.lost == 3
@@ -842,7 +842,7 @@ def silent(tmp_path):
 
 
 def test_a_database_that_says_nothing_is_left_at_the_end_and_the_loss_is_said(silent, caplog):
-    recorder = Recorder(silent, 90, 100)
+    recorder = Recorder(silent, Retention(90, 100, pictures=0))
     recorder.add([record() for _ in range(3)])
     silent.asked.wait()
     recorder.close(seconds=0.1)
@@ -851,7 +851,7 @@ def test_a_database_that_says_nothing_is_left_at_the_end_and_the_loss_is_said(si
 
 
 def test_a_database_that_says_nothing_counts_as_away_after_a_while(silent, monkeypatch):
-    recorder = Recorder(silent, 90, 100)
+    recorder = Recorder(silent, Retention(90, 100, pictures=0))
     recorder.add([record()])
     silent.asked.wait()
     assert recorder.trouble is None
@@ -905,7 +905,7 @@ def test_the_service_ends_though_registry_and_log_say_nothing(tmp_path, silent, 
     silent.knows = silent.write
     service = make_service(tmp_path)
     service.recorder.close()
-    service = replace(service, log=silent, recorder=Recorder(silent, 90, 100))
+    service = replace(service, log=silent, recorder=Recorder(silent, Retention(90, 100, pictures=0)))
     asked = threading.Event()
 
     def find():
@@ -930,7 +930,7 @@ def test_the_service_ends_though_registry_and_log_say_nothing(tmp_path, silent, 
 def test_old_predictions_are_removed_by_number(tmp_path):
     log = PredictionLog(f"sqlite:///{tmp_path}/log.db")
     log.write([record() for _ in range(10)])
-    recorder = Recorder(log, keep_days=90, keep_rows=4)
+    recorder = Recorder(log, Retention(90, 4, pictures=0))
     wait_until(lambda: log.count() == 4)
     recorder.close()
 
@@ -942,7 +942,7 @@ def test_labelled_predictions_that_nobody_has_collected_are_kept_and_shown(tmp_p
         flush(service)
         for one in ids[:2]:
             correct(client, one, "top")
-        service.recorder._keep_rows = 1
+        service.recorder._retention = Retention(90, 1, pictures=0)
         service.recorder._forget()
         assert service.log.count() == 3
         assert (figure(client, "fashion_log_kept"), figure(client, "fashion_log_labels_lost_total")) == (2, 0)
@@ -951,7 +951,7 @@ def test_labelled_predictions_that_nobody_has_collected_are_kept_and_shown(tmp_p
 
 def test_keeping_predictions_for_a_hundred_years_stops_nothing(tmp_path):
     log = PredictionLog(f"sqlite:///{tmp_path}/log.db")
-    recorder = Recorder(log, keep_days=36_500, keep_rows=10**12)
+    recorder = Recorder(log, Retention(36_500, 10**12, pictures=0))
     recorder.add([record() for _ in range(3)])
     wait_until(lambda: recorder.written == 3)
     recorder.close()
@@ -966,7 +966,7 @@ def test_when_old_predictions_cannot_be_removed_new_ones_are_written_all_the_sam
 
     monkeypatch.setattr("fashion.serving.recorder.forget", never)
     log = PredictionLog(f"sqlite:///{tmp_path}/log.db")
-    recorder = Recorder(log, keep_days=90, keep_rows=4)
+    recorder = Recorder(log, Retention(90, 4, pictures=0))
     wait_until(lambda: "Old predictions cannot be removed" in caplog.text)
     recorder.add([record() for _ in range(3)])
     wait_until(lambda: recorder.written == 3)

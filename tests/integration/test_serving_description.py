@@ -27,6 +27,7 @@ OPERATIONS = (
     "POST /model/refresh",
     "GET /samples",
     "GET /wanted",
+    "GET /wanted/picture",
 )
 
 

@@ -74,6 +74,8 @@ class Wanted(BaseModel):
     id: str
     """For /feedback."""
     image: Pixels
+    has_picture: bool
+    """Whether /wanted/picture has the picture that was sent."""
 
 
 class Sample(BaseModel):

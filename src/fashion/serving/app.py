@@ -6,12 +6,13 @@ import json
 import mimetypes
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
 from fastapi import FastAPI, HTTPException, Query, Request, Response
 
+from fashion.adapters.keeping import media_type
 from fashion.adapters.predictions import Label, PredictionLog, Record
 from fashion.errors import ServiceError
 from fashion.serving import answers
@@ -24,7 +25,7 @@ from fashion.serving.limits import Gatekeeper, Limits
 from fashion.serving.metrics import Metrics
 from fashion.serving.recorder import Recorder
 from fashion.serving.refusals import HANDLERS, REFUSED, refused
-from fashion.serving.requests import Feedback, Queue, read_images, read_json
+from fashion.serving.requests import Feedback, PredictionId, Queue, read_images, read_json
 
 MOST_WANTED = 50
 """Pictures whose label is wanted, in one answer."""
@@ -111,10 +112,11 @@ def _add_predictions(app: FastAPI, service: Service) -> None:
         `fashion predict` does: object bright on black, filling the frame. Arrays are taken as they are.
         """
         with service.champions.current.used() as served:
-            images, cluttered = await read_images(request, served.champion.form, service.limits, service.pictures)
-            found = await served.ask(images, cluttered)
+            sent = await read_images(request, served.champion.form, service.limits, service.pictures)
+            found = await served.ask(sent.images, sent.cluttered)
         caller: Key = request.scope["caller"]
         records = answers.to_records(service.name, caller.name, found, served.version, service.asked_share)
+        records = [replace(record, picture=one) for record, one in zip(records, sent.pictures, strict=True)]
         service.recorder.add(records)
         content = answers.to_predictions(service.name, served.champion.classes, records, seen)
         _count(service.metrics, served, records)
@@ -156,7 +158,22 @@ def _add_labels(app: FastAPI, service: Service) -> None:
     async def wanted(queue: Annotated[Queue, Query()]) -> list[answers.Wanted]:
         """Some of the predictions whose label was asked for at random and has not come, the oldest first."""
         found = await labels.wanted(service.name, MOST_WANTED, queue.after)
-        return [answers.Wanted(id=one.id, image=answers.to_lists(one.image)) for one in found]
+        return [
+            answers.Wanted(id=one.id, image=answers.to_lists(one.image), has_picture=one.has_picture) for one in found
+        ]
+
+    @app.get(
+        "/wanted/picture",
+        response_class=Response,
+        responses=refused(401, 403, 503)
+        | {200: {"content": {"image/jpeg": {}, "image/webp": {}}}}
+        | {404: REFUSED[422] | {"description": "That prediction waits for no label, or its picture is not kept."}},
+    )
+    async def picture(wanted: Annotated[PredictionId, Query()]) -> Response:
+        """The picture that was sent for one of the predictions of /wanted, reduced to 400 pixels and encoded anew."""
+        content = await labels.picture(service.name, wanted.id)
+        headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+        return Response(content, headers=headers, media_type=media_type(content))
 
 
 def _source(caller: Key, said: str) -> str:

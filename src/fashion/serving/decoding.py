@@ -21,8 +21,13 @@ T = TypeVar("T")
 class Pictures:
     """Use it from one event loop, and close it."""
 
-    def __init__(self, room: int = MOST_PIXELS) -> None:
-        """Allow `room` pixels to be decoded at once; a larger picture is decoded alone."""
+    def __init__(self, room: int = MOST_PIXELS, kept: bool = True) -> None:
+        """Allow `room` pixels to be decoded at once; a larger picture is decoded alone.
+
+        Args:
+            kept: whether the prediction log keeps pictures.
+        """
+        self.kept = kept
         self._threads = ThreadPoolExecutor(THREADS, "pictures")
         self._room = self._free = room
         self._turn, self._changed = asyncio.Lock(), asyncio.Condition()

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from fastapi import HTTPException
 
-from fashion.adapters.predictions import Label, PredictionLog, Wanted, read_wanted
+from fashion.adapters.predictions import Label, PredictionLog, Wanted, read_wanted, read_wanted_picture
 from fashion.errors import ServiceError
 from fashion.serving.apart import run_apart
 from fashion.serving.recorder import Recorder
@@ -46,6 +46,14 @@ class Labels:
         """Read which predictions wait for the label that was requested. Raises ServiceError like `write`."""
         return await self._do(partial(read_wanted, self._log, model, limit, after))
 
+    async def picture(self, model: str, prediction_id: str) -> bytes:
+        """Read the picture that was sent for one of `wanted`, as a file. Raises ServiceError like `write`.
+
+        Raises:
+            HTTPException: 404, there is none.
+        """
+        return await self._do(partial(self._picture, model, prediction_id))
+
     async def _do(self, work: Callable[[], T]) -> T:
         async with self._free:
             self._refuse_while_away()
@@ -75,6 +83,12 @@ class Labels:
     def _note(self, trouble: str) -> None:
         self._trouble, self._try_at = trouble, time.monotonic() + RETRY_SECONDS
         self._written = self._recorder.written
+
+    def _picture(self, model: str, prediction_id: str) -> bytes:
+        content = read_wanted_picture(self._log, model, prediction_id)
+        if content is None:
+            raise HTTPException(404, f"no picture of a prediction {prediction_id} that waits for its label")
+        return content
 
     def _write(self, prediction_id: str, label: Label, source: str) -> Label | None:
         if not self._recorder.holds(prediction_id) and not self._log.knows(prediction_id):

@@ -23,6 +23,7 @@ NEEDS = {
     "/samples": Right.PREDICT,
     "/feedback": Right.FEEDBACK,
     "/wanted": Right.FEEDBACK,
+    "/wanted/picture": Right.FEEDBACK,
     "/metrics": Right.OPERATE,
     "/model/refresh": Right.OPERATE,
 }
@@ -55,7 +56,7 @@ class Limits:
     requests: int = 256
     """At once."""
     labels: int = 64
-    """How many of these may wait for the prediction log (/feedback, and as many for /wanted): others have room."""
+    """How many of these may wait for the prediction log (/feedback, and as many each for /wanted and its pictures)."""
     refreshes: int = 16
     """How many of these may wait for the registry (/model/refresh)."""
 
@@ -75,7 +76,8 @@ class Gatekeeper:
 
     def __init__(self, app: ASGIApp, limits: Limits, keys: Keys, origin: str | None, metrics: Metrics) -> None:
         self._app, self._limits, self._keys, self._origin, self._metrics = app, limits, keys, origin, metrics
-        self._shares = {"/feedback": limits.labels, "/wanted": limits.labels, "/model/refresh": limits.refreshes}
+        self._shares = {"/feedback": limits.labels, "/wanted": limits.labels, "/wanted/picture": limits.labels}
+        self._shares["/model/refresh"] = limits.refreshes
         self._active: Counter[str] = Counter()
         self._bodies = Bodies(limits.body)
 

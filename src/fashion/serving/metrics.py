@@ -53,6 +53,9 @@ class _State(Collector):
         recorder, champions = self._recorder, self._champions
         yield CounterMetricFamily("fashion_log_written", "Predictions in the log.", value=recorder.written)
         yield CounterMetricFamily("fashion_log_lost", "Predictions that were never written.", value=recorder.lost)
+        yield CounterMetricFamily(
+            "fashion_log_pictures_lost", "Pictures left out of the log.", value=recorder.pictures_lost
+        )
         yield GaugeMetricFamily("fashion_log_kept", "Old predictions with uncollected labels.", value=recorder.kept)
         yield CounterMetricFamily(
             "fashion_log_labels_lost", "Removed before their labels were collected.", value=recorder.labels_lost

@@ -5,14 +5,17 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import ParamSpec
 
-from fashion.adapters.predictions import PredictionLog, Record, forget
+from fashion.adapters.predictions import PredictionLog, Record, Retention, forget, forget_pictures
 from fashion.errors import ServiceError
 
 CAPACITY = 20_000
 """The most predictions that wait, some 40 MB; when there is no room, further ones are lost and counted."""
+MOST_PICTURE_BYTES = 64 << 20
+"""Of the pictures that wait with them; when there is no room, predictions wait without, and that is counted."""
 BATCH = 500
 """Rows per transaction."""
 WRITE_SECONDS = 0.25
@@ -33,9 +36,8 @@ logger = logging.getLogger(__name__)
 class Recorder:
     """A bounded queue and the thread that empties it into the log."""
 
-    def __init__(self, log: PredictionLog, keep_days: int, keep_rows: int, capacity: int = CAPACITY) -> None:
-        self._log, self._capacity = log, capacity
-        self._keep_days, self._keep_rows = keep_days, keep_rows
+    def __init__(self, log: PredictionLog, retention: Retention, capacity: int = CAPACITY) -> None:
+        self._log, self._retention, self._capacity = log, retention, capacity
         self._waiting: deque[Record] = deque()
         self._ids: set[str] = set()
         self._closing = threading.Event()
@@ -43,6 +45,10 @@ class Recorder:
         self._clean_at = 0.0
         self.written = 0
         self.lost = 0
+        # Each is changed by one thread: bytes of pictures that were taken, and that wait no more.
+        self._bytes_taken = self._bytes_gone = 0
+        self.pictures_lost = 0
+        """Pictures that were left out, since too many were waiting."""
         self.kept = 0
         """Old predictions that were kept because their labels are not collected."""
         self.labels_lost = 0
@@ -69,8 +75,17 @@ class Recorder:
         """Take predictions without waiting. Call it from one thread at a time."""
         room = max(0, self._capacity - len(self._waiting))
         self._ids.update(record.id for record in records[:room])
-        self._waiting.extend(records[:room])
+        self._waiting.extend(map(self._with_room, records[:room]))
         self.lost += len(records[room:])
+
+    def _with_room(self, record: Record) -> Record:
+        """Return a prediction, without its picture if there is no room for that."""
+        size = _picture_bytes(record)
+        if size and self._bytes_taken - self._bytes_gone + size > MOST_PICTURE_BYTES:
+            self.pictures_lost += 1
+            return replace(record, picture=None)
+        self._bytes_taken += size
+        return record
 
     def holds(self, prediction_id: str) -> bool:
         """Return whether a prediction is on its way into the log."""
@@ -127,7 +142,9 @@ class Recorder:
 
     def _drop(self, count: int) -> None:
         for _ in range(count):
-            self._ids.discard(self._waiting.popleft().id)
+            record = self._waiting.popleft()
+            self._ids.discard(record.id)
+            self._bytes_gone += _picture_bytes(record)
 
     def _clean(self) -> None:
         if time.monotonic() < self._clean_at or self._closing.is_set():
@@ -136,8 +153,8 @@ class Recorder:
         self._clean_at = time.monotonic() + CLEAN_SECONDS
 
     def _forget(self) -> None:
-        before = datetime.now(UTC) - timedelta(days=self._keep_days)
-        forgotten = forget(self._log, before, self._keep_rows)
+        before = datetime.now(UTC) - timedelta(days=self._retention.days)
+        forgotten = forget(self._log, before, self._retention.rows)
         self.kept = forgotten.kept
         self.labels_lost += forgotten.lost
         if forgotten.removed:
@@ -146,6 +163,12 @@ class Recorder:
             logger.warning(
                 "%d of them had labels that were never collected; collect with: fashion collect", forgotten.lost
             )
+        if pictures := forget_pictures(self._log, self._retention.pictures):
+            logger.info("Removed the pictures of %d older predictions", pictures)
+
+
+def _picture_bytes(record: Record) -> int:
+    return len(record.picture or b"")
 
 
 def _do(failure: str, work: Callable[P, object], *arguments: P.args, **options: P.kwargs) -> bool:

@@ -1,7 +1,9 @@
 """The service's requests: pictures as a form, arrays as JSON. Anything else gets a 4xx and a reason."""
 
 import asyncio
+import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, BinaryIO, TypeVar
 
 import numpy as np
@@ -10,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 from starlette.datastructures import UploadFile
 
-from fashion.adapters.decoding import claimed_pixels, read_picture, readable_name
+from fashion.adapters.decoding import Picture, claimed_pixels, read_picture, readable_name
+from fashion.adapters.keeping import encode_picture
 from fashion.arrays import Booleans, Bytes, Shape
 from fashion.errors import DataError
 from fashion.images import photos
@@ -25,8 +28,20 @@ ID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 """A prediction's id."""
 Pixel = Annotated[int, Field(ge=0, le=255)]
 Content = TypeVar("Content", bound=BaseModel)
-Images = tuple[Bytes, Booleans]
-"""Images (n, height, width, channels) as a model takes them, and which of them come from cluttered pictures, (n,)."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What a request contains, n images."""
+
+    images: Bytes
+    """(n, height, width, channels), as a model takes them."""
+    cluttered: Booleans
+    """(n,), which of them come from cluttered pictures."""
+    pictures: Sequence[bytes | None]
+    """The pictures from which they come, as files to keep; None for arrays, or where pictures are not kept."""
 
 
 class Arrays(BaseModel):
@@ -63,7 +78,15 @@ class Queue(BaseModel):
     ] = None
 
 
-async def read_images(request: Request, form: Form, limits: Limits, pictures: Pictures) -> Images:
+class PredictionId(BaseModel):
+    """Which prediction."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: Annotated[str, Field(pattern=ID, description="As returned by /wanted.")]
+
+
+async def read_images(request: Request, form: Form, limits: Limits, pictures: Pictures) -> Sent:
     """Read the images of a request, for a model that takes images of that form. Arrays are never cluttered.
 
     Raises:
@@ -72,7 +95,7 @@ async def read_images(request: Request, form: Form, limits: Limits, pictures: Pi
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == JSON:
         images = _read_arrays(await request.body(), form.shape, limits)
-        return images, np.zeros(len(images), np.bool_)
+        return Sent(images, np.zeros(len(images), np.bool_), [None] * len(images))
     if kind != FORM:
         raise HTTPException(415, f"expected {FORM} with pictures, or {JSON} with arrays, found {kind or 'neither'}")
     try:
@@ -144,19 +167,21 @@ async def _read_pictures(
     form: Form,
     limits: Limits,
     pictures: Pictures,
-) -> Images:
+) -> Sent:
     deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
-    seen = []
+    seen, kept = [], []
     try:
         claims = await pictures.run(_claims, files, limits)
         for (stream, name), claim in zip(files, claims, strict=True):
             async with pictures.room(claim, deadline):
                 if await request.is_disconnected():
                     raise HTTPException(499, GONE)
-                seen.append(await pictures.run(see, stream, name, form))
+                one, picture = await pictures.run(see, stream, name, form, pictures.kept)
+                seen.append(one)
+                kept.append(picture)
     except DataError as error:
         raise HTTPException(422, str(error)) from error
-    return np.stack([one.image for one in seen]), np.array([one.cluttered for one in seen])
+    return Sent(np.stack([one.image for one in seen]), np.array([one.cluttered for one in seen]), kept)
 
 
 def _claims(files: Sequence[tuple[BinaryIO, str]], limits: Limits) -> list[int]:
@@ -175,14 +200,24 @@ def _claims(files: Sequence[tuple[BinaryIO, str]], limits: Limits) -> list[int]:
     return claims
 
 
-def see(stream: BinaryIO, name: str, form: Form) -> photos.Seen:
-    """Convert a picture to the model's input, as `fashion predict` does.
+def see(stream: BinaryIO, name: str, form: Form, kept: bool) -> tuple[photos.Seen, bytes | None]:
+    """Convert a picture to the model's input, as `fashion predict` does; if it is to be kept, encode it for the log.
 
     Raises:
         DataError: it cannot be read, or shows nothing.
     """
     picture = read_picture(stream, name)
     try:
-        return photos.see(picture.pixels, form)
+        seen = photos.see(picture.pixels, form)
     except DataError as error:
         raise DataError(f"{name}: {error}") from error
+    # Here rather than behind the answer: it takes half a millisecond, and what waits for the log stays small.
+    return seen, _encode(picture) if kept else None
+
+
+def _encode(picture: Picture) -> bytes | None:
+    try:
+        return encode_picture(picture.pixels)
+    except Exception:  # The caller gets the answer all the same.
+        logger.exception("%s: the picture cannot be kept", picture.source)
+        return None

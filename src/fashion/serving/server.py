@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import uvicorn
 
-from fashion.adapters.predictions import PredictionLog
+from fashion.adapters.predictions import PredictionLog, Retention
 from fashion.errors import ArtifactError, ParamsError, ServiceError
 from fashion.params import Params
 from fashion.paths import Project
@@ -16,6 +16,7 @@ from fashion.registry.champion import find_champion
 from fashion.serving.answers import Sample, to_lists
 from fashion.serving.app import Service, create_app
 from fashion.serving.champions import Champions
+from fashion.serving.decoding import Pictures
 from fashion.serving.keys import Keys, keys_file
 from fashion.serving.memory import return_what_is_freed
 from fashion.serving.recorder import Recorder
@@ -71,15 +72,19 @@ def build_service(project: Project, params: Params) -> Service:
     find = partial(find_champion, project, params)
     champions = Champions(find, find())
     log = PredictionLog(predictions_url(project))
+    retention = Retention(
+        settings.predictions_keep_days, settings.predictions_keep_rows, settings.predictions_keep_pictures
+    )
     return Service(
         name=params.register_.name,
         champions=champions,
         log=log,
-        recorder=Recorder(log, settings.predictions_keep_days, settings.predictions_keep_rows),
+        recorder=Recorder(log, retention),
         draw_samples=_sampler(project, champions),
         asked_share=params.collect.asked_share,
         keys=_keys(project),
         origin=settings.serve_origin,
+        pictures=Pictures(kept=retention.pictures > 0),
     )
 
 

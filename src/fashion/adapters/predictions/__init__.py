@@ -2,10 +2,19 @@
 
 from fashion.adapters.predictions.history import JudgedWindow, WindowHistory
 from fashion.adapters.predictions.log import PredictionLog, new_id
-from fashion.adapters.predictions.retention import KEPT_FOR_LABELS, Forgotten, count_waiting, forget, mark_collected
+from fashion.adapters.predictions.pictures import read_pictures
+from fashion.adapters.predictions.retention import (
+    KEPT_FOR_LABELS,
+    Forgotten,
+    Retention,
+    count_waiting,
+    forget,
+    forget_pictures,
+    mark_collected,
+)
 from fashion.adapters.predictions.rows import NO_LABEL, Label, Labelled, Record, Window
 from fashion.adapters.predictions.tables import Model, ModelVersion
-from fashion.adapters.predictions.wanted import Wanted, read_survey, read_wanted
+from fashion.adapters.predictions.wanted import Wanted, read_survey, read_wanted, read_wanted_picture
 
 __all__ = [
     "KEPT_FOR_LABELS",
@@ -18,13 +27,17 @@ __all__ = [
     "ModelVersion",
     "PredictionLog",
     "Record",
+    "Retention",
     "Wanted",
     "Window",
     "WindowHistory",
     "count_waiting",
     "forget",
+    "forget_pictures",
     "mark_collected",
     "new_id",
+    "read_pictures",
     "read_survey",
     "read_wanted",
+    "read_wanted_picture",
 ]

@@ -2,10 +2,11 @@
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pandas as pd
@@ -27,7 +28,7 @@ from fashion.adapters.predictions.rows import (
     to_rows,
     to_window,
 )
-from fashion.adapters.predictions.tables import Model, ModelVersion, labels, predictions
+from fashion.adapters.predictions.tables import Model, ModelVersion, labels, pictures, predictions
 from fashion.arrays import Shape
 from fashion.errors import ServiceError
 
@@ -69,6 +70,8 @@ class PredictionLog:
             numbers = take_numbers(connection, len(rows))
             numbered = [row | {"number": number} for row, number in zip(rows, numbers, strict=True)]
             connection.execute(make(predictions).on_conflict_do_nothing(index_elements=["id"]), numbered)
+            if sent := _picture_rows(records, {row["id"]: row["number"] for row in numbered}):
+                connection.execute(make(pictures).on_conflict_do_nothing(index_elements=["prediction_id"]), sent)
 
     def knows(self, prediction_id: str) -> bool:
         with self.transaction() as connection:
@@ -228,6 +231,11 @@ class PredictionLog:
             migrations.upgrade(connection)
             complete_order(connection)
         self._ready = True
+
+
+def _picture_rows(records: Sequence[Record], numbers: Mapping[str, int]) -> list[dict[str, Any]]:
+    sent = {record.id: record.picture for record in records if record.picture is not None}
+    return [{"prediction_id": one, "number": numbers[one], "picture": picture} for one, picture in sent.items()]
 
 
 def _advice(reason: str) -> str:

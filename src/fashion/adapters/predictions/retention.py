@@ -4,19 +4,36 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pandas as pd
-from sqlalchemy import ColumnElement, Connection, Select, and_, delete, exists, func, or_, select, update
+from sqlalchemy import Column, ColumnElement, Connection, Select, Table, and_, delete, exists, func, or_, select, update
 
 from fashion.adapters.predictions.log import IDS_AT_ONCE, PredictionLog
 from fashion.adapters.predictions.order import AHEAD
-from fashion.adapters.predictions.tables import labels, predictions
+from fashion.adapters.predictions.tables import labels, pictures, predictions
 
 AT_ONCE = 5000
 """Predictions that are removed in one transaction: others may write in between."""
 KEPT_FOR_LABELS = 100_000
 """Old predictions with a label that was not collected: the newest of them stay, at 28 x 28 pixels some 200 MB."""
 
-WAITS = exists().where(labels.c.prediction_id == predictions.c.id, labels.c.collected.is_(None)).correlate(predictions)
-"""Of a row of `predictions`: whether it has a label that was not collected."""
+
+def _waits(prediction_id: Column[str]) -> ColumnElement[bool]:
+    """Return whether a prediction has a label that was not collected; the column is that of its id, in any table."""
+    waiting = exists().where(labels.c.prediction_id == prediction_id, labels.c.collected.is_(None))
+    return waiting.correlate(prediction_id.table)
+
+
+WAITS = _waits(predictions.c.id)
+
+
+@dataclass(frozen=True)
+class Retention:
+    """What is kept at most."""
+
+    days: int
+    rows: int
+    """The newest predictions."""
+    pictures: int
+    """Of how many of the newest predictions the pictures are kept; 0 keeps none."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +48,7 @@ class Forgotten:
 
 
 def forget(log: PredictionLog, before: datetime, beyond: int) -> Forgotten:
-    """Remove predictions made before a moment and all but the newest `beyond`, with their labels.
+    """Remove predictions made before a moment and all but the newest `beyond`, with their labels and pictures.
 
     Those with a label that was not collected stay, the newest `KEPT_FOR_LABELS` of them.
     """
@@ -43,12 +60,21 @@ def forget(log: PredictionLog, before: datetime, beyond: int) -> Forgotten:
         waiting_count = _count(connection, waiting)
         lost = _count(connection, waiting.where(predictions.c.number <= none_kept_to))
     old = and_(predictions.c.number <= end, or_(~WAITS, predictions.c.number <= none_kept_to))
-    removed = 0
-    last: int | None = 0
-    while last is not None:
-        count, last = _remove_some(log, and_(old, predictions.c.number > last))
-        removed += count
-    return Forgotten(removed, waiting_count - lost, lost)
+    return Forgotten(_remove(log, predictions, old), waiting_count - lost, lost)
+
+
+def forget_pictures(log: PredictionLog, beyond: int) -> int:
+    """Remove the pictures of all but the newest `beyond` predictions, and return how many they were.
+
+    Those of predictions with a label that was not collected stay, the newest `KEPT_FOR_LABELS` of them, unless `beyond`
+    is 0.
+    """
+    number, waits = pictures.c.number, _waits(pictures.c.prediction_id)
+    with log.transaction() as connection:
+        end = _last_beyond(connection, beyond)
+        newest = select(number).where(number <= end, waits).order_by(number.desc())
+        none_kept_to = connection.scalar(newest.offset(KEPT_FOR_LABELS if beyond else 0).limit(1)) or 0
+    return _remove(log, pictures, and_(number <= end, or_(~waits, number <= none_kept_to)))
 
 
 def count_waiting(log: PredictionLog) -> int:
@@ -104,17 +130,30 @@ def _last_before(connection: Connection, before: datetime) -> int:
     return connection.scalar(select(func.max(number)).where(time < before)) or 0
 
 
-def _remove_some(log: PredictionLog, old: ColumnElement[bool]) -> tuple[int, int | None]:
+def _remove(log: PredictionLog, table: Table, old: ColumnElement[bool]) -> int:
+    """Remove rows of `predictions` or `pictures`, the oldest first, and return how many."""
+    removed = 0
+    last: int | None = 0
+    while last is not None:
+        count, last = _remove_some(log, table, and_(old, table.c.number > last))
+        removed += count
+    return removed
+
+
+def _remove_some(log: PredictionLog, table: Table, old: ColumnElement[bool]) -> tuple[int, int | None]:
     """Remove the oldest ones; return how many, and the number up to which all are gone, None if nothing is left."""
-    oldest = select(predictions.c.number).where(old).order_by(predictions.c.number).limit(AT_ONCE).subquery()
+    oldest = select(table.c.number).where(old).order_by(table.c.number).limit(AT_ONCE).subquery()
     with log.transaction() as connection:
         last = connection.scalar(select(func.max(oldest.c.number)))
         if last is None:
             return 0, None
-        these = and_(old, predictions.c.number <= last)
-        # A label that comes in between makes its prediction one that waits: neither is removed.
-        connection.execute(delete(labels).where(labels.c.prediction_id.in_(select(predictions.c.id).where(these))))
-        return connection.execute(delete(predictions).where(these)).rowcount, last
+        these = and_(old, table.c.number <= last)
+        if table is predictions:
+            # A label that comes in between makes its prediction one that waits: neither is removed.
+            gone = select(predictions.c.id).where(these)
+            for other in (labels, pictures):
+                connection.execute(delete(other).where(other.c.prediction_id.in_(gone)))
+        return connection.execute(delete(table).where(these)).rowcount, last
 
 
 def _count(connection: Connection, rows: Select[tuple[int]]) -> int:

@@ -44,6 +44,8 @@ class Record:
     """Whether its label was asked for at random."""
     source: str | None = None
     """Who sent the image."""
+    picture: bytes | None = None
+    """The picture from which the image was made, as a file; None where an array was sent, or it is not kept."""
 
 
 @dataclass(frozen=True)
@@ -171,9 +173,8 @@ def to_window(rows: Sequence[Any], classes: Sequence[str] | None) -> Window:
         raise DataError("The predictions are by models of different inputs or outputs; read those of one version")
     height, width, channels, *_ = shapes.pop() if shapes else (0, 0, 1)
     images = _stack([row.image for row in rows], np.uint8).reshape(len(rows), height, width, channels)
-    descriptors = pd.DataFrame(
-        [{name: getattr(row, name) for name in DESCRIPTORS} for row in rows], columns=DESCRIPTORS
-    )
+    described = [{name: getattr(row, name) for name in DESCRIPTORS} for row in rows]
+    descriptors = pd.DataFrame(described, columns=DESCRIPTORS)
     if channels == 3:  # The log holds those of all images only.
         descriptors = descriptors.join(describe_colours(images))
     labels = [NO_LABEL if row.label is None else class_number(row.label, row.name, classes) for row in rows]

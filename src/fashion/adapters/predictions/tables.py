@@ -83,6 +83,15 @@ Index(
     postgresql_where=predictions.c.asked,
 )
 
+pictures = Table(
+    "pictures",
+    metadata,
+    # Apart, so that whoever looks through predictions does not read past them. They go with predictions, or before.
+    Column("prediction_id", String(ID_LENGTH), primary_key=True),
+    Column("number", BigInteger, nullable=False, index=True),  # of the prediction
+    Column("picture", LargeBinary, nullable=False),  # a file that was encoded anew: see fashion.adapters.keeping
+)
+
 counters = Table(
     "counters",
     metadata,

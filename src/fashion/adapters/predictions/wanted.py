@@ -7,7 +7,7 @@ import numpy as np
 from sqlalchemy import ColumnElement, exists, func, select
 
 from fashion.adapters.predictions.log import PredictionLog
-from fashion.adapters.predictions.tables import Model, labels, predictions
+from fashion.adapters.predictions.tables import Model, labels, pictures, predictions
 from fashion.arrays import Bytes
 from fashion.evaluation.survey import Survey
 
@@ -22,6 +22,8 @@ class Wanted:
     id: str
     image: Bytes
     """(height, width, channels)."""
+    has_picture: bool
+    """Whether the picture from which the image was made is there, for `read_wanted_picture`."""
 
 
 def read_wanted(log: PredictionLog, model: str, limit: int, after: str | None = None) -> list[Wanted]:
@@ -33,15 +35,31 @@ def read_wanted(log: PredictionLog, model: str, limit: int, after: str | None = 
     Raises:
         ServiceError: the log is away.
     """
-    asked = predictions.c.asked & (predictions.c.model == model)
-    rows = select(*(predictions.c[name] for name in ("id", "image", "height", "width", "channels")))
-    rows = rows.where(asked, ~ANSWERED).order_by(predictions.c.number).limit(limit)
+    columns = [predictions.c[name] for name in ("id", "image", "height", "width", "channels")]
+    pictured = exists().where(pictures.c.prediction_id == predictions.c.id).correlate(predictions)
+    rows = select(*columns, pictured.label("pictured")).where(_wanted(model))
+    rows = rows.order_by(predictions.c.number).limit(limit)
     if after is not None:
         number = select(predictions.c.number).where(predictions.c.id == after).scalar_subquery()
         rows = rows.where(predictions.c.number > func.coalesce(number, 0))
     with log.transaction() as connection:
         found = connection.execute(rows).all()
-    return [Wanted(row.id, _image(row)) for row in found]
+    return [Wanted(row.id, _image(row), bool(row.pictured)) for row in found]
+
+
+def read_wanted_picture(log: PredictionLog, model: str, prediction_id: str) -> bytes | None:
+    """Return the picture, as a file, of one of the predictions that `read_wanted` gives; None if there is none.
+
+    Raises:
+        ServiceError: the log is away.
+    """
+    rows = select(pictures.c.picture).join(predictions, predictions.c.id == pictures.c.prediction_id)
+    with log.transaction() as connection:
+        return connection.scalar(rows.where(_wanted(model), predictions.c.id == prediction_id))
+
+
+def _wanted(model: str) -> ColumnElement[bool]:
+    return predictions.c.asked & (predictions.c.model == model) & ~ANSWERED
 
 
 def _image(row: Any) -> Bytes:

@@ -7,7 +7,9 @@ let wanted = []; // predictions to label; the first one is shown
 let last = null; // id of the previous one: it was labelled or skipped
 let latest = null; // the latest picture: its true label if known, and its prediction once there is one
 
-async function call(path, options = {}) {
+const call = async (path, options) => (await answerOf(path, options)).json();
+
+async function answerOf(path, options = {}) {
   const headers = { ...options.headers };
   if (sessionStorage.getItem(KEY)) headers["X-API-Key"] = sessionStorage.getItem(KEY);
   let response;
@@ -16,12 +18,12 @@ async function call(path, options = {}) {
   } catch {
     throw new Error("The service is not responding.");
   }
-  const content = await response.json().catch(() => ({}));
   if (!response.ok) {
+    const content = await response.json().catch(() => ({}));
     const error = new Error(content.error ?? `The service returned status ${response.status}.`);
     throw Object.assign(error, { status: response.status });
   }
-  return content;
+  return response;
 }
 
 const post = (path, content) =>
@@ -74,13 +76,16 @@ function clearAnswer() {
 }
 
 function showGiven(address) {
-  const given = find("given");
-  URL.revokeObjectURL(given.src); // frees the previous picture; other addresses are left alone
-  given.onload = () => {
-    given.parentElement.hidden = false;
-    given.style.imageRendering = given.naturalWidth < 100 ? "pixelated" : "auto";
+  showPicture(find("given"), address);
+}
+
+function showPicture(image, address) {
+  URL.revokeObjectURL(image.src); // frees the previous picture; other addresses are left alone
+  image.onload = () => {
+    image.parentElement.hidden = false;
+    image.style.imageRendering = image.naturalWidth < 100 ? "pixelated" : "auto";
   };
-  given.src = address;
+  image.src = address;
 }
 
 function showAnswer({ version, predictions: [prediction] }) {
@@ -158,9 +163,22 @@ async function showWanted(note = "") {
   if (!wanted.length) wanted = await call(last ? `/wanted?after=${last}` : "/wanted");
   const there = wanted.length > 0;
   if (there) paint(find("unnamed"), wanted[0].image);
-  for (const id of ["unnamed", "names", "skip"]) find(id).hidden = !there;
+  for (const id of ["shown", "names", "skip"]) find(id).hidden = !there;
+  find("sent").parentElement.hidden = true;
   find("noted").textContent = there || !note ? note : `${note} No more pictures to label.`;
   find("wanted").hidden = !there && !note;
+  if (there && wanted[0].has_picture) await showSent(wanted[0].id);
+}
+
+// The picture as it was sent. It may have been removed, or labelled by someone else, in the meantime.
+async function showSent(id) {
+  try {
+    const response = await answerOf(`/wanted/picture?id=${id}`);
+    const address = URL.createObjectURL(await response.blob());
+    if (wanted[0]?.id === id) showPicture(find("sent"), address);
+  } catch (error) {
+    if (error.status !== 404) throw error;
+  }
 }
 
 async function nameWanted(label) {
