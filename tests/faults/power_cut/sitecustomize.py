@@ -19,10 +19,11 @@ def kill_at_the_second_file(event, arguments):
     """Count the files that are opened for writing under a temporary name; an audit hook is called before they are."""
     if event != "open" or not isinstance(arguments[0], str | bytes) or not arguments[2] & (os.O_WRONLY | os.O_RDWR):
         return
-    folder = FOLDER.match(os.fsdecode(arguments[0]))
-    if folder and NAME.match(os.fsdecode(arguments[0]), folder.end()) and any(map(BESIDE.match, os.listdir(folder[0]))):
-        if next(opened) == WRITTEN:
-            os.kill(os.getpid(), signal.SIGKILL)
+    path = os.fsdecode(arguments[0])
+    folder = FOLDER.match(path)
+    is_meant = folder and NAME.match(path, folder.end()) and any(map(BESIDE.match, os.listdir(folder[0])))
+    if is_meant and next(opened) == WRITTEN:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 sys.addaudithook(kill_at_the_second_file)
