@@ -33,7 +33,8 @@ from fashion.registry.register import Registration, register
 from fashion.stages.classifier import load_classifier
 from fashion.stages.dataset import load_split, read_history
 from fashion.stages.prepare import prepare
-from fashion.stages.raw import SYNTHETIC, read_batches, read_raw
+from fashion.stages.raw import read_batches, read_raw
+from fashion.stages.restoring import SYNTHETIC
 from fashion.storage import file_digest
 from flows import progress
 from flows.artifacts import print_summary

@@ -18,7 +18,8 @@ from fashion.images.idx import write_idx
 from fashion.params import load_params
 from fashion.paths import Project
 from fashion.stages.fetch import Drawing, draw_data, fetch
-from fashion.stages.raw import SYNTHETIC, read_raw
+from fashion.stages.raw import read_raw
+from fashion.stages.restoring import SYNTHETIC
 from fashion.storage import file_digest
 from tests.advice import follow
 from tests.projects import edit_params
