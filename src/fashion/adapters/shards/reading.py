@@ -19,7 +19,6 @@ from fashion.errors import DataError
 MOST_ROWS = 10_000_000
 MOST_EXPANSION = 1000
 """How many times its size a file may claim to hold: pictures are compressed already, and a claim costs nothing."""
-BUFFER_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -90,8 +89,8 @@ def _opened(path: Path, name: str) -> Iterator[pq.ParquetFile]:
     if path.exists() and not path.is_file():
         raise DataError(f"{name}: expected a file, found a folder or a device")
     try:
-        # Buffered, and not read ahead: else a whole column of a row group is in memory at once.
-        with pq.ParquetFile(path, buffer_size=BUFFER_BYTES, pre_buffer=False) as file:
+        # Mapped and not read ahead: else a whole column of a row group is in memory, or what a page claims.
+        with pq.ParquetFile(path, memory_map=True, pre_buffer=False) as file:
             _check_claims(file.metadata, path.stat().st_size, name)
             _check_columns(file.schema_arrow, name)
             yield file

@@ -25,7 +25,7 @@ SPLITS = ("train", "validation", "test")
 """The names that `datasets` gives to splits. Those of training and validation are one here: `prepare` divides them."""
 SUPPORTED = (
     "It is the file that params.yaml asks for, but it cannot be used: expected Parquet with the columns image {bytes, "
-    "path} and label, as docs/extending.md says. Convert the dataset, and set the digests in params.yaml"
+    "path} and label, as docs/datasets.md says. Convert the dataset, and set the digests in params.yaml"
 )
 
 
