@@ -50,7 +50,7 @@ def service_is_away(_: Task[..., Any], __: TaskRun, state: State[Any]) -> bool:
 def fetch(project: Project, params: Params, synthetic: bool) -> State[None]:
     """Bring the data into data/, or draw it; data that is there already stays."""
     from fashion.stages import fetch as stage
-    from fashion.stages.raw import is_synthetic
+    from fashion.stages.restoring import is_synthetic
 
     if synthetic and is_synthetic(project):
         return Completed(name="UpToDate", message="The drawn dataset is there already")

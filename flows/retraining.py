@@ -53,7 +53,7 @@ def retraining(reason: str = "by hand") -> State[Any]:
 
 
 def _retrain(reason: str) -> State[Any]:
-    from fashion.stages.raw import is_synthetic
+    from fashion.stages.restoring import is_synthetic
 
     project, params = open_project()
     check_tracking(project)

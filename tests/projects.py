@@ -18,6 +18,7 @@ import yaml
 from fashion.adapters.predictions import PredictionLog, Record, new_id
 from fashion.images.descriptors import WATCHED_IN_COLOUR
 from fashion.params import DataParams, Params, load_params
+from fashion.params.pipeline import IDX_FILES
 from fashion.paths import Project
 from fashion.settings import predictions_url
 from fashion.stages.fetch import Drawing, draw_data
@@ -72,6 +73,21 @@ def make_small(
     return params
 
 
+def use_shards(project: Project, train: int = 2, test: int = 1) -> Params:
+    """Let params.yaml name so many Parquet shards instead of the four IDX files; the next drawing writes them."""
+    content = yaml.safe_load(project.params.read_text(encoding="utf-8"))
+    for name in IDX_FILES:
+        del content["data"][name]
+    names = [
+        f"{split}-{number:05d}-of-{count:05d}.parquet"
+        for split, count in (("train", train), ("test", test))
+        for number in range(count)
+    ]
+    content["data"]["shards"] = [{"name": name, "sha256": "0" * 64} for name in names]
+    project.params.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    return load_params(project.params)
+
+
 def make_quick(project: Project, recipe: str = "baseline") -> None:
     """Choose a recipe of a few seconds whose epochs are always six, and gates that it can pass.
 
@@ -102,6 +118,11 @@ def make_quick(project: Project, recipe: str = "baseline") -> None:
 def train_small(project: Project) -> None:
     """Run the main job as a user does, quickly."""
     make_quick(project)
+    run_main_job(project)
+
+
+def run_main_job(project: Project) -> None:
+    """Run the main job on the drawn data that are there, and commit what it leaves."""
     command = [sys.executable, "-m", "flows.training", "--synthetic", "--reason", "test"]
     # Nothing listens on port 9: the flow must start a server of its own.
     environment = {**os.environ, "PREFECT_API_URL": "http://127.0.0.1:9/api"}

@@ -1,6 +1,6 @@
 """The types of the arrays that pass between modules, with one name for each."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,3 +22,5 @@ class LabelledImages:
 
     images: Bytes
     labels: Labels
+    groups: NDArray[np.int64] | None = field(default=None, kw_only=True)
+    """The number of each image's group (n,): images of one object or one scene. None: nothing is known of any."""

@@ -1,6 +1,6 @@
 """Fuzz every reader for long; writes benchmarks/fuzz.json and benchmarks/fuzz.md.
 
-    python -m tests.fuzz --seconds 60      # for each of six readers and two engines: twelve minutes
+    python -m tests.fuzz --seconds 60      # for each of seven readers and two engines: fourteen minutes
 
 Hypothesis makes inputs that keep the form of their format; atheris (libFuzzer), where it is installed, is led by
 coverage. Each runs in a process of its own under the limits of tests/fuzz/worker.py. Failing inputs are kept in

@@ -9,6 +9,7 @@ import importlib
 import io
 import json
 import struct
+import tempfile
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -48,6 +49,21 @@ def read_idx(content: bytes, folder: Path) -> None:
     array = reader(io.BytesIO(content[1:]), "fuzz", dimensions)
     assert array.dtype == np.uint8
     assert array.ndim == dimensions
+
+
+def read_shard(content: bytes, folder: Path) -> None:
+    """What a shard says about its pictures, and the pictures."""
+    from fashion.adapters.shards import read_pictures, read_rows
+    from fashion.images.photos import Form
+    from fashion.params import PicturesParams
+    from fashion.stages.pictures import see_stored
+
+    path = folder / "shard"
+    path.write_bytes(content)
+    rows = read_rows(path, "shard")
+    parts = read_pictures(path, "shard", np.ones(len(rows.labels), np.bool_))
+    form = Form(SIZE, PicturesParams(channels=3, isolate=False, fit="pad", ground=0))
+    assert sum(map(len, see_stored(parts, form))) == len(rows.labels) == len(rows.groups) == len(rows.splits)
 
 
 def read_photograph(content: bytes, folder: Path) -> None:
@@ -157,6 +173,25 @@ def _idx_seeds() -> list[bytes]:
         b"\2" + packed[0] + packed[1],
         b"\2" + zeros,
     ]
+
+
+def _shard_seeds() -> list[bytes]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from fashion.adapters.decoding import encode
+    from fashion.adapters.shards import Row, write_shard
+
+    picture = encode(np.arange(48, dtype=np.uint8).reshape(4, 4, 3))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "shard")
+        write_shard(path, [Row(picture, 0, "a.png", "one", "train"), Row(picture, 1)], ("a", "b"))
+        seeds = [path.read_bytes()]
+        table = pa.table({"image": [{"bytes": picture, "path": None}, {"bytes": None, "path": "b"}], "label": [0, 1]})
+        for options in ({"compression": "zstd"}, {"compression": "none", "use_dictionary": False}, {"version": "1.0"}):
+            pq.write_table(table, path, **options)
+            seeds.append(path.read_bytes())
+    return seeds
 
 
 def _photograph_seeds() -> list[bytes]:
@@ -361,6 +396,7 @@ _BINARY_TOKENS = (
 
 TARGETS = {
     "idx": Target(("fashion.images.idx",), read_idx, _idx_seeds, _BINARY_TOKENS),
+    "shards": Target(("fashion.stages.pictures",), read_shard, _shard_seeds, _BINARY_TOKENS),
     "photographs": Target(("fashion.registry.predict",), read_photograph, _photograph_seeds, _BINARY_TOKENS),
     "params": Target(("fashion.params",), read_params, _params_seeds, _YAML_TOKENS, _params_trees),
     "suites": Target(("fashion.adapters.quality",), read_suite, _suite_seeds, _SUITE_TOKENS, _suite_trees),

@@ -33,7 +33,8 @@ from fashion.registry.register import Registration, register
 from fashion.stages.classifier import load_classifier
 from fashion.stages.dataset import load_split, read_history
 from fashion.stages.prepare import prepare
-from fashion.stages.raw import SYNTHETIC, read_batches, read_raw
+from fashion.stages.raw import read_batches, read_raw
+from fashion.stages.restoring import SYNTHETIC
 from fashion.storage import file_digest
 from flows import progress
 from flows.artifacts import print_summary
@@ -196,8 +197,8 @@ def test_what_could_not_be_pushed_is_pushed_once_the_remote_is_back(pipeline, tm
 # Data
 
 
-@pytest.mark.advice("dvc pull", "stages/raw.py")
-@pytest.mark.advice("fashion fetch", "stages/raw.py")
+@pytest.mark.advice("dvc pull", "stages/restoring.py")
+@pytest.mark.advice("fashion fetch", "stages/restoring.py")
 @pytest.mark.parametrize("drawn", [True, False], ids=["drawn", "real"])
 @pytest.mark.parametrize("name", ["images-idx3-ubyte.gz", "predictions.csv", "survey.json"])
 def test_a_damaged_batch_comes_back_as_data_dvc_pins_it(small_project, name, drawn):
@@ -244,7 +245,7 @@ def test_refused_labels_are_tried_again_as_they_are_when_the_list_of_them_is_rem
         collect(small_project, params)
 
 
-@pytest.mark.advice("fashion fetch --synthetic", "stages/raw.py")
+@pytest.mark.advice("fashion fetch --synthetic", "stages/restoring.py")
 @pytest.mark.parametrize("harm", [remove, overwrite])
 def test_a_drawn_file_is_drawn_again(small_project, harm):
     params = load(small_project)

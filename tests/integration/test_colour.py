@@ -1,9 +1,11 @@
-"""A drawn dataset in colour, 24 x 40 pixels in three classes, goes through what Fashion-MNIST goes through."""
+"""A drawn dataset in colour, 24 x 40 pixels in three classes, in shards, goes where Fashion-MNIST goes."""
 
 import base64
 import io
 import json
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -28,12 +30,22 @@ from fashion.serving.app import create_app
 from fashion.serving.server import build_service
 from fashion.settings import predictions_url
 from fashion.stages.dataset import load_split
+from fashion.stages.fetch import Drawing, draw_data
 from fashion.stages.raw import read_batches
 from fashion.stages.reference import read_descriptors
 from tests.candidates import make_candidate
-from tests.conftest import copy_project, copy_trained, use_environment
+from tests.conftest import copy_prefect, copy_project, copy_trained, use_environment
 from tests.faults.commands import wait_until
-from tests.projects import commit, edit_params, make_quick, make_small, read_suite, write_suite
+from tests.projects import (
+    commit,
+    edit_params,
+    make_quick,
+    make_small,
+    read_suite,
+    run_main_job,
+    use_shards,
+    write_suite,
+)
 
 SIZE, CLASSES = (24, 40), 3
 COLOUR = {"channels": 3, "isolate": False, "fit": "pad", "ground": 255}
@@ -41,12 +53,14 @@ ENOUGH = 120
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """The dataset, by editing params.yaml, expectations/ and the data alone; a champion of the shipped network."""
+def trained(prefect_template, tmp_path_factory):
+    """The dataset, by editing params.yaml, expectations/ and the data alone; a champion, as by `make run`."""
     project = copy_project(tmp_path_factory.mktemp("colour") / "project")
     with pytest.MonkeyPatch.context() as patch:
         use_environment(project, patch)
         patch.setenv("FASHION_HOME", str(project.root))
+        copy_prefect(prefect_template, project)
+        use_shards(project)
         make_small(project, train=360, test=150, classes=CLASSES, size=SIZE, pictures=COLOUR)
         make_quick(project, "compact")
         suite = read_suite(project, "images")
@@ -55,11 +69,8 @@ def trained(tmp_path_factory):
         suite["expectations"].append({"type": "expect_column_values_to_be_between", "kwargs": limits, "meta": meta})
         write_suite(project, "images", suite)
         edit_params(project, {"collect": {"at_least": ENOUGH, "asked_share": 1.0}})
-        for stage in ("validate", "prepare", "train", "evaluate", "export", "register"):
-            result = CliRunner().invoke(app, [stage], catch_exceptions=False)
-            assert result.exit_code == 0, result.output
-        assert "version 1: champion" in result.output
         commit(project.root, "In colour")
+        run_main_job(project)
     return project.root
 
 
@@ -154,6 +165,11 @@ def test_predictions_are_watched_collected_and_learned_from_in_colour(coloured, 
 
     collected = collect(project, params)
     (batch,) = read_batches(project, params.data).values()
+    assert {path.name for path in (project.batches / str(collected.batch)).iterdir()} == {
+        "images.parquet",
+        "predictions.csv",
+        "survey.json",
+    }
     assert collected.images == len(batch.images) == ENOUGH
     assert {one.tobytes() for one in batch.images} == {one.tobytes() for one in images}
     before = len(load_split(project, "train").images)
@@ -167,3 +183,14 @@ def test_predictions_are_watched_collected_and_learned_from_in_colour(coloured, 
     candidate = make_candidate(project, seed=5)
     registered = register(project, candidate)
     assert (registered.version, registered.judgement is not None) == ("2", True)
+
+
+def test_a_version_made_from_shards_is_made_again_bit_by_bit(coloured):
+    project, params = coloured
+    subprocess.run([sys.executable, "-m", "dvc", "status", "--quiet"], cwd=project.root, check=True)
+    draw_data(project, params, Drawing(360, 150, seed=7))
+    edit_params(project, {"train": {"seed": 9}})
+    commit(project.root, "Other pictures, and another seed")
+    result = CliRunner().invoke(app, ["reproduce", "1"], env={"FASHION_HOME": str(project.root)})
+    assert result.exit_code == 0, result.output
+    assert "The weights are identical, bit by bit" in result.output

@@ -18,7 +18,8 @@ from fashion.images.idx import write_idx
 from fashion.params import load_params
 from fashion.paths import Project
 from fashion.stages.fetch import Drawing, draw_data, fetch
-from fashion.stages.raw import SYNTHETIC, read_raw
+from fashion.stages.raw import read_raw
+from fashion.stages.restoring import SYNTHETIC
 from fashion.storage import file_digest
 from tests.advice import follow
 from tests.projects import edit_params
@@ -151,7 +152,7 @@ def test_only_missing_files_are_fetched(project, params, source):
     assert set(origins.values()) == {"already there"}
 
 
-@pytest.mark.advice("fashion fetch --force", "stages/fetch.py", "stages/raw.py")
+@pytest.mark.advice("fashion fetch --force", "stages/fetch.py", "stages/raw.py", "stages/restoring.py")
 def test_a_file_with_other_content_is_not_replaced_unless_forced(project, params):
     fetch(project, params)
     path = project.data / "train_labels.gz"
@@ -233,7 +234,7 @@ def test_a_file_in_the_place_of_data_is_refused(project, params, source):
     assert_brought(project, source, told.value, "fashion fetch")
 
 
-@pytest.mark.advice("fashion fetch", "doctor/services.py", "stages/raw.py")
+@pytest.mark.advice("fashion fetch", "doctor/services.py", "stages/restoring.py")
 def test_files_that_are_missing_are_brought(project, params, source):
     fetch(project, params)
     (project.data / "train_images.gz").unlink()

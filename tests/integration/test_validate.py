@@ -7,7 +7,8 @@ import pytest
 from fashion.errors import DataError, SuiteError
 from fashion.images.idx import write_idx, write_images
 from fashion.params import load_params
-from fashion.stages.raw import SYNTHETIC, read_raw
+from fashion.stages.raw import read_raw
+from fashion.stages.restoring import SYNTHETIC
 from fashion.stages.validate import validate
 from tests.projects import edit_params, read_suite, write_suite
 

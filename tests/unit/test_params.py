@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,7 @@ from dvc.utils.serialize import parse_yaml
 
 from fashion.errors import ParamsError
 from fashion.params import load_params
+from fashion.params.pipeline import IDX_FILES
 from fashion.reading import load_yaml
 
 SHIPPED = Path(__file__).parents[2] / "params.yaml"
@@ -114,6 +116,41 @@ def test_a_project_from_before_there_was_a_tolerance_of_its_own_goes_on(tmp_path
     del content["monitor"]["overconfidence_tolerated"]
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
     assert load_params(tmp_path / "params.yaml").monitor.overconfidence_tolerated == 0.02
+
+
+def with_data(tmp_path, change):
+    content = yaml.safe_load(SHIPPED.read_text())
+    change(content["data"])
+    content = json.loads(json.dumps(content))
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
+    return load_params(tmp_path / "params.yaml").data
+
+
+def to_shards(data):
+    files = [data.pop(name) for name in IDX_FILES]
+    data["shards"] = [file | {"name": f"train-{number}.parquet"} for number, file in enumerate(files)]
+
+
+def test_a_dataset_is_four_idx_files_or_shards(tmp_path):
+    data = with_data(tmp_path, to_shards)
+    assert [file.name for file in data.files] == [f"train-{number}.parquet" for number in range(4)]
+    assert data.idx_files == ()
+    shipped = load_params(SHIPPED).data
+    assert shipped.files == shipped.idx_files
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda data: data.pop("train_labels"), "data: .*train_labels: missing; give the four IDX files, or Parquet"),
+        (lambda data: [data.pop(name) for name in IDX_FILES], "train_images, .*test_labels: missing"),
+        (lambda data: data.update(shards=[data["train_images"]]), "shards and train_images exclude each other"),
+        (lambda data: (to_shards(data), data["shards"].append(data["shards"][0])), "names of the data files must be"),
+    ],
+)
+def test_a_dataset_of_half_a_format_or_two_is_refused(change, message, tmp_path):
+    with pytest.raises(ParamsError, match=message):
+        with_data(tmp_path, change)
 
 
 def test_a_missing_section_is_named(tmp_path):

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from textwrap import fill
 from typing import Any
@@ -13,10 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from numpy.typing import NDArray
-from PIL import Image
 
 from fashion.arrays import Bytes
-from fashion.images.grey import without_channel
 from fashion.storage import atomic_file
 
 COLUMNS = 8
@@ -55,13 +52,6 @@ def contact_sheet(
     axis.set(xlim=(0, width), ylim=(height, 0))
     axis.set_axis_off()
     _save(figure, path)
-
-
-def encode(image: Bytes) -> bytes:
-    """Return an image (height, width, channels) as a PNG, pixel by pixel."""
-    stream = BytesIO()
-    Image.fromarray(without_channel(image)).save(stream, "PNG")
-    return stream.getvalue()
 
 
 def training_curves(history: Mapping[str, Sequence[float]], path: Path) -> None:

@@ -18,6 +18,7 @@ from fashion.images.grey import without_channel
 UNSIGNED_BYTE = 0x08
 LARGEST_BYTES = 3 << 28
 """In bytes, a million images of 28 x 28; a header that claims more is refused before memory is allocated."""
+BYTES_AT_ONCE = 1 << 20
 
 
 def read_idx(stream: BinaryIO, name: str, dimensions: int, largest: int = LARGEST_BYTES) -> Bytes:
@@ -63,18 +64,38 @@ def read_plain_idx(stream: BinaryIO | gzip.GzipFile, name: str, dimensions: int,
     Raises:
         DataError: a wrong magic number, or more or fewer bytes than the header says.
     """
+    content = io.BytesIO()
+    shape = _copy(stream, content, name, dimensions, largest)
+    return np.frombuffer(content.getvalue(), np.uint8).reshape(shape)
+
+
+def copy_idx(stream: BinaryIO, sink: BinaryIO, name: str, dimensions: int) -> tuple[int, ...]:
+    """Write the array in a gzipped IDX file into `sink`, byte by byte and without a header; return its shape.
+
+    Raises:
+        DataError: like `read_idx`.
+    """
+    with _decompressed(stream, name) as file:
+        return _copy(file, sink, name, dimensions, LARGEST_BYTES)
+
+
+def _copy(
+    stream: BinaryIO | gzip.GzipFile, sink: BinaryIO, name: str, dimensions: int, largest: int
+) -> tuple[int, ...]:
     shape = _read_header(stream, name, dimensions)
     # Even with no images, their size must be reasonable: numpy cannot make an array of shape (0, 2**32, 2**32).
     if math.prod(max(1, length) for length in shape) > largest:
         raise DataError(
             f"{name}: the header claims shape {shape}, more than the limit of {largest:,} bytes; the file is not read"
         )
-    size = math.prod(shape)
-    content = stream.read(size + 1)
-    if len(content) != size:
-        found = f"{len(content)}" if len(content) < size else f"more than {size}"
-        raise DataError(f"{name}: the header claims {size} bytes of shape {shape}, the file contains {found}")
-    return np.frombuffer(content, np.uint8).reshape(shape)
+    size, found = math.prod(shape), 0
+    while found <= size and (part := stream.read(min(BYTES_AT_ONCE, size + 1 - found))):
+        sink.write(part)
+        found += len(part)
+    if found != size:
+        words = f"{found}" if found < size else f"more than {size}"
+        raise DataError(f"{name}: the header claims {size} bytes of shape {shape}, the file contains {words}")
+    return shape
 
 
 def write_images(images: Bytes) -> bytes:

@@ -1,13 +1,16 @@
 """Whether labels are credible: do images that look alike have the same label?"""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.neighbors import NearestNeighbors
 
 from fashion.arrays import Bytes, Labels
 
 NEIGHBOURS = 10
+AT_ONCE = 1000
+"""Bounds memory."""
 
 
 def label_support(images: Bytes, labels: Labels, known_images: Bytes, known_labels: Labels) -> pd.DataFrame:
@@ -26,11 +29,9 @@ def label_support(images: Bytes, labels: Labels, known_images: Bytes, known_labe
         label_support: for each image, the share of its nearest neighbours that have its label, from 0 to 1;
         class_label_support: the mean of that over the images with its label.
     """
-    everything = np.concatenate([_pixels(images), _pixels(known_images)])
     known = np.concatenate([labels, known_labels])
-    wanted = min(NEIGHBOURS, len(everything) - 1)
-    search = NearestNeighbors(n_neighbors=wanted + 1, algorithm="brute").fit(everything)
-    found = search.kneighbors(_pixels(images), return_distance=False)
+    wanted = min(NEIGHBOURS, len(known) - 1)
+    found = np.concatenate([_nearest(part, (images, known_images), wanted + 1) for part in _in_parts(images)])
     others = found != np.arange(len(images))[:, None]
     # An image is among its own neighbours, unless too many copies of it come first.
     others[others.all(axis=1), -1] = False
@@ -40,5 +41,32 @@ def label_support(images: Bytes, labels: Labels, known_images: Bytes, known_labe
     return table
 
 
-def _pixels(images: Bytes) -> NDArray[np.float32]:
-    return images.reshape(len(images), -1).astype(np.float32)
+def _nearest(images: Bytes, known: tuple[Bytes, ...], count: int) -> NDArray[np.int64]:
+    """Return the positions in all of `known` of the nearest to each image, (n, count), the nearest first.
+
+    Of images that are equally near, the first is nearer. A search over all of them at once needs them as floats.
+    """
+    pixels, start = _pixels(images), 0
+    distances: NDArray[np.float64] = np.empty((len(images), 0))
+    places: NDArray[np.int64] = np.empty((len(images), 0), np.int64)
+    for part in (part for every in known for part in _in_parts(every)):
+        others = _pixels(part)
+        # Squared, and less by the square of the image itself: whole numbers, so that what is equally near is equal.
+        apart = (others**2).sum(axis=1) - 2 * (pixels @ others.T)
+        place = np.arange(len(part))
+        nearest = np.sort(np.argpartition(apart + place / len(part), min(count, len(part)) - 1)[:, :count])
+        distances = np.concatenate([distances, np.take_along_axis(apart, nearest, axis=1)], axis=1)
+        places = np.concatenate([places, start + nearest], axis=1)
+        order = np.argsort(distances, axis=1, kind="stable")[:, :count]
+        distances = np.take_along_axis(distances, order, axis=1)
+        places = np.take_along_axis(places, order, axis=1)
+        start += len(part)
+    return places
+
+
+def _in_parts(images: Bytes) -> Iterator[Bytes]:
+    return (images[start : start + AT_ONCE] for start in range(0, len(images), AT_ONCE))
+
+
+def _pixels(images: Bytes) -> NDArray[np.float64]:
+    return images.reshape(len(images), -1).astype(np.float64)

@@ -1,10 +1,11 @@
 """Turns labelled predictions that no batch holds yet into a batch under data/batches, for the next training.
 
-A batch is a folder: images and labels in IDX, and predictions.csv, which names each image's row in the prediction log
-and says when its label came and whether it was asked for at random; survey.json says how many labels were asked for,
-how many of them have come, and the batch's number. What was used is known by the images themselves: with an earlier
-version of data/ later labels are new again, as long as the log holds them, and a label that was corrected after its
-batch was made comes again, in another batch. The log is told what was collected, since it keeps the rest for longer.
+A batch is a folder: images and labels in the format of the dataset, and predictions.csv, which names each image's row
+in the prediction log and says when its label came and whether it was asked for at random; survey.json says how many
+labels were asked for, how many of them have come, and the batch's number. What was used is known by the images
+themselves: with an earlier version of data/ later labels are new again, as long as the log holds them, and a label that
+was corrected after its batch was made comes again, in another batch. The log is told what was collected, since it keeps
+the rest for longer.
 """
 
 import secrets
@@ -222,7 +223,7 @@ def _enter(data: Dataset, name: str, labelled: Labelled, survey: Survey) -> None
     with tempfile.TemporaryDirectory(dir=project.state) as folder:
         batch = Path(folder) / name
         batch.mkdir()
-        write_batch(batch, labelled)
+        write_batch(batch, data.params.data, labelled)
         write_survey(project, data.batches, batch, survey)
         with changing_data(project):
             project.batches.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,8 @@ from fashion.evaluation.estimates import Estimate, proportion
 from fashion.images.traffic import Change, Traffic, draw_traffic
 from fashion.params import Params
 from fashion.paths import Project
-from fashion.stages.raw import read_labelled_files, read_raw
+from fashion.stages.formats.idx import read_labelled_files
+from fashion.stages.raw import read_test
 
 AT_ONCE = 64
 """Requests under way; a service that is slower than the rate is not flooded."""
@@ -76,7 +77,7 @@ def simulate(
         ServiceError: no service answers, or it has failed many times in a row.
     """
     source = plan.source
-    given = read_labelled_files(*source, params.data) if source else read_raw(project, params.data)["test"]
+    given = read_labelled_files(project, params.data, *source) if source else read_test(project, params.data)
     _check_classes(given, params)
     traffic = draw_traffic(given, plan.images, plan.change, plan.seed)
     try:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -13,14 +14,13 @@ from fashion.adapters.predictions import Labelled, PredictionLog
 from fashion.adapters.quality import required_mix
 from fashion.arrays import LabelledImages
 from fashion.errors import DataError
-from fashion.images.idx import write_idx, write_images
 from fashion.images.mix import Mix, choose_balanced
 from fashion.images.sources import within_shares
 from fashion.loop.refused_labels import is_to_blame, least_believed
-from fashion.params import CollectParams, Params
+from fashion.params import CollectParams, DataParams, Params
 from fashion.paths import Project
 from fashion.stages.batches import USED
-from fashion.stages.raw import BATCH_IMAGES, BATCH_LABELS
+from fashion.stages.formats import format_of
 from fashion.stages.validate import Examined, check_batch, examine, explain, write_quarantine
 from fashion.storage import atomic_folder, keep_newest, write_text
 
@@ -159,7 +159,7 @@ def _keep_refused(data: Dataset, name: str, labelled: Labelled, found: Examined)
     kept = data.project.state / "refused" / name
     quarantine = found.quarantine[found.quarantine["split"] == name]
     with atomic_folder(kept) as folder:
-        write_batch(folder, labelled)
+        write_batch(folder, data.params.data, labelled)
         check_batch(data.project, found.batches[name], folder / "docs")
         write_text(folder / "summary.txt", f"{explain(found)}\n")
         write_quarantine(folder, {name: labelled}, quarantine)
@@ -170,10 +170,19 @@ def _keep_refused(data: Dataset, name: str, labelled: Labelled, found: Examined)
     return kept
 
 
-def write_batch(folder: Path, labelled: Labelled) -> None:
-    """Write the files of a batch into the existing `folder`."""
-    (folder / BATCH_IMAGES).write_bytes(write_images(labelled.images))
-    (folder / BATCH_LABELS).write_bytes(write_idx(labelled.labels.astype(np.uint8)))
+NO_PICTURES: Mapping[str, bytes] = MappingProxyType({})
+
+
+def write_batch(
+    folder: Path, params: DataParams, labelled: Labelled, pictures: Mapping[str, bytes] = NO_PICTURES
+) -> None:
+    """Write the files of a batch into the existing `folder`, in the format of the dataset.
+
+    Args:
+        pictures: by the id of the prediction, the picture as it was sent, where there is one.
+    """
+    sent = {place: pictures[key] for place, key in enumerate(labelled.ids) if key in pictures}
+    format_of(params).write_batch(params, folder, labelled, sent)
     times = np.datetime_as_string(labelled.times, unit="ms", timezone="UTC")
     labelled_at = np.datetime_as_string(labelled.labelled, unit="us", timezone="UTC")
     table = pd.DataFrame({"id": labelled.ids, "time": times, "labelled": labelled_at, "asked": labelled.asked})

@@ -12,6 +12,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from fashion.adapters import plots, reports
+from fashion.adapters.decoding import encode
 from fashion.adapters.predictions import JudgedWindow, Window
 from fashion.arrays import Bytes
 from fashion.evaluation.estimates import Estimate, proportion_of
@@ -97,7 +98,7 @@ def _environment() -> Environment:
         "moment": "{:%Y-%m-%d %H:%M:%S}".format,
         "score": show_score,
         "error": show_error,
-        "picture": lambda image: _address(plots.encode(image)),
+        "picture": lambda image: _address(encode(image)),
     }
     return environment
 

@@ -16,7 +16,7 @@ ImageSize = Annotated[tuple[Edge, Edge], Field(strict=False)]
 
 
 class DataFile(Section):
-    """One IDX file of the dataset."""
+    """One file of the dataset: in IDX, or a Parquet shard."""
 
     name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -45,16 +45,21 @@ class PicturesParams(Section):
         return self
 
 
+IDX_FILES = ("train_images", "train_labels", "test_images", "test_labels")
+
+
 class DataParams(Section):
-    """The dataset: its classes, the form of its images, its four files, and where to get them."""
+    """The dataset: its classes, the form of its images, its files (four of IDX, or shards), and where to get them."""
 
     classes: Classes
     image_size: ImageSize
     pictures: PicturesParams = PicturesParams()
-    train_images: DataFile
-    train_labels: DataFile
-    test_images: DataFile
-    test_labels: DataFile
+    train_images: DataFile | None = None
+    train_labels: DataFile | None = None
+    test_images: DataFile | None = None
+    test_labels: DataFile | None = None
+    shards: Annotated[tuple[DataFile, ...], Field(strict=False)] = ()
+    """Parquet files that hold pictures and their labels, in the order in which they are read."""
     sources: Annotated[tuple[str, ...], Field(min_length=1, strict=False)]
 
     @property
@@ -63,8 +68,24 @@ class DataParams(Section):
         return (*self.image_size, self.pictures.channels)
 
     @property
-    def files(self) -> tuple[DataFile, DataFile, DataFile, DataFile]:
-        return self.train_images, self.train_labels, self.test_images, self.test_labels
+    def files(self) -> tuple[DataFile, ...]:
+        """All files: the shards, or images and labels for training, and the same for testing."""
+        return self.shards or self.idx_files
+
+    @property
+    def idx_files(self) -> tuple[DataFile, ...]:
+        """Images and labels for training, then those for testing; none where there are shards."""
+        files = (self.train_images, self.train_labels, self.test_images, self.test_labels)
+        return tuple(file for file in files if file is not None)
+
+    @model_validator(mode="after")
+    def _files_are_in_one_format(self) -> Self:
+        there = [name for name in IDX_FILES if getattr(self, name) is not None]
+        if self.shards and there:
+            raise ValueError(f"shards and {there[0]} exclude each other: give Parquet files, or four IDX files")
+        if missing := [name for name in IDX_FILES if name not in there and not self.shards]:
+            raise ValueError(f"{', '.join(missing)}: missing; give the four IDX files, or Parquet files (shards)")
+        return self
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:

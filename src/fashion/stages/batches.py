@@ -12,7 +12,7 @@ from fashion.evaluation.survey import Survey
 from fashion.images.descriptors import content_hashes
 from fashion.paths import Project
 from fashion.reading import LARGEST_ARTIFACT_BYTES, load_json, translate_damage
-from fashion.stages.raw import bring_back
+from fashion.stages.restoring import bring_back
 from fashion.storage import write_json
 
 USED = "predictions.csv"

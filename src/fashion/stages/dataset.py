@@ -1,16 +1,20 @@
-"""Reading what `prepare` and `train` wrote: the splits, and the epochs of the training."""
+"""What `prepare` and `train` leave for others: the splits, and the epochs of the training."""
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from fashion.arrays import Bytes, LabelledImages, Labels
 from fashion.paths import DATASET, HISTORY, Project
 from fashion.reading import LARGEST_ARTIFACT_BYTES, read_json, read_text, translate_damage
 
+AT_ONCE = 1000
+"""Images in memory while a split is written."""
 RECENT = "recent"
 """The split of collected images that is held out from training; their labels were requested at random."""
 MADE_BY_PREPARE = "make it with: dvc repro prepare"
@@ -45,6 +49,22 @@ def load_split(project: Project, name: str) -> LabelledImages:
             images = images[..., None]
         _check_arrays(images, labels)
     return LabelledImages(images, labels)
+
+
+def write_split(folder: Path, name: str, pieces: Sequence[tuple[Bytes, NDArray[np.int64]]], labels: Labels) -> None:
+    """Write a split into the existing `folder`, for `load_split`; its images are copied a few at a time.
+
+    Args:
+        pieces: images (n, height, width, channels), and which of them, in the order in which they are written.
+    """
+    header = {"descr": "|u1", "fortran_order": False, "shape": (len(labels), *pieces[0][0].shape[1:])}
+    # As a file rather than through a map: a full disk is an error then, and does not end the process.
+    with (folder / f"{name}_images.npy").open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for images, chosen in pieces:
+            for start in range(0, len(chosen), AT_ONCE):
+                file.write(images[chosen[start : start + AT_ONCE]].data)
+    np.save(folder / f"{name}_labels.npy", labels)
 
 
 def read_history(project: Project) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Fetching the four data files from the first source that has them, or drawing them; pinned by data.dvc."""
+"""Fetching the data files from the first source that has them, or drawing them; pinned by data.dvc."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from fashion.adapters.git import check_repository
 from fashion.adapters.versioning import pinned_files
 from fashion.adapters.versioning.pinning import changing_data, pin, pull
+from fashion.arrays import LabelledImages
 from fashion.errors import DataError, ServiceError
-from fashion.images.idx import write_idx, write_images
 from fashion.images.synthetic import draw
 from fashion.params import DataFile, DataParams, Params
 from fashion.paths import Project
-from fashion.stages.raw import SYNTHETIC, check_shapes, is_synthetic
+from fashion.stages.formats import format_of
+from fashion.stages.restoring import SYNTHETIC, is_synthetic
 from fashion.stages.sources import Progress, bring, no_progress
-from fashion.storage import atomic_file, file_digest, files_below, write_text, writing_explained
+from fashion.storage import file_digest, files_below, write_text, writing_explained
 
 
 @dataclass(frozen=True)
@@ -140,14 +141,12 @@ def _describe(params: DataParams, drawing: Drawing) -> str:
 
 
 def _draw_files(project: Project, params: DataParams, drawing: Drawing) -> None:
-    contents: list[bytes] = []
-    for split, count in enumerate((drawing.images, drawing.test_images)):
-        seed = 2 * drawing.seed + split
+    splits = {}
+    for number, (name, count) in enumerate({"train": drawing.images, "test": drawing.test_images}.items()):
+        seed = 2 * drawing.seed + number
         images, labels = draw(count, len(params.classes), params.image_size, seed, params.pictures.channels)
-        contents += [write_images(images), write_idx(labels)]
-    for file, content in zip(params.files, contents, strict=True):
-        with atomic_file(project.data / file.name) as temporary:
-            temporary.write_bytes(content)
+        splits[name] = LabelledImages(images, labels)
+    format_of(params).write_splits(project, params, splits)
 
 
 def _bring_batches(project: Project) -> None:
@@ -165,7 +164,7 @@ def _bring_batches(project: Project) -> None:
 
 
 def _pinned(project: Project, params: DataParams, origins: dict[str, str]) -> Fetched:
-    check_shapes(project, params)
+    format_of(params).check_files(project, params)
     size = sum((project.data / file.name).stat().st_size for file in params.files)
     return Fetched(origins, size, is_synthetic(project), pin(project))
 

@@ -11,13 +11,14 @@ from fashion.arrays import Booleans, Bytes, LabelledImages, Labels
 from fashion.errors import DataError
 from fashion.evaluation.survey import Survey
 from fashion.images.copies import group_near_copies
-from fashion.images.split import class_counts, hold_out_groups, stratified_split
+from fashion.images.split import class_counts, hold_out_groups, split_groups, stratified_split
 from fashion.params import Params
 from fashion.paths import DATASET, QUARANTINE, Project
 from fashion.reading import translate_damage
 from fashion.stages.batches import read_labels, read_survey
-from fashion.stages.dataset import RECENT
-from fashion.stages.raw import digests, is_synthetic, read_batches, read_raw, read_salt
+from fashion.stages.dataset import RECENT, write_split
+from fashion.stages.raw import digests, read_batches, read_raw, read_salt
+from fashion.stages.restoring import is_synthetic
 from fashion.storage import atomic_folder, write_json
 
 
@@ -31,6 +32,15 @@ class _Collected:
     """The number of the batch in which the image first appeared; images are in the order of their arrival."""
     asked: Booleans
     """Whether the image's label was requested at random."""
+
+
+@dataclass(frozen=True)
+class _Split:
+    """Images of one split, where they lie and in their order; they are copied only as they are written."""
+
+    pieces: tuple[tuple[Bytes, NDArray[np.int64]], ...]
+    """Images (n, height, width, channels), and which of them."""
+    labels: Labels
 
 
 @dataclass(frozen=True)
@@ -72,7 +82,7 @@ def prepare(project: Project, params: Params) -> Prepared:
     kept = np.delete(np.arange(len(raw["train"].labels)), quarantined["train"])
     _check_labels(params, "train", raw["train"].labels[kept])
     _check_labels(params, "test", raw["test"].labels)
-    splits = {**_divide(params, raw["train"], kept), "test": raw["test"]}
+    splits = {**_divide(params, raw["train"], kept), "test": _choose(raw["test"], np.arange(len(raw["test"].labels)))}
     collected = 0
     if batches:
         joined = _join(batches, quarantined, read_labels(project, batches))
@@ -81,8 +91,7 @@ def prepare(project: Project, params: Params) -> Prepared:
     prepared = _describe(project, params, splits, {"quarantined": left_out, "collected": collected}, survey)
     with atomic_folder(project.dataset) as folder:
         for name, split in splits.items():
-            np.save(folder / f"{name}_images.npy", split.images)
-            np.save(folder / f"{name}_labels.npy", split.labels)
+            write_split(folder, name, split.pieces, split.labels)
         write_json(folder / DATASET, asdict(prepared))
     return prepared
 
@@ -100,20 +109,21 @@ def _quarantined(project: Project, name: str, split: LabelledImages) -> NDArray[
 
 def _check_labels(params: Params, split: str, labels: Labels) -> None:
     file = {"train": params.data.train_labels, "test": params.data.test_labels}[split]
+    where = f"data/{file.name}" if file else f"The split {split} of the shards"
     classes = len(params.data.classes)
     outside = np.flatnonzero(labels >= classes)
     if len(outside):
         raise DataError(
-            f"data/{file.name}: expected labels 0 to {classes - 1} for the {classes} classes of params.yaml, found "
+            f"{where}: expected labels 0 to {classes - 1} for the {classes} classes of params.yaml, found "
             f"{len(outside)} others, the first of them {labels[outside[0]]}. "
             "Correct data.classes in params.yaml, or the labels"
         )
     missing = np.flatnonzero(class_counts(labels, classes) == 0)
     if len(missing):
-        raise DataError(f"data/{file.name}: expected images of every class, found none of {_names(params, missing)}")
+        raise DataError(f"{where}: expected images of every class, found none of {_names(params, missing)}")
 
 
-def _divide(params: Params, train: LabelledImages, kept: NDArray[np.int64]) -> dict[str, LabelledImages]:
+def _divide(params: Params, train: LabelledImages, kept: NDArray[np.int64]) -> dict[str, _Split]:
     fraction = params.prepare.validation_fraction
     labels = train.labels[kept]
     counts = class_counts(labels, len(params.data.classes))
@@ -124,11 +134,15 @@ def _divide(params: Params, train: LabelledImages, kept: NDArray[np.int64]) -> d
             f"found {', '.join(str(counts[label]) for label in few)}. "
             "Add images, or change prepare.validation_fraction in params.yaml"
         )
-    parts = stratified_split(labels, fraction, params.prepare.seed)
-    return {
-        name: LabelledImages(train.images[kept[part]], labels[part])
-        for name, part in zip(("train", "validation"), parts, strict=True)
-    }
+    if train.groups is None:
+        parts = stratified_split(labels, fraction, params.prepare.seed)
+    else:
+        parts = split_groups(labels, train.groups[kept], fraction, params.prepare.seed)
+    return {name: _choose(train, kept[part]) for name, part in zip(("train", "validation"), parts, strict=True)}
+
+
+def _choose(split: LabelledImages, chosen: NDArray[np.int64]) -> _Split:
+    return _Split(((split.images, chosen),), split.labels[chosen])
 
 
 def _join(
@@ -148,8 +162,8 @@ def _join(
 
 
 def _with_collected(
-    params: Params, splits: Mapping[str, LabelledImages], collected: _Collected, salt: bytes
-) -> tuple[dict[str, LabelledImages], int]:
+    params: Params, splits: Mapping[str, _Split], collected: _Collected, salt: bytes
+) -> tuple[dict[str, _Split], int]:
     """Add collected images to the training and validation splits, and to a split `recent` for testing if there are any.
 
     Copies and near copies of an image are on the same side, whatever their batch: no test image was ever trained on. Of
@@ -163,7 +177,8 @@ def _with_collected(
     tested = apart & collected.asked
     learned = LabelledImages(collected.images[~apart], collected.labels[~apart])
     chosen = hold_out_groups(learned.images[:, ::-1], groups[~apart], params.prepare.validation_fraction, salt)
-    recent = {RECENT: LabelledImages(collected.images[tested], collected.labels[tested])} if tested.any() else {}
+    held_out = LabelledImages(collected.images, collected.labels)
+    recent = {RECENT: _choose(held_out, np.flatnonzero(tested))} if tested.any() else {}
     return {
         **splits,
         "train": _extend(splits["train"], learned, ~chosen, params.prepare.recent_copies),
@@ -182,17 +197,15 @@ def _first_asked(groups: NDArray[np.int64], collected: _Collected) -> Booleans:
     return asked[groups]
 
 
-def _extend(split: LabelledImages, more: LabelledImages, chosen: Booleans, copies: int) -> LabelledImages:
-    return LabelledImages(
-        np.concatenate([split.images, *[more.images[chosen]] * copies]),
-        np.concatenate([split.labels, *[more.labels[chosen]] * copies]),
-    )
+def _extend(split: _Split, more: LabelledImages, chosen: Booleans, copies: int) -> _Split:
+    added = _choose(more, np.flatnonzero(chosen))
+    return _Split(split.pieces + added.pieces * copies, np.concatenate([split.labels, *[added.labels] * copies]))
 
 
 def _describe(
     project: Project,
     params: Params,
-    splits: Mapping[str, LabelledImages],
+    splits: Mapping[str, _Split],
     counted: Mapping[str, int],
     survey: Survey,
 ) -> Prepared:

@@ -16,7 +16,8 @@ from fashion.images.descriptors import describe_dataset
 from fashion.images.labels import label_support
 from fashion.params import Params
 from fashion.paths import QUARANTINE, REPORT, SUMMARY, Project
-from fashion.stages.raw import digests, is_synthetic, read_batches, read_raw
+from fashion.stages.raw import digests, read_batches, read_raw
+from fashion.stages.restoring import is_synthetic
 from fashion.storage import atomic_folder, write_json, write_text
 from fashion.text import markdown_table
 

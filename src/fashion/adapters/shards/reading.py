@@ -1,0 +1,175 @@
+"""Reading a shard, which may be damaged or hostile: a few pictures are in memory at a time."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from fashion.adapters.shards.columns import METADATA, ROWS_AT_ONCE
+from fashion.arrays import Booleans
+from fashion.errors import DataError
+
+MOST_ROWS = 10_000_000
+MOST_EXPANSION = 1000
+"""How many times its size a file may claim to hold: pictures are compressed already, and a claim costs nothing."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What a shard says about its pictures, one entry per row."""
+
+    labels: NDArray[np.int64]
+    groups: tuple[str | None, ...]
+    splits: tuple[str | None, ...]
+    classes: tuple[str, ...] | None
+    """The names of the classes; None if the shard does not say."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A picture as it comes out of a shard."""
+
+    name: str
+    """For messages: the shard, the row, and what the picture was called."""
+    content: bytes | None
+    """None where the shard names a file without containing it."""
+
+
+def read_rows(path: Path, name: str) -> Rows:
+    """Read everything about the pictures of a shard but the pictures.
+
+    Args:
+        name: how messages call the file.
+
+    Raises:
+        DataError: the file is damaged or has another form; the message says in one line what was expected and found.
+    """
+    with _opened(path, name) as file:
+        schema = file.schema_arrow
+        names = [column for column in ("label", "group", "split") if column in schema.names]
+        table = file.read(names, use_threads=False)
+        if table["label"].null_count:
+            raise DataError(f"{name}, row {table['label'].to_pylist().index(None)}: there is no label")
+        return Rows(
+            labels=table["label"].cast(pa.int64()).to_numpy(),
+            groups=_texts(table, "group"),
+            splits=_texts(table, "split"),
+            classes=_class_names(schema, name),
+        )
+
+
+def read_pictures(path: Path, name: str, wanted: Booleans) -> Iterator[list[Stored]]:
+    """Yield the wanted pictures of a shard in their order, a few at a time.
+
+    Args:
+        wanted: (rows,), as many as `read_rows` returns.
+
+    Raises:
+        DataError: like `read_rows`.
+    """
+    with _opened(path, name) as file:
+        start = 0
+        for number in range(file.num_row_groups):
+            end = start + file.metadata.row_group(number).num_rows
+            if wanted[start:end].any():
+                yield from _read_group(file, number, start, name, wanted)
+            start = end
+
+
+@contextmanager
+def _opened(path: Path, name: str) -> Iterator[pq.ParquetFile]:
+    """Open a shard of the right form; what goes wrong while it is read becomes a DataError."""
+    if path.exists() and not path.is_file():
+        raise DataError(f"{name}: expected a file, found a folder or a device")
+    try:
+        # Mapped and not read ahead: else a whole column of a row group is in memory, or what a page claims.
+        with pq.ParquetFile(path, memory_map=True, pre_buffer=False) as file:
+            _check_claims(file.metadata, path.stat().st_size, name)
+            _check_columns(file.schema_arrow, name)
+            yield file
+    except (pa.ArrowException, OSError, ValueError) as error:
+        words = " ".join(str(error).split())
+        raise DataError(f"{name}: expected a Parquet file, found damaged bytes ({words})") from error
+
+
+def _check_claims(metadata: pq.FileMetaData, size: int, name: str) -> None:
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    rows, claimed = metadata.num_rows, sum(max(0, group.total_byte_size) for group in groups)
+    if any(group.num_rows < 0 for group in groups) or sum(group.num_rows for group in groups) != rows:
+        raise DataError(f"{name}: claims {rows} rows, but its row groups claim another number; the file is not read")
+    if rows > MOST_ROWS:
+        raise DataError(f"{name}: claims {rows:,} rows, more than the limit of {MOST_ROWS:,}; the file is not read")
+    if claimed > MOST_EXPANSION * size:
+        raise DataError(
+            f"{name}: claims {claimed:,} bytes, more than {MOST_EXPANSION:,} times those of the file; it is not read"
+        )
+
+
+def _check_columns(schema: pa.Schema, name: str) -> None:
+    if missing := [column for column in ("image", "label") if column not in schema.names]:
+        raise DataError(
+            f"{name}: has no column {' and no column '.join(missing)}; expected image {{bytes, path}} and label, found "
+            f"{', '.join(schema.names) or 'none'}"
+        )
+    types = {
+        "image": ("a struct with bytes and path, pictures as files", _holds_pictures),
+        "label": ("whole numbers, those of the classes", pa.types.is_integer),
+        "group": ("text or whole numbers", lambda kind: _is_text(kind) or pa.types.is_integer(kind)),
+        "split": ("text", _is_text),
+    }
+    for column, (expected, fits) in types.items():
+        if column in schema.names and not fits(schema.field(column).type):
+            raise DataError(f"{name}, column {column}: expected {expected}; found {schema.field(column).type}")
+
+
+def _holds_pictures(kind: pa.DataType) -> bool:
+    fields = {field.name: field.type for field in kind} if pa.types.is_struct(kind) else {}
+    content = fields.get("bytes", pa.null())
+    is_binary = pa.types.is_binary(content) or pa.types.is_large_binary(content)
+    return is_binary and _is_text(fields.get("path", pa.string()))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return any(is_one(kind) for is_one in (pa.types.is_string, pa.types.is_large_string, pa.types.is_null))
+
+
+def _texts(table: pa.Table, column: str) -> tuple[str | None, ...]:
+    if column not in table.column_names:
+        return (None,) * len(table)
+    return tuple(table[column].cast(pa.string()).to_pylist())
+
+
+def _class_names(schema: pa.Schema, name: str) -> tuple[str, ...] | None:
+    """Return the names of the classes; other tools than `datasets` leave them out."""
+    content: Any = (schema.metadata or {}).get(METADATA)
+    try:
+        content = json.loads(content) if content else {}
+        for key in ("info", "features", "label", "names"):
+            content = content.get(key) if isinstance(content, dict) else None
+    except RecursionError as error:
+        raise DataError(f"{name}: its metadata {METADATA.decode()} are nested too deeply") from error
+    return tuple(map(str, content)) if isinstance(content, list) else None
+
+
+def _read_group(file: pq.ParquetFile, number: int, start: int, name: str, wanted: Booleans) -> Iterator[list[Stored]]:
+    place, rows = start, file.metadata.row_group(number).num_rows
+    for batch in file.iter_batches(ROWS_AT_ONCE, row_groups=[number], columns=["image"], use_threads=False):
+        part = []
+        for row, image in enumerate(batch.column("image").to_pylist(), start=place):
+            if wanted[row]:
+                part.append(_stored(image or {}, f"{name}, row {row}"))
+        place += len(batch)
+        yield part
+    if place != start + rows:
+        raise DataError(f"{name}: a row group claims {rows} rows, and contains {place - start}")
+
+
+def _stored(image: dict[str, Any], name: str) -> Stored:
+    return Stored(f"{name} ({image['path']})" if image.get("path") else name, image.get("bytes"))
