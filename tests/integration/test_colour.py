@@ -6,14 +6,16 @@ import json
 import re
 import subprocess
 import sys
+from collections import Counter
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
-from fashion.adapters.decoding import read_picture
+from fashion.adapters.decoding import encode, read_picture
 from fashion.adapters.predictions import PredictionLog, read_pictures
 from fashion.cli import app
 from fashion.images.descriptors import WATCHED_IN_COLOUR
@@ -120,7 +122,7 @@ def test_a_file_is_the_same_array_for_the_command_the_service_and_a_batch(colour
     log = PredictionLog(predictions_url(project))
     labelled = log.read_labelled(log.read_labels(params.data.shape), params.data.shape)
     np.testing.assert_array_equal(labelled.images[0], sample.seen.image)
-    ((_, picture),) = read_pictures(log, [answer["id"]])
+    (picture,) = read_pictures(log, [answer["id"]])
     log.close()
     again = see(read_picture(io.BytesIO(picture), "picture").pixels, form)
     np.testing.assert_array_equal(again.image, sample.seen.image)
@@ -148,10 +150,10 @@ def test_predictions_are_watched_collected_and_learned_from_in_colour(coloured, 
     project, params = coloured
     images, labels = draw(ENOUGH, CLASSES, SIZE, seed=11, channels=3)
     with TestClient(create_app(service), base_url="http://127.0.0.1") as client:
-        parts = [images[: ENOUGH // 2].tolist(), images[ENOUGH // 2 :].tolist()]
-        answers = [
-            one for part in parts for one in client.post("/predict", json={"images": part}).json()["predictions"]
-        ]
+        sent = [("images", ("a.png", encode(image), "image/png")) for image in images[: ENOUGH // 2]]
+        replies = [client.post("/predict", files=sent)]
+        replies.append(client.post("/predict", json={"images": images[ENOUGH // 2 :].tolist()}))
+        answers = [one for reply in replies for one in reply.json()["predictions"]]
         for answer, label in zip(answers, labels, strict=True):
             given = {"prediction_id": answer["id"], "label": params.data.classes[label]}
             assert client.post("/feedback", json=given).status_code == 200
@@ -172,6 +174,10 @@ def test_predictions_are_watched_collected_and_learned_from_in_colour(coloured, 
     }
     assert collected.images == len(batch.images) == ENOUGH
     assert {one.tobytes() for one in batch.images} == {one.tobytes() for one in images}
+    table = pq.read_table(project.batches / str(collected.batch) / "images.parquet")
+    # Pictures are those that the log has kept; what came as an array is the image.
+    formats = Counter(Image.open(io.BytesIO(one["bytes"])).format for one in table["image"].to_pylist())
+    assert formats == {"WEBP": ENOUGH // 2, "PNG": ENOUGH // 2}
     before = len(load_split(project, "train").images)
     for stage in ("validate", "prepare"):
         result = CliRunner().invoke(app, [stage], env={"FASHION_HOME": str(project.root)})

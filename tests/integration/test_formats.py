@@ -113,7 +113,7 @@ def test_a_batch_gives_the_images_back_that_went_in(dataset, tmp_path):
     batch = LabelledImages(*draw(12, 3, SIZE, seed=5, channels=3))
     folder = tmp_path / "batch"
     folder.mkdir()
-    format_of(params).write_batch(params, folder, batch, {})
+    format_of(params).write_batch(params, folder, batch, [None] * len(batch.labels))
     assert same(format_of(params).read_batch(dataset, params, folder), batch)
 
 

@@ -72,7 +72,7 @@ def kept(client, service, *contents):
     assert answer.status_code == 200, answer.text
     ids = [one["id"] for one in answer.json()["predictions"]]
     wait_until(lambda: not service.recorder.waiting)
-    return [picture for _, picture in read_pictures(service.log, ids)]
+    return [picture for picture in read_pictures(service.log, ids) if picture]
 
 
 def test_a_photograph_is_kept_upright_small_and_without_what_the_camera_wrote(client, service):
@@ -139,7 +139,7 @@ def test_transparency_that_hides_nothing_is_not_kept():
 def test_an_array_has_no_picture(client, service):
     answer = client.post("/predict", json={"images": IMAGES[:2, ..., 0].tolist()}).json()
     wait_until(lambda: not service.recorder.waiting)
-    assert list(read_pictures(service.log, [one["id"] for one in answer["predictions"]])) == []
+    assert not any(read_pictures(service.log, [one["id"] for one in answer["predictions"]]))
     assert [one["has_picture"] for one in client.get("/wanted").json()] == [False, False]
 
 
@@ -151,7 +151,7 @@ def test_the_off_switch_keeps_none_and_removes_those_that_are_there(tmp_path):
         assert kept(client, service, file_of(IMAGES[0, ..., 0])) == []
         service.recorder._retention = Retention(90, 1000, pictures=0)
         service.recorder._forget()
-        assert list(read_pictures(service.log, [before.id])) == []
+        assert list(read_pictures(service.log, [before.id])) == [None]
         assert service.log.count() == 2
 
 
@@ -179,7 +179,7 @@ def test_predictions_wait_without_their_pictures_once_those_take_too_much_memory
     service.recorder.add(later := [record(picture=bytes(2000))])  # There is room again.
     wait_until(lambda: not service.recorder.waiting)
     ids = [one.id for one in (*records, *later)]
-    assert [one for one, _ in read_pictures(service.log, ids)] == [*ids[:2], ids[4]]
+    assert [place for place, picture in enumerate(read_pictures(service.log, ids)) if picture] == [0, 1, 4]
     assert (service.recorder.lost, service.recorder.pictures_lost) == (0, 2)
     service.recorder.close()
 

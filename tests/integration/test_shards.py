@@ -309,7 +309,7 @@ def test_the_pictures_of_a_batch_are_kept_as_they_were_sent(dataset, tmp_path):
     sent = {0: picture(7, (90, 90, 3), "JPEG"), 1: picture(8), 2: b"nothing", 3: picture(9)}
     images = np.stack([seeing.see_picture(sent[place], "sent", form) for place in (0, 1, 1, 1)])
     batch = LabelledImages(images, np.array([0, 1, 2, 0], np.uint8))
-    shards.write_batch(params, tmp_path, batch, sent)
+    shards.write_batch(params, tmp_path, batch, sent.values())
     (stored,) = read_pictures(tmp_path / "images.parquet", "batch", np.ones(4, np.bool_))
     assert [one.content for one in stored[:2]] == [sent[0], sent[1]]
     # What is no picture, or another one than the model saw, is kept as the image that it saw.

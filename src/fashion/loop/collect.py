@@ -131,7 +131,7 @@ def _collect(project: Project, params: Params, log: PredictionLog, since: dateti
     left_out |= {TOO_OFTEN: tried.left.too_often, REFUSED: int(is_known.sum())}
     left_out = {reason: count for reason, count in left_out.items() if count}
     if tried.accepted:
-        collected = _enter_accepted(data, tried.accepted, left_out, read_survey(log, model))
+        collected = _enter_accepted(data, log, tried.accepted, left_out, read_survey(log, model))
         mark_collected(log, _settled(labels, wanted[~wanted["id"].isin(tried.accepted.labelled.ids)]))
         return collected
     # A collection that was killed has left its batch unpinned.
@@ -142,13 +142,15 @@ def _collect(project: Project, params: Params, log: PredictionLog, since: dateti
     return Collected(None, tried.images, left_out=left_out)
 
 
-def _enter_accepted(data: Dataset, trial: Trial, left_out: Mapping[str, int], survey: Survey) -> Collected:
+def _enter_accepted(
+    data: Dataset, log: PredictionLog, trial: Trial, left_out: Mapping[str, int], survey: Survey
+) -> Collected:
     name, quarantine = trial.name, trial.found.quarantine
     # That they are of this batch goes without saying here.
     own = quarantine[quarantine["split"] == name]
     own = own.assign(reason=own["reason"].str.replace(f" ({name})", "", regex=False))
     pictures = _show_quarantine(data.project, name, trial.labelled, own) if len(own) else None
-    _enter(data, name, trial.labelled, survey)
+    _enter(data, log, name, trial.labelled, survey)
     reasons = {str(reason): int(count) for reason, count in own["reason"].value_counts().items()}
     return Collected(name, len(trial.labelled.labels), reasons, pictures, left_out)
 
@@ -217,13 +219,13 @@ def _show_quarantine(project: Project, name: str, labelled: Labelled, quarantine
     return shown.relative_to(project.root).as_posix()
 
 
-def _enter(data: Dataset, name: str, labelled: Labelled, survey: Survey) -> None:
+def _enter(data: Dataset, log: PredictionLog, name: str, labelled: Labelled, survey: Survey) -> None:
     """Move a batch into data/batches as a whole, and pin it: what is there is complete, even after a power cut."""
     project = data.project
     with tempfile.TemporaryDirectory(dir=project.state) as folder:
         batch = Path(folder) / name
         batch.mkdir()
-        write_batch(batch, data.params.data, labelled)
+        write_batch(batch, data.params.data, labelled, log)
         write_survey(project, data.batches, batch, survey)
         with changing_data(project):
             project.batches.mkdir(parents=True, exist_ok=True)

@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
 
 from fashion.adapters.plots import contact_sheet
-from fashion.adapters.predictions import Labelled, PredictionLog
+from fashion.adapters.predictions import Labelled, PredictionLog, read_pictures
 from fashion.adapters.quality import required_mix
 from fashion.arrays import LabelledImages
 from fashion.errors import DataError
@@ -101,7 +100,7 @@ def try_labels(data: Dataset, log: PredictionLog, wanted: pd.DataFrame, keys: in
         images = len(labelled.labels)
         if images < params.collect.at_least:
             return Trials(tuple(trials), without, images, left)
-        trial = _examine(data, labelled)
+        trial = _examine(data, log, labelled)
         trials.append(trial)
         if trial.refused is None:
             return Trials(tuple(trials), without, images, left)
@@ -139,7 +138,7 @@ def _within_shares(params: CollectParams, rows: pd.DataFrame, keys: int) -> pd.D
     return rows[within_shares(rows["key"].to_numpy(np.str_), keys, share, params.at_most)]
 
 
-def _examine(data: Dataset, labelled: Labelled) -> Trial:
+def _examine(data: Dataset, log: PredictionLog, labelled: Labelled) -> Trial:
     """Hold a new batch, with all that is there, against the suites, as `validate` will."""
     project, name = data.project, _name(labelled)
     project.state.mkdir(exist_ok=True)
@@ -152,14 +151,14 @@ def _examine(data: Dataset, labelled: Labelled) -> Trial:
             f"The data in {project.data} are not fit to learn from, with the new labels or without them:\n"
             f"{explain(found)}\nNothing was changed, and the labels are tried again next time."
         )
-    return Trial(name, labelled, found, _keep_refused(data, name, labelled, found))
+    return Trial(name, labelled, found, _keep_refused(data, log, name, labelled, found))
 
 
-def _keep_refused(data: Dataset, name: str, labelled: Labelled, found: Examined) -> Path:
+def _keep_refused(data: Dataset, log: PredictionLog, name: str, labelled: Labelled, found: Examined) -> Path:
     kept = data.project.state / "refused" / name
     quarantine = found.quarantine[found.quarantine["split"] == name]
     with atomic_folder(kept) as folder:
-        write_batch(folder, data.params.data, labelled)
+        write_batch(folder, data.params.data, labelled, log)
         check_batch(data.project, found.batches[name], folder / "docs")
         write_text(folder / "summary.txt", f"{explain(found)}\n")
         write_quarantine(folder, {name: labelled}, quarantine)
@@ -170,19 +169,13 @@ def _keep_refused(data: Dataset, name: str, labelled: Labelled, found: Examined)
     return kept
 
 
-NO_PICTURES: Mapping[str, bytes] = MappingProxyType({})
-
-
-def write_batch(
-    folder: Path, params: DataParams, labelled: Labelled, pictures: Mapping[str, bytes] = NO_PICTURES
-) -> None:
+def write_batch(folder: Path, params: DataParams, labelled: Labelled, log: PredictionLog) -> None:
     """Write the files of a batch into the existing `folder`, in the format of the dataset.
 
-    Args:
-        pictures: by the id of the prediction, the picture as it was sent, where there is one.
+    Raises:
+        ServiceError: the log, which has the pictures as they were sent, is away.
     """
-    sent = {place: pictures[key] for place, key in enumerate(labelled.ids) if key in pictures}
-    format_of(params).write_batch(params, folder, labelled, sent)
+    format_of(params).write_batch(params, folder, labelled, read_pictures(log, labelled.ids.tolist()))
     times = np.datetime_as_string(labelled.times, unit="ms", timezone="UTC")
     labelled_at = np.datetime_as_string(labelled.labelled, unit="us", timezone="UTC")
     table = pd.DataFrame({"id": labelled.ids, "time": times, "labelled": labelled_at, "asked": labelled.asked})

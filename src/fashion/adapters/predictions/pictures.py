@@ -11,8 +11,8 @@ AT_ONCE = 100
 """Pictures in memory at once: 10 MB at most."""
 
 
-def read_pictures(log: PredictionLog, ids: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-    """Yield the id and the picture, as a file, of each of these predictions that has one, in the order of `ids`.
+def read_pictures(log: PredictionLog, ids: Sequence[str]) -> Iterator[bytes | None]:
+    """Yield the picture of each of these predictions, as a file, or None where there is none.
 
     They are read part by part, each in a transaction of its own.
 
@@ -25,4 +25,4 @@ def read_pictures(log: PredictionLog, ids: Sequence[str]) -> Iterator[tuple[str,
         with log.transaction() as connection:
             rows = connection.execute(select(*columns).where(pictures.c.prediction_id.in_(part))).all()
         found = {row.prediction_id: row.picture for row in rows}
-        yield from ((one, found[one]) for one in part if one in found)
+        yield from map(found.get, part)

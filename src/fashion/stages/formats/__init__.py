@@ -4,7 +4,7 @@ One interface, two modules that implement it. Both read in parts, into arrays th
 there are, they need no memory of the process.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -30,13 +30,13 @@ class Format(Protocol):
         """Read the images and labels of a batch of collected images."""
 
     def write_batch(
-        self, params: DataParams, folder: Path, batch: LabelledImages, pictures: Mapping[int, bytes]
+        self, params: DataParams, folder: Path, batch: LabelledImages, pictures: Iterable[bytes | None]
     ) -> None:
         """Write images and labels into the existing `folder`.
 
         Args:
-            pictures: by the position in the batch, the picture from which the image was made, as it was sent. A format
-                that keeps pictures keeps these; `read_batch` returns the images of the batch in any case.
+            pictures: for each image the picture from which it was made, as it was sent, if there is one. A format that
+                keeps pictures keeps these; `read_batch` returns the images of the batch in any case.
         """
 
 

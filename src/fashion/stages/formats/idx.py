@@ -1,6 +1,6 @@
 """Gzipped IDX files: two for each split, images and labels; two for a batch of collected images."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -82,7 +82,7 @@ def write_splits(project: Project, params: DataParams, splits: Mapping[str, Labe
                 temporary.write_bytes(content)
 
 
-def write_batch(params: DataParams, folder: Path, batch: LabelledImages, pictures: Mapping[int, bytes]) -> None:  # noqa: ARG001 - IDX keeps images only
+def write_batch(params: DataParams, folder: Path, batch: LabelledImages, pictures: Iterable[bytes | None]) -> None:  # noqa: ARG001 - IDX keeps images only
     """Write the two files of a batch."""
     (folder / BATCH_IMAGES).write_bytes(write_images(batch.images))
     (folder / BATCH_LABELS).write_bytes(write_idx(batch.labels.astype(np.uint8)))

@@ -90,10 +90,10 @@ def write_splits(project: Project, params: DataParams, splits: Mapping[str, Labe
                 write_shard(path, _rows(split, chosen, name), params.classes)
 
 
-def write_batch(params: DataParams, folder: Path, batch: LabelledImages, pictures: Mapping[int, bytes]) -> None:
+def write_batch(params: DataParams, folder: Path, batch: LabelledImages, pictures: Iterable[bytes | None]) -> None:
     """Write the shard of a batch: the pictures as they were sent, if they become the same images again, else as PNG."""
-    contents = (_content(image, pictures.get(place), form_of(params)) for place, image in enumerate(batch.images))
-    rows = (Row(content, int(label)) for content, label in zip(contents, batch.labels, strict=True))
+    form, images = form_of(params), zip(batch.images, batch.labels, pictures, strict=True)
+    rows = (Row(_content(image, picture, form), int(label)) for image, label, picture in images)
     write_shard(folder / BATCH, rows, params.classes)
 
 
