@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from playwright.sync_api import expect
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
@@ -19,7 +20,7 @@ from fashion.adapters.decoding import encode, read_picture
 from fashion.adapters.predictions import PredictionLog, read_pictures
 from fashion.cli import app
 from fashion.images.descriptors import WATCHED_IN_COLOUR
-from fashion.images.photos import see
+from fashion.images.photos import form_of, see
 from fashion.images.synthetic import draw
 from fashion.loop.collect import collect
 from fashion.loop.monitor import monitor
@@ -35,6 +36,7 @@ from fashion.stages.dataset import load_split
 from fashion.stages.fetch import Drawing, draw_data
 from fashion.stages.raw import read_batches
 from fashion.stages.reference import read_descriptors
+from tests.browser import chromium, open_page
 from tests.candidates import make_candidate
 from tests.conftest import copy_prefect, copy_project, copy_trained, use_environment
 from tests.faults.commands import wait_until
@@ -48,6 +50,7 @@ from tests.projects import (
     use_shards,
     write_suite,
 )
+from tests.services import running
 
 SIZE, CLASSES = (24, 40), 3
 COLOUR = {"channels": 3, "isolate": False, "fit": "pad", "ground": 255}
@@ -200,3 +203,36 @@ def test_a_version_made_from_shards_is_made_again_bit_by_bit(coloured):
     result = CliRunner().invoke(app, ["reproduce", "1"], env={"FASHION_HOME": str(project.root)})
     assert result.exit_code == 0, result.output
     assert "The weights are identical, bit by bit" in result.output
+
+
+def test_the_page_shows_the_colours_that_were_sent_and_seen(coloured, service):
+    _, params = coloured
+    pixels = np.random.default_rng(3).integers(0, 256, (48, 60, 3), np.uint8)
+    content = encode(pixels)
+    with running(service) as address, chromium() as browser:
+        page = open_page(browser)
+        failed = []
+        page.on("pageerror", lambda error: failed.append(error))  # noqa: PLW0108, Playwright takes functions alone
+        page.goto(address)
+        expect(page.locator("#samples canvas").first).to_have_js_property("width", SIZE[1])
+        page.set_input_files("#file", {"name": "a.png", "mimeType": "image/png", "buffer": content})
+        expect(page.locator("#bars li")).to_have_count(CLASSES)
+        expected = see(pixels, form_of(params.data)).image
+        np.testing.assert_array_equal(painted(page, "seen"), expected)
+        wait_until(lambda: service.recorder.written)
+        page.reload()
+        expect(page.locator("#sent")).to_be_visible()
+        assert page.evaluate("[sent.naturalHeight, sent.naturalWidth]") == [48, 60]
+        np.testing.assert_array_equal(painted(page, "unnamed"), expected)
+        page.locator("#names button").nth(1).click()
+        expect(page.locator("#noted")).to_contain_text("No more pictures to label")
+        assert not failed
+    labels = service.log.read_labels(params.data.shape)
+    assert list(labels["label"]) == [1]
+
+
+def painted(page, name):
+    """The colours of a canvas (height, width, 3)."""
+    size = page.evaluate(f"[{name}.height, {name}.width]")
+    values = page.evaluate(f"[...{name}.getContext('2d').getImageData(0, 0, {name}.width, {name}.height).data]")
+    return np.array(values, np.uint8).reshape(*size, 4)[..., :3]

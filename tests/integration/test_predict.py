@@ -187,15 +187,17 @@ def test_a_large_photograph_is_kept_small(tmp_path):
     assert_is_the_shirt(seen(tmp_path / "large.jpg"))
 
 
+@pytest.mark.parametrize("channels", [(), (1,), (3,)])
 @pytest.mark.parametrize("compressed", [True, False])
-def test_an_idx_file_gives_all_its_images_by_number(tmp_path, compressed):
-    images = band_images(4, (9, 12), 3)
-    content = write_images(images)
+def test_an_idx_file_gives_all_its_images_by_number(tmp_path, compressed, channels):
+    images = np.random.default_rng(0).integers(0, 256, (4, 9, 12, *channels), np.uint8)
+    content = write_idx(images)
     path = tmp_path / "images-idx3-ubyte"
     path.write_bytes(content if compressed else gzip.decompress(content))
     pictures = read_pictures(path)
     assert [picture.source for picture in pictures] == [f"{path}[{number}]" for number in range(4)]
-    np.testing.assert_array_equal(np.stack([picture.pixels for picture in pictures]), images[..., 0])
+    pixels = np.stack([picture.pixels for picture in pictures])
+    np.testing.assert_array_equal(pixels, images[..., 0] if channels == (1,) else images)
 
 
 # Files that cannot be read
@@ -234,6 +236,7 @@ def hostile(folder):
         "images-idx.gz": (gzip.compress(idx)[:-9], "truncated"),
         "labels-idx.gz": (write_idx(np.arange(5, dtype=np.uint8)), "magic number"),
         "huge-idx": (struct.pack(">HBB3I", 0, 8, 3, 10**9, 28, 28), "the file is not read"),
+        "two-channels-idx": (gzip.decompress(write_idx(np.zeros((3, 9, 9, 2), np.uint8))), "1, 3 or 4 channels"),
         "none-idx.gz": (write_idx(np.zeros((0, 28, 28), np.uint8)), "contains no images"),
         "archive.tar.gz": (gzip.compress(b"not an idx file"), "magic number"),
     }

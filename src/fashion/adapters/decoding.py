@@ -94,11 +94,15 @@ def readable_name(path: Path | str) -> str:
 
 
 def _read_idx_images(stream: BinaryIO, name: str, compressed: bool) -> list[Picture]:
-    images = (read_idx if compressed else read_plain_idx)(stream, name, 3, MOST_IDX_BYTES)
+    images = (read_idx if compressed else read_plain_idx)(stream, name, (3, 4), MOST_IDX_BYTES)
     if not images.size:
         raise DataError(f"{name}: the IDX file contains no images (shape {images.shape})")
     if len(images) > MOST_IDX_IMAGES:
         raise DataError(f"{name}: has {len(images):,} images; expected at most {MOST_IDX_IMAGES:,} a file, split it")
+    if images.shape[3:] not in ((), (1,), (3,), (4,)):
+        raise DataError(f"{name}: expected 1, 3 or 4 channels, found {images.shape[3]} (shape {images.shape})")
+    if images.shape[3:] == (1,):
+        images = without_channel(images)
     return [Picture(f"{name}[{number}]", _shrink(Image.fromarray(image))) for number, image in enumerate(images)]
 
 

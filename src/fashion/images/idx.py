@@ -19,15 +19,17 @@ UNSIGNED_BYTE = 0x08
 LARGEST_BYTES = 3 << 28
 """In bytes, a million images of 28 x 28; a header that claims more is refused before memory is allocated."""
 BYTES_AT_ONCE = 1 << 20
+Dimensions = int | tuple[int, ...]
 
 
-def read_idx(stream: BinaryIO, name: str, dimensions: int, largest: int = LARGEST_BYTES) -> Bytes:
+def read_idx(stream: BinaryIO, name: str, dimensions: Dimensions, largest: int = LARGEST_BYTES) -> Bytes:
     """Read the array in a gzipped IDX file of unsigned bytes.
 
     Args:
         stream: the compressed bytes.
         name: how error messages call the file.
-        dimensions: 1 for labels (n,), 3 for grey images (n, height, width), 4 for images with channels.
+        dimensions: 1 for labels (n,), 3 for grey images (n, height, width), 4 for images with channels; or several
+            of these, if any of them will do.
         largest: bytes of the largest array that is believed.
 
     Raises:
@@ -58,7 +60,9 @@ def _decompressed(stream: BinaryIO, name: str) -> Iterator[gzip.GzipFile]:
         raise DataError(f"{name}: expected a gzip file, found damaged bytes ({error})") from error
 
 
-def read_plain_idx(stream: BinaryIO | gzip.GzipFile, name: str, dimensions: int, largest: int = LARGEST_BYTES) -> Bytes:
+def read_plain_idx(
+    stream: BinaryIO | gzip.GzipFile, name: str, dimensions: Dimensions, largest: int = LARGEST_BYTES
+) -> Bytes:
     """Read an IDX file that is not compressed, like `read_idx`.
 
     Raises:
@@ -80,7 +84,7 @@ def copy_idx(stream: BinaryIO, sink: BinaryIO, name: str, dimensions: int) -> tu
 
 
 def _copy(
-    stream: BinaryIO | gzip.GzipFile, sink: BinaryIO, name: str, dimensions: int, largest: int
+    stream: BinaryIO | gzip.GzipFile, sink: BinaryIO, name: str, dimensions: Dimensions, largest: int
 ) -> tuple[int, ...]:
     shape = _read_header(stream, name, dimensions)
     # Even with no images, their size must be reasonable: numpy cannot make an array of shape (0, 2**32, 2**32).
@@ -113,16 +117,19 @@ def write_idx(array: Bytes) -> bytes:
     return buffer.getvalue()
 
 
-def _read_header(file: BinaryIO | gzip.GzipFile, name: str, dimensions: int) -> tuple[int, ...]:
-    expected = struct.pack(">HBB", 0, UNSIGNED_BYTE, dimensions)
+def _read_header(file: BinaryIO | gzip.GzipFile, name: str, dimensions: Dimensions) -> tuple[int, ...]:
+    allowed = (dimensions,) if isinstance(dimensions, int) else dimensions
+    expected = {struct.pack(">HBB", 0, UNSIGNED_BYTE, one): one for one in allowed}
     magic = file.read(4)
-    if magic != expected:
+    if magic not in expected:
+        numbers, lengths = " or ".join(f"0x{one.hex()}" for one in expected), " or ".join(map(str, allowed))
         raise DataError(
-            f"{name}: expected the magic number 0x{expected.hex()} (unsigned bytes, {dimensions} dimensions), "
+            f"{name}: expected the magic number {numbers} (unsigned bytes, {lengths} dimensions), "
             f"found {f'0x{magic.hex()}' if magic else 'an empty file'}"
         )
-    sizes = file.read(4 * dimensions)
-    if len(sizes) < 4 * dimensions:
-        raise DataError(f"{name}: expected a header of {4 + 4 * dimensions} bytes, found {4 + len(sizes)}")
-    shape: tuple[int, ...] = struct.unpack(f">{dimensions}I", sizes)
+    found = expected[magic]
+    sizes = file.read(4 * found)
+    if len(sizes) < 4 * found:
+        raise DataError(f"{name}: expected a header of {4 + 4 * found} bytes, found {4 + len(sizes)}")
+    shape: tuple[int, ...] = struct.unpack(f">{found}I", sizes)
     return shape
