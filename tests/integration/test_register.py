@@ -213,9 +213,9 @@ def test_size_and_latency_of_both_are_of_the_files_that_answer(trained_project):
     better = register(trained_project, load(trained_project))
     lines = {line.figure: line for line in better.judgement.lines}
     assert lines["size"].candidate == (trained_project.export / "model.tflite").stat().st_size
-    assert 0 < lines["latency"].candidate < 100
-    # The same network in the same form.
-    assert lines["size"].verdict == lines["latency"].verdict == "no better", champion
+    # The same network in the same form. What is said of the latencies depends on how busy the machine is.
+    assert lines["size"].verdict == "no better", champion
+    assert min(lines["latency"].candidate, lines["latency"].champion) > 0
 
 
 def test_the_champions_own_model_measured_again_is_a_tie(trained_project):
