@@ -15,7 +15,6 @@ from fashion.adapters.predictions.migrations import NEWEST, VERSION_TABLE, _scri
 from fashion.adapters.predictions.tables import metadata
 from fashion.errors import ServiceError
 from tests.logs import KINDS, clear, connected, make_earlier, record_at, write_as_earlier
-from tests.servers import postgresql
 
 THEN = datetime(2026, 1, 1, tzinfo=UTC)
 WRITE = """
@@ -33,12 +32,6 @@ from fashion.adapters.predictions import PredictionLog
 log = PredictionLog(sys.argv[1])
 print(log.count(), "alembic" in sys.modules)
 """
-
-
-@pytest.fixture(scope="module")
-def server():
-    with postgresql() as (address, _):
-        yield address
 
 
 @pytest.fixture(params=KINDS)

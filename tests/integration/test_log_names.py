@@ -4,28 +4,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
-import pytest
 
 from fashion.adapters.predictions import JudgedWindow, Model, ModelVersion, WindowHistory
 from fashion.evaluation.alarm import Verdict
-from tests.logs import KINDS, empty_log, record
-from tests.servers import postgresql
+from tests.logs import record
 
 SHAPE = (28, 28, 1)
 CLOTHES = ("Bag", "Coat", "Dress")
 CREATED = datetime.now(UTC) - timedelta(days=1)
-
-
-@pytest.fixture(scope="module")
-def server():
-    with postgresql() as (address, _):
-        yield address
-
-
-@pytest.fixture(params=KINDS)
-def log(request, tmp_path):
-    with empty_log(request.param, tmp_path, lambda: request.getfixturevalue("server")) as log:
-        yield log
 
 
 def says(number, **changes):

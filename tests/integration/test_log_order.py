@@ -11,23 +11,11 @@ from fashion.adapters.predictions import PredictionLog
 from fashion.adapters.predictions.order import take_numbers
 from fashion.adapters.predictions.rows import to_rows
 from fashion.adapters.predictions.tables import predictions
-from tests.logs import KINDS, empty_log, record, record_at
-from tests.servers import postgresql, wait_until
+from tests.logs import record, record_at
+from tests.servers import wait_until
 
 NOW = datetime.now(UTC)
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture(scope="module")
-def server():
-    with postgresql() as (address, _):
-        yield address
-
-
-@pytest.fixture(params=KINDS)
-def log(request, tmp_path):
-    with empty_log(request.param, tmp_path, lambda: request.getfixturevalue("server")) as log:
-        yield log
 
 
 def address(log):

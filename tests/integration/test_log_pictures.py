@@ -4,7 +4,6 @@ import tracemalloc
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
-import pytest
 from sqlalchemy import func, select
 
 from fashion.adapters.predictions import (
@@ -17,23 +16,10 @@ from fashion.adapters.predictions import (
     read_wanted_picture,
 )
 from fashion.adapters.predictions.tables import pictures
-from tests.logs import KINDS, empty_log, record
-from tests.servers import postgresql
+from tests.logs import record
 
 LONG_AGO = datetime.now(UTC) - timedelta(days=1)
 SHAPE = (28, 28, 1)
-
-
-@pytest.fixture(scope="module")
-def server():
-    with postgresql() as (address, _):
-        yield address
-
-
-@pytest.fixture(params=KINDS)
-def log(request, tmp_path):
-    with empty_log(request.param, tmp_path, lambda: request.getfixturevalue("server")) as log:
-        yield log
 
 
 def write(log, count, labelled=0, **changes):

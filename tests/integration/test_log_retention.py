@@ -2,27 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 
-import pytest
-
 from fashion.adapters.predictions import Forgotten, count_waiting, forget, mark_collected
-from tests.logs import KINDS, empty_log, record, record_at
-from tests.servers import postgresql
+from tests.logs import record, record_at
 
 NOW = datetime.now(UTC)
 DAY = timedelta(days=1)
 SHAPE = (28, 28, 1)
-
-
-@pytest.fixture(scope="module")
-def server():
-    with postgresql() as (address, _):
-        yield address
-
-
-@pytest.fixture(params=KINDS)
-def log(request, tmp_path):
-    with empty_log(request.param, tmp_path, lambda: request.getfixturevalue("server")) as log:
-        yield log
 
 
 def write(log, count, labelled=0, moment=NOW):

@@ -30,22 +30,10 @@ from fashion.errors import DataError, ParamsError, ServiceError
 from fashion.evaluation.alarm import Verdict
 from fashion.images.descriptors import content_hashes, describe
 from fashion.settings import predictions_url
-from tests.logs import KINDS, empty_log, record
+from tests.logs import record
 from tests.servers import end, postgresql
 
 NOW = datetime.now(UTC)
-
-
-@pytest.fixture(scope="module")
-def server():
-    with postgresql() as (address, _):
-        yield address
-
-
-@pytest.fixture(params=KINDS)
-def log(request, tmp_path):
-    with empty_log(request.param, tmp_path, lambda: request.getfixturevalue("server")) as log:
-        yield log
 
 
 def version(number, identity=None, created=NOW - timedelta(days=1)):
