@@ -39,10 +39,9 @@ def require_authentication(project: Project) -> Path:
 
 
 def _strings() -> tuple[str | None, str | None]:
-    """What a server asks for, and what a client says, by the environment and the active profile as they are now."""
-    for _ in range(
-        2
-    ):  # The first look finds where the profiles are now; if they moved, the second finds the active one.
+    """Return what a server asks for and what a client says, by the environment and the active profile of now."""
+    # The first look finds where the profiles are; if they have moved, the second finds the active one.
+    for _ in range(2):
         path = get_current_settings().profiles_path
         refresh_global_settings_context()
         if get_current_settings().profiles_path == path:
