@@ -22,13 +22,11 @@ from fashion.cli import app
 from fashion.images.descriptors import WATCHED_IN_COLOUR
 from fashion.images.photos import form_of, see
 from fashion.images.synthetic import draw
-from fashion.loop.collect import collect
 from fashion.loop.monitor import monitor
 from fashion.params import load_params
 from fashion.paths import Project
 from fashion.registry.champion import find_champion
 from fashion.registry.predict import predict, read_samples
-from fashion.registry.register import register
 from fashion.serving.app import create_app
 from fashion.serving.server import build_service
 from fashion.settings import predictions_url
@@ -36,8 +34,8 @@ from fashion.stages.dataset import load_split
 from fashion.stages.fetch import Drawing, draw_data
 from fashion.stages.raw import read_batches
 from fashion.stages.reference import read_descriptors
+from flows.retraining import retraining
 from tests.browser import chromium, open_page
-from tests.candidates import make_candidate
 from tests.conftest import copy_prefect, copy_project, copy_trained, use_environment
 from tests.faults.commands import wait_until
 from tests.projects import (
@@ -149,8 +147,8 @@ def test_arrays_are_lists_of_channels_and_others_are_refused_in_words(coloured, 
         assert np.shape(client.get("/wanted").json()[0]["image"]) == (*SIZE, 3)
 
 
-def test_predictions_are_watched_collected_and_learned_from_in_colour(coloured, service):
-    project, params = coloured
+def test_predictions_are_watched_collected_and_learned_from_in_colour(coloured, service, at_server):
+    project, params = at_server(coloured[0]), coloured[1]
     images, labels = draw(ENOUGH, CLASSES, SIZE, seed=11, channels=3)
     with TestClient(create_app(service), base_url="http://127.0.0.1") as client:
         sent = [("images", ("a.png", encode(image), "image/png")) for image in images[: ENOUGH // 2]]
@@ -168,30 +166,23 @@ def test_predictions_are_watched_collected_and_learned_from_in_colour(coloured, 
     with Image.open(io.BytesIO(base64.b64decode(picture))) as shown:
         assert (shown.mode, shown.size) == ("RGB", SIZE[::-1])
 
-    collected = collect(project, params)
-    (batch,) = read_batches(project, params.data).values()
-    assert {path.name for path in (project.batches / str(collected.batch)).iterdir()} == {
-        "images.parquet",
-        "predictions.csv",
-        "survey.json",
-    }
-    assert collected.images == len(batch.images) == ENOUGH
+    before = len(load_split(project, "train").images)
+    state = retraining(return_state=True)
+    assert state.is_completed(), state.message
+    registered = state.result()
+    assert (registered.version, registered.judgement is not None) == ("2", True)
+    ((name, batch),) = read_batches(project, params.data).items()
+    files = {path.name for path in (project.batches / name).iterdir()}
+    assert files == {"images.parquet", "predictions.csv", "survey.json"}
+    assert len(batch.images) == ENOUGH
     assert {one.tobytes() for one in batch.images} == {one.tobytes() for one in images}
-    table = pq.read_table(project.batches / str(collected.batch) / "images.parquet")
+    table = pq.read_table(project.batches / name / "images.parquet")
     # Pictures are those that the log has kept; what came as an array is the image.
     formats = Counter(Image.open(io.BytesIO(one["bytes"])).format for one in table["image"].to_pylist())
     assert formats == {"WEBP": ENOUGH // 2, "PNG": ENOUGH // 2}
-    before = len(load_split(project, "train").images)
-    for stage in ("validate", "prepare"):
-        result = CliRunner().invoke(app, [stage], env={"FASHION_HOME": str(project.root)})
-        assert result.exit_code == 0, result.output
     after = load_split(project, "train").images
     assert len(after) > before
     assert after.shape[1:] == (*SIZE, 3)
-
-    candidate = make_candidate(project, seed=5)
-    registered = register(project, candidate)
-    assert (registered.version, registered.judgement is not None) == ("2", True)
 
 
 def test_a_version_made_from_shards_is_made_again_bit_by_bit(coloured):
