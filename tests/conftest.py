@@ -219,7 +219,7 @@ def new_port() -> Iterator[Callable[[], int]]:
 
 
 @pytest.fixture
-def server(tmp_path: Path, new_port: Callable[[], int]) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
+def mlflow_server(tmp_path: Path, new_port: Callable[[], int]) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
     """An MLflow server: its address and its process."""
     address, process = start_mlflow(tmp_path, new_port())
     try:

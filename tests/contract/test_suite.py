@@ -49,3 +49,25 @@ def test_no_assertion_measures_time_by_the_clock():
         if any(isinstance(part, ast.BinOp) and reads_a_clock(part.left) for part in ast.walk(node))
     ]
     assert measuring == []
+
+
+def fixtures(path):
+    """The names of the fixtures that a module defines."""
+    return {
+        function.name
+        for function in nodes(path, ast.FunctionDef)
+        if any("fixture" in ast.unparse(decorator) for decorator in function.decorator_list)
+    }
+
+
+def test_no_fixture_of_a_folder_hides_one_of_the_whole_suite():
+    """A test far away would get a thing of another kind under the name that it knows."""
+    common = fixtures(TESTS / "conftest.py")
+    hiding = {
+        f"{path.relative_to(TESTS)}: {name}"
+        for path in TESTS.rglob("conftest.py")
+        if path.parent != TESTS
+        for name in common & fixtures(path)
+    }
+    assert common
+    assert hiding == set()

@@ -38,9 +38,9 @@ def find_in_files(folder):
 
 
 @pytest.fixture
-def secretive(trained_project, at_server, server, new_port, monkeypatch):
+def secretive(trained_project, at_server, mlflow_server, new_port, monkeypatch):
     """A trained project whose services are known by addresses with passwords; nobody answers but MLflow's server."""
-    address, process = server
+    address, process = mlflow_server
     nobody = f"127.0.0.1:{new_port()}"
     at_server(trained_project)
     for name, value in {

@@ -7,7 +7,7 @@ from tests.servers import postgresql
 
 
 @pytest.fixture(scope="module")
-def server():
+def postgresql_server():
     """The address of a PostgreSQL of the module's own."""
     with postgresql() as (address, _):
         yield address
@@ -15,5 +15,5 @@ def server():
 
 @pytest.fixture(params=KINDS)
 def log(request, tmp_path):
-    with empty_log(request.param, tmp_path, lambda: request.getfixturevalue("server")) as log:
+    with empty_log(request.param, tmp_path, lambda: request.getfixturevalue("postgresql_server")) as log:
         yield log

@@ -39,7 +39,7 @@ def url(request, tmp_path):
     """The address of a database without tables."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/log.db"
-    address = request.getfixturevalue("server")
+    address = request.getfixturevalue("postgresql_server")
     clear(address)
     return address
 

@@ -352,9 +352,9 @@ def test_a_postgresql_that_is_killed_is_one_clear_error():
         log.close()
 
 
-def test_a_postgresql_that_takes_too_long_or_goes_without_a_word_is_given_up(server, monkeypatch):
+def test_a_postgresql_that_takes_too_long_or_goes_without_a_word_is_given_up(postgresql_server, monkeypatch):
     monkeypatch.setattr("fashion.adapters.predictions.engine.STATEMENT_SECONDS", 0.1)
-    log = PredictionLog(f"{server}?keepalives_idle=60")
+    log = PredictionLog(f"{postgresql_server}?keepalives_idle=60")
     log.write([record()])
     with log.transaction() as holder:
         holder.execute(text("LOCK TABLE predictions IN ACCESS EXCLUSIVE MODE"))

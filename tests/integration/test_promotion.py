@@ -377,8 +377,8 @@ def test_no_entry_is_lost_when_processes_start_the_history_and_write_it_at_once(
     assert len(changes) >= 5
 
 
-def test_the_same_holds_on_a_server(trained_project, server, monkeypatch):
-    address, _ = server
+def test_the_same_holds_on_a_server(trained_project, mlflow_server, monkeypatch):
+    address, _ = mlflow_server
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
     assert register(trained_project, load(trained_project)).verdict == "champion"
     numbers = add_versions(trained_project, 2)

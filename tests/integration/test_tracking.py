@@ -291,12 +291,12 @@ def test_an_alias_that_nobody_set_points_to_nothing(registry):
     assert tracking.find_version(registry, "digest", "0") is None
 
 
-def test_what_is_fetched_from_a_server_leaves_nothing_in_the_temporary_folder(server, tmp_path, monkeypatch):
+def test_what_is_fetched_from_a_server_leaves_nothing_in_the_temporary_folder(mlflow_server, tmp_path, monkeypatch):
     temporary, fetched = tmp_path / "temporary", tmp_path / "fetched"
     temporary.mkdir()
     fetched.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
-    registry = Registry(server[0], tmp_path / "artifacts", "garments")
+    registry = Registry(mlflow_server[0], tmp_path / "artifacts", "garments")
     with tracking.live_run(registry, "a run", {}, {}) as run:
         client = MlflowClient(registry.uri)
         for path, text in {
@@ -315,8 +315,8 @@ def test_what_is_fetched_from_a_server_leaves_nothing_in_the_temporary_folder(se
     assert list(temporary.iterdir()) == []
 
 
-def test_training_goes_on_when_the_server_dies_and_says_so_once(server, tmp_path, caplog):
-    address, process = server
+def test_training_goes_on_when_the_server_dies_and_says_so_once(mlflow_server, tmp_path, caplog):
+    address, process = mlflow_server
     finished = []
     with tracking.live_run(Registry(address, tmp_path, "garments"), "cut off", {"seed": 1}, {}) as run:
         run.log_metrics({"loss": 0.5}, step=1)
