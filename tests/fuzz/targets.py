@@ -179,10 +179,10 @@ def _shard_seeds() -> list[bytes]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from fashion.adapters.decoding import encode
     from fashion.adapters.shards import Row, write_shard
+    from fashion.images.encoding import encode_png
 
-    picture = encode(np.arange(48, dtype=np.uint8).reshape(4, 4, 3))
+    picture = encode_png(np.arange(48, dtype=np.uint8).reshape(4, 4, 3))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "shard")
         write_shard(path, [Row(picture, 0, "a.png", "one", "train"), Row(picture, 1)], ("a", "b"))

@@ -16,10 +16,11 @@ from playwright.sync_api import expect
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
-from fashion.adapters.decoding import encode, read_picture
+from fashion.adapters.decoding import read_picture
 from fashion.adapters.predictions import PredictionLog, read_pictures
 from fashion.cli import app
 from fashion.images.descriptors import WATCHED_IN_COLOUR
+from fashion.images.encoding import encode_png
 from fashion.images.photos import form_of, see
 from fashion.images.synthetic import draw
 from fashion.loop.monitor import monitor
@@ -151,7 +152,7 @@ def test_predictions_are_watched_collected_and_learned_from_in_colour(coloured, 
     project, params = at_server(coloured[0]), coloured[1]
     images, labels = draw(ENOUGH, CLASSES, SIZE, seed=11, channels=3)
     with TestClient(create_app(service), base_url="http://127.0.0.1") as client:
-        sent = [("images", ("a.png", encode(image), "image/png")) for image in images[: ENOUGH // 2]]
+        sent = [("images", ("a.png", encode_png(image), "image/png")) for image in images[: ENOUGH // 2]]
         replies = [client.post("/predict", files=sent)]
         replies.append(client.post("/predict", json={"images": images[ENOUGH // 2 :].tolist()}))
         answers = [one for reply in replies for one in reply.json()["predictions"]]
@@ -199,7 +200,7 @@ def test_a_version_made_from_shards_is_made_again_bit_by_bit(coloured):
 def test_the_page_shows_the_colours_that_were_sent_and_seen(coloured, service):
     _, params = coloured
     pixels = np.random.default_rng(3).integers(0, 256, (48, 60, 3), np.uint8)
-    content = encode(pixels)
+    content = encode_png(pixels)
     with running(service) as address, chromium() as browser:
         page = open_page(browser)
         failed = []

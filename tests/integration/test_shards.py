@@ -16,10 +16,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from fashion.adapters.decoding import encode
 from fashion.adapters.shards import Row, read_pictures, read_rows, write_shard, write_shards
 from fashion.arrays import LabelledImages
 from fashion.errors import DataError
+from fashion.images.encoding import encode_png
 from fashion.images.photos import form_of, see
 from fashion.images.synthetic import draw
 from fashion.params import load_params
@@ -100,7 +100,7 @@ def test_pictures_of_any_size_and_kind_become_images_as_for_a_user(dataset):
 def test_an_isolated_image_is_not_isolated_again(dataset):
     edit_params(dataset, {"data": {"pictures": {"channels": 1, "isolate": True, "fit": None, "ground": None}}})
     drawn, labels = draw(6, 3, SIZE, seed=1)
-    stored = pa.array([{"bytes": encode(image), "path": None} for image in drawn], IMAGE)
+    stored = pa.array([{"bytes": encode_png(image), "path": None} for image in drawn], IMAGE)
     for name in ("train", "test"):
         write(dataset, table(6, image=stored, label=pa.array(labels)), f"{name}-00000-of-00001.parquet")
     np.testing.assert_array_equal(read(dataset)["train"].images, drawn)
@@ -313,7 +313,7 @@ def test_the_pictures_of_a_batch_are_kept_as_they_were_sent(dataset, tmp_path):
     (stored,) = read_pictures(tmp_path / "images.parquet", "batch", np.ones(4, np.bool_))
     assert [one.content for one in stored[:2]] == [sent[0], sent[1]]
     # What is no picture, or another one than the model saw, is kept as the image that it saw.
-    assert [one.content for one in stored[2:]] == [encode(images[2])] * 2
+    assert [one.content for one in stored[2:]] == [encode_png(images[2])] * 2
     again = shards.read_batch(dataset, params, tmp_path)
     np.testing.assert_array_equal(again.images, images)
     assert again.labels.tolist() == [0, 1, 2, 0]
@@ -322,13 +322,13 @@ def test_the_pictures_of_a_batch_are_kept_as_they_were_sent(dataset, tmp_path):
 def test_many_pictures_are_decoded_by_processes_in_their_order(dataset):
     count = 620
     drawn, labels = draw(count, 3, SIZE, seed=4, channels=3)
-    contents = [encode(image) for image in drawn]
+    contents = [encode_png(image) for image in drawn]
     contents[300] = contents[610] = b"broken"
     stored = pa.array([{"bytes": one, "path": None} for one in contents], IMAGE)
     write(dataset, table(count, image=stored, label=pa.array(labels)))
     with pytest.raises(DataError, match=r"row 300: neither.*row 610: neither"):
         read(dataset)
-    contents[300], contents[610] = encode(drawn[300]), encode(drawn[610])
+    contents[300], contents[610] = encode_png(drawn[300]), encode_png(drawn[610])
     stored = pa.array([{"bytes": one, "path": None} for one in contents], IMAGE)
     write(dataset, table(count, image=stored, label=pa.array(labels)))
     np.testing.assert_array_equal(read(dataset)["train"].images, drawn)

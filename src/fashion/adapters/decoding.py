@@ -1,4 +1,4 @@
-"""Pillow: decodes pictures given by users, and encodes images; IDX files are read, too."""
+"""Pillow: decodes pictures given by users; IDX files are read, too."""
 
 import io
 import warnings
@@ -79,13 +79,6 @@ def claimed_pixels(stream: BinaryIO, name: str) -> int:
     with _opened(stream, name) as image:
         stream.seek(0)
         return image.width * image.height
-
-
-def encode(image: Bytes) -> bytes:
-    """Return an image (height, width, channels) as a PNG, pixel by pixel."""
-    stream = io.BytesIO()
-    Image.fromarray(without_channel(image)).save(stream, "PNG")
-    return stream.getvalue()
 
 
 def readable_name(path: Path | str) -> str:

@@ -1,18 +1,15 @@
 """What is left to read about a window of predictions: a page of our own, its pictures, and Evidently's report."""
 
-import base64
 import re
 from collections.abc import Iterator, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from fashion.adapters import plots, reports
-from fashion.adapters.decoding import encode
+from fashion.adapters.documents import render
 from fashion.adapters.predictions import JudgedWindow, Window
 from fashion.arrays import Bytes
 from fashion.evaluation.estimates import Estimate, proportion_of
@@ -23,6 +20,7 @@ from fashion.stages.reference import Examples, Known, Reference
 from fashion.storage import write_text
 
 PAGE, TREND = "index.html", "trend.png"
+ROOM = "fashion.loop"
 SHOWN = 8
 """The strangest images of a window, each beside `NEIGHBOURS`."""
 NEIGHBOURS = 3
@@ -42,7 +40,8 @@ def write_page(folder: Path, window: Window, windows: Sequence[JudgedWindow], kn
     plots.window_trend(_columns(windows), folder / TREND)
     found = _described(window, window.descriptors, classes)
     reports.write_report(folder, found, _described(known.reference, known.descriptors, classes), judged.end, trend)
-    content = _render(
+    content = render(
+        ROOM,
         "window.html",
         title=f"Window {judged.number}" if trend else "A window selected by hand",
         judged=judged,
@@ -50,11 +49,14 @@ def write_page(folder: Path, window: Window, windows: Sequence[JudgedWindow], kn
         report=reports.HTML,
         labelled=[one for one in windows if one.labelled],
         by_class=_by_class(judged, classes),
-        trend=_address((folder / TREND).read_bytes()),
+        trend=(folder / TREND).read_bytes(),
         neighbours=NEIGHBOURS,
         strangest=_strangest(window, known.examples, classes),
         before=None,
         after=None,
+        page=PAGE,
+        show_score=show_score,
+        show_error=show_error,
     )
     (folder / PAGE).write_text(content, encoding="utf-8")
 
@@ -70,37 +72,13 @@ def write_index(folder: Path, windows: Sequence[JudgedWindow]) -> None:
     for number, before, after in zip(numbers, [None, *numbers], [*numbers[1:], None], strict=False):
         page = folder / str(number) / PAGE
         found = page.read_text(encoding="utf-8")
-        linked = NAVIGATION.sub(_render("navigation.html", before=before, after=after), found, count=1)
+        linked = NAVIGATION.sub(render(ROOM, "navigation.html", before=before, after=after, page=PAGE), found, count=1)
         if linked != found:
             write_text(page, linked)
-    content = _render("windows.html", title="Prediction windows", windows=windows[::-1], numbers=numbers)
-    write_text(folder / PAGE, content)
-
-
-def _render(template: str, **content: Any) -> str:
-    return _environment().get_template(template).render(content, page=PAGE)
-
-
-@cache
-def _environment() -> Environment:
-    """Return the templates, once for all pages of an index."""
-    environment = Environment(
-        loader=PackageLoader("fashion.loop", "pages"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    content = render(
+        ROOM, "windows.html", title="Prediction windows", windows=windows[::-1], numbers=numbers, page=PAGE
     )
-    environment.filters |= {
-        "count": "{:,}".format,
-        "percent": "{:.1%}".format,
-        "share": "{:.0%}".format,
-        "moment": "{:%Y-%m-%d %H:%M:%S}".format,
-        "score": show_score,
-        "error": show_error,
-        "picture": lambda image: _address(encode(image)),
-    }
-    return environment
+    write_text(folder / PAGE, content)
 
 
 def _columns(windows: Sequence[JudgedWindow]) -> dict[str, list[Any]]:
@@ -139,7 +117,3 @@ def _by_class(judged: JudgedWindow, classes: tuple[str, ...]) -> list[tuple[str,
 def _described(seen: Window | Reference, descriptors: pd.DataFrame, classes: tuple[str, ...]) -> reports.Described:
     numbers = descriptors[watched(descriptors)].assign(confidence=seen.probabilities.max(axis=1))
     return reports.Described(numbers, np.array(classes)[seen.predicted], seen.embeddings)
-
-
-def _address(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fashion.adapters.decoding import encode
 from fashion.adapters.shards import Row, Rows, Stored, read_pictures, read_rows, write_shard
 from fashion.arrays import Booleans, Bytes, LabelledImages
 from fashion.errors import DataError
+from fashion.images.encoding import encode_png
 from fashion.images.photos import Form, form_of
 from fashion.params import DataFile, DataParams
 from fashion.paths import Project
@@ -100,18 +100,18 @@ def write_batch(params: DataParams, folder: Path, batch: LabelledImages, picture
 def _content(image: Bytes, picture: bytes | None, form: Form) -> bytes:
     """Return the picture, unless the model saw another image of it: as one of a version with another form did."""
     if picture is None:
-        return encode(image)
+        return encode_png(image)
     try:
         is_same = np.array_equal(see_picture(picture, "a picture", form), image)
     except DataError:
         is_same = False
-    return picture if is_same else encode(image)
+    return picture if is_same else encode_png(image)
 
 
 def _rows(split: LabelledImages, chosen: NDArray[np.int64], name: str) -> Iterator[Row]:
     for place in chosen:
         path = f"{name}-{place:06d}.png"
-        yield Row(encode(split.images[place]), int(split.labels[place]), path, split=name)
+        yield Row(encode_png(split.images[place]), int(split.labels[place]), path, split=name)
 
 
 def _read_shards(project: Project, params: DataParams) -> list[_Shard]:
