@@ -15,7 +15,7 @@ export UV_CACHE_DIR ?= $(CURDIR)/.venv/cache
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools lock repository run quick test coverage up down demo bench check format bill vulnerabilities clean
+.PHONY: help setup tools lock repository run quick test coverage notebook up down demo bench check format bill vulnerabilities clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
@@ -55,6 +55,9 @@ coverage: tools ## all tests with the line coverage of src and flows: at least 9
 	coverage run -m pytest
 	coverage combine --quiet
 	coverage report
+
+notebook: tools ## JupyterLab with notebooks/fashion.ipynb; Ctrl-C ends it
+	@bash -c 'source $(BIN)/activate && jupyter lab --LabApp.news_url=None notebooks/fashion.ipynb'
 
 up: setup ## Prefect, MLflow and a worker, with the deployments; Ctrl-C ends them
 	@python -m flows.services up

@@ -735,7 +735,9 @@ class Stuck(PredictionLog):
         return super().knows(prediction_id)
 
 
-def test_labels_that_wait_for_a_log_that_says_nothing_keep_no_prediction_waiting(tmp_path):
+def test_labels_that_wait_for_a_log_that_says_nothing_keep_no_prediction_waiting(tmp_path, monkeypatch):
+    for seconds in ("PATIENCE_SECONDS", "RETRY_SECONDS"):  # However slow this machine is.
+        monkeypatch.setattr(f"fashion.serving.labels.{seconds}", 3600.0)
     service = make_service(tmp_path, limits=Limits(requests=6, labels=3))
     log = Stuck(f"sqlite:///{tmp_path}/stuck.db")
     with TestClient(create_app(replace(service, log=log)), base_url=HERE) as client, ThreadPoolExecutor(3) as callers:
@@ -752,7 +754,8 @@ def test_labels_that_wait_for_a_log_that_says_nothing_keep_no_prediction_waiting
         assert log.asked == 3  # It is known to be away.
 
 
-def test_a_log_that_is_back_is_found_by_a_label_after_a_while(tmp_path):
+def test_a_log_that_is_back_is_found_by_a_label_after_a_while(tmp_path, monkeypatch):
+    monkeypatch.setattr("fashion.serving.labels.RETRY_SECONDS", 3600.0)
     log, recorder = Stuck(f"sqlite:///{tmp_path}/stuck.db"), make_service(tmp_path).recorder
     log.released.set()
     labels = Labels(log, recorder)
