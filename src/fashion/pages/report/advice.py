@@ -1,4 +1,4 @@
-"""What a version's figures say about its limits, and about what to improve first; nothing that is not in the figures."""
+"""What a version's figures say about its limits and what to improve first; nothing that is not in the figures."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -56,9 +56,11 @@ def _gates(kept: Kept) -> Iterator[Point]:
     for check in sorted(failed, key=_missed, reverse=True)[:MOST_GATES]:
         yield Point(f"Failed: {check.name.replace('_', ' ')}", f"{_capital(str(check))}.")
     for check in [check for check in checks if check.verdict == UNDECIDED][:MOST_GATES]:
-        needed = f" About {count_of(check.needed, check.unit[:-1])} would decide; it was measured on {check.n:,}." if (
-            check.needed and check.n
-        ) else ""
+        needed = (
+            f" About {count_of(check.needed, check.unit[:-1])} would decide; it was measured on {check.n:,}."
+            if (check.needed and check.n)
+            else ""
+        )
         yield Point(f"Undecided: {check.name.replace('_', ' ')}", f"{_capital(str(check))}.{needed}")
 
 
@@ -163,9 +165,9 @@ def _coverage(kept: Kept, rows: Sequence[ClassRow], sampled: str) -> Iterator[Po
     n = sum(sizes)
     even = min(sizes) and max(sizes) <= EVEN * min(sizes)
     mix = (
-        f"about {sizes[0]:,} of each class"
+        f"about {round(n / len(sizes)):,} of each class"
         if even
-        else f"from {min(sizes):,} to {max(sizes):,} of a class; the accuracy holds for this mix, and moves with another"
+        else f"from {min(sizes):,} to {max(sizes):,} of a class; the accuracy holds for this mix of classes"
     )
     yield Point("What it was tested on", f"{count_of(n, 'image')} from {sampled}: {mix}.")
     if missing:
@@ -174,7 +176,9 @@ def _coverage(kept: Kept, rows: Sequence[ClassRow], sampled: str) -> Iterator[Po
             f"There is no image of {_listed(missing)} in it: nothing is known of how well the model finds them.",
         )
     if kept.lineage.origin.data.synthetic:
-        yield Point("Drawn images", "It learned from drawn images and was tested on such: no figure holds for real ones.")
+        yield Point(
+            "Drawn images", "It learned from drawn images and was tested on such: no figure holds for real ones."
+        )
 
 
 def _abstention(kept: Kept) -> Iterator[Point]:
@@ -185,13 +189,15 @@ def _abstention(kept: Kept) -> Iterator[Point]:
         answered = metrics.get("accuracy_when_answering")
         accuracy = f" Where it answers, it is right in {answered:.2%}." if answered is not None else ""
         yield Point(
-            "Where it does not answer", f"It abstains from {show_share(share)} (n = {n:,}) of the test set.{accuracy}"
+            "Where it does not answer",
+            f"It abstains from {share.value:.1%} of the images of the test set (interval {share.low:.1%} to "
+            f"{share.high:.1%}, n = {n:,}).{accuracy}",
         )
     kinds = metrics.get("abstained_on") or {}
     if kinds:
         worst = min(kinds, key=lambda kind: float(kinds[kind]))
         yield Point(
-            "Images of nothing",
+            "Noise and textures",
             f"It abstains from {metrics['abstained_on_nonsense']:.1%} of generated noise and textures; least, "
             f"{kinds[worst]:.1%}, from {worst}.",
         )

@@ -67,7 +67,7 @@ def fill(kept: Kept) -> dict[str, Any]:
         "sureness": sureness,
         "reliability": _reliability(kept),
         "exports": _exports(kept),
-        "judged": rows(kept.judgement) if kept.judgement and kept.judgement.champion else [],
+        "judged": _judged(kept),
         "judged_summary": summary(kept.judgement) if kept.judgement else "",
         "limits": find_limits(kept, table, f"the test set of data version {kept.lineage.origin.data.version[:12]}"),
         "improvements": find_improvements(kept, table, counts, sureness),
@@ -84,7 +84,7 @@ def _question(kept: Kept) -> str:
     pictures = contract.get("pictures", {})
     size = contract.get("image_size")
     colours = "in colour" if pictures.get("channels", 1) == 3 else "in grey"
-    image = f"an image of {size[0]} × {size[1]} pixels (height × width) {colours}" if size else "an image"
+    image = f"an image of {size[0]} x {size[1]} pixels (height x width) {colours}" if size else "an image"
     asked = f"Which of {len(kept.classes)} classes does {image} show?"
     if not pictures:
         return asked
@@ -155,17 +155,24 @@ def _curves(kept: Kept) -> list[charts.Chart]:
 def _checks(kept: Kept) -> list[dict[str, str]]:
     """Return the gates as rows of a table, those that were not passed first."""
     checks = kept.gate.checks if kept.gate else ()
-    return [check.row() for check in sorted(checks, key=lambda check: check.verdict == PASSED)]
+    shown = [check.row() for check in sorted(checks, key=lambda check: check.verdict == PASSED)]
+    return [{"gate": row["gate"], "verdict": row["verdict"], **row} for row in shown]  # In sight on a phone.
 
 
-def _averages(metrics: Mapping[str, Any]) -> list[tuple[str, float, float, float]]:
+def _judged(kept: Kept) -> list[dict[str, str]]:
+    """Return what was compared with the champion, the verdicts in sight on a phone; none where nothing was."""
+    compared = rows(kept.judgement) if kept.judgement and kept.judgement.champion else []
+    return [{"figure": row["figure"], "verdict": row["verdict"], **row} for row in compared]
+
+
+def _averages(metrics: Mapping[str, Any]) -> list[tuple[str, list[float]]]:
     """Return precision, recall and F1 over all classes: each class alike, and each image alike."""
     of_classes = list(metrics["per_class"].values())
     weights = [one["support"] for one in of_classes]
     names = ("precision", "recall", "f1")
     macro = [float(np.mean([one[name] for one in of_classes])) for name in names]
     weighted = [float(np.average([one[name] for one in of_classes], weights=weights)) for name in names]
-    return [("each class alike", *macro), ("each image alike", *weighted)]  # type: ignore[list-item]
+    return [("each class alike", macro), ("each image alike", weighted)]
 
 
 def _samples(kept: Kept) -> Sequence[int]:
@@ -189,7 +196,9 @@ def _reliability(kept: Kept) -> charts.Chart:
         [one.low for one in accuracies],
         [one.high for one in accuracies],
     )
-    title = f"Accuracy by confidence, in {count_of(len(found), 'range')} of confidence; on the dashed line both are equal"
+    title = (
+        f"Accuracy by confidence, in {count_of(len(found), 'range')} of confidence; on the dashed line both are equal"
+    )
     return charts.draw(title, across, charts.Axis("accuracy", 0.0, 1.0), [series], diagonal=True)
 
 

@@ -41,12 +41,16 @@ class Pair:
     @property
     def sentence(self) -> str:
         """Say in figures how often and how surely it is wrong in this way."""
-        return (
+        found = (
             f"{self.count:,} of {count_of(self.share.n or 0, 'image')} of {self.true} ({show_share(self.share)}) "
             f"{'was' if self.count == 1 else 'were'} taken for {self.predicted}: {self.count / self.mistakes:.1%} of "
-            f"all mistakes. The model was {self.confidence:.0%} sure on average, "
-            f"and {SURE:.0%} or more in {self.sure:,} of {self.count:,}; in {self.second:,} of them the true class came "
-            "second."
+            f"all mistakes. The model was {self.confidence:.0%} sure"
+        )
+        if self.count == 1:
+            return f"{found}; the true class came {'second' if self.second else 'third or later'}."
+        return (
+            f"{found} on average, and {SURE:.0%} or more in {self.sure:,} of them; in {self.second:,} of them the true "
+            "class came second."
         )
 
 
@@ -110,4 +114,3 @@ def thumbnail(image: Bytes) -> Bytes:
     height, width = (size // step for size in image.shape[:2])
     cells = image[: height * step, : width * step].reshape(height, step, width, step, -1)
     return np.asarray(cells.mean(axis=(1, 3)).round().astype(np.uint8))
-

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fashion.adapters.weights import CONFIG
 
-SETTINGS = ("filters", "units", "kernel_size", "pool_size", "strides", "padding", "cropping", "rate", "scale", "activation")
+SETTINGS = ("filters", "units", "kernel_size", "pool_size", "strides", "padding", "rate", "scale", "activation")
 """What is shown of a layer's configuration, where it says something."""
 SILENT = (None, 1, [1, 1], "valid", "linear")
 """Values that say nothing."""
@@ -30,12 +30,18 @@ class Layer:
     settings: str
     times: int
     """How many there are beside each other, or how many views of the image one is applied to."""
+    takes: tuple[str, ...] = ()
+    """The names of what it takes, where that is not the layer before it."""
     inner: tuple["Layer", ...] = ()
     """The layers of a network that is one itself."""
 
 
 def read_layers(model: Mapping[str, NDArray[np.generic]]) -> tuple[Layer, ...]:
-    """Return the layers of a model as `read_weights` reads it. Raises LookupError, TypeError or ValueError if unknown."""
+    """Return the layers of a model as `read_weights` reads it.
+
+    Raises:
+        LookupError, TypeError, ValueError: its configuration is of another form.
+    """
     config = json.loads(model[CONFIG].tobytes())
     sizes = {name: array.size for name, array in model.items() if name != CONFIG}
     return tuple(_layers(config["config"]["layers"], "layers", sizes))
@@ -45,7 +51,7 @@ def _layers(layers: Sequence[Mapping[str, Any]], path: str, sizes: Mapping[str, 
     """Yield the layers of one network; `path` is where its weights are in the file."""
     shapes = _output_shapes(layers)
     seen: dict[str, int] = {}
-    found = []
+    found: list[Layer] = []
     for layer in layers:
         kind = str(layer["class_name"])
         key = _snake(kind)
@@ -60,6 +66,7 @@ def _layers(layers: Sequence[Mapping[str, Any]], path: str, sizes: Mapping[str, 
                 parameters=sum(size for name, size in sizes.items() if name.startswith(f"{place}/")),
                 settings=", ".join(_settings(layer["config"])),
                 times=len(layer["inbound_nodes"]) or 1,
+                takes=_takes(layer, found[-1].name if found else ""),
                 inner=tuple(_layers(inner, f"{place}/layers", sizes)),
             )
         )
@@ -74,7 +81,7 @@ def _merged(layers: Sequence[Layer]) -> Iterator[Layer]:
         if len(alike) == 1:
             yield first
         else:
-            yield Layer(first.kind, "", first.shape, 0, "", len(alike))
+            yield replace(first, name="", settings="", times=len(alike))
 
 
 def _likeness(place: int, layer: Layer) -> tuple[object, ...]:
@@ -100,6 +107,11 @@ def _output_shapes(layers: Sequence[Mapping[str, Any]]) -> dict[str, Sequence[in
     return shapes
 
 
+def _takes(layer: Mapping[str, Any], before: str) -> tuple[str, ...]:
+    taken = tuple(_output_shapes([layer]))
+    return () if before in taken or not before else taken
+
+
 def _own_shape(layer: Mapping[str, Any]) -> Sequence[int | None]:
     """Return the shape of what leaves a layer that nothing in its network takes: it is an output."""
     config = layer["config"]
@@ -113,7 +125,7 @@ def _own_shape(layer: Mapping[str, Any]) -> Sequence[int | None]:
 
 
 def _show_shape(shape: Sequence[int | None]) -> str:
-    return " × ".join(str(size) for size in shape[1:])
+    return " x ".join(str(size) for size in shape[1:])
 
 
 def _settings(config: Mapping[str, Any]) -> Iterator[str]:
@@ -125,7 +137,7 @@ def _settings(config: Mapping[str, Any]) -> Iterator[str]:
 
 def _show(value: object) -> str:
     if isinstance(value, list):
-        return " × ".join(map(str, value))
+        return " x ".join(map(str, value)) if not isinstance(value[0], list) else ", ".join(map(_show, value))
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

@@ -49,9 +49,13 @@ def write_report(project: Project, params: Params, which: str | None = None) -> 
         kept = fetch_kept(project, params, which, Path(folder))
     version = kept.lineage.version
     path = project.reports / f"{version.number}.html"
-    headline = _headline(kept)
-    write_text(path, render(ROOM, "report.html", headline=headline, **fill(kept)))
-    return Report(kept.lineage.name, version, kept.chosen, path, headline)
+    write_text(path, show(kept))
+    return Report(kept.lineage.name, version, kept.chosen, path, headline_of(kept))
+
+
+def show(kept: Kept) -> str:
+    """Return the page about what is kept with a version."""
+    return render(ROOM, "report.html", headline=headline_of(kept), **fill(kept))
 
 
 def keep_report(project: Project, params: Params, report: Report) -> str | None:
@@ -69,7 +73,7 @@ def keep_report(project: Project, params: Params, report: Report) -> str | None:
     return tracking.artifact_page(registry, report.version, f"{folder}/{KEPT_AS}")
 
 
-def _headline(kept: Kept) -> str:
+def headline_of(kept: Kept) -> str:
     """Say in a sentence how good the version is, and what became of it."""
     accuracy = percentage(proportion(kept.predictions.correct))
     gates = f"; {kept.gate.count[:1].lower()}{kept.gate.count[1:]}" if kept.gate else ""
