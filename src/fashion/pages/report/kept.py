@@ -203,7 +203,7 @@ def _read_gate(lineage: Lineage, gaps: list[str]) -> Gate | None:
     try:
         return gate_from_dict({"checks": lineage.origin.gates})
     except (KeyError, TypeError):
-        gaps.append("Its gates were registered before gates had intervals; fashion lineage shows them")
+        gaps.append("Its gates were registered before gates had intervals: their values are not shown here")
         return None
 
 
