@@ -17,6 +17,7 @@ from fashion.settings import tracking_uri
 from fashion.text import escape_markdown, shorten
 
 if TYPE_CHECKING:
+    from fashion.pages.report import Report
     from fashion.registry.register import Registration
 
 
@@ -60,6 +61,18 @@ def publish_judgement(registration: "Registration") -> None:
         create_markdown_artifact(f"{heading}\n\n{asked}{markdown(judgement)}{absence}", key="judgement")
 
 
+def publish_report(report: "Report", page: str | None) -> None:
+    """Publish where the report of a version is, with its main figures.
+
+    Args:
+        page: the address of MLflow's page of it, where MLflow has pages.
+    """
+    title = f"The report of {report.name} version {report.version.number}"
+    link = f"[{escape_markdown(title)}]({page})" if page else escape_markdown(title)
+    content = f"{link}, a page to open: `{report.path}`\n\n{escape_markdown(report.headline)}"
+    create_markdown_artifact(content, key="report", description=report.headline)
+
+
 def print_summary(project: Project, registration: "Registration") -> None:
     """Print accuracy, gates, version, and where to look next."""
     console.print()
@@ -83,7 +96,7 @@ def print_summary(project: Project, registration: "Registration") -> None:
             f"Nobody could be asked: no Prefect server answered. {'' if registration.absence else by_hand}"
             "To be asked: make up, then this command again."
         )
-    steps = _next_steps(project, has_champion=registration.absence is None)
+    steps = _next_steps(project, registration)
     console.print(f"\n{steps}", highlight=False)
 
 
@@ -113,15 +126,17 @@ def _row(check: Check) -> dict[str, str]:
     return row | {"verdict": f"**{row['verdict']}**" if check.verdict == FAILED else row["verdict"]}
 
 
-def _next_steps(project: Project, has_champion: bool) -> str:
+def _next_steps(project: Project, registration: "Registration") -> str:
     """List files and commands, as they are typed in the project's folder."""
     ask = {"fashion predict IMAGE...": "ask the champion about images of yours"}
     compare = {"fashion models": "every version with its verdict, gates and accuracy"}
+    report = f"artifacts/reports/{registration.version}.html"
     steps = {
+        **({report: "the report of this version, one page"} if (project.root / report).exists() else {}),
         "artifacts/evaluation/": "every picture and prediction; the figures of each class in classification_report.txt",
         ".state/judgement/judgement.md": "why the candidate was or was not promoted",
         "artifacts/validation/summary.md": "what was found in the data",
-        **(ask if has_champion else compare),
+        **(compare if registration.absence else ask),
         "make up": f"Prefect and MLflow in the browser ({without_secrets(tracking_uri(project))})",
     }
     width = max(map(len, steps))

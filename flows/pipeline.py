@@ -24,7 +24,7 @@ from fashion.paths import Project
 from fashion.settings import load_project, tracking_uri
 from flows.announcement import announce
 from flows.approval import Approval, ask
-from flows.artifacts import conclusion, publish, publish_judgement
+from flows.artifacts import conclusion, publish, publish_judgement, publish_report
 
 if TYPE_CHECKING:
     from fashion.registry.register import Registration
@@ -107,6 +107,21 @@ def conclude(project: Project, params: Params, number: str, given: Approval | No
     return registration
 
 
+@task(name="report", task_run_name="report", cache_policy=NO_CACHE)
+def report(project: Project, params: Params, version: str) -> State[None]:
+    """Write the report of a version and keep it with the version, which needs none: nothing here fails the run."""
+    from fashion.pages.report import keep_report, write_report
+
+    try:
+        written = write_report(project, params, version)
+        page = keep_report(project, params, written)
+    except FashionError as error:
+        get_run_logger().warning("There is no report of version %s. %s", version, error)
+        return Completed(name="NotReported", message=str(error).splitlines()[0])
+    publish_report(written, page)
+    return Completed(message=f"Report: {page or written.path}")
+
+
 @task(name="push", task_run_name="push", cache_policy=NO_CACHE)
 def push(project: Project) -> State[None]:
     """Bring data and artifacts to the default DVC remote. The model is in the registry: nothing here fails the run."""
@@ -152,6 +167,7 @@ def run_pipeline(project: Project, params: Params) -> "Registration":
         finally:
             publish(project, stage)
     registration = register(project, params)
+    report(project, params, registration.version, return_state=True)  # Not even a bug in it costs the model.
     if _has_remote(project):
         push(project)
     return registration

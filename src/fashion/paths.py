@@ -89,6 +89,11 @@ class Project:
         return self.root / "artifacts" / "monitoring"
 
     @property
+    def reports(self) -> Path:
+        """One page per version; made from what the registry keeps, so not owned by DVC."""
+        return self.root / "artifacts" / "reports"
+
+    @property
     def model_file(self) -> Path:
         return self.model / KERAS
 

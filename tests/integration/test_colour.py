@@ -7,6 +7,8 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -24,6 +26,9 @@ from fashion.images.encoding import encode_png
 from fashion.images.photos import form_of, see
 from fashion.images.synthetic import draw
 from fashion.loop.monitor import monitor
+from fashion.pages.report import write_report
+from fashion.pages.report.kept import fetch_kept
+from fashion.pages.report.network import read_layers
 from fashion.params import load_params
 from fashion.paths import Project
 from fashion.registry.champion import find_champion
@@ -104,6 +109,21 @@ def test_every_stage_keeps_the_colours_and_says_what_form_the_images_have(traine
         pixels = np.asarray(sheet.convert("RGB")).astype(int)
     # The captions are green and red, and small; a quarter of a sheet is images.
     assert (np.ptp(pixels, axis=2) > 40).mean() > 0.05
+
+
+def test_the_report_shows_the_colours(coloured):
+    project, params = coloured
+    page = write_report(project, params).path.read_text()
+    assert "an image of 24 x 40 pixels (height x width) in colour" in page
+    assert "padded to the image" in page
+    test = load_split(project, "test")
+    for content, row in re.findall(r'base64,([^"]+)" alt="Test image (\d+)', page):
+        shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(content))))
+        np.testing.assert_array_equal(shown, test.images[int(row)])
+    assert page.count('alt="Test image') >= 24
+    with TemporaryDirectory() as folder:
+        kept = fetch_kept(project, params, "1", Path(folder))
+    assert sum(layer.parameters for layer in read_layers(kept.model)) == kept.metrics["parameters"]
 
 
 def test_a_file_is_the_same_array_for_the_command_the_service_and_a_batch(coloured, service, tmp_path):

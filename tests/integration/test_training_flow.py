@@ -89,8 +89,8 @@ def test_a_training_with_nothing_to_do_shows_every_step_and_changes_nothing(trai
     at_server(trained_project)
     edit_params(trained_project, {"register": {"approval": "required"}})  # There is nothing to agree to.
     state, run, tasks, artifacts = run_flow(reason="a look", synthetic=True)
-    assert [task.name for task in tasks] == ["fetch", *PIPELINE, "register"]
-    assert {task.state.name for task in tasks[:-1]} == {"UpToDate"}
+    assert [task.name for task in tasks] == ["fetch", *PIPELINE, "register", "report"]
+    assert {task.state.name for task in tasks[:-2]} == {"UpToDate"}
     outcome = asdict(state.result())
     assert outcome.pop("judgement")["reasons"] == ("all gates passed; there was no champion",)
     assert outcome == {
@@ -108,12 +108,26 @@ def test_a_training_with_nothing_to_do_shows_every_step_and_changes_nothing(trai
     assert "Validation" in artifacts["validation"].data
     assert "](data:image/png;base64," in artifacts["pictures"].data
     assert "**To be promoted**" in artifacts["judgement"].data
+    assert f"`{trained_project.reports / '1.html'}`" in artifacts["report"].data
+    assert "all 18 gates passed; champion" in artifacts["report"].description
+    assert list((trained_project.state / "mlflow").glob("*/artifacts/report/fashion-classifier/1/report.html"))
     assert artifacts["gates"].description == "All 18 gates passed"
     accuracy = json.loads(artifacts["gates"].data)[0]
     assert list(accuracy) == ["gate", "value", "interval", "limit", "verdict"]
     assert " to " in accuracy["interval"]
     with get_client(sync_client=True) as client:
         assert client.read_global_concurrency_limit_by_name(LIMIT).active_slots == 0
+
+
+def test_a_report_that_cannot_be_written_does_not_fail_the_training(trained_project, at_server):
+    at_server(trained_project)
+    (gone,) = (trained_project.state / "mlflow").glob("*/artifacts/evaluation/predictions.parquet")
+    gone.unlink()
+    state, _, tasks, artifacts = run_flow(reason="a look", synthetic=True)
+    assert state.is_completed()
+    assert tasks[-1].state.name == "NotReported"
+    assert "predictions.parquet is missing" in tasks[-1].state.message
+    assert "report" not in artifacts
 
 
 @pytest.fixture

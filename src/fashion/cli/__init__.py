@@ -21,6 +21,7 @@ from fashion.cli import (
     pipeline,
     predictions,
     registry,
+    report,
     serving,
     simulation,
 )
@@ -30,7 +31,7 @@ from fashion.errors import FashionError
 
 GROUPS = {
     "The pipeline, in its order": (pipeline,),
-    "Versions and the champion": (registry, approval, lineage),
+    "Versions and the champion": (registry, approval, lineage, report),
     "The champion in use": (predictions, serving, monitoring, collection, simulation),
     "The machine": (doctor,),
 }

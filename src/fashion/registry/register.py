@@ -153,11 +153,11 @@ def _tags(project: Project, params: Params, origin: Origin) -> dict[str, str]:
         "network": params.train.chosen.network,
         "seed": str(params.train.seed),
         SYNTHETIC_DATA: str(origin.data.synthetic).lower(),
-        TEST_SET: _digest(load_split(project, "test")),
+        TEST_SET: test_set_digest(load_split(project, "test")),
     }
 
 
-def _digest(split: LabelledImages) -> str:
+def test_set_digest(split: LabelledImages) -> str:
     """Return the SHA-256 of images and labels, by which a test set is known."""
     digest = sha256(str(split.images.shape).encode())
     for array in (split.images, split.labels):

@@ -2,7 +2,14 @@
 
 from fashion.adapters.tracking.address import Registry, check
 from fashion.adapters.tracking.changes import Aliases, Change, Decision, Ledger, author
-from fashion.adapters.tracking.files import Champion, fetch_folder, keep_version, log_folder, open_version
+from fashion.adapters.tracking.files import (
+    Champion,
+    artifact_page,
+    fetch_folder,
+    keep_version,
+    log_folder,
+    open_version,
+)
 from fashion.adapters.tracking.ledger import read_ledger, record, settle
 from fashion.adapters.tracking.runs import LiveRun, find_run, live_run, recreate_run
 from fashion.adapters.tracking.versions import (
@@ -30,6 +37,7 @@ __all__ = [
     "Package",
     "Registry",
     "Version",
+    "artifact_page",
     "author",
     "check",
     "fetch_folder",

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import quote
 
 import mlflow
 from mlflow import MlflowClient
@@ -44,6 +45,15 @@ def fetch_folder(registry: Registry, version: Version, name: str, folder: Path) 
         for file in files:
             shutil.copy(client.download_artifacts(version.run_id, file.path, place), folder)
     return bool(files)
+
+
+@in_words
+def artifact_page(registry: Registry, version: Version, name: str) -> str | None:
+    """Return the address of MLflow's page of one of the version's artifacts; None where MLflow is no server."""
+    if not registry.uri.startswith(("http://", "https://")):
+        return None
+    experiment = MlflowClient(registry.uri).get_run(version.run_id).info.experiment_id
+    return f"{registry.uri.rstrip('/')}/#/experiments/{experiment}/runs/{version.run_id}/artifacts/{quote(name)}"
 
 
 class Contract(BaseModel):
