@@ -331,8 +331,8 @@ def prefect_that_says(**state):
         server.shutdown()
 
 
-@pytest.mark.advice("fashion history", "adapters/orchestration.py")
-@pytest.mark.advice("fashion promote --reason", "adapters/orchestration.py")
+@pytest.mark.advice("fashion history", "adapters/orchestration/approval.py")
+@pytest.mark.advice("fashion promote --reason", "adapters/orchestration/approval.py")
 def test_a_version_whose_run_failed_after_the_answer_is_promoted_by_hand(trained_project):
     (two,) = add_versions(trained_project)
     run = Run(id=str(UUID(int=1)), name="a run", tags=[f"approval:asked/{two}"], state=None)
