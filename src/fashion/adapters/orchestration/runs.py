@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import urlsplit
 
 import httpx
 from pydantic import BaseModel, TypeAdapter
 
 from fashion.adapters.orchestration.server import Run, ask
+from fashion.errors import ServiceError
+from fashion.settings import LOOPBACK
 
 TIMEOUT = httpx.Timeout(5.0)
 """For people who look: a server that takes longer counts as away."""
@@ -44,8 +47,10 @@ class _Run(Run):
 FLOWS, RUNS = TypeAdapter(list[_Flow]), TypeAdapter(list[_Run])
 
 
-def read_runs(address: str, limit: int) -> list[FlowRun]:
+def read_runs(address: str, limit: int) -> list[FlowRun] | None:
     """Return the runs that began last, at most `limit`, the newest first; before them all that wait for an answer.
+
+    None where no server listens at an address of this machine: that is usual, since a run then starts its own.
 
     Args:
         address: of Prefect's API, http://host:port/api.
@@ -53,6 +58,15 @@ def read_runs(address: str, limit: int) -> list[FlowRun]:
     Raises:
         ServiceError: Prefect is away, or did not answer in time.
     """
+    try:
+        return _read(address, limit)
+    except ServiceError as error:
+        if isinstance(error.__cause__, httpx.ConnectError) and urlsplit(address).hostname in LOOPBACK:
+            return None
+        raise
+
+
+def _read(address: str, limit: int) -> list[FlowRun]:
     names = {flow.id: flow.name for flow in ask(address, "POST flows/filter", FLOWS, {}, TIMEOUT)}
     begun = {"state": {"type": {"not_any_": ["SCHEDULED", "PENDING"]}}}
     newest = {"flow_runs": begun, "sort": "START_TIME_DESC", "limit": limit}
