@@ -98,7 +98,8 @@ def test_an_answer_is_confirmed(page):
     expect_answer(page, "upper")
     page.click("#deny")
     page.select_option("#label", "bottom")
-    page.click("text=Right")
+    expect(page.locator("#confirm")).to_have_text("Right")
+    page.click("#confirm")
     expect(page.locator("#thanks")).to_have_text("Saved: upper.")
     expect(page.locator("#label")).to_be_hidden()
 

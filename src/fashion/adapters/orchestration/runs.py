@@ -50,7 +50,8 @@ FLOWS, RUNS = TypeAdapter(list[_Flow]), TypeAdapter(list[_Run])
 def read_runs(address: str, limit: int) -> list[FlowRun] | None:
     """Return the runs that began last, at most `limit`, the newest first; before them all that wait for an answer.
 
-    None where no server listens at an address of this machine: that is usual, since a run then starts its own.
+    None where no server listens at an address of this machine, or none is named: that is usual, since a run then starts
+    its own.
 
     Args:
         address: of Prefect's API, http://host:port/api.
@@ -58,6 +59,8 @@ def read_runs(address: str, limit: int) -> list[FlowRun] | None:
     Raises:
         ServiceError: Prefect is away, or did not answer in time.
     """
+    if not address:
+        return None
     try:
         return _read(address, limit)
     except ServiceError as error:
