@@ -73,9 +73,9 @@ def test_the_state_of_a_trained_project_is_told_by_the_command(trained_project):
 
 def test_whatever_is_away_says_so_and_the_rest_is_shown(trained_project, monkeypatch, silent):
     project = trained_project
-    monkeypatch.setenv("PREFECT_API_URL", f"{silent}/api")
     board = Board(project, load_params(project.params))
-    board.look(PATIENCE)  # Once, so that MLflow has been opened; Prefect's own limit ends before this one.
+    board.look(PATIENCE)
+    monkeypatch.setenv("PREFECT_API_URL", f"{silent}/api")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
     (project.state / "predictions.db").write_bytes(b"no database" * 100)
     found = board.look(PATIENCE)

@@ -41,7 +41,7 @@ def status(
         return
     console.print(_champion(found), style="bold")
     for name, trouble in found.troubles.items():
-        console.print(f"{name} did not answer: {trouble}", style="yellow")
+        console.print(f"{name[:1].upper()}{name[1:]} did not answer: {trouble}", style="yellow")
     console.print(*_needs(found), *_use(found), sep="\n")
     _print_runs(found)
     for link in found.files.content.links if found.files.content else ():

@@ -59,13 +59,8 @@ class Status:
     @property
     def troubles(self) -> dict[str, str]:
         """What did not answer, and why."""
-        parts: dict[str, Answer[Any]]
-        parts = {
-            "MLflow": self.mlflow,
-            "The prediction log": self.log,
-            "Prefect": self.prefect,
-            "The folder": self.files,
-        }
+        parts: dict[str, Answer[Any]] = {"MLflow": self.mlflow, "the prediction log": self.log}
+        parts |= {"Prefect": self.prefect, "the project's folder": self.files}
         return {name: part.trouble for name, part in parts.items() if part.trouble}
 
     def to_dict(self) -> dict[str, Any]:
