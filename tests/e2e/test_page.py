@@ -8,10 +8,13 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
+from fashion.pages.status import Board
+from fashion.params import load_params
 from fashion.paths import Project
 from fashion.serving.answers import Sample, to_lists
 from fashion.serving.keys import Keys, Right, add_key, keys_file
 from tests.browser import chromium, grounds, open_page
+from tests.projects import copy_project
 from tests.servers import wait_until
 from tests.services import CLASSES, IMAGES, make_service, running
 
@@ -324,4 +327,30 @@ def test_what_a_key_is_not_for_is_left_out(browser, tmp_path):
         expect(page.locator("#wanted")).to_be_visible()
         for part in ("#test-set", "#trouble", "#unlock"):
             expect(page.locator(part)).to_be_hidden()
+        page.close()
+
+
+def test_the_status_and_the_pages_it_links_are_shown_to_a_browser_with_the_key_and_run_no_script(browser, tmp_path):
+    project = copy_project(tmp_path / "project")
+    for path in ("exploration/index.html", "monitoring/index.html"):
+        (project.root / "artifacts" / path).parent.mkdir(parents=True)
+        content = f"<p id=said>{path}</p><script>said.textContent = 'a script ran'</script>"
+        (project.root / "artifacts" / path).write_text(content, encoding="utf-8")
+    service = make_service(tmp_path / "service", key="secret")
+    board = Board(project, load_params(project.params), service.log)
+    with running(replace(service, board=board)) as address:
+        page = open_page(browser, viewport=PHONE)
+        page.goto(address)
+        page.click("text=Status")
+        page.fill("#key", "wrong")
+        page.keyboard.press("Enter")
+        expect(page.locator("#trouble")).to_contain_text("valid key")
+        page.fill("#key", "secret")
+        page.keyboard.press("Enter")
+        expect(page.locator("h2").first).to_have_text("What needs a person")
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+        page.click("text=All windows of predictions")
+        expect(page.locator("#said")).to_have_text("monitoring/index.html")
+        page.goto(f"{address}/status/exploration/index.html")
+        expect(page.locator("#said")).to_have_text("exploration/index.html")
         page.close()
