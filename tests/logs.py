@@ -7,9 +7,11 @@ from uuid import UUID
 import numpy as np
 from sqlalchemy import create_engine, text
 
-from fashion.adapters.predictions import PredictionLog, Record, new_id
+from fashion.adapters.predictions import JudgedWindow, PredictionLog, Record, new_id
 from fashion.adapters.predictions.rows import to_rows
+from fashion.evaluation.alarm import Verdict
 
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 RANDOM = np.random.default_rng(0)
 KINDS = ("sqlite", "postgresql")
 TABLES = ("predictions", "labels", "windows", "counters", "pictures", "prediction_log_version")
@@ -53,6 +55,14 @@ def record(version="1", reason=None, size=(28, 28), channels=1, classes=10, **ch
         "reason": reason,
     }
     return Record(**content | changes)
+
+
+def judged(number, verdict=Verdict.CLEAN, score=0.4, version="1", by_class=None):
+    """A window that was judged."""
+    ends = {"start": NOON, "end": NOON, "first_id": "0", "last_id": "1", "first_number": 0, "last_number": 1}
+    said = {"scores": {"descriptors": score}, "verdict": verdict, "because": "descriptors at 9 times the limit"}
+    counted = {"predictions": 200, "estimated_accuracy": 0.9, "by_class": by_class or {}}
+    return JudgedWindow(number=number, time=NOON, model_version=version, **ends, **said, **counted)
 
 
 def record_at(moment, **changes):

@@ -15,7 +15,9 @@ from fashion.adapters.predictions import PredictionLog, Retention
 from fashion.adapters.tracking import Champion, Version
 from fashion.evaluation.abstention import Abstention
 from fashion.images.photos import Form
-from fashion.params import PicturesParams
+from fashion.pages.status import Board
+from fashion.params import PicturesParams, load_params
+from fashion.paths import Project
 from fashion.registry.champion import Found
 from fashion.serving.answers import Sample, to_lists
 from fashion.serving.app import Service, create_app
@@ -25,6 +27,7 @@ from fashion.serving.limits import Limits
 from fashion.serving.recorder import Recorder
 from fashion.stages.reference import Reference, write_reference
 from tests.litert_models import band_images, write_band_model
+from tests.projects import SOURCE
 from tests.servers import wait_until
 
 SIZE, CLASSES = (28, 28), ("top", "upper", "middle", "lower", "bottom")
@@ -76,6 +79,7 @@ def make_service(
         keys=keys or Keys(default=key),
         origin=origin,
         limits=limits or Limits(),
+        board=Board(Project(folder), load_params(SOURCE / "params.yaml"), log),
     )
 
 

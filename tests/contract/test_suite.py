@@ -28,7 +28,8 @@ def test_a_port_is_asked_for_where_its_socket_stays_open():
         for path in MODULES
         if any(node.attr == "getsockname" for node in nodes(path, ast.Attribute))
     }
-    assert asking == {"servers.py", "services.py", "integration/test_serving.py", "integration/test_pause.py"}
+    integration = {f"integration/test_{name}.py" for name in ("pause", "serving", "status")}
+    assert asking == {"servers.py", "services.py", *integration}
 
 
 def reads_a_clock(node):

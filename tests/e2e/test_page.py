@@ -8,10 +8,13 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
+from fashion.pages.status import Board
+from fashion.params import load_params
 from fashion.paths import Project
 from fashion.serving.answers import Sample, to_lists
 from fashion.serving.keys import Keys, Right, add_key, keys_file
 from tests.browser import chromium, grounds, open_page
+from tests.projects import copy_project
 from tests.servers import wait_until
 from tests.services import CLASSES, IMAGES, make_service, running
 
@@ -80,17 +83,28 @@ def test_a_file_is_chosen_shown_answered_and_corrected(page):
     expect(page.locator("#given")).to_be_visible()
     assert page.evaluate("['naturalWidth', 'naturalHeight'].map((side) => given[side])") == [56, 112]
     expect(page.locator("#truth")).to_be_hidden()
+    expect(page.locator("#label")).to_be_hidden()
+    page.click("#deny")
+    expect(page.locator("#label")).to_be_focused()
+    offered = [name for name in CLASSES if name != "middle"]
+    assert page.eval_on_selector_all("#label option:enabled", "options => options.map((one) => one.value)") == offered
+    page.click("text=Send label")
+    expect(page.locator("#thanks")).to_be_empty()  # Nothing was chosen.
     page.select_option("#label", "bottom")
-    page.click("text=Submit correction")
+    page.click("text=Send label")
     expect(page.locator("#thanks")).to_have_text("Saved: bottom.")
+    expect(page.locator("#label")).to_be_hidden()
 
 
 def test_an_answer_is_confirmed(page):
     give(page, picture(IMAGES[1]))
     expect_answer(page, "upper")
+    page.click("#deny")
     page.select_option("#label", "bottom")
+    expect(page.locator("#confirm")).to_have_text("Right")
     page.click("#confirm")
     expect(page.locator("#thanks")).to_have_text("Saved: upper.")
+    expect(page.locator("#label")).to_be_hidden()
 
 
 @pytest.mark.parametrize("way", ["drop", "paste"])
@@ -215,6 +229,27 @@ def test_a_refused_picture_leaves_no_answer_of_the_one_before(page):
     expect_answer(page, "top")
 
 
+def test_of_many_classes_with_long_names_the_most_probable_are_shown_and_nothing_sticks_out(page):
+    """As a model of 256 classes answers whose names have 100 characters; the band model has five."""
+    names = [f"{'W' * 96}{number:04}" for number in range(256)]
+    probabilities = {name: 0.5 if number == 200 else 0.5 / 255 for number, name in enumerate(names)}
+    answer = {"id": "1", "predicted": names[200], "confidence": 0.5, "probabilities": probabilities, "abstain": False}
+    answer |= {"reason": None, "explanation": None, "label_wanted": False, "seen": to_lists(IMAGES[0])}
+    model = {"model": "wide", "version": "1", "classes": names}
+    page.route("**/model", lambda route: route.fulfill(json=model))
+    page.route("**/predict*", lambda route: route.fulfill(json={"version": "1", "predictions": [answer]}))
+    page.set_viewport_size(PHONE)
+    page.reload()
+    expect(page.locator("#model")).to_have_text("wide, version 1")
+    give(page, picture(IMAGES[0]))
+    expect(page.locator("#bars li")).to_have_count(12)
+    expect(page.locator("#bars .best")).to_contain_text(names[200])
+    expect(page.locator("#rest")).to_have_text("and 244 less probable classes")
+    page.click("#deny")
+    expect(page.locator("#label option")).to_have_count(257)
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
 def test_an_answer_that_comes_late_does_not_replace_that_of_a_later_picture(page):
     held = []
     page.route("**/predict*", lambda route: route.continue_() if held else held.append(route))
@@ -292,4 +327,30 @@ def test_what_a_key_is_not_for_is_left_out(browser, tmp_path):
         expect(page.locator("#wanted")).to_be_visible()
         for part in ("#test-set", "#trouble", "#unlock"):
             expect(page.locator(part)).to_be_hidden()
+        page.close()
+
+
+def test_the_status_and_the_pages_it_links_are_shown_to_a_browser_with_the_key_and_run_no_script(browser, tmp_path):
+    project = copy_project(tmp_path / "project")
+    for path in ("exploration/index.html", "monitoring/index.html"):
+        (project.root / "artifacts" / path).parent.mkdir(parents=True)
+        content = f"<p id=said>{path}</p><script>said.textContent = 'a script ran'</script>"
+        (project.root / "artifacts" / path).write_text(content, encoding="utf-8")
+    service = make_service(tmp_path / "service", key="secret")
+    board = Board(project, load_params(project.params), service.log)
+    with running(replace(service, board=board)) as address:
+        page = open_page(browser, viewport=PHONE)
+        page.goto(address)
+        page.click("text=Status")
+        page.fill("#key", "wrong")
+        page.keyboard.press("Enter")
+        expect(page.locator("#trouble")).to_contain_text("valid key")
+        page.fill("#key", "secret")
+        page.keyboard.press("Enter")
+        expect(page.locator("h2").first).to_have_text("What needs a person")
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+        page.click("text=All windows of predictions")
+        expect(page.locator("#said")).to_have_text("monitoring/index.html")
+        page.goto(f"{address}/status/exploration/index.html")
+        expect(page.locator("#said")).to_have_text("exploration/index.html")
         page.close()

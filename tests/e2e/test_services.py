@@ -233,7 +233,7 @@ def test_a_run_that_was_killed_with_its_worker_is_crashed_and_its_slot_is_free(s
         time.sleep(0.5)
 
 
-@pytest.mark.advice("make up", "adapters/orchestration.py", "doctor/services.py", "flows/artifacts.py")
+@pytest.mark.advice("make up", "adapters/orchestration/server.py", "doctor/services.py", "flows/artifacts.py")
 @pytest.mark.advice("make up", "flows/training.py")
 @pytest.mark.advice("make down", "doctor/machine.py", "flows/services/supervisor.py")
 @pytest.mark.advice("prefect deployment", "flows/services/worker.py")

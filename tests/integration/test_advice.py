@@ -20,6 +20,8 @@ from fashion.adapters.versioning.pinning import pin
 from fashion.errors import ArtifactError, DataError, FashionError, LineageError, ServiceError
 from fashion.images.synthetic import draw
 from fashion.loop.collect import collect
+from fashion.loop.refused_labels import count_refused
+from fashion.pages.needs import of_refused
 from fashion.params import load_params
 from fashion.paths import Project
 from fashion.registry.champion import fetch_champion
@@ -226,7 +228,7 @@ def make_real(project, params):
     edit_params(project, {"data": {name: {"sha256": digest} for name, digest in found.items()}})
 
 
-@pytest.mark.advice("rm", "loop/collect.py", "loop/refused_labels.py")
+@pytest.mark.advice("rm", "loop/collect.py", "loop/refused_labels.py", "pages/needs.py")
 def test_refused_labels_are_tried_again_as_they_are_when_the_list_of_them_is_removed(small_project):
     params = edit_params(small_project, {"collect": {"at_least": 120}})
     images, labels = draw(120, 10, (28, 28), seed=11)
@@ -236,7 +238,10 @@ def test_refused_labels_are_tried_again_as_they_are_when_the_list_of_them_is_rem
         with pytest.raises(DataError, match="With the 120 new labels") as told:
             collect(small_project, params)
         assert collect(small_project, params).batch is None
-        follow(small_project, told.value, f"rm {path}")
+        (need,) = of_refused(count_refused(small_project, params), str(path))
+        assert need.what.startswith("120 labels")
+        assert f"rm {path}" in str(told.value)
+        follow(small_project, need.ways, f"rm {path}")
     path.write_text("id,label_number\n", encoding="utf-8")
     with pytest.raises(ArtifactError, match="refused.csv is damaged") as told:
         collect(small_project, params)
@@ -331,8 +336,8 @@ def prefect_that_says(**state):
         server.shutdown()
 
 
-@pytest.mark.advice("fashion history", "adapters/orchestration.py")
-@pytest.mark.advice("fashion promote --reason", "adapters/orchestration.py")
+@pytest.mark.advice("fashion history", "adapters/orchestration/approval.py")
+@pytest.mark.advice("fashion promote --reason", "adapters/orchestration/approval.py")
 def test_a_version_whose_run_failed_after_the_answer_is_promoted_by_hand(trained_project):
     (two,) = add_versions(trained_project)
     run = Run(id=str(UUID(int=1)), name="a run", tags=[f"approval:asked/{two}"], state=None)

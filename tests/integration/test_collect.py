@@ -13,7 +13,7 @@ from sqlalchemy import delete, func, select, update
 from typer.testing import CliRunner
 
 from fashion.adapters.git import commit_file
-from fashion.adapters.predictions import PredictionLog, Retention, count_waiting
+from fashion.adapters.predictions import PredictionLog, Retention, count_waiting, read_use
 from fashion.adapters.predictions.tables import labels as label_table
 from fashion.adapters.predictions.tables import predictions
 from fashion.adapters.versioning import data_version
@@ -24,6 +24,7 @@ from fashion.evaluation.survey import Survey
 from fashion.images.synthetic import draw
 from fashion.loop.collect import KEPT, REFUSED, TOO_OFTEN, collect
 from fashion.loop.new_labels import COPY, IN_TEST, IN_TRAIN
+from fashion.pages.needs import of_log
 from fashion.serving.recorder import Recorder
 from fashion.settings import predictions_url
 from fashion.stages.dataset import has_recent, load_split
@@ -202,7 +203,7 @@ def test_labels_of_earlier_code_are_collected_for_the_versions_of_this_model(tra
     assert collect(project, params).images == 10
 
 
-@pytest.mark.advice("fashion collect", "serving/recorder.py")
+@pytest.mark.advice("fashion collect", "serving/recorder.py", "pages/needs.py")
 def test_labels_that_are_removed_before_they_were_collected_are_said_and_collecting_ends_that(
     served, monkeypatch, caplog
 ):
@@ -215,7 +216,8 @@ def test_labels_that_are_removed_before_they_were_collected_are_said_and_collect
     recorder.close()
     assert (recorder.kept, recorder.labels_lost, count_waiting(log)) == (ENOUGH, 9, ENOUGH + 1)
     assert "9 of them had labels that were never collected" in caplog.text
-    collect(project, params)
+    ways = [need.ways for need in of_log(read_use(log, params.register_.name, windows=1), params)]
+    follow(project, ways, "fashion collect")
     assert count_waiting(log) == 0
     log.close()
 

@@ -28,6 +28,7 @@ OPERATIONS = (
     "GET /samples",
     "GET /wanted",
     "GET /wanted/picture",
+    "GET /status",
 )
 
 

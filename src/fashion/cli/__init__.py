@@ -24,6 +24,7 @@ from fashion.cli import (
     report,
     serving,
     simulation,
+    status,
 )
 from fashion.cli.terminal import tell
 from fashion.encoding import degrade_output
@@ -32,7 +33,7 @@ from fashion.errors import FashionError
 GROUPS = {
     "The pipeline, in its order": (pipeline,),
     "Versions and the champion": (registry, approval, lineage, report),
-    "The champion in use": (predictions, serving, monitoring, collection, simulation),
+    "The champion in use": (status, predictions, serving, monitoring, collection, simulation),
     "The machine": (doctor,),
 }
 """The headings of `fashion --help`, and which modules' commands stand under each."""

@@ -3,7 +3,6 @@
 They stand in .state/refused.csv, by the prediction and the label's own number in the log.
 """
 
-from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -12,7 +11,6 @@ import pandas as pd
 from fashion.errors import ArtifactError
 from fashion.params import Params
 from fashion.paths import Project
-from fashion.stages.validate import Examined, failures
 from fashion.storage import folder_digest, write_text
 
 COLUMNS = ["id", "label_number", "rules"]
@@ -41,22 +39,14 @@ def remember(project: Project, params: Params, refused: pd.DataFrame) -> None:
     write_text(path, known.to_csv(index=False))
 
 
-def is_to_blame(found: Examined, name: str) -> bool:
-    """Return whether the batch of that name made the data unfit, rather than what was there before it."""
-    failed = failures(found.findings)
-    own = [finding for finding in failed if finding.reason.endswith(f"({name})")]
-    return len(own) == len(failed) and bool(own or (found.quarantine["split"] == name).any())
+def count_refused(project: Project, params: Params) -> int:
+    """Return how many labels were refused by the rules that hold now. Those that were corrected since count, too.
 
-
-def least_believed(found: Examined, name: str, sources: Sequence[str]) -> str:
-    """Return the source whose labels agree least with those of similar images; an image in quarantine counts as none.
-
-    Args:
-        sources: of each image of the batch `name`, who gave its label.
+    Raises:
+        ArtifactError: the list of refused labels is damaged.
     """
-    batch = found.batches[name]
-    support = batch["label_support"].to_numpy() * ~batch.index.isin(found.quarantine.index)
-    return str(pd.Series(support).groupby(list(sources)).mean().idxmin())
+    known = _read(refused_labels(project))
+    return int((known["rules"] == _rules(project, params)).sum())
 
 
 def refused_labels(project: Project) -> Path:

@@ -15,7 +15,7 @@ from fashion.arrays import LabelledImages
 from fashion.errors import DataError
 from fashion.images.mix import Mix, choose_balanced
 from fashion.images.sources import within_shares
-from fashion.loop.refused_labels import is_to_blame, least_believed
+from fashion.loop.blame import is_to_blame, least_believed
 from fashion.params import CollectParams, DataParams, Params
 from fashion.paths import Project
 from fashion.stages.batches import USED

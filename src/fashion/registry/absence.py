@@ -34,12 +34,27 @@ def explain_absence(registry: tracking.Registry) -> str:
         ServiceError: MLflow refused, or somebody deleted the history of the aliases.
     """
     versions = tracking.list_versions(registry)
-    if not versions:
-        return (
-            f"{registry.name} has no champion in {without_secrets(registry.uri)}: no version is registered there under "
-            "this name. Train and register one with: make run"
-        )
-    ledger = tracking.read_ledger(registry)
+    return (
+        explain_without_version(registry)
+        if not versions
+        else explain(registry, tracking.read_ledger(registry), versions)
+    )
+
+
+def explain_without_version(registry: tracking.Registry) -> str:
+    """Return why there is no champion where no version is registered, and how to get one."""
+    return (
+        f"{registry.name} has no champion in {without_secrets(registry.uri)}: no version is registered there under "
+        "this name. Train and register one with: make run"
+    )
+
+
+def explain(registry: tracking.Registry, ledger: tracking.Ledger, versions: Sequence[tracking.Version]) -> str:
+    """Return the same, of a registry that has been read.
+
+    Args:
+        versions: at least one, the newest first.
+    """
     former = _former_champions(ledger)
     causes = [_explain_former(ledger, former, versions)] if former else []
     awaiting = [version for version in versions if awaits_approval(ledger, version.number)]
@@ -54,6 +69,12 @@ def explain_absence(registry: tracking.Registry) -> str:
             *(f"  - {remedy}" for remedy in remedies),
         ]
     )
+
+
+def explain_proposal(ledger: tracking.Ledger, version: tracking.Version) -> tuple[str, tuple[str, ...]]:
+    """Return that a version awaits approval, as it does, and each way to answer."""
+    cause = _explain_version(ledger, version)
+    return cause.why, cause.remedies
 
 
 def _former_champions(ledger: tracking.Ledger) -> list[str]:

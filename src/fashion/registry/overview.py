@@ -1,6 +1,7 @@
-"""What the registry holds: versions, and the changes of their aliases."""
+"""What the registry holds: versions, the changes of their aliases, and how things stand."""
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from fashion.adapters import tracking
@@ -8,6 +9,9 @@ from fashion.adapters.tracking.address import registry_of
 from fashion.adapters.tracking.tags import DATA_VERSION, GATES
 from fashion.params import Params
 from fashion.paths import Project
+from fashion.registry.absence import explain, explain_proposal, explain_without_version
+from fashion.registry.proposal import awaits_approval
+from fashion.settings import SQLITE
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,58 @@ class Models:
     name: str
     models: tuple[Model, ...]
     in_order: bool
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Who is champion, since when and why, and what waits for a person."""
+
+    models: Models
+    champion: Model | None
+    since: tracking.Change | None
+    """By which it became champion."""
+    challenger: str | None
+    absence: str | None
+    """Why there is no champion, and how to get one."""
+    proposals: tuple[tuple[str, tuple[str, ...]], ...]
+    """Of each version that awaits approval: that it does, and the ways to answer."""
+
+
+def look_up_standing(project: Project, params: Params) -> Standing:
+    """Return how things stand; nothing is written, not even the tables of a new database.
+
+    Raises:
+        ServiceError: MLflow is away or refused.
+    """
+    registry = registry_of(project, params)
+    if registry.uri.startswith(SQLITE) and not Path(registry.uri.removeprefix(SQLITE)).exists():
+        return Standing(Models(registry.name, (), True), None, None, None, explain_without_version(registry), ())
+    tracking.check(registry.uri)
+    ledger, versions = tracking.read_ledger(registry), tracking.list_versions(registry)
+    aliases = ledger.aliases
+    models = Models(registry.name, tuple(_model(version, aliases) for version in versions), ledger.in_order)
+    absence = None
+    if aliases.champion is None:
+        absence = explain(registry, ledger, versions) if versions else explain_without_version(registry)
+    awaiting = [version for version in versions if awaits_approval(ledger, version.number)]
+    return Standing(
+        models=models,
+        champion=next((model for model in models.models if model.version == aliases.champion), None),
+        since=_since(ledger),
+        challenger=aliases.challenger,
+        absence=absence,
+        proposals=tuple(explain_proposal(ledger, version) for version in awaiting),
+    )
+
+
+def _since(ledger: tracking.Ledger) -> tracking.Change | None:
+    """Return the change that made the champion what it is now; None where the history knows none."""
+    champion, found = ledger.aliases.champion, None
+    for change in ledger.changes[::-1]:
+        if champion is None or change.after.champion != champion:
+            break
+        found = change
+    return found
 
 
 def list_models(project: Project, params: Params) -> Models:

@@ -7,6 +7,7 @@ import mimetypes
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,7 @@ from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fashion.adapters.keeping import media_type
 from fashion.adapters.predictions import Label, PredictionLog, Record
 from fashion.errors import ServiceError
+from fashion.pages.status import Board
 from fashion.serving import answers
 from fashion.serving.champions import Champions, Served
 from fashion.serving.decoding import Pictures
@@ -26,6 +28,7 @@ from fashion.serving.metrics import Metrics
 from fashion.serving.recorder import Recorder
 from fashion.serving.refusals import HANDLERS, REFUSED, refused
 from fashion.serving.requests import Feedback, PredictionId, Queue, read_images, read_json
+from fashion.serving.status import add_status
 
 MOST_WANTED = 50
 """Pictures whose label is wanted, in one answer."""
@@ -55,6 +58,8 @@ class Service:
     limits: Limits = field(default_factory=Limits)
     metrics: Metrics = field(default_factory=Metrics)
     pictures: Pictures = field(default_factory=Pictures)
+    board: Board | None = None
+    """Of the project's state, for /status; None where there is no project."""
 
 
 def create_app(service: Service) -> FastAPI:
@@ -76,6 +81,8 @@ def create_app(service: Service) -> FastAPI:
     _add_labels(app, service)
     _add_state(app, service)
     _add_page(app)
+    if service.board:
+        add_status(app, service.board, partial(answers.describe_readiness, service.champions, service.recorder, True))
     if service.keys.needed:
         app.openapi = secured(app.openapi)  # type: ignore[method-assign]
     return app

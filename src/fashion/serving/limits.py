@@ -6,9 +6,10 @@ import re
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from starlette.responses import JSONResponse
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fashion.serving.bodies import Bodies, BodyLimits
@@ -26,10 +27,19 @@ NEEDS = {
     "/wanted/picture": Right.FEEDBACK,
     "/metrics": Right.OPERATE,
     "/model/refresh": Right.OPERATE,
+    "/status": Right.OPERATE,
 }
-"""The right that a key must have; all other paths accept any key."""
+"""The right that a key must have, as for /status also for all below it; other paths accept any key."""
 UNCOUNTED = ("/healthz", "/readyz", "/metrics")
 """Paths that are answered whatever the load."""
+PROMPT = Path(__file__).parent / "page" / "key.html"
+"""Shown in place of a page of /status to a browser without a key; it asks for one, and then shows that page."""
+PROMPT_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' blob: data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Cache-Control": "no-store",
+}
+"""Styles that stand in a page are allowed, as the pages that it shows have them; scripts that do are not."""
 KEY_HEADER = "X-API-Key"
 FORWARDED = re.compile(rb"x-forwarded-.+|x-real-ip|forwarded|via")
 """Headers that proxies add."""
@@ -121,7 +131,7 @@ class Gatekeeper:
         finally:
             self._active[place] -= weight
 
-    def _refuse(self, scope: Scope) -> JSONResponse | None:
+    def _refuse(self, scope: Scope) -> Response | None:
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
         if len(hosts) > 1 or not all(map(ADDRESS.fullmatch, hosts)):
@@ -169,11 +179,21 @@ def is_open(path: str) -> bool:
     return path in OPEN or path.startswith("/page/")
 
 
-def _refuse_key(scope: Scope) -> JSONResponse | None:
+def _refuse_key(scope: Scope) -> Response | None:
+    """Return a refusal if the key does not suffice; a browser gets a page that asks for one, where it opens a page."""
+    refused = _check_key(scope)
+    accepted = dict(scope["headers"]).get(b"accept", b"")
+    if refused and f"{scope['path']}/".startswith("/status/") and b"text/html" in accepted:
+        return HTMLResponse(PROMPT.read_bytes(), refused.status_code, PROMPT_HEADERS)
+    return refused
+
+
+def _check_key(scope: Scope) -> JSONResponse | None:
     caller: Key | None = scope["caller"]
     if caller is None:
         return refusal(scope, 401, f"the header {KEY_HEADER} must contain a valid key")
-    right = NEEDS.get(scope["path"])
+    path = scope["path"]
+    right = NEEDS["/status"] if path.startswith("/status/") else NEEDS.get(path)
     if right and right not in caller.may:
         return refusal(scope, 403, f"the key {caller.name!r} lacks the right {right.value!r}")
     return None

@@ -10,6 +10,7 @@ import uvicorn
 
 from fashion.adapters.predictions import PredictionLog, Retention
 from fashion.errors import ArtifactError, ParamsError, ServiceError
+from fashion.pages.status import Board
 from fashion.params import Params
 from fashion.paths import Project
 from fashion.registry.champion import find_champion
@@ -85,6 +86,7 @@ def build_service(project: Project, params: Params) -> Service:
         keys=_keys(project),
         origin=settings.serve_origin,
         pictures=Pictures(kept=retention.pictures > 0),
+        board=Board(project, params, log),
     )
 
 

@@ -2,6 +2,7 @@
 
 from fashion.adapters.predictions.history import JudgedWindow, WindowHistory
 from fashion.adapters.predictions.log import PredictionLog, new_id
+from fashion.adapters.predictions.overview import Use, read_use
 from fashion.adapters.predictions.pictures import read_pictures
 from fashion.adapters.predictions.retention import (
     KEPT_FOR_LABELS,
@@ -28,6 +29,7 @@ __all__ = [
     "PredictionLog",
     "Record",
     "Retention",
+    "Use",
     "Wanted",
     "Window",
     "WindowHistory",
@@ -38,6 +40,7 @@ __all__ = [
     "new_id",
     "read_pictures",
     "read_survey",
+    "read_use",
     "read_wanted",
     "read_wanted_picture",
 ]

@@ -47,6 +47,16 @@ def read_wanted(log: PredictionLog, model: str, limit: int, after: str | None = 
     return [Wanted(row.id, _image(row), bool(row.pictured)) for row in found]
 
 
+def count_wanted(log: PredictionLog, model: str) -> int:
+    """Return how many predictions of a registered model wait for the label that was asked for.
+
+    Raises:
+        ServiceError: the log is away.
+    """
+    with log.transaction() as connection:
+        return connection.scalar(select(func.count()).select_from(predictions).where(_wanted(model))) or 0
+
+
 def read_wanted_picture(log: PredictionLog, model: str, prediction_id: str) -> bytes | None:
     """Return the picture, as a file, of one of the predictions that `read_wanted` gives; None if there is none.
 

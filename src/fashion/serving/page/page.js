@@ -2,6 +2,7 @@
 
 const find = (id) => document.getElementById(id);
 const KEY = "key";
+const MOST_BARS = 12;
 const INK = 22; // pixels of the brush, about two pixels of what the model sees
 let wanted = []; // predictions to label; the first one is shown
 let last = null; // id of the previous one: it was labelled or skipped
@@ -96,10 +97,10 @@ function showAnswer({ version, predictions: [prediction] }) {
   find("drawn").hidden = !prediction.label_wanted || latest.truth !== null;
   find("abstain").hidden = !prediction.abstain;
   find("abstain").textContent = `Do not rely on this answer: ${prediction.explanation}.`;
-  find("bars").replaceChildren(...Object.entries(prediction.probabilities).map((pair) => bar(pair, prediction)));
+  showBars(prediction);
   paint(find("seen"), prediction.seen);
   find("seen").parentElement.hidden = false;
-  find("label").value = prediction.predicted;
+  offerLabels(false, prediction.predicted);
   find("answer").hidden = false;
   reveal(find("verdict"), find("said"));
 }
@@ -113,10 +114,27 @@ function showTruth(predicted, truth) {
   find("correct").hidden = truth !== null;
 }
 
+// "Wrong" leads to the other classes; the answer itself is not among them.
+function offerLabels(shown, predicted) {
+  find("correction").hidden = !shown;
+  find("deny").setAttribute("aria-expanded", shown);
+  find("label").value = "";
+  for (const option of find("label").options) option.hidden = option.disabled = option.value === predicted || !option.value;
+}
+
 // On a phone the result may be off screen.
 function reveal(said, place) {
   const { top, bottom } = said.getBoundingClientRect();
   if (top < 0 || bottom > innerHeight) place.scrollIntoView();
+}
+
+// Of many classes only the most probable ones, in their order, and how many more there are.
+function showBars(prediction) {
+  const pairs = Object.entries(prediction.probabilities);
+  const shown = pairs.length > MOST_BARS ? pairs.sort((one, other) => other[1] - one[1]).slice(0, MOST_BARS) : pairs;
+  find("bars").replaceChildren(...shown.map((pair) => bar(pair, prediction)));
+  find("rest").hidden = shown.length === pairs.length;
+  find("rest").textContent = `and ${pairs.length - shown.length} less probable classes`;
 }
 
 function bar([name, probability], { predicted }) {
@@ -146,7 +164,7 @@ function paint(canvas, image) {
 async function showModel() {
   const model = await call("/model");
   find("model").textContent = `${model.model}, version ${model.version}`;
-  find("label").replaceChildren(...model.classes.map((name) => new Option(name)));
+  find("label").replaceChildren(new Option("Choose a label", ""), ...model.classes.map((name) => new Option(name)));
   find("names").replaceChildren(...model.classes.map(nameButton));
 }
 
@@ -241,7 +259,9 @@ function tell(label) {
   const { prediction } = latest;
   attempt(async () => {
     await post("/feedback", { prediction_id: prediction.id, label, source: "page" });
-    if (prediction === latest.prediction) find("thanks").textContent = `Saved: ${label}.`;
+    if (prediction !== latest.prediction) return;
+    find("thanks").textContent = `Saved: ${label}.`;
+    offerLabels(false, prediction.predicted);
   });
 }
 
@@ -250,6 +270,10 @@ find("correct").addEventListener("submit", (event) => {
   tell(find("label").value);
 });
 find("confirm").addEventListener("click", () => tell(latest.prediction.predicted));
+find("deny").addEventListener("click", () => {
+  offerLabels(true, latest.prediction.predicted);
+  find("label").focus();
+});
 
 find("others").addEventListener("click", () => attempt(showSamples));
 find("skip").addEventListener("click", () => attempt(passOver));

@@ -1,55 +1,18 @@
-"""Prefect's REST API, for answering a run that paused to ask. Prefect itself is imported in flows/ alone."""
+"""Answering a run that paused to ask."""
 
 import time
-from typing import Any, TypeVar
+from typing import Any
 
-import httpx
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter
 
+from fashion.adapters.orchestration.server import Run, State, ask
 from fashion.errors import ServiceError
-from fashion.settings import headers_for_prefect
 
-REQUEST_TIMEOUT = httpx.Timeout(75.0, connect=10.0)
-"""Prefect waits up to 60 s for a locked SQLite database before it says so."""
 POLL_SECONDS = 0.5
 TRIES = 5
 RETRY_SECONDS = 1.0
 END_SECONDS = 180.0
 """How long a run may take to carry out an answer: MLflow's retries included."""
-APPROVAL = "approval:"
-
-Content = TypeVar("Content")
-
-
-class _Keys(BaseModel):
-    response: str
-
-
-class _StateDetails(BaseModel):
-    run_input_keyset: _Keys | None = None
-
-
-class _State(BaseModel):
-    type: str
-    message: str | None = None
-    state_details: _StateDetails = _StateDetails()
-
-
-class Run(BaseModel):
-    """A run of a flow, as Prefect describes it."""
-
-    id: str
-    name: str
-    tags: list[str]
-    state: _State | None
-
-    @property
-    def about(self) -> str:
-        """What a paused run asks about: name/number of a registered version; empty if it asks for something else."""
-        return next((tag.removeprefix(APPROVAL) for tag in self.tags if tag.startswith(APPROVAL)), "")
-
-    def __str__(self) -> str:
-        return f"{self.about}, run {self.id} ({self.name})"
 
 
 class _Details(BaseModel):
@@ -63,11 +26,6 @@ class _Orchestration(BaseModel):
     details: _Details
 
 
-def approval_tag(name: str, number: str) -> str:
-    """Return the tag of a run that asks about a version."""
-    return f"{APPROVAL}{name}/{number}"
-
-
 def find_paused_run(address: str, wanted: str) -> Run:
     """Find the run that waits for an answer and has this id, this name, or asks about the version of this number.
 
@@ -79,7 +37,7 @@ def find_paused_run(address: str, wanted: str) -> Run:
     """
     content = {"flow_runs": {"state": {"type": {"any_": ["PAUSED"]}}}}
     runs = TypeAdapter(list[Run])
-    paused = [run for run in _ask(address, "POST", "flow_runs/filter", runs, content) if run.about]
+    paused = [run for run in ask(address, "POST flow_runs/filter", runs, content) if run.about]
     found = [run for run in paused if wanted in (run.id, run.name, run.about.rpartition("/")[2])]
     if len(found) == 1:
         return found[0]
@@ -101,8 +59,8 @@ def resume(address: str, run: Run, run_input: dict[str, str]) -> None:
     unclear: ServiceError | None = None
     for _ in range(TRIES):
         try:
-            answered = _ask(
-                address, "POST", f"flow_runs/{run.id}/resume", TypeAdapter(_Orchestration), {"run_input": run_input}
+            answered = ask(
+                address, f"POST flow_runs/{run.id}/resume", TypeAdapter(_Orchestration), {"run_input": run_input}
             )
         except ServiceError as error:
             unclear = error
@@ -126,7 +84,7 @@ def _kept_input(address: str, run: Run) -> dict[str, Any] | None:
     if not keys:
         return None
     try:
-        return _ask(address, "GET", f"flow_runs/{run.id}/input/{keys.response}", TypeAdapter(dict[str, Any]))
+        return ask(address, f"GET flow_runs/{run.id}/input/{keys.response}", TypeAdapter(dict[str, Any]))
     except ServiceError:
         return None
 
@@ -151,10 +109,10 @@ def await_end(address: str, run: Run) -> str:
     )
 
 
-def _look(address: str, run: Run) -> _State | None:
+def _look(address: str, run: Run) -> State | None:
     """Return the state of a run; none when Prefect does not say, which may be for a moment only."""
     try:
-        return _ask(address, "GET", f"flow_runs/{run.id}", TypeAdapter(Run)).state
+        return ask(address, f"GET flow_runs/{run.id}", TypeAdapter(Run)).state
     except ServiceError:
         return None
 
@@ -163,35 +121,4 @@ def _by_hand(run: Run) -> str:
     return (
         "See how the version stands with `fashion history`; make it the champion by hand with: "
         f"fashion promote {run.about.rpartition('/')[2]} --reason '...'"
-    )
-
-
-def _ask(
-    address: str, method: str, path: str, expected: TypeAdapter[Content], content: dict[str, Any] | None = None
-) -> Content:
-    try:
-        response = httpx.request(
-            method, f"{address}/{path}", json=content, headers=headers_for_prefect(), timeout=REQUEST_TIMEOUT
-        )
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise ServiceError(
-            f"No Prefect server answers at {address or 'PREFECT_API_URL, which is not set'} ({type(error).__name__}). "
-            "Start it (make up), or correct PREFECT_API_URL."
-        ) from error
-    if response.status_code == httpx.codes.UNAUTHORIZED:
-        raise unknown_here(address)
-    if response.is_error:
-        raise ServiceError(f"{address} answered {response.status_code} to {method} {path}: {response.text[:500]}")
-    try:
-        return expected.validate_json(response.content)
-    except ValidationError as error:
-        raise ServiceError(f"{address} answered what Prefect does not answer to {method} {path}: {error}") from error
-
-
-def unknown_here(address: str) -> ServiceError:
-    """Return the error of a server that another project has started, and that does not know this one."""
-    return ServiceError(
-        f"The Prefect server at {address} does not take this project's authentication string. Set "
-        "PREFECT_API_AUTH_STRING to that of the project that started it, which stands in its "
-        ".state/prefect/profiles.toml; or correct PREFECT_API_URL."
     )

@@ -1,0 +1,54 @@
+"""How the log stands: what it holds, and what it waits for."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, func, select
+
+from fashion.adapters.predictions.history import JudgedWindow, WindowHistory
+from fashion.adapters.predictions.log import PredictionLog
+from fashion.adapters.predictions.retention import count_waiting
+from fashion.adapters.predictions.tables import predictions
+from fashion.adapters.predictions.wanted import count_wanted
+
+
+@dataclass(frozen=True)
+class Use:
+    """How a registered model was used."""
+
+    predictions: int
+    """In the log, of all models."""
+    newest: datetime | None
+    """When the last one was made; None where there is none."""
+    unjudged: int
+    """How many came after the last window."""
+    wanted: int
+    """Labels that were asked for at random and have not come."""
+    uncollected: int
+    """Predictions with a label that was not collected, of all models."""
+    windows: tuple[JudgedWindow, ...]
+    """The last ones, of this model or of no known one; the oldest first. Their labels are those of the last look."""
+
+
+def read_use(log: PredictionLog, model: str, windows: int) -> Use:
+    """Return how the log stands; nothing is counted anew.
+
+    Args:
+        model: a registered model's name.
+        windows: at most so many of the last ones.
+
+    Raises:
+        ServiceError: the log is away.
+    """
+    known = [window for window in WindowHistory(log).read(windows) if window.model in (None, model)]
+    with log.transaction() as connection:
+        count = connection.scalar(select(func.count()).select_from(predictions)) or 0
+        last = predictions.c.time
+        newest = connection.scalar(select(last).order_by(predictions.c.number.desc()).limit(1))
+        unjudged = _count_after(connection, known[-1].last_number) if known else count
+    return Use(count, newest, unjudged, count_wanted(log, model), count_waiting(log), tuple(known))
+
+
+def _count_after(connection: Connection, number: int) -> int:
+    rows = select(func.count()).select_from(predictions).where(predictions.c.number > number)
+    return connection.scalar(rows) or 0

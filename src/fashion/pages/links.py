@@ -1,0 +1,83 @@
+"""The pages and pictures that other commands have left: which there are, and where the service shows them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from fashion.paths import Project
+
+SERVED = {
+    "exploration": ("exploration", ".html"),
+    "reports": ("reports", ".html"),
+    "windows": ("monitoring", ".html"),
+    "evaluation": ("evaluation", ".png"),
+}
+"""The service shows files with this ending, in this folder of artifacts/, at /status/NAME/."""
+WITH_SCRIPTS = ("evidently.html",)
+"""They stay closed without their scripts, and those run in no page of the service."""
+MOST_REPORTS = 10
+PAGE = "index.html"
+DOCS = "validation/docs/index.html"
+
+
+@dataclass(frozen=True)
+class Link:
+    """A page or a picture that exists."""
+
+    title: str
+    path: str
+    """Below the project's folder."""
+    address: str | None
+    """At the service; None where it does not show this file."""
+
+
+def find_links(project: Project) -> tuple[Link, ...]:
+    """Return what there is to read."""
+    artifacts = project.root / "artifacts"
+    reports = sorted(artifacts.glob("reports/*.html"), key=lambda path: path.stat().st_mtime, reverse=True)
+    found = [
+        ("The data explored", artifacts / "exploration" / PAGE),
+        ("All windows of predictions", project.monitoring / PAGE),
+        ("The window selected by hand last", project.monitoring / "by-hand" / PAGE),
+        *((f"Report {path.stem}", path) for path in reports[:MOST_REPORTS]),
+        ("What was validated", artifacts / DOCS),
+        *((_title(path), path) for path in sorted(project.evaluation.glob("*.png"))),
+    ]
+    return tuple(
+        Link(title, path.relative_to(project.root).as_posix(), address_of(project, path))
+        for title, path in found
+        if path.is_file()
+    )
+
+
+def find_windows(project: Project) -> tuple[int, ...]:
+    """Return the numbers of the windows of which there is a page."""
+    folders = (page.parent.name for page in project.monitoring.glob(f"*/{PAGE}"))
+    return tuple(sorted(int(name) for name in folders if name.isdecimal()))
+
+
+def address_of(project: Project, path: Path) -> str | None:
+    """Return where the service shows a file; None where it does not."""
+    for name, (folder, ending) in SERVED.items():
+        kept = project.root / "artifacts" / folder
+        if path.is_relative_to(kept) and path.suffix == ending and path.name not in WITH_SCRIPTS:
+            return f"/status/{name}/{path.relative_to(kept).as_posix()}"
+    return None
+
+
+def find_served(project: Project, name: str, path: str) -> Path | None:
+    """Return the file at /status/NAME/PATH; None where there is none that may be shown, as outside of its folder."""
+    if name not in SERVED:
+        return None
+    folder, ending = SERVED[name]
+    kept = (project.root / "artifacts" / folder).resolve()
+    try:
+        found = (kept / path).resolve()
+        is_there = found.is_file()
+    except (OSError, ValueError):  # A name that no file can have.
+        return None
+    allowed = found.is_relative_to(kept) and found.suffix == ending and found.name not in WITH_SCRIPTS
+    return found if allowed and is_there else None
+
+
+def _title(path: Path) -> str:
+    return path.stem.replace("_", " ").capitalize()

@@ -1,0 +1,78 @@
+"""What of the state of everything needs a person, and what that person can do."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from fashion.adapters.orchestration import FlowRun
+from fashion.adapters.predictions import Use
+from fashion.params import Params
+from fashion.registry.overview import Standing
+
+BULLET = "  - "
+"""Before each way out in the text about an absent champion."""
+
+
+@dataclass(frozen=True)
+class Need:
+    """Something that waits for a person."""
+
+    what: str
+    ways: tuple[str, ...] = ()
+    """What can be done about it, with the command to type."""
+    address: str | None = None
+    """The page of the service where it is done or seen, if there is one."""
+
+
+def of_registry(standing: Standing) -> Iterator[Need]:
+    """Yield what keeps the registry without a champion, and each version that awaits approval."""
+    if standing.absence is not None:
+        lines = standing.absence.splitlines()
+        ways = tuple(line.removeprefix(BULLET) for line in lines if line.startswith(BULLET))
+        yield Need(" ".join(line for line in lines if not line.startswith(BULLET)), ways)
+        return
+    for why, ways in standing.proposals:
+        yield Need(f"{why[:1].upper()}{why[1:]}.", ways)
+
+
+def of_log(use: Use, params: Params) -> Iterator[Need]:
+    """Yield an alarm that is not over, labels that nobody gave yet, and labels that nothing has learned from."""
+    version = use.windows[-1].model_version if use.windows else None
+    mine = [window for window in use.windows if window.model_version == version]
+    alarm = next((window for window in mine[::-1][: params.monitor.alarm.cool_down] if window.alarm), None)
+    if alarm:
+        way = "see how it went on, with the labels that have come since: fashion monitor --history"
+        where = f"/status/windows/{alarm.number}/index.html"
+        yield Need(f"Window {alarm.number} of version {version} raised an alarm: {alarm.because}.", (way,), where)
+    if use.wanted:
+        yield Need(
+            f"{use.wanted:,} labels were requested at random and have not arrived; without them nobody knows the live "
+            "accuracy.",
+            ("give them on the service's page, under “Help label pictures”",),
+            "/",
+        )
+    if use.uncollected >= params.collect.at_least:
+        yield Need(
+            f"{use.uncollected:,} predictions have a label that no training has seen yet.",
+            ("make a batch of them to train on: fashion collect",),
+        )
+
+
+def of_runs(runs: Sequence[FlowRun], address: str) -> Iterator[Need]:
+    """Yield each flow whose last run failed."""
+    last: dict[str, FlowRun] = {}
+    for run in runs:
+        if not run.about:
+            last.setdefault(run.flow, run)
+    for run in last.values():
+        if run.failed:
+            said = f": {run.message}" if run.message else ""
+            yield Need(f"The last run of {run.flow} failed{said}", (f"its log is in the Prefect UI at {address}",))
+
+
+def of_refused(count: int, path: str) -> Iterator[Need]:
+    """Yield that labels were refused, if so; `path` is the list of them."""
+    if count:
+        yield Need(
+            f"{count:,} labels made the data unfit to learn from, and were refused; .state/refused shows them.",
+            (f"correct them; or to try them again as they are: rm {path}",),
+        )

@@ -1,0 +1,188 @@
+"""`fashion status`, and /status on the service: whole, with tools away, with keys, and what it lets nobody see."""
+
+import json
+import socket
+from dataclasses import replace
+from uuid import uuid4
+
+import pytest
+import requests
+from typer.testing import CliRunner
+
+from fashion.adapters.orchestration import read_runs
+from fashion.adapters.predictions import PredictionLog, WindowHistory
+from fashion.cli import app
+from fashion.evaluation.alarm import Verdict
+from fashion.pages.links import find_served
+from fashion.pages.status import Board
+from fashion.params import load_params
+from fashion.paths import Project
+from fashion.serving.keys import Keys, Right, add_key, keys_file
+from fashion.serving.limits import KEY_HEADER
+from tests.advice import follow
+from tests.logs import judged, record
+from tests.projects import copy_project
+from tests.services import make_service, running
+
+HOSTILE = "<script>alert(1)</script>"
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+PATIENCE = 60.0
+
+
+def look(project):
+    return Board(project, load_params(project.params)).look(PATIENCE)
+
+
+@pytest.fixture
+def silent():
+    """An address that accepts connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def test_a_new_project_has_no_version_and_the_look_makes_nothing(project):
+    found = look(project)
+    assert found.troubles == {}
+    assert "make run" in found.needs[0].what
+    assert not list(project.root.glob(".state/*.db"))
+
+
+@pytest.mark.advice("fashion monitor --history", "pages/needs.py")
+def test_the_state_of_a_trained_project_is_told_by_the_command(trained_project):
+    project = trained_project
+    log = PredictionLog(f"sqlite:///{project.state}/predictions.db")
+    name = load_params(project.params).register_.name
+    log.write([record(model=name, asked=True) for _ in range(3)])
+    history = WindowHistory(log)
+    history.add(replace(judged(1), model=name))
+    history.add(replace(judged(2, Verdict.ALARM, by_class={"0": (20, 18)}), model=name, because=HOSTILE))
+    log.close()
+    environment = {"FASHION_HOME": str(project.root), "COLUMNS": "200"}
+    result = CliRunner().invoke(app, ["status", "--json"], env=environment)
+    assert result.exit_code == 0, result.output
+    content = json.loads(result.output)
+    assert content["mlflow"]["content"]["champion"]["version"] == "1"
+    assert content["mlflow"]["content"]["since"]["action"] == "register"
+    assert content["log"]["content"]["wanted"] == 3
+    assert content["log"]["content"]["windows"][1]["live_accuracy"]["value"] == 0.9
+    shown = CliRunner().invoke(app, ["status"], env=environment).output
+    assert "version 1 is champion since" in shown
+    assert "3 labels were requested at random" in shown
+    follow(project, [need.ways for need in look(project).needs], "fashion monitor --history")
+
+
+def test_whatever_is_away_says_so_and_the_rest_is_shown(trained_project, monkeypatch, silent):
+    project = trained_project
+    board = Board(project, load_params(project.params))
+    board.look(PATIENCE)
+    monkeypatch.setenv("PREFECT_API_URL", f"{silent}/api")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    (project.state / "predictions.db").write_bytes(b"no database" * 100)
+    found = board.look(PATIENCE)
+    assert set(found.troubles) == {"MLflow", "the prediction log", "Prefect"}
+    assert "No MLflow server answers" in found.mlflow.trouble
+    assert found.mlflow.content.champion.version == "1"  # As it was known before.
+    assert found.mlflow.age > 0
+    assert "cannot be used" in found.log.trouble
+    assert "ReadTimeout" in found.prefect.trouble
+    assert found.files.content.links
+
+
+def test_without_a_server_on_this_machine_prefect_is_not_in_trouble():
+    assert read_runs("http://127.0.0.1:1/api", 5) is None
+    assert read_runs("", 5) is None
+
+
+def test_the_last_runs_are_those_of_prefect(at_server, project):
+    from prefect import flow
+
+    at_server(project)
+
+    @flow(name=f"status {uuid4().hex[:6]}")
+    def failing():
+        raise ValueError("no disk")
+
+    with pytest.raises(ValueError, match="no disk"):
+        failing()
+    found = look(project)
+    assert found.troubles == {}
+    assert (found.prefect.content[0].flow, found.prefect.content[0].failed) == (failing.name, True)
+    assert any(f"The last run of {failing.name} failed" in need.what for need in found.needs)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A project with some pages, and params.yaml beside them."""
+    project = copy_project(tmp_path_factory.mktemp("home") / "project")
+    for path in ("exploration/index.html", "monitoring/1/index.html", "monitoring/1/evidently.html"):
+        (project.root / "artifacts" / path).parent.mkdir(parents=True, exist_ok=True)
+        (project.root / "artifacts" / path).write_text(f"<p>{path}</p>", encoding="utf-8")
+    (project.monitoring / "2").mkdir()
+    (project.monitoring / "2" / "index.html").symlink_to(project.root / "artifacts/exploration/index.html")
+    return project
+
+
+def serve(folder, home, **options):
+    service = make_service(folder, **options)
+    board = Board(home, load_params(home.params), service.log)
+    return replace(service, board=board)
+
+
+def test_the_page_has_no_scripts_loads_nothing_and_escapes_what_others_wrote(tmp_path, home):
+    service = serve(tmp_path, home)
+    name = load_params(home.params).register_.name
+    WindowHistory(service.log).add(replace(judged(1, Verdict.ALARM), model=name, because=HOSTILE))
+    with running(service) as address:
+        answer = requests.get(f"{address}/status", timeout=PATIENCE)
+        as_json = requests.get(f"{address}/status?format=json", timeout=PATIENCE).json()
+        wrong = requests.get(f"{address}/status?format=xml", timeout=PATIENCE)
+        page = requests.get(f"{address}/status/windows/1/index.html", timeout=PATIENCE)
+    assert answer.status_code == 200
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert "script-src" not in answer.headers["Content-Security-Policy"]
+    assert HOSTILE not in answer.text
+    assert "&lt;script&gt;" in answer.text
+    assert "http://" not in answer.text.replace(address, "")
+    assert "https://" not in answer.text
+    assert 'href="/status/windows/1/index.html"' in answer.text
+    assert as_json["log"]["content"]["windows"][0]["verdict"] == "alarm"
+    assert wrong.status_code == 422
+    assert page.text == "<p>monitoring/1/index.html</p>"
+    assert page.headers["Content-Security-Policy"] == answer.headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("windows", "../../params.yaml"),
+        ("windows", "../exploration/index.html"),
+        ("windows", "/etc/hostname.html"),
+        ("windows", "2/index.html"),
+        ("windows", "1/evidently.html"),
+        ("windows", "\0.html"),
+        ("windows", f"{'x' * 5000}.html"),
+        ("evaluation", "metrics.json"),
+        ("dataset", "dataset.json"),
+        ("reports", ""),
+    ],
+)
+def test_nothing_else_is_shown(home, name, path):
+    assert find_served(home, "windows", "1/index.html")
+    assert find_served(home, name, path) is None
+
+
+def test_only_a_key_that_may_operate_sees_it_and_a_browser_is_asked_for_one(tmp_path, home):
+    asks, operates = (
+        add_key(Project(tmp_path), "asks", [Right.PREDICT]),
+        add_key(Project(tmp_path), "ops", [Right.OPERATE]),
+    )
+    service = serve(tmp_path / "service", home, keys=Keys(keys_file(Project(tmp_path))))
+    with running(service) as address:
+        for path in ("/status", "/status/windows/1/index.html"):
+            for key, status in ((None, 401), (asks, 403), (operates, 200)):
+                headers = {KEY_HEADER: key} if key else {}
+                assert requests.get(address + path, headers=headers, timeout=PATIENCE).status_code == status
+            prompt = requests.get(address + path, headers=BROWSER, timeout=PATIENCE)
+            assert prompt.status_code == 401
+            assert "API key" in prompt.text
+            assert "champion" not in prompt.text
