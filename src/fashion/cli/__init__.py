@@ -15,6 +15,7 @@ from fashion.cli import (
     approval,
     collection,
     doctor,
+    exploration,
     keys,
     lineage,
     monitoring,
@@ -30,6 +31,7 @@ from fashion.errors import FashionError
 
 GROUPS = {
     "The pipeline, in its order": (pipeline,),
+    "The data, looked at": (exploration,),
     "Versions and the champion": (registry, approval, lineage),
     "The champion in use": (predictions, serving, monitoring, collection, simulation),
     "The machine": (doctor,),

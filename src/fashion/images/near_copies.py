@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fashion.arrays import Booleans, Bytes
 from fashion.images.copies import ALIKE, signatures
 from fashion.images.parts import Parts, sample, shrink
 

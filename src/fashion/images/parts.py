@@ -57,7 +57,9 @@ class Parts:
     def take_small(self, positions: NDArray[np.int64], longest: int) -> Bytes:
         """Return a copy of these images, reduced as by `shrink`, without holding all of them in their full size."""
         step = self.step
-        parts = [shrink(self.take(positions[start : start + step]), longest) for start in range(0, len(positions), step)]
+        parts = [
+            shrink(self.take(positions[start : start + step]), longest) for start in range(0, len(positions), step)
+        ]
         return np.concatenate(parts or [shrink(self.take(positions), longest)])
 
     def blocks(self) -> Iterator[tuple[NDArray[np.int64], Bytes]]:
