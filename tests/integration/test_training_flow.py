@@ -89,7 +89,7 @@ def test_a_training_with_nothing_to_do_shows_every_step_and_changes_nothing(trai
     at_server(trained_project)
     edit_params(trained_project, {"register": {"approval": "required"}})  # There is nothing to agree to.
     state, run, tasks, artifacts = run_flow(reason="a look", synthetic=True)
-    assert [task.name for task in tasks] == ["fetch", *PIPELINE, "register"]
+    assert [task.name for task in tasks] == ["fetch", PIPELINE[0], "explore", *PIPELINE[1:], "register"]
     assert {task.state.name for task in tasks[:-1]} == {"UpToDate"}
     outcome = asdict(state.result())
     assert outcome.pop("judgement")["reasons"] == ("all gates passed; there was no champion",)
@@ -107,6 +107,7 @@ def test_a_training_with_nothing_to_do_shows_every_step_and_changes_nothing(trai
     assert any(tag.startswith("data:") for tag in run.tags)
     assert "Validation" in artifacts["validation"].data
     assert "](data:image/png;base64," in artifacts["pictures"].data
+    assert "](data:image/png;base64," in artifacts["exploration"].data
     assert "**To be promoted**" in artifacts["judgement"].data
     assert artifacts["gates"].description == "All 18 gates passed"
     accuracy = json.loads(artifacts["gates"].data)[0]

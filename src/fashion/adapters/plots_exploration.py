@@ -28,7 +28,7 @@ BINS = 40
 
 
 def class_style(classes: int) -> list[tuple[str, str]]:
-    """Return the colour and the marker of each class; of more than 80 classes some look alike, and have their number."""
+    """Return the colour and the marker of each class; of more than 70 classes some look alike."""
     return list(islice(cycle((colour, marker) for marker, colour in product(MARKERS, COLOURS)), classes))
 
 
@@ -108,11 +108,19 @@ def plane(points: NDArray[np.float64], labels: NDArray[np.int64], classes: int, 
         axis = figure.subplots()
         for number, (colour, marker) in enumerate(class_style(classes)):
             mine = points[labels == number]
-            axis.scatter(*mine.T, s=10, color=colour, marker=marker, linewidths=0, alpha=0.7)
+            axis.scatter(mine[:, 0], mine[:, 1], s=10, color=colour, marker=marker, linewidths=0, alpha=0.7)
         for number in np.unique(labels):
             middle = np.median(points[labels == number], axis=0)
             box = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "black", "linewidth": 0.5}
-            axis.text(*middle, str(number), fontsize=10 if classes <= NAMED else 6, ha="center", va="center", bbox=box)
+            axis.text(
+                middle[0],
+                middle[1],
+                str(number),
+                fontsize=10 if classes <= NAMED else 6,
+                ha="center",
+                va="center",
+                bbox=box,
+            )
         axis.set_xticks([])
         axis.set_yticks([])
 

@@ -1,6 +1,7 @@
 """What the images of each class look like together: their mean, how they vary, how bright their pixels are."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -52,7 +53,7 @@ def choose_samples(labels: Labels, classes: int, each: int, seed: int = 0) -> li
     shuffled = np.random.default_rng(seed).permutation(len(labels))
     order = shuffled[np.argsort(labels[shuffled], kind="stable")]
     starts = np.searchsorted(labels[order], np.arange(classes + 1))
-    return [order[first:last][:each] for first, last in zip(starts, starts[1:], strict=False)]
+    return [order[first:last][:each] for first, last in pairwise(starts)]
 
 
 def explained_by_class(values: pd.Series, labels: Labels) -> float:

@@ -78,7 +78,7 @@ class _Gathered:
         self._examples: list[tuple[int, int, int, float]] = []
 
     def add(self, pairs: Pairs) -> None:
-        one, other, products = pairs
+        one, other, _ = pairs
         if not len(one):
             return
         of, labels = self._parts.of, self._parts.labels

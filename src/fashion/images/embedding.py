@@ -8,7 +8,7 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from sklearn.neighbors import NearestNeighbors
 
-from fashion.arrays import Bytes, Labels
+from fashion.arrays import Bytes, Floats, Labels
 
 COMPONENTS = 50
 PERPLEXITY = 30
@@ -33,14 +33,14 @@ class Embedding:
 def embed(images: Bytes, labels: Labels, seed: int = 0) -> Embedding:
     """Return the images in a plane: 50 principal components, then t-SNE.
 
-    L. van der Maaten, G. Hinton, "Visualizing Data using t-SNE", Journal of Machine Learning Research 9 (2008); it starts
-    from the two main components, so that the same images give the same picture (D. Kobak, P. Berens, "The art of using
-    t-SNE for single-cell transcriptomics", Nature Communications 10, 2019).
+    L. van der Maaten, G. Hinton, "Visualizing Data using t-SNE", Journal of Machine Learning Research 9 (2008); it
+    starts from the two main components, so that the same images give the same picture (D. Kobak, P. Berens,
+    "The art of using t-SNE for single-cell transcriptomics", Nature Communications 10, 2019).
 
     Args:
         images: (n, height, width, channels), of at most some thousand pixels each.
     """
-    flat = images.reshape(len(images), -1).astype(np.float32) / 255
+    flat = images.reshape(len(images), -1) / np.float32(255)
     components = _main_components(flat)
     agreement = _agreement(components, labels) if len(labels) > 1 else 1.0
     start = components[:, :2] / max(float(components[:, 0].std()), 1e-9)
@@ -68,7 +68,7 @@ def thin(points: NDArray[np.float64], cells: int) -> tuple[NDArray[np.int64], ND
     return chosen, cell[chosen]
 
 
-def _main_components(flat: NDArray[np.float32]) -> NDArray[np.float32]:
+def _main_components(flat: Floats) -> NDArray[np.float32]:
     """Return the images (n, d) along their main components, at least two."""
     count = min(COMPONENTS, *flat.shape)
     found = np.zeros((len(flat), max(2, count)), np.float32)

@@ -1,10 +1,11 @@
 """All pairs of near copies among tens of thousands of images; `copies` says when two images are near copies.
 
 Comparing every pair as `copies` does takes minutes for 70,000 images. Here most pairs are ruled out cheaply, and none
-wrongly. Let a and b be two signatures, p and q their projections on some directions, and r and s the lengths of what is
-left of them. By the inequality of Cauchy and Schwarz a.b <= p.q + rs: the product of the short vectors (p, r) and (q, s),
-which have the length 1, too. So two images can be near copies only if these are; and then no coordinate of them differs
-by more than the distance of two unit vectors with that product, so that they are compared in the order of one of them.
+wrongly. Let a and b be two signatures, p and q their projections on some directions, and r and s the lengths of what
+is left of them. By the inequality of Cauchy and Schwarz a.b <= p.q + rs: the product of the short vectors (p, r) and
+(q, s), which have the length 1, too. So two images can be near copies only if these are; and then no
+coordinate of them differs by more than the distance of two unit vectors with that product, so that they are compared in
+the order of one of them.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -99,6 +100,6 @@ def _shorten(signed: NDArray[np.float32]) -> NDArray[np.float32]:
     some = signed[sample(len(signed), LEARNED_FROM)].astype(np.float64)
     directions = np.linalg.eigh(some.T @ some)[1][:, -DIRECTIONS:].astype(np.float32)
     projected = signed @ directions
-    lengths, kept = ((vectors**2).sum(axis=1, dtype=np.float64) for vectors in (signed, projected))
+    lengths, kept = (np.einsum("ij,ij->i", vectors, vectors) for vectors in (signed, projected))
     rest = np.sqrt(np.maximum(lengths - kept, 0))
     return np.column_stack([projected, rest]).astype(np.float32)

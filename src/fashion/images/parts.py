@@ -17,7 +17,7 @@ PIXELS_AT_ONCE = 1 << 22
 
 @dataclass(frozen=True)
 class Parts:
-    """Images of one form in parts with names, such as the splits of a dataset; a position counts through all of them."""
+    """Images of one form in parts with names, such as the splits of a dataset; a position counts through all parts."""
 
     parts: Mapping[str, LabelledImages]
 

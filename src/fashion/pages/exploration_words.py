@@ -70,8 +70,8 @@ def describe_embedding(subject: Subject, explored: Explored) -> list[str]:
         f"{count:,} of {len(subject.parts):,} images, chosen at random," if count < len(subject.parts) else "All images"
     )
     return [
-        f"{shown} are shown as points. {agreement:.0%} of them have the label of the image that is most similar to them, "
-        "measured by their 50 main components before they were brought into the plane."
+        f"{shown} are shown as points. {agreement:.0%} of them have the label of the image that is most similar to "
+        "them, measured by their 50 main components before they were brought into the plane."
     ]
 
 
@@ -115,8 +115,8 @@ def describe_quarantine(quarantine: Quarantine, subject: Subject) -> list[str]:
         return ["No image is in quarantine."]
     split, reason, count = quarantine.reasons[0]
     return [
-        f"{quarantine.count:,} of {len(subject.parts):,} images have a reason not to be learned from; those of the test "
-        f"set are reported and kept. The most frequent one: {reason} ({count:,} in {split})."
+        f"{quarantine.count:,} of {len(subject.parts):,} images have a reason not to be learned from; those of the "
+        f"test set are reported and kept. The most frequent one: {reason} ({count:,} in {split})."
     ]
 
 
@@ -126,9 +126,7 @@ def _across(subject: Subject, copies: Copies, kind: str) -> list[str]:
     of = dict(zip(subject.parts.parts, copies.in_other_part, strict=True))
     counts = {name: sum(of[part] for part in subject.names[name]) for name in others}
     return [
-        f"{count:,} images of the {name} are {kind} of images of the {first}."
-        if count
-        else f"None of the {name} is among the {kind} of images of the {first}."
+        f"{count:,} {name} are {kind} of {first}." if count else f"None of the {name} is among the {kind} of {first}."
         for name, count in counts.items()
     ]
 

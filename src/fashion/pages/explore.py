@@ -34,6 +34,8 @@ from fashion.stages.reference import read_descriptors, read_reference
 from fashion.storage import atomic_folder, write_json, write_text
 
 ROOM = "fashion.pages"
+ACROSS = 5
+"""Sample images side by side."""
 SHARES_SHOWN = 40
 """Classes whose shares are compared in the table."""
 LABELLED, PREDICTED = "labelled differently", "predicted to be of another class"
@@ -149,7 +151,9 @@ def _name_label(subject: Subject, position: int) -> str:
 
 
 def _strip(subject: Subject, positions: NDArray[np.int64]) -> Bytes:
-    return in_rows([subject.parts.take_small(positions, pictures.SMALL)], len(positions))
+    images = subject.parts.take_small(positions, pictures.SMALL)
+    across = min(len(images), ACROSS)
+    return in_rows([images[start : start + across] for start in range(0, len(images), across)], across)
 
 
 def _figures(explored: Explored) -> dict[str, Any]:
