@@ -54,7 +54,7 @@ def class_sizes(counts: Mapping[str, NDArray[np.int64]], classes: Sequence[str],
         axis.xaxis.set_major_formatter("{x:,.0f}")
         axis.legend(loc="upper center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize=8)
         axis.margins(y=0.01)
-        axis.set_ylim(len(classes) - 0.4, -0.6 - max(1.0, 0.12 * len(classes)))  # Room for the legend.
+        axis.set_ylim(len(classes) - 0.4, -0.6 - max(1.2, 0.06 * len(classes)))  # Room for the legend.
 
     _save(draw, _height(len(classes)), path)
 

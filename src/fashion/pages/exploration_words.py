@@ -10,6 +10,7 @@ from fashion.images.parts import Parts
 from fashion.pages.exploration import Comparison, Explored, Subject
 from fashion.pages.quarantined import Quarantine
 
+LONGEST_NAME = 40
 NAMED = 5
 """The most classes or descriptors that a sentence names."""
 
@@ -22,8 +23,8 @@ def describe_classes(subject: Subject, explored: Explored) -> list[str]:
         found = [f"Every class has the same number of images: {counts[0]:,}."]
     else:
         found = [
-            f"The largest class, {subject.classes[largest]}, has {counts[largest]:,} images "
-            f"({counts[largest] / total:.1%}); the smallest, {subject.classes[smallest]}, has {counts[smallest]:,} "
+            f"The largest class, {shorten(subject.classes[largest])}, has {counts[largest]:,} images "
+            f"({counts[largest] / total:.1%}); the smallest, {shorten(subject.classes[smallest])}, has {counts[smallest]:,} "
             f"({counts[smallest] / total:.1%})."
         ]
     for name in subject.names:
@@ -49,8 +50,8 @@ def describe_pixels(subject: Subject, explored: Explored) -> list[str]:
     black = pixels[there, 0].sum() / pixels[there].sum()
     bright, dark = there[means.argmax()], there[means.argmin()]
     return [
-        f"Brightest on average is {subject.classes[bright]} ({means.max():.0f} of 255), darkest "
-        f"{subject.classes[dark]} ({means.min():.0f}). {black:.0%} of all values are 0."
+        f"Brightest on average is {shorten(subject.classes[bright])} ({means.max():.0f} of 255), darkest "
+        f"{shorten(subject.classes[dark])} ({means.min():.0f}). {black:.0%} of all values are 0."
     ]
 
 
@@ -145,8 +146,13 @@ def name_part(parts: Parts) -> dict[str, tuple[str, ...]]:
 
 
 def _list(names: Sequence[str], what: str) -> str:
-    shown = ", ".join(names[:NAMED])
+    shown = ", ".join(shorten(name) for name in names[:NAMED])
     return f"{shown} and {len(names) - NAMED:,} more {what}" if len(names) > NAMED else shown
+
+
+def shorten(name: str) -> str:
+    """Return the name of a class as it stands in a sentence; in full it stands beside its images."""
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
 
 
 def _words(name: str) -> str:

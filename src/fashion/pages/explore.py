@@ -152,8 +152,7 @@ def _name_label(subject: Subject, position: int) -> str:
 
 def _strip(subject: Subject, positions: NDArray[np.int64]) -> Bytes:
     images = subject.parts.take_small(positions, pictures.SMALL)
-    across = min(len(images), ACROSS)
-    return in_rows([images[start : start + across] for start in range(0, len(images), across)], across)
+    return in_rows([images[start : start + ACROSS] for start in range(0, len(images), ACROSS)], ACROSS)
 
 
 def _figures(explored: Explored) -> dict[str, Any]:
