@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from fashion.registry.register import Registration
 
 
+LARGEST_PICTURE_BYTES = 1 << 20
+"""Of a picture of the data that is shown on Prefect's page, too."""
+
+
 def publish(project: Project, stage: str) -> None:
     """Publish what a stage has to show; of one that failed, too, if it left something."""
     if stage == "validate":
@@ -43,6 +47,15 @@ def _publish_pictures(project: Project) -> None:
     if pictures:
         shown = [f"## {_title(path.stem)}\n\n![{_title(path.stem)}]({_embed(path.read_bytes())})" for path in pictures]
         create_markdown_artifact("\n\n".join(shown), key="pictures", description=f"{len(pictures)} pictures")
+
+
+def publish_exploration(project: Project) -> None:
+    """Embed what shows most of the data; the whole page is on this machine."""
+    pictures = [project.exploration / f"{name}.png" for name in ("balance", "plane", "plane_images")]
+    small = [path for path in pictures if path.exists() and path.stat().st_size <= LARGEST_PICTURE_BYTES]
+    shown = [f"## {_title(path.stem)}\n\n![{_title(path.stem)}]({_embed(path.read_bytes())})" for path in small]
+    page = f"The whole page: `{project.exploration / 'index.html'}`"
+    create_markdown_artifact("\n\n".join([page, *shown]), key="exploration", description="What the data look like")
 
 
 def _publish_gates(project: Project) -> None:

@@ -24,7 +24,7 @@ from fashion.paths import Project
 from fashion.settings import load_project, tracking_uri
 from flows.announcement import announce
 from flows.approval import Approval, ask
-from flows.artifacts import conclusion, publish, publish_judgement, publish_report
+from flows.artifacts import conclusion, publish, publish_exploration, publish_judgement, publish_report
 
 if TYPE_CHECKING:
     from fashion.registry.register import Registration
@@ -68,6 +68,26 @@ def reproduce(project: Project, stage: str) -> State[None]:
     if versioning.reproduce(project, stage, get_run_logger().info):
         return Completed()
     return Completed(name="UpToDate", message=f"Nothing that {stage} depends on has changed")
+
+
+@task(name="explore", task_run_name="explore", cache_policy=NO_CACHE)
+def explore(project: Project, params: Params) -> State[None]:
+    """Make the page about the data if they have changed. No model depends on it: nothing here fails the run."""
+    from fashion.pages.exploration_state import is_current
+
+    try:
+        if is_current(project, params):
+            state: State[None] = Completed(name="UpToDate", message="The page about these data is there already")
+        else:
+            from fashion.pages.explore import explore as make
+
+            with one_at_a_time(project, "explore"):
+                state = Completed(message=f"Page: {make(project, params)}")
+        publish_exploration(project)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the training goes on; a bug shows its traceback
+        get_run_logger().warning("No page about the data: %s", error, exc_info=not isinstance(error, FashionError))
+        return Completed(name="NotMade", message=f"{error}\nTo try again: fashion explore")
+    return state
 
 
 @task(
@@ -166,6 +186,8 @@ def run_pipeline(project: Project, params: Params) -> "Registration":
             reproduce.with_options(name=stage, task_run_name=stage)(project, stage)
         finally:
             publish(project, stage)
+        if stage == "validate":
+            explore(project, params)
     registration = register(project, params)
     report(project, params, registration.version, return_state=True)  # Not even a bug in it costs the model.
     if _has_remote(project):

@@ -134,7 +134,7 @@ class RunLine:
             self._step, self._since, self._epoch = step, self._clock(), None
             self._lines.clear()
         message = record.getMessage()
-        if message.startswith(NOTHING_DONE):
+        if step in self._expected and message.startswith(NOTHING_DONE):
             self._took[self._step] = 0.0
         if found := EPOCH.match(message):
             self._epoch = Epoch(int(found[1]), int(found[2]), float(found[3]), self._clock())

@@ -94,6 +94,16 @@ class Project:
         return self.root / "artifacts" / "reports"
 
     @property
+    def exploration(self) -> Path:
+        """The page about the data; made from them again when they have changed, so not owned by DVC."""
+        return self.root / "artifacts" / "exploration"
+
+    @property
+    def exploration_of_window(self) -> Path:
+        """The page about what the service got."""
+        return self.root / "artifacts" / "exploration_window"
+
+    @property
     def model_file(self) -> Path:
         return self.model / KERAS
 

@@ -15,6 +15,7 @@ from fashion.cli import (
     approval,
     collection,
     doctor,
+    exploration,
     keys,
     lineage,
     monitoring,
@@ -32,6 +33,7 @@ from fashion.errors import FashionError
 
 GROUPS = {
     "The pipeline, in its order": (pipeline,),
+    "The data, looked at": (exploration,),
     "Versions and the champion": (registry, approval, lineage, report),
     "The champion in use": (status, predictions, serving, monitoring, collection, simulation),
     "The machine": (doctor,),

@@ -30,21 +30,23 @@ def group_near_copies(images: Bytes) -> NDArray[np.int64]:
     """
     groups = np.arange(len(images))
     # Joined block by block: a stationary camera produces more pairs than fit into memory.
-    for rows, columns in _pairs(_signatures(images)) if len(images) else ():
+    for rows, columns in _pairs(signatures(images)) if len(images) else ():
         links = coo_array((np.ones(len(rows)), (groups[rows], groups[columns])), shape=(len(images),) * 2)
         groups = connected_components(links, directed=False)[1][groups].astype(np.int64)
     return groups
 
 
-def _pairs(signatures: NDArray[np.float32]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+def _pairs(signed: NDArray[np.float32]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Yield the positions of images that are alike; every image is like itself."""
-    for start in range(0, len(signatures), AT_ONCE):
-        rows, columns = np.nonzero(signatures[start : start + AT_ONCE] @ signatures[start:].T >= ALIKE)
+    for start in range(0, len(signed), AT_ONCE):
+        rows, columns = np.nonzero(signed[start : start + AT_ONCE] @ signed[start:].T >= ALIKE)
         yield rows + start, columns + start
 
 
-def _signatures(images: Bytes) -> NDArray[np.float32]:
+def signatures(images: Bytes) -> NDArray[np.float32]:
     """Return unit vectors (n, d) whose products are correlations, wherever in the image the object is.
+
+    The vector of an image of one shade is zero, so that it is like nothing, not even itself.
 
     A shift turns the phases of the Fourier coefficients, which brings the centre of mass to the same place in all of
     them, by any fraction of a pixel.
@@ -63,8 +65,8 @@ def _sign(images: Bytes) -> NDArray[np.float32]:
     spectrum[:, 0, 0] = 0  # The mean: correlations do not depend on it.
     parts = np.ascontiguousarray(spectrum.reshape(len(images), -1)).view(np.float64)
     lengths = np.linalg.norm(parts, axis=1, keepdims=True)
-    signatures: NDArray[np.float32] = (parts / np.maximum(lengths, 1e-9)).astype(np.float32)
-    return signatures
+    signed: NDArray[np.float32] = (parts / np.maximum(lengths, 1e-9)).astype(np.float32)
+    return signed
 
 
 def _centres(images: Bytes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -1,0 +1,37 @@
+"""From which data the page about the dataset was made, so that it is made again only when they have changed."""
+
+from importlib.metadata import version
+from typing import Any
+
+from fashion.errors import ArtifactError
+from fashion.params import Params
+from fashion.paths import QUARANTINE, Project
+from fashion.reading import read_json
+from fashion.stages.raw import digests
+from fashion.storage import file_digest
+
+PAGE, FIGURES = "index.html", "exploration.json"
+"""In the page's folder; the second is what was measured, and from what."""
+
+
+def made_from(project: Project, params: Params) -> dict[str, Any]:
+    """Return everything that the page about the dataset depends on."""
+    quarantine = project.validation / QUARANTINE
+    return {
+        "files": digests(project, params.data),
+        "form": params.data.model_dump(mode="json", include={"classes", "image_size", "pictures"}),
+        "quarantine": file_digest(quarantine) if quarantine.exists() else None,
+        "release": version("fashion"),
+    }
+
+
+def is_current(project: Project, params: Params) -> bool:
+    """Return whether the page about the dataset is there, and made from the data as they are."""
+    folder = project.exploration
+    if not (folder / PAGE).exists():
+        return False
+    try:
+        made: Any = read_json(folder / FIGURES, "fashion explore")
+    except ArtifactError:  # It is made again, whatever became of it.
+        return False
+    return isinstance(made, dict) and made.get("made_from") == made_from(project, params)

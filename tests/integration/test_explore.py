@@ -1,0 +1,135 @@
+"""`fashion explore` on datasets of every kind, and on what the service got."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from fashion.arrays import LabelledImages
+from fashion.cli import app
+from fashion.errors import ArtifactError, DataError
+from fashion.images.synthetic import draw
+from fashion.pages.exploration_state import is_current
+from fashion.pages.explore import explore
+from fashion.params import load_params
+from fashion.stages.formats.idx import write_splits
+from fashion.stages.restoring import SYNTHETIC
+from fashion.stages.validate import validate
+from tests.projects import edit_params, make_small
+from tests.traffic import Traffic, inverted
+
+COLOUR = {"channels": 3, "isolate": False, "fit": "pad", "ground": 255}
+HOSTILE = "<script>alert(1)</script> & $x$ " + "W" * 68
+
+
+def sentences(page):
+    return re.sub(r"\s+", " ", " ".join(re.findall(r'class="verdict">(.*?)</p>', page.read_text(), re.DOTALL)))
+
+
+def check_page(page):
+    """It is one file, nothing in it is loaded from elsewhere, and every picture is there as a PNG, too."""
+    text = page.read_text(encoding="utf-8")
+    assert not re.search(r'(src|href)=(?!"data:)', text)
+    assert "http" not in text
+    assert "url(" not in text
+    assert "<script" not in text
+    assert text.count("<img") > 10
+    assert all(re.search(r"\balt=", tag) for tag in re.findall(r"<img[^>]*>", text))
+    names = {path.name for path in page.parent.glob("*.png")}
+    assert {"balance.png", "samples.png", "means.png", "deviations.png", "plane.png", "plane_images.png"} <= names
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in page.parent.glob("*.png"))
+    return names
+
+
+def test_a_grey_dataset_is_shown_with_its_copies_and_its_quarantine(small_project):
+    params = load_params(small_project.params)
+    train, test = (LabelledImages(*draw(count, 10, (28, 28), seed=count)) for count in (300, 100))
+    train.images[7] = 0
+    test.images[:3] = train.images[20:23]
+    labels = test.labels.copy()
+    labels[:3] = train.labels[20:23]
+    labels[0] = (labels[0] + 1) % 10
+    write_splits(small_project, params.data, {"train": train, "test": LabelledImages(test.images, labels)})
+    page = explore(small_project, params)
+    assert "These data have not been validated. Type: dvc repro validate" in sentences(page)
+    with pytest.raises(DataError):  # The suites ask for other numbers of images; the report is there.
+        validate(small_project, params)
+    assert not is_current(small_project, params)
+    steps = []
+    page = explore(small_project, params, on_step=lambda done, total: steps.append((done, total)))
+    assert steps == [(number, 4) for number in (1, 2, 3, 4)]
+    assert is_current(small_project, params)
+    said = sentences(page)
+    assert "6 images are equal to another one; they form 3 groups. 3 test images are exact copies" in said
+    assert "2 of them have a copy that is labelled differently." in said
+    assert re.search(r"[\d,]+ of 400 images have a reason not to be learned from", said)
+    assert {"exact_copies.png", "quarantine.png", "pixels_brightness.png", "by_class_mean.png"} <= check_page(page)
+    figures = json.loads((page.parent / "exploration.json").read_text())["figures"]
+    assert figures["exact_copies"]["in_other_part"] == [0, 3]
+    write_splits(small_project, params.data, {"train": train, "test": test})
+    assert not is_current(small_project, params)
+    assert "The data have changed since they were validated" in sentences(explore(small_project, params))
+    (small_project.exploration / "exploration.json").write_text("{")
+    assert not is_current(small_project, params)
+
+
+def test_a_damaged_quarantine_is_an_error_in_words_and_the_page_stays(small_project):
+    params = load_params(small_project.params)
+    validate(small_project, params)
+    page = explore(small_project, params)
+    before = page.read_bytes()
+    (small_project.validation / "quarantine.csv").write_text("split,index,label,reason\ntrain,600,1,dark\n")
+    with pytest.raises(ArtifactError, match="1 of its images are not among the data.*dvc repro validate"):
+        explore(small_project, params)
+    assert page.read_bytes() == before
+
+
+def test_a_dataset_in_colour_with_hostile_names_and_a_class_missing_in_a_split_is_shown(project):
+    make_small(project, train=90, test=30, classes=3, size=(24, 70), pictures=COLOUR)
+    params = edit_params(project, {"data": {"classes": ["one", HOSTILE, "three"]}})
+    images, labels = draw(90, 3, (24, 70), seed=1, channels=3)
+    kept = labels[:30] != 2
+    test = LabelledImages(images[:30][kept], labels[:30][kept])
+    write_splits(project, params.data, {"train": LabelledImages(images[30:], labels[30:]), "test": test})
+    page = explore(project, params)
+    assert {"pixels_red.png", "by_class_saturation.png", "compared_sharpness.png"} <= check_page(page)
+    assert "Test images: no image of three." in sentences(page)
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; $x$ WWW" in page.read_text()
+
+
+def test_256_classes_are_shown_even_if_most_have_no_image(project):
+    names = [f"{number} {'long ' * 19}"[:100].strip() for number in range(256)]
+    params = edit_params(project, {"data": {"classes": names, "image_size": [8, 8]}})
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (300, 8, 8, 1), np.uint8)
+    splits = {"train": LabelledImages(images[:200], np.arange(200, dtype=np.uint8) % 100)}
+    splits["test"] = LabelledImages(images[200:], random.integers(0, 256, 100).astype(np.uint8))
+    write_splits(project, params.data, splits)
+    (project.data / SYNTHETIC).touch()
+    page = explore(project, params)
+    check_page(page)
+    text = page.read_text()
+    assert all(text.count(name) >= 2 for name in names)
+    assert "and 151 more classes" in sentences(page)
+
+
+def test_what_the_service_got_is_shown_beside_the_reference(trained_project, monkeypatch):
+    monkeypatch.setenv("FASHION_HOME", str(trained_project.root))
+    params = load_params(trained_project.params)
+    assert is_current(trained_project, params)  # The flow has made the page about the dataset.
+    with pytest.raises(DataError, match="has got no picture .* fashion serve"):
+        explore(trained_project, params, window=True)
+    traffic = Traffic(trained_project, params)
+    traffic.send(60, inverted)
+    traffic.log.close()
+    result = CliRunner().invoke(app, ["explore", "--window"])
+    assert result.exit_code == 0, result.output
+    page = trained_project.exploration_of_window / "index.html"
+    assert str(page) in result.output
+    check_page(page)
+    said = sentences(page)
+    assert "Pictures and reference differ by more than chance in mean" in said
+    assert "Quarantine" not in page.read_text()
+    assert is_current(trained_project, params)
