@@ -24,7 +24,8 @@ from fashion.paths import Project
 from fashion.settings import load_project, tracking_uri
 from flows.announcement import announce
 from flows.approval import Approval, ask
-from flows.artifacts import conclusion, publish, publish_exploration, publish_judgement, publish_report
+from flows.artifacts import conclusion, publish, publish_judgement
+from flows.pages import explore, report
 
 if TYPE_CHECKING:
     from fashion.registry.register import Registration
@@ -70,26 +71,6 @@ def reproduce(project: Project, stage: str) -> State[None]:
     return Completed(name="UpToDate", message=f"Nothing that {stage} depends on has changed")
 
 
-@task(name="explore", task_run_name="explore", cache_policy=NO_CACHE)
-def explore(project: Project, params: Params) -> State[None]:
-    """Make the page about the data if they have changed. No model depends on it: nothing here fails the run."""
-    from fashion.pages.exploration_state import is_current
-
-    try:
-        if is_current(project, params):
-            state: State[None] = Completed(name="UpToDate", message="The page about these data is there already")
-        else:
-            from fashion.pages.explore import explore as make
-
-            with one_at_a_time(project, "explore"):
-                state = Completed(message=f"Page: {make(project, params)}")
-        publish_exploration(project)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the training goes on; a bug shows its traceback
-        get_run_logger().warning("No page about the data: %s", error, exc_info=not isinstance(error, FashionError))
-        return Completed(name="NotMade", message=f"{error}\nTo try again: fashion explore")
-    return state
-
-
 @task(
     name="register",
     task_run_name="register",
@@ -125,21 +106,6 @@ def conclude(project: Project, params: Params, number: str, given: Approval | No
     registration = stage(project, params, number, answer, flow_run=flow_run.name)
     publish_judgement(registration)
     return registration
-
-
-@task(name="report", task_run_name="report", cache_policy=NO_CACHE)
-def report(project: Project, params: Params, version: str) -> State[None]:
-    """Write the report of a version and keep it with the version, which needs none: nothing here fails the run."""
-    from fashion.pages.report import keep_report, write_report
-
-    try:
-        written = write_report(project, params, version)
-        page = keep_report(project, params, written)
-    except FashionError as error:
-        get_run_logger().warning("There is no report of version %s. %s", version, error)
-        return Completed(name="NotReported", message=str(error).splitlines()[0])
-    publish_report(written, page)
-    return Completed(message=f"Report: {page or written.path}")
 
 
 @task(name="push", task_run_name="push", cache_policy=NO_CACHE)
@@ -187,7 +153,7 @@ def run_pipeline(project: Project, params: Params) -> "Registration":
         finally:
             publish(project, stage)
         if stage == "validate":
-            explore(project, params)
+            explore(project, params, return_state=True)  # No model depends on it.
     registration = register(project, params)
     report(project, params, registration.version, return_state=True)  # Not even a bug in it costs the model.
     if _has_remote(project):
