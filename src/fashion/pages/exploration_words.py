@@ -24,8 +24,8 @@ def describe_classes(subject: Subject, explored: Explored) -> list[str]:
     else:
         found = [
             f"The largest class, {shorten(subject.classes[largest])}, has {counts[largest]:,} images "
-            f"({counts[largest] / total:.1%}); the smallest, {shorten(subject.classes[smallest])}, has {counts[smallest]:,} "
-            f"({counts[smallest] / total:.1%})."
+            f"({counts[largest] / total:.1%}); the smallest, {shorten(subject.classes[smallest])}, has "
+            f"{counts[smallest]:,} ({counts[smallest] / total:.1%})."
         ]
     for name in subject.names:
         labels = subject.parts.labels[subject.positions(name)]
