@@ -5,18 +5,24 @@ import re
 
 import numpy as np
 import pytest
+from prefect.logging import disable_run_logger
 from typer.testing import CliRunner
 
 from fashion.arrays import LabelledImages
 from fashion.cli import app
 from fashion.errors import ArtifactError, DataError
+from fashion.images.parts import Parts
 from fashion.images.synthetic import draw
-from fashion.pages.exploration_state import is_current
+from fashion.pages.exploration_state import is_current, made_from
 from fashion.pages.explore import explore
+from fashion.pages.quarantined import read_quarantine
 from fashion.params import load_params
 from fashion.stages.formats.idx import write_splits
+from fashion.stages.raw import read_raw
 from fashion.stages.restoring import SYNTHETIC
 from fashion.stages.validate import validate
+from flows import pipeline
+from tests.advice import follow
 from tests.projects import edit_params, make_small
 from tests.traffic import Traffic, inverted
 
@@ -70,20 +76,30 @@ def test_a_grey_dataset_is_shown_with_its_copies_and_its_quarantine(small_projec
     assert figures["exact_copies"]["in_other_part"] == [0, 3]
     write_splits(small_project, params.data, {"train": train, "test": test})
     assert not is_current(small_project, params)
-    assert "The data have changed since they were validated" in sentences(explore(small_project, params))
+    now = made_from(small_project, params)["files"]
+    stale = read_quarantine(small_project, Parts(read_raw(small_project, params.data)), now)
+    assert "The data have changed since they were validated" in stale.missing
     (small_project.exploration / "exploration.json").write_text("{")
     assert not is_current(small_project, params)
 
 
-def test_a_damaged_quarantine_is_an_error_in_words_and_the_page_stays(small_project):
+@pytest.mark.advice("dvc repro", "pages/quarantined.py")
+@pytest.mark.advice("fashion explore", "pages/quarantined.py", "flows/pipeline.py")
+def test_a_damaged_quarantine_is_an_error_in_words_and_the_page_stays_and_the_flow_goes_on(small_project):
     params = load_params(small_project.params)
-    validate(small_project, params)
     page = explore(small_project, params)
-    before = page.read_bytes()
+    before, words = page.read_bytes(), sentences(page)
+    follow(small_project, words, "dvc repro validate")
     (small_project.validation / "quarantine.csv").write_text("split,index,label,reason\ntrain,600,1,dark\n")
-    with pytest.raises(ArtifactError, match="1 of its images are not among the data.*dvc repro validate"):
+    with pytest.raises(ArtifactError, match="1 of its images are not among the data") as error:
         explore(small_project, params)
     assert page.read_bytes() == before
+    with disable_run_logger():
+        state = pipeline.explore.fn(small_project, params)
+    assert (state.type, state.name) == ("COMPLETED", "NotMade")
+    follow(small_project, error.value, "dvc repro validate")
+    assert str(page) in follow(small_project, state.message, "fashion explore")
+    assert "No image is in quarantine." in sentences(page)
 
 
 def test_a_dataset_in_colour_with_hostile_names_and_a_class_missing_in_a_split_is_shown(project):
@@ -115,12 +131,14 @@ def test_256_classes_are_shown_even_if_most_have_no_image(project):
     assert "and 151 more classes" in sentences(page)
 
 
+@pytest.mark.advice("fashion explore", "pages/explore.py")
 def test_what_the_service_got_is_shown_beside_the_reference(trained_project, monkeypatch):
     monkeypatch.setenv("FASHION_HOME", str(trained_project.root))
     params = load_params(trained_project.params)
     assert is_current(trained_project, params)  # The flow has made the page about the dataset.
-    with pytest.raises(DataError, match="has got no picture .* fashion serve"):
+    with pytest.raises(DataError, match="has got no picture") as error:
         explore(trained_project, params, window=True)
+    follow(trained_project, error.value, "fashion explore")
     traffic = Traffic(trained_project, params)
     traffic.send(60, inverted)
     traffic.log.close()

@@ -3,10 +3,9 @@
 from importlib.metadata import version
 from typing import Any
 
-from fashion.errors import ArtifactError
 from fashion.params import Params
 from fashion.paths import QUARANTINE, Project
-from fashion.reading import read_json
+from fashion.reading import LARGEST_ARTIFACT_BYTES, load_json
 from fashion.stages.raw import digests
 from fashion.storage import file_digest
 
@@ -31,7 +30,7 @@ def is_current(project: Project, params: Params) -> bool:
     if not (folder / PAGE).exists():
         return False
     try:
-        made: Any = read_json(folder / FIGURES, "fashion explore")
-    except ArtifactError:  # It is made again, whatever became of it.
+        made: Any = load_json(folder / FIGURES, LARGEST_ARTIFACT_BYTES)
+    except (OSError, ValueError):  # It is made again, whatever became of it.
         return False
     return isinstance(made, dict) and made.get("made_from") == made_from(project, params)

@@ -82,7 +82,7 @@ def _explore_window(project: Project, params: Params, on_step: OnStep | None) ->
     if not len(seen):
         raise DataError(
             f"The service has got no picture for version {found.champion.version} yet, so there is nothing to show. "
-            "Start it with: fashion serve, or send it drawn pictures with: fashion simulate"
+            "The images of the dataset are shown by: fashion explore"
         )
     known = Set("reference", descriptors, count_labels(reference.predicted.astype(np.int64), classes))
     parts = Parts({"window": LabelledImages(seen.images, seen.predicted)})
