@@ -14,7 +14,7 @@ from fashion.adapters.documents import render
 from fashion.adapters.quality import Finding
 from fashion.storage import write_text
 
-ROOM, INDEX = "fashion.stages", "index.html"
+ROOM, INDEX = "fashion.stages.validation_pages", "index.html"
 LISTED = 20
 """Values of a long list that are shown; a set of 256 classes would fill a page."""
 MEANING = {
@@ -89,6 +89,8 @@ def found_text(finding: Finding) -> str:
     """Return what was found: the number of images that breach the expectation, or what was observed."""
     if finding.rows:
         return f"{len(finding.rows):,} images"
+    if finding.observed == 0 and "values_to_be" in finding.expectation:
+        return "no image"
     if isinstance(finding.observed, float):
         return f"{finding.observed:.6g}"
     return "no finite number" if finding.observed is None else str(finding.observed)
