@@ -2,6 +2,7 @@
 
 from fashion.adapters.tracking.address import Registry, check
 from fashion.adapters.tracking.changes import Aliases, Change, Decision, Ledger, author
+from fashion.adapters.tracking.descriptions import FlowRun, link_flow_run
 from fashion.adapters.tracking.files import Champion, fetch_folder, keep_version, log_folder, open_version
 from fashion.adapters.tracking.ledger import read_ledger, record, settle
 from fashion.adapters.tracking.runs import LiveRun, find_run, live_run, recreate_run
@@ -25,6 +26,7 @@ __all__ = [
     "Champion",
     "Change",
     "Decision",
+    "FlowRun",
     "Ledger",
     "LiveRun",
     "Package",
@@ -37,6 +39,7 @@ __all__ = [
     "find_version",
     "get_version",
     "keep_version",
+    "link_flow_run",
     "list_versions",
     "live_run",
     "log_folder",
