@@ -25,6 +25,7 @@ from fashion.settings import load_project, tracking_uri
 from flows.announcement import announce
 from flows.approval import Approval, ask
 from flows.artifacts import conclusion, publish, publish_judgement
+from flows.links import link_training
 from flows.pages import explore, report
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ def register(project: Project, params: Params) -> "Registration":
     with one_at_a_time(project, "register"):
         registration = stage(project, params, flow_run=flow_run.name)
     publish_judgement(registration)
+    link_training(project, params, registration)
     return registration
 
 

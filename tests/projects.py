@@ -27,6 +27,7 @@ SOURCE = Path(__file__).resolve().parent.parent
 PARTS = (
     ".dvc/.gitignore",
     ".dvc/config",
+    ".dvc/plots.html",
     ".dvcignore",
     ".env",
     ".gitattributes",

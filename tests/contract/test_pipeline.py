@@ -1,11 +1,13 @@
 """dvc.yaml, the command line, the flow and the code tell the same story."""
 
 import re
+from configparser import ConfigParser
 from pathlib import Path
 
 import grimp
 import pytest
 import yaml
+from dvc_render.html import HTML
 from typer.main import get_command
 
 from fashion.cli import app
@@ -58,3 +60,13 @@ def test_every_parameter_a_stage_reads_is_declared(stage):
 def _file(module: str) -> str:
     path = Path("src", *module.split("."))
     return f"{path}/__init__.py" if (ROOT / path).is_dir() else f"{path}.py"
+
+
+def test_the_page_of_plots_is_made_from_a_template_that_dvc_takes_and_says_what_it_cannot_draw_offline():
+    config = ConfigParser()
+    config.read_string("\n".join(line.strip() for line in (ROOT / ".dvc/config").read_text().splitlines()))
+    template = ROOT / ".dvc" / config["plots"]["html_template"]
+    page = HTML(template.read_text(encoding="utf-8")).with_element("<p>a plot</p>").embed()
+    assert "<p>a plot</p>" in page
+    assert "Without a network this chart is not drawn" in page
+    assert "http" not in page

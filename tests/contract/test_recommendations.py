@@ -41,8 +41,11 @@ MENTIONED = {
     ("flows/artifacts.py", "fashion commands"): "in which folder they are typed",
     ("flows/artifacts.py", "make run"): "where it was typed just now",
     ("flows/services/supervisor.py", "make up"): "who holds the lock",
+    ("flows/links.py", "make up"): "when the page is there that it links",
     ("registry/absence.py", "fashion predict"): "what has no model to answer with",
     ("registry/absence.py", "fashion serve"): "what has no model to answer with",
+    ("registry/card.py", "fashion monitor"): "what says when images are unlike those of the test set",
+    ("registry/card.py", "fashion serve"): "what answers with the champion",
 }
 """Commands that a text speaks of without recommending them, and why it does."""
 

@@ -108,17 +108,18 @@ def read_suite(content: bytes, folder: Path) -> None:
 
 
 def check_suite(content: bytes, folder: Path) -> None:
-    """The suite is held against a table of two rows, and Data Docs are written."""
+    """The suite is held against a table of two rows, and the pages about it are written."""
     import pandas as pd
 
     from fashion.adapters.quality import check
+    from fashion.stages.validation_pages import write_docs
 
     path = folder / "images.json"
     path.write_bytes(content)
     table = pd.DataFrame(_DESCRIPTORS, index=[3, 4])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        check({path: table}, folder / "docs")
+        write_docs(folder / "docs", "Two images.", check({path: table}), fit=True)
 
 
 def read_artifact(content: bytes, folder: Path) -> None:

@@ -69,7 +69,7 @@ def register_anew(project):
 
 
 def summarise(project):
-    print_summary(project, Registration("x", "1", created=True, verdict="champion", reason="r", judgement=None))
+    print_summary(project, Registration("x", "1", "0a", created=True, verdict="champion", reason="r", judgement=None))
 
 
 READERS = {

@@ -84,7 +84,7 @@ def test_a_grey_dataset_is_shown_with_its_copies_and_its_quarantine(small_projec
 
 
 @pytest.mark.advice("dvc repro", "pages/quarantined.py")
-@pytest.mark.advice("fashion explore", "pages/quarantined.py", "flows/pipeline.py")
+@pytest.mark.advice("fashion explore", "pages/quarantined.py", "flows/pages.py")
 def test_a_damaged_quarantine_is_an_error_in_words_and_the_page_stays_and_the_flow_goes_on(small_project):
     params = load_params(small_project.params)
     page = explore(small_project, params)

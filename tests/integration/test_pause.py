@@ -84,7 +84,9 @@ main(int(sys.argv[1]))
 
 LOOKS = 600
 """After so many in vain a run waits for what does not come."""
-QUESTION = Registration("asked", "1", created=True, verdict="challenger", reason="better in accuracy", judgement=None)
+QUESTION = Registration(
+    "asked", "1", "0a", created=True, verdict="challenger", reason="better in accuracy", judgement=None
+)
 YES = {"decision": "approve", "reason": "looks right", "who": "Ann"}
 NO = {"decision": "refuse", "reason": "too slow", "who": "Bob"}
 

@@ -26,7 +26,7 @@ def suite(tmp_path, *entries):
 
 
 def run(tmp_path, *entries):
-    return check({suite(tmp_path, *entries): TABLE}, tmp_path / "docs")
+    return check({suite(tmp_path, *entries): TABLE})
 
 
 def test_a_finding_says_which_rows_breach_and_what_follows(tmp_path):
@@ -42,12 +42,6 @@ def test_findings_about_the_table_carry_what_was_observed(tmp_path):
     assert (balance.success, balance.observed) == (False, None)  # Infinite: class 7 is not expected at all.
 
 
-def test_data_docs_are_written_with_a_page_for_each_result(tmp_path):
-    run(tmp_path, entry(COUNT))
-    assert (tmp_path / "docs" / "index.html").is_file()
-    assert len(list((tmp_path / "docs" / "validations" / "some").rglob("*.html"))) == 1
-
-
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
@@ -61,12 +55,12 @@ def test_a_file_that_is_no_suite_is_named(tmp_path, content, complaint):
     path = tmp_path / "some.json"
     path.write_bytes(content)
     with pytest.raises(SuiteError, match=complaint):
-        check({path: TABLE}, tmp_path / "docs")
+        check({path: TABLE})
 
 
 def test_a_missing_suite_is_named_with_the_command_that_restores_it(tmp_path):
     with pytest.raises(SuiteError, match="some.json is missing; restore it with: git checkout"):
-        check({tmp_path / "some.json": TABLE}, tmp_path / "docs")
+        check({tmp_path / "some.json": TABLE})
 
 
 @pytest.mark.parametrize(
@@ -88,10 +82,6 @@ def test_a_missing_suite_is_named_with_the_command_that_restores_it(tmp_path):
             "some.json: expect_column_values_to_be_in_set could not be checked: .*colour",
         ),
         (entry({**BALANCE, "kwargs": {**BALANCE["kwargs"], "partition_object": {}}}), "some.json"),
-        (
-            entry({"type": "expect_table_columns_to_match_ordered_list", "kwargs": {"column_list": [["label"]]}}),
-            "some.json has kwargs that the Data Docs cannot show .*unhashable",
-        ),
     ],
 )
 def test_an_expectation_that_cannot_be_checked_is_named(tmp_path, bad, complaint):

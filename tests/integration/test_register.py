@@ -65,6 +65,12 @@ def test_a_version_carries_what_it_was_made_from(trained_project):
     client = MlflowClient(registry.uri)
     version = client.get_model_version("fashion-classifier", "1")
     assert version.tags["synthetic_data"] == "true"
+    assert version.description.startswith("Accuracy ")
+    assert "drawn images" in version.description.splitlines()[0]
+    assert "of 10 classes apart" in client.get_registered_model("fashion-classifier").description
+    run = client.get_run(version.run_id).data
+    assert "/versions/1?" in run.tags["mlflow.note.content"]
+    assert f"{run.metrics['test/accuracy']:.4f}" == version.tags["accuracy"]
     assert version.tags["data_version"].endswith(".dir")
     assert len(version.tags["git_commit"]) == 40
     folder = f"origin/{version.tags['artifacts_sha256']}"
@@ -73,7 +79,7 @@ def test_a_version_carries_what_it_was_made_from(trained_project):
     assert "evaluation/confusion_matrix.png" in {
         file.path for file in client.list_artifacts(version.run_id, "evaluation")
     }
-    assert client.get_metric_history(version.run_id, "validation_accuracy")
+    assert client.get_metric_history(version.run_id, "epochs/validation_accuracy")
 
 
 @pytest.fixture
@@ -389,7 +395,7 @@ def test_a_registry_that_does_not_know_the_training_gets_its_curves_afterwards(t
     client = MlflowClient(f"sqlite:///{tmp_path}/later.db")
     run_id = client.get_model_version("fashion-classifier", "1").run_id
     epochs = load(trained_project).train.chosen.epochs
-    assert len(client.get_metric_history(run_id, "validation_loss")) == epochs
+    assert len(client.get_metric_history(run_id, "epochs/validation_loss")) == epochs
 
 
 def test_without_a_server_training_does_not_start(trained_project, monkeypatch):

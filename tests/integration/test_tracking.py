@@ -1,5 +1,6 @@
 """The MLflow adapter against a real database and a real server."""
 
+import json
 import os
 import shutil
 import signal
@@ -220,8 +221,44 @@ def test_a_run_keeps_its_curves_tags_and_end(registry):
     assert found.info.status == "FINISHED"
     assert found.data.params == {"seed": "1"}
     assert found.data.tags["colour"] == "red"
-    assert [metric.value for metric in MlflowClient(registry.uri).get_metric_history(run_id, "loss")] == [0.5, 0.25]
+    assert [metric.value for metric in MlflowClient(registry.uri).get_metric_history(run_id, "epochs/loss")] == [
+        0.5,
+        0.25,
+    ]
     assert found.info.artifact_uri.startswith(registry.artifacts.as_uri())
+
+
+def test_the_experiment_says_what_it_is_and_keeps_what_a_person_wrote(registry):
+    with tracking.live_run(registry, "first", {}, {}):
+        pass
+    client = MlflowClient(registry.uri)
+    experiment = client.get_experiment_by_name("fashion")
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+    assert "One run for each training" in experiment.tags["mlflow.note.content"]
+    view = json.loads(experiment.tags["mlflow.sharedViewState.fashion-accuracy"])
+    assert json.loads(view["state"])["selectedColumns"][0] == "metrics.`test/accuracy`"
+    client.set_experiment_tag(experiment.experiment_id, "mlflow.note.content", "Ours.")
+    with tracking.live_run(registry, "second", {}, {}):
+        pass
+    assert client.get_experiment(experiment.experiment_id).tags["mlflow.note.content"] == "Ours."
+
+
+def test_a_run_says_which_prefect_run_made_it_once_and_without_the_address_of_a_server_that_ended(registry):
+    with tracking.live_run(registry, "first", {}, {}) as first, tracking.live_run(registry, "second", {}, {}) as second:
+        pass
+    lasting = tracking.FlowRun("why [not] <b>", "1-2", "http://prefect.example/runs/flow-run/1-2")
+    page = tracking.link_flow_run(registry, first.run_id, lasting)
+    assert page.startswith("#/experiments/")
+    assert f"/runs/{first.run_id}?" in page
+    for later in (lasting, tracking.FlowRun("later", "3-4", None)):
+        assert tracking.link_flow_run(registry, first.run_id, later) == page
+    tracking.link_flow_run(registry, second.run_id, tracking.FlowRun("brief", "5-6", None))
+    client = MlflowClient(registry.uri)
+    tags, brief = (client.get_run(run.run_id).data.tags for run in (first, second))
+    assert (tags["prefect_flow_run"], tags["prefect_flow_run_address"]) == (lasting.name, lasting.address)
+    assert tags["mlflow.note.content"] == f"Prefect run: [why \\[not\\] \\<b\\>]({lasting.address})."
+    assert brief["mlflow.note.content"] == "Prefect run: brief (5-6)."
+    assert "prefect_flow_run_address" not in brief
 
 
 def test_a_stopped_run_goes_on_and_gets_the_steps_that_it_lacks_but_none_twice(registry):
@@ -236,7 +273,7 @@ def test_a_stopped_run_goes_on_and_gets_the_steps_that_it_lacks_but_none_twice(r
         again.log_missing("loss", curve)
     assert again.run_id == run.run_id
     assert client.get_run(run.run_id).info.status == "FINISHED"
-    for name in ("loss", "accuracy"):
+    for name in ("epochs/loss", "epochs/accuracy"):
         assert sorted(point.step for point in client.get_metric_history(run.run_id, name)) == [1, 2, 3]
 
 
@@ -283,7 +320,7 @@ def test_a_run_that_is_asked_to_end_in_the_middle_of_writing_is_marked_killed(re
         signal.signal(signal.SIGTERM, before)
     found = MlflowClient(registry.uri).get_run(tracking.find_run(registry, "which", "this"))
     assert found.info.status == "KILLED"
-    assert found.data.metrics == {"loss": 0.5}
+    assert found.data.metrics == {"epochs/loss": 0.5}
 
 
 def test_an_alias_that_nobody_set_points_to_nothing(registry):

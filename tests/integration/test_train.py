@@ -42,7 +42,7 @@ def runs(project):
 
 def steps(project, run):
     client = MlflowClient(registry_of(project, load_params(project.params)).uri)
-    return [point.step for point in client.get_metric_history(run.info.run_id, "validation_loss")]
+    return [point.step for point in client.get_metric_history(run.info.run_id, "epochs/validation_loss")]
 
 
 def result(project):

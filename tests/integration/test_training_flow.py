@@ -93,6 +93,7 @@ def test_a_training_with_nothing_to_do_shows_every_step_and_changes_nothing(trai
     assert {task.state.name for task in tasks[:-2]} == {"UpToDate"}
     outcome = asdict(state.result())
     assert outcome.pop("judgement")["reasons"] == ("all gates passed; there was no champion",)
+    trained_in = outcome.pop("run_id")
     assert outcome == {
         "name": "fashion-classifier",
         "version": "1",
@@ -105,6 +106,12 @@ def test_a_training_with_nothing_to_do_shows_every_step_and_changes_nothing(trai
     assert run.name.startswith("baseline, seed 1, a look, ")
     assert "recipe:baseline" in run.tags
     assert any(tag.startswith("data:") for tag in run.tags)
+    assert f"/runs/{trained_in}?" in artifacts["training"].data
+    tags = MlflowClient(tracking_uri(trained_project)).get_run(trained_in).data.tags
+    # That of the first run, whose server ended with it: a page that is not there is not linked.
+    assert tags["prefect_flow_run"].startswith("baseline, seed 1, test, ")
+    assert tags["prefect_flow_run_id"] != str(run.id)
+    assert tags.get("prefect_flow_run_address") is None
     assert "Validation" in artifacts["validation"].data
     assert "](data:image/png;base64," in artifacts["pictures"].data
     assert "](data:image/png;base64," in artifacts["exploration"].data

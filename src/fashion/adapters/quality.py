@@ -3,8 +3,7 @@
 import json
 import logging
 import numbers
-import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -34,7 +33,6 @@ from fashion.reading import load_json
 
 ABOUT_ROWS = (ColumnMapExpectation, ColumnPairMapExpectation, MulticolumnMapExpectation)
 OnBreach = Literal["quarantine", "fail", "warn"]
-SITE = "data_docs"
 LARGEST_SUITE_BYTES = 1 << 20
 """In bytes."""
 REFUSED = {"regex", "regex_list", "json_schema", "row_condition", "condition_parser"}
@@ -71,6 +69,8 @@ class Finding:
     """The result of one expectation."""
 
     suite: str
+    part: str
+    """What was checked: the suite's own part of the data, or the batch of that name."""
     expectation: str
     kwargs: dict[str, Any]
     on_breach: OnBreach
@@ -82,16 +82,14 @@ class Finding:
     """Index labels of the rows of the table that breach it."""
 
 
-def check(tables: Mapping[Path, pd.DataFrame], docs: Path | None = None) -> list[Finding]:
+def check(tables: Mapping[Path, pd.DataFrame]) -> list[Finding]:
     """Check each table against its suite.
 
     Args:
         tables: the table (index of integers) for each suite's file.
-        docs: the folder to write the Data Docs to, which takes as long as the rest; open `index.html` there.
-            None: write none.
 
     Raises:
-        SuiteError: a suite is missing or not JSON, or one of its expectations cannot be built, checked or shown.
+        SuiteError: a suite is missing or not JSON, or one of its expectations cannot be built or checked.
     """
     suites = {path: load_suite(path) for path in tables}
     # This module sets its own logger to INFO on import, whatever the application's settings.
@@ -103,29 +101,7 @@ def check(tables: Mapping[Path, pd.DataFrame], docs: Path | None = None) -> list
     for path, table in tables.items():
         batch = source.add_dataframe_asset(path.stem).add_batch_definition_whole_dataframe("all")
         findings += _check_one(context, path, suites[path], batch, table)
-    if docs:
-        _build_docs(context, suites, docs)
     return findings
-
-
-def _build_docs(context: EphemeralDataContext, suites: Iterable[Path], docs: Path) -> None:
-    """Write the Data Docs. Great Expectations would log an error and leave the page out; here it is raised."""
-    logger = logging.getLogger("great_expectations.render.renderer.site_builder")
-    logger.addFilter(_raise_again)
-    _add_site(context, docs)
-    try:
-        context.build_data_docs(site_names=[SITE])
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, GreatExpectationsError) as error:
-        where = " or ".join(map(str, suites))
-        raise SuiteError(f"{where} has kwargs that the Data Docs cannot show ({error}); simplify them") from error
-    finally:
-        logger.removeFilter(_raise_again)
-
-
-def _raise_again(_: logging.LogRecord) -> bool:
-    if error := sys.exception():
-        raise error
-    return True
 
 
 def load_suite(path: Path) -> gx.ExpectationSuite:
@@ -184,12 +160,6 @@ def _build(path: Path, entry: Entry) -> Expectation:
         raise SuiteError(f"{where} cannot be used with kwargs {json.dumps(entry.kwargs)}: {error}") from error
 
 
-def _add_site(context: EphemeralDataContext, folder: Path) -> None:
-    store = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(folder.resolve())}
-    index = {"class_name": "DefaultSiteIndexBuilder"}
-    context.add_data_docs_site(SITE, {"class_name": "SiteBuilder", "site_index_builder": index, "store_backend": store})
-
-
 def _check_one(
     context: EphemeralDataContext,
     path: Path,
@@ -215,6 +185,7 @@ def _finding(path: Path, config: ExpectationConfiguration | None, result: Expect
     rows = tuple(int(row) for row in result.result.get("unexpected_index_list") or ())
     return Finding(
         suite=path.stem,
+        part=path.stem,
         expectation=config.type,
         kwargs={name: value for name, value in config.kwargs.items() if name != "batch_id"},
         on_breach=config.meta["on_breach"],

@@ -20,7 +20,8 @@ from fashion.params import CollectParams, DataParams, Params
 from fashion.paths import Project
 from fashion.stages.batches import USED
 from fashion.stages.formats import format_of
-from fashion.stages.validate import Examined, check_batch, examine, explain, write_quarantine
+from fashion.stages.validate import Examined, examine, explain, write_quarantine
+from fashion.stages.validation_pages import write_docs
 from fashion.storage import atomic_folder, keep_newest, write_text
 
 SHOWN = 64
@@ -159,7 +160,8 @@ def _keep_refused(data: Dataset, log: PredictionLog, name: str, labelled: Labell
     quarantine = found.quarantine[found.quarantine["split"] == name]
     with atomic_folder(kept) as folder:
         write_batch(folder, data.params.data, labelled, log)
-        check_batch(data.project, found.batches[name], folder / "docs")
+        findings = [finding for finding in found.findings if finding.part == name]
+        write_docs(folder / "docs", f"{len(labelled.labels):,} images with new labels, refused.", findings, fit=False)
         write_text(folder / "summary.txt", f"{explain(found)}\n")
         write_quarantine(folder, {name: labelled}, quarantine)
         shown = np.random.default_rng(0).permutation(len(labelled.labels))[:SHOWN]

@@ -70,6 +70,7 @@ def conclude(project: Project, params: Params, number: str, given: Answer | None
     return Registration(
         name=registry.name,
         version=number,
+        run_id=version.run_id,
         created=False,
         verdict=version.tags[VERDICT],
         reason=version.tags[REASON],

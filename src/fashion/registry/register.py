@@ -36,6 +36,7 @@ from fashion.params import Params
 from fashion.paths import CLASSES, HISTORY, LITERT, QUARANTINE, REPORT, SUMMARY, Project
 from fashion.registry import promotion
 from fashion.registry.absence import explain_absence
+from fashion.registry.card import describe_model, model_card
 from fashion.registry.gates import read_gate
 from fashion.registry.judgement import Judgement
 from fashion.registry.judging import judge_candidate, keep_judgement, look_up_judgement
@@ -53,6 +54,8 @@ class Registration:
 
     name: str
     version: str
+    run_id: str
+    """Of the MLflow run in which the model was trained."""
     created: bool
     verdict: str
     reason: str
@@ -91,6 +94,7 @@ def register(project: Project, params: Params, flow_run: str | None = None) -> R
     return Registration(
         name=registry.name,
         version=version.number,
+        run_id=version.run_id,
         created=known is None,
         verdict=version.tags[VERDICT],
         reason=version.tags[REASON],
@@ -110,12 +114,13 @@ def _log(registry: tracking.Registry, project: Project, params: Params, digest: 
             history = read_history(project).drop(columns="epochs").to_dict(orient="records")
             run_id = tracking.recreate_run(registry, run_name(params), model, history)
         tags = _tags(project, params, origin) | model | {ARTIFACTS_DIGEST: digest, GATES: gate.verdict}
-        package = _package(project, origin.metrics, {f"origin/{digest}": (Path(folder),)})
+        words = (describe_model(params), model_card(origin, params, gate))
+        package = _package(project, origin.metrics, {f"origin/{digest}": (Path(folder),)}, words)
         return tracking.log_version(registry, run_id, package, tags)
 
 
 def _package(
-    project: Project, figures: Mapping[str, float], origin: Mapping[str, tuple[Path, ...]]
+    project: Project, figures: Mapping[str, float], origin: Mapping[str, tuple[Path, ...]], words: tuple[str, str]
 ) -> tracking.Package:
     # TensorFlow takes seconds to import, and artifacts that were registered before do not need it.
     with heavy_imports():
@@ -137,6 +142,8 @@ def _package(
         },
         metrics={f"test/{name}": value for name, value in figures.items()},
         requirements=tuple(f"{name}=={installed(name)}" for name in ("keras", "numpy", TENSORFLOW)),
+        description=words[0],
+        card=words[1],
     )
 
 

@@ -18,6 +18,7 @@ from fashion.params import Params
 from fashion.paths import QUARANTINE, REPORT, SUMMARY, Project
 from fashion.stages.raw import digests, read_batches, read_raw
 from fashion.stages.restoring import is_synthetic
+from fashion.stages.validation_pages import found_text, write_docs
 from fashion.storage import atomic_folder, write_json, write_text
 from fashion.text import markdown_table
 
@@ -27,7 +28,7 @@ SHEET = 64
 
 @dataclass(frozen=True)
 class Examined:
-    """What the suites say about a dataset; nothing is written, except the Data Docs if requested."""
+    """What the suites say about a dataset; nothing is written."""
 
     table: pd.DataFrame
     """The descriptors of every image."""
@@ -64,12 +65,13 @@ def validate(project: Project, params: Params) -> Validated:
     """
     splits, batches = read_raw(project, params.data), read_batches(project, params.data)
     with atomic_folder(project.validation) as folder:
-        found = examine(project, params, splits, batches, folder / "docs")
+        found = examine(project, params, splits, batches)
         found.table.to_parquet(folder / "descriptors.parquet", index=False)
         write_quarantine(folder, splits | batches, found.quarantine)
         files = digests(project, params.data)
         write_json(folder / REPORT, _report(found.summary, files, found.findings))
         write_text(folder / SUMMARY, _markdown(found.summary, found.quarantine, found.findings))
+        write_docs(folder / "docs", _counts(found.summary), found.findings, found.summary.success)
     if not found.summary.success:
         raise DataError(
             f"The data in {project.data} are not fit to learn from:\n{explain(found)}\n"
@@ -83,39 +85,34 @@ def examine(
     params: Params,
     splits: Mapping[str, LabelledImages],
     batches: Mapping[str, LabelledImages],
-    docs: Path | None = None,
 ) -> Examined:
     """Check the published splits and the batches of collected images against the suites.
-
-    Args:
-        docs: the folder for the Data Docs, with a subfolder for each batch, named after it. None: write none.
 
     Raises:
         SuiteError: as `validate`.
     """
     table = describe_dataset({**splits, **batches})
-    findings = check(_tables(project, table[~table["split"].isin(batches)]), docs)
+    findings = check(_tables(project, table[~table["split"].isin(batches)]))
     described = {
         name: _with_label_support(table[table["split"] == name], batch, splits["train"])
         for name, batch in batches.items()
     }
-    for name, rows in described.items():
-        findings += check_batch(project, rows, docs / name if docs else None)
+    for rows in described.values():
+        findings += check_batch(project, rows)
     quarantine = choose_quarantined(table, findings)
     summary = _summarise(project, params, table, quarantine, findings)
     return Examined(table, tuple(findings), quarantine, described, summary)
 
 
-def check_batch(project: Project, table: pd.DataFrame, docs: Path | None) -> list[Finding]:
+def check_batch(project: Project, table: pd.DataFrame) -> list[Finding]:
     """Check the descriptors of one batch of collected images against batch.json; reasons name the batch.
 
     Args:
         table: as in `Examined.batches`.
-        docs: the folder for the Data Docs; None: write none.
     """
     name = str(table["split"].iloc[0])
-    findings = check({project.expectations / "batch.json": table}, docs)
-    return [replace(finding, reason=f"{finding.reason} ({name})") for finding in findings]
+    findings = check({project.expectations / "batch.json": table})
+    return [replace(finding, part=name, reason=f"{finding.reason} ({name})") for finding in findings]
 
 
 def _with_label_support(table: pd.DataFrame, batch: LabelledImages, train: LabelledImages) -> pd.DataFrame:
@@ -196,7 +193,7 @@ def _breach(finding: Finding) -> dict[str, str]:
     return {
         "suite": finding.suite,
         "breach": finding.reason,
-        "found": _found(finding),
+        "found": found_text(finding),
         "then": finding.on_breach,
     }
 
@@ -227,7 +224,7 @@ def _explanations(findings: Sequence[Finding]) -> list[str]:
     lines = []
     for finding in failures(findings):
         lines.append(f"  expectations/{finding.suite}.json, {finding.expectation}: {finding.reason}")
-        lines.append(f"    expected {_expected(finding)}, found {_found(finding)}")
+        lines.append(f"    expected {_expected(finding)}, found {found_text(finding)}")
     return lines
 
 
@@ -238,9 +235,3 @@ def failures(findings: Sequence[Finding]) -> list[Finding]:
 
 def _expected(finding: Finding) -> str:
     return ", ".join(f"{name} {value}" for name, value in finding.kwargs.items())
-
-
-def _found(finding: Finding) -> str:
-    if finding.rows:
-        return f"{len(finding.rows):,} images"
-    return "no finite number" if finding.observed is None else str(finding.observed)

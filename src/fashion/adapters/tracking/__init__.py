@@ -2,6 +2,7 @@
 
 from fashion.adapters.tracking.address import Registry, check
 from fashion.adapters.tracking.changes import Aliases, Change, Decision, Ledger, author
+from fashion.adapters.tracking.descriptions import FlowRun, link_flow_run
 from fashion.adapters.tracking.files import (
     Champion,
     artifact_page,
@@ -32,6 +33,7 @@ __all__ = [
     "Champion",
     "Change",
     "Decision",
+    "FlowRun",
     "Ledger",
     "LiveRun",
     "Package",
@@ -45,6 +47,7 @@ __all__ = [
     "find_version",
     "get_version",
     "keep_version",
+    "link_flow_run",
     "list_versions",
     "live_run",
     "log_folder",

@@ -15,6 +15,7 @@ from mlflow.exceptions import MlflowException
 
 from fashion.adapters.tracking.address import Registry, explained
 from fashion.adapters.tracking.changes import Aliases, Change, Decision, Ledger, author, from_entry, to_entry
+from fashion.adapters.tracking.descriptions import KIND, NOTE, TRAINING_KIND, add_tags
 from fashion.adapters.tracking.versions import CHALLENGER, CHAMPION
 from fashion.errors import ServiceError
 
@@ -169,7 +170,10 @@ def _make(client: MlflowClient, registry: Registry) -> str:
     made = client.create_experiment(f"{name}.{uuid4().hex}", artifact_location=registry.artifact_location)
     run = client.create_run(made, run_name=f"every change of the aliases of {registry.name}")
     client.set_terminated(run.info.run_id)
-    client.set_experiment_tag(made, RUN, run.info.run_id)
+    words = (
+        f"Every change of the aliases of {registry.name}, in the parameters of one run. To read it: `fashion history`"
+    )
+    add_tags(client, client.get_experiment(made), {RUN: run.info.run_id, KIND: TRAINING_KIND, NOTE: words})
     try:
         client.rename_experiment(made, name)
     except MlflowException:

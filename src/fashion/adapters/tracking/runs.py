@@ -7,16 +7,19 @@ from contextlib import contextmanager
 from typing import Any
 
 from mlflow import MlflowClient
-from mlflow.entities import LifecycleStage, Metric, RunStatus
+from mlflow.entities import Experiment, LifecycleStage, Metric, RunStatus
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
 from fashion.adapters.tracking.address import Registry, check, explained, in_words
+from fashion.adapters.tracking.descriptions import describe_trainings
 from fashion.errors import DiskError, ServiceError
 from fashion.interruption import uninterrupted
 from fashion.params import Params
 
 EXPERIMENT = "fashion"
+CURVES = "epochs/"
+"""What the names of curves begin with: MLflow shows groups of metrics by the alphabet, those without a group last."""
 
 logger = logging.getLogger(__name__)
 
@@ -44,15 +47,19 @@ class LiveRun:
             self._send(self._client.log_param, self.run_id, name, value)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Log all of the metrics or none."""
+        """Log a point of each curve, or none."""
         now = time.time_ns() // 1_000_000
-        entities = [Metric(name, value, now, step) for name, value in metrics.items()]
+        entities = [Metric(f"{CURVES}{name}", value, now, step) for name, value in metrics.items()]
         self._send(self._client.log_batch, self.run_id, metrics=entities)
 
     def log_missing(self, name: str, history: Mapping[int, Mapping[str, float]]) -> None:
         """Log the metrics of those steps that the curve `name` of this run lacks."""
         known: set[int] = set()
-        self._send(lambda: known.update(point.step for point in self._client.get_metric_history(self.run_id, name)))
+        self._send(
+            lambda: known.update(
+                point.step for point in self._client.get_metric_history(self.run_id, f"{CURVES}{name}")
+            )
+        )
         for step in sorted(history.keys() - known):
             self.log_metrics(history[step], step)
 
@@ -122,7 +129,8 @@ def recreate_run(registry: Registry, name: str, tags: Mapping[str, str], history
     client, run_id = _start_run(registry, name, tags)
     for row in history:
         for metric, value in row.items():
-            client.log_metric(run_id, metric, value, step=int(row["epoch"]))
+            if metric != "epoch":
+                client.log_metric(run_id, f"{CURVES}{metric}", value, step=int(row["epoch"]))
     client.set_terminated(run_id)
     return run_id
 
@@ -152,12 +160,17 @@ def _continue_run(registry: Registry, run_id: str) -> MlflowClient | None:
 
 
 def _experiment(client: MlflowClient, registry: Registry) -> str:
-    if found := client.get_experiment_by_name(EXPERIMENT):
-        return str(found.experiment_id)
+    found = client.get_experiment_by_name(EXPERIMENT) or _make_experiment(client, registry)
+    describe_trainings(client, found)
+    return str(found.experiment_id)
+
+
+def _make_experiment(client: MlflowClient, registry: Registry) -> Experiment:
     try:
-        return str(client.create_experiment(EXPERIMENT, artifact_location=registry.artifact_location))
+        made = client.create_experiment(EXPERIMENT, artifact_location=registry.artifact_location)
+        return client.get_experiment(made)
     except MlflowException:
         # Another process was faster.
         if found := client.get_experiment_by_name(EXPERIMENT):
-            return str(found.experiment_id)
+            return found
         raise

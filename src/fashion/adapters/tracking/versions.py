@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import mlflow
 from mlflow import MlflowClient
@@ -15,7 +16,11 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from fashion.adapters.tracking.address import Registry, in_words
+from fashion.adapters.tracking.descriptions import TRAINING_PAGES, describe_model, describe_run
+from fashion.text import escape_markdown
 
+LONGEST_DESCRIPTION = 5000
+"""In characters, as MLflow's tables have it; PostgreSQL refuses more."""
 CHAMPION, CHALLENGER = "champion", "challenger"
 LONGEST_NUMBER = 18
 """Digits of a version's number: more of them fit into no database."""
@@ -49,6 +54,10 @@ class Package:
     """Files, and folders whose contents are meant, by the folder of the run they go to."""
     metrics: Mapping[str, float]
     requirements: tuple[str, ...]
+    description: str
+    """Of the model, whatever its version; Markdown."""
+    card: str
+    """The model card of this version; Markdown."""
 
 
 @in_words
@@ -71,9 +80,13 @@ def log_version(registry: Registry, run_id: str, package: Package, tags: Mapping
             extra_files=[str(path) for path in package.beside_model],
         )
         mlflow.log_metrics(dict(package.metrics), model_id=info.model_id)
-    _ensure_registered_model(client, registry.name)
+    describe_model(client, registry.name, package.description)
     created = client.create_model_version(
-        registry.name, info.model_uri, run_id, tags=dict(tags), model_id=info.model_id
+        registry.name, info.model_uri, run_id, tags=dict(tags), model_id=info.model_id, description=package.card
+    )
+    page = f"#/models/{quote(registry.name, safe='')}/versions/{created.version}?{TRAINING_PAGES}"
+    describe_run(
+        client, run_id, f"[{escape_markdown(registry.name)} version {created.version}]({page}) with its model card."
     )
     return _version(created)
 
@@ -140,14 +153,6 @@ def tag_version(registry: Registry, version: Version, tags: Mapping[str, str]) -
     for name, value in tags.items():
         client.set_model_version_tag(registry.name, version.number, name, value)
     return _version(client.get_model_version(registry.name, version.number))
-
-
-def _ensure_registered_model(client: MlflowClient, name: str) -> None:
-    try:
-        client.create_registered_model(name)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
 
 
 def _version(found: ModelVersion) -> Version:

@@ -1,0 +1,29 @@
+"""Links between a run of Prefect and the MLflow run in which its model was trained, on the pages of both."""
+
+from typing import TYPE_CHECKING
+
+from prefect.artifacts import create_markdown_artifact
+from prefect.runtime import flow_run
+
+from fashion.adapters import tracking
+from fashion.adapters.tracking.address import registry_of
+from fashion.errors import without_secrets
+from fashion.params import Params
+from fashion.paths import Project
+from flows.services.processes import is_local, mlflow_address
+
+if TYPE_CHECKING:
+    from fashion.registry.register import Registration
+
+
+def link_training(project: Project, params: Params, registration: "Registration") -> None:
+    """Write this run's name into MLflow, and where MLflow's page is into an artifact of this run.
+
+    A server that lives no longer than this run has no page: then MLflow gets the name and the id alone.
+    """
+    registry = registry_of(project, params)
+    us = tracking.FlowRun(str(flow_run.name), str(flow_run.id), flow_run.ui_url or None)
+    page = tracking.link_flow_run(registry, registration.run_id, us)
+    address = f"{without_secrets(mlflow_address(project)).rstrip('/')}/{page}"
+    shown = " (while `make up` runs)" if is_local(registry.uri) else ""
+    create_markdown_artifact(f"[The training on MLflow's page]({address}){shown}", key="training")
