@@ -8,6 +8,7 @@ from fashion.paths import Project
 SERVED = {
     "exploration": ("exploration", ".html"),
     "reports": ("reports", ".html"),
+    "validation": ("validation/docs", ".html"),
     "windows": ("monitoring", ".html"),
     "evaluation": ("evaluation", ".png"),
 }
