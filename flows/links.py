@@ -22,7 +22,9 @@ def link_training(project: Project, params: Params, registration: "Registration"
     A server that lives no longer than this run has no page: then MLflow gets the name and the id alone.
     """
     registry = registry_of(project, params)
-    us = tracking.FlowRun(str(flow_run.name), str(flow_run.id), flow_run.ui_url or None)
+    # Without an address of a page, which a temporary server does not have, Prefect gives a path alone.
+    ours = str(flow_run.ui_url or "")
+    us = tracking.FlowRun(str(flow_run.name), str(flow_run.id), ours if ours.startswith("http") else None)
     page = tracking.link_flow_run(registry, registration.run_id, us)
     address = f"{without_secrets(mlflow_address(project)).rstrip('/')}/{page}"
     shown = " (while `make up` runs)" if is_local(registry.uri) else ""
