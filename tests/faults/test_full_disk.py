@@ -126,20 +126,19 @@ def test_a_stage_says_that_the_disk_is_full_and_keeps_what_was_there(trained_pro
     assert {path.parts[0] for path in contents(folder)} == {path.parts[0] for path in before}
 
 
-def test_a_page_of_the_data_docs_that_does_not_fit_is_not_left_out_silently(trained_project, small_disk, tmp_path):
-    """Great Expectations would go on without it."""
+def test_a_page_about_a_validation_that_does_not_fit_is_not_left_out_silently(trained_project, small_disk, tmp_path):
     from fashion.adapters.quality import check
     from fashion.images.descriptors import describe_dataset
     from fashion.stages.raw import read_raw
+    from fashion.stages.validation_pages import write_docs
 
-    splits = read_raw(trained_project, load_params(trained_project.params).data)
-    table = describe_dataset(splits)
-    suite = {trained_project.expectations / "images.json": table}
-    check(suite, tmp_path / "whole")
+    table = describe_dataset(read_raw(trained_project, load_params(trained_project.params).data))
+    findings = check({trained_project.expectations / "images.json": table})
+    write_docs(tmp_path / "whole", "", findings, fit=True)
     size = sum(len(content) for content in contents(tmp_path / "whole").values())
-    small_disk(tmp_path / "docs", size - 20 * KIB)
-    with pytest.raises(OSError, match="No space left"):
-        check(suite, tmp_path / "docs")
+    small_disk(tmp_path / "docs", size - 8 * KIB)
+    with pytest.raises(DiskError, match="The disk is full"):
+        write_docs(tmp_path / "docs", "", findings, fit=True)
 
 
 @pytest.mark.advice("df", "storage.py")

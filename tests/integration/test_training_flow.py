@@ -290,7 +290,7 @@ def test_a_training_pushes_to_the_default_remote_and_is_none_the_worse_if_that_f
     config = trained_project.root / ".dvc" / "config"
     config.write_text(f"[core]\n    remote = storage\n['remote \"storage\"']\n    url = {tmp_path / remote}\n")
     final, _, tasks, _ = run_flow(reason="a look", synthetic=True)
-    assert [task.name for task in tasks[-2:]] == ["register", "push"]
+    assert [task.name for task in tasks[-3:]] == ["register", "report", "push"]
     assert tasks[-1].state.name == state
     assert final.is_completed()
     assert (tmp_path / "shared" / "files" / "md5").exists() == (state == "Completed")

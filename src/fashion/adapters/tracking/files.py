@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from fashion.adapters.tracking.address import Registry, in_words
 from fashion.adapters.tracking.versions import Version
-from fashion.errors import ServiceError
+from fashion.errors import ServiceError, without_secrets
 from fashion.images.photos import Form
 from fashion.params import Classes, ImageSize, PicturesParams
 from fashion.paths import CLASSES, KERAS, LITERT
@@ -53,7 +53,7 @@ def artifact_page(registry: Registry, version: Version, name: str) -> str | None
     if not registry.uri.startswith(("http://", "https://")):
         return None
     experiment = MlflowClient(registry.uri).get_run(version.run_id).info.experiment_id
-    return f"{registry.uri.rstrip('/')}/#/experiments/{experiment}/runs/{version.run_id}/artifacts/{quote(name)}"
+    return f"{without_secrets(registry.uri).rstrip('/')}/#/experiments/{experiment}/runs/{version.run_id}/artifacts/{quote(name)}"
 
 
 class Contract(BaseModel):
