@@ -53,7 +53,8 @@ def artifact_page(registry: Registry, version: Version, name: str) -> str | None
     if not registry.uri.startswith(("http://", "https://")):
         return None
     experiment = MlflowClient(registry.uri).get_run(version.run_id).info.experiment_id
-    return f"{without_secrets(registry.uri).rstrip('/')}/#/experiments/{experiment}/runs/{version.run_id}/artifacts/{quote(name)}"
+    address = without_secrets(registry.uri).rstrip("/")
+    return f"{address}/#/experiments/{experiment}/runs/{version.run_id}/artifacts/{quote(name)}"
 
 
 class Contract(BaseModel):
