@@ -13,7 +13,7 @@ from fashion.adapters.orchestration import read_runs
 from fashion.adapters.predictions import PredictionLog, WindowHistory
 from fashion.cli import app
 from fashion.evaluation.alarm import Verdict
-from fashion.pages.links import find_served
+from fashion.pages.links import find_links, find_served
 from fashion.pages.status import Board
 from fashion.params import load_params
 from fashion.paths import Project
@@ -27,6 +27,13 @@ from tests.services import make_service, running
 HOSTILE = "<script>alert(1)</script>"
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 PATIENCE = 60.0
+PAGES = (
+    "evaluation/calibration.png",
+    "exploration/index.html",
+    "monitoring/index.html",
+    "reports/1.html",
+    "validation/docs/index.html",
+)
 
 
 def look(project):
@@ -114,7 +121,7 @@ def test_the_last_runs_are_those_of_prefect(at_server, project):
 def home(tmp_path_factory):
     """A project with some pages, and params.yaml beside them."""
     project = copy_project(tmp_path_factory.mktemp("home") / "project")
-    for path in ("exploration/index.html", "monitoring/1/index.html", "monitoring/1/evidently.html"):
+    for path in (*PAGES, "monitoring/1/index.html", "monitoring/1/evidently.html"):
         (project.root / "artifacts" / path).parent.mkdir(parents=True, exist_ok=True)
         (project.root / "artifacts" / path).write_text(f"<p>{path}</p>", encoding="utf-8")
     (project.monitoring / "2").mkdir()
@@ -149,6 +156,14 @@ def test_the_page_has_no_scripts_loads_nothing_and_escapes_what_others_wrote(tmp
     assert wrong.status_code == 422
     assert page.text == "<p>monitoring/1/index.html</p>"
     assert page.headers["Content-Security-Policy"] == answer.headers["Content-Security-Policy"]
+
+
+def test_each_page_that_is_listed_is_shown_at_its_address(home):
+    links = find_links(home)
+    assert {link.path for link in links} == {f"artifacts/{path}" for path in PAGES}
+    for link in links:
+        _, status, name, path = link.address.split("/", 3)
+        assert (status, find_served(home, name, path)) == ("status", home.root / link.path)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from fashion.cli.terminal import console, start
+from fashion.cli.terminal import console, start, window_table
 from fashion.importing import heavy_imports
 from fashion.loop.wording import show_score
 
@@ -92,20 +92,6 @@ def _show_history(windows: "list[JudgedWindow]", as_json: bool) -> None:
         rows = [asdict(window) | {"labelled": window.labelled, "correct": window.correct} for window in windows]
         typer.echo(json.dumps(rows, indent=2, default=str))
         return
-    columns = ("window", "until (UTC)", "version", "n", "verdict", "score", "estimate", "live")
-    table = Table(
-        *columns, box=None, pad_edge=False, caption="n: predictions. score: the highest. live: on requested labels"
-    )
-    for window in windows:
-        live = window.accuracy
-        table.add_row(
-            str(window.number),
-            f"{window.end:%m-%d %H:%M}",
-            window.model_version,
-            f"{window.predictions:,}",
-            window.verdict,
-            show_score(max(window.scores.values())),
-            f"{window.estimated_accuracy:.1%}",
-            f"{live.value:.1%} of {window.labelled:,}" if live else "no labels",
-        )
+    table = window_table(windows)
+    table.caption = "n: predictions. score: the highest. live: on requested labels"
     console.print(table)

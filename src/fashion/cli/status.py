@@ -8,9 +8,8 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from fashion.cli.terminal import console, start
+from fashion.cli.terminal import console, start, window_table
 from fashion.importing import heavy_imports
-from fashion.loop.wording import show_score
 from fashion.text import shorten
 
 if TYPE_CHECKING:
@@ -77,21 +76,7 @@ def _use(found: "Status") -> Iterator[Table | str]:
     )
     if not use.windows:
         return
-    columns = ("window", "until (UTC)", "version", "n", "verdict", "score", "estimate", "live")
-    table = Table(*columns, box=None, pad_edge=False)
-    for window in use.windows[: -LISTED_WINDOWS - 1 : -1]:
-        live = window.accuracy
-        table.add_row(
-            str(window.number),
-            f"{window.end:%m-%d %H:%M}",
-            window.model_version,
-            f"{window.predictions:,}",
-            window.verdict,
-            show_score(max(window.scores.values())),
-            f"{window.estimated_accuracy:.1%}",
-            f"{live.value:.1%} of {window.labelled:,}" if live else "no labels",
-        )
-    yield table
+    yield window_table(use.windows[: -LISTED_WINDOWS - 1 : -1])
 
 
 def _print_runs(found: "Status") -> None:

@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -21,11 +21,13 @@ from rich.text import Text
 
 from fashion.environment import apply_environment
 from fashion.errors import DiskError, FashionError, GitError, ServiceError, SetupError
+from fashion.loop.wording import show_score
 from fashion.params import Params, load_params
 from fashion.paths import Project
 from fashion.settings import load_project
 
 if TYPE_CHECKING:
+    from fashion.adapters.predictions import JudgedWindow
     from fashion.evaluation.gates import Gate
     from fashion.registry.judgement import Judgement
 
@@ -79,6 +81,25 @@ def judgement_table(judgement: "Judgement") -> Table:
     table = Table(*shown[0], title=f"Candidate against {judgement.champion}", title_justify="left")
     for row in shown:
         table.add_row(*row.values())
+    return table
+
+
+def window_table(windows: "Sequence[JudgedWindow]") -> Table:
+    """Return a line for each window of predictions, in their order."""
+    columns = ("window", "until (UTC)", "version", "n", "verdict", "score", "estimate", "live")
+    table = Table(*columns, box=None, pad_edge=False)
+    for window in windows:
+        live = window.accuracy
+        table.add_row(
+            str(window.number),
+            f"{window.end:%m-%d %H:%M}",
+            window.model_version,
+            f"{window.predictions:,}",
+            window.verdict,
+            show_score(max(window.scores.values())),
+            f"{window.estimated_accuracy:.1%}",
+            f"{live.value:.1%} of {window.labelled:,}" if live else "no labels",
+        )
     return table
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from fashion.images.copies_found import Copies
 from fashion.images.near_copies import LONGEST_EDGE
 from fashion.images.parts import Parts
-from fashion.pages.exploration import Comparison, Explored, Subject
+from fashion.pages.exploration import Comparison, Explored, Subject, count_labels
 from fashion.pages.quarantined import Quarantine
 
 LONGEST_NAME = 40
@@ -23,13 +23,14 @@ def describe_classes(subject: Subject, explored: Explored) -> list[str]:
         found = [f"Every class has the same number of images: {counts[0]:,}."]
     else:
         found = [
-            f"The largest class, {shorten(subject.classes[largest])}, has {counts[largest]:,} images "
-            f"({counts[largest] / total:.1%}); the smallest, {shorten(subject.classes[smallest])}, has "
+            f"The largest class, {short_name(subject.classes[largest])}, has {counts[largest]:,} images "
+            f"({counts[largest] / total:.1%}); the smallest, {short_name(subject.classes[smallest])}, has "
             f"{counts[smallest]:,} ({counts[smallest] / total:.1%})."
         ]
     for name in subject.names:
         labels = subject.parts.labels[subject.positions(name)]
-        missing = [one for number, one in enumerate(subject.classes) if number not in set(labels.tolist())]
+        there = count_labels(labels, subject.classes)
+        missing = [one for one, count in zip(subject.classes, there, strict=True) if not count]
         if len(labels) and missing:
             found.append(f"{_start(name)}: no image of {_list(missing, 'classes')}.")
     if explored.unknown_labels:
@@ -50,8 +51,8 @@ def describe_pixels(subject: Subject, explored: Explored) -> list[str]:
     black = pixels[there, 0].sum() / pixels[there].sum()
     bright, dark = there[means.argmax()], there[means.argmin()]
     return [
-        f"Brightest on average is {shorten(subject.classes[bright])} ({means.max():.0f} of 255), darkest "
-        f"{shorten(subject.classes[dark])} ({means.min():.0f}). {black:.0%} of all values are 0."
+        f"Brightest on average is {short_name(subject.classes[bright])} ({means.max():.0f} of 255), darkest "
+        f"{short_name(subject.classes[dark])} ({means.min():.0f}). {black:.0%} of all values are 0."
     ]
 
 
@@ -146,11 +147,11 @@ def name_part(parts: Parts) -> dict[str, tuple[str, ...]]:
 
 
 def _list(names: Sequence[str], what: str) -> str:
-    shown = ", ".join(shorten(name) for name in names[:NAMED])
+    shown = ", ".join(short_name(name) for name in names[:NAMED])
     return f"{shown} and {len(names) - NAMED:,} more {what}" if len(names) > NAMED else shown
 
 
-def shorten(name: str) -> str:
+def short_name(name: str) -> str:
     """Return the name of a class as it stands in a sentence; in full it stands beside its images."""
     return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
 

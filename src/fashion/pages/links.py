@@ -5,19 +5,12 @@ from pathlib import Path
 
 from fashion.paths import Project
 
-SERVED = {
-    "exploration": ("exploration", ".html"),
-    "reports": ("reports", ".html"),
-    "validation": ("validation/docs", ".html"),
-    "windows": ("monitoring", ".html"),
-    "evaluation": ("evaluation", ".png"),
-}
-"""The service shows files with this ending, in this folder of artifacts/, at /status/NAME/."""
 WITH_SCRIPTS = ("evidently.html",)
 """They stay closed without their scripts, and those run in no page of the service."""
 MOST_REPORTS = 10
 PAGE = "index.html"
-DOCS = "validation/docs/index.html"
+DOCS = "docs"
+"""The folder of the pages about a validation."""
 
 
 @dataclass(frozen=True)
@@ -33,14 +26,13 @@ class Link:
 
 def find_links(project: Project) -> tuple[Link, ...]:
     """Return what there is to read."""
-    artifacts = project.root / "artifacts"
-    reports = sorted(artifacts.glob("reports/*.html"), key=lambda path: path.stat().st_mtime, reverse=True)
+    reports = sorted(project.reports.glob("*.html"), key=lambda path: path.stat().st_mtime, reverse=True)
     found = [
-        ("The data explored", artifacts / "exploration" / PAGE),
+        ("The data explored", project.exploration / PAGE),
         ("All windows of predictions", project.monitoring / PAGE),
         ("The window selected by hand last", project.monitoring / "by-hand" / PAGE),
         *((f"Report {path.stem}", path) for path in reports[:MOST_REPORTS]),
-        ("What was validated", artifacts / DOCS),
+        ("What was validated", project.validation / DOCS / PAGE),
         *((_title(path), path) for path in sorted(project.evaluation.glob("*.png"))),
     ]
     return tuple(
@@ -48,6 +40,17 @@ def find_links(project: Project) -> tuple[Link, ...]:
         for title, path in found
         if path.is_file()
     )
+
+
+def _served(project: Project) -> dict[str, tuple[Path, str]]:
+    """Return the folder whose files the service shows at /status/NAME/, and their ending, by name."""
+    return {
+        "exploration": (project.exploration, ".html"),
+        "reports": (project.reports, ".html"),
+        "validation": (project.validation / DOCS, ".html"),
+        "windows": (project.monitoring, ".html"),
+        "evaluation": (project.evaluation, ".png"),
+    }
 
 
 def find_windows(project: Project) -> tuple[int, ...]:
@@ -58,8 +61,7 @@ def find_windows(project: Project) -> tuple[int, ...]:
 
 def address_of(project: Project, path: Path) -> str | None:
     """Return where the service shows a file; None where it does not."""
-    for name, (folder, ending) in SERVED.items():
-        kept = project.root / "artifacts" / folder
+    for name, (kept, ending) in _served(project).items():
         if path.is_relative_to(kept) and path.suffix == ending and path.name not in WITH_SCRIPTS:
             return f"/status/{name}/{path.relative_to(kept).as_posix()}"
     return None
@@ -67,10 +69,11 @@ def address_of(project: Project, path: Path) -> str | None:
 
 def find_served(project: Project, name: str, path: str) -> Path | None:
     """Return the file at /status/NAME/PATH; None where there is none that may be shown, as outside of its folder."""
-    if name not in SERVED:
+    served = _served(project)
+    if name not in served:
         return None
-    folder, ending = SERVED[name]
-    kept = (project.root / "artifacts" / folder).resolve()
+    folder, ending = served[name]
+    kept = folder.resolve()
     try:
         found = (kept / path).resolve()
         is_there = found.is_file()
