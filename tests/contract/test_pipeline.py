@@ -7,6 +7,7 @@ from pathlib import Path
 import grimp
 import pytest
 import yaml
+from dvc.repo import Repo
 from dvc_render.html import HTML
 from typer.main import get_command
 
@@ -70,3 +71,14 @@ def test_the_page_of_plots_is_made_from_a_template_that_dvc_takes_and_says_what_
     assert "<p>a plot</p>" in page
     assert "Without a network this chart is not drawn" in page
     assert "http" not in page
+
+
+def test_compiled_code_is_no_part_of_a_folder_that_a_stage_depends_on():
+    """It holds the path of the project, so that no lock would hold on another machine."""
+    folders = [
+        ROOT / path for stage in STAGES.values() for path in stage["deps"] if (ROOT / path / "__init__.py").exists()
+    ]
+    with Repo(str(ROOT)) as repo:
+        assert all(repo.dvcignore.is_ignored_dir(str(folder / "__pycache__")) for folder in folders)
+        assert not any(repo.dvcignore.is_ignored_dir(str(folder)) for folder in folders)
+    assert folders
