@@ -1,6 +1,7 @@
 """The networks. Each takes raw uint8 images and returns calibrated probabilities and an embedding."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
 
@@ -13,85 +14,118 @@ from fashion.arrays import Bytes, Shape
 from fashion.evaluation.outputs import Outputs
 
 Tensor: TypeAlias = keras.KerasTensor
-Network = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a recipe changes in the layers of a network. Which network takes what, fashion.params.recipe says."""
+
+    width: float = 1.0
+    """Times the filters and hidden units."""
+    depth: int = 1
+    """Convolutions in each block."""
+    activation: str = "relu"
+    dropout: float | None = None
+    """Share of the last hidden layer's outputs that a step leaves out; None: as the network has it."""
+
+
+Network = Callable[[Tensor, Form], Tensor]
 BATCH = 500
 """Images scored at a time."""
 
 
-def baseline(pixels: Tensor) -> Tensor:
+def baseline(pixels: Tensor, form: Form) -> Tensor:
     """Build the original baseline: pixels (n, height, width, channels) in [0, 1] to its last hidden layer, (n, 64)."""
-    features = layers.Conv2D(32, 3, activation="relu")(pixels)
+    features = layers.Conv2D(32, 3, activation=form.activation)(pixels)
     features = layers.MaxPooling2D(2)(features)
-    features = layers.Conv2D(64, 3, activation="relu")(features)
+    features = layers.Conv2D(64, 3, activation=form.activation)(features)
     features = layers.MaxPooling2D(2)(features)
     features = layers.Flatten()(features)
-    return layers.Dense(64, activation="relu", name="embedding")(features)
+    return layers.Dense(64, activation=form.activation, name="embedding")(features)
 
 
-def dropout(pixels: Tensor) -> Tensor:
-    """Build the same network with dropout after each pooling and after the hidden layer."""
-    features = layers.Conv2D(32, 3, activation="relu")(pixels)
+def dropout(pixels: Tensor, form: Form) -> Tensor:
+    """Build the same network with dropout after the hidden layer, and of half the rate after each pooling."""
+    rate = 0.5 if form.dropout is None else form.dropout
+    features = layers.Conv2D(32, 3, activation=form.activation)(pixels)
     features = layers.MaxPooling2D(2)(features)
-    features = layers.Dropout(0.25)(features)
-    features = layers.Conv2D(64, 3, activation="relu")(features)
+    features = layers.Dropout(rate / 2)(features)
+    features = layers.Conv2D(64, 3, activation=form.activation)(features)
     features = layers.MaxPooling2D(2)(features)
-    features = layers.Dropout(0.25)(features)
+    features = layers.Dropout(rate / 2)(features)
     features = layers.Flatten()(features)
-    features = layers.Dense(64, activation="relu")(features)
-    return layers.Dropout(0.5, name="embedding")(features)
+    features = layers.Dense(64, activation=form.activation)(features)
+    return layers.Dropout(rate, name="embedding")(features)
 
 
-def compact(pixels: Tensor) -> Tensor:
+def compact(pixels: Tensor, form: Form) -> Tensor:
     """Build four small convolutions: pixels (n, height, width, channels) in [0, 1] to (n, 128).
 
     Few channels at the full resolution, where a CPU spends its time on memory traffic, and normalisation after the
     pooling, where it costs a quarter.
     """
-    features = layers.Conv2D(16, 3, padding="same", activation="relu", kernel_initializer="he_normal")(pixels)
+    stem, *blocks, hidden = (max(1, round(form.width * size)) for size in (16, 32, 80, 128, 128))
+    start = layers.Conv2D(stem, 3, padding="same", activation=form.activation, kernel_initializer="he_normal")
+    features = start(pixels)
     features = layers.MaxPooling2D(2)(features)
-    features = _normalised(layers.MaxPooling2D(2)(_convolution(features, 32)))
-    features = _normalised(layers.MaxPooling2D(2)(_convolution(features, 80)))
-    features = _normalised(_convolution(features, 128))
+    for number, channels in enumerate(blocks, start=1):
+        features = _convolution(features, channels)
+        features = _normalised(layers.MaxPooling2D(2)(features) if number < len(blocks) else features, form)
+        for _ in range(form.depth - 1):
+            features = _normalised(_convolution(features, channels), form)
     features = layers.Flatten()(features)
-    features = layers.Dense(128, use_bias=False, kernel_initializer="he_normal")(features)
-    return _normalised(features, name="embedding")
+    features = layers.Dense(hidden, use_bias=False, kernel_initializer="he_normal")(features)
+    if not form.dropout:
+        return _normalised(features, form, name="embedding")
+    return layers.Dropout(form.dropout, name="embedding")(_normalised(features, form))
 
 
 def _convolution(features: Tensor, channels: int) -> Tensor:
     return layers.Conv2D(channels, 3, padding="same", use_bias=False, kernel_initializer="he_normal")(features)
 
 
-def _normalised(features: Tensor, name: str | None = None) -> Tensor:
+def _normalised(features: Tensor, form: Form, name: str | None = None) -> Tensor:
     # Keras's default momentum of 0.99 would take more steps to settle than a training of five epochs has.
-    return layers.ReLU(name=name)(layers.BatchNormalization(momentum=0.9)(features))
+    return layers.Activation(form.activation, name=name)(layers.BatchNormalization(momentum=0.9)(features))
 
 
 NETWORKS: dict[str, Network] = {"baseline": baseline, "dropout": dropout, "compact": compact}
 
 
-def classifier(name: str, shape: Shape, classes: int, temperature: float = 1.0, average_shifts: int = 0) -> keras.Model:
-    """Build an untrained model with input `image` (n, height, width, channels) uint8.
+def classifier(name: str, shape: Shape, classes: int, form: Form | None = None) -> keras.Model:
+    """Build an untrained model with input `image` (n, height, width, channels) uint8, at temperature 1.
 
-    Its outputs are `probabilities` (n, classes), the softmax of the logits divided by `temperature`, and `embedding`
-    (n, d), both float32. With `average_shifts`, logits and embedding are averaged over the image and its copies shifted
-    by that many pixels up, down, left and right: strides and pooling make a network answer each differently.
+    Its outputs are `probabilities` (n, classes) and `embedding` (n, d), both float32.
     """
+    pixels = keras.Input(shape, name="pixels")
+    embedding = NETWORKS[name](pixels, form or Form())
+    network = keras.Model(pixels, [embedding, layers.Dense(classes, name="logits")(embedding)], name="network")
+    return _surround(network, name, 1.0, 0)
+
+
+def rebuild(model: keras.Model, temperature: float, average_shifts: int = 0) -> keras.Model:
+    """Build a model of the same network with the same weights but other outputs.
+
+    `probabilities` are the softmax of the logits divided by `temperature`. With `average_shifts`, logits and embedding
+    are averaged over the image and its copies shifted by that many pixels up, down, left and right: strides and pooling
+    make a network answer each differently.
+    """
+    network = keras.models.clone_model(model.get_layer("network"))
+    network.set_weights(model.get_layer("network").get_weights())
+    return _surround(network, model.name, temperature, average_shifts)
+
+
+def _surround(network: keras.Model, name: str, temperature: float, average_shifts: int) -> keras.Model:
+    """Put what all networks have in common around one that goes from pixels in [0, 1] to embedding and logits."""
+    _, *shape = network.input_shape
     image = keras.Input(shape, dtype="uint8", name="image")
     pixels = layers.Rescaling(1 / 255)(image)
-    network = _network(name, shape, classes)
     views = [pixels, *_moved(pixels, average_shifts)]
     embeddings, logits = zip(*map(network, views), strict=True)
     embedding, mean_logits = _mean(embeddings, "embedding"), _mean(logits, "logits")
     scaled = layers.Rescaling(1 / temperature, name="temperature")(mean_logits)
     probabilities = layers.Softmax(name="probabilities")(scaled)
     return keras.Model(image, {"probabilities": probabilities, "embedding": embedding}, name=name)
-
-
-def _network(name: str, shape: Shape, classes: int) -> keras.Model:
-    """Build the network from pixels (n, height, width, channels) in [0, 1] to embedding and logits."""
-    pixels = keras.Input(shape, name="pixels")
-    embedding = NETWORKS[name](pixels)
-    return keras.Model(pixels, [embedding, layers.Dense(classes, name="logits")(embedding)], name="network")
 
 
 def _moved(pixels: Tensor, reach: int) -> list[Tensor]:
@@ -107,15 +141,6 @@ def _moved(pixels: Tensor, reach: int) -> list[Tensor]:
 def _mean(tensors: Sequence[Tensor], name: str) -> Tensor:
     layer = layers.Average(name=name) if len(tensors) > 1 else layers.Identity(name=name)
     return layer(list(tensors) if len(tensors) > 1 else tensors[0])
-
-
-def rebuild(model: keras.Model, temperature: float, average_shifts: int = 0) -> keras.Model:
-    """Rebuild the same network with the same weights but other outputs: see `classifier`."""
-    _, *shape = model.input_shape
-    classes = model.get_layer("logits").output.shape[-1]
-    rebuilt = classifier(model.name, tuple(shape), classes, temperature, average_shifts)
-    rebuilt.set_weights(model.get_weights())
-    return rebuilt
 
 
 def temperature_of(model: keras.Model) -> float:

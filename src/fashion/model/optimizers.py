@@ -1,10 +1,20 @@
-"""The optimizer and the learning-rate schedule that Keras does not have."""
+"""The optimizer of a recipe and its learning-rate schedule: those of Keras, and two that it does not have."""
 
 import math
 from typing import Any
 
 import keras
 from keras import ops
+from keras.optimizers import schedules
+
+from fashion.params import Recipe
+
+WARM_UP = 0.15
+"""Share of the steps in which a one-cycle schedule rises to its peak."""
+ADAM_SHARE = 0.5
+"""Learning rate of the parameters that Muon leaves to AdamW, as a share of Muon's."""
+LEFT = 0.01
+"""Share of the learning rate that is left after the last step of an exponential or a step schedule."""
 
 
 class ConvolutionalMuon(keras.optimizers.Muon):  # type: ignore[misc]
@@ -27,7 +37,7 @@ class ConvolutionalMuon(keras.optimizers.Muon):  # type: ignore[misc]
         return x * (self.rms_rate * math.sqrt(max(math.prod(x.shape[:-1]), x.shape[-1])))
 
 
-class OneCycle(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
+class OneCycle(schedules.LearningRateSchedule):  # type: ignore[misc]
     """Linear up to `peak` over the first share `warm_up` of the steps, linear down to a thousandth of it over the rest.
 
     Source: L. N. Smith, N. Topin, "Super-convergence", arXiv 1708.07120.
@@ -44,3 +54,30 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore
 
     def get_config(self) -> dict[str, float]:
         return {"peak": self.peak, "steps": self.steps, "warm_up": self.warm_up}
+
+
+def make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
+    """Return the optimizer of a recipe for a training of that many steps."""
+    rate, decay = make_schedule(recipe, steps), recipe.weight_decay
+    if recipe.optimizer == "muon":
+        return ConvolutionalMuon(rate, weight_decay=decay, adam_weight_decay=decay, adam_lr_ratio=ADAM_SHARE)
+    if recipe.optimizer == "sgd":
+        return keras.optimizers.SGD(rate, recipe.momentum, recipe.nesterov, weight_decay=decay or None)
+    kind = {"adam": keras.optimizers.Adam, "rmsprop": keras.optimizers.RMSprop}[recipe.optimizer]
+    return kind(rate, weight_decay=decay or None)
+
+
+def make_schedule(recipe: Recipe, steps: int) -> Any:
+    """Return the learning rate of a recipe: a number, or a schedule over that many steps."""
+    rate = recipe.learning_rate
+    match recipe.schedule:
+        case "constant":
+            return rate
+        case "one_cycle":
+            return OneCycle(rate, steps, WARM_UP)
+        case "cosine":
+            return schedules.CosineDecay(rate, steps)
+        case "exponential":
+            return schedules.ExponentialDecay(rate, steps, LEFT)
+        case "step":
+            return schedules.PiecewiseConstantDecay([steps // 2, steps * 3 // 4], [rate, rate * LEFT**0.5, rate * LEFT])

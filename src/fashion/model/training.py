@@ -13,20 +13,20 @@ from numpy.typing import NDArray
 from fashion.arrays import Bytes, LabelledImages, Labels
 from fashion.errors import TrainingError
 from fashion.evaluation.calibration import fit_temperature
-from fashion.images.augmentation import shift_randomly
-from fashion.model.networks import classifier, logits_model, predict_logits, rebuild
-from fashion.model.optimizers import ConvolutionalMuon, OneCycle
+from fashion.images.augmentation import augment
+from fashion.model.losses import balance, make_loss, penalise_kernels
+from fashion.model.networks import Form, classifier, logits_model, predict_logits, rebuild
+from fashion.model.optimizers import make_optimizer
 from fashion.params import Recipe
-
-WARM_UP = 0.15
-"""Share of the steps in which a one-cycle schedule rises to its peak."""
-ADAM_SHARE = 0.5
-"""Learning rate of the parameters that Muon leaves to AdamW, as a share of Muon's."""
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """The figures of one epoch; losses are mean cross-entropies in nats."""
+    """The figures of one epoch; losses are mean cross-entropies in nats.
+
+    That of training includes what the recipe adds, weights of classes and the penalty on kernels; that of validation
+    does not.
+    """
 
     epoch: int
     epochs: int
@@ -48,7 +48,7 @@ class State:
     best_weights: tuple[NDArray[np.float32], ...]
     """Those of the epoch with the best validation accuracy."""
     generator: Mapping[str, Any]
-    """The state of the random generator that orders and shifts images, as NumPy's PCG64 returns it."""
+    """The state of the random generator that orders and augments images, as NumPy's PCG64 returns it."""
 
 
 @dataclass(frozen=True)
@@ -99,10 +99,12 @@ def train(plan: Plan, watch: Watch) -> Trained:
     """
     recipe, validation = plan.recipe, plan.validation
     keras.utils.set_random_seed(plan.seed)
-    model = classifier(recipe.network, plan.training.images.shape[1:], plan.classes)
+    model = classifier(recipe.network, plan.training.images.shape[1:], plan.classes, _form(recipe))
     trainee = logits_model(model)
-    optimizer = _optimizer(recipe, recipe.epochs * plan.steps)
-    trainee.compile(optimizer, _loss(recipe, plan.classes), metrics=["accuracy"])
+    penalise_kernels(trainee, recipe.l2)
+    weights = balance(plan.training.labels, plan.classes) if recipe.class_weights == "balanced" else None
+    optimizer = make_optimizer(recipe, recipe.epochs * plan.steps)
+    trainee.compile(optimizer, make_loss(recipe, plan.classes, weights), metrics=["accuracy"])
     state = _run_epochs(trainee, plan, watch)
     trainee.set_weights(state.best_weights)
     uncalibrated = rebuild(model, temperature=1.0, average_shifts=recipe.average_shifts)
@@ -114,6 +116,10 @@ def train(plan: Plan, watch: Watch) -> Trained:
         temperature=temperature,
         validation_accuracy=_accuracy(logits, validation.labels),
     )
+
+
+def _form(recipe: Recipe) -> Form:
+    return Form(recipe.width, recipe.depth, recipe.activation, recipe.dropout)
 
 
 def is_over(history: Sequence[Epoch], recipe: Recipe) -> bool:
@@ -192,7 +198,7 @@ def _batches(plan: Plan, random: np.random.Generator) -> Iterator[tuple[Bytes, L
     order = random.permutation(len(training.labels))
     for step in range(plan.steps):
         chosen = order[step * size : (step + 1) * size]
-        yield shift_randomly(training.images[chosen], plan.recipe.augmentation.shift, random), training.labels[chosen]
+        yield augment(training.images[chosen], plan.recipe.augmentation, random), training.labels[chosen]
 
 
 def _close_epoch(trainee: keras.Model, plan: Plan, epoch: int, figures: dict[str, float], seconds: float) -> Epoch:
@@ -205,31 +211,10 @@ def _close_epoch(trainee: keras.Model, plan: Plan, epoch: int, figures: dict[str
         learning_rate=float(keras.ops.convert_to_numpy(trainee.optimizer.learning_rate)),
         loss=figures["loss"],
         accuracy=figures["accuracy"],
-        validation_loss=float(keras.ops.mean(_loss(recipe, logits.shape[1])(validation.labels, logits))),
+        validation_loss=float(keras.ops.mean(make_loss(recipe, logits.shape[1])(validation.labels, logits))),
         validation_accuracy=_accuracy(logits, validation.labels),
     )
 
 
 def _accuracy(logits: NDArray[np.float32], labels: Labels) -> float:
     return float(np.mean(logits.argmax(axis=1) == labels))
-
-
-def _optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
-    rate = recipe.learning_rate if recipe.schedule == "constant" else OneCycle(recipe.learning_rate, steps, WARM_UP)
-    if recipe.optimizer == "adam":
-        return keras.optimizers.Adam(rate)
-    decay = recipe.weight_decay
-    return ConvolutionalMuon(rate, weight_decay=decay, adam_weight_decay=decay, adam_lr_ratio=ADAM_SHARE)
-
-
-def _loss(recipe: Recipe, classes: int) -> Callable[[Any, Any], Any]:
-    """Return the mean cross-entropy of labels (n,) and logits (n, classes)."""
-    if not recipe.one_hot:
-        sparse_loss: Callable[[Any, Any], Any] = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        return sparse_loss
-    one_hot_loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing)
-
-    def loss(labels: Any, logits: Any) -> Any:
-        return one_hot_loss(keras.ops.one_hot(keras.ops.reshape(labels, (-1,)), classes), logits)
-
-    return loss

@@ -1,18 +1,14 @@
 """params.yaml: everything that changes a result, checked strictly."""
 
-import difflib
-import reprlib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field, ValidationError
-from pydantic_core import ErrorDetails
 
 from fashion.errors import ParamsError
 from fashion.params.loop import AlarmParams, CollectParams, MonitorParams
 from fashion.params.pipeline import (
     AbstentionParams,
-    Augmentation,
     Classes,
     DataFile,
     DataParams,
@@ -23,15 +19,17 @@ from fashion.params.pipeline import (
     ImageSize,
     PicturesParams,
     PrepareParams,
-    Recipe,
     TrainParams,
     ValidateParams,
 )
+from fashion.params.problems import explain
+from fashion.params.recipe import TAKES, Augmentation, Recipe, recipe_with
 from fashion.params.registry import JudgementParams, Margins, Objectives, RecentParams, RegisterParams
 from fashion.params.section import Section
 from fashion.reading import load_yaml
 
 __all__ = [
+    "TAKES",
     "AbstentionParams",
     "AlarmParams",
     "Augmentation",
@@ -58,12 +56,11 @@ __all__ = [
     "TrainParams",
     "ValidateParams",
     "load_params",
+    "recipe_with",
 ]
 
 MOST_BYTES = 1 << 16
 """The largest params.yaml."""
-MOST_PROBLEMS = 10
-"""The most problems reported at once."""
 
 
 class Params(Section):
@@ -95,31 +92,5 @@ def load_params(path: Path) -> Params:
     try:
         return Params.model_validate(content)
     except ValidationError as error:
-        problems = error.errors()
-        lines = [f"  {_explain(details)}" for details in problems[:MOST_PROBLEMS]]
-        if len(problems) > MOST_PROBLEMS:
-            lines.append(f"  and {len(problems) - MOST_PROBLEMS} more")
+        lines = [f"  {line}" for line in explain(error)]
         raise ParamsError("\n".join([f"{path} cannot be used:", *lines])) from error
-
-
-def _explain(details: ErrorDetails) -> str:
-    where = ".".join(str(part) for part in details["loc"])
-    if details["type"] == "extra_forbidden":
-        return f"{where}: unknown key{_suggest(details['loc'])}"
-    if details["type"] == "missing":
-        return f"{where}: this key is missing"
-    prefix = f"{where}: " if where else ""
-    return f"{prefix}{details['msg']}{_found(details['input'])}"
-
-
-def _found(value: Any) -> str:
-    return "" if isinstance(value, dict) else f" (found {reprlib.repr(value)})"
-
-
-def _suggest(location: tuple[int | str, ...]) -> str:
-    """Suggest another key of this file that looks like the unknown one."""
-    names: set[str] = set()
-    for section in Section.__subclasses__():
-        names.update(field.alias or name for name, field in section.model_fields.items())
-    close = difflib.get_close_matches(str(location[-1]), names, n=1)
-    return f"; did you mean {close[0]}?" if close else ""

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from fashion.params.recipe import Recipe
 from fashion.params.section import Positive, Section, Share
 
 ClassName = Annotated[str, Field(pattern=r"^[^\p{C}\p{Zl}\p{Zp}]+$")]
@@ -109,51 +110,6 @@ class PrepareParams(Section):
     are used for training."""
     recent_copies: Positive
     """How many times each collected image is in the training set, to balance the many older ones."""
-
-
-class Augmentation(Section):
-    """How a training image may be changed each time it is used; what is left out changes nothing."""
-
-    shift: Annotated[int, Field(ge=0, le=1024)] = 0
-    """Move it by up to this many pixels in both directions."""
-
-
-class Recipe(Section):
-    """A network and how it is trained."""
-
-    network: Literal["baseline", "dropout", "compact"]
-    epochs: Positive
-    batch_size: Positive
-    optimizer: Literal["adam", "muon"]
-    learning_rate: Annotated[float, Field(gt=0, le=1000)]
-    """The peak learning rate if there is a schedule."""
-    weight_decay: Annotated[float, Field(ge=0, le=1000)] = 0.0
-    """Used by muon only."""
-    schedule: Literal["constant", "one_cycle"] = "constant"
-    one_hot: bool = False
-    """One-hot labels with categorical cross-entropy instead of sparse categorical cross-entropy."""
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    augmentation: Augmentation = Augmentation()
-    average_shifts: Annotated[int, Field(ge=0, le=4)] = 0
-    """Average the outputs for the image and for its copies moved by this many pixels up, down, left and right.
-    Training takes no longer, inference four to five times as long."""
-    patience: Positive | None = None
-    """Stop after this many epochs without a better validation accuracy."""
-
-    @model_validator(mode="after")
-    def _one_cycle_runs_to_its_end(self) -> Self:
-        if self.patience is not None and self.schedule == "one_cycle":
-            raise ValueError(
-                "patience: a one_cycle schedule learns most in its last, small steps, which a training that stops "
-                "early never takes; remove patience, or set schedule: constant"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _smoothing_needs_one_hot_labels(self) -> Self:
-        if self.label_smoothing and not self.one_hot:
-            raise ValueError("label_smoothing needs one_hot: true")
-        return self
 
 
 RecipeName = Annotated[str, Field(pattern=r"^[\w.-]{1,64}$")]

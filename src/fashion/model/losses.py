@@ -1,0 +1,59 @@
+"""What a training minimises: cross-entropy, weighted by class or not, and a penalty on large kernels."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from fashion.arrays import Labels
+from fashion.params import Recipe
+
+Loss = Callable[[Any, Any], Any]
+
+
+def make_loss(recipe: Recipe, classes: int, weights: NDArray[np.float32] | None = None) -> Loss:
+    """Return the mean cross-entropy of labels (n,) and logits (n, classes).
+
+    Args:
+        weights: (classes,): how much an image of a class counts. None: all alike.
+    """
+    if weights is not None:
+        return _weighted(recipe, classes, weights)
+    if not recipe.one_hot:
+        sparse_loss: Loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        return sparse_loss
+    one_hot_loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing)
+
+    def loss(labels: Any, logits: Any) -> Any:
+        return one_hot_loss(ops.one_hot(ops.reshape(labels, (-1,)), classes), logits)
+
+    return loss
+
+
+def balance(labels: Labels, classes: int) -> NDArray[np.float32]:
+    """Return weights (classes,), inverse to how frequent each class is, whose mean over the labels (n,) is 1."""
+    counts = np.bincount(labels, minlength=classes)
+    weights = len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1))
+    return weights.astype(np.float32)
+
+
+def penalise_kernels(model: keras.Model, l2: float) -> None:
+    """Have `l2` times the sum of the squares of all kernels added to the model's loss; biases and scales are free."""
+    for variable in model.trainable_variables:
+        if l2 and variable.name == "kernel":
+            variable.regularizer = keras.regularizers.L2(l2)
+
+
+def _weighted(recipe: Recipe, classes: int, weights: NDArray[np.float32]) -> Loss:
+    def loss(labels: Any, logits: Any) -> Any:
+        numbers = ops.cast(ops.reshape(labels, (-1,)), "int32")
+        wanted = ops.one_hot(numbers, classes)
+        each = keras.losses.categorical_crossentropy(
+            wanted, logits, from_logits=True, label_smoothing=recipe.label_smoothing
+        )
+        return ops.mean(each * ops.take(ops.convert_to_tensor(weights), numbers))
+
+    return loss

@@ -1,0 +1,134 @@
+"""A recipe: a network and how it is trained, with every key that a person or a search may change."""
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from fashion.errors import ParamsError
+from fashion.params.problems import explain
+from fashion.params.section import Positive, Section
+
+Rate = Annotated[float, Field(ge=0, lt=1)]
+TAKES: Mapping[str, tuple[str, ...]] = {
+    "baseline": ("activation",),
+    "dropout": ("activation", "dropout"),
+    "compact": ("width", "depth", "activation", "dropout"),
+}
+"""The keys that change the layers of a network. The others of a recipe are for every network."""
+SHAPING = ("width", "depth", "activation", "dropout")
+
+
+class Augmentation(Section):
+    """How a training image may be changed each time it is used; what is left out changes nothing."""
+
+    shift: Annotated[int, Field(ge=0, le=1024)] = 0
+    """Move it by up to this many pixels in both directions."""
+    mirror: bool = False
+    """Flip it left to right, or not, at random. Not for classes that differ in left and right."""
+    crop: Rate = 0.0
+    """Cut up to this share of height and width away, somewhere, and enlarge the rest to the image's size."""
+    brightness: Rate = 0.0
+    """Make it darker or brighter: multiply it by a factor between 1 - brightness and 1 + brightness."""
+    contrast: Rate = 0.0
+    """Multiply the distance of its pixels from their mean by a factor between 1 - contrast and 1 + contrast."""
+
+
+class Recipe(Section):
+    """A network and how it is trained."""
+
+    network: Literal["baseline", "dropout", "compact"]
+    epochs: Positive
+    batch_size: Positive
+    optimizer: Literal["adam", "sgd", "rmsprop", "muon"]
+    learning_rate: Annotated[float, Field(gt=0, le=1000)]
+    """The peak learning rate if there is a schedule."""
+    momentum: Rate = 0.0
+    """Used by sgd only."""
+    nesterov: bool = False
+    """Look ahead by the momentum; used by sgd only."""
+    weight_decay: Annotated[float, Field(ge=0, le=1000)] = 0.0
+    """In each step every weight loses this share of itself, times the learning rate."""
+    schedule: Literal["constant", "one_cycle", "cosine", "exponential", "step"] = "constant"
+    """How the learning rate changes over all steps."""
+    width: Annotated[float, Field(ge=0.1, le=8)] = 1.0
+    """Times the filters and hidden units of the network."""
+    depth: Annotated[int, Field(ge=1, le=8)] = 1
+    """Convolutions in each block."""
+    activation: Literal["relu", "leaky_relu", "elu", "selu", "gelu", "silu", "tanh"] = "relu"
+    dropout: Rate | None = None
+    """Share of the last hidden layer's outputs that a step leaves out. None: as the network has it."""
+    l2: Annotated[float, Field(ge=0, le=1000)] = 0.0
+    """Added to the loss: this, times the sum of the squares of all kernels."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """balanced: the loss for an image is weighted by the inverse frequency of its class."""
+    one_hot: bool = False
+    """One-hot labels with categorical cross-entropy instead of sparse categorical cross-entropy."""
+    label_smoothing: Rate = 0.0
+    augmentation: Augmentation = Augmentation()
+    average_shifts: Annotated[int, Field(ge=0, le=4)] = 0
+    """Average the outputs for the image and for its copies moved by this many pixels up, down, left and right.
+    Training takes no longer, inference four to five times as long."""
+    patience: Positive | None = None
+    """Stop after this many epochs without a better validation accuracy."""
+
+    @model_validator(mode="after")
+    def _keys_go_together(self) -> Self:
+        if problems := [*_unknown_to_the_network(self), *_contradictions(self)]:
+            raise ValueError("\n    ".join(problems))
+        return self
+
+
+def recipe_with(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
+    """Return the recipe with some keys changed, checked like one of params.yaml.
+
+    Args:
+        changes: values by key; a key of a section has the section's name in front: `augmentation.shift`.
+
+    Raises:
+        ParamsError: a key is unknown, or a value impossible, alone or beside the others.
+    """
+    content = recipe.model_dump()
+    for name, value in changes.items():
+        *sections, key = name.split(".")
+        place = content
+        for section in sections:
+            inner = place.get(section)
+            if not isinstance(inner, dict):
+                raise ParamsError(f"{name}: a recipe has no section {section}, only augmentation")
+            place = inner
+        place[key] = value
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as error:
+        raise ParamsError("\n  ".join(["This recipe cannot be used:", *explain(error)])) from error
+
+
+def _unknown_to_the_network(recipe: Recipe) -> Iterator[str]:
+    """Yield what to write instead of the keys that change layers which the network does not have."""
+    for key in SHAPING:
+        unchanged = getattr(recipe, key) == Recipe.model_fields[key].default
+        if unchanged or key in TAKES.get(recipe.network, ()):
+            continue
+        takers = [name for name, keys in TAKES.items() if key in keys]
+        yield (
+            f"{key}: the network {recipe.network} does not take it; remove {key}, or write network: "
+            f"{' or network: '.join(takers)}"
+        )
+
+
+def _contradictions(recipe: Recipe) -> Iterator[str]:
+    """Yield what to write instead of keys that do not go together."""
+    if recipe.optimizer != "sgd":
+        for key in ("momentum", "nesterov"):
+            if getattr(recipe, key):
+                yield f"{key}: {recipe.optimizer} does not take it; remove {key}, or write optimizer: sgd"
+    elif recipe.nesterov and not recipe.momentum:
+        yield "nesterov: it looks ahead by the momentum, which is 0; remove nesterov, or write momentum: 0.9"
+    if recipe.patience is not None and recipe.schedule != "constant":
+        yield (
+            f"patience: a {recipe.schedule} schedule learns most in its last, small steps, which a training that stops "
+            "early never takes; remove patience, or set schedule: constant"
+        )
+    if recipe.label_smoothing and not recipe.one_hot:
+        yield "label_smoothing needs one_hot: true; write it, or remove label_smoothing"
