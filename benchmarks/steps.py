@@ -1,4 +1,4 @@
-"""Measures how many steps a training needs before its model is useful; writes benchmarks/steps.json and benchmarks/steps.md.
+"""Measures how many steps a training needs to learn what its images can teach; writes benchmarks/steps.json and .md.
 
     python -m benchmarks.steps            # about five minutes on two cores
 

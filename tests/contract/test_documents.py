@@ -194,6 +194,7 @@ QUOTED = {
     "soak": "docs/serving.md",
     "drift": "docs/drift.md",
     "fuzz": "docs/fuzzing.md",
+    "steps": "docs/experiments.md",
     "explore": "docs/explore.md",
     "kept_pictures": "docs/decisions/0038-the-picture-as-it-was-sent.md",
 }
