@@ -6,8 +6,10 @@ import yaml
 from dvc.utils.serialize import parse_yaml
 
 from fashion.errors import ParamsError
+from fashion.model.networks import classifier
 from fashion.params import load_params
 from fashion.params.pipeline import IDX_FILES
+from fashion.params.recipe import SMALLEST
 from fashion.reading import load_yaml
 
 SHIPPED = Path(__file__).parents[2] / "params.yaml"
@@ -95,6 +97,20 @@ def test_a_file_of_release_0_2_is_answered_with_every_line_to_write(tmp_path):
         "augmentation: {shift: 2} instead of shift: 2, in recipes.compact",
     ):
         assert f"\n    {line}" in str(error.value)
+
+
+@pytest.mark.parametrize("network", SMALLEST)
+def test_images_that_are_too_small_for_the_network_are_refused(tmp_path, network):
+    content = yaml.safe_load(SHIPPED.read_text())
+    content["train"]["recipe"] = network
+    for side, fits in ((SMALLEST[network], True), (SMALLEST[network] - 1, False)):
+        content["data"]["image_size"] = [40, side]
+        (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
+        if fits:
+            assert classifier(network, load_params(tmp_path / "params.yaml").data.shape, 3).count_params()
+            continue
+        with pytest.raises(ParamsError, match=f"write network: compact in train.recipes.{network}, or a larger"):
+            load_params(tmp_path / "params.yaml")
 
 
 def test_an_unknown_key_is_answered_with_the_likely_one(changed):

@@ -1,9 +1,9 @@
 """params.yaml: everything that changes a result, checked strictly."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from fashion.errors import ParamsError
 from fashion.params.loop import AlarmParams, CollectParams, MonitorParams
@@ -23,7 +23,7 @@ from fashion.params.pipeline import (
     ValidateParams,
 )
 from fashion.params.problems import explain
-from fashion.params.recipe import TAKES, Augmentation, Recipe, recipe_with
+from fashion.params.recipe import SMALLEST, TAKES, Augmentation, Recipe, recipe_with
 from fashion.params.registry import JudgementParams, Margins, Objectives, RecentParams, RegisterParams
 from fashion.params.section import Section
 from fashion.reading import load_yaml
@@ -75,6 +75,16 @@ class Params(Section):
     register_: Annotated[RegisterParams, Field(alias="register")]
     monitor: MonitorParams
     collect: CollectParams
+
+    @model_validator(mode="after")
+    def _the_network_takes_images_of_this_size(self) -> Self:
+        network, side = self.train.chosen.network, min(self.data.image_size)
+        if side < (least := SMALLEST.get(network, side)):
+            raise ValueError(
+                f"data.image_size: the network {network} takes images of at least {least} pixels a side; write "
+                f"network: compact in train.recipes.{self.train.recipe}, or a larger image_size"
+            )
+        return self
 
 
 def load_params(path: Path) -> Params:

@@ -16,6 +16,8 @@ TAKES: Mapping[str, tuple[str, ...]] = {
     "compact": ("width", "depth", "activation", "dropout"),
 }
 """The keys that change the layers of a network. The others of a recipe are for every network."""
+SMALLEST: Mapping[str, int] = {"baseline": 10, "dropout": 10}
+"""The shortest side of the images that a network takes, where not all that params.yaml allows."""
 SHAPING = ("width", "depth", "activation", "dropout")
 
 

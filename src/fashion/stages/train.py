@@ -12,7 +12,7 @@ from fashion.adapters.tracking.address import registry_of
 from fashion.adapters.tracking.runs import LiveRun, live_run, run_name
 from fashion.adapters.tracking.tags import MODEL_DIGEST
 from fashion.arrays import LabelledImages
-from fashion.model.steps import count_steps
+from fashion.model.steps import Steps, count_steps
 from fashion.model.training import Epoch, Plan, State, Trained, Watch, is_over
 from fashion.model.training import train as train_network
 from fashion.params import Params
@@ -35,6 +35,10 @@ class Training:
     seed: int
     parameters: int
     epochs: int
+    steps: int
+    """Those of the epochs that were run."""
+    doubt: str | None
+    """Why the recipe has probably too few steps, as was said before the first; None: it has enough."""
     seconds: float
     validation_accuracy: float
     temperature: float
@@ -67,7 +71,7 @@ def train(project: Project, params: Params, on_step: Callable[[int, int], None])
             _go_on(stopped.state, params, run)
         trained = _train(training, validation, params, watch)
         seconds = time.perf_counter() - start + _seconds(watch.start)
-        summary = _summary(trained, params, checkpoints.dataset, seconds)
+        summary = _summary(trained, params, _count(training, params), checkpoints.dataset, seconds)
         _save(project, trained, summary)
         run.set_tags({MODEL_DIGEST: file_digest(project.model_file)})
     checkpoints.remove()
@@ -76,7 +80,7 @@ def train(project: Project, params: Params, on_step: Callable[[int, int], None])
 
 def _train(training: LabelledImages, validation: LabelledImages, params: Params, watch: Watch) -> Trained:
     recipe, classes = params.train.chosen, len(params.data.classes)
-    steps = count_steps(recipe, len(training.labels), classes)
+    steps = _count(training, params)
     logger.info("%s", steps)
     if steps.doubt:
         logger.warning("%s", steps.doubt)
@@ -86,6 +90,10 @@ def _train(training: LabelledImages, validation: LabelledImages, params: Params,
     except (KeyboardInterrupt, SystemExit):
         logger.info("Stopped. Run the same command again to resume after the last complete epoch.")
         raise
+
+
+def _count(training: LabelledImages, params: Params) -> Steps:
+    return count_steps(params.train.chosen, len(training.labels), len(params.data.classes))
 
 
 def _reporter(run: LiveRun, checkpoints: Checkpoints) -> Callable[[State], None]:
@@ -122,7 +130,7 @@ def _seconds(state: State | None) -> float:
     return sum(epoch.seconds for epoch in state.history) if state else 0.0
 
 
-def _summary(trained: Trained, params: Params, dataset: str, seconds: float) -> Training:
+def _summary(trained: Trained, params: Params, steps: Steps, dataset: str, seconds: float) -> Training:
     return Training(
         dataset_sha256=dataset,
         recipe=params.train.recipe,
@@ -130,6 +138,8 @@ def _summary(trained: Trained, params: Params, dataset: str, seconds: float) -> 
         seed=params.train.seed,
         parameters=trained.model.count_params(),
         epochs=len(trained.history),
+        steps=len(trained.history) * steps.each_epoch,
+        doubt=steps.doubt,
         seconds=seconds,
         validation_accuracy=trained.validation_accuracy,
         temperature=trained.temperature,

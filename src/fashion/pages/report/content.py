@@ -122,7 +122,11 @@ def _recipe(kept: Kept) -> list[tuple[str, str]]:
     chosen = (train.get("recipes") or {}).get(train.get("recipe")) or {}
     found = {**_flat(training), **_flat(chosen)}
     digest = found.pop("dataset_sha256", None)
-    rounded = {name: f"{value:.4g}" if isinstance(value, float) else str(value) for name, value in found.items()}
+    rounded = {
+        name: f"{value:.4g}" if isinstance(value, float) else str(value)
+        for name, value in found.items()
+        if value is not None
+    }
     lines = [(name.replace("_", " "), value) for name, value in rounded.items()]
     return [*lines, ("dataset", f"SHA-256 {str(digest)[:12]}")] if digest else lines
 
