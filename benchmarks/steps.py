@@ -12,9 +12,9 @@ from typing import Any
 
 from benchmarks.results import ROOT, machine, measured_on, paragraphs, save, table
 from fashion.arrays import LabelledImages
+from fashion.environment import apply_environment
 from fashion.images.split import stratified_split
 from fashion.model.steps import count_steps
-from fashion.model.training import Plan, Watch, train
 from fashion.params import Recipe, load_params
 from fashion.paths import Project
 from fashion.stages.dataset import load_split
@@ -33,6 +33,7 @@ SEED = 1
 
 def main() -> None:
     project = Project(ROOT)
+    apply_environment(project)
     recipes = load_params(project.params).train.recipes
     validation = choose(load_split(project, "validation"), VALIDATED)
     training = load_split(project, "train")
@@ -53,6 +54,8 @@ def choose(examples: LabelledImages, count: int) -> LabelledImages:
 
 
 def try_recipe(name: str, recipe: Recipe, training: LabelledImages, validation: LabelledImages) -> dict[str, Any]:
+    from fashion.model.training import Plan, Watch, train
+
     classes, images = int(validation.labels.max()) + 1, len(training.labels)
     silent = Watch(on_epoch=lambda *_: None, on_step=lambda *_: None)
     trained = train(Plan(recipe, training, validation, classes, SEED), silent)

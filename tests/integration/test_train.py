@@ -1,5 +1,6 @@
 """A training that is stopped, and goes on: the model, the log, and MLflow's run."""
 
+import json
 import logging
 
 import keras
@@ -61,6 +62,7 @@ def test_a_stopped_training_goes_on_in_its_run_and_makes_the_same_model(trained_
     said = run_training(trained_project, caplog)
     assert said[0] == "An earlier run was stopped: resuming from epoch 4 of 6"
     assert next(line for line in said if line.startswith("epoch ")).startswith("epoch 4 of 6: loss ")
+    assert_the_steps_are_said_before_the_first_and_kept(trained_project, said)
     resumed, _ = runs(trained_project)
     assert (resumed.info.run_id, resumed.info.status) == (stopped.info.run_id, "FINISHED")
     assert steps(trained_project, resumed) == [1, 2, 3, 4, 5, 6]
@@ -68,3 +70,11 @@ def test_a_stopped_training_goes_on_in_its_run_and_makes_the_same_model(trained_
     assert compare_weights(again, weights).identical
     assert history_again.equals(history)
     assert list(trained_project.training.iterdir()) == []
+
+
+def assert_the_steps_are_said_before_the_first_and_kept(project, said):
+    kept = json.loads((project.model / "training.json").read_text())
+    assert f"{EPOCHS} epochs of {kept['steps'] // EPOCHS} steps, {kept['steps']} in all" in said[1]
+    assert said[2] == kept["doubt"]
+    assert kept["doubt"].startswith(f"{kept['steps']} steps are probably too few")
+    assert said[3].startswith("epoch 4 of 6")

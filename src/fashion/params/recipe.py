@@ -57,7 +57,7 @@ class Recipe(Section):
     """Times the filters and hidden units of the network."""
     depth: Annotated[int, Field(ge=1, le=8)] = 1
     """Convolutions in each block."""
-    activation: Literal["relu", "leaky_relu", "elu", "selu", "gelu", "silu", "tanh"] = "relu"
+    activation: Literal["relu", "leaky_relu", "elu", "gelu", "silu", "tanh"] = "relu"
     dropout: Rate | None = None
     """Share of the last hidden layer's outputs that a step leaves out. None: as the network has it."""
     l2: Annotated[float, Field(ge=0, le=1000)] = 0.0
