@@ -20,7 +20,8 @@ IMAGE, PROBABILITIES = "image", "probabilities"
 THREADS = 2
 """As LiteRT has, so that times can be compared."""
 WARM_UP = 20
-ERRORS_ONLY = 3
+FATAL = 4
+"""Of ONNX Runtime's log: what is wrong comes as an error, too."""
 
 
 def export_onnx(model: keras.Model, path: Path) -> None:
@@ -64,10 +65,12 @@ def latency(path: Path, image: Bytes, repeats: int = 200) -> float:
 
 def _open(path: Path, shape: Shape) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.log_severity_level = THREADS, ERRORS_ONLY
+    options.intra_op_num_threads, options.log_severity_level = THREADS, FATAL
     try:
         with quiet_standard_error():
-            session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+            session = onnxruntime.InferenceSession(
+                path.read_bytes(), options, providers=["CPUExecutionProvider"], enable_fallback=False
+            )
     except OSError as error:
         raise ArtifactError(f"{path} cannot be read: {error.strerror}; export it again") from error
     except Exception as error:  # ONNX Runtime raises a kind of its own for each way in which a file is damaged.
