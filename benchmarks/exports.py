@@ -10,21 +10,21 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.results import ROOT, machine, measured_on, paragraphs, save, table
-from fashion.evaluation.metrics import agreement
-from fashion.model.networks import answer
+from fashion.environment import apply_environment
 from fashion.params import load_params
 from fashion.paths import KERAS, Project
-from fashion.stages.classifier import load_classifier
-from fashion.stages.dataset import load_split
-from fashion.stages.export import Format, formats_of
 from fashion.storage import files_below
+
+if TYPE_CHECKING:
+    import keras
+
+    from fashion.stages.export import Format
 
 KINDS = {
     "keras": ("Keras", "training on, and MLflow's own server"),
@@ -40,6 +40,13 @@ CALLS, WARM_UP = 200, 20
 def main() -> None:
     load_before = os.getloadavg()[0]
     project = Project(ROOT)
+    apply_environment(project)  # Before the stages import what looks at it.
+    from fashion.evaluation.metrics import agreement
+    from fashion.model.networks import answer
+    from fashion.stages.classifier import load_classifier
+    from fashion.stages.dataset import load_split
+    from fashion.stages.export import formats_of
+
     model, test = load_classifier(project.model_file), load_split(project, "test")
     expected = answer(model, test.images).probabilities
     with TemporaryDirectory() as folder:
@@ -53,21 +60,28 @@ def main() -> None:
     save(__file__, results, _render(results))
 
 
-def _keras() -> Format:
+def _keras() -> "Format":
     """Return the model that `train` saved, asked as the others are; it has no gate."""
+    from fashion.stages.export import Format
+
     return Format(KERAS, lambda model, path: model.save(path), _run_keras, _time_keras, 0.0)
 
 
 def _run_keras(path: Path, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    from fashion.model.networks import answer
+    from fashion.stages.classifier import load_classifier
+
     return answer(load_classifier(path), images).probabilities
 
 
 def _time_keras(path: Path, image: NDArray[np.uint8]) -> float:
+    from fashion.stages.classifier import load_classifier
+
     ask = partial(load_classifier(path).predict_on_batch, image)
     return 1000 * float(np.median([_seconds(ask) for _ in range(CALLS + WARM_UP)][WARM_UP:]))
 
 
-def _measure(form: Format, model: keras.Model, folder: Path, images: NDArray[np.uint8]) -> dict[str, Any]:
+def _measure(form: "Format", model: "keras.Model", folder: Path, images: NDArray[np.uint8]) -> dict[str, Any]:
     path, answers = folder / form.place, []
     writing = _seconds(lambda: form.write(model, path))
     asking = _seconds(lambda: answers.append(form.predict(path, images)))

@@ -26,8 +26,8 @@ from fashion.storage import atomic_folder, files_below, may_write
 CONTRACT, MODEL = Path("extra_files") / CLASSES, Path("extra_files") / LITERT
 """Files of a version without which it cannot answer."""
 NOTE = "registered_model_meta"
-"""MLflow's own, about the version that was fetched last: `mlflow models serve` leaves it among the files of a version in a
-local registry, and who fetches that version gets it in other words."""
+"""MLflow's own, about the version that was fetched last: `mlflow models serve` leaves it among the files of a version
+in a local registry, and who fetches that version gets it in other words."""
 LARGEST_CONTRACT_BYTES = 1 << 20
 """Bytes of classes.json, and of MLflow's own description of a model."""
 
