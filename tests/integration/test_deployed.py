@@ -158,11 +158,13 @@ def test_mlflow_serves_the_champion_from_the_registry_as_fashion_predict_answers
     use_environment(trained, monkeypatch)
     images = load_split(trained, "test").images[:4]
     (tmp_path / "images.gz").write_bytes(write_images(images))
-    ours = predict(trained, load_params(trained.params), [tmp_path / "images.gz"])
+    document = predict(trained, load_params(trained.params), [tmp_path / "images.gz"]).to_dict()
+    ours = np.array([list(one["probabilities"].values()) for one in document["predictions"]])
+    assert ours.shape == (4, 10)
     for key in ("instances", "inputs"):
         answered = requests.post(f"{mlflow_serving}/invocations", json={key: images.tolist()}, timeout=60)
         found = np.array(answered.json()["predictions"]["probabilities"])
-        assert [one.probabilities for one in ours.predictions] == [pytest.approx(row, abs=1e-5) for row in found]
+        assert found == pytest.approx(ours, abs=1e-5)
 
 
 def test_mlflow_refuses_images_of_another_size(mlflow_serving):
