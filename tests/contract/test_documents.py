@@ -191,6 +191,7 @@ QUOTED = {
     "series": "docs/judgement.md",
     "demo": "docs/loop.md",
     "serving": "docs/serving.md",
+    "exports": "docs/serving.md",
     "soak": "docs/serving.md",
     "drift": "docs/drift.md",
     "fuzz": "docs/fuzzing.md",
@@ -223,6 +224,15 @@ def test_the_readme_is_short():
     _, *sections = re.split(r"^## ", README, flags=re.MULTILINE)
     for section in sections:
         assert len([line for line in section.splitlines()[1:] if line]) <= 12, section
+
+
+def test_every_format_that_is_exported_has_its_figures_and_its_purpose():
+    measured = json.loads((ROOT / "benchmarks" / "exports.json").read_text())["formats"]
+    gates = load_params(ROOT / "params.yaml").export.gates.model_dump()
+    assert [f"{name}_agreement_at_least" for name in measured if name != "keras"] == list(gates)
+    assert all(
+        measured[gate.removesuffix("_agreement_at_least")]["agreement"] >= limit for gate, limit in gates.items()
+    )
 
 
 @pytest.mark.parametrize("name", ["judgement", "series"])

@@ -1,22 +1,28 @@
 import json
+import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
+import yaml
 from ai_edge_litert.interpreter import Interpreter
 
-from fashion.adapters import exports, litert
+import fashion.adapters
+from fashion.adapters import exports, litert, onnx
+from fashion.errors import SetupError
 from fashion.model.networks import answer
-from fashion.params import load_params
+from fashion.params import ExportGates, load_params
 from fashion.stages.classifier import load_classifier
 from fashion.stages.dataset import load_split
-from fashion.stages.export import export
+from fashion.stages.export import export, formats_of
 from tests.candidates import make_candidate
+from tests.projects import edit_params
 
 
 @pytest.fixture
 def shipped_project(trained_project):
     """With the network that this project ships, which answers by several views of an image."""
+    edit_params(trained_project, {"export": {"gates": {"onnx_agreement_at_least": 0.9999}}})
     make_candidate(trained_project, recipe="compact", recipes={"compact": {"epochs": 2, "batch_size": 32}})
     return trained_project
 
@@ -28,6 +34,7 @@ def test_every_export_gives_the_probabilities_of_the_keras_model(shipped_project
     floating = litert.predict(shipped_project.export / "model.tflite", images).probabilities
     assert served == pytest.approx(expected, abs=1e-5)
     assert floating == pytest.approx(expected, abs=1e-5)
+    assert onnx.predict(shipped_project.export / "model.onnx", images) == pytest.approx(expected, abs=1e-5)
     int8 = litert.predict(shipped_project.export / "model_int8.tflite", images).probabilities
     assert np.abs(int8 - expected).mean() < 0.05
 
@@ -52,7 +59,10 @@ def test_the_report_holds_sizes_latencies_and_the_verdict(shipped_project):
         "saved_model_agreement",
         "float_agreement",
         "int8_agreement",
+        "onnx_agreement",
     }
+    assert report["bytes"].keys() - report["latency_milliseconds"].keys() == {"keras"}
+    assert report["bytes"]["onnx"] == (shipped_project.export / "model.onnx").stat().st_size
     assert report["bytes"]["int8"] < report["bytes"]["float"]
     assert report["bytes"]["keras"] == (shipped_project.export / "model.keras").stat().st_size
     assert all(0 < value < 1000 for value in report["latency_milliseconds"].values())
@@ -62,3 +72,44 @@ def test_exporting_again_leaves_nothing_of_the_export_before(shipped_project):
     (shipped_project.export / "left_over").touch()
     export(shipped_project, load_params(shipped_project.params))
     assert not (shipped_project.export / "left_over").exists()
+
+
+def test_an_export_that_agrees_too_rarely_fails_its_gate_with_the_figure(shipped_project, monkeypatch):
+    write = onnx.export_onnx
+
+    def write_another(model, path):
+        """Of a model that knows the classes in the opposite order."""
+        *weights, matrix, bias = model.get_weights()
+        model.set_weights([*weights, matrix[:, ::-1], bias[::-1]])
+        write(model, path)
+        model.set_weights([*weights, matrix, bias])
+
+    monkeypatch.setattr(onnx, "export_onnx", write_another)
+    gate = export(shipped_project, load_params(shipped_project.params)).gate
+    assert gate.verdict == "failed"
+    (failed,) = [check for check in gate.checks if check.verdict == "failed"]
+    assert failed.name == "onnx_agreement"
+    assert failed.value < failed.limit == 0.9999
+    report = json.loads((shipped_project.export / "report.json").read_text())
+    assert report["verdict"] == "failed"
+    assert {"name": "onnx_agreement", "value": failed.value}.items() <= report["checks"][-1].items()
+
+
+def test_without_onnx_runtime_the_error_says_what_to_type_and_nothing_is_lost(shipped_project, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.delitem(sys.modules, "fashion.adapters.onnx")
+    monkeypatch.delattr(fashion.adapters, "onnx")
+    before = (shipped_project.export / "report.json").read_bytes()
+    with pytest.raises(SetupError, match=r"onnx_agreement_at_least.*onnxruntime.*make setup"):
+        export(shipped_project, load_params(shipped_project.params))
+    assert (shipped_project.export / "report.json").read_bytes() == before
+
+
+def test_a_params_yaml_of_an_earlier_release_asks_for_no_onnx(trained_project, monkeypatch):
+    """And needs none of its packages."""
+    gates = yaml.safe_load(trained_project.params.read_text())["export"]["gates"]
+    del gates["onnx_agreement_at_least"]
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.delitem(sys.modules, "fashion.adapters.onnx")
+    monkeypatch.delattr(fashion.adapters, "onnx")
+    assert formats_of(trained_project, ExportGates(**gates)).keys() == {"saved_model", "float", "int8"}

@@ -114,7 +114,7 @@ def evaluate() -> None:
 
 @app.command(epilog="Example: fashion export")
 def export() -> None:
-    """Write the model as SavedModel and LiteRT (float, int8), each compared with the Keras model."""
+    """Write the model as SavedModel, LiteRT (float, int8) and ONNX, each compared with the Keras model."""
     project, params = start()
     with heavy_imports():
         from fashion.stages.export import export as run

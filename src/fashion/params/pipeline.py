@@ -183,6 +183,8 @@ class ExportGates(Section):
     saved_model_agreement_at_least: Share
     float_agreement_at_least: Share
     int8_agreement_at_least: Share
+    onnx_agreement_at_least: Share | None = None
+    """Without it no ONNX file is made."""
 
 
 class ExportParams(Section):

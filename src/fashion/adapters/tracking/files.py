@@ -25,6 +25,9 @@ from fashion.storage import atomic_folder, files_below, may_write
 
 CONTRACT, MODEL = Path("extra_files") / CLASSES, Path("extra_files") / LITERT
 """Files of a version without which it cannot answer."""
+NOTE = "registered_model_meta"
+"""MLflow's own, about the version that was fetched last: `mlflow models serve` leaves it among the files of a version
+in a local registry, and who fetches that version gets it in other words."""
 LARGEST_CONTRACT_BYTES = 1 << 20
 """Bytes of classes.json, and of MLflow's own description of a model."""
 
@@ -140,11 +143,11 @@ def _download(registry: Registry, version: Version, target: Path) -> None:
 
 
 def _sizes(source: str, folder: str | None = None) -> Iterator[tuple[str, int]]:
-    """Yield the path of every file of a version, and how many bytes it has."""
+    """Yield the path of every file of a version but MLflow's note, and how many bytes it has."""
     for entry in mlflow.artifacts.list_artifacts(f"{source}/{folder}" if folder else source):
         if entry.is_dir:
             yield from _sizes(source, entry.path)
-        else:
+        elif entry.path != NOTE:
             yield entry.path, entry.file_size
 
 

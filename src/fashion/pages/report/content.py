@@ -210,7 +210,7 @@ def _exports(kept: Kept) -> list[dict[str, str]]:
     """Return each form of the model with its size, its time for one image, and how often it agrees with Keras."""
     if kept.export is None:
         return []
-    names = {"keras": "Keras", "saved_model": "SavedModel", "float": "LiteRT", "int8": "LiteRT, int8"}
+    names = {"keras": "Keras", "saved_model": "SavedModel", "float": "LiteRT", "int8": "LiteRT, int8", "onnx": "ONNX"}
     times = {**kept.export["latency_milliseconds"], "keras": kept.metrics.get("latency_milliseconds")}
     agreements = {check["name"]: check["value"] for check in kept.export["checks"]}
     return [
