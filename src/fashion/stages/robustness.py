@@ -1,0 +1,75 @@
+"""What `evaluate` measures on corrupted images and on slices: robustness.json and its picture; and reading it again."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fashion.adapters.plots_robustness import robustness
+from fashion.arrays import Booleans, Bytes, LabelledImages
+from fashion.evaluation.robustness import answer_copies, describe_copies, describe_slices
+from fashion.images.photos import Form
+from fashion.images.slices import Slice, belong, define_slices, describe_for_slices
+from fashion.paths import ROBUSTNESS, Project
+from fashion.reading import read_json, translate_damage
+from fashion.storage import write_json
+
+PICTURE = "robustness.png"
+MADE_BY = "dvc repro evaluate"
+
+
+def measure_robustness(
+    predict: Callable[[Bytes], NDArray[np.intp]],
+    splits: Mapping[str, LabelledImages],
+    correct: Booleans,
+    form: Form,
+    classes: tuple[str, ...],
+) -> dict[str, Any]:
+    """Return the content of robustness.json.
+
+    Args:
+        predict: returns the class that the model gives each image.
+        splits: `train` says what the slices are, `test` is measured on.
+        correct: of the test set, the images that the model is right about.
+    """
+    slices, test = define_slices(splits["train"], form, classes), splits["test"]
+    return {
+        "images": len(test.labels),
+        "corrupted": describe_copies(answer_copies(predict, test)),
+        "slices": describe_slices(slices, find_members(slices, test), correct),
+    }
+
+
+def find_members(slices: tuple[Slice, ...], images: LabelledImages) -> dict[str, Booleans]:
+    """Return which of the images belong to each slice, (n,)."""
+    table = describe_for_slices(images.images)
+    return {one.name: belong(one, table, images.labels) for one in slices}
+
+
+def write_robustness(folder: Path, measured: dict[str, Any]) -> None:
+    """Write robustness.json and its picture into the existing `folder`."""
+    write_json(folder / ROBUSTNESS, measured)
+    robustness(measured["corrupted"], measured["slices"], folder / PICTURE)
+
+
+def read_slices(project: Project) -> tuple[Slice, ...] | None:
+    """Return the slices as `evaluate` defined them; None if it ran before there were any.
+
+    Raises:
+        ArtifactError: the file is damaged.
+    """
+    path = project.evaluation / ROBUSTNESS
+    if not path.exists():
+        return None
+    content = read_json(path, MADE_BY)
+    with translate_damage(path, f"make it with: {MADE_BY}"):
+        return tuple(_slice(one) for one in content["slices"])
+
+
+def _slice(content: Mapping[str, Any]) -> Slice:
+    """Raises LookupError, TypeError or ValueError if the content is of another form."""
+    column = None if content["column"] is None else str(content["column"])
+    labels = tuple(int(label) for label in content["labels"])
+    return Slice(str(content["name"]), str(content["definition"]), column, float(content["below"]), labels)
