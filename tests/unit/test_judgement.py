@@ -10,7 +10,8 @@ from markdown_it import MarkdownIt
 from fashion.evaluation.estimates import exact, proportion_of
 from fashion.evaluation.gates import Gate, at_least, at_most
 from fashion.evaluation.judgement import Evidence, compare
-from fashion.evaluation.paired import Difference, Pairs, exact_difference
+from fashion.evaluation.paired import Difference, Pairs, count_pairs, exact_difference
+from fashion.evaluation.robustness import slice_differences
 from fashion.evaluation.survey import Survey
 from fashion.params import JudgementParams
 from fashion.registry.judgement import judgement_from_dict
@@ -324,6 +325,26 @@ def test_a_candidate_worse_only_on_a_declared_slice_is_refused_for_that_alone():
     verdicts = {row["figure"]: row["verdict"] for row in rows(judgement)}
     assert verdicts["accuracy on dark images"] == "worse"
     assert verdicts["accuracy on images of rare classes"] == "not worse"
+
+
+def test_dark_images_that_a_candidate_gives_up_for_others_refuse_for_that_alone():
+    """2,000 images of three classes; what it loses on 40 of 100 dark ones, it wins on others."""
+    labels, number = np.arange(2_000) % 3, np.arange(2_000)
+    champion, candidate = number >= 200, (number >= 200) & ((number < 1_900) | (number >= 1_940))
+    candidate |= number < 40
+    pairs = count_pairs(labels, candidate, champion, 3)
+    members = {"dark": number >= 1_900, "pale": number < 0}
+    test = replace(
+        compare("version 3", pairs, CLASSES, RULE.confidence),
+        slices=slice_differences(members, candidate, champion, RULE.confidence),
+    )
+    lenient = RULE.margins.model_copy(update={"accuracy": 0.02, "accuracy_for_recent": 0.02})
+    rule = RULE.model_copy(update={"margins": lenient})
+    judgement = write_judgement(PASSED, replace(make_evidence(size=SMALLER), test=test), rule)
+    (reason,) = judgement.reasons
+    assert reason.startswith(
+        "its accuracy on dark images is below version 3's by more than the margin of 2 points: -40"
+    )
 
 
 def test_a_candidate_that_may_be_as_good_on_corrupted_images_and_on_slices_passes():

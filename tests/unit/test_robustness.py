@@ -44,10 +44,7 @@ def test_every_model_meets_the_same_copies_of_every_corruption_and_severity(shap
 def test_a_corruption_that_is_added_leaves_the_copies_of_the_others_as_they_were(monkeypatch):
     test = make_test(100)
     before = {one.corruption: one.images for one in make_copies(test.images)}
-    monkeypatch.setattr("fashion.images.corrupted.CORRUPTIONS", {"new": CORRUPTIONS["blur"], **CORRUPTIONS})
-    monkeypatch.setattr(
-        "fashion.images.corrupted.corrupt", lambda name, *rest: corrupt(name.replace("new", "blur"), *rest)
-    )
+    monkeypatch.setitem(CORRUPTIONS, "new", CORRUPTIONS["blur"])
     after = {one.corruption: one.images for one in make_copies(test.images)}
     assert set(after) - set(before) == {"new"}
     assert all((after[name] == images).all() for name, images in before.items())
