@@ -1,6 +1,6 @@
 """How often the judgement errs about corrupted images and slices; writes benchmarks/robustness.json and .md.
 
-    python -m benchmarks.robustness              # about two minutes on two cores
+    python -m benchmarks.robustness              # about a minute on two cores
 
 The rule and its numbers are those of params.yaml; how test sets are drawn and judged,
 `fashion.evaluation.error_rates.robustness` says.
