@@ -95,7 +95,7 @@ def clustered_interval(values: Floats, clusters: Labels, confidence: float) -> t
     weights = np.append(np.ones(len(sizes) - 3), [2, 2, 1])
     spread = math.sqrt(float((weights * (sums - sizes * middle) ** 2).sum())) / total
     half, mean = float(norm.ppf((1 + confidence) / 2)) * spread, float(values.mean())
-    return max(-1.0, min(middle - half, mean)), min(1.0, max(middle + half, mean))
+    return float(max(-1.0, min(middle - half, mean))), float(min(1.0, max(middle + half, mean)))
 
 
 def percentage(share: Estimate) -> str:

@@ -47,6 +47,8 @@ class Evaluation:
     """What `evaluate` found on the test set."""
 
     accuracy: Estimate
+    corrupted: Estimate
+    """Accuracy over all corruptions and severities; n is the number of different images."""
     gate: Gate
 
 
@@ -97,7 +99,7 @@ def evaluate(project: Project, params: Params) -> Evaluation:
         form_of(params.data),
         classes,
     )
-    found |= {"corrupted_accuracy": robust["corrupted"]["mean"]["accuracy"]}
+    found |= {"corrupted_accuracy": robust.corrupted.value}
     with atomic_folder(project.evaluation) as folder:
         write_tables(folder, outputs, test, classes)
         write_reference(folder, reference, validation.images)
@@ -107,7 +109,7 @@ def evaluate(project: Project, params: Params) -> Evaluation:
         write_robustness(folder, robust)
         write_json(folder / METRICS, found)
         write_json(folder / GATE, {"model_sha256": file_digest(project.model_file)} | gate.to_dict())
-    return Evaluation(quality.accuracy, gate)
+    return Evaluation(quality.accuracy, robust.corrupted, gate)
 
 
 def _refer(

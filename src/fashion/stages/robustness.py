@@ -1,6 +1,7 @@
 """What `evaluate` measures on corrupted images and on slices: robustness.json and its picture; and reading it again."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ from numpy.typing import NDArray
 
 from fashion.adapters.plots_robustness import robustness
 from fashion.arrays import Booleans, Bytes, LabelledImages
-from fashion.evaluation.robustness import answer_copies, describe_copies, describe_slices
+from fashion.evaluation.estimates import Estimate
+from fashion.evaluation.robustness import answer_copies, describe_copies, describe_slices, mean_accuracy
 from fashion.images.photos import Form
 from fashion.images.slices import Slice, belong, define_slices, describe_for_slices
 from fashion.paths import ROBUSTNESS, Project
@@ -20,14 +22,24 @@ PICTURE = "robustness.png"
 MADE_BY = "dvc repro evaluate"
 
 
+@dataclass(frozen=True)
+class Robustness:
+    """What was measured."""
+
+    corrupted: Estimate
+    """Accuracy over all corruptions and severities."""
+    content: Mapping[str, Any]
+    """Of robustness.json."""
+
+
 def measure_robustness(
     predict: Callable[[Bytes], NDArray[np.intp]],
     splits: Mapping[str, LabelledImages],
     correct: Booleans,
     form: Form,
     classes: tuple[str, ...],
-) -> dict[str, Any]:
-    """Return the content of robustness.json.
+) -> Robustness:
+    """Measure a model on corrupted test images, and on slices of the test set.
 
     Args:
         predict: returns the class that the model gives each image.
@@ -35,11 +47,13 @@ def measure_robustness(
         correct: of the test set, the images that the model is right about.
     """
     slices, test = define_slices(splits["train"], form, classes), splits["test"]
-    return {
+    copies = answer_copies(predict, test)
+    content = {
         "images": len(test.labels),
-        "corrupted": describe_copies(answer_copies(predict, test)),
+        "corrupted": describe_copies(copies),
         "slices": describe_slices(slices, find_members(slices, test), correct),
     }
+    return Robustness(mean_accuracy(copies), content)
 
 
 def find_members(slices: tuple[Slice, ...], images: LabelledImages) -> dict[str, Booleans]:
@@ -48,10 +62,10 @@ def find_members(slices: tuple[Slice, ...], images: LabelledImages) -> dict[str,
     return {one.name: belong(one, table, images.labels) for one in slices}
 
 
-def write_robustness(folder: Path, measured: dict[str, Any]) -> None:
+def write_robustness(folder: Path, measured: Robustness) -> None:
     """Write robustness.json and its picture into the existing `folder`."""
-    write_json(folder / ROBUSTNESS, measured)
-    robustness(measured["corrupted"], measured["slices"], folder / PICTURE)
+    write_json(folder / ROBUSTNESS, measured.content)
+    robustness(measured.content["corrupted"], measured.content["slices"], folder / PICTURE)
 
 
 def read_slices(project: Project) -> tuple[Slice, ...] | None:
