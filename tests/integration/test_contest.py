@@ -104,7 +104,10 @@ def test_an_evaluation_of_an_earlier_release_has_no_slices_and_that_is_said(trai
     assert "dvc repro evaluate" in why
 
 
-@pytest.mark.parametrize("content", ["{", "{}", '{"slices": [1]}', '{"slices": [{"name": "dark", "below": "high"}]}'])
+UNKNOWN = {"name": "dark", "definition": "", "column": "mood", "below": 1, "labels": []}
+
+
+@pytest.mark.parametrize("content", ["{", "{}", '{"slices": [1]}', json.dumps({"slices": [UNKNOWN]})])
 def test_a_damaged_file_of_slices_says_how_to_make_it_again(trained_project, content):
     (trained_project.evaluation / "robustness.json").write_text(content)
     with pytest.raises(ArtifactError, match=r"robustness\.json is damaged.*dvc repro evaluate"):

@@ -13,7 +13,7 @@ from fashion.arrays import Booleans, Bytes, LabelledImages
 from fashion.evaluation.estimates import Estimate
 from fashion.evaluation.robustness import answer_copies, describe_copies, describe_slices, mean_accuracy
 from fashion.images.photos import Form
-from fashion.images.slices import Slice, belong, define_slices, describe_for_slices
+from fashion.images.slices import COLUMNS, Slice, belong, define_slices, describe_for_slices
 from fashion.paths import ROBUSTNESS, Project
 from fashion.reading import read_json, translate_damage
 from fashion.storage import write_json
@@ -85,5 +85,7 @@ def read_slices(project: Project) -> tuple[Slice, ...] | None:
 def _slice(content: Mapping[str, Any]) -> Slice:
     """Raises LookupError, TypeError or ValueError if the content is of another form."""
     column = None if content["column"] is None else str(content["column"])
+    if column is not None and column not in {known for known, _ in COLUMNS.values()}:
+        raise ValueError(f"{column!r} is not a descriptor of a slice")
     labels = tuple(int(label) for label in content["labels"])
     return Slice(str(content["name"]), str(content["definition"]), column, float(content["below"]), labels)
