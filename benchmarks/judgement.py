@@ -16,6 +16,7 @@ from fashion.evaluation.error_rates.judgement import (
     CHANGED,
     CLASSES,
     DISCORDANT,
+    ELSEWHERE,
     FROZEN,
     PREDICTIONS,
     TESTED,
@@ -53,7 +54,7 @@ def main() -> None:
         gains = [(images, gain) for images in RECENT_IMAGES for gain in GAINS]
         seen = list(pool.map(measure_gain, gains, [rule] * len(gains), [trials] * len(gains), range(len(gains))))
     results = {
-        "rule": rule.model_dump(),
+        "rule": rule.model_dump(exclude=ELSEWHERE),
         "rates": [asdict(one) for one in rates],
         "recently": [asdict(one) for one in recently],
         "gains": [[*case, share] for case, share in zip(gains, seen, strict=True)],

@@ -15,6 +15,7 @@ from dataclasses import asdict
 from functools import partial
 
 from benchmarks.results import ROOT, paragraphs, save, table
+from fashion.evaluation.error_rates.judgement import ELSEWHERE
 from fashion.evaluation.error_rates.series import (
     DISCORDANT,
     FROZEN,
@@ -66,7 +67,7 @@ def main() -> None:
         chunks = pool.map(partial(live, rule=rule, least=least, years=arguments.years), YEARS, range(len(YEARS)))
         outcomes = [outcome for chunk in chunks for outcome in chunk]
     content = {"looks": [asdict(one) for one in looks], "years": [asdict(one) for one in outcomes]}
-    figures = {"rule": rule.model_dump(), "accuracy_at_least": least, "facts": FACTS, **content}
+    figures = {"rule": rule.model_dump(exclude=ELSEWHERE), "accuracy_at_least": least, "facts": FACTS, **content}
     save(__file__, figures, render(looks, outcomes, rule))
 
 

@@ -20,9 +20,16 @@ def band_images(count: int, size: tuple[int, int], classes: int) -> NDArray[np.u
     return images
 
 
-def write_band_model(path: Path, size: tuple[int, int], classes: int, embedding: bool = True) -> Path:
-    """A float model from uint8 `image` to `probabilities` and, if wanted, a 4-dimensional `embedding`."""
-    path.write_bytes(_convert(tf.lite.TFLiteConverter.from_keras_model(_network(size, classes, "uint8", embedding))))
+def write_band_model(
+    path: Path, size: tuple[int, int], classes: int, embedding: bool = True, sees_from: float = 0.0
+) -> Path:
+    """A float model from uint8 `image` to `probabilities` and, if wanted, a 4-dimensional `embedding`.
+
+    Args:
+        sees_from: what is darker, as a share of white, is black to it.
+    """
+    network = _network(size, classes, "uint8", embedding, sees_from)
+    path.write_bytes(_convert(tf.lite.TFLiteConverter.from_keras_model(network)))
     return path
 
 
@@ -38,9 +45,10 @@ def write_int8_band_model(path: Path, size: tuple[int, int], classes: int, kind:
     return path
 
 
-def _network(size: tuple[int, int], classes: int, dtype: str, embedding: bool) -> keras.Model:
+def _network(size: tuple[int, int], classes: int, dtype: str, embedding: bool, sees_from: float = 0.0) -> keras.Model:
     image = keras.Input((*size, 1), dtype=dtype, name="image")
     flat = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(image))
+    flat = keras.layers.ReLU(threshold=sees_from)(flat) if sees_from else flat
     bands = band_images(classes, size, classes).reshape(classes, -1) > 0
     kernel = (10 * bands / bands.sum(axis=1, keepdims=True)).T.astype(np.float32)
     scores = keras.layers.Dense(classes, activation="softmax", kernel_initializer=keras.initializers.Constant(kernel))

@@ -17,6 +17,7 @@ import fashion
 from fashion.adapters.decoding import MOST_PIXELS
 from fashion.cli import app
 from fashion.evaluation.error_rates.gates import ALIKE
+from fashion.evaluation.error_rates.judgement import ELSEWHERE
 from fashion.evaluation.estimates import CONFIDENCE, TIMED_CALLS
 from fashion.evaluation.limits import WEIGHTS
 from fashion.params import load_params
@@ -188,6 +189,7 @@ QUOTED = {
     "promotion": "docs/judgement.md",
     "judgement": "docs/judgement.md",
     "gates": "docs/judgement.md",
+    "robustness": "docs/judgement.md",
     "series": "docs/judgement.md",
     "demo": "docs/loop.md",
     "serving": "docs/serving.md",
@@ -238,7 +240,14 @@ def test_every_format_that_is_exported_has_its_figures_and_its_purpose():
 @pytest.mark.parametrize("name", ["judgement", "series"])
 def test_the_error_rates_are_those_of_the_shipped_rule(name):
     measured = json.loads((ROOT / "benchmarks" / f"{name}.json").read_text())
-    assert measured["rule"] == load_params(ROOT / "params.yaml").register_.judgement.model_dump()
+    assert measured["rule"] == load_params(ROOT / "params.yaml").register_.judgement.model_dump(exclude=ELSEWHERE)
+
+
+def test_the_error_rates_on_corrupted_images_and_slices_are_those_of_the_shipped_rule():
+    measured = json.loads((ROOT / "benchmarks" / "robustness.json").read_text())
+    rule = load_params(ROOT / "params.yaml").register_.judgement
+    margins = rule.margins.model_dump(include=ELSEWHERE["margins"])
+    assert measured["rule"] == {"confidence": rule.confidence, "slices": list(rule.slices), "margins": margins}
 
 
 def test_the_error_rates_of_the_gates_are_those_of_the_shipped_limits():

@@ -25,6 +25,7 @@ from fashion.pages.needs import of_refused
 from fashion.params import load_params
 from fashion.paths import Project
 from fashion.registry.champion import fetch_champion
+from fashion.registry.contest import set_task
 from fashion.registry.gates import read_gate
 from fashion.registry.judging import judge_candidate
 from fashion.registry.lineage import look_up_lineage
@@ -72,11 +73,18 @@ def summarise(project):
     print_summary(project, Registration("x", "1", "0a", created=True, verdict="champion", reason="r", judgement=None))
 
 
+def find_slices(project):
+    """As for a judgement; where they were never measured, it says so, and judges the rest."""
+    unjudged = set_task(project, load(project).register_.judgement).unjudged
+    if any("since artifacts/evaluation" in why for why in unjudged):
+        raise ArtifactError("; ".join(unjudged))
+
+
 READERS = {
     "validate": [describe_all, summarise, register_anew, lambda project: prepare(project, load(project))],
     "prepare": [describe_all, lambda project: load_split(project, "train")],
     "train": [describe_all, read_history, lambda project: load_classifier(project.model_file)],
-    "evaluate": [describe_all, summarise, read_gate, register_anew],
+    "evaluate": [describe_all, summarise, read_gate, find_slices, register_anew],
     "export": [describe_all, read_gate, judge],
 }
 FOLDERS = {
@@ -106,6 +114,7 @@ def overwrite(path):
     "registry/judging.py",
     "registry/origin.py",
     "stages/prepare.py",
+    "stages/robustness.py",
 )
 @pytest.mark.parametrize("harm", [remove, overwrite])
 def test_artifacts_that_are_missing_or_damaged_are_made_again_by_the_command_that_whoever_reads_them_names(

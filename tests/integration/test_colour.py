@@ -32,6 +32,7 @@ from fashion.pages.report.network import read_layers
 from fashion.params import load_params
 from fashion.paths import Project
 from fashion.registry.champion import find_champion
+from fashion.registry.contest import set_task
 from fashion.registry.predict import predict, read_samples
 from fashion.serving.app import create_app
 from fashion.serving.server import build_service
@@ -109,6 +110,15 @@ def test_every_stage_keeps_the_colours_and_says_what_form_the_images_have(traine
         pixels = np.asarray(sheet.convert("RGB")).astype(int)
     # The captions are green and red, and small; a quarter of a sheet is images.
     assert (np.ptp(pixels, axis=2) > 40).mean() > 0.05
+
+
+def test_in_colour_images_may_be_pale_and_no_object_is_small(trained):
+    project = Project(trained)
+    measured = json.loads((project.evaluation / "robustness.json").read_text())
+    assert [one["name"] for one in measured["slices"]] == ["dark", "low_contrast", "blurred", "pale", "rare_class"]
+    assert {row["images"] for row in measured["corrupted"]["rows"]} == {30}
+    task = set_task(project, load_params(project.params).register_.judgement)
+    assert "images of small objects (not told apart in images of this form)" in task.unjudged
 
 
 def test_the_report_shows_the_colours(coloured):

@@ -15,6 +15,7 @@ from fashion.adapters.tracking.address import registry_of
 from fashion.cli import app
 from fashion.errors import ArtifactError, LineageError, ServiceError
 from fashion.evaluation.metrics import class_figures
+from fashion.images.corruptions import CORRUPTIONS
 from fashion.pages.report import keep_report, write_report
 from fashion.pages.report.content import fill
 from fashion.pages.report.kept import Predictions, fetch_kept
@@ -99,6 +100,30 @@ def test_every_mistake_is_shown_once_under_its_pair(kept):
     assert first.count == counted == max(pair.count for pair in pairs)
     assert f"{counted} of {(labels == true).sum()} images of {first.true} (" in first.sentence
     assert f"{counted / len(wrong):.1%} of all mistakes" in first.sentence
+
+
+def test_the_limits_show_every_corruption_and_slice_with_its_images(kept):
+    limits = sections(show(kept))["limits"]
+    assert all(f"<tr><td>{name}</td>" in limits for name in (*CORRUPTIONS, "dark", "low contrast", "rare class"))
+    assert "Accuracy on the same 40 images at each severity" in limits
+    assert "<td>rare class</td><td>0</td><td>none</td>" in limits
+    assert "otherwise corrupted pictures" not in limits
+    assert 'alt="Accuracy by severity of each corruption' in limits
+    dark = next(one for one in kept.robustness.slices if one.name == "dark")
+    assert f"<td>{dark.images}</td><td>{dark.accuracy.value:.1%}</td>" in limits
+
+
+def test_a_version_that_was_evaluated_before_says_that_corrupted_images_were_not_measured(kept):
+    limits = sections(show(replace(kept, robustness=None)))["limits"]
+    assert "By slice" not in limits
+    assert "blurred, noisy, rotated or otherwise corrupted pictures, dark images and" in limits
+
+
+def test_hostile_names_on_a_slice_are_shown_as_they_are(kept):
+    rare = replace(kept.robustness.slices[-1], definition=f"classes: {HOSTILE}")
+    page = show(replace(kept, robustness=replace(kept.robustness, slices=(rare,))))
+    assert "<script>alert(1)" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp;" in sections(page)["limits"]
 
 
 def test_the_layers_have_all_parameters_of_the_model(kept):

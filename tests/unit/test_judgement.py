@@ -10,7 +10,8 @@ from markdown_it import MarkdownIt
 from fashion.evaluation.estimates import exact, proportion_of
 from fashion.evaluation.gates import Gate, at_least, at_most
 from fashion.evaluation.judgement import Evidence, compare
-from fashion.evaluation.paired import Difference, Pairs, exact_difference
+from fashion.evaluation.paired import Difference, Pairs, count_pairs, exact_difference
+from fashion.evaluation.robustness import slice_differences
 from fashion.evaluation.survey import Survey
 from fashion.params import JudgementParams
 from fashion.registry.judgement import judgement_from_dict
@@ -291,6 +292,107 @@ def test_one_worse_class_alone_refuses_with_that_reason_alone():
     assert reason.startswith(
         "its recall of Shirt is below version 3's by more than the margin of 2 points: -5.00 points"
     )
+
+
+WORSE_BY_FIVE = Difference(0.65, 0.70, -0.06, -0.04)
+NOT_CERTAIN = Difference(0.65, 0.70, -0.09, -0.01)
+
+
+def test_a_candidate_worse_only_on_corrupted_images_is_refused_for_that_alone():
+    judgement = write_judgement(PASSED, with_test(make_evidence(size=SMALLER), corrupted=WORSE_BY_FIVE), RULE)
+    assert not judgement.promoted
+    assert judgement.reasons == (
+        "its accuracy on corrupted images is below version 3's by more than the margin of 2 points: -5.00 points, "
+        "interval -6.00 to -4.00",
+    )
+    assert rows(judgement)[1]["figure"] == "accuracy on corrupted images"
+    assert figures_for_tags(judgement)["judged_accuracy_on_corrupted_images"].startswith("-5.00 points")
+
+
+def test_a_candidate_better_on_clean_and_certainly_worse_on_corrupted_images_is_refused_for_that_alone():
+    evidence = make_evidence(candidate_only=(150, 150, 150))
+    assert write_judgement(PASSED, evidence, RULE).promoted
+    judgement = write_judgement(PASSED, with_test(evidence, corrupted=WORSE_BY_FIVE), RULE)
+    (reason,) = judgement.reasons
+    assert reason.startswith("its accuracy on corrupted images is below version 3's")
+
+
+def test_a_candidate_worse_only_on_a_declared_slice_is_refused_for_that_alone():
+    slices = {"dark": WORSE_BY_FIVE, "rare_class": NOT_CERTAIN}
+    judgement = write_judgement(PASSED, with_test(make_evidence(size=SMALLER), slices=slices), RULE)
+    (reason,) = judgement.reasons
+    assert reason.startswith("its accuracy on dark images is below version 3's by more than the margin of 2 points")
+    verdicts = {row["figure"]: row["verdict"] for row in rows(judgement)}
+    assert verdicts["accuracy on dark images"] == "worse"
+    assert verdicts["accuracy on images of rare classes"] == "not worse"
+
+
+def test_dark_images_that_a_candidate_gives_up_for_others_refuse_for_that_alone():
+    """2,000 images of three classes; what it loses on 40 of 100 dark ones, it wins on others."""
+    labels, number = np.arange(2_000) % 3, np.arange(2_000)
+    champion, candidate = number >= 200, (number >= 200) & ((number < 1_900) | (number >= 1_940))
+    candidate |= number < 40
+    pairs = count_pairs(labels, candidate, champion, 3)
+    members = {"dark": number >= 1_900, "pale": number < 0}
+    test = replace(
+        compare("version 3", pairs, CLASSES, RULE.confidence),
+        slices=slice_differences(members, candidate, champion, RULE.confidence),
+    )
+    lenient = RULE.margins.model_copy(update={"accuracy": 0.02, "accuracy_for_recent": 0.02})
+    rule = RULE.model_copy(update={"margins": lenient})
+    judgement = write_judgement(PASSED, replace(make_evidence(size=SMALLER), test=test), rule)
+    (reason,) = judgement.reasons
+    assert reason.startswith(
+        "its accuracy on dark images is below version 3's by more than the margin of 2 points: -40"
+    )
+
+
+def test_a_candidate_that_may_be_as_good_on_corrupted_images_and_on_slices_passes():
+    evidence = with_test(make_evidence(size=SMALLER), corrupted=NOT_CERTAIN, slices={"dark": NOT_CERTAIN})
+    assert write_judgement(PASSED, evidence, RULE).promoted
+    equal = Difference(0.7, 0.7, -0.01, 0.01)
+    evidence = with_test(make_evidence(size=SMALLER), corrupted=equal, slices={"dark": equal, "small": equal})
+    assert write_judgement(PASSED, evidence, RULE).promoted
+
+
+def test_being_better_on_corrupted_images_is_no_objective():
+    better = Difference(0.75, 0.7, 0.04, 0.06)
+    assert not write_judgement(
+        PASSED, with_test(make_evidence(), corrupted=better, slices={"dark": better}), RULE
+    ).promoted
+
+
+def test_the_margins_of_corrupted_images_and_slices_are_those_declared():
+    margins = RULE.margins.model_copy(update={"corrupted_accuracy": 0.05, "accuracy_of_a_slice": 0.04})
+    lenient = RULE.model_copy(update={"margins": margins})
+    evidence = with_test(make_evidence(size=SMALLER), corrupted=WORSE_BY_FIVE, slices={"dark": WORSE_BY_FIVE})
+    assert len(write_judgement(PASSED, evidence, RULE).reasons) == 2
+    assert write_judgement(PASSED, evidence, lenient).promoted
+
+
+def test_corrupted_images_on_which_the_best_one_so_far_was_better_refuse_for_that_alone():
+    evidence = with_best(make_evidence(size=SMALLER), 50, 50)
+    evidence = replace(evidence, best=replace(evidence.best, corrupted=WORSE_BY_FIVE, slices={"dark": NOT_CERTAIN}))
+    judgement = write_judgement(PASSED, evidence, RULE)
+    (reason,) = judgement.reasons
+    assert reason.startswith("its accuracy on corrupted images is below that of version 1, the most accurate champion")
+    figures = {row["figure"] for row in rows(judgement)}
+    assert "accuracy on corrupted images against version 1" in figures
+    assert "accuracy on dark images against version 1" not in figures
+
+
+def test_what_could_not_be_judged_is_said_and_kept():
+    evidence = make_evidence(size=SMALLER, unjudged=("pale images (not told apart)", "a|b (the test set has none)"))
+    judgement = write_judgement(PASSED, evidence, RULE)
+    assert judgement.promoted
+    assert "Not judged: pale images (not told apart); a|b (the test set has none)." in markdown(judgement)
+    assert judgement_from_dict(json.loads(json.dumps(judgement.to_dict()))) == judgement
+
+
+def test_a_judgement_of_an_earlier_release_is_still_read():
+    content = json.loads(json.dumps(write_judgement(PASSED, make_evidence(), RULE).to_dict()))
+    del content["unjudged"]
+    assert judgement_from_dict(content).unjudged == ()
 
 
 def test_a_class_that_is_worse_within_the_margin_of_error_refuses_nobody():

@@ -109,6 +109,8 @@ def evaluate() -> None:
     with one_at_a_time(project, "evaluate"):
         evaluation = run(project, params)
     console.print(f"accuracy {percentage(evaluation.accuracy)}")
+    console.print(f"on corrupted images {percentage(evaluation.corrupted)}")
+    console.print("by corruption, and on dark and other slices: artifacts/evaluation/robustness.json")
     console.print(gate_table(evaluation.gate))
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.special import erf
 from scipy.stats import binom, binomtest, norm
 
-from fashion.arrays import Booleans, Floats
+from fashion.arrays import Booleans, Floats, Labels
 
 CONFIDENCE = 0.95
 """The confidence of every two-sided interval, unless stated otherwise."""
@@ -73,6 +73,29 @@ def proportion_of(successes: int, trials: int, confidence: float = CONFIDENCE) -
         return Estimate(0.0, 0.0, 1.0, 0, z=z)
     interval = binomtest(successes, trials).proportion_ci(confidence_level=confidence, method="wilson")
     return Estimate(successes / trials, float(interval.low), float(interval.high), trials, z=z)
+
+
+def clustered_interval(values: Floats, clusters: Labels, confidence: float) -> tuple[float, float]:
+    """Return the interval of the mean of `values` (n,) in [-1, 1]; values of one cluster (n,) may depend on each other.
+
+    The copies of one image are no more evidence than they differ: the variance is that of sums over whole clusters (K.
+    Liang and S. Zeger, "Longitudinal data analysis using generalized linear models", Biometrika 73, 1986), in a normal
+    interval. A few clusters that happen to be alike would give an interval without width, so two clusters of the
+    average size are added: a half with the value 1, a half with -1, and one with 0. For pairs of single images that is
+    the interval of A. Agresti and Y. Min, "Simple improved confidence intervals for comparing matched proportions",
+    Statistics in Medicine 24 (2005). It contains the mean, and stays within -1 and 1.
+    """
+    _, members = np.unique(clusters, return_inverse=True)
+    sizes, sums = np.bincount(members).astype(float), np.bincount(members, weights=values)
+    average = float(sizes.mean())
+    sizes, sums = np.append(sizes, [average / 2, average / 2, average]), np.append(sums, [average / 2, -average / 2, 0])
+    total = sizes.sum()
+    middle = float(sums.sum() / total)
+    # The square of a half cluster's deviation is a quarter of a whole one's; it counts as a half.
+    weights = np.append(np.ones(len(sizes) - 3), [2, 2, 1])
+    spread = math.sqrt(float((weights * (sums - sizes * middle) ** 2).sum())) / total
+    half, mean = float(norm.ppf((1 + confidence) / 2)) * spread, float(values.mean())
+    return float(max(-1.0, min(middle - half, mean))), float(min(1.0, max(middle + half, mean)))
 
 
 def percentage(share: Estimate) -> str:

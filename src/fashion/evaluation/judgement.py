@@ -5,14 +5,16 @@ non-inferiority trials: S. Wellek, "Testing statistical hypotheses of equivalenc
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fashion.evaluation.gates import Gate
 from fashion.evaluation.paired import Difference, Pairs, accuracy_difference, mcnemar, recall_differences
 from fashion.evaluation.survey import NOBODY_ASKED, Survey
+from fashion.images.slices import WORDS
 from fashion.params import JudgementParams
 
 ACCURACY, RECENT = "accuracy", "accuracy on recent images"
+CORRUPTED = "accuracy on corrupted images"
 CALIBRATION, SIZE, LATENCY = "calibration error", "size", "latency"
 SHARE, ERROR, BYTES, MILLISECONDS = "share", "error", "bytes", "milliseconds"
 BETTER, NOT_WORSE, NO_BETTER, NOT_SHOWN, WORSE = "better", "not worse", "no better", "may be worse", "worse"
@@ -37,6 +39,10 @@ class Comparison:
     mcnemar_p: float
     accuracy: Difference
     recalls: Mapping[str, Difference]
+    corrupted: Difference | None = None
+    """Of the mean accuracy over corrupted copies of these images, where they were shown to both."""
+    slices: Mapping[str, Difference] = field(default_factory=dict)
+    """Of the accuracy on the declared slices that have images, by name."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,8 @@ class Evidence:
     """How many of the labels that were asked for have come."""
     best: Comparison | None = None
     """With the most accurate champion so far, on the frozen test set, where that is not the present one."""
+    unjudged: tuple[str, ...] = ()
+    """What was to be judged and could not be, with the reason, in words."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +109,8 @@ def judge(gate: Gate, evidence: Evidence, rule: JudgementParams) -> Outcome:
     - Accuracy: the lower end of its interval lies above minus the margin. What is not shown is not believed. The margin
       is wider for a candidate that is shown to be better on the recent test set: it had to learn more.
     - Each class: its simultaneous interval does not lie below minus the margin as a whole.
-    - Both against the most accurate champion so far, too: many losses, each within the margin, do not add up.
+    - Corrupted images, and each declared slice: like a class. A slice without images is not judged, and is named.
+    - All against the most accurate champion so far, too: many losses, each within the margin, do not add up.
     - The recent test set, where it is large enough and nearly all labels that were asked for have come: its interval
       does not lie below minus the margin as a whole (it is too small to ask for more), and accuracy as an objective is
       won there, not on the frozen test set: what counts as better is what the model meets now. Before, it is shown, and
@@ -123,7 +132,7 @@ def _obstacle(recent: Comparison, survey: Survey, rule: JudgementParams) -> str 
 
 
 def _findings(evidence: Evidence, rule: JudgementParams, recent_judges: bool) -> Iterator[Finding]:
-    """Yield them in the order of the table. Of the best champion's classes only those that are worse."""
+    """Yield them in the order of the table. Of the best champion's accuracy, and else only what is worse."""
     test, wanted = evidence.test, rule.objectives
     recent = [_on_recent(evidence.recent, rule, recent_judges)] if evidence.recent else []
     learned_more = any(finding.verdict == BETTER for finding in recent)
@@ -132,9 +141,9 @@ def _findings(evidence: Evidence, rule: JudgementParams, recent_judges: bool) ->
     yield _accuracy(test, margin, _verdict(gain, wanted.accuracy, _kept(test, margin)))
     if best := evidence.best:
         yield _accuracy(best, margin, _kept(best, margin))
-        yield from (finding for finding in _recalls(best, rule) if finding.verdict == WORSE)
+        yield from (finding for finding in _parts(best, rule) if finding.verdict == WORSE)
     yield from recent
-    yield from _recalls(test, rule)
+    yield from _parts(test, rule)
     for figure, unit, difference, counts_from in (
         (CALIBRATION, ERROR, evidence.calibration_error, wanted.calibration_error),
         (SIZE, BYTES, evidence.size, _times(wanted.size, evidence.size.champion)),
@@ -158,11 +167,18 @@ def _on_recent(recent: Comparison, rule: JudgementParams, judges: bool) -> Findi
     return Finding(RECENT, SHARE, recent.accuracy, verdict, recent.opponent, margin)
 
 
-def _recalls(comparison: Comparison, rule: JudgementParams) -> Iterator[Finding]:
-    margin = rule.margins.recall_of_a_class
-    for name, recall in comparison.recalls.items():
-        verdict = WORSE if recall.high < -margin else NOT_WORSE
-        yield Finding(f"recall of {name}", SHARE, recall, verdict, comparison.opponent, margin)
+def _parts(comparison: Comparison, rule: JudgementParams) -> Iterator[Finding]:
+    """Yield what must not be certainly worse: corrupted images, slices, and classes."""
+    margins = rule.margins
+    corrupted, slices, recalls = comparison.corrupted, comparison.slices, comparison.recalls
+    parts = [
+        *([(CORRUPTED, corrupted, margins.corrupted_accuracy)] if corrupted else []),
+        *((f"accuracy on {WORDS[name]}", one, margins.accuracy_of_a_slice) for name, one in slices.items()),
+        *((f"recall of {name}", one, margins.recall_of_a_class) for name, one in recalls.items()),
+    ]
+    for figure, difference, margin in parts:
+        verdict = WORSE if difference.high < -margin else NOT_WORSE
+        yield Finding(figure, SHARE, difference, verdict, comparison.opponent, margin)
 
 
 def _shown_gain(comparison: Comparison, rule: JudgementParams) -> float:

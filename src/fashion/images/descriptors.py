@@ -67,6 +67,12 @@ def describe_colours(images: Bytes) -> pd.DataFrame:
     return _in_parts(_describe_colours, images)
 
 
+def measure_sharpness(images: Bytes) -> NDArray[np.float64]:
+    """Return the sharpness of `describe_colours`, (n,), of images (n, height, width, channels) in grey or in colour."""
+    table = _in_parts(lambda part: pd.DataFrame({"sharpness": _part_sharpness(part)}), images)
+    return np.asarray(table["sharpness"])
+
+
 def watched(table: pd.DataFrame) -> list[str]:
     """Return the columns by which a drift is found in images of this kind."""
     return [*WATCHED, *(name for name in WATCHED_IN_COLOUR if name in table)]
@@ -98,11 +104,12 @@ def _describe_colours(images: Bytes) -> pd.DataFrame:
         columns[f"{colour}_standard_deviation"] = images[..., number].std(axis=(1, 2))
     brightest = images.max(axis=3).astype(np.float64)
     columns["saturation"] = ((brightest - images.min(axis=3)) / np.maximum(brightest, 1)).mean(axis=(1, 2))
-    columns["sharpness"] = _sharpness(to_grey(images).astype(np.float64))
+    columns["sharpness"] = _part_sharpness(images)
     return pd.DataFrame(columns)
 
 
-def _sharpness(grey: NDArray[np.float64]) -> NDArray[np.float64]:
+def _part_sharpness(images: Bytes) -> NDArray[np.float64]:
+    grey = to_grey(images).astype(np.float64)
     inside = grey[:, 1:-1, 1:-1]
     around = (grey[:, :-2, 1:-1] + grey[:, 2:, 1:-1] + grey[:, 1:-1, :-2] + grey[:, 1:-1, 2:]) / 4
     sharpness: NDArray[np.float64] = np.abs(inside - around).mean(axis=(1, 2))

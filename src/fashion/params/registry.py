@@ -14,6 +14,9 @@ class Margins(Section):
     accuracy_for_recent: Share
     """On the frozen test set, for a candidate that is shown to be better on the recent one."""
     recall_of_a_class: Share
+    corrupted_accuracy: Share = 0.02
+    """Of the mean over all corruptions and severities."""
+    accuracy_of_a_slice: Share = 0.02
 
     @model_validator(mode="after")
     def _recent_images_allow_no_less(self) -> Self:
@@ -48,13 +51,25 @@ class RecentParams(Section):
     """Share of the labels requested at random that must have arrived: which ones are missing is not random."""
 
 
+SliceName = Literal["dark", "low_contrast", "blurred", "small", "pale", "rare_class"]
+
+
 class JudgementParams(Section):
     """When a candidate takes the champion's place."""
 
     confidence: Annotated[float, Field(ge=0.5, lt=1)]
-    """Two-sided, of every interval; jointly for those of the classes."""
+    """Two-sided, of every interval; jointly for those of the classes, and for those of the slices."""
     recent: RecentParams = RecentParams()
     margins: Margins
+    slices: Annotated[tuple[SliceName, ...], Field(strict=False)] = (
+        "dark",
+        "low_contrast",
+        "blurred",
+        "small",
+        "pale",
+        "rare_class",
+    )
+    """Kinds of images on which a candidate must not be certainly worse; those that a dataset cannot have are named."""
     objectives: Objectives
 
 

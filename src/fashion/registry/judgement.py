@@ -37,6 +37,8 @@ class Judgement:
     recent_obstacle: str = ""
     """Why the recent test set does not judge; empty where it does."""
     lines: tuple[Line, ...] = ()
+    unjudged: tuple[str, ...] = ()
+    """What was to be judged and could not be, with the reason, in words."""
 
     @property
     def reason(self) -> str:
@@ -50,4 +52,6 @@ class Judgement:
 def judgement_from_dict(content: Mapping[str, Any]) -> Judgement:
     """Return the judgement in the content of a judgement.json."""
     lines = tuple(Line(**line) for line in content["lines"])
-    return Judgement(**{**content, "reasons": tuple(content["reasons"]), "lines": lines})
+    # Judgements of earlier releases do not say what was not judged.
+    tuples = {"reasons": tuple(content["reasons"]), "unjudged": tuple(content.get("unjudged", ()))}
+    return Judgement(**{**content, **tuples, "lines": lines})

@@ -4,45 +4,29 @@ The judgement is kept with the candidate's run in MLflow and, for the last one, 
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
-from numpy.typing import NDArray
-
-from fashion.adapters import litert, tracking
+from fashion.adapters import tracking
 from fashion.adapters.tracking.tags import ACCURACY, SYNTHETIC_DATA, TEST_SET
-from fashion.arrays import LabelledImages
 from fashion.errors import ArtifactError, DataError, ServiceError
 from fashion.evaluation.gates import Gate
-from fashion.evaluation.judgement import Comparison, Evidence, compare
-from fashion.evaluation.paired import calibration_difference, count_pairs, exact_difference, latency_difference
-from fashion.evaluation.survey import NOBODY_ASKED, Survey
+from fashion.evaluation.judgement import Comparison
 from fashion.params import Params
 from fashion.paths import CLASSES, LITERT, Project
 from fashion.reading import LARGEST_ARTIFACT_BYTES, load_json, read_json
+from fashion.registry.contest import Contestant, Task, compare_frozen, gather, let_answer, set_task
 from fashion.registry.judgement import Judgement, judgement_from_dict
 from fashion.registry.promotion import judged_line
 from fashion.registry.wording import accept_first, markdown, refuse, write_judgement
-from fashion.stages.dataset import RECENT, has_recent, load_split, read_prepared
 from fashion.storage import atomic_folder, write_json, write_text
 
 JSON, MARKDOWN = "judgement.json", "judgement.md"
 INCOMPARABLE = (ServiceError, ArtifactError, DataError)
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class _Contestant:
-    """A LiteRT model, the form in which a champion answers, and its probabilities (n, classes) by test set."""
-
-    name: str
-    """What to call it in a sentence: version 3."""
-    model: Path
-    probabilities: Mapping[str, NDArray[np.float32]]
 
 
 def judge_candidate(
@@ -62,19 +46,19 @@ def judge_candidate(
     if version.tags[SYNTHETIC_DATA] == "true" and champion.tags.get(SYNTHETIC_DATA) != "true":
         # On drawn images it would win against any model of real ones.
         return refuse(gate, f"it learned from drawn images, the champion, {name}, from real ones")
-    splits = {name: load_split(project, name) for name in ("test", *([RECENT] if has_recent(project) else []))}
-    ours = _answer(_name(version), project.export / LITERT, splits)
+    task = set_task(project, params.register_.judgement)
+    ours = let_answer(_name(version), project.export / LITERT, task)
     # Fetched afresh each time: what cannot be loaded from the registry now is no champion to lean on.
     with TemporaryDirectory() as folder:
         fetch = partial(_fetch, registry, project, Path(folder))
         try:
-            theirs = fetch(champion, splits)
+            theirs = fetch(champion, task)
         except INCOMPARABLE as error:
             return refuse(gate, f"the champion, {name}, cannot be compared: {error}")
         if ours.model.read_bytes() == theirs.model.read_bytes():
             return refuse(gate, f"it is the same model as the champion, {name}, byte for byte")
-        evidence = _gather(splits, ours, theirs, params, _read_survey(project))
-        best = _best(fetch, _more_accurate(registry, version, champion), splits["test"], ours, params)
+        evidence = gather(task, ours, theirs, params)
+        best = _best(fetch, _more_accurate(registry, version, champion), task, ours, params)
         return write_judgement(gate, replace(evidence, best=best), params.register_.judgement)
 
 
@@ -82,63 +66,23 @@ def _name(version: tracking.Version) -> str:
     return f"version {version.number}"
 
 
-def _read_survey(project: Project) -> Survey:
-    """Return what `prepare` says of the labels that were asked for. Datasets of earlier code hold none that were."""
-    survey = read_prepared(project).get("survey")
-    return Survey(**survey) if survey else NOBODY_ASKED
-
-
 def _fetch(
     registry: tracking.Registry,
     project: Project,
     folder: Path,
     version: tracking.Version,
-    splits: Mapping[str, LabelledImages],
-) -> _Contestant:
+    task: Task,
+) -> Contestant:
     """Fetch a version into the folder, and let it answer.
 
     Raises:
         ArtifactError, DataError, ServiceError: it cannot be compared with the candidate, though MLflow is there.
     """
     try:
-        return _answer(_name(version), _download(registry, project, version, folder), splits)
+        return let_answer(_name(version), _download(registry, project, version, folder), task)
     except INCOMPARABLE:
         tracking.check(registry.uri)  # Where MLflow itself is away, nothing is said about its versions.
         raise
-
-
-def _answer(name: str, model: Path, splits: Mapping[str, LabelledImages]) -> _Contestant:
-    """Raises ArtifactError if the model cannot be run, or answers what is no probability."""
-    probabilities = {key: litert.predict(model, split.images).probabilities for key, split in splits.items()}
-    if not all(np.isfinite(found).all() for found in probabilities.values()):
-        raise ArtifactError(f"{model}: expected probabilities, found numbers that are not finite")
-    return _Contestant(name, model, probabilities)
-
-
-def _gather(
-    splits: Mapping[str, LabelledImages], ours: _Contestant, theirs: _Contestant, params: Params, survey: Survey
-) -> Evidence:
-    """Compare the candidate with the champion in everything that the rule asks for."""
-    confidence, bins = params.register_.judgement.confidence, params.evaluate.calibration_bins
-    test, models = splits["test"], [ours.model, theirs.model]
-    candidate, champion = (one.probabilities["test"] for one in (ours, theirs))
-    sizes = [model.stat().st_size for model in models]
-    times = litert.latencies(models, test.images[:1])
-    return Evidence(
-        test=_compare("test", test, ours, theirs, params),
-        calibration_error=calibration_difference(test.labels, candidate, champion, bins, confidence),
-        size=exact_difference(sizes[0], sizes[1]),
-        latency=latency_difference(times[0], times[1], confidence),
-        recent=_compare(RECENT, splits[RECENT], ours, theirs, params) if RECENT in splits else None,
-        survey=survey,
-    )
-
-
-def _compare(key: str, split: LabelledImages, ours: _Contestant, theirs: _Contestant, params: Params) -> Comparison:
-    candidate, opponent = (one.probabilities[key] for one in (ours, theirs))
-    candidate_correct, opponent_correct = (one.argmax(axis=1) == split.labels for one in (candidate, opponent))
-    pairs = count_pairs(split.labels, candidate_correct, opponent_correct, candidate.shape[1])
-    return compare(theirs.name, pairs, params.data.classes, params.register_.judgement.confidence)
 
 
 def _more_accurate(
@@ -158,20 +102,20 @@ def _more_accurate(
 
 
 def _best(
-    fetch: Callable[[tracking.Version, Mapping[str, LabelledImages]], _Contestant],
+    fetch: Callable[[tracking.Version, Task], Contestant],
     former: Iterable[tracking.Version],
-    test: LabelledImages,
-    ours: _Contestant,
+    task: Task,
+    ours: Contestant,
     params: Params,
 ) -> Comparison | None:
     """Compare with the first of the former champions that can still answer."""
     for version in former:
         try:
-            theirs = fetch(version, {"test": test})
+            theirs = fetch(version, task.frozen)
         except INCOMPARABLE as error:
             logger.warning("Version %s, a former champion, cannot be compared: %s", version.number, error)
             continue
-        return _compare("test", test, ours, theirs, params)
+        return compare_frozen(task, ours, theirs, params)
     return None
 
 

@@ -8,6 +8,7 @@ from fashion.evaluation.judgement import (
     BETTER,
     BYTES,
     CALIBRATION,
+    CORRUPTED,
     ERROR,
     LATENCY,
     LOST,
@@ -29,7 +30,7 @@ from fashion.params import JudgementParams
 from fashion.registry.judgement import Judgement, Line
 from fashion.text import escape_markdown, markdown_table
 
-OVERALL = (ACCURACY, RECENT, CALIBRATION, SIZE, LATENCY)
+OVERALL = (ACCURACY, RECENT, CORRUPTED, CALIBRATION, SIZE, LATENCY)
 MOST_ACCURATE = "the most accurate champion so far"
 
 
@@ -61,6 +62,7 @@ def write_judgement(gate: Gate, evidence: Evidence, rule: JudgementParams) -> Ju
         recent_answered=evidence.survey.answered if recent else 0,
         recent_obstacle=_obstacle(outcome.obstacle, rule) if outcome.obstacle else "",
         lines=tuple(_line(finding, test.opponent) for finding in outcome.findings),
+        unjudged=evidence.unjudged,
     )
 
 
@@ -167,6 +169,7 @@ def summary(judgement: Judgement) -> str:
         f"{judgement.images:,} images; only the candidate is right on {judgement.candidate_only:,} of them, only "
         f"{judgement.champion} on {judgement.champion_only:,} (McNemar's exact p = {judgement.mcnemar_p:.3g})."
         f"{_summarise_recent(judgement) if judgement.recent_images else ''}"
+        f"{_list_unjudged(judgement) if judgement.unjudged else ''}"
     )
 
 
@@ -175,6 +178,10 @@ def _summarise_recent(judgement: Judgement) -> str:
     came = f"; {survey} have come" if survey.asked else ""
     obstacle = f". They do not judge: {judgement.recent_obstacle}" if judgement.recent_obstacle else ""
     return f" {judgement.recent_images:,} recent images (p = {judgement.recent_mcnemar_p:.3g}){came}{obstacle}."
+
+
+def _list_unjudged(judgement: Judgement) -> str:
+    return f" Not judged: {'; '.join(judgement.unjudged)}."
 
 
 def markdown(judgement: Judgement) -> str:

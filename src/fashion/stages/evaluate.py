@@ -33,6 +33,7 @@ from fashion.stages.classifier import load_classifier
 from fashion.stages.dataset import RECENT, has_recent, load_split, read_history, read_prepared
 from fashion.stages.evaluation_pictures import draw_pictures, write_tables
 from fashion.stages.reference import Examples, Reference, write_examples, write_reference
+from fashion.stages.robustness import measure_robustness, write_robustness
 from fashion.storage import atomic_folder, file_digest, write_json
 
 NONSENSE, NONSENSE_SEED = 75, 0
@@ -46,6 +47,8 @@ class Evaluation:
     """What `evaluate` found on the test set."""
 
     accuracy: Estimate
+    corrupted: Estimate
+    """Accuracy over all corruptions and severities; n is the number of different images."""
     gate: Gate
 
 
@@ -59,15 +62,16 @@ def evaluate(project: Project, params: Params) -> Evaluation:
         ArtifactError: the model or the prepared dataset is missing or damaged.
     """
     model, classes, bins = load_classifier(project.model_file), params.data.classes, params.evaluate.calibration_bins
-    test, validation = load_split(project, "test"), load_split(project, "validation")
+    train, validation, test = (load_split(project, name) for name in ("train", "validation", "test"))
     outputs = answer(model, test.images)
+    correct = outputs.correct(test.labels)
     learned_collected = read_prepared(project).get("collected", 0) > 0  # Datasets of earlier releases lack it.
     reference = _refer(answer(model, validation.images), validation, params.evaluate.abstention, learned_collected)
     nonsense = _nonsense(model, reference.abstention, form_of(params.data))
     quality = Quality(
-        accuracy=proportion(outputs.correct(test.labels)),
+        accuracy=proportion(correct),
         recalls=estimate_recalls(outputs, test.labels, classes),
-        calibration=calibration_error(outputs.confidences, outputs.correct(test.labels), bins),
+        calibration=calibration_error(outputs.confidences, correct, bins),
         nonsense=proportion_of(round(NONSENSE * sum(nonsense.values())), NONSENSE * len(nonsense)),
         model_bytes=exact(project.model_file.stat().st_size),
         latency=median(_latencies(model, test.images[:1]), CALLS),
@@ -88,15 +92,24 @@ def evaluate(project: Project, params: Params) -> Evaluation:
         recent = load_split(project, RECENT)
         found |= recent_figures(answer(model, recent.images), recent.labels)
     gate = check_gates(quality, params.evaluate.gates)
+    robust = measure_robustness(
+        lambda images: answer(model, images).predicted,
+        {"train": train, "test": test},
+        correct,
+        form_of(params.data),
+        classes,
+    )
+    found |= {"corrupted_accuracy": robust.corrupted.value}
     with atomic_folder(project.evaluation) as folder:
         write_tables(folder, outputs, test, classes)
         write_reference(folder, reference, validation.images)
-        write_examples(folder, _choose_examples(model, load_split(project, "train")))
+        write_examples(folder, _choose_examples(model, train))
         plots.training_curves(read_history(project), folder / "training_curves.png")
         draw_pictures(folder, outputs, test, classes, bins)
+        write_robustness(folder, robust)
         write_json(folder / METRICS, found)
         write_json(folder / GATE, {"model_sha256": file_digest(project.model_file)} | gate.to_dict())
-    return Evaluation(quality.accuracy, gate)
+    return Evaluation(quality.accuracy, robust.corrupted, gate)
 
 
 def _refer(

@@ -7,7 +7,9 @@ equal. Each test set is judged twice: with files of the same size, so that only 
 candidate of half the size, so that an objective is won beforehand and only the margins can refuse.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +34,8 @@ TESTED = 0.3
 CHANGED = 0.4
 """Share of the recent images on which just one model is right, where the world has changed."""
 ALL_CAME = Survey(1, 1)
+ELSEWHERE: Mapping[str, Any] = {"slices": True, "margins": {"corrupted_accuracy", "accuracy_of_a_slice"}}
+"""What these draws do not depend on, to leave out of the rule; `fashion.evaluation.error_rates.robustness` does."""
 
 
 @dataclass(frozen=True)

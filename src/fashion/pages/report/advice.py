@@ -47,7 +47,8 @@ def find_limits(kept: Kept, rows: Sequence[ClassRow], sampled: str) -> list[Poin
     Args:
         sampled: where the images of the test set come from, in words.
     """
-    return [*_coverage(kept, rows, sampled), *_abstention(kept), *_unmeasured(kept)]
+    corrupted = [Point("Corrupted images", kept.robustness.sentence)] if kept.robustness else []
+    return [*_coverage(kept, rows, sampled), *_abstention(kept), *corrupted, *_unmeasured(kept)]
 
 
 def _gates(kept: Kept) -> Iterator[Point]:
@@ -214,7 +215,7 @@ def _unmeasured(kept: Kept) -> Iterator[Point]:
         )
     unmeasured = [
         *([] if "recent_images" in metrics else ["images collected in use"]),
-        "blurred, noisy, rotated or otherwise corrupted pictures",
+        *([] if kept.robustness else ["blurred, noisy, rotated or otherwise corrupted pictures", "dark images"]),
         "objects of none of its classes that are not noise or a texture",
     ]
     yield Point("Not measured for this version", f"{_capital(_listed(unmeasured))}.")

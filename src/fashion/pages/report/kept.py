@@ -18,8 +18,9 @@ from fashion.adapters.weights import read_weights
 from fashion.arrays import Booleans, Bytes, Floats
 from fashion.errors import ArtifactError, LineageError, without_secrets
 from fashion.evaluation.gates import Gate, gate_from_dict
+from fashion.pages.report.robustness import Robustness, read_robustness
 from fashion.params import Params
-from fashion.paths import CLASSES, HISTORY, KERAS, METRICS, PARAMS, REPORT, Project
+from fashion.paths import CLASSES, HISTORY, KERAS, METRICS, PARAMS, REPORT, ROBUSTNESS, Project
 from fashion.reading import LARGEST_ARTIFACT_BYTES, load_json, load_yaml, read_text, translate_damage
 from fashion.registry.absence import explain_absence
 from fashion.registry.judgement import Judgement
@@ -74,6 +75,8 @@ class Kept:
     examples: Examples | None
     model: Mapping[str, NDArray[np.generic]] | None
     """The arrays of its Keras model, and its configuration."""
+    robustness: Robustness | None
+    """None also where the version was evaluated before it was measured."""
     pictures: Mapping[str, bytes]
     """The PNG files that `evaluate` drew, by name."""
     judgement: Judgement | None
@@ -124,6 +127,7 @@ def fetch_kept(project: Project, params: Params, which: str | None, folder: Path
     metrics = _read(folder, f"evaluation/{METRICS}", _read_metrics, remedy)
     predictions = _read(folder, f"evaluation/{PREDICTIONS}", partial(_read_predictions, metrics), remedy)
     gaps: list[str] = []
+    robust = f"evaluation/{ROBUSTNESS}"
 
     def optional(name: str, read: Callable[[Path], T]) -> T | None:
         """Read a file; where that fails, the report says so."""
@@ -147,6 +151,7 @@ def fetch_kept(project: Project, params: Params, which: str | None, folder: Path
         validation=optional(f"validation/{REPORT}", _json),
         examples=optional(f"evaluation/{EXAMPLES}", lambda path: read_examples(path.parent)),
         model=optional(f"export/{KERAS}", read_weights),
+        robustness=optional(robust, read_robustness) if (folder / robust).exists() else None,
         pictures={path.name: path.read_bytes() for path in sorted((folder / "evaluation").glob("*.png"))},
         judgement=read_judgement(registry, lineage.version),
         images=find_test_images(project, lineage),

@@ -1,0 +1,150 @@
+"""Candidate and champion answer the same images, in the form in which they are served, and are compared."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fashion.adapters import litert
+from fashion.arrays import Booleans, Bytes, LabelledImages
+from fashion.errors import ArtifactError
+from fashion.evaluation.judgement import Comparison, Evidence, compare
+from fashion.evaluation.paired import calibration_difference, count_pairs, exact_difference, latency_difference
+from fashion.evaluation.robustness import OnCopies, answer_copies, copies_difference, slice_differences
+from fashion.evaluation.survey import NOBODY_ASKED, Survey
+from fashion.images.slices import WORDS
+from fashion.params import JudgementParams, Params
+from fashion.paths import Project
+from fashion.stages.dataset import RECENT, has_recent, load_split, read_prepared
+from fashion.stages.robustness import MADE_BY, find_members, read_slices
+
+TEST = "test"
+
+
+@dataclass(frozen=True)
+class Task:
+    """What the models answer."""
+
+    splits: Mapping[str, LabelledImages]
+    """The frozen test set and, if there is one, the recent one."""
+    slices: Mapping[str, Booleans]
+    """Which images of the frozen test set belong to each declared slice, (n,)."""
+    unjudged: tuple[str, ...] = ()
+    """Declared slices that cannot be judged, with the reason, in words."""
+    survey: Survey = NOBODY_ASKED
+
+    @property
+    def frozen(self) -> "Task":
+        """The same without the recent test set."""
+        return replace(self, splits={TEST: self.splits[TEST]})
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A LiteRT model, the form in which a champion answers, and what it answered."""
+
+    name: str
+    """What to call it in a sentence: version 3."""
+    model: Path
+    probabilities: Mapping[str, NDArray[np.float32]]
+    """(n, classes), by test set."""
+    copies: OnCopies
+    """On corrupted copies of the frozen test set."""
+
+
+def set_task(project: Project, rule: JudgementParams) -> Task:
+    """Return what the models have to answer.
+
+    Raises:
+        ArtifactError: the dataset is missing or damaged, or robustness.json is damaged.
+    """
+    splits = {name: load_split(project, name) for name in (TEST, *([RECENT] if has_recent(project) else []))}
+    slices, unjudged = _find_slices(project, splits[TEST], rule.slices)
+    return Task(splits, slices, unjudged, _read_survey(project))
+
+
+def let_answer(name: str, model: Path, task: Task) -> Contestant:
+    """Let a model answer.
+
+    Raises:
+        ArtifactError: the model cannot be run, or answers what is no probability.
+    """
+    return Contestant(
+        name,
+        model,
+        probabilities={key: _predict(model, split.images) for key, split in task.splits.items()},
+        copies=answer_copies(lambda images: _predict(model, images).argmax(axis=1), task.splits[TEST]),
+    )
+
+
+def gather(task: Task, ours: Contestant, theirs: Contestant, params: Params) -> Evidence:
+    """Compare the candidate with the champion in everything that the rule asks for."""
+    confidence, bins = params.register_.judgement.confidence, params.evaluate.calibration_bins
+    test, models = task.splits[TEST], [ours.model, theirs.model]
+    candidate, champion = (one.probabilities[TEST] for one in (ours, theirs))
+    sizes = [model.stat().st_size for model in models]
+    times = litert.latencies(models, test.images[:1])
+    return Evidence(
+        test=compare_frozen(task, ours, theirs, params),
+        calibration_error=calibration_difference(test.labels, candidate, champion, bins, confidence),
+        size=exact_difference(sizes[0], sizes[1]),
+        latency=latency_difference(times[0], times[1], confidence),
+        recent=_compare(RECENT, task, ours, theirs, params) if RECENT in task.splits else None,
+        survey=task.survey,
+        unjudged=task.unjudged,
+    )
+
+
+def compare_frozen(task: Task, ours: Contestant, theirs: Contestant, params: Params) -> Comparison:
+    """Compare the candidate with another version on the frozen test set, its corrupted copies, and its slices."""
+    confidence = params.register_.judgement.confidence
+    candidate_correct, opponent_correct = (_correct(TEST, task, one) for one in (ours, theirs))
+    return replace(
+        _compare(TEST, task, ours, theirs, params),
+        corrupted=copies_difference(ours.copies, theirs.copies, confidence),
+        slices=slice_differences(task.slices, candidate_correct, opponent_correct, confidence),
+    )
+
+
+def _compare(key: str, task: Task, ours: Contestant, theirs: Contestant, params: Params) -> Comparison:
+    candidate_correct, opponent_correct = (_correct(key, task, one) for one in (ours, theirs))
+    pairs = count_pairs(task.splits[key].labels, candidate_correct, opponent_correct, len(params.data.classes))
+    return compare(theirs.name, pairs, params.data.classes, params.register_.judgement.confidence)
+
+
+def _correct(key: str, task: Task, one: Contestant) -> Booleans:
+    return np.asarray(one.probabilities[key].argmax(axis=1) == task.splits[key].labels)
+
+
+def _predict(model: Path, images: Bytes) -> NDArray[np.float32]:
+    """Return probabilities (n, classes). Raises ArtifactError if the model cannot be run, or they are none."""
+    found: NDArray[np.float32] = litert.predict(model, images).probabilities.astype(np.float32, copy=False)
+    if not np.isfinite(found).all():
+        raise ArtifactError(f"{model}: expected probabilities, found numbers that are not finite")
+    return found
+
+
+def _find_slices(
+    project: Project, test: LabelledImages, declared: Sequence[str]
+) -> tuple[dict[str, Booleans], tuple[str, ...]]:
+    """Return the members of the declared slices, and which cannot be judged."""
+    slices = read_slices(project)
+    if slices is None:
+        why = f"artifacts/evaluation was made before slices were measured; measure them with: {MADE_BY}"
+        return {}, (f"accuracy on slices, since {why}",) if declared else ()
+    members = find_members(slices, test)
+    unknown = [WORDS[name] for name in declared if name not in members]
+    empty = [WORDS[name] for name in declared if name in members and not members[name].any()]
+    unjudged = [
+        *([f"{', '.join(unknown)} (not told apart in images of this form)"] if unknown else []),
+        *([f"{', '.join(empty)} (the test set has none)"] if empty else []),
+    ]
+    return {name: members[name] for name in declared if name in members}, tuple(unjudged)
+
+
+def _read_survey(project: Project) -> Survey:
+    """Return what `prepare` says of the labels that were asked for. Datasets of earlier code hold none that were."""
+    survey = read_prepared(project).get("survey")
+    return Survey(**survey) if survey else NOBODY_ASKED
