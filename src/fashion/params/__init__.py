@@ -29,6 +29,7 @@ from fashion.params.pipeline import (
 )
 from fashion.params.registry import JudgementParams, Margins, Objectives, RecentParams, RegisterParams
 from fashion.params.section import Section
+from fashion.params.tune import Knob, TuneParams
 from fashion.reading import load_yaml
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "ExportParams",
     "ImageSize",
     "JudgementParams",
+    "Knob",
     "Margins",
     "MonitorParams",
     "Objectives",
@@ -56,6 +58,7 @@ __all__ = [
     "RegisterParams",
     "Section",
     "TrainParams",
+    "TuneParams",
     "ValidateParams",
     "load_params",
 ]
@@ -73,6 +76,7 @@ class Params(Section):
     validate_: Annotated[ValidateParams, Field(alias="validate")]
     prepare: PrepareParams
     train: TrainParams
+    tune: Annotated[TuneParams, Field(default_factory=TuneParams)]
     evaluate: EvaluateParams
     export: ExportParams
     register_: Annotated[RegisterParams, Field(alias="register")]
