@@ -64,6 +64,16 @@ class Project:
         return self.state / "training"
 
     @property
+    def studies(self) -> Path:
+        """The searches of `fashion tune`, a file each."""
+        return self.state / "studies"
+
+    @property
+    def tuning(self) -> Path:
+        """What those searches found: a folder each, made from the studies, so not owned by DVC."""
+        return self.root / "artifacts" / "tuning"
+
+    @property
     def validation(self) -> Path:
         return self.root / "artifacts" / "validation"
 

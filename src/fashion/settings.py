@@ -64,6 +64,8 @@ class Settings(BaseSettings):
     block by type and name, such as slack-webhook/team."""
     predictions_url: str = f"{SQLITE}.state/predictions.db"
     """The prediction log, SQLite or PostgreSQL. A relative SQLite path is relative to the project's folder."""
+    studies_url: str | None = None
+    """Where `fashion tune` keeps its studies: PostgreSQL; if unset, a file for each in .state/studies."""
     predictions_keep_days: Annotated[int, Field(ge=1, le=36_500)] = 90
     predictions_keep_rows: Annotated[int, Field(ge=1, le=10**12)] = 1_000_000
     """Older predictions, and any beyond this number, are removed with their labels; a 28 x 28 row takes about 2 kB."""

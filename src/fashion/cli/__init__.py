@@ -26,6 +26,7 @@ from fashion.cli import (
     serving,
     simulation,
     status,
+    tuning,
 )
 from fashion.cli.terminal import tell
 from fashion.encoding import degrade_output
@@ -34,6 +35,7 @@ from fashion.errors import FashionError
 GROUPS = {
     "The pipeline, in its order": (pipeline,),
     "The data, looked at": (exploration,),
+    "Better recipes": (tuning,),
     "Versions and the champion": (registry, approval, lineage, report),
     "The champion in use": (status, predictions, serving, monitoring, collection, simulation),
     "The machine": (doctor,),

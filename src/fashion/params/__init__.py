@@ -26,6 +26,7 @@ from fashion.params.problems import explain
 from fashion.params.recipe import SMALLEST, TAKES, Augmentation, Recipe, recipe_with
 from fashion.params.registry import JudgementParams, Margins, Objectives, RecentParams, RegisterParams
 from fashion.params.section import Section
+from fashion.params.tune import Knob, TuneParams
 from fashion.reading import load_yaml
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "ExportParams",
     "ImageSize",
     "JudgementParams",
+    "Knob",
     "Margins",
     "MonitorParams",
     "Objectives",
@@ -54,6 +56,7 @@ __all__ = [
     "RegisterParams",
     "Section",
     "TrainParams",
+    "TuneParams",
     "ValidateParams",
     "load_params",
     "recipe_with",
@@ -70,6 +73,7 @@ class Params(Section):
     validate_: Annotated[ValidateParams, Field(alias="validate")]
     prepare: PrepareParams
     train: TrainParams
+    tune: Annotated[TuneParams, Field(default_factory=TuneParams)]
     evaluate: EvaluateParams
     export: ExportParams
     register_: Annotated[RegisterParams, Field(alias="register")]

@@ -25,6 +25,8 @@ from fashion.paths import Project
 from fashion.settings import tracking_uri
 from fashion.storage import may_write, writing_explained
 
+EXPERIMENT, TUNING = "fashion", "fashion-tuning"
+"""MLflow's experiments: one run for each training of the pipeline; one for each search, with its trials below it."""
 SQLITE = "sqlite:///"
 PATIENCE_SECONDS = 5.0
 """Seconds for a tracking server to say that it is well."""
@@ -46,6 +48,8 @@ class Registry:
     uri: str
     artifacts: Path
     name: str
+    experiment: str = EXPERIMENT
+    """The experiment of new runs."""
 
     @property
     def artifact_location(self) -> str | None:

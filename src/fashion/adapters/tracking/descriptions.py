@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
 
-from fashion.adapters.tracking.address import Registry, in_words
+from fashion.adapters.tracking.address import TUNING, Registry, in_words
 from fashion.adapters.tracking.tags import FLOW_RUN, FLOW_RUN_ADDRESS, FLOW_RUN_ID
 from fashion.text import escape_markdown
 
@@ -22,6 +22,10 @@ VIEW = "fashion-accuracy"
 VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
 """The tag in which MLflow 3 keeps a named view of the table of runs, behind the button Views."""
 COLUMNS = ("metrics.`test/accuracy`", "metrics.`test/corrected_calibration_error`", "params.`recipe`", "params.`seed`")
+SEARCHES = (
+    "One run for each search of `fashion tune`; below it one for each trial, with its values and curves, and one for "
+    "each training of the comparison at the end. Nothing here has seen a test image."
+)
 TRAINING_PAGES = "workflowType=machine_learning"
 """In an address: MLflow 3.17 otherwise shows its pages for language models, whatever the kind of the experiment."""
 
@@ -36,8 +40,16 @@ class FlowRun:
     """Of its page; none where its server ends with the run."""
 
 
-def describe_trainings(client: MlflowClient, experiment: Experiment) -> None:
-    """Give the experiment of the trainings what it lacks: a description, its kind, and a view with the accuracy."""
+def describe_experiment(client: MlflowClient, experiment: Experiment) -> None:
+    """Give the experiment what it lacks: a description and its kind; that of the trainings a view, too."""
+    if experiment.name == TUNING:
+        add_tags(client, experiment, {KIND: TRAINING_KIND, NOTE: SEARCHES})
+    else:
+        _describe_trainings(client, experiment)
+
+
+def _describe_trainings(client: MlflowClient, experiment: Experiment) -> None:
+    """Add a view with the accuracy, and words that link it."""
     number = experiment.experiment_id
     address = f"#/experiments/{number}/runs?viewStateShareKey={VIEW}&{TRAINING_PAGES}"
     words = (

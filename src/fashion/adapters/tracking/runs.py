@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
@@ -12,12 +13,13 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
 from fashion.adapters.tracking.address import Registry, check, explained, in_words
-from fashion.adapters.tracking.descriptions import describe_trainings
+from fashion.adapters.tracking.descriptions import describe_experiment
 from fashion.errors import DiskError, ServiceError
 from fashion.interruption import uninterrupted
 from fashion.params import Params
 
-EXPERIMENT = "fashion"
+PARENT = "mlflow.parentRunId"
+"""The tag by which MLflow shows one run below another."""
 CURVES = "epochs/"
 """What the names of curves begin with: MLflow shows groups of metrics by the alphabet, those without a group last."""
 
@@ -62,6 +64,15 @@ class LiveRun:
         )
         for step in sorted(history.keys() - known):
             self.log_metrics(history[step], step)
+
+    def log_figures(self, figures: Mapping[str, float]) -> None:
+        """Log figures of the whole run."""
+        entities = [Metric(name, value, time.time_ns() // 1_000_000, 0) for name, value in figures.items()]
+        self._send(self._client.log_batch, self.run_id, metrics=entities)
+
+    def log_folder(self, folder: Path) -> None:
+        """Put the files of a folder among the run's artifacts."""
+        self._send(self._client.log_artifacts, self.run_id, str(folder))
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
         for name, value in tags.items():
@@ -124,6 +135,15 @@ def find_run(registry: Registry, tag: str, value: str) -> str | None:
 
 
 @in_words
+def end_below(registry: Registry, parent: str) -> None:
+    """End the runs below another one whose process is gone."""
+    client = MlflowClient(registry.uri)
+    running = f"tags.`{PARENT}` = '{parent}' and attributes.status = 'RUNNING'"
+    for run in client.search_runs([_experiment(client, registry)], running):
+        client.set_terminated(run.info.run_id, RunStatus.to_string(RunStatus.KILLED))
+
+
+@in_words
 def recreate_run(registry: Registry, name: str, tags: Mapping[str, str], history: Sequence[Mapping[str, float]]) -> str:
     """Make a run after the fact, with the curves of `history` (a row for each epoch); return its id."""
     client, run_id = _start_run(registry, name, tags)
@@ -160,17 +180,17 @@ def _continue_run(registry: Registry, run_id: str) -> MlflowClient | None:
 
 
 def _experiment(client: MlflowClient, registry: Registry) -> str:
-    found = client.get_experiment_by_name(EXPERIMENT) or _make_experiment(client, registry)
-    describe_trainings(client, found)
+    found = client.get_experiment_by_name(registry.experiment) or _make_experiment(client, registry)
+    describe_experiment(client, found)
     return str(found.experiment_id)
 
 
 def _make_experiment(client: MlflowClient, registry: Registry) -> Experiment:
     try:
-        made = client.create_experiment(EXPERIMENT, artifact_location=registry.artifact_location)
+        made = client.create_experiment(registry.experiment, artifact_location=registry.artifact_location)
         return client.get_experiment(made)
     except MlflowException:
         # Another process was faster.
-        if found := client.get_experiment_by_name(EXPERIMENT):
+        if found := client.get_experiment_by_name(registry.experiment):
             return found
         raise

@@ -1,0 +1,1 @@
+"""Trying recipes out: a search among them, and what it found."""

@@ -1,0 +1,116 @@
+"""Writing the winner of a search into params.yaml, as a recipe of its own, with every comment kept."""
+
+import textwrap
+from itertools import count
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from fashion.adapters.studies import open_study
+from fashion.errors import ParamsError
+from fashion.experiments.results import WINNER
+from fashion.experiments.tune import place_of
+from fashion.experiments.wording import as_yaml
+from fashion.params import Params, Recipe, load_params
+from fashion.paths import Project
+from fashion.storage import write_text
+
+INDENT = " " * 4
+"""Of a recipe's name in params.yaml."""
+
+
+def adopt(project: Project, params: Params, study: str) -> str:
+    """Add the winner of the study to params.yaml, choose it as the recipe in use, and return its name.
+
+    Raises:
+        ParamsError: the study has no winner; or the recipe in use is another one since, so that nobody knows whether
+            the winner is better than that.
+    """
+    recipe = _winner(project, params, study)
+    name = _name(params, recipe)
+    text = project.params.read_text(encoding="utf-8")
+    changed = (
+        _choose(text, name) if name in params.train.recipes else _insert(_choose(text, name), params, name, recipe)
+    )
+    expected = params.train.model_copy(update={"recipe": name, "recipes": {**params.train.recipes, name: recipe}})
+    _check(project, changed, params.model_copy(update={"train": expected}), name, recipe)
+    write_text(project.params, changed)
+    return name
+
+
+def _winner(project: Project, params: Params, study: str) -> Recipe:
+    with open_study(place_of(project, study), params.train.seed, params.tune.pruned_before) as opened:
+        about, winner = opened.about, opened.notes.get(WINNER)
+    if not winner:
+        raise ParamsError(
+            f"The study {study} has no recipe that was shown to be better than the one in use, so there is nothing to "
+            f"apply. What it found: artifacts/tuning/{study}/summary.md. Search on with: fashion tune --minutes N"
+        )
+    recipe = Recipe.model_validate(winner["recipe"])
+    if about["recipe"] != {"name": params.train.recipe, **params.train.chosen.model_dump(mode="json")}:
+        raise ParamsError(
+            f"params.yaml has changed since: the study {study} compared with {about['recipe']['name']} as it was then, "
+            f"and the recipe in use is another now. Go back to that one, or write the winner in by hand:\n"
+            f"{as_yaml(_name(params, recipe), recipe)}"
+        )
+    return recipe
+
+
+def _name(params: Params, recipe: Recipe) -> str:
+    """Return a name that is free, or under which this very recipe is there."""
+    base = f"{params.train.recipe}-tuned"
+    names = (base if number == 1 else f"{base}-{number}" for number in count(1))
+    return next(name for name in names if params.train.recipes.get(name, recipe) == recipe)
+
+
+def _choose(text: str, name: str) -> str:
+    """Return the text with another recipe in use."""
+    line, column = _position(text, "recipe")
+    lines = text.splitlines(keepends=True)
+    value = YAML().load(text)["train"]["recipe"]
+    lines[line] = lines[line][:column] + lines[line][column:].replace(str(value), name, 1)
+    return "".join(lines)
+
+
+def _position(text: str, key: str) -> tuple[int, int]:
+    """Return the line and column, from 0, of the value of a key of `train`."""
+    line, column = YAML().load(text)["train"].lc.value(key)
+    return line, column
+
+
+def _insert(text: str, params: Params, name: str, recipe: Recipe) -> str:
+    """Return the text with the recipe below the one in use so far."""
+    recipes = YAML().load(text)["train"]["recipes"]
+    last = _last_line(recipes[params.train.recipe]) + 1
+    lines = text.splitlines(keepends=True)
+    comment = f"# Found by fashion tune, from {params.train.recipe}.\n"
+    block = textwrap.indent(comment + as_yaml(name, recipe), INDENT)
+    return "".join([*lines[:last], block, *lines[last:]])
+
+
+def _last_line(node: Any) -> int:
+    """Return the last line, from 0, that holds a value of a mapping or a list in block style."""
+    places = [node.lc.line]
+    for key in node:
+        place = node.lc.value(key)
+        places.append(place[0])
+        if hasattr(node[key], "lc"):
+            places.append(_last_line(node[key]))
+    return int(max(places))
+
+
+def _check(project: Project, text: str, expected: Params, name: str, recipe: Recipe) -> None:
+    """Refuse a text that does not say exactly what was meant: params.yaml may be written in unforeseen ways."""
+    trial = project.params.with_name(f".{project.params.name}.new")
+    try:
+        write_text(trial, text)
+        found: Params | None = load_params(trial)
+    except ParamsError:
+        found = None
+    finally:
+        trial.unlink(missing_ok=True)
+    if found != expected:
+        raise ParamsError(
+            f"{project.params} is written in a way in which a recipe cannot be added without touching the rest. Write "
+            f"it below train.recipes yourself, and its name as train.recipe:\n{as_yaml(name, recipe)}"
+        )

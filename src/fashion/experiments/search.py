@@ -1,0 +1,198 @@
+"""The search: trial after trial, each stopped early if it is not worth its time, until the budget is used."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fashion.adapters.studies import COMPLETE, FAILED, RUNNING, Study, Trial
+from fashion.adapters.tracking.address import Registry
+from fashion.adapters.tracking.runs import PARENT, live_run
+from fashion.errors import ParamsError, TrainingError
+from fashion.experiments.space import holds, recipe_with, value_of
+from fashion.experiments.trial import Job, Outcome, Progress, StoppedError, train_apart
+from fashion.params import Params, Recipe
+from fashion.paths import Project
+
+USUAL_TRIALS = 20
+MOST_FAILURES = 5
+"""Trials that may fail before the first one succeeds: after that it is not the values."""
+SECONDS_PER_MINUTE = 60.0
+TIME_WAS_OVER = "the time was over"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """A recipe to be trained, and what is different in it."""
+
+    name: str
+    values: Mapping[str, Any]
+    recipe: Recipe
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Callbacks of whoever watches a search."""
+
+    on_epoch: Callable[[Entrant, Progress], None]
+    """Called after each epoch of any training."""
+    on_trial: Callable[[list[Trial]], None]
+    """Called with all trials when one has begun or ended."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search at work: its subject, where it is kept, and who watches it."""
+
+    project: Project
+    params: Params
+    study: Study
+    watch: Watch
+    registry: Registry
+    run_id: str
+    """MLflow's run of the search."""
+
+    @property
+    def in_use(self) -> Recipe:
+        return self.params.train.chosen
+
+    def train(self, entrant: Entrant, seed: int, on_epoch: Callable[[Progress], bool]) -> Outcome:
+        """Train, watched, and shown in MLflow below the search's run.
+
+        Raises:
+            TrainingError: it failed.
+            StoppedError: `on_epoch` ended it.
+        """
+        job = Job(self.project.root, entrant.recipe, len(self.params.data.classes), seed)
+        parameters = flat(entrant.recipe) | {"seed": seed}
+        with live_run(self.registry, entrant.name, parameters, {PARENT: self.run_id}) as run:
+
+            def report(progress: Progress) -> bool:
+                run.log_metrics(progress.figures, progress.epoch)
+                self.watch.on_epoch(entrant, progress)
+                return on_epoch(progress)
+
+            outcome = train_apart(job, report)
+            run.log_figures({"validation/accuracy": outcome.accuracy, "seconds": outcome.seconds})
+            return outcome
+
+
+def flat(recipe: Recipe) -> dict[str, Any]:
+    """Return the keys of a recipe and their values, nested ones with dots."""
+    content = recipe.model_dump()
+    nested = {key: value for key, value in content.items() if isinstance(value, dict)}
+    plain = {key: value for key, value in content.items() if key not in nested}
+    return plain | {f"{key}.{name}": value for key, values in nested.items() for name, value in values.items()}
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much a search may cost; what an earlier call of it has used counts."""
+
+    trials: int | None = None
+    minutes: float | None = None
+    """For everything: the trials, and the comparison of the best after them."""
+
+
+def budget_of(trials: int | None, minutes: float | None) -> Budget:
+    """Return the budget that somebody asked for, or the usual one.
+
+    Raises:
+        ParamsError: it is no budget.
+    """
+    if trials is None and minutes is None:
+        return Budget(USUAL_TRIALS)
+    if (trials is not None and trials < 1) or (minutes is not None and not minutes > 0):
+        raise ParamsError(f"{trials} trials and {minutes} minutes: expected at least one trial, and more than no time")
+    return Budget(trials, minutes)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """A budget while it is used up."""
+
+    budget: Budget
+    spent: float
+    """Seconds that the study had taken before this call."""
+    trainings: int
+    """Of the comparison after the search, for which time is left."""
+    start: float
+
+    def allow_another(self, trials: list[Trial]) -> bool:
+        """Return whether there is time, and a trial left, to begin one more."""
+        tried = sum(trial.state != FAILED for trial in trials)
+        if self.budget.trials is not None and tried >= self.budget.trials:
+            return False
+        return self.budget.minutes is None or self._seconds_left(trials) > mean_seconds(trials)
+
+    def are_over(self, trials: list[Trial]) -> bool:
+        """Return whether a trial must end, so that there is time to compare the best."""
+        return self.budget.minutes is not None and self._seconds_left(trials) <= 0
+
+    def _seconds_left(self, trials: list[Trial]) -> float:
+        used = self.spent + time.monotonic() - self.start + self.trainings * mean_seconds(trials)
+        return (self.budget.minutes or 0) * SECONDS_PER_MINUTE - used
+
+
+def mean_seconds(trials: list[Trial]) -> float:
+    """Return what a whole training takes; 0 as long as none was seen."""
+    seconds = [trial.seconds for trial in trials if trial.state == COMPLETE]
+    return sum(seconds) / len(seconds) if seconds else 0.0
+
+
+def run_trials(search: Search, limits: Limits) -> None:
+    """Try values from the space until the budget is used.
+
+    Raises:
+        TrainingError: nothing but failures.
+    """
+    study, space = search.study, search.params.tune.space
+    study.restart_stopped()
+    own = {key: value_of(search.in_use, key) for key in space}
+    if not study.trials and all(holds(space[key], value) for key, value in own.items()):
+        study.suggest_first(own)
+    while limits.allow_another(study.trials):
+        _check_failures(study.trials)
+        trial = study.ask(space)
+        search.watch.on_trial(study.trials)
+        _try(search, trial, limits)
+        search.watch.on_trial(study.trials)
+    _check_failures(study.trials)
+
+
+def _try(search: Search, trial: Trial, limits: Limits) -> None:
+    study, stopped = search.study, list[str]()
+
+    def on_epoch(progress: Progress) -> bool:
+        is_worse = study.report(trial.number, progress.epoch / progress.epochs, progress.accuracy)
+        if progress.epoch == progress.epochs:
+            return False
+        if limits.are_over(study.trials):
+            stopped.append(TIME_WAS_OVER)
+        elif is_worse:
+            stopped.append(f"after epoch {progress.epoch} it was worse than half of the others")
+        return bool(stopped)
+
+    entrant = Entrant(f"trial {trial.number}", trial.values, recipe_with(search.in_use, trial.values))
+    try:
+        outcome = search.train(entrant, search.params.train.seed, on_epoch)
+    except StoppedError:
+        study.prune(trial.number, stopped[-1])
+    except TrainingError as error:
+        logger.warning("%s failed: %s", entrant.name, error)
+        study.fail(trial.number, str(error))
+    else:
+        study.complete(trial.number, outcome.accuracy)
+
+
+def _check_failures(trials: list[Trial]) -> None:
+    """Raise a TrainingError where nothing has succeeded, and more of the same is not going to."""
+    failed = [trial for trial in trials if trial.state == FAILED]
+    if len(failed) >= MOST_FAILURES and len(failed) == sum(trial.state != RUNNING for trial in trials):
+        raise TrainingError(
+            f"All {len(failed)} trials failed, the last one with: {failed[-1].reason}\nNarrow tune.space in "
+            "params.yaml, and begin anew with: fashion tune --restart"
+        )

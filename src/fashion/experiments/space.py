@@ -1,0 +1,83 @@
+"""The space of a search: which recipes it holds, and that each of them can be trained."""
+
+from collections.abc import Iterator, Mapping
+from itertools import islice, product
+from typing import Any
+
+from pydantic import ValidationError
+
+from fashion.errors import ParamsError
+from fashion.params import Knob, Recipe
+
+MOST_CHECKED = 10_000
+"""Combinations of ends and choices that are checked before a search: it takes a second."""
+EXAMPLE = """tune:
+  space:
+    learning_rate: {low: 0.002, high: 0.03, log: true}
+    batch_size: {choices: [128, 256, 512]}"""
+
+
+def recipe_with(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
+    """Return the recipe with these values; a dotted key names a nested one.
+
+    Raises:
+        ValidationError: there is no such key, or the recipe refuses the values.
+    """
+    content = recipe.model_dump()
+    for key, value in values.items():
+        *sections, name = key.split(".")
+        section = content
+        for one in sections:
+            section[one] = dict(section.get(one) or {})
+            section = section[one]
+        section[name] = value
+    return Recipe.model_validate(content)
+
+
+def value_of(recipe: Recipe, key: str) -> Any:
+    """Return what the recipe has for a dotted key; None where a section is missing."""
+    found: Any = recipe.model_dump()
+    for name in key.split("."):
+        found = found.get(name) if isinstance(found, dict) else None
+    return found
+
+
+def holds(knob: Knob, value: Any) -> bool:
+    """Return whether a search with this knob can come upon the value."""
+    if knob.choices is not None:
+        return value in knob.choices
+    return isinstance(value, int | float) and bool(knob.low <= value <= knob.high)  # type: ignore[operator]
+
+
+def check_space(recipe: Recipe, space: Mapping[str, Knob]) -> None:
+    """Check, before anything is trained, that every recipe of the space is one.
+
+    Raises:
+        ParamsError: there is no space, it names an unknown key, or some of its values cannot go together.
+    """
+    if not space:
+        raise ParamsError(f"params.yaml has no tune.space, so there is nothing to try. Write, for example:\n{EXAMPLE}")
+    for key in space:
+        _check_values(recipe, {key: space[key]})
+    _check_values(recipe, space)
+
+
+def _check_values(recipe: Recipe, space: Mapping[str, Knob]) -> None:
+    for values in islice(_corners(space), MOST_CHECKED):
+        try:
+            recipe_with(recipe, values)
+        except ValidationError as error:
+            problem = error.errors()[0]
+            where = ".".join(str(part) for part in problem["loc"]) or "together"
+            shown = ", ".join(f"{key}: {value}" for key, value in values.items())
+            words = "is no key of a recipe" if problem["type"] == "extra_forbidden" else problem["msg"]
+            raise ParamsError(
+                f"tune.space in params.yaml holds recipes that cannot be trained, such as {shown}: {where} {words}. "
+                f" Narrow the space, or change the recipe in use, which has the other keys."
+            ) from error
+
+
+def _corners(space: Mapping[str, Knob]) -> Iterator[dict[str, Any]]:
+    """Yield every combination of choices and ends."""
+    for values in product(*(knob.extremes for knob in space.values())):
+        yield dict(zip(space, values, strict=True))

@@ -1,0 +1,161 @@
+"""One training of a search, in a process of its own: what it does to memory, or to itself, does not end the search."""
+
+import multiprocessing
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fashion.arrays import Booleans
+from fashion.errors import TrainingError
+from fashion.params import Recipe
+from fashion.paths import Project
+from fashion.stages.dataset import load_split
+
+PRELOADED = ["fashion.experiments.preloaded"]
+"""Imported once, in the process from which those of the trials are forked."""
+PATIENCE_SECONDS = 5.0
+EPOCH, DONE, REFUSED = "epoch", "done", "refused"
+OUT_OF_MEMORY = "there is not enough memory for it; narrow batch_size or width"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is trained."""
+
+    root: Path
+    """The project's folder."""
+    recipe: Recipe
+    classes: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a training came to, on the validation images."""
+
+    accuracy: float
+    right: Booleans
+    """Which image the model gets right, (n,)."""
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A training after an epoch."""
+
+    epoch: int
+    epochs: int
+    figures: dict[str, float]
+    """As MLflow shows them, by name."""
+
+    @property
+    def accuracy(self) -> float:
+        return self.figures["validation_accuracy"]
+
+
+class StoppedError(Exception):
+    """A training was ended by whoever watched it."""
+
+
+def train_apart(job: Job, on_epoch: Callable[[Progress], bool]) -> Outcome:
+    """Train in a process of its own, with the same result as `fashion train`.
+
+    Args:
+        on_epoch: called after each epoch; ends the training by returning True.
+
+    Raises:
+        TrainingError: the training failed, or its process was killed; the message says why.
+        StoppedError: `on_epoch` ended it.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_work, args=(job, theirs), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        return _follow(ours, process, on_epoch)
+    finally:
+        _end(process)
+        ours.close()
+
+
+def _follow(connection: Connection, process: BaseProcess, on_epoch: Callable[[Progress], bool]) -> Outcome:
+    while True:
+        try:
+            kind, content = connection.recv()
+        except (EOFError, ConnectionResetError) as error:
+            process.join()
+            raise TrainingError(_cause_of_death(process.exitcode)) from error
+        if kind == DONE:
+            outcome: Outcome = content
+            return outcome
+        if kind == REFUSED:
+            raise TrainingError(content)
+        if on_epoch(content):
+            raise StoppedError
+
+
+def _cause_of_death(status: int | None) -> str:
+    if status is None or status >= 0:
+        return f"its process ended with status {status}"
+    name = signal.Signals(-status).name
+    killer = f"; the system kills so when memory runs out: {OUT_OF_MEMORY}" if -status == signal.SIGKILL else ""
+    return f"its process was ended by {name}{killer}"
+
+
+def _end(process: BaseProcess) -> None:
+    process.terminate()
+    process.join(PATIENCE_SECONDS)
+    if process.is_alive():
+        process.kill()
+        process.join()
+
+
+def _work(job: Job, connection: Connection) -> None:
+    """Train, and report; in the child."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; whoever watches ends this process.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        connection.send((DONE, _train(job, lambda progress: connection.send((EPOCH, progress)))))
+    except BrokenPipeError:
+        return  # Nobody waits for the trial any more.
+    except TrainingError as error:
+        connection.send((REFUSED, str(error)))
+    except Exception as error:
+        if not _is_out_of_memory(error):
+            raise
+        connection.send((REFUSED, OUT_OF_MEMORY))
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Return whether NumPy or TensorFlow ran out of memory."""
+    return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
+
+
+def _train(job: Job, report: Callable[[Progress], Any]) -> Outcome:
+    # Here, because whoever waits for the trial needs no TensorFlow.
+    from fashion.model.networks import logits_model, predict_logits  # noqa: PLC0415
+    from fashion.model.training import Plan, State, Watch, train  # noqa: PLC0415
+
+    training, validation = (load_split(Project(job.root), name) for name in ("train", "validation"))
+
+    def on_epoch(state: State) -> None:
+        epoch = state.history[-1]
+        figures = {name: value for name, value in vars(epoch).items() if name not in ("epoch", "epochs")}
+        report(Progress(epoch.epoch, epoch.epochs, figures))
+
+    start = time.perf_counter()
+    plan = Plan(job.recipe, training, validation, job.classes, job.seed)
+    trained = train(plan, Watch(on_epoch, lambda _, __: None))
+    seconds = time.perf_counter() - start
+    logits = predict_logits(logits_model(trained.model), validation.images)
+    right = np.asarray(logits.argmax(axis=1) == validation.labels)
+    return Outcome(float(right.mean()), right, seconds)

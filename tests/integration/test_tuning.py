@@ -1,0 +1,283 @@
+"""`fashion tune`: the search, the comparison after it, and what happens when it is stopped or cannot go on."""
+
+import json
+import multiprocessing
+import os
+import re
+import signal
+import time
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+from optuna.trial import TrialState
+from typer.testing import CliRunner
+
+from fashion.adapters.studies import ABOUT, COMPLETE, FAILED, RUNNING, Trial, open_study
+from fashion.cli import app
+from fashion.errors import ArtifactError, ParamsError, TrainingError
+from fashion.experiments.adopt import adopt
+from fashion.experiments.results import WINNER
+from fashion.experiments.search import Budget, Limits, Watch, budget_of
+from fashion.experiments.space import recipe_with
+from fashion.experiments.trial import Job, StoppedError, train_apart
+from fashion.experiments.tune import forecast, place_of, tune
+from fashion.params import load_params
+from fashion.settings import tracking_uri
+from tests.faults.commands import start, wait_until
+from tests.projects import edit_params
+
+QUIET = Watch(lambda *_: None, lambda _: None)
+SLOW, GOOD = 1e-6, 0.003
+"""Learning rates with which nothing is learned in six epochs, and with which something is."""
+
+
+def edit(project, rate, choices, **tuning):
+    """Let the recipe in use have this learning rate, and the search try these."""
+    recipe = {"learning_rate": rate}
+    space = {"space": {"learning_rate": {"choices": choices}}} | {"finalists": 1, "seeds": 2} | tuning
+    content = {"train": {"recipes": {"baseline": recipe}}}
+    edit_params(project, content)
+    text = project.params.read_text()
+    project.params.write_text(re.sub(r"^tune:\n(?: .*\n|\n)*", "", text, flags=re.MULTILINE))
+    return edit_params(project, {"tune": space})
+
+
+def runs_below(project, run_id):
+    client = MlflowClient(tracking_uri(project))
+    experiment = client.get_experiment_by_name("fashion-tuning")
+    assert "fashion tune" in experiment.tags["mlflow.note.content"]
+    return client.search_runs([experiment.experiment_id], f"tags.`mlflow.parentRunId` = '{run_id}'")
+
+
+def test_a_better_recipe_is_found_shown_and_written_into_params(trained_project, monkeypatch):
+    monkeypatch.setenv("FASHION_HOME", str(trained_project.root))
+    params = edit(trained_project, SLOW, [SLOW, GOOD], seeds=3)
+    epochs = []
+    watch = Watch(lambda entrant, progress: epochs.append((entrant.name, progress.epoch)), lambda _: None)
+    found = tune(trained_project, params, "study", Budget(trials=3), watch)
+    assert [trial.state for trial in found.trials] == [COMPLETE] * 3
+    assert found.trials[0].values == {"learning_rate": SLOW}, "the recipe in use is tried first"
+    assert found.winner.trial.values == {"learning_rate": GOOD}
+    assert found.winner.difference.low > 0
+    assert {name for name, _ in epochs} >= {"trial 0", "the recipe in use, seed 2", "the recipe in use, seed 4"}
+
+    folder = trained_project.tuning / "study"
+    assert {path.name for path in folder.iterdir()} >= {"history.png", "curves.png", "slices.png", "summary.md"}
+    assert "is better than baseline" in (folder / "summary.md").read_text()
+    assert list(pd.read_csv(folder / "trials.csv")["learning_rate"]) == [
+        t.values["learning_rate"] for t in found.trials
+    ]
+
+    with open_study(place_of(trained_project, "study"), 1, 0.3) as study:
+        run_id = study.notes["run"]
+    below = runs_below(trained_project, run_id)
+    assert len(below) == 3 + 2 * 3
+    assert {run.info.status for run in below} == {"FINISHED"}
+    trial = next(run for run in below if run.info.run_name == "trial 0")
+    assert trial.data.params["learning_rate"] == str(SLOW)
+    assert "epochs/validation_accuracy" in trial.data.metrics
+    client = MlflowClient(tracking_uri(trained_project))
+    assert "summary.md" in {file.path for file in client.list_artifacts(run_id)}
+
+    again = tune(trained_project, params, "study", Budget(trials=3), QUIET)
+    assert again.winner.difference == found.winner.difference, "nothing is trained twice"
+    assert len(runs_below(trained_project, run_id)) == len(below)
+
+    result = CliRunner().invoke(app, ["tune", "--apply"])
+    assert result.exit_code == 0, result.output
+    assert "has the recipe baseline-tuned now" in result.output
+    changed = load_params(trained_project.params)
+    assert changed.train.recipe == "baseline-tuned"
+    assert changed.train.chosen == found.winner.recipe
+    with pytest.raises(ParamsError, match=r"has changed since: the study study compared with baseline as it was then"):
+        adopt(trained_project, changed, "study")
+
+
+def test_a_trial_trains_what_fashion_train_trains(trained_project):
+    params = load_params(trained_project.params)
+    job = Job(trained_project.root, params.train.chosen, len(params.data.classes), params.train.seed)
+    outcome = train_apart(job, lambda _: False)
+    training = json.loads((trained_project.model / "training.json").read_text())
+    assert outcome.accuracy == training["validation_accuracy"]
+    assert outcome.accuracy == outcome.right.mean()
+
+
+def test_a_trial_that_is_killed_refused_or_ended_costs_itself_alone(trained_project):
+    params = load_params(trained_project.params)
+    job = Job(trained_project.root, params.train.chosen, len(params.data.classes), 1)
+
+    def kill(_):
+        os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
+        return False
+
+    with pytest.raises(TrainingError, match="ended by SIGKILL; the system kills so when memory runs out"):
+        train_apart(job, kill)
+    with pytest.raises(StoppedError):
+        train_apart(job, lambda _: True)
+    with pytest.raises(TrainingError, match="loss is not finite"):
+        train_apart(replace(job, recipe=recipe_with(job.recipe, {"learning_rate": 1000.0})), lambda _: False)
+    (trained_project.dataset / "train_labels.npy").unlink()
+    with pytest.raises(TrainingError, match="train_labels.npy is missing"):
+        train_apart(job, lambda _: False)
+    assert multiprocessing.active_children() == []
+
+
+def test_a_search_in_which_everything_fails_ends_and_says_why(trained_project):
+    params = edit(trained_project, GOOD, [1000.0], seeds=2)
+    with pytest.raises(TrainingError, match=r"All 5 trials failed, .*not finite(.|\n)*fashion tune --restart"):
+        tune(trained_project, params, "study", Budget(trials=20), QUIET)
+
+
+def test_a_study_of_other_data_or_another_space_is_not_mixed_with_this_one(trained_project):
+    params = edit(trained_project, GOOD, [GOOD])
+    with open_study(place_of(trained_project, "study"), 1, 0.3) as study:
+        study.note(ABOUT, {"dataset": "another", "space": {}, "recipe": {}, "seed": 1})
+    with pytest.raises(ParamsError, match=r"begun with other data and another space .*fashion tune --restart"):
+        tune(trained_project, params, "study", Budget(trials=1), QUIET)
+    with pytest.raises(ParamsError, match="--study ../study: expected up to 64 letters"):
+        tune(trained_project, params, "../study", Budget(trials=1), QUIET)
+
+
+def test_without_a_dataset_the_command_that_makes_it_is_said(project):
+    with pytest.raises(ArtifactError, match="dvc repro prepare"):
+        tune(project, load_params(project.params), "study", Budget(trials=1), QUIET)
+
+
+def has_ended(project, count):
+    """Whether so many trials have ended, by Optuna's journal, which is read beside whoever writes."""
+    path = project.studies / "study.log"
+    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+    states = [json.loads(line).get("state") for line in lines if line.endswith("\n")]
+    return sum(state in (TrialState.COMPLETE, TrialState.FAIL) for state in states) >= count
+
+
+def test_a_search_that_is_stopped_or_killed_keeps_what_it_has_and_goes_on(trained_project):
+    edit(trained_project, GOOD, [GOOD, 0.001], seeds=2)
+    command = ("fashion", "tune", "--trials", "3")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        stopped = start(trained_project, *command)
+        wait_until(lambda: has_ended(trained_project, 1), stopped)
+        stopped.send_signal(signal.SIGINT)
+        output, _ = stopped.communicate()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert stopped.returncode == 130, output
+    assert "Best of 1 complete trials" in output
+    assert "Go on with the same command (--study study)" in output
+    killed = start(trained_project, *command)
+    wait_until(lambda: has_ended(trained_project, 3), killed)  # The one that was stopped has been closed, too.
+    killed.kill()
+    killed.communicate()
+    params = load_params(trained_project.params)
+    found = tune(trained_project, params, "study", Budget(trials=3), QUIET)
+    assert [trial.state for trial in found.trials].count(COMPLETE) == 3
+    assert {trial.reason for trial in found.trials if trial.state == FAILED} == {"its process was stopped"}
+    with open_study(place_of(trained_project, "study"), 1, 0.3) as study:
+        below = runs_below(trained_project, study.notes["run"])
+    assert RUNNING.upper() not in {run.info.status for run in below}
+
+
+def trial(number, state, seconds):
+    return Trial(number, {}, state, 0.5 if state == COMPLETE else None, seconds)
+
+
+def test_a_budget_leaves_time_for_the_comparison():
+    now = time.monotonic()
+    trials = [trial(0, COMPLETE, 10.0), trial(1, FAILED, 1.0), trial(2, COMPLETE, 20.0)]
+    by_number = Limits(Budget(trials=3), 0.0, 8, now)
+    assert by_number.allow_another(trials), "a failure is no trial"
+    assert not by_number.allow_another([*trials, trial(3, COMPLETE, 1.0)])
+    assert not by_number.are_over(trials)
+    # 8 trainings of 15 seconds are kept back.
+    assert Limits(Budget(minutes=3.0), 0.0, 8, now).allow_another(trials)
+    assert not Limits(Budget(minutes=3.0), 50.0, 8, now).allow_another(trials)
+    assert not Limits(Budget(minutes=3.0), 50.0, 8, now).are_over(trials)
+    assert Limits(Budget(minutes=3.0), 61.0, 8, now).are_over(trials)
+    assert Limits(Budget(minutes=3.0), 0.0, 8, now).allow_another([])
+
+
+def test_no_budget_is_no_budget(trained_project, monkeypatch):
+    monkeypatch.setenv("FASHION_HOME", str(trained_project.root))
+    assert budget_of(None, None) == Budget(trials=20)
+    for trials, minutes in ((0, None), (None, 0.0), (-1, 5.0), (None, float("nan"))):
+        with pytest.raises(ParamsError, match="expected at least one trial, and more than no time"):
+            budget_of(trials, minutes)
+    for option in ("--trials", "--minutes"):
+        result = CliRunner().invoke(app, ["tune", option, "0"])
+        assert result.exit_code == 2
+        assert option in result.output
+
+
+def test_the_budget_is_told_beforehand_and_refused_where_it_is_too_small(trained_project):
+    params = load_params(trained_project.params)
+    path = trained_project.model / "training.json"
+    path.write_text(json.dumps({"recipe": "baseline", "seconds": 60.0}))
+    told = "5 seeds compare baseline and the best 3: 20 trainings"
+    assert forecast(trained_project, params, Budget(trials=20)) == (
+        f"At most 20 trials, then {told}; about 40 minutes at most."
+    )
+    assert forecast(trained_project, params, Budget(minutes=40.0)) == (
+        f"40 minutes: trials for 20 of them, each of about 60 s unless it is stopped early; then {told}."
+    )
+    with pytest.raises(ParamsError, match=r"--minutes 20 is not enough: .*Give at least 21 minutes"):
+        forecast(trained_project, params, Budget(minutes=20.0))
+    path.unlink()
+    assert forecast(trained_project, params, Budget(trials=2)) == f"At most 2 trials, then {told}."
+    assert told in forecast(trained_project, params, Budget(minutes=1.0))
+
+
+def keep_a_winner(project, params, values):
+    recipe = recipe_with(params.train.chosen, values)
+    about = {"recipe": {"name": params.train.recipe, **params.train.chosen.model_dump(mode="json")}}
+    with open_study(place_of(project, "study"), 1, 0.3) as study:
+        study.note(ABOUT, about)
+        study.note(WINNER, {"trial": 7, "recipe": recipe.model_dump(mode="json")})
+    return recipe
+
+
+def test_the_winner_is_added_to_params_and_not_a_line_of_the_rest_changes(project):
+    before, params = project.params.read_text(), load_params(project.params)
+    recipe = keep_a_winner(project, params, {"learning_rate": 0.005, "augmentation.shift": 2})
+    assert adopt(project, params, "study") == "compact-tuned"
+    after = project.params.read_text()
+    kept = [line for line in after.splitlines() if line in before.splitlines()]
+    assert kept == [line for line in before.splitlines() if not line.startswith("  recipe: ")]
+    assert "  recipe: compact-tuned # one of those below" in after
+    added = after.splitlines()[after.splitlines().index("    # Found by fashion tune, from compact.") :][:12]
+    assert "    compact-tuned:" in added
+    assert "      learning_rate: 0.005" in added
+    assert load_params(project.params).train.chosen == recipe
+    # Another one from the same recipe does not take its place.
+    project.params.write_text(after.replace("recipe: compact-tuned", "recipe: compact"))
+    keep_a_winner(project, params, {"learning_rate": 0.006})
+    assert adopt(project, load_params(project.params), "study") == "compact-tuned-2"
+    assert set(load_params(project.params).train.recipes) >= {"compact-tuned", "compact-tuned-2"}
+
+
+def test_params_that_are_written_in_an_unforeseen_way_are_left_alone(project):
+    text = project.params.read_text()
+    start_of, end_of = text.index("    compact:\n"), text.index("\ntune:")
+    flow = '    compact: {network: compact, epochs: 7, batch_size: 256, optimizer: muon,\n      learning_rate: "x"}\n'
+    flow = flow.replace('"x"', "0.008").replace(",\n     ", ",")
+    project.params.write_text(text[:start_of] + '    "compact": ' + flow.split(": ", 1)[1] + text[end_of:])
+    params = load_params(project.params)
+    keep_a_winner(project, params, {"learning_rate": 0.005})
+    adopt(project, params, "study")
+    assert load_params(project.params).train.chosen.learning_rate == 0.005
+    project.params.write_text(json.dumps(load_params(project.params).model_dump(mode="json", by_alias=True)))
+    params, before = load_params(project.params), project.params.read_text()
+    keep_a_winner(project, params, {"learning_rate": 0.004})
+    with pytest.raises(ParamsError, match=r"cannot be added without touching the rest(.|\n)*learning_rate: 0.004"):
+        adopt(project, params, "study")
+    assert project.params.read_text() == before
+
+
+def test_a_search_without_a_winner_has_nothing_to_apply(project, monkeypatch):
+    monkeypatch.setenv("FASHION_HOME", str(project.root))
+    result = CliRunner().invoke(app, ["tune", "--apply"])
+    assert result.exit_code != 0
+    assert isinstance(result.exception, ParamsError)
+    assert "no recipe that was shown to be better" in str(result.exception)

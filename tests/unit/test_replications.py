@@ -1,0 +1,40 @@
+"""Two recipes with several seeds each: the interval covers what it should."""
+
+import numpy as np
+import pytest
+
+from fashion.evaluation.replications import difference_over_seeds
+
+SEEDS, IMAGES = 5, 400
+
+
+def draw(random, gain, spread_of_seeds):
+    """Which images two recipes get right: images differ in how hard they are, seeds in how well they went."""
+    hardness = random.uniform(0.5, 1, IMAGES)
+    luck = random.normal(0, spread_of_seeds, (2, SEEDS, 1))
+    ours = random.random((SEEDS, IMAGES)) < np.clip(hardness + gain + luck[0], 0, 1)
+    theirs = random.random((SEEDS, IMAGES)) < np.clip(hardness + luck[1], 0, 1)
+    return ours, theirs
+
+
+@pytest.mark.parametrize("spread_of_seeds", [0.0, 0.02])
+def test_equal_recipes_are_told_apart_no_more_often_than_the_confidence_allows(spread_of_seeds):
+    random = np.random.default_rng(1)
+    found = [difference_over_seeds(*draw(random, 0.0, spread_of_seeds), 0.95) for _ in range(600)]
+    wrong = sum(one.low > 0 or one.high < 0 for one in found)
+    # Of 600 at 5 % each, 30; more than 45 would be three standard deviations.
+    assert wrong <= 45
+    assert wrong >= 1, "an interval that is never wrong says nothing"
+
+
+def test_a_better_recipe_is_found_and_the_difference_is_that_of_the_means():
+    ours, theirs = draw(np.random.default_rng(2), 0.1, 0.01)
+    found = difference_over_seeds(ours, theirs, 0.95)
+    assert found.low > 0
+    assert found.value == pytest.approx(ours.mean() - theirs.mean())
+    assert (found.candidate, found.champion) == (ours.mean(), theirs.mean())
+
+
+def test_recipes_that_get_the_same_right_differ_by_nothing():
+    same = np.random.default_rng(3).random((2, 10)) < 0.5
+    assert (difference_over_seeds(same, same, 0.95).low, difference_over_seeds(same, same, 0.95).high) == (0, 0)
