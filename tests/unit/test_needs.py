@@ -14,6 +14,7 @@ from fashion.pages import needs
 from fashion.pages.asking import Question
 from fashion.pages.trend import HEIGHT, WIDTH, draw_accuracy, draw_drift
 from fashion.params import load_params
+from fashion.registry.absence import Absence
 from fashion.registry.overview import Models, Standing
 from tests.logs import NOON, judged
 from tests.projects import SOURCE
@@ -39,9 +40,9 @@ def test_with_a_champion_and_nothing_open_nothing_needs_a_person():
 
 
 def test_the_ways_to_a_champion_and_to_an_answer_are_named():
-    absence = "m has no champion: version 2 was refused.\nUntil there is one, nothing.\nTo get one:\n  - try: make run"
+    absence = Absence("m has no champion: version 2 was refused.", "Until there is one, nothing.", ("try: make run",))
     (need,) = needs.of_registry(Standing(Models("m", (), True), None, None, None, absence, ()))
-    assert need.what.startswith("m has no champion: version 2 was refused.")
+    assert need.what == "m has no champion: version 2 was refused. Until there is one, nothing."
     assert need.ways == ("try: make run",)
     proposed = (("version 3 awaits approval", ("make it champion by hand",)),)
     champion = SimpleNamespace(version="1")
