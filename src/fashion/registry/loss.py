@@ -37,8 +37,8 @@ def find_loss(
         return None
     where = without_secrets(tracking.find_folder(registry, champion))
     why = (
-        f"Files of version {champion.number}, the champion, are gone from {where}: {', '.join(missing)}. What has a copy "
-        "on its machine goes on answering with it; nothing else can answer, and no candidate can be compared with it."
+        f"Files of version {champion.number}, the champion, are gone from {where}: {', '.join(missing)}. What has a "
+        "copy on its machine goes on answering with it; nothing else can answer, and no candidate can be compared."
     )
     return Loss(why, (f"restore the files in {where}", _replace(registry, champion, versions)))
 

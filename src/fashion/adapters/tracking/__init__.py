@@ -2,9 +2,10 @@
 
 from fashion.adapters.tracking.address import Registry, check
 from fashion.adapters.tracking.changes import Aliases, Change, Decision, Ledger, author
-from fashion.adapters.tracking.descriptions import FlowRun, link_flow_run
+from fashion.adapters.tracking.descriptions import FlowRun, describe_version, link_flow_run
 from fashion.adapters.tracking.files import (
     Champion,
+    Contract,
     artifact_page,
     fetch_folder,
     find_folder,
@@ -34,6 +35,7 @@ __all__ = [
     "Aliases",
     "Champion",
     "Change",
+    "Contract",
     "Decision",
     "FlowRun",
     "Ledger",
@@ -44,6 +46,7 @@ __all__ = [
     "artifact_page",
     "author",
     "check",
+    "describe_version",
     "fetch_folder",
     "find_folder",
     "find_missing",
