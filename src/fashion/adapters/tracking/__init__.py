@@ -2,7 +2,7 @@
 
 from fashion.adapters.tracking.address import Registry, check
 from fashion.adapters.tracking.changes import Aliases, Change, Decision, Ledger, author
-from fashion.adapters.tracking.descriptions import FlowRun, describe_version, link_flow_run
+from fashion.adapters.tracking.descriptions import FlowRun, link_flow_run
 from fashion.adapters.tracking.files import (
     Champion,
     Contract,
@@ -21,6 +21,7 @@ from fashion.adapters.tracking.versions import (
     CHAMPION,
     Package,
     Version,
+    describe_version,
     find_version,
     get_version,
     list_versions,

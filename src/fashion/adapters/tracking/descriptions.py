@@ -70,17 +70,6 @@ def describe_model(client: MlflowClient, name: str, description: str) -> None:
             client.update_registered_model(name, description)
 
 
-@in_words
-def describe_version(registry: Registry, number: str, card: str, description: str) -> bool:
-    """Describe a version by its card, and its model, unless somebody did; return whether the version lacked it."""
-    client = MlflowClient(registry.uri)
-    describe_model(client, registry.name, description)
-    if client.get_model_version(registry.name, number).description:
-        return False
-    client.update_model_version(registry.name, number, card)
-    return True
-
-
 def describe_run(client: MlflowClient, run_id: str, line: str) -> None:
     """Add a paragraph to the description of a run, once."""
     note = client.get_run(run_id).data.tags.get(NOTE, "")
