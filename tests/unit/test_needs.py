@@ -4,6 +4,7 @@ import threading
 import time
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from fashion.adapters.orchestration import FlowRun
@@ -82,6 +83,8 @@ def test_every_mark_of_a_chart_lies_in_it(scores):
         assert all(0 <= place <= HEIGHT for place in [*ends, *(y for y, _ in chart.ticks)])
         assert all(0 < mark.x < WIDTH for mark in chart.marks)
         assert len(chart.line.split()) == len(scores)
+        heights = sorted(y for y, _ in chart.ticks)
+        assert min(np.diff(heights)) > 12  # The height of their letters.
 
 
 def test_a_chart_without_labels_has_no_live_mark_and_says_so():
