@@ -105,7 +105,7 @@ def test_whatever_is_away_says_so_and_the_rest_is_shown(trained_project, monkeyp
 def lose_files(project, number):
     """Delete what MLflow has of a version; where it was."""
     registry = registry_of(project, load_params(project.params))
-    folder = Path(tracking.find_folder(registry, tracking.get_version(registry, number)).removeprefix("file://"))
+    folder = Path(tracking.find_folder(registry, tracking.get_version(registry, number)))
     shutil.rmtree(folder)
     return folder
 

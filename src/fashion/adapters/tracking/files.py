@@ -68,8 +68,9 @@ def find_missing(registry: Registry, version: Version) -> tuple[str, ...]:
 
 @in_words
 def find_folder(registry: Registry, version: Version) -> str:
-    """Return where the files of a version are, or were, as MLflow knows it."""
-    return MlflowClient(registry.uri).get_model_version_download_uri(registry.name, version.number)
+    """Return where the files of a version are, or were, as MLflow knows it: a folder here, or an address."""
+    found = str(MlflowClient(registry.uri).get_model_version_download_uri(registry.name, version.number))
+    return found.removeprefix("file://")
 
 
 class Contract(BaseModel):
