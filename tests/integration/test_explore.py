@@ -190,7 +190,7 @@ def test_what_the_service_got_is_shown_beside_the_reference(trained_project, mon
         np.testing.assert_array_equal(sent[::4, ::4], seen)
 
 
-@pytest.mark.advice("dvc repro prepare", "pages/prepared.py")
+@pytest.mark.advice("dvc repro", "pages/prepared.py")
 @pytest.mark.advice("fashion explore", "pages/prepared.py")
 def test_the_splits_of_prepare_are_compared_where_they_are_of_these_data(trained_project):
     """The flow has made the page, after `prepare`."""
