@@ -154,7 +154,7 @@ def run_pipeline(project: Project, params: Params) -> "Registration":
             reproduce.with_options(name=stage, task_run_name=stage)(project, stage)
         finally:
             publish(project, stage)
-        if stage == "validate":
+        if stage == "prepare":  # The page compares its splits, and shows what `validate` found.
             explore(project, params, return_state=True)  # No model depends on it.
     registration = register(project, params)
     report(project, params, registration.version, return_state=True)  # Not even a bug in it costs the model.

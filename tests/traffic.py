@@ -7,6 +7,7 @@ import numpy as np
 from scipy.ndimage import shift
 
 from fashion.adapters import litert
+from fashion.adapters.keeping import encode_picture
 from fashion.adapters.predictions import PredictionLog, Record
 from fashion.images.synthetic import draw
 from fashion.registry.champion import find_champion
@@ -23,15 +24,32 @@ class Traffic:
         self.time = datetime.now(UTC) - timedelta(days=1)
         self.seed = 100
 
-    def send(self, count, change=lambda images: images, version=None, labelled=False, asked=True):
-        """Log predictions for drawn images, their labels asked for or not; their ids and true classes."""
+    def send(self, count, change=lambda images: images, version=None, labelled=False, asked=True, enlarged=0):
+        """Log predictions for drawn images, their labels asked for or not; their ids and true classes.
+
+        Where `enlarged`, as if they had been made from pictures so many times their size.
+        """
         self.seed += 1
         images, labels = draw(count, 10, (28, 28), seed=self.seed)
         images = change(images)
         outputs = litert.predict(self.champion.model, images)
+        sent = (
+            [encode_picture(np.kron(image[..., 0], np.ones((enlarged,) * 2, np.uint8))) for image in images]
+            if enlarged
+            else [None] * count
+        )
         records = [
-            Record(self._id(), self.time, version or self.champion.version, *row, None, self.identity, asked=asked)
-            for row in zip(images, outputs.probabilities, outputs.embedding, strict=True)
+            Record(
+                self._id(),
+                self.time,
+                version or self.champion.version,
+                *row,
+                None,
+                self.identity,
+                asked=asked,
+                picture=picture,
+            )
+            for picture, *row in zip(sent, images, outputs.probabilities, outputs.embedding, strict=True)
         ]
         self.log.write(records)
         ids = [record.id for record in records]

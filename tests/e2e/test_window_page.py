@@ -16,7 +16,7 @@ from fashion.loop.window_page import NEIGHBOURS, PAGE, SHOWN, write_index, write
 from fashion.stages.reference import Examples, Known, Reference
 from tests.browser import chromium, grounds, open_page
 
-CLASSES = ("T-shirt/top", "Ankle boot <b>")
+CLASSES = ("W" * 88 + " <&> äöüß", "Ankle boot <b>")
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 PHONE, DESK = {"width": 360, "height": 740}, {"width": 1100, "height": 900}
 SIZES = """[...document.querySelectorAll("figcaption, td, th, p, nav a")].map((element) =>
@@ -77,7 +77,7 @@ def judged(number, verdict=Verdict.ALARM):
         start=moment,
         end=moment,
         predictions=WINDOW,
-        scores={"descriptors": 2529496.4, "class mix": 0.4},
+        scores={"descriptors": 1e32, "class mix": 0.4, "labels": -1e9},
         verdict=verdict,
         because="descriptors beyond its limit",
         estimated_accuracy=0.9,
@@ -134,6 +134,7 @@ def test_on_a_phone_everything_can_be_read_and_nothing_sticks_out(page, folder):
         page.goto((folder / path).as_uri())
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], path
         assert min(page.evaluate(SIZES)) >= 14, path
+    expect(page.locator("tr:has-text('labels') td >> nth=1")).to_have_text("under -1,000")
     # The drawing's letters of 12 points, in the size in which the phone shows them.
     scale = page.evaluate("(({ width, naturalWidth }) => width / naturalWidth)(document.querySelector('.trend'))")
     assert scale * 10 * 110 / 72 > 9

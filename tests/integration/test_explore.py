@@ -1,26 +1,36 @@
 """`fashion explore` on datasets of every kind, and on what the service got."""
 
+import base64
+import io
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 from prefect.logging import disable_run_logger
 from typer.testing import CliRunner
 
 from fashion.arrays import LabelledImages
 from fashion.cli import app
-from fashion.errors import ArtifactError, DataError
+from fashion.errors import ArtifactError, DataError, ServiceError
+from fashion.images.descriptors import describe_dataset
+from fashion.images.differences import compare_descriptors
 from fashion.images.parts import Parts
 from fashion.images.synthetic import draw
 from fashion.pages.exploration_state import is_current, made_from
 from fashion.pages.explore import explore
+from fashion.pages.prepared import read_splits
 from fashion.pages.quarantined import read_quarantine
+from fashion.pages.sent import SHOWN, choose_sent
 from fashion.params import load_params
+from fashion.stages.dataset import load_split, read_prepared
 from fashion.stages.formats.idx import write_splits
 from fashion.stages.raw import read_raw
 from fashion.stages.restoring import SYNTHETIC
 from fashion.stages.validate import validate
+from fashion.storage import write_json
 from flows import pipeline
 from tests.advice import follow
 from tests.projects import edit_params, make_small
@@ -60,6 +70,7 @@ def test_a_grey_dataset_is_shown_with_its_copies_and_its_quarantine(small_projec
     write_splits(small_project, params.data, {"train": train, "test": LabelledImages(test.images, labels)})
     page = explore(small_project, params)
     assert "These data have not been validated. Type: dvc repro validate" in sentences(page)
+    assert "The validation split has not been made yet. Type: dvc repro prepare" in sentences(page)
     with pytest.raises(DataError):  # The suites ask for other numbers of images; the report is there.
         validate(small_project, params)
     assert not is_current(small_project, params)
@@ -131,6 +142,21 @@ def test_256_classes_are_shown_even_if_most_have_no_image(project):
     assert "and 151 more classes" in sentences(page)
 
 
+def test_a_batch_of_which_a_file_is_missing_is_an_error_that_says_how_to_restore_it(small_project):
+    params = load_params(small_project.params)
+    batch = small_project.batches / "0001"
+    batch.mkdir(parents=True)
+    with pytest.raises(DataError, match=f"batches/0001/.*remove {batch}, then restore what data.dvc pins with: "):
+        explore(small_project, params)
+    assert not small_project.exploration.exists()
+
+
+def test_without_a_version_there_is_no_window_to_explore(project, registry_template):
+    shutil.copytree(registry_template, project.state, dirs_exist_ok=True)
+    with pytest.raises(ServiceError, match="no version is registered there under this name. .* with: make run"):
+        explore(project, load_params(project.params), window=True)
+
+
 @pytest.mark.advice("fashion explore", "pages/explore.py")
 def test_what_the_service_got_is_shown_beside_the_reference(trained_project, monkeypatch):
     monkeypatch.setenv("FASHION_HOME", str(trained_project.root))
@@ -140,7 +166,9 @@ def test_what_the_service_got_is_shown_beside_the_reference(trained_project, mon
         explore(trained_project, params, window=True)
     follow(trained_project, error.value, "fashion explore")
     traffic = Traffic(trained_project, params)
-    traffic.send(60, inverted)
+    traffic.send(40, inverted)
+    assert choose_sent(traffic.log, traffic.log.read_window()) == ()
+    traffic.send(20, inverted, enlarged=4)
     traffic.log.close()
     result = CliRunner().invoke(app, ["explore", "--window"])
     assert result.exit_code == 0, result.output
@@ -151,3 +179,40 @@ def test_what_the_service_got_is_shown_beside_the_reference(trained_project, mon
     assert "Pictures and reference differ by more than chance in mean" in said
     assert "Quarantine" not in page.read_text()
     assert is_current(trained_project, params)
+    pairs = re.findall(
+        r'as it was sent" src="data:image/webp;base64,(.*?)".*?saw it" src="data:image/png;base64,(.*?)"',
+        page.read_text(),
+        re.DOTALL,
+    )
+    assert len(pairs) == SHOWN
+    for pair in pairs:
+        sent, seen = (np.array(Image.open(io.BytesIO(base64.b64decode(content))).convert("L")) for content in pair)
+        np.testing.assert_array_equal(sent[::4, ::4], seen)
+
+
+@pytest.mark.advice("dvc repro", "pages/prepared.py")
+@pytest.mark.advice("fashion explore", "pages/prepared.py")
+def test_the_splits_of_prepare_are_compared_where_they_are_of_these_data(trained_project):
+    """The flow has made the page, after `prepare`."""
+    project, params = trained_project, load_params(trained_project.params)
+    page = project.exploration / "index.html"
+    said = sentences(page)
+    assert "Validation split and training split: no difference of descriptors is larger" in said
+    assert "Test split and training split" in said
+    figures = json.loads((page.parent / "exploration.json").read_text())["figures"]
+    assert [one["other"] for one in figures["comparisons"]] == ["validation split", "test split"]
+    validation = load_split(project, "validation")
+    np.save(project.dataset / "validation_images.npy", np.zeros_like(validation.images))
+    table, files = describe_dataset(read_raw(project, params.data)), made_from(project, params)["files"]
+    dark = read_splits(project, params, files, table)
+    shifts = compare_descriptors(dark.sets[0].table, dark.sets[1].table, ["mean"])
+    assert (dark.sets[1].name, shifts[0].differs) == ("validation split", True)
+    prepared = read_prepared(project)
+    write_json(project.dataset / "dataset.json", prepared | {"files": {}})
+    assert not is_current(project, params)
+    stale = read_splits(project, params, files, table)
+    assert stale.sets == ()
+    assert "have changed since the validation split was made" in stale.missing
+    follow(project, stale.missing, "dvc repro prepare")
+    follow(project, stale.missing, "fashion explore")
+    assert sentences(page) == said

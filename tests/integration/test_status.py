@@ -1,24 +1,31 @@
 """`fashion status`, and /status on the service: whole, with tools away, with keys, and what it lets nobody see."""
 
 import json
+import shutil
 import socket
 from dataclasses import replace
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
 import requests
+from mlflow import MlflowClient
 from typer.testing import CliRunner
 
+from fashion.adapters import tracking
 from fashion.adapters.orchestration import read_runs
 from fashion.adapters.predictions import PredictionLog, WindowHistory
+from fashion.adapters.tracking.address import registry_of
 from fashion.cli import app
 from fashion.evaluation.alarm import Verdict
 from fashion.pages.links import find_links, find_served
-from fashion.pages.status import Board
+from fashion.pages.status import Board, write_status
 from fashion.params import load_params
 from fashion.paths import Project
+from fashion.registry.register import register
 from fashion.serving.keys import Keys, Right, add_key, keys_file
 from fashion.serving.limits import KEY_HEADER
+from fashion.settings import tracking_uri
 from tests.advice import follow
 from tests.logs import judged, record
 from tests.projects import copy_project
@@ -93,6 +100,37 @@ def test_whatever_is_away_says_so_and_the_rest_is_shown(trained_project, monkeyp
     assert "cannot be used" in found.log.trouble
     assert "ReadTimeout" in found.prefect.trouble
     assert found.files.content.links
+
+
+def lose_files(project, number):
+    """Delete what MLflow has of a version; where it was."""
+    registry = registry_of(project, load_params(project.params))
+    folder = Path(tracking.find_folder(registry, tracking.get_version(registry, number)))
+    shutil.rmtree(folder)
+    return folder
+
+
+def test_files_of_the_champion_that_are_gone_are_named_with_a_way_out_and_the_rest_is_shown(trained_project):
+    project, params = trained_project, load_params(trained_project.params)
+    assert look(project).mlflow.content.loss is None
+    folder = lose_files(project, "1")
+    found = look(project)
+    assert found.troubles == {}
+    (need,) = (need for need in found.needs if "gone" in need.what)
+    assert f"Files of version 1, the champion, are gone from {folder}: extra_files/classes.json" in need.what
+    assert str(folder) in need.ways[0]
+    shown = CliRunner().invoke(app, ["status"], env={"FASHION_HOME": str(project.root), "COLUMNS": "500"})
+    assert shown.exit_code == 0, shown.output
+    assert need.what in shown.output
+    assert "version 1 is champion since" in shown.output
+    page = write_status(found, service=None)
+    assert f"are gone from {folder}" in page
+    assert "<h2>Last runs</h2>" in page
+    assert "delete version 1 in MLflow" in need.ways[1]
+    MlflowClient(tracking_uri(project)).delete_model_version(params.register_.name, "1")
+    assert "make run DATA=synthetic" in need.ways[1]
+    assert register(project, params).verdict == "champion"  # The last step of that command.
+    assert look(project).needs == ()
 
 
 def test_without_a_server_on_this_machine_prefect_is_not_in_trouble():

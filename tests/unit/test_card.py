@@ -5,6 +5,7 @@ import pytest
 from fashion.adapters.machine import describe_machine
 from fashion.evaluation.estimates import proportion_of
 from fashion.evaluation.gates import Gate, at_least
+from fashion.images.photos import form_of
 from fashion.params import load_params
 from fashion.registry.card import describe_model, model_card
 from fashion.registry.origin import Code, Data, Origin, Split, Validation
@@ -53,8 +54,13 @@ def gate(classes):
     return Gate((at_least("accuracy", proportion_of(180, 200), 0.8), *recalls))
 
 
+def card_of(params, known=None):
+    classes = params.data.classes
+    return model_card(known or origin(), classes, form_of(params.data), gate(classes))
+
+
 def test_the_card_has_every_section_in_its_order_and_says_what_nobody_has_stated(params):
-    card = model_card(origin(), params, gate(params.data.classes))
+    card = card_of(params)
     assert [line.removeprefix("### ") for line in card.splitlines() if line.startswith("### ")] == SECTIONS
     assert card.startswith("Accuracy 90.00% on 200 test images (95 % interval 85.00% to 93.00%)\n")
     assert card.count("ot stated.") == 3
@@ -64,17 +70,22 @@ def test_the_card_has_every_section_in_its_order_and_says_what_nobody_has_stated
 
 def test_a_card_of_drawn_images_says_so_at_once(params):
     drawn = replace(origin(), data=Data("abc.dir", True, {}))
-    assert "drawn images" in model_card(drawn, params, gate(params.data.classes)).splitlines()[0]
+    assert "drawn images" in card_of(params, drawn).splitlines()[0]
 
 
 def test_as_many_classes_as_there_may_be_fit_with_the_worst_first_and_the_rest_counted(params):
     classes = tuple(f"{HOSTILE[:96]}{number:03}" for number in range(256))
-    data = params.data.model_copy(update={"classes": classes})
-    many = params.model_copy(update={"data": data})
-    card = model_card(origin(), many, gate(classes))
+    form = form_of(params.data)
+    card = model_card(origin(), classes, form, gate(classes))
     shown = card.count("| \\<script")
     assert 5 < shown < 256
     assert len(card) <= 5000
     assert f"{256 - shown} more classes with recalls from " in card
     assert "<script" not in card.replace("\\<script", "")
-    assert len(describe_model(many)) <= 5000
+    assert len(describe_model(classes, form)) <= 5000
+
+
+def test_a_version_whose_gates_had_no_intervals_has_a_card_without_their_table(params):
+    card = model_card(origin(), params.data.classes, form_of(params.data), None)
+    assert [line.removeprefix("### ") for line in card.splitlines() if line.startswith("### ")] == SECTIONS
+    assert "Of its gates no intervals were kept" in card

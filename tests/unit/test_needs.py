@@ -4,6 +4,7 @@ import threading
 import time
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from fashion.adapters.orchestration import FlowRun
@@ -14,6 +15,7 @@ from fashion.pages import needs
 from fashion.pages.asking import Question
 from fashion.pages.trend import HEIGHT, WIDTH, draw_accuracy, draw_drift
 from fashion.params import load_params
+from fashion.registry.absence import Absence
 from fashion.registry.overview import Models, Standing
 from tests.logs import NOON, judged
 from tests.projects import SOURCE
@@ -39,9 +41,9 @@ def test_with_a_champion_and_nothing_open_nothing_needs_a_person():
 
 
 def test_the_ways_to_a_champion_and_to_an_answer_are_named():
-    absence = "m has no champion: version 2 was refused.\nUntil there is one, nothing.\nTo get one:\n  - try: make run"
+    absence = Absence("m has no champion: version 2 was refused.", "Until there is one, nothing.", ("try: make run",))
     (need,) = needs.of_registry(Standing(Models("m", (), True), None, None, None, absence, ()))
-    assert need.what.startswith("m has no champion: version 2 was refused.")
+    assert need.what == "m has no champion: version 2 was refused. Until there is one, nothing."
     assert need.ways == ("try: make run",)
     proposed = (("version 3 awaits approval", ("make it champion by hand",)),)
     champion = SimpleNamespace(version="1")
@@ -81,6 +83,8 @@ def test_every_mark_of_a_chart_lies_in_it(scores):
         assert all(0 <= place <= HEIGHT for place in [*ends, *(y for y, _ in chart.ticks)])
         assert all(0 < mark.x < WIDTH for mark in chart.marks)
         assert len(chart.line.split()) == len(scores)
+        heights = sorted(y for y, _ in chart.ticks)
+        assert min(np.diff(heights)) > 12  # The height of their letters.
 
 
 def test_a_chart_without_labels_has_no_live_mark_and_says_so():

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import numpy as np
 import pytest
+from mlflow import MlflowClient
 from PIL import Image
 
 from fashion.adapters import litert
@@ -16,6 +17,7 @@ from fashion.adapters.predictions import PredictionLog, Record
 from fashion.errors import ServiceError
 from fashion.images.synthetic import draw
 from fashion.loop.monitor import monitor, read_history
+from fashion.pages.report import write_report
 from fashion.params import load_params
 from fashion.paths import Project
 from fashion.registry.champion import find_champion
@@ -87,6 +89,19 @@ def test_the_lineage_of_its_versions_is_known(old):
     for number in ("1", "2"):
         lineage = look_up_lineage(project, params, number)
         assert (lineage.version.number, lineage.origin.training["seed"]) == (number, int(number))
+
+
+def test_a_version_without_a_model_card_gets_it_with_its_report_and_what_a_person_wrote_stays(old):
+    project, params = old
+    client, name = MlflowClient(tracking_uri(project)), params.register_.name
+    client.update_model_version(name, "2", "Written by hand")
+    assert not client.get_model_version(name, "1").description
+    assert [write_report(project, params, number).described for number in ("1", "1", "2")] == [True, False, False]
+    card = client.get_model_version(name, "1").description
+    assert card.startswith("Accuracy 79.17% on 120 test images")
+    assert "| Pullover | 0.875 |" in card
+    assert "Tells grey images of 10 x 10 pixels of 3 classes apart" in client.get_registered_model(name).description
+    assert client.get_model_version(name, "2").description == "Written by hand"
 
 
 def test_its_last_champion_is_known_while_the_registry_is_away(old, keeps_by_number):

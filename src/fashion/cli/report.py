@@ -20,7 +20,8 @@ def report(
     """Write a page about a version: data, model, results, every mistake, calibration, exports, what to improve.
 
     It is one file that opens offline, on a phone too, and prints. It is made from what the registry keeps with the
-    version; the pictures of mistakes need the version's test set under artifacts/dataset.
+    version; the pictures of mistakes need the version's test set under artifacts/dataset. A version that was registered
+    before there were model cards gets its card in MLflow.
     """
     project, params = start()
     with heavy_imports():
@@ -30,3 +31,5 @@ def report(
     named = f" ({made.chosen})" if made.chosen else ""
     console.print(f"{made.name} version {made.version.number}{named}: {made.headline}", highlight=False)
     console.print(f"Page: {made.path}", highlight=False)
+    if made.described:
+        console.print("Its model card, which it lacked, is in MLflow now")

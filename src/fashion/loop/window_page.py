@@ -15,7 +15,7 @@ from fashion.arrays import Bytes
 from fashion.evaluation.estimates import Estimate, proportion_of
 from fashion.evaluation.neighbours import nearest
 from fashion.images.descriptors import watched
-from fashion.loop.wording import show_error, show_score
+from fashion.loop.wording import HIGHEST_DRAWN, show_error, show_score
 from fashion.stages.reference import Examples, Known, Reference
 from fashion.storage import write_text
 
@@ -87,7 +87,7 @@ def _columns(windows: Sequence[JudgedWindow]) -> dict[str, list[Any]]:
     return {
         "number": [window.number for window in windows],
         "version": [window.model_version for window in windows],
-        "score": [max(window.scores.values()) for window in windows],
+        "score": [min(HIGHEST_DRAWN, max(window.scores.values())) for window in windows],
         "alarm": [window.alarm for window in windows],
         "estimated": [window.estimated_accuracy for window in windows],
         "live": [one.value for one in live],

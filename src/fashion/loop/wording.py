@@ -9,6 +9,9 @@ from fashion.params import AlarmParams, MonitorParams
 if TYPE_CHECKING:
     from fashion.adapters.predictions import JudgedWindow
 
+HIGHEST_DRAWN = 1e4
+"""Where a chart draws scores beyond it: of images without noise they reach 1e32, and say nothing more."""
+
 
 def explain(decision: Decision, predictions: int, policy: AlarmParams) -> str:
     """Say why a window of so many predictions got its verdict."""
@@ -51,4 +54,6 @@ def show_error(windows: "Sequence[JudgedWindow]") -> str:
 
 def show_score(value: float) -> str:
     """Return a score as text: with two digits, since 1 is the limit; how far beyond 1,000 it lies says nothing more."""
-    return f"{value:.2f}" if value < 1000 else "over 1,000"
+    if abs(value) < 1000:
+        return f"{value:.2f}"
+    return "over 1,000" if value > 0 else "under -1,000"

@@ -55,6 +55,8 @@ class Subject:
     classes: tuple[str, ...]
     known: Set | None = None
     """What to compare with, where that is not the first part: its images are not there, only their descriptors."""
+    splits: tuple[Set, ...] = ()
+    """Those that `prepare` has made, the training split first: compared with each other in place of train and test."""
 
     @property
     def columns(self) -> list[str]:
@@ -139,6 +141,15 @@ def sets_of(subject: Subject) -> list[Set]:
     return [subject.known, *mine] if subject.known else mine
 
 
+def compared_sets(subject: Subject) -> list[list[Set]]:
+    """Return what is compared with each other, in groups: with the first of a group its others are compared."""
+    sets = sets_of(subject)
+    if not subject.splits:
+        return [sets]
+    collected = sets[2:]  # Behind the training and the test images.
+    return [list(subject.splits), *([[sets[0], *collected]] if collected else [])]
+
+
 def _describe(subject: Subject, name: str) -> Set:
     positions = subject.positions(name)
     return Set(name, subject.table.iloc[positions], count_labels(subject.parts.labels[positions], subject.classes))
@@ -150,7 +161,6 @@ def count_labels(labels: NDArray[np.int64], classes: Sequence[str]) -> NDArray[n
 
 
 def _compare(subject: Subject) -> list[Comparison]:
-    one, *others = sets_of(subject)
     return [
         Comparison(
             one,
@@ -158,6 +168,7 @@ def _compare(subject: Subject) -> list[Comparison]:
             tuple(compare_descriptors(one.table, other.table, subject.columns)),
             tuple(compare_shares(one.counts, other.counts, subject.classes)),
         )
+        for one, *others in compared_sets(subject)
         for other in others
         if min(one.counts.sum(), other.counts.sum()) > 0
     ]

@@ -11,7 +11,7 @@ from fashion.images.copies_found import Copies
 from fashion.images.embedding import thin
 from fashion.images.encoding import encode_png
 from fashion.images.montage import in_cells, in_rows
-from fashion.pages.exploration import Explored, Subject, sets_of
+from fashion.pages.exploration import Explored, Subject, compared_sets, sets_of
 
 SMALL = 48
 """Pixels of the longer edge of an image on a page."""
@@ -63,7 +63,9 @@ def _draw_histograms(folder: Path, subject: Subject, explored: Explored) -> None
     for number, channel in enumerate(CHANNELS[subject.parts.shape[2]]):
         counts = explored.statistics.pixels[:, number].reshape(len(subject.classes), LEVELS // 4, 4).sum(axis=2)
         plots.class_histograms(counts, (0, LEVELS - 1), subject.classes, folder / pixel_picture(channel))
-    labels, sets = subject.parts.labels, sets_of(subject)
+    labels = subject.parts.labels
+    first, *more = compared_sets(subject)
+    sets = [*first, *(one for group in more for one in group[1:])]
     known = labels < len(subject.classes)
     for name in subject.columns:
         values = subject.table[name].to_numpy(float)

@@ -3,6 +3,7 @@
 from importlib.metadata import version
 from typing import Any
 
+from fashion.pages.prepared import find_digest
 from fashion.params import Params
 from fashion.paths import QUARANTINE, Project
 from fashion.reading import LARGEST_ARTIFACT_BYTES, load_json
@@ -14,12 +15,18 @@ PAGE, FIGURES = "index.html", "exploration.json"
 
 
 def made_from(project: Project, params: Params) -> dict[str, Any]:
-    """Return everything that the page about the dataset depends on."""
-    quarantine = project.validation / QUARANTINE
+    """Return everything that the page about the dataset depends on.
+
+    Raises:
+        ArtifactError: what `prepare` wrote is damaged.
+        DataError: a data file is missing or damaged.
+    """
+    quarantine, files = project.validation / QUARANTINE, digests(project, params.data)
     return {
-        "files": digests(project, params.data),
+        "files": files,
         "form": params.data.model_dump(mode="json", include={"classes", "image_size", "pictures"}),
         "quarantine": file_digest(quarantine) if quarantine.exists() else None,
+        "prepared": find_digest(project, files),
         "release": version("fashion"),
     }
 

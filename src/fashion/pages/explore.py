@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,9 @@ from fashion.pages import exploration_pictures as pictures
 from fashion.pages import exploration_words as words
 from fashion.pages.exploration import Explored, OnStep, Set, Subject, count_labels, explore_images, sets_of
 from fashion.pages.exploration_state import FIGURES, PAGE, made_from
+from fashion.pages.prepared import read_splits
 from fashion.pages.quarantined import Quarantine, read_quarantine, take_images
+from fashion.pages.sent import Sent, choose_sent
 from fashion.params import Params
 from fashion.paths import Project
 from fashion.registry.champion import find_champion
@@ -43,6 +45,17 @@ LABELLED, PREDICTED = "labelled differently", "predicted to be of another class"
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class About:
+    """What else a page tells: of the dataset what the stages found, of a window what the log has."""
+
+    quarantine: Quarantine | None = None
+    unprepared: str | None = None
+    """Why the splits that `prepare` makes are not compared, and what to type."""
+    window: Window | None = None
+    sent: tuple[Sent, ...] = ()
+
+
 def explore(project: Project, params: Params, window: bool = False, on_step: OnStep | None = None) -> Path:
     """Write a page about the dataset, with its pictures beside it, and return the page's path.
 
@@ -52,7 +65,7 @@ def explore(project: Project, params: Params, window: bool = False, on_step: OnS
 
     Raises:
         DataError: a data file is missing or damaged; or, of a window, the service has got no picture.
-        ArtifactError: what `validate` left, or the reference of the champion, is damaged.
+        ArtifactError: what `validate` or `prepare` left, or the reference of the champion, is damaged.
         ServiceError: of a window: there is no champion, or the log's database is away.
     """
     if window:
@@ -61,10 +74,12 @@ def explore(project: Project, params: Params, window: bool = False, on_step: OnS
     splits = read_raw(project, params.data) | read_batches(project, params.data)
     parts = Parts(splits)
     quarantine = read_quarantine(project, parts, origin["files"])
-    subject = Subject(parts, words.name_part(parts), describe_dataset(splits), params.data.classes)
+    table = describe_dataset(splits)
+    prepared = read_splits(project, params, origin["files"], table)
+    subject = Subject(parts, words.name_part(parts), table, params.data.classes, splits=prepared.sets)
     explored = explore_images(subject, on_step)
     with atomic_folder(project.exploration) as folder:
-        _write(folder, subject, explored, quarantine=quarantine)
+        _write(folder, subject, explored, About(quarantine=quarantine, unprepared=prepared.missing))
         write_json(folder / FIGURES, {"made_from": origin, "figures": _figures(explored)})
     return project.exploration / PAGE
 
@@ -79,6 +94,7 @@ def _explore_window(project: Project, params: Params, on_step: OnStep | None) ->
     model = ModelVersion(found.version.number, found.version.identity, created, params.register_.name, classes)
     with closing(PredictionLog(predictions_url(project))) as log:
         seen = log.read_window(limit=params.monitor.largest_window, version=model)
+        sent = choose_sent(log, seen)
     if not len(seen):
         raise DataError(
             f"The service has got no picture for version {found.champion.version} yet, so there is nothing to show. "
@@ -89,18 +105,13 @@ def _explore_window(project: Project, params: Params, on_step: OnStep | None) ->
     subject = Subject(parts, {"pictures": ("window",)}, seen.descriptors, classes, known)
     explored = explore_images(subject, on_step)
     with atomic_folder(project.exploration_of_window) as target:
-        _write(target, subject, explored, window=seen)
+        _write(target, subject, explored, About(window=seen, sent=sent))
     return project.exploration_of_window / PAGE
 
 
-def _write(
-    folder: Path,
-    subject: Subject,
-    explored: Explored,
-    quarantine: Quarantine | None = None,
-    window: Window | None = None,
-) -> None:
+def _write(folder: Path, subject: Subject, explored: Explored, about: About) -> None:
     """Write the page and its pictures into the existing `folder`."""
+    quarantine, window = about.quarantine, about.window
     pictures.draw_pictures(folder, subject, explored)
     if quarantine and quarantine.examples:
         bad = take_images(quarantine, subject.parts, pictures.SMALL)
@@ -111,8 +122,7 @@ def _write(
         title="The pictures that the service got" if window else "The data explored",
         subject=subject,
         explored=explored,
-        quarantine=quarantine,
-        window=window,
+        **vars(about),
         differently=PREDICTED if window else LABELLED,
         sets=sets_of(subject),
         styles=class_style(len(subject.classes)),

@@ -8,9 +8,6 @@ from fashion.adapters.predictions import Use
 from fashion.params import Params
 from fashion.registry.overview import Standing
 
-BULLET = "  - "
-"""Before each way out in the text about an absent champion."""
-
 
 @dataclass(frozen=True)
 class Need:
@@ -24,12 +21,12 @@ class Need:
 
 
 def of_registry(standing: Standing) -> Iterator[Need]:
-    """Yield what keeps the registry without a champion, and each version that awaits approval."""
+    """Yield what keeps the registry without a champion that can answer, and each version that awaits approval."""
     if standing.absence is not None:
-        lines = standing.absence.splitlines()
-        ways = tuple(line.removeprefix(BULLET) for line in lines if line.startswith(BULLET))
-        yield Need(" ".join(line for line in lines if not line.startswith(BULLET)), ways)
+        yield Need(f"{standing.absence.why} {standing.absence.so}", standing.absence.remedies)
         return
+    if standing.loss:
+        yield Need(standing.loss.why, standing.loss.remedies)
     for why, ways in standing.proposals:
         yield Need(f"{why[:1].upper()}{why[1:]}.", ways)
 

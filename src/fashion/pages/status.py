@@ -72,6 +72,7 @@ class Status:
                 *map(dataclasses.asdict, standing.models.models[:SHOWN_VERSIONS])
             ]
             content["mlflow"]["content"]["since"] = change_to_dict(standing.since) if standing.since else None
+            content["mlflow"]["content"]["absence"] = str(standing.absence) if standing.absence else None
         if use:
             for window, row in zip(use.windows, content["log"]["content"]["windows"], strict=True):
                 live = window.accuracy

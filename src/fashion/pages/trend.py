@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fashion.adapters.predictions import JudgedWindow
-from fashion.loop.wording import show_score
+from fashion.loop.wording import HIGHEST_DRAWN, show_score
 
 WIDTH, HEIGHT = 340.0, 130.0
 LEFT, RIGHT, TOP, BOTTOM = 44.0, 8.0, 8.0, 20.0
@@ -51,7 +51,7 @@ def draw_drift(windows: Sequence[JudgedWindow]) -> Chart:
         )
         for place, (window, score) in enumerate(zip(windows, scores, strict=True))
     )
-    powers = [power for power in (10.0, 1e3, 1e6) if _level(power) < top]
+    powers = [power for power in (10.0, 1e3) if _level(power) < top]
     ticks = tuple((_down(_level(value) / top), f"{value:,.0f}") for value in (0.0, 1.0, *powers))
     drifted, alarms = sum(window.drifted for window in windows), sum(window.alarm for window in windows)
     last = show_score(scores[-1])
@@ -82,8 +82,8 @@ def draw_accuracy(windows: Sequence[JudgedWindow]) -> Chart:
 
 
 def _level(score: float) -> float:
-    """Return a score up to 1 as it is, at least 0; beyond that its power of ten further up."""
-    return 1 + math.log10(score) if score > 1 else max(0.0, score)
+    """Return a score up to 1 as it is, at least 0; beyond that its power of ten further up, of the highest drawn."""
+    return 1 + math.log10(min(score, HIGHEST_DRAWN)) if score > 1 else max(0.0, score)
 
 
 def _across(place: int, count: int) -> float:

@@ -27,6 +27,23 @@ class _Cause:
     remedies: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Absence:
+    """That the registry has no champion; as text, everything about it for a person."""
+
+    why: str
+    """In a sentence."""
+    so: str
+    """What that means for those who need one; or, where no version is registered, how to get the first."""
+    remedies: tuple[str, ...] = ()
+    """Each way to get one, with its command, where there are versions."""
+
+    def __str__(self) -> str:
+        if not self.remedies:
+            return f"{self.why} {self.so}"
+        return "\n".join([self.why, self.so, "To get one:", *(f"  - {remedy}" for remedy in self.remedies)])
+
+
 def explain_absence(registry: tracking.Registry) -> str:
     """Return why no version is champion, what that means for those who need one, and each way to get one.
 
@@ -34,22 +51,24 @@ def explain_absence(registry: tracking.Registry) -> str:
         ServiceError: MLflow refused, or somebody deleted the history of the aliases.
     """
     versions = tracking.list_versions(registry)
-    return (
+    absence = (
         explain_without_version(registry)
         if not versions
         else explain(registry, tracking.read_ledger(registry), versions)
     )
+    return str(absence)
 
 
-def explain_without_version(registry: tracking.Registry) -> str:
+def explain_without_version(registry: tracking.Registry) -> Absence:
     """Return why there is no champion where no version is registered, and how to get one."""
-    return (
-        f"{registry.name} has no champion in {without_secrets(registry.uri)}: no version is registered there under "
-        "this name. Train and register one with: make run"
+    where = without_secrets(registry.uri)
+    return Absence(
+        f"{registry.name} has no champion in {where}: no version is registered there under this name.",
+        "Train and register one with: make run",
     )
 
 
-def explain(registry: tracking.Registry, ledger: tracking.Ledger, versions: Sequence[tracking.Version]) -> str:
+def explain(registry: tracking.Registry, ledger: tracking.Ledger, versions: Sequence[tracking.Version]) -> Absence:
     """Return the same, of a registry that has been read.
 
     Args:
@@ -60,14 +79,10 @@ def explain(registry: tracking.Registry, ledger: tracking.Ledger, versions: Sequ
     awaiting = [version for version in versions if awaits_approval(ledger, version.number)]
     others = {version.number: version for version in (*awaiting, versions[0]) if version.number not in former}
     causes += [_explain_version(ledger, version) for version in others.values()]
-    remedies = dict.fromkeys(remedy for cause in causes for remedy in cause.remedies)
-    return "\n".join(
-        [
-            f"{registry.name} has no champion: {'; '.join(cause.why for cause in causes)}.",
-            LAST_ONE_ANSWERS if former else NOBODY_ANSWERS,
-            "To get one:",
-            *(f"  - {remedy}" for remedy in remedies),
-        ]
+    return Absence(
+        f"{registry.name} has no champion: {'; '.join(cause.why for cause in causes)}.",
+        LAST_ONE_ANSWERS if former else NOBODY_ANSWERS,
+        tuple(dict.fromkeys(remedy for cause in causes for remedy in cause.remedies)),
     )
 
 
@@ -103,19 +118,26 @@ def _explain_former(ledger: tracking.Ledger, former: Sequence[str], versions: Se
 def _explain_version(ledger: tracking.Ledger, version: tracking.Version) -> _Cause:
     """Explain a version that is not in the history as champion: proposed, not judged to the end, or refused."""
     number, verdict = version.number, version.tags.get(VERDICT)
-    by_hand = f"make version {number} champion by hand, on record: {_promote(version, needs_force(version))}"
+    by_hand = suggest_promotion(version)
     if awaits_approval(ledger, number):
         answer = f"while its training waits for an answer, give it in Prefect's page or with: fashion approve {number}"
         asked = (answer,) if _was_proposed_in_a_flow(ledger, number) else ()
         return _Cause(f"version {number} awaits approval", (*asked, by_hand))
     if verdict is None:
-        return _Cause(f"the registration of version {number} was interrupted", (f"finish it: {_run(version)}", by_hand))
+        return _Cause(
+            f"the registration of version {number} was interrupted", (f"finish it: {run_again(version)}", by_hand)
+        )
     if verdict == tracking.CHAMPION:
         return _Cause(f"version {number} lost the alias, and the history does not know it", (by_hand,))
-    limits = f"if a limit is stricter than you need ({LIMITS}), change it, then: {_run(version)}"
+    limits = f"if a limit is stricter than you need ({LIMITS}), change it, then: {run_again(version)}"
     missed = (limits,) if version.tags.get(GATES) == FAILED else ()
     why = f"version {number}, the newest, was refused ({shorten(version.tags.get(REASON, 'no reason is known'))})"
     return _Cause(why, (_train_another(version), *missed, by_hand))
+
+
+def suggest_promotion(version: tracking.Version) -> str:
+    """Say how to make a version champion."""
+    return f"make version {version.number} champion by hand, on record: {_promote(version, needs_force(version))}"
 
 
 def _was_proposed_in_a_flow(ledger: tracking.Ledger, number: str) -> bool:
@@ -124,10 +146,11 @@ def _was_proposed_in_a_flow(ledger: tracking.Ledger, number: str) -> bool:
 
 
 def _train_another(version: tracking.Version) -> str:
-    return f"try another seed (train.seed in params.yaml) or recipe (train.recipe), then: {_run(version)}"
+    return f"try another seed (train.seed in params.yaml) or recipe (train.recipe), then: {run_again(version)}"
 
 
-def _run(version: tracking.Version) -> str:
+def run_again(version: tracking.Version) -> str:
+    """Return the command that trains as that version was trained."""
     return "make run DATA=synthetic" if version.tags.get(SYNTHETIC_DATA) == "true" else "make run"
 
 

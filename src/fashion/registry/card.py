@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from fashion.adapters.tracking.versions import LONGEST_DESCRIPTION
 from fashion.evaluation.gates import Check, Gate
-from fashion.params import Params
+from fashion.images.photos import Form
 from fashion.registry.origin import Origin
 from fashion.text import escape_markdown, markdown_table
 
@@ -18,36 +18,42 @@ LONGEST_NAMES = 500
 STATE_IT = "What is not stated can be written here, with Edit beside Description: a description is never overwritten."
 
 
-def describe_model(params: Params) -> str:
+def describe_model(classes: Sequence[str], form: Form) -> str:
     """Return what is true of every version: what goes in, what comes out, and what the aliases mean."""
     return (
-        f"Tells {_form(params)} of {len(params.data.classes)} classes apart: {_names(params)}.\n\n"
+        f"Tells {_form(form)} of {len(classes)} classes apart: {_names(classes)}.\n\n"
         "The alias `champion` marks the version that `fashion serve` answers with, `challenger` one that was not "
         "promoted. Each version has a model card, and the file `lineage.json` among the artifacts of its run."
     )
 
 
-def model_card(origin: Origin, params: Params, gate: Gate) -> str:
-    """Return the card as Markdown, as long as MLflow takes it: if need be, with fewer classes in its table."""
-    recalls = sorted((check for check in gate.checks if check.name.startswith(RECALL)), key=lambda check: check.value)
-    others = [check for check in gate.checks if not check.name.startswith(RECALL)]
+def model_card(origin: Origin, classes: Sequence[str], form: Form, gate: Gate | None) -> str:
+    """Return the card as Markdown, as long as MLflow takes it: if need be, with fewer classes in its table.
+
+    Args:
+        form: of the images.
+        gate: the version's gates; None where they were registered before gates had intervals.
+    """
+    checks = gate.checks if gate else ()
+    recalls = sorted((check for check in checks if check.name.startswith(RECALL)), key=lambda check: check.value)
+    others = [check for check in checks if not check.name.startswith(RECALL)]
+    use = f"To tell {_form(form)} of {len(classes)} classes apart: {_names(classes)}."
     shown = len(recalls)
-    while len(card := _card(origin, params, others, _recalls(recalls, shown))) > LONGEST_DESCRIPTION and shown:
+    while len(card := _card(origin, use, _analyses(others, recalls, shown))) > LONGEST_DESCRIPTION and shown:
         shown -= 1
     return card[:LONGEST_DESCRIPTION]
 
 
-def _card(origin: Origin, params: Params, checks: Sequence[Check], recalls: str) -> str:
+def _card(origin: Origin, use: str, analyses: str) -> str:
     sections = {
         "Model details": _details(origin),
-        "Intended use": f"To tell {_form(params)} of {len(params.data.classes)} classes apart: {_names(params)}. "
-        "By whom and for what: not stated.",
+        "Intended use": f"{use} By whom and for what: not stated.",
         "Factors": "The true class. The data record no others, such as devices, places or people.",
         "Metrics": "Accuracy; the recall of each class; the calibration error, corrected for its bias; the share of "
         "generated noise and textures on which the model abstains. Intervals are 95 %, of recalls jointly.",
         "Evaluation data": _evaluation(origin),
         "Training data": _training(origin),
-        "Quantitative analyses": f"{markdown_table([check.row() for check in checks])}\n\n{recalls}",
+        "Quantitative analyses": analyses,
         "Ethical considerations": "Not stated.",
         "Caveats and recommendations": _caveats(origin),
     }
@@ -91,6 +97,12 @@ def _training(origin: Origin) -> str:
     )
 
 
+def _analyses(checks: Sequence[Check], recalls: Sequence[Check], shown: int) -> str:
+    if not checks:
+        return "Of its gates no intervals were kept; its figures are those above."
+    return f"{markdown_table([check.row() for check in checks])}\n\n{_recalls(recalls, shown)}"
+
+
 def _recalls(recalls: Sequence[Check], shown: int) -> str:
     """Return a table of the classes with the lowest recall first, and how many are left out."""
     rows = [
@@ -112,17 +124,17 @@ def _caveats(origin: Origin) -> str:
     )
 
 
-def _form(params: Params) -> str:
-    height, width = params.data.image_size
-    return f"{'colour' if params.data.pictures.channels > 1 else 'grey'} images of {height} x {width} pixels"
+def _form(form: Form) -> str:
+    height, width, channels = form.shape
+    return f"{'colour' if channels > 1 else 'grey'} images of {height} x {width} pixels"
 
 
-def _names(params: Params) -> str:
+def _names(classes: Sequence[str]) -> str:
     """Return the names of the classes, as many as fit."""
     chosen: list[str] = []
-    for name in map(escape_markdown, params.data.classes):
+    for name in map(escape_markdown, classes):
         if sum(map(len, chosen)) + len(name) > LONGEST_NAMES:
             break
         chosen.append(name)
-    left = len(params.data.classes) - len(chosen)
+    left = len(classes) - len(chosen)
     return f"{', '.join(chosen)}{f' and {left} more' if left else ''}"

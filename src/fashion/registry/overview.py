@@ -9,7 +9,8 @@ from fashion.adapters.tracking.address import registry_of
 from fashion.adapters.tracking.tags import DATA_VERSION, GATES
 from fashion.params import Params
 from fashion.paths import Project
-from fashion.registry.absence import explain, explain_proposal, explain_without_version
+from fashion.registry.absence import Absence, explain, explain_proposal, explain_without_version
+from fashion.registry.loss import Loss, find_loss
 from fashion.registry.proposal import awaits_approval
 from fashion.settings import SQLITE
 
@@ -49,10 +50,12 @@ class Standing:
     since: tracking.Change | None
     """By which it became champion."""
     challenger: str | None
-    absence: str | None
+    absence: Absence | None
     """Why there is no champion, and how to get one."""
     proposals: tuple[tuple[str, tuple[str, ...]], ...]
     """Of each version that awaits approval: that it does, and the ways to answer."""
+    loss: Loss | None = None
+    """Of the champion's files, if any are gone."""
 
 
 def look_up_standing(project: Project, params: Params) -> Standing:
@@ -72,13 +75,16 @@ def look_up_standing(project: Project, params: Params) -> Standing:
     if aliases.champion is None:
         absence = explain(registry, ledger, versions) if versions else explain_without_version(registry)
     awaiting = [version for version in versions if awaits_approval(ledger, version.number)]
+    number = aliases.champion
+    champion = next((version for version in versions if version.number == number), None)
     return Standing(
         models=models,
-        champion=next((model for model in models.models if model.version == aliases.champion), None),
+        champion=next((model for model in models.models if model.version == number), None),
         since=_since(ledger),
         challenger=aliases.challenger,
         absence=absence,
         proposals=tuple(explain_proposal(ledger, version) for version in awaiting),
+        loss=find_loss(registry, champion, versions) if champion else None,
     )
 
 

@@ -31,6 +31,7 @@ from fashion.adapters.tracking.tags import (
 )
 from fashion.arrays import LabelledImages
 from fashion.evaluation.gates import Gate
+from fashion.images.photos import form_of
 from fashion.importing import heavy_imports
 from fashion.params import Params
 from fashion.paths import CLASSES, HISTORY, LITERT, QUARANTINE, REPORT, SUMMARY, Project
@@ -114,7 +115,8 @@ def _log(registry: tracking.Registry, project: Project, params: Params, digest: 
             history = read_history(project).drop(columns="epochs").to_dict(orient="records")
             run_id = tracking.recreate_run(registry, run_name(params), model, history)
         tags = _tags(project, params, origin) | model | {ARTIFACTS_DIGEST: digest, GATES: gate.verdict}
-        words = (describe_model(params), model_card(origin, params, gate))
+        classes, form = params.data.classes, form_of(params.data)
+        words = (describe_model(classes, form), model_card(origin, classes, form, gate))
         package = _package(project, origin.metrics, {f"origin/{digest}": (Path(folder),)}, words)
         return tracking.log_version(registry, run_id, package, tags)
 

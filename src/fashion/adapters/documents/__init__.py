@@ -26,7 +26,12 @@ def render(room: str, template: str, **content: Any) -> str:
 
 def png_address(content: bytes) -> str:
     """Return the content of a PNG file as an address that stands in a page."""
-    return f"data:image/png;base64,{base64.b64encode(content).decode()}"
+    return picture_address(content, "image/png")
+
+
+def picture_address(content: bytes, media_type: str) -> str:
+    """Return the content of a picture file of any kind that browsers show as an address that stands in a page."""
+    return f"data:{media_type};base64,{base64.b64encode(content).decode()}"
 
 
 @cache

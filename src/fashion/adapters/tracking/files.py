@@ -60,6 +60,22 @@ def artifact_page(registry: Registry, version: Version, name: str) -> str | None
     return f"{address}/#/experiments/{experiment}/runs/{version.run_id}/artifacts/{quote(name)}"
 
 
+@in_words
+def find_missing(registry: Registry, version: Version) -> tuple[str, ...]:
+    """Return those files of a version that are not there, of those without which it cannot answer."""
+    mlflow.set_tracking_uri(registry.uri)
+    source = f"models:/{registry.name}/{version.number}/{CONTRACT.parent}"
+    found = {entry.path for entry in mlflow.artifacts.list_artifacts(source)}
+    return tuple(path for path in (CONTRACT.as_posix(), MODEL.as_posix()) if path not in found)
+
+
+@in_words
+def find_folder(registry: Registry, version: Version) -> str:
+    """Return where the files of a version are, or were, as MLflow knows it: a folder here, or an address."""
+    found = str(MlflowClient(registry.uri).get_model_version_download_uri(registry.name, version.number))
+    return found.removeprefix("file://")
+
+
 class Contract(BaseModel):
     """classes.json, which travels with a version: what its answers mean, and the images that it takes."""
 

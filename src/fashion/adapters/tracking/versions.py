@@ -155,6 +155,17 @@ def tag_version(registry: Registry, version: Version, tags: Mapping[str, str]) -
     return _version(client.get_model_version(registry.name, version.number))
 
 
+@in_words
+def describe_version(registry: Registry, number: str, card: str, description: str) -> bool:
+    """Describe a version by its card, and its model, unless somebody did; return whether the version lacked it."""
+    client = MlflowClient(registry.uri)
+    describe_model(client, registry.name, description)
+    if client.get_model_version(registry.name, number).description:
+        return False
+    client.update_model_version(registry.name, number, card)
+    return True
+
+
 def _version(found: ModelVersion) -> Version:
     created = datetime.fromtimestamp(found.creation_timestamp / 1000, UTC).isoformat(timespec="seconds")
     origin = f"{found.run_id}\n{found.source}\n{found.creation_timestamp}"

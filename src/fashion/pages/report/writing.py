@@ -1,5 +1,6 @@
 """Writing the report of a version, and keeping it with the version."""
 
+import logging
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,15 +10,20 @@ from fashion.adapters import tracking
 from fashion.adapters.documents import render
 from fashion.adapters.tracking.address import registry_of
 from fashion.adapters.tracking.tags import VERDICT
+from fashion.errors import ServiceError
 from fashion.evaluation.estimates import percentage, proportion
+from fashion.images.photos import Form
 from fashion.pages.report.content import fill
 from fashion.pages.report.kept import Kept, fetch_kept
 from fashion.params import Params
 from fashion.paths import Project
+from fashion.registry.card import describe_model, model_card
 from fashion.storage import write_text
 
 ROOM = "fashion.pages"
 KEPT_AS = "report.html"
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -31,10 +37,14 @@ class Report:
     path: Path
     headline: str
     """Its main figures, in a sentence."""
+    described: bool
+    """Whether the version lacked its model card in MLflow, and has it now."""
 
 
 def write_report(project: Project, params: Params, which: str | None = None) -> Report:
-    """Write the report of a version into artifacts/reports/.
+    """Write the report of a version into artifacts/reports/; one that has no model card in MLflow gets it.
+
+    Versions that were registered before there were cards have none. Where MLflow does not take it, that is a warning.
 
     Args:
         which: the version's number, or an alias; None: the champion, or the newest if there is none.
@@ -50,7 +60,22 @@ def write_report(project: Project, params: Params, which: str | None = None) -> 
     version = kept.lineage.version
     path = project.reports / f"{version.number}.html"
     write_text(path, show(kept))
-    return Report(kept.lineage.name, version, kept.chosen, path, headline_of(kept))
+    try:
+        described = _describe(project, params, kept)
+    except (ServiceError, ValueError) as error:  # Also where its classes.json is damaged.
+        logger.warning("Version %s has no model card in MLflow, and gets none: %s", version.number, error)
+        described = False
+    return Report(kept.lineage.name, version, kept.chosen, path, headline_of(kept), described)
+
+
+def _describe(project: Project, params: Params, kept: Kept) -> bool:
+    if kept.contract is None:  # What it takes is not known, which the report says.
+        return False
+    contract, lineage = tracking.Contract.model_validate(kept.contract), kept.lineage
+    form = Form(contract.image_size, contract.pictures)
+    card = model_card(lineage.origin, contract.classes, form, kept.gate)
+    description = describe_model(contract.classes, form)
+    return tracking.describe_version(registry_of(project, params), lineage.version.number, card, description)
 
 
 def show(kept: Kept) -> str:
