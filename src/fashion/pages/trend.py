@@ -39,7 +39,7 @@ class Chart:
 
 
 def draw_drift(windows: Sequence[JudgedWindow]) -> Chart:
-    """Return the highest score of each window: even up to the limit of 1, by powers of ten beyond it."""
+    """Return the highest score of each window: linear up to the limit of 1, logarithmic beyond it."""
     scores = [max(window.scores.values(), default=0.0) for window in windows]
     top = max(1.5, *(1.3 * _level(score) for score in scores))
     marks = tuple(
@@ -82,7 +82,7 @@ def draw_accuracy(windows: Sequence[JudgedWindow]) -> Chart:
 
 
 def _level(score: float) -> float:
-    """Return a score up to 1 as it is, at least 0; beyond that its power of ten further up."""
+    """Return a score from 0 to 1 as it is; beyond that, 1 and its power of ten."""
     return 1 + math.log10(score) if score > 1 else max(0.0, score)
 
 

@@ -28,7 +28,7 @@ def describe_model(params: Params) -> str:
 
 
 def model_card(origin: Origin, params: Params, gate: Gate) -> str:
-    """Return the card as Markdown, as long as MLflow takes it: if need be, with fewer classes in its table."""
+    """Return the card as Markdown, no longer than MLflow accepts: if necessary, with fewer classes in its table."""
     recalls = sorted((check for check in gate.checks if check.name.startswith(RECALL)), key=lambda check: check.value)
     others = [check for check in gate.checks if not check.name.startswith(RECALL)]
     shown = len(recalls)

@@ -56,7 +56,7 @@ class Predictions:
 
 @dataclass(frozen=True)
 class Kept:
-    """Everything that the report of a version is made from; what its run does not hold any more is None."""
+    """Everything that the report of a version is made from; what its run no longer has is None."""
 
     lineage: Lineage
     chosen: str
@@ -180,7 +180,7 @@ class _Files:
 
 
 def find_test_images(project: Project, lineage: Lineage) -> Bytes | None:
-    """Return the images of the version's test set from artifacts/dataset; None where that is another, or none."""
+    """Return the images of the version's test set from artifacts/dataset; None if there is another one, or none."""
     try:
         split = load_split(project, "test")
     except ArtifactError:
