@@ -119,8 +119,7 @@ def own_server(tmp_path_factory):
 
 
 @pytest.fixture
-def address(own_server, own_home, monkeypatch):
-    (own_home / ".state").mkdir()
+def address(own_server, monkeypatch):
     monkeypatch.setenv("PREFECT_API_URL", own_server[0])
     refresh_global_settings_context()
     return own_server[0]
