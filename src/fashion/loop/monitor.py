@@ -99,7 +99,7 @@ def monitor(project: Project, params: Params, *, last: int | None = None, since:
             return _look(project, params, found, log, _Choice(last, since))
 
 
-def read_history(project: Project, limit: int = KEPT) -> list[JudgedWindow]:
+def read_history(project: Project) -> list[JudgedWindow]:
     """Return the last windows that were recorded, the oldest first, with the labels that have come since.
 
     Raises:
@@ -107,8 +107,8 @@ def read_history(project: Project, limit: int = KEPT) -> list[JudgedWindow]:
     """
     with closing(PredictionLog(predictions_url(project))) as log:
         history = WindowHistory(log)
-        history.refresh(limit)
-        return history.read(limit)
+        history.refresh(KEPT)
+        return history.read(KEPT)
 
 
 def send_alarms(project: Project, params: Params, send: Callable[[JudgedWindow], bool]) -> list[JudgedWindow]:
