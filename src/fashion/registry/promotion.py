@@ -184,7 +184,8 @@ def check_loadable(project: Project, registry: tracking.Registry, version: track
             files = tracking.keep_version(registry, version, Path(folder))
             blank = np.zeros((1, *files.form.shape), np.uint8)
             classes = litert.predict(files.model, blank).probabilities.shape[1]
-            damaged = zipfile.ZipFile(files.keras_model).testzip()
+            with zipfile.ZipFile(files.keras_model) as archive:
+                damaged = archive.testzip()
         except (ServiceError, ArtifactError, OSError, zipfile.BadZipFile) as error:
             raise PromotionError(
                 f"Version {version.number} of {registry.name} cannot be loaded, so it gets no alias: {error}"
