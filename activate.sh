@@ -14,22 +14,18 @@ if [ "$fashion_here" != "$fashion_root" ]; then
 fi
 unset fashion_here
 
-fashion_set_defaults() {
-    _FASHION_SET=
-    while IFS='=' read -r fashion_name fashion_value; do
-        case "$fashion_name" in '' | \#*) continue ;; esac
-        case "$fashion_value" in
-            .state/*) fashion_value="$fashion_root/$fashion_value" ;;
-            sqlite:///.state/*) fashion_value="sqlite:///$fashion_root/${fashion_value#sqlite:///}" ;;
-        esac
-        if eval "[ -z \"\${$fashion_name+set}\" ]"; then
-            export "$fashion_name=$fashion_value"
-            _FASHION_SET="$_FASHION_SET$fashion_name=$fashion_value
+fashion_set_default() {
+    if eval "[ -z \"\${$1+set}\" ]"; then
+        export "$1=$2"
+        _FASHION_SET="$_FASHION_SET$1=$2
 "
-        fi
-    done <"$fashion_root/.env"
-    export _FASHION_SET
-    unset fashion_name fashion_value
+    fi
+}
+
+# Python knows how .env is read; it answers with a call of the function above for each variable.
+fashion_set_defaults() {
+    export _FASHION_SET=
+    eval "$("$fashion_root/.venv/bin/python" -I -X utf8 "$fashion_root/src/fashion/defaults.py" "$fashion_root")"
 }
 
 # What Tab offers after `fashion`, as `fashion --show-completion` prints it; nothing is written into the home folder.

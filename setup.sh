@@ -79,7 +79,8 @@ uv install --no-deps --no-build-isolation --editable .
     echo "fashion_root='$(pwd -P | sed "s/'/'\\\\''/g")'"
     cat activate.sh
     sed 's/^deactivate () {/& fashion_take_back;/' .venv/bin/activate
-    echo 'fashion_set_defaults; fashion_complete; unset -f fashion_set_defaults fashion_complete; unset fashion_root'
+    echo 'fashion_set_defaults; fashion_complete'
+    echo 'unset -f fashion_set_default fashion_set_defaults fashion_complete; unset fashion_root'
 } >.venv/activate.new
 mv .venv/activate.new .venv/bin/activate
 for shell in bash zsh; do

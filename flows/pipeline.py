@@ -41,14 +41,16 @@ def service_is_away(_: Task[..., Any], __: TaskRun, state: State[Any]) -> bool:
     return isinstance(state.result(raise_on_failure=False), ServiceError)
 
 
-@task(
-    name="fetch",
-    task_run_name="fetch",
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_delay_seconds=RETRY_SECONDS,
-    retry_condition_fn=service_is_away,
-)
+RETRIED: dict[str, Any] = {
+    "cache_policy": NO_CACHE,
+    "retries": 2,
+    "retry_delay_seconds": RETRY_SECONDS,
+    "retry_condition_fn": service_is_away,
+}
+"""Options of a task that asks a service."""
+
+
+@task(name="fetch", task_run_name="fetch", **RETRIED)
 def fetch(project: Project, params: Params, synthetic: bool) -> State[None]:
     """Bring the data into data/, or draw it; data that is there already stays."""
     from fashion.stages import fetch as stage
@@ -72,14 +74,7 @@ def reproduce(project: Project, stage: str) -> State[None]:
     return Completed(name="UpToDate", message=f"Nothing that {stage} depends on has changed")
 
 
-@task(
-    name="register",
-    task_run_name="register",
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_delay_seconds=RETRY_SECONDS,
-    retry_condition_fn=service_is_away,
-)
+@task(name="register", task_run_name="register", **RETRIED)
 def register(project: Project, params: Params) -> "Registration":
     """Bring the model into the registry and decide whether it becomes the champion."""
     from fashion.registry.register import register as stage
@@ -91,14 +86,7 @@ def register(project: Project, params: Params) -> "Registration":
     return registration
 
 
-@task(
-    name="conclude",
-    task_run_name="conclude",
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_delay_seconds=RETRY_SECONDS,
-    retry_condition_fn=service_is_away,
-)
+@task(name="conclude", task_run_name="conclude", **RETRIED)
 def conclude(project: Project, params: Params, number: str, given: Approval | None) -> "Registration":
     """Do what a person answered about the new version; none if nobody did."""
     from fashion.registry.approval import Answer

@@ -90,7 +90,9 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home / ".config"))
-    use_environment(Project(home), monkeypatch)
+    nobody = Project(tmp_path_factory.mktemp("nobody"))
+    nobody.state.mkdir()  # Prefect warns when it is imported and cannot make its folder there.
+    use_environment(nobody, monkeypatch)
     return home
 
 

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import psycopg
 import pytest
-import requests
 
 PATIENCE_SECONDS = 600
 """How long anything is waited for: so that a hang ends, and no busy machine is taken for one."""
@@ -50,9 +50,9 @@ def wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            if requests.get(f"{address}/health", timeout=2).ok:
+            if httpx.get(f"{address}/health", timeout=2).is_success:
                 return
-        except requests.RequestException:
+        except httpx.TransportError:
             time.sleep(0.2)
     pytest.fail(f"no MLflow server at {address}")
 

@@ -2,14 +2,12 @@
 
 import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
-from dotenv import dotenv_values
-
+from fashion.defaults import read_defaults
 from fashion.errors import SetupError
 from fashion.paths import Project
-from fashion.settings import LOOPBACK, SQLITE, load_settings, tracking_uri
+from fashion.settings import LOOPBACK, load_settings, tracking_uri
 
 ACTIVATED = "_FASHION_SET"
 """What `source .venv/bin/activate` set, one line NAME=value per variable; the user set the others."""
@@ -28,8 +26,7 @@ trainings and other defaults of Keras (its keras.json), and settings of multi-pr
 
 def environment_defaults(project: Project) -> dict[str, str]:
     """Return the variables of the project's .env file, with paths under .state made absolute."""
-    values: Mapping[str, str | None] = dotenv_values(project.root / ".env", interpolate=False)
-    return {name: _absolute(value or "", project) for name, value in values.items()}
+    return read_defaults(project.root)
 
 
 def apply_environment(project: Project) -> None:
@@ -122,9 +119,3 @@ def check_registry_address(project: Project) -> None:
                 f"{name} differs from MLFLOW_TRACKING_URI, but runs and versions are kept in the same place here. "
                 f"Type: unset {name}; or set MLFLOW_TRACKING_URI to the same address"
             )
-
-
-def _absolute(value: str, project: Project) -> str:
-    if value.startswith(".state/"):
-        return str(project.root / value)
-    return value.replace(f"{SQLITE}.state/", f"{SQLITE}{project.root}/.state/")

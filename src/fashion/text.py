@@ -9,10 +9,10 @@ SPECIAL = re.compile(r"[\\`*{}\[\]<>#|~&!$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 """Characters that Markdown may interpret. Within a word an underscore is plain text."""
 
 
-def shorten(reason: str, longest: int = LONGEST) -> str:
-    """Return the first of a chain of reasons (a; b; c), at most `longest` characters, and how many more there are."""
+def shorten(reason: str) -> str:
+    """Return the first of a chain of reasons (a; b; c), at most `LONGEST` characters, and how many more there are."""
     first, *others = reason.split("; ")
-    while others and len(first) + len(others[0]) + 2 <= longest:
+    while others and len(first) + len(others[0]) + 2 <= LONGEST:
         first = f"{first}; {others.pop(0)}"
     return f"{first} (and {len(others)} more)" if others else first
 

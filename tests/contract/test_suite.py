@@ -1,6 +1,8 @@
 """What the tests themselves keep to, so that they pass on a slow, a busy and another machine."""
 
 import ast
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -72,3 +74,15 @@ def test_no_fixture_of_a_folder_hides_one_of_the_whole_suite():
     }
     assert common
     assert hiding == set()
+
+
+def test_every_warning_is_an_error_except_for_reasons_that_stand_beside_it():
+    """One comment speaks for two messages of one library at the most."""
+    text = (TESTS.parent / "pyproject.toml").read_text(encoding="utf-8")
+    filters = tomllib.loads(text)["tool"]["pytest"]["ini_options"]["filterwarnings"]
+    lines = text.partition("filterwarnings = [\n")[2].partition("\n]")[0].splitlines()
+    groups = "".join("#" if line.startswith("    # ") else "f" for line in lines)
+    assert filters[0] == "error"
+    assert groups.count("f") == len(filters)
+    assert re.fullmatch("f(#f{1,2})+", groups)
+    assert all(re.match("ignore:[^:]{8,}", found) for found in filters[1:])

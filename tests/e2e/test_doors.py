@@ -12,9 +12,9 @@ import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import httpx
 import psutil
 import pytest
-import requests
 from playwright.sync_api import expect
 
 from fashion.adapters import orchestration
@@ -128,7 +128,8 @@ def ask(page, address, method="GET", content=None):
 
 
 def pools():
-    found = requests.post(f"{os.environ['PREFECT_API_URL']}/work_pools/filter", json={}, headers=headers_for_prefect())
+    address = f"{os.environ['PREFECT_API_URL']}/work_pools/filter"
+    found = httpx.post(address, json={}, headers=headers_for_prefect(), timeout=PATIENCE_SECONDS)
     return [pool["name"] for pool in found.json()]
 
 
@@ -172,7 +173,7 @@ def test_a_page_of_another_site_changes_nothing_in_mlflow_and_reads_nothing(serv
     assert ask(evil, f"{api}/experiments/search?max_results=9") == "blocked"
     assert ask(evil, f"{api}/experiments/create", "POST", {"name": "evil"}) == "blocked"
     evil.evaluate(SEND_UNASKED, [f"{api}/experiments/create", json.dumps({"name": "evil"})])
-    found = requests.get(f"{api}/experiments/search?max_results=9", timeout=PATIENCE_SECONDS).json()
+    found = httpx.get(f"{api}/experiments/search?max_results=9", timeout=PATIENCE_SECONDS).json()
     assert [one["name"] for one in found["experiments"]] == ["Default"]
 
 
@@ -180,7 +181,7 @@ def test_a_page_of_another_site_gets_nothing_from_the_service_and_tells_it_nothi
     assert ask(evil, f"{service}/model") == "blocked"
     assert ask(evil, f"{service}/predict", "POST", {"images": IMAGES[:1].tolist()}) == "blocked"
     evil.evaluate(SEND_UNASKED, [f"{service}/model/refresh", ""])
-    figures = requests.get(f"{service}/metrics", timeout=PATIENCE_SECONDS).text
+    figures = httpx.get(f"{service}/metrics", timeout=PATIENCE_SECONDS).text
     assert 'path="/predict",status="200"' not in figures
     assert 'path="/model/refresh",status="200"' not in figures
 
@@ -202,7 +203,7 @@ def test_prefects_own_page_asks_for_the_string_once(services, browser, name):
 def test_the_string_can_be_read_by_its_owner_alone_and_says_who_may_ask(services):
     assert stat.S_IMODE(profile(services.project).stat().st_mode) == 0o600
     api = os.environ["PREFECT_API_URL"]
-    assert requests.post(f"{api}/flow_runs/filter", json={}, timeout=PATIENCE_SECONDS).status_code == 401
+    assert httpx.post(f"{api}/flow_runs/filter", json={}, timeout=PATIENCE_SECONDS).status_code == 401
     assert pools() == [POOL]
     with pytest.raises(ServiceError, match="No run that waits"):
         orchestration.find_paused_run(api, "1")
@@ -225,9 +226,7 @@ def test_commands_typed_in_a_shell_are_known_and_those_of_another_project_are_to
 
 def test_a_run_cannot_say_which_program_the_worker_starts(services):
     address = f"{os.environ['PREFECT_API_URL']}/work_pools/{POOL}"
-    template = requests.get(address, headers=headers_for_prefect(), timeout=PATIENCE_SECONDS).json()[
-        "base_job_template"
-    ]
+    template = httpx.get(address, headers=headers_for_prefect(), timeout=PATIENCE_SECONDS).json()["base_job_template"]
     assert without_command(template) == template
 
 

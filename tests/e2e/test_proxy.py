@@ -5,8 +5,8 @@ import shutil
 import subprocess
 from contextlib import contextmanager
 
+import httpx
 import pytest
-import requests
 
 from tests.projects import SOURCE
 from tests.servers import PATIENCE_SECONDS, end, wait_until
@@ -39,12 +39,13 @@ def nginx(folder, port, lines, service):
         yield f"http://127.0.0.1:{port}"
     finally:
         end(process)
+        process.stderr.close()
 
 
 def answers(address):
     try:
-        requests.get(address, timeout=PATIENCE_SECONDS)
-    except requests.ConnectionError:
+        httpx.get(address, timeout=PATIENCE_SECONDS)
+    except httpx.TransportError:
         return False
     return True
 
@@ -52,7 +53,7 @@ def answers(address):
 def ask(address, **headers):
     """As the page of the public address, or a program elsewhere, does."""
     headers = {"Host": "fashion.example"} | {name.replace("_", "-"): value for name, value in headers.items()}
-    return requests.post(f"{address}/predict", json=CONTENT, headers=headers, timeout=PATIENCE_SECONDS)
+    return httpx.post(f"{address}/predict", json=CONTENT, headers=headers, timeout=PATIENCE_SECONDS)
 
 
 @pytest.mark.parametrize("lines", [DOCUMENTED, FEW], ids=["documented", "few"])
@@ -69,7 +70,7 @@ def test_behind_nginx_the_page_is_answered_with_the_key(tmp_path, new_port, line
         assert ask(address, X_API_Key="secret", Origin=PUBLIC).status_code == 200
         assert ask(address, X_API_Key="wrong", Origin=PUBLIC).status_code == 401
         assert ask(address, X_API_Key="secret", Origin="https://evil.example").status_code == 403
-        assert requests.get(f"{address}/", timeout=PATIENCE_SECONDS).status_code == 200
+        assert httpx.get(f"{address}/", timeout=PATIENCE_SECONDS).status_code == 200
 
 
 def test_a_body_of_the_largest_size_passes_the_documented_lines(tmp_path, new_port):
@@ -77,5 +78,5 @@ def test_a_body_of_the_largest_size_passes_the_documented_lines(tmp_path, new_po
     with running(made) as service, nginx(tmp_path / "nginx", new_port(), DOCUMENTED, service) as address:
         body = b"x" * made.limits.body.bytes
         headers = {"X-API-Key": "secret", "Content-Type": "application/json"}
-        answer = requests.post(f"{address}/predict", data=body, headers=headers, timeout=PATIENCE_SECONDS)
+        answer = httpx.post(f"{address}/predict", content=body, headers=headers, timeout=PATIENCE_SECONDS)
         assert (answer.status_code, "not valid JSON" in answer.json()["error"]) == (422, True)

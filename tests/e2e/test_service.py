@@ -9,9 +9,9 @@ import threading
 import time
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
-import requests
 from mlflow import MlflowClient
 from typer.testing import CliRunner
 
@@ -41,19 +41,17 @@ class Running:
         while time.monotonic() < deadline:
             assert self.process.poll() is None, log.read_text()
             try:
-                if requests.get(f"{self.address}/readyz", timeout=5).ok:
+                if httpx.get(f"{self.address}/readyz", timeout=5).is_success:
                     return
-            except requests.RequestException:
+            except httpx.TransportError:
                 time.sleep(0.1)
         pytest.fail(log.read_text())
 
     def get(self, path):
-        return requests.get(self.address + path, timeout=PATIENCE_SECONDS).json()
+        return httpx.get(self.address + path, timeout=PATIENCE_SECONDS).json()
 
     def ask(self, images):
-        return requests.post(
-            f"{self.address}/predict", json={"images": images[..., 0].tolist()}, timeout=PATIENCE_SECONDS
-        )
+        return httpx.post(f"{self.address}/predict", json={"images": images[..., 0].tolist()}, timeout=PATIENCE_SECONDS)
 
     def end(self, signal_number=signal.SIGTERM):
         if self.process.poll() is None:
@@ -111,9 +109,9 @@ def test_the_answers_are_logged_corrected_and_flushed_at_the_end(run, trained_pr
     found = service.ask(images[:5]).json()
     assert found["version"] == "1"
     correction = {"prediction_id": found["predictions"][0]["id"], "label": "Bag"}
-    assert requests.post(f"{service.address}/feedback", json=correction, timeout=PATIENCE_SECONDS).status_code == 200
+    assert httpx.post(f"{service.address}/feedback", json=correction, timeout=PATIENCE_SECONDS).status_code == 200
     files = {"images": ("picture.png", (trained_project.evaluation / "sample_predictions.png").read_bytes())}
-    assert requests.post(f"{service.address}/predict", files=files, timeout=PATIENCE_SECONDS).status_code == 200
+    assert httpx.post(f"{service.address}/predict", files=files, timeout=PATIENCE_SECONDS).status_code == 200
     assert service.get("/model")["tags"]["gates"] == "passed"
     assert service.get("/model")["abstention"]["confidence"] == 0.5
     assert len(service.get("/samples")) == 12
@@ -133,10 +131,10 @@ def test_the_alias_moves_under_load_and_no_request_fails(run, trained_project, i
     stop, answers = threading.Event(), []
 
     def ask():
-        with requests.Session() as session:
+        with httpx.Client(timeout=PATIENCE_SECONDS) as client:
             while not stop.is_set():
                 body = {"images": images[:2, ..., 0].tolist()}
-                answer = session.post(f"{service.address}/predict", json=body, timeout=PATIENCE_SECONDS)
+                answer = client.post(f"{service.address}/predict", json=body)
                 answers.append((answer.status_code, answer.json().get("version")))
 
     threads = [threading.Thread(target=ask) for _ in range(4)]
@@ -144,7 +142,7 @@ def test_the_alias_moves_under_load_and_no_request_fails(run, trained_project, i
         thread.start()
     for number in ("2", "1", "2", "1", "2"):
         registry.set_registered_model_alias("fashion-classifier", "champion", number)
-        told = requests.post(f"{service.address}/model/refresh", timeout=PATIENCE_SECONDS).json()
+        told = httpx.post(f"{service.address}/model/refresh", timeout=PATIENCE_SECONDS).json()
         assert (told["version"], told["registry"]) == (number, "up")
         before = len(answers)
         while len(answers) < before + 8:
@@ -155,7 +153,7 @@ def test_the_alias_moves_under_load_and_no_request_fails(run, trained_project, i
     assert {status for status, _ in answers} == {200}
     assert {version for _, version in answers} == {"1", "2"}
     assert service.get("/model")["abstention"]["confidence"] == 0.4
-    assert "fashion_swaps_total 5.0" in requests.get(f"{service.address}/metrics", timeout=PATIENCE_SECONDS).text
+    assert "fashion_swaps_total 5.0" in httpx.get(f"{service.address}/metrics", timeout=PATIENCE_SECONDS).text
 
 
 def test_killed_under_load_it_leaves_whole_rows_and_serves_the_same_champion_without_its_registry(
@@ -168,7 +166,7 @@ def test_killed_under_load_it_leaves_whole_rows_and_serves_the_same_champion_wit
         while not killed.is_set():
             try:
                 service.ask(images[:10])
-            except requests.RequestException:
+            except httpx.TransportError:
                 return
 
     threads = [threading.Thread(target=ask) for _ in range(4)]

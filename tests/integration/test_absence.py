@@ -159,7 +159,7 @@ STATES = {
         "promote 1 --reason '...'",
     ),
     interrupt_a_registration: ("the registration of version 1 was interrupted.", "promote 1 --reason '...'"),
-    lose_alias_and_history: ("lost the alias, and the history does not know it", "promote 1 --reason '...' --force"),
+    lose_alias_and_history: ("lost the alias, and the history has no record", "promote 1 --reason '...' --force"),
 }
 
 

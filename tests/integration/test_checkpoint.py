@@ -68,7 +68,7 @@ def change_the_data(project):
         (change_the_data, "data"),
         (
             lambda project: (change_the_data(project), edit_params(project, {"train": {"seed": 2}})),
-            "data and parameters",
+            "data, parameters",
         ),
     ],
     ids=["parameters", "data", "both"],
@@ -77,14 +77,15 @@ def test_another_training_starts_from_the_first_epoch_and_says_what_has_changed(
     checkpoints(project).save(checkpoint(4))
     change(project)
     assert checkpoints(project).load() is None
-    assert said() == [f"Starting from epoch 1: the training that stopped after epoch 4 of 12 differs in {what}"]
+    because = "because these have changed since a training stopped after epoch 4 of 12"
+    assert said() == [f"Starting from epoch 1, {because}: {what}"]
 
 
 def test_another_machine_or_library_is_another_training(project, said, monkeypatch):
     checkpoints(project).save(checkpoint(4))
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
     assert checkpoints(project).load() is None
-    assert said()[0].endswith("differs in machine or libraries")
+    assert said()[0].endswith("of 12: machine or libraries")
 
 
 def test_of_other_trainings_the_newest_is_kept_for_whoever_changes_a_parameter_back(project):

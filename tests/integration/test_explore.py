@@ -162,7 +162,7 @@ def test_what_the_service_got_is_shown_beside_the_reference(trained_project, mon
     monkeypatch.setenv("FASHION_HOME", str(trained_project.root))
     params = load_params(trained_project.params)
     assert is_current(trained_project, params)  # The flow has made the page about the dataset.
-    with pytest.raises(DataError, match="has got no picture") as error:
+    with pytest.raises(DataError, match="has received no picture") as error:
         explore(trained_project, params, window=True)
     follow(trained_project, error.value, "fashion explore")
     traffic = Traffic(trained_project, params)

@@ -363,7 +363,7 @@ def test_predictions_of_another_model_in_the_name_of_the_champion_are_refused(wa
     images, _ = draw(100, 10, (28, 28), seed=1)
     row = np.full(3, 1 / 3, np.float32), np.zeros(2, np.float32), None, traffic.identity
     traffic.log.write([Record(traffic._id(), traffic.time, "1", image, *row) for image in images])
-    with pytest.raises(DataError, match="another model that was version 1"):
+    with pytest.raises(DataError, match="a different model that was version 1"):
         monitor(project, params)
 
 

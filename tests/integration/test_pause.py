@@ -96,7 +96,11 @@ def own_server(tmp_path_factory):
     """A Prefect server that takes orders: its address, and the folder of the orders."""
     home, orders = Project(tmp_path_factory.mktemp("server")), tmp_path_factory.mktemp("orders")
     home.state.mkdir()
-    with pytest.MonkeyPatch.context() as patch, socket.create_server(("127.0.0.1", 0)) as listener:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        (home.root / "log").open("wb") as log,
+    ):
         use_environment(home, patch)
         address = f"http://127.0.0.1:{listener.getsockname()[1]}/api"
         process = subprocess.Popen(
@@ -105,7 +109,7 @@ def own_server(tmp_path_factory):
             env={**os.environ, **SETTINGS, "PREFECT_API_URL": address},
             pass_fds=[listener.fileno()],
             stdin=subprocess.PIPE,
-            stdout=(home.root / "log").open("wb"),
+            stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
@@ -119,8 +123,7 @@ def own_server(tmp_path_factory):
 
 
 @pytest.fixture
-def address(own_server, own_home, monkeypatch):
-    (own_home / ".state").mkdir()
+def address(own_server, monkeypatch):
     monkeypatch.setenv("PREFECT_API_URL", own_server[0])
     refresh_global_settings_context()
     return own_server[0]

@@ -137,8 +137,8 @@ def refuses(project, complaint):
 @pytest.mark.parametrize(
     ("stages", "complaint"),
     [
-        ([validate], "data/ has changed between the stages validate and prepare"),
-        ([validate, prepare], "was trained on another dataset"),
+        ([validate], "data/ changed between the stages validate and prepare"),
+        ([validate, prepare], "was trained on a different dataset"),
     ],
 )
 def test_artifacts_of_several_versions_of_the_data_are_no_version(trained_project, others, stages, complaint):

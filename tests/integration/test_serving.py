@@ -15,9 +15,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
+import httpx
 import numpy as np
 import pytest
-import requests
 from fastapi import HTTPException
 from PIL import Image
 from starlette.testclient import TestClient
@@ -338,18 +338,19 @@ def test_decoding_stops_when_the_caller_has_gone(tmp_path, monkeypatch):
 
     monkeypatch.setattr("fashion.serving.requests.see", see_slowly)
     files = [("images", (f"{number}.png", png(IMAGES[0]))) for number in range(5)]
-    form = requests.Request("POST", HERE, files=files).prepare()
+    form = httpx.Request("POST", HERE, files=files)
+    body = form.read()
     with running(service) as address:
         host, port = address.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port))) as line:
             head = f"POST /predict HTTP/1.1\r\nHost: {host}\r\nContent-Type: {form.headers['Content-Type']}\r\n"
-            line.sendall(f"{head}Content-Length: {len(form.body)}\r\n\r\n".encode() + form.body)
+            line.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
             begun.wait()
         # Whoever asks later is answered later: by then the service has heard that the first one has gone.
-        assert requests.get(f"{address}/healthz", timeout=60).status_code == 200
+        assert httpx.get(f"{address}/healthz", timeout=60).status_code == 200
         released.set()
         gone = 'fashion_requests_total{method="POST",path="/predict",status="499"} 1.0'
-        wait_until(lambda: gone in requests.get(f"{address}/metrics", timeout=60).text)
+        wait_until(lambda: gone in httpx.get(f"{address}/metrics", timeout=60).text)
     assert decoded == ["0.png"]
 
 
@@ -361,8 +362,8 @@ def test_a_caller_who_goes_in_the_middle_of_a_body_is_no_fault_of_the_service(tm
             head = f"POST /predict HTTP/1.1\r\nHost: {host}\r\nContent-Type: {kind}\r\nContent-Length: 100\r\n\r\n"
             line.sendall(head.encode() + b"--b\r\n")
         gone = 'fashion_requests_total{method="POST",path="/predict",status='
-        wait_until(lambda: gone in requests.get(f"{address}/metrics", timeout=60).text)
-        assert f'{gone}"499"}} 1.0' in requests.get(f"{address}/metrics", timeout=60).text
+        wait_until(lambda: gone in httpx.get(f"{address}/metrics", timeout=60).text)
+        assert f'{gone}"499"}} 1.0' in httpx.get(f"{address}/metrics", timeout=60).text
     assert "Traceback" not in caplog.text
 
 
@@ -465,13 +466,13 @@ def test_a_body_that_trickles_is_refused_and_its_connection_closed(tmp_path):
         answer = read_all(line)
         assert answer.startswith("HTTP/1.1 408 ")
         assert "the body did not arrive within 0.2 seconds" in answer
-        assert requests.post(f"{address}/predict", json=arrays(IMAGES), timeout=60).status_code == 200
+        assert httpx.post(f"{address}/predict", json=arrays(IMAGES), timeout=60).status_code == 200
 
 
 def test_bodies_that_take_too_much_memory_together_are_refused_until_there_is_room(tmp_path):
     limits = Limits(body=BodyLimits(bytes=1 << 16, bytes_in_all=60_000))
     with running(make_service(tmp_path, limits=limits)) as address:
-        ask = partial(requests.post, f"{address}/predict", json=arrays(IMAGES[:1]), timeout=60)
+        ask = partial(httpx.post, f"{address}/predict", json=arrays(IMAGES[:1]), timeout=60)
         with closing(begin(address, length=60_000)) as line:
             line.sendall(b" " * 59_000)
             wait_until(lambda: ask().status_code == 503)
@@ -918,9 +919,9 @@ def test_the_service_ends_though_registry_and_log_say_nothing(tmp_path, silent, 
     service.champions._find = find
     with ThreadPoolExecutor(2) as callers:
         with running(service, drain_seconds=1) as address:
-            assert requests.post(f"{address}/predict", json=arrays(IMAGES), timeout=60).status_code == 200
+            assert httpx.post(f"{address}/predict", json=arrays(IMAGES), timeout=60).status_code == 200
             silent.asked.wait()
-            cut_off = callers.submit(requests.post, f"{address}/model/refresh", timeout=60)
+            cut_off = callers.submit(httpx.post, f"{address}/model/refresh", timeout=60)
             asked.wait()
         assert not silent.released.is_set()
         answer = cut_off.result()

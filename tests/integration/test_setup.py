@@ -9,11 +9,14 @@ import zipfile
 from hashlib import sha256
 from pathlib import Path
 
+import dotenv
 import pytest
 
+from fashion.defaults import read_defaults
 from tests.projects import SOURCE
 
-PARTS = (".env", "Makefile", "activate.sh", "benchmarks", "pyproject.toml", "setup.sh")
+PARTS = (".env", "Makefile", "activate.sh", "benchmarks", "pyproject.toml", "setup.sh", "src")
+DEFAULTS = "src/fashion/defaults.py"
 UV = """import pathlib, sys
 def main():
     with pathlib.Path(sys.prefix, "uv.log").open("a") as log:
@@ -63,6 +66,8 @@ def made(wheel, tmp_path_factory):
     result = make(folder, "setup", wheel, **OTHERS_SETTINGS)
     assert result.returncode == 0, result.stderr
     (folder / ".venv" / "said.txt").write_text(result.stdout, encoding="utf-8")
+    [packages] = folder.glob(".venv/lib/python*/site-packages")
+    shutil.copytree(Path(dotenv.__file__).parent, packages / "dotenv")  # As uv would have done.
     return folder
 
 
@@ -71,8 +76,9 @@ def make_folder(folder, digest):
     for name in PARTS:
         if (SOURCE / name).is_file():
             shutil.copy(SOURCE / name, folder / name)
-    (folder / "benchmarks").mkdir()
-    shutil.copy(SOURCE / "benchmarks" / "first_run.json", folder / "benchmarks")
+    for name in ("benchmarks/first_run.json", DEFAULTS):
+        (folder / name).parent.mkdir(parents=True)
+        shutil.copy(SOURCE / name, folder / name)
     first, uv = f"first==1 \\\n    --hash=sha256:{'0' * 64}\n", f"uv==0.0.1 \\\n    --hash=sha256:{digest}\n"
     lock = f"{first}{uv}    # via fashion\nzipp==1\n"
     for name in ("requirements.lock", "requirements-dev.lock"):
@@ -168,21 +174,37 @@ def test_deactivating_takes_back_what_activating_has_set_and_nothing_else(made, 
 @pytest.mark.advice("source", "environment.py")
 @pytest.mark.parametrize("shell", SHELLS)
 def test_a_second_project_in_one_shell_has_its_own_settings(made, shell, tmp_path):
-    """Its environment is only pretended: what counts is the shell."""
-    other = tmp_path / "other"
-    bin_folder = other / ".venv" / "bin"
-    bin_folder.mkdir(parents=True)
-    shutil.copy(SOURCE / ".env", other)
-    text = (made / ".venv" / "bin" / "activate").read_text()
-    quoted = str(made).replace("'", "'\\''")
-    (bin_folder / "activate").write_text(text.replace(quoted, str(other)).replace(str(made), str(other)))
+    other = pretend(made, tmp_path / "other")
     script = f""". .venv/bin/activate
     cd {other}
     . .venv/bin/activate
     echo "$MLFLOW_TRACKING_URI"
-    {shell} -c '. {bin_folder}/activate && echo "$MLFLOW_TRACKING_URI"'"""
+    {shell} -c '. .venv/bin/activate && echo "$MLFLOW_TRACKING_URI"'"""
     expected = f"sqlite:///{other}/.state/mlflow.db"
     assert activated(shell, script, made).stdout.splitlines() == [expected, expected]
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_shell_reads_the_defaults_as_python_does_whatever_the_folder_and_the_language(made, shell, tmp_path):
+    other = pretend(made, tmp_path / "Bücher & Bilder's")
+    lines = [
+        "A=one two # a comment",
+        'B="it\'s #1"',
+        "C='a=b'",
+        "export D=.state/d",
+        "E=sqlite:///.state/e.db",
+        "F=",
+        "G=ä$A",
+    ]
+    (other / ".env").write_text("\n".join(lines), encoding="utf-8")
+    expected = read_defaults(other) | {"F": "mine"}
+    script = """set -eu
+    F=mine
+    . .venv/bin/activate
+    printf '%s\\n' "$A" "$B" "$C" "$D" "$E" "$F" "$G" """
+    result = activated(shell, script, other, LC_ALL="C")
+    assert result.stdout.splitlines() == [*expected.values()], result.stderr
+    assert expected["A"] == "one two"
 
 
 @pytest.mark.parametrize("shell", SHELLS)
@@ -228,6 +250,21 @@ def test_activating_completes_commands_in_a_shell_with_a_person_and_writes_nothi
     offered = {"bash": "promote", "zsh": "_fashion_completion"}[shell]
     assert result.stdout.split() == [offered, "none"], result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def pretend(made, other):
+    """Another project, whose environment is only pretended: what counts is the shell."""
+    bin_folder = other / ".venv" / "bin"
+    bin_folder.mkdir(parents=True)
+    shutil.copy(SOURCE / ".env", other)
+    shutil.copytree(made / "src", other / "src")
+    (bin_folder / "python").write_text(f'#!/bin/sh\nexec "{made}/.venv/bin/python" "$@"\n', encoding="utf-8")
+    (bin_folder / "python").chmod(0o755)
+    text = (made / ".venv" / "bin" / "activate").read_text(encoding="utf-8")
+    quoted, quoted_other = (str(folder).replace("'", "'\\''") for folder in (made, other))
+    text = text.replace(f"'{quoted}'", f"'{quoted_other}'").replace(str(made), str(other))
+    (bin_folder / "activate").write_text(text, encoding="utf-8")
+    return other
 
 
 def activated(shell, script, folder, **variables):

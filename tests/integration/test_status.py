@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
+import httpx
 import pytest
-import requests
 from mlflow import MlflowClient
 from typer.testing import CliRunner
 
@@ -178,10 +178,10 @@ def test_the_page_has_no_scripts_loads_nothing_and_escapes_what_others_wrote(tmp
     name = load_params(home.params).register_.name
     WindowHistory(service.log).add(replace(judged(1, Verdict.ALARM), model=name, because=HOSTILE))
     with running(service) as address:
-        answer = requests.get(f"{address}/status", timeout=PATIENCE)
-        as_json = requests.get(f"{address}/status?format=json", timeout=PATIENCE).json()
-        wrong = requests.get(f"{address}/status?format=xml", timeout=PATIENCE)
-        page = requests.get(f"{address}/status/windows/1/index.html", timeout=PATIENCE)
+        answer = httpx.get(f"{address}/status", timeout=PATIENCE)
+        as_json = httpx.get(f"{address}/status?format=json", timeout=PATIENCE).json()
+        wrong = httpx.get(f"{address}/status?format=xml", timeout=PATIENCE)
+        page = httpx.get(f"{address}/status/windows/1/index.html", timeout=PATIENCE)
     assert answer.status_code == 200
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
     assert "script-src" not in answer.headers["Content-Security-Policy"]
@@ -234,8 +234,8 @@ def test_only_a_key_that_may_operate_sees_it_and_a_browser_is_asked_for_one(tmp_
         for path in ("/status", "/status/windows/1/index.html"):
             for key, status in ((None, 401), (asks, 403), (operates, 200)):
                 headers = {KEY_HEADER: key} if key else {}
-                assert requests.get(address + path, headers=headers, timeout=PATIENCE).status_code == status
-            prompt = requests.get(address + path, headers=BROWSER, timeout=PATIENCE)
+                assert httpx.get(address + path, headers=headers, timeout=PATIENCE).status_code == status
+            prompt = httpx.get(address + path, headers=BROWSER, timeout=PATIENCE)
             assert prompt.status_code == 401
             assert "API key" in prompt.text
             assert "champion" not in prompt.text

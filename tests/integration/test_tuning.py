@@ -20,10 +20,9 @@ from fashion.errors import ArtifactError, ParamsError, TrainingError
 from fashion.experiments.adopt import adopt
 from fashion.experiments.results import WINNER
 from fashion.experiments.search import Budget, Limits, Watch, budget_of
-from fashion.experiments.space import recipe_with
 from fashion.experiments.trial import Job, StoppedError, train_apart
 from fashion.experiments.tune import forecast, place_of, tune
-from fashion.params import load_params
+from fashion.params import load_params, recipe_with
 from fashion.settings import tracking_uri
 from tests.faults.commands import start, wait_until
 from tests.projects import edit_params

@@ -199,8 +199,8 @@ def test_a_figure_that_is_better_by_too_little_is_not_called_no_better():
     )
     assert not judgement.promoted
     assert judgement.reasons == (
-        "not better enough than version 3 in any objective (accuracy, calibration error, size, latency), but better by "
-        "too little in calibration error (-0.0012, interval -0.0019 to -0.0005)",
+        "not sufficiently better than version 3 in any objective (accuracy, calibration error, size, latency); better, "
+        "but by too little, in calibration error (-0.0012, interval -0.0019 to -0.0005)",
     )
     verdicts = {row["figure"]: row["verdict"] for row in rows(judgement)}
     assert (verdicts["calibration error"], verdicts["latency"]) == ("better, but not counted", "no better")

@@ -4,8 +4,8 @@ import pytest
 from pydantic import ValidationError
 
 from fashion.errors import ParamsError
-from fashion.experiments.space import check_space, holds, recipe_with, value_of
-from fashion.params import Knob, Recipe
+from fashion.experiments.space import check_space, holds, value_of
+from fashion.params import Knob, Recipe, recipe_with
 
 RECIPE = Recipe(network="compact", epochs=3, batch_size=32, optimizer="muon", learning_rate=0.01)
 
@@ -39,16 +39,19 @@ def test_a_knob_that_contradicts_itself_is_refused(content, reason):
     ("space", "reason"),
     [
         ({}, r"no tune.space, so there is nothing to try. Write, for example:\n.*\n.*\n +learning_rate"),
-        ({"speed": Knob(low=1, high=2)}, "such as speed: 1: speed is no key of a recipe"),
-        ({"augmentation.turn": Knob(low=1, high=2)}, "augmentation.turn is no key of a recipe"),
-        ({"batch_size": Knob(low=0, high=8)}, "such as batch_size: 0: batch_size Input should be greater than 0"),
+        ({"speed": Knob(low=1, high=2)}, r"such as one with speed: 1\.(.|\n)*speed: unknown key"),
+        ({"augmentation.turn": Knob(low=1, high=2)}, r"augmentation.turn: unknown key"),
+        (
+            {"batch_size": Knob(low=0, high=8)},
+            r"such as one with batch_size: 0\.(.|\n)*batch_size: Input should be greater than 0",
+        ),
         (
             {"batch_size": Knob(low=8.0, high=9.5)},
-            "such as batch_size: 8.0: batch_size Input should be a valid integer",
+            r"batch_size: 8\.0(.|\n)*Input should be a valid integer",
         ),
         (
             {"schedule": Knob(choices=("constant", "one_cycle")), "patience": Knob(choices=(None, 3))},
-            "such as schedule: one_cycle, patience: 3: together .*a training that stops early never takes",
+            r"schedule: one_cycle, patience: 3\.(.|\n)*a training that stops early never takes",
         ),
     ],
 )

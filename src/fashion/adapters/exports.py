@@ -16,6 +16,8 @@ from fashion.arrays import Bytes
 from fashion.quiet import quiet_standard_error
 from fashion.storage import atomic_file
 
+BATCH, TIMED_CALLS = 1000, 200
+
 
 def export_saved_model(model: keras.Model, folder: Path) -> None:
     """Write a SavedModel with named input and outputs into `folder`, a version folder of TF Serving."""
@@ -23,22 +25,22 @@ def export_saved_model(model: keras.Model, folder: Path) -> None:
         model.export(str(folder), format="tf_saved_model", verbose=False)
 
 
-def run_saved_model(folder: Path, images: Bytes, batch_size: int = 1000) -> NDArray[np.float32]:
+def run_saved_model(folder: Path, images: Bytes) -> NDArray[np.float32]:
     """Return probabilities (n, classes) from the signature that TF Serving calls."""
     serve = tf.saved_model.load(str(folder)).signatures["serving_default"]
     batches = [
-        serve(image=tf.constant(images[start : start + batch_size]))["probabilities"].numpy()
-        for start in range(0, len(images), batch_size)
+        serve(image=tf.constant(images[start : start + BATCH]))["probabilities"].numpy()
+        for start in range(0, len(images), BATCH)
     ]
     return np.concatenate(batches)
 
 
-def saved_model_latency(folder: Path, image: Bytes, repeats: int = 200) -> float:
+def saved_model_latency(folder: Path, image: Bytes) -> float:
     """Return the median milliseconds for one image (1, height, width, channels) through the serving signature."""
     serve = tf.saved_model.load(str(folder)).signatures["serving_default"]
     tensor = tf.constant(image)
     times = []
-    for _ in range(repeats + 1):
+    for _ in range(TIMED_CALLS + 1):
         start = time.perf_counter()
         serve(image=tensor)
         times.append(time.perf_counter() - start)

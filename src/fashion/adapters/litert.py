@@ -21,6 +21,8 @@ SIGNATURE = "serving_default"
 IMAGE, PROBABILITIES, EMBEDDING = "image", "probabilities", "embedding"
 WARM_UP = 20
 """Calls before timing starts: the first ones allocate memory and wake the threads."""
+THREADS = 2
+"""Of a model that answers or is timed alone."""
 PATIENCE_SECONDS = 60.0
 _ANSWERED: set[tuple[str, Shape]] = set()
 """SHA-256 and image shape of the models that have answered in a separate process."""
@@ -47,7 +49,7 @@ class Session:
         return Outputs(nothing, values[PROBABILITIES], values.get(EMBEDDING, nothing))
 
 
-def predict(model: Path, images: Bytes, batch_size: int = 256, threads: int = 2) -> Outputs:
+def predict(model: Path, images: Bytes, batch_size: int = 256) -> Outputs:
     """Run a LiteRT model on images (n, height, width, channels) uint8, n at least 1.
 
     A quantised model's outputs are dequantised.
@@ -55,29 +57,29 @@ def predict(model: Path, images: Bytes, batch_size: int = 256, threads: int = 2)
     Raises:
         ArtifactError: the file is missing or damaged, or the model has other inputs or outputs.
     """
-    session = Session(model, images.shape[1:], threads)
+    session = Session(model, images.shape[1:], THREADS)
     batches = [session.run(images[start : start + batch_size]) for start in range(0, len(images), batch_size)]
     names = ("logits", "probabilities", "embedding")
     return Outputs(**{name: np.concatenate([getattr(batch, name) for batch in batches]) for name in names})
 
 
-def latency(model: Path, image: Bytes, repeats: int = 200, threads: int = 2) -> float:
+def latency(model: Path, image: Bytes, repeats: int = 200) -> float:
     """Return the median time of one call in milliseconds, for one image (1, height, width, channels) uint8, without
     loading it.
 
     Raises:
         ArtifactError: as `predict`.
     """
-    return float(np.median(latencies([model], image, repeats, threads)))
+    return float(np.median(latencies([model], image, repeats)))
 
 
-def latencies(models: Sequence[Path], image: Bytes, repeats: int = 200, threads: int = 2) -> NDArray[np.float64]:
+def latencies(models: Sequence[Path], image: Bytes, repeats: int = 200) -> NDArray[np.float64]:
     """Return times of single calls in milliseconds, (models, repeats); models take turns, so slow moments affect all.
 
     Raises:
         ArtifactError: as `predict`.
     """
-    sessions = [Session(model, image.shape[1:], threads) for model in models]
+    sessions = [Session(model, image.shape[1:], THREADS) for model in models]
     for session in sessions * WARM_UP:
         session.run(image)
     rounds = [[_seconds(session, image) for session in sessions] for _ in range(repeats)]

@@ -1,13 +1,17 @@
 """Learning from what came in."""
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fashion.cli.terminal import console, start
 from fashion.importing import heavy_imports
 from fashion.locks import between_trainings
+from fashion.params import Params
+
+if TYPE_CHECKING:
+    from fashion.loop.collect import Collected
 
 app = typer.Typer()
 
@@ -34,6 +38,17 @@ def collect(
 
     with between_trainings(project, "fashion collect"):
         collected = run(project, params, since.replace(tzinfo=UTC) if since else None)
+    _show(collected, params)
+    if collected.batch is None:
+        return
+    if commit:
+        message = f"Data: {collected.images} labelled images, batch {collected.batch}"
+        git.commit_file(project, project.root / versioning.PIN, message)
+    if pinning.default_remote(project) is not None:
+        versioning.push(project, console.print, versioning.PIN)
+
+
+def _show(collected: "Collected", params: Params) -> None:
     for omission in collected.omissions:
         console.print(omission, highlight=False)
     if collected.batch is None:
@@ -50,8 +65,3 @@ def collect(
         console.print(f"  {reason}", highlight=False)
     if collected.pictures:
         console.print(f"Look at {collected.pictures}: quarantine.png, quarantine.csv", highlight=False)
-    if commit:
-        message = f"Data: {collected.images} labelled images, batch {collected.batch}"
-        git.commit_file(project, project.root / versioning.PIN, message)
-    if pinning.default_remote(project) is not None:
-        versioning.push(project, console.print, versioning.PIN)

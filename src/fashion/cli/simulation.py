@@ -13,6 +13,8 @@ from fashion.importing import heavy_imports
 from fashion.settings import load_settings
 
 if TYPE_CHECKING:
+    from fashion.adapters.client import Service
+    from fashion.images.traffic import Change
     from fashion.loop.simulate import Simulated
 
 app = typer.Typer()
@@ -55,29 +57,44 @@ def simulate(
     For trials, demonstrations and load tests. Once a model has learned from test images, they no longer measure how it
     does on new ones: for an experiment, send other images with --source.
     """
-    from fashion.images.traffic import DRIFTS, Change
-
     if drift == "list":
-        typer.echo("\n".join(DRIFTS))
+        _list_drifts()
         return
     project, params = start()
     with heavy_imports():
-        from fashion.adapters.client import Service
-        from fashion.loop.simulate import AT_ONCE, Plan
+        from fashion.loop.simulate import Plan
         from fashion.loop.simulate import simulate as run
 
-    if drift is not None and drift not in DRIFTS:
-        raise DataError(f"--drift {drift}: expected one of {', '.join(DRIFTS)}")
-    settings = load_settings()
-    key = settings.serve_key.get_secret_value() if settings.serve_key else None
-    service = Service(url or f"http://127.0.0.1:{settings.serve_port}", key, AT_ONCE)
-    change = Change(drift, severity, onset) if drift else None
+    change = _choose_change(drift, severity, onset)
     plan = Plan(images, rate, change, source, label_share, corrections, label_delay, seed)
     with progress_bar("sending") as advance:
-        went = run(project, params, service, plan, advance)
+        went = run(project, params, _find_service(url), plan, advance)
     _tell(went, drift)
     if went.failed:
         sys.exit(1)
+
+
+def _list_drifts() -> None:
+    from fashion.images.traffic import DRIFTS
+
+    typer.echo("\n".join(DRIFTS))
+
+
+def _choose_change(drift: str | None, severity: int, onset: int) -> "Change | None":
+    from fashion.images.traffic import DRIFTS, Change
+
+    if drift is not None and drift not in DRIFTS:
+        raise DataError(f"--drift {drift}: expected one of {', '.join(DRIFTS)}")
+    return Change(drift, severity, onset) if drift else None
+
+
+def _find_service(url: str | None) -> "Service":
+    from fashion.adapters.client import Service
+    from fashion.loop.simulate import AT_ONCE
+
+    settings = load_settings()
+    key = settings.serve_key.get_secret_value() if settings.serve_key else None
+    return Service(url or f"http://127.0.0.1:{settings.serve_port}", key, AT_ONCE)
 
 
 def _tell(went: "Simulated", drift: str | None) -> None:

@@ -91,26 +91,25 @@ def descriptor_values(table: pd.DataFrame) -> Floats:
     return values
 
 
-def draw_labels(probabilities: Floats, seed: int = 0) -> Labels:
+def draw_labels(probabilities: Floats) -> Labels:
     """Draw classes (n,) as probabilities (n, classes) say: what the true ones are like if the model is calibrated.
 
     For images that nobody has labelled. The statistic of the labels is about that calibration, not about a reference's
     labels; of those only their spread is used.
     """
-    chance = np.random.default_rng(seed).random((len(probabilities), 1))
+    chance = np.random.default_rng(0).random((len(probabilities), 1))
     below: Labels = (probabilities.cumsum(axis=1) < chance).sum(axis=1)
     drawn: Labels = np.minimum(below, probabilities.shape[1] - 1)
     return drawn
 
 
-def build_detector(reference: Sample, tolerance: float, seed: int = 0) -> Detector:
+def build_detector(reference: Sample, tolerance: float) -> Detector:
     """Return a detector of departures from `reference`, images that are all labelled and not trained on.
 
     Args:
         tolerance: by how much a good model's accuracy may fall short of its mean confidence.
-        seed: of the division into halves, class by class.
     """
-    order = np.random.default_rng(seed).permutation(len(reference))
+    order = np.random.default_rng(0).permutation(len(reference))  # Divided into halves, class by class.
     order = order[np.argsort(reference.labels[order], kind="stable")]
     half, other = reference.rows(order[::2]), reference.rows(order[1::2])
     axes = {

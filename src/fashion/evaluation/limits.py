@@ -32,7 +32,7 @@ class Limit:
     threshold: float
 
 
-def calibrate(detector: Detector, size: int, labelled: int, rate: float, seed: int = 0) -> dict[str, Limit]:
+def calibrate(detector: Detector, size: int, labelled: int, rate: float) -> dict[str, Limit]:
     """Return limits of each statistic such that at most a share `rate` of clean windows exceeds one or more.
 
     Clean windows of `size` images, `labelled` of them labelled, are drawn from the half of the reference that the axes
@@ -43,7 +43,7 @@ def calibrate(detector: Detector, size: int, labelled: int, rate: float, seed: i
     drawn, which is more than Bonferroni's inequality grants. Source: P. Westfall and S. Young, "Resampling-based
     multiple testing", Wiley 1993.
     """
-    drawn = _concatenate(_draw(detector, size, labelled, seed))
+    drawn = _concatenate(_draw(detector, size, labelled))
     # A p value over its weight; the rate is that of the smallest in a window.
     smallest = np.min([_tail(values) / WEIGHTS[name] for name, values in drawn.items()], axis=0)
     level = np.quantile(smallest, MARGIN * rate, method="lower")
@@ -71,9 +71,9 @@ def _limit(values: Floats, level: float) -> Limit:
     return Limit(typical, max(float(np.quantile(values, 1 - level)), typical + 1e-9))
 
 
-def _draw(detector: Detector, size: int, labelled: int, seed: int) -> Iterator[dict[str, Floats]]:
+def _draw(detector: Detector, size: int, labelled: int) -> Iterator[dict[str, Floats]]:
     """Yield the statistics of clean windows, `AT_ONCE` at a time; `labels` only if there are any."""
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(0)
     for _ in range(RESAMPLES // AT_ONCE):
         windows = _resample(detector.classes, size, random)
         means = {name: windows @ values for name, values in detector.clean.items()}

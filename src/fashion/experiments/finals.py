@@ -17,8 +17,7 @@ from fashion.evaluation.estimates import CONFIDENCE, raise_confidence
 from fashion.evaluation.paired import Difference
 from fashion.evaluation.replications import difference_over_seeds
 from fashion.experiments.search import Entrant, Search
-from fashion.experiments.space import recipe_with
-from fashion.params import Recipe
+from fashion.params import Recipe, recipe_with
 
 IN_USE = "the recipe in use"
 

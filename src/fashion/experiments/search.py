@@ -10,9 +10,9 @@ from fashion.adapters.studies import COMPLETE, FAILED, RUNNING, Study, Trial
 from fashion.adapters.tracking.address import Registry
 from fashion.adapters.tracking.runs import PARENT, live_run
 from fashion.errors import ParamsError, TrainingError
-from fashion.experiments.space import holds, recipe_with, value_of
+from fashion.experiments.space import holds, value_of
 from fashion.experiments.trial import Job, Outcome, Progress, StoppedError, train_apart
-from fashion.params import Params, Recipe
+from fashion.params import Params, Recipe, recipe_with
 from fashion.paths import Project
 
 USUAL_TRIALS = 20

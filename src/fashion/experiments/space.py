@@ -4,10 +4,8 @@ from collections.abc import Iterator, Mapping
 from itertools import islice, product
 from typing import Any
 
-from pydantic import ValidationError
-
 from fashion.errors import ParamsError
-from fashion.params import Knob, Recipe
+from fashion.params import Knob, Recipe, recipe_with
 
 MOST_CHECKED = 10_000
 """Combinations of ends and choices that are checked before a search: it takes a second."""
@@ -15,23 +13,6 @@ EXAMPLE = """tune:
   space:
     learning_rate: {low: 0.002, high: 0.03, log: true}
     batch_size: {choices: [128, 256, 512]}"""
-
-
-def recipe_with(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
-    """Return the recipe with these values; a dotted key names a nested one.
-
-    Raises:
-        ValidationError: there is no such key, or the recipe refuses the values.
-    """
-    content = recipe.model_dump()
-    for key, value in values.items():
-        *sections, name = key.split(".")
-        section = content
-        for one in sections:
-            section[one] = dict(section.get(one) or {})
-            section = section[one]
-        section[name] = value
-    return Recipe.model_validate(content)
 
 
 def value_of(recipe: Recipe, key: str) -> Any:
@@ -66,14 +47,11 @@ def _check_values(recipe: Recipe, space: Mapping[str, Knob]) -> None:
     for values in islice(_corners(space), MOST_CHECKED):
         try:
             recipe_with(recipe, values)
-        except ValidationError as error:
-            problem = error.errors()[0]
-            where = ".".join(str(part) for part in problem["loc"]) or "together"
+        except ParamsError as error:
             shown = ", ".join(f"{key}: {value}" for key, value in values.items())
-            words = "is no key of a recipe" if problem["type"] == "extra_forbidden" else problem["msg"]
             raise ParamsError(
-                f"tune.space in params.yaml holds recipes that cannot be trained, such as {shown}: {where} {words}. "
-                f" Narrow the space, or change the recipe in use, which has the other keys."
+                f"tune.space in params.yaml holds recipes that cannot be trained, such as one with {shown}. {error}\n"
+                "Narrow the space, or change the recipe in use, which has the other keys."
             ) from error
 
 

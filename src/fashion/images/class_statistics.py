@@ -48,9 +48,9 @@ def measure_classes(parts: Parts, classes: int) -> ClassStatistics:
     return ClassStatistics(counts, _to_bytes(means), _to_bytes(deviations), pixels)
 
 
-def choose_samples(labels: Labels, classes: int, each: int, seed: int = 0) -> list[NDArray[np.int64]]:
+def choose_samples(labels: Labels, classes: int, each: int) -> list[NDArray[np.int64]]:
     """Return for each class the positions of `each` of its images, at random; of all of them if it has no more."""
-    shuffled = np.random.default_rng(seed).permutation(len(labels))
+    shuffled = np.random.default_rng(0).permutation(len(labels))
     order = shuffled[np.argsort(labels[shuffled], kind="stable")]
     starts = np.searchsorted(labels[order], np.arange(classes + 1))
     return [order[first:last][:each] for first, last in pairwise(starts)]

@@ -15,7 +15,7 @@ def is_to_blame(found: Examined, name: str) -> bool:
 
 
 def least_believed(found: Examined, name: str, sources: Sequence[str]) -> str:
-    """Return the source whose labels agree least with those of similar images; an image in quarantine counts as none.
+    """Return the source whose labels agree least with those of similar images; an image in quarantine agrees with none.
 
     Args:
         sources: of each image of the batch `name`, who gave its label.

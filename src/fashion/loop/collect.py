@@ -52,7 +52,7 @@ REFUSED = "refused before, and not corrected since"
 
 @dataclass(frozen=True)
 class Collected:
-    """What was new, and the batch that was made of it; none where it is too little to learn from."""
+    """What was new, and the batch that was made of it; None if there was too little to learn from."""
 
     batch: str | None
     images: int
@@ -83,16 +83,16 @@ def collect(project: Project, params: Params, since: datetime | None = None) -> 
     """Make a batch of the newest labels that no batch holds yet, and pin it in data.dvc.
 
     Every image enters once, by its last label: copies of images of the dataset or of a batch are left out, unless their
-    label is a later and another one. Where labels came with several keys, none fills more than its share of a batch;
-    what goes beyond waits for labels by others. Of classes that come too often only so many are taken as batch.json
+    label is later and different. Where labels came with several keys, none fills more than its share of a batch;
+    what goes beyond waits for labels by others. Of over-represented classes only as many are taken as batch.json
     allows. Nothing enters data/ before old and new together have passed what `validate` asks of them; if they do not,
     they are tried again without the labels of the source that is believed least. A refused batch is kept in
     .state/refused with what was found, and what was refused is left out until it is corrected.
 
-    Within the training slot: no training may be at work on data/.
+    Call it within the training slot: no training may be at work on data/.
 
     Args:
-        since: take no prediction that was made before; with its zone.
+        since: ignore predictions that were made before; with a time zone.
 
     Raises:
         ArtifactError: the list of predictions of a batch, or that of refused labels, is damaged.
@@ -107,7 +107,7 @@ def collect(project: Project, params: Params, since: datetime | None = None) -> 
 
 
 def is_learned(project: Project, params: Params) -> bool:
-    """Return whether a version in the registry was made of the data that are there.
+    """Return whether a version in the registry was made from the present data.
 
     Raises:
         DataError: data.dvc is missing or damaged.
@@ -156,12 +156,12 @@ def _enter_accepted(
 
 
 def _by_source(labels: pd.DataFrame) -> pd.DataFrame:
-    """Name who gave each label: of several keys each is one source; with a single key, people are who they say."""
+    """Name who gave each label: each of several keys is a source; with a single key, it is whom people say they are."""
     return labels.assign(given_by=labels["key"]) if labels["key"].nunique() > 1 else labels
 
 
 def _count_beyond(params: Params, tried: Trials) -> dict[str, int]:
-    """Count the labels that wait because their key has given more than its share, by the reason."""
+    """Count the labels that wait because their key has given more than its share, by reason."""
     limit = f"{params.collect.at_most_from_one_source:.0%} of a batch (collect.at_most_from_one_source)"
     return {
         f"{key} gave more than {limit}; the rest wait for labels from others": count
@@ -170,7 +170,7 @@ def _count_beyond(params: Params, tried: Trials) -> dict[str, int]:
 
 
 def _count_refused(project: Project, tried: Trials, refused: pd.DataFrame) -> dict[str, int]:
-    """Count the labels of each source that were refused, by the reason."""
+    """Count the labels of each source that were refused, by reason."""
     return {
         f"given by {source}, refused: see {tried.without[str(source)].relative_to(project.root)}": int(count)
         for source, count in refused["given_by"].value_counts().items()
@@ -188,7 +188,7 @@ def _complain(project: Project, tried: Trials) -> str:
 
 
 def _model(project: Project, params: Params, log: PredictionLog) -> Model:
-    """Return whose labels are collected; the registry is asked only where earlier code has not written that down."""
+    """Return whose labels are collected; the registry is asked only where earlier code did not record it."""
     name, classes = params.register_.name, params.data.classes
     if not log.has_unnamed_labels():
         return Model(name, classes)
@@ -204,9 +204,9 @@ def _with_earlier(labels: pd.DataFrame, refused: pd.DataFrame) -> pd.DataFrame:
 
 
 def _settled(labels: pd.DataFrame, waiting: pd.DataFrame) -> pd.DataFrame:
-    """Return the labels of which nothing more is wanted: they are in a batch, or of no use in one.
+    """Return the labels that are done with: they are in a batch, or of no use in one.
 
-    An earlier label of an image waits with the last one, whose place it takes if that is refused.
+    An earlier label of an image waits with the last one, and takes its place if that is refused.
     """
     return labels[~labels["content_hash"].isin(waiting["content_hash"]) & (labels["label"] != NO_LABEL)]
 
@@ -236,6 +236,6 @@ def _enter(data: Dataset, log: PredictionLog, name: str, labelled: Labelled, sur
 
 
 def _make_salt(project: Project) -> None:
-    """Draw the salt once for all batches: nobody must be able to choose which images are tested on."""
+    """Draw the salt once for all batches: nobody may be able to choose which images become test images."""
     if not (project.data / SALT).exists():
         write_text(project.data / SALT, f"{secrets.token_hex(SALT_BYTES)}\n")

@@ -20,7 +20,7 @@ def score_window(params: MonitorParams, known: Known, window: Window) -> dict[st
     Of the labels, only those count that were asked for at random, and only if nearly all of them have come.
 
     Raises:
-        DataError: the predictions are by a model of other outputs.
+        DataError: the predictions are by a model with different outputs.
     """
     clean = known.reference
     labels = clean.labels.astype(np.int64)
@@ -30,7 +30,7 @@ def score_window(params: MonitorParams, known: Known, window: Window) -> dict[st
     )
     if _widths(sample) != _widths(reference):
         raise DataError(
-            f"The log holds predictions of another model that was version {window.versions[0]} too, with other "
+            f"The log also holds predictions of a different model that was version {window.versions[0]}, with other "
             "numbers of classes or embeddings. Give each registry its own log: FASHION_PREDICTIONS_URL"
         )
     detector = build_detector(reference, params.overconfidence_tolerated)

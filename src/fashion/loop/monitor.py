@@ -84,7 +84,7 @@ def monitor(project: Project, params: Params, *, last: int | None = None, since:
     Args:
         last: look at so many of the newest predictions instead. Like `since`, such a look is shown and not recorded: it
             raises no alarm, does not count in one, and the next look starts where it would have started without it.
-        since: look at the predictions from this moment on, with its zone, instead.
+        since: look at the predictions from this moment on instead; with a time zone.
 
     Raises:
         ArtifactError: the champion's reference is missing or damaged.
@@ -99,7 +99,7 @@ def monitor(project: Project, params: Params, *, last: int | None = None, since:
             return _look(project, params, found, log, _Choice(last, since))
 
 
-def read_history(project: Project, limit: int = KEPT) -> list[JudgedWindow]:
+def read_history(project: Project) -> list[JudgedWindow]:
     """Return the last windows that were recorded, the oldest first, with the labels that have come since.
 
     Raises:
@@ -107,8 +107,8 @@ def read_history(project: Project, limit: int = KEPT) -> list[JudgedWindow]:
     """
     with closing(PredictionLog(predictions_url(project))) as log:
         history = WindowHistory(log)
-        history.refresh(limit)
-        return history.read(limit)
+        history.refresh(KEPT)
+        return history.read(KEPT)
 
 
 def send_alarms(project: Project, params: Params, send: Callable[[JudgedWindow], bool]) -> list[JudgedWindow]:
@@ -183,7 +183,7 @@ def _identify(params: Params, found: Found) -> ModelVersion:
 def _reference(
     project: Project, params: Params, found: Found, window: Window, by_hand: bool
 ) -> tuple[Known | None, Window]:
-    """Return what to compare the window with, None if that is not there yet; and the window without what is in that."""
+    """Return what to compare the window with, None if there is nothing yet; and the window without what is in that."""
     folder = found.champion.model.parent
     try:
         known = Known(read_reference(folder), read_descriptors(folder), read_examples(folder))

@@ -18,7 +18,7 @@ TICK = np.timedelta64(1, "us")
 def find_new(
     labels: pd.DataFrame, raw: Mapping[str, LabelledImages], known: pd.DataFrame
 ) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Return the rows of `read_labels` of the log that say something new, and how many say nothing, by the reason.
+    """Return the rows of `read_labels` of the log that say something new, and how many say nothing new, by reason.
 
     Args:
         known: the labels that the batches hold, as `batches.read_labels` gives them.
@@ -39,7 +39,7 @@ def find_new(
 
 
 def _with_known(labels: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
-    """Put beside each label of the log what the batches say of the same image, if they hold it."""
+    """Put beside each label of the log what the batches say about the same image, if they contain it."""
     counting = known[known["counts"]].drop_duplicates("content_hash").set_index("content_hash")
     return labels.join(counting[["id", "label", "labelled"]].add_prefix("known_"), on="content_hash")
 

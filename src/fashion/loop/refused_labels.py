@@ -1,6 +1,6 @@
-"""Labels that were refused are not tried again before they are corrected, or what refused them is changed.
+"""Labels that were refused are not tried again until they are corrected, or the rules that refused them change.
 
-They stand in .state/refused.csv, by the prediction and the label's own number in the log.
+They are listed in .state/refused.csv, by the prediction and the label's own number in the log.
 """
 
 from hashlib import sha256
@@ -40,7 +40,7 @@ def remember(project: Project, params: Params, refused: pd.DataFrame) -> None:
 
 
 def count_refused(project: Project, params: Params) -> int:
-    """Return how many labels were refused by the rules that hold now. Those that were corrected since count, too.
+    """Return how many labels were refused by the rules that hold now. Those that have been corrected since count, too.
 
     Raises:
         ArtifactError: the list of refused labels is damaged.
@@ -59,7 +59,7 @@ def _read(path: Path) -> pd.DataFrame:
     except FileNotFoundError:
         return pd.DataFrame(columns=COLUMNS, dtype="str")
     except (ValueError, KeyError) as error:
-        raise ArtifactError(f"{path} is damaged ({error}). To try all labels that it names again: rm {path}") from error
+        raise ArtifactError(f"{path} is damaged ({error}). To try all labels listed there again: rm {path}") from error
 
 
 def _rules(project: Project, params: Params) -> str:

@@ -1,7 +1,7 @@
 """The reference of a champion that has learned from collected images: its own first predictions.
 
-The validation images are the old world. Held against them a model that was made because the world had changed would be
-told of that same change for ever, and collected images that were not learned from are few, and of all times.
+The validation images show the old world. Compared with them, a model that was made because the world had changed would
+report that same change for ever; and collected images from which it did not learn are few, and from all times.
 """
 
 from pathlib import Path
@@ -21,7 +21,7 @@ KEPT = 3
 
 
 def settle(folder: Path, known: Known, window: Window, size: int, by_hand: bool) -> tuple[Known | None, Window]:
-    """Return what to compare a window with, and the window without the predictions that are in that.
+    """Return what to compare a window with, and the window without the predictions that are part of it.
 
     Args:
         folder: where the reference is kept; it is made there when there are enough predictions for it.
@@ -31,7 +31,7 @@ def settle(folder: Path, known: Known, window: Window, size: int, by_hand: bool)
         by_hand: whether the window was chosen by hand: then no reference is made of it.
 
     Returns:
-        None for the first while there is no reference yet.
+        None as the first while there is no reference yet.
 
     Raises:
         ArtifactError: the reference is damaged.

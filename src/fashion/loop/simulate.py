@@ -1,4 +1,4 @@
-"""Traffic for a running service, as it comes when the world changes. For demonstrations, load and tests."""
+"""Traffic for a running service, as it is when the world changes. For demonstrations, load and tests."""
 
 import asyncio
 import time
@@ -69,7 +69,7 @@ def simulate(
     """Send images to a service, by default those of the test set, and give labels back.
 
     Args:
-        service: not entered yet.
+        service: not yet entered as a context manager.
         on_answer: called with the answers so far and the images there are in all.
 
     Raises:
@@ -126,7 +126,7 @@ class _Sender:
             tasks.create_task(self._tell(service, number, reply))
 
     def _eagerness(self, number: int, reply: Reply) -> float:
-        """Return how likely somebody says what was in an image: because it was asked for, or of their own accord."""
+        """Return how likely it is that somebody labels an image: because they were asked, or of their own accord."""
         if reply.label_wanted:
             return self._plan.label_share
         mistaken = reply.predicted != self._classes[self._traffic.given[number]]

@@ -1,4 +1,4 @@
-"""Which of the new labels become a batch: what the suites accept, without the sources that spoil it."""
+"""Which of the new labels become a batch: those that the suites accept, without the sources that spoil the rest."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Trials:
-    """What was tried, one batch after the other, each without another source."""
+    """The batches that were tried one after the other, each without one more source."""
 
     trials: tuple[Trial, ...]
     without: Mapping[str, Path]
@@ -80,13 +80,13 @@ class Dataset:
 
 
 def try_labels(data: Dataset, log: PredictionLog, wanted: pd.DataFrame, keys: int) -> Trials:
-    """Try the newest labels, by no key more than its share, of classes that come too often as many as are allowed.
+    """Try the newest labels: from no key more than its share, of over-represented classes no more than are allowed.
 
     While they are refused, they are tried again without the source that is believed least, as long as enough is left.
 
     Args:
         wanted: rows of `read_labels` of the log, those that came last at the end.
-        keys: how many keys labels came with, these or others.
+        keys: how many keys labels have come with, these or others.
 
     Raises:
         DataError: the data are not fit without the new labels either.
@@ -111,9 +111,9 @@ def try_labels(data: Dataset, log: PredictionLog, wanted: pd.DataFrame, keys: in
 
 
 def choose(params: CollectParams, rest: pd.DataFrame, mix: Mix | None, keys: int) -> tuple[pd.DataFrame, Left]:
-    """Return the rows that may be one batch: those of the newest that keep to the shares of the keys and to the mix.
+    """Return the rows that may form a batch: the newest that keep to the shares of the keys and to the mix of classes.
 
-    What is left out for one of them may be too much for the other, so both are asked until nothing more goes.
+    What one rule leaves out may break the other, so both are applied until they leave out nothing more.
     """
     most, chosen, too_often, beyond = params.at_most, rest, 0, []
     while True:
@@ -187,8 +187,8 @@ def write_batch(folder: Path, params: DataParams, labelled: Labelled, log: Predi
 def _name(labelled: Labelled) -> str:
     """Return the time of the newest prediction and a digest of images and labels with their times.
 
-    The same labels make a batch of the same name. Labels that were corrected, and then corrected back, do not: it must
-    not take the place of the batch in which they came first.
+    The same labels make a batch of the same name. Labels that were corrected, and then corrected back, do not: theirs
+    must not replace the batch in which they first came.
     """
     digest = sha256(labelled.images.tobytes() + labelled.labels.tobytes() + labelled.labelled.tobytes()).hexdigest()
     newest = labelled.times.max().astype("datetime64[s]").item()

@@ -1,4 +1,4 @@
-"""What is left to read about a window of predictions: a page of our own, its pictures, and Evidently's report."""
+"""What people can read about a window of predictions: a page of our own, its pictures, and Evidently's report."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -65,7 +65,7 @@ def write_index(folder: Path, windows: Sequence[JudgedWindow]) -> None:
     """Write a list of the windows into `folder`, and link the pages in it, each with the one before and after it.
 
     Args:
-        folder: holds the page of each window in a folder of its number; of some windows there may be none.
+        folder: holds the page of each window in a folder of its number; some windows may have none.
         windows: the oldest first.
     """
     numbers = sorted(int(page.parent.name) for page in folder.glob(f"*/{PAGE}") if page.parent.name.isdecimal())
@@ -109,7 +109,7 @@ def _strangest(window: Window, examples: Examples, classes: tuple[str, ...]) -> 
 
 
 def _by_class(judged: JudgedWindow, classes: tuple[str, ...]) -> list[tuple[str, Estimate]]:
-    """Return the share of correct predictions for each true class of which there are labels."""
+    """Return the share of correct predictions for each true class that has labels."""
     counts = [(name, judged.by_class.get(str(number))) for number, name in enumerate(classes)]
     return [(name, proportion_of(count[1], count[0])) for name, count in counts if count]
 

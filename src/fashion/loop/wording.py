@@ -38,7 +38,7 @@ def show_too_few(predictions: int, policy: AlarmParams) -> str:
 
 
 def show_settling(predictions: int, version: str, params: MonitorParams) -> str:
-    """Say that so many predictions do not make the reference of a version yet."""
+    """Say that so many predictions are still too few for the reference of a version."""
     return (
         f"{predictions:,} predictions; version {version} was trained on collected images, so its first "
         f"{params.settling:,} predictions become its reference (monitor.settling)"

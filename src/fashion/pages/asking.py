@@ -17,20 +17,20 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Answer(Generic[T]):
-    """What a tool said, now or the last time that it did."""
+    """The last answer of a tool, from now or from earlier."""
 
     content: T | None
     """None where it has never said anything."""
     trouble: str | None = None
-    """Why there is none, or why it is not of now."""
+    """Why there is none, or why it is not current."""
     age: float = 0.0
-    """Seconds since the content was said; 0 where it was just now."""
+    """Age of the content in seconds; 0 if it is new."""
 
 
 class Question(Generic[T]):
-    """What one tool is asked again and again. Use it from one thread at a time.
+    """A question that one tool is asked again and again. Use it from one thread at a time.
 
-    A tool that never answers is not asked a second time meanwhile, so that it holds a single thread.
+    A tool that has not answered is not asked again until it has, so that it occupies a single thread.
     """
 
     def __init__(self, ask: Callable[[], T]) -> None:

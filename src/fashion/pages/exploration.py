@@ -1,4 +1,4 @@
-"""What is measured for a page about images: of the dataset, or of those that the service got."""
+"""What is measured for a page about images: of the dataset, or of those that the service received."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -68,7 +68,7 @@ class Subject:
         return np.flatnonzero(np.isin(self.parts.of, numbers))
 
     def say_where(self, position: int) -> str:
-        """Return the part of an image and its position in that, from 0."""
+        """Return the part that an image belongs to and its position there, from 0."""
         number = int(self.parts.of[position])
         return f"{list(self.parts.parts)[number]} {position - self.parts.starts[number]}"
 
@@ -136,7 +136,7 @@ def explore_images(subject: Subject, on_step: OnStep | None = None) -> Explored:
 
 
 def sets_of(subject: Subject) -> list[Set]:
-    """Return what is compared: first what the others are compared with."""
+    """Return the sets that are compared, first the one with which the others are compared."""
     mine = [_describe(subject, name) for name in subject.names]
     return [subject.known, *mine] if subject.known else mine
 
@@ -156,7 +156,7 @@ def _describe(subject: Subject, name: str) -> Set:
 
 
 def count_labels(labels: NDArray[np.int64], classes: Sequence[str]) -> NDArray[np.int64]:
-    """Return how many images each class has; labels that are no class are left out."""
+    """Return how many images each class has; labels of no class are left out."""
     return np.bincount(labels[labels < len(classes)], minlength=len(classes))
 
 

@@ -35,8 +35,8 @@ def describe_classes(subject: Subject, explored: Explored) -> list[str]:
             found.append(f"{_start(name)}: no image of {_list(missing, 'classes')}.")
     if explored.unknown_labels:
         found.append(
-            f"{explored.unknown_labels:,} images have a label that is no class of params.yaml; pictures by class leave "
-            "them out."
+            f"{explored.unknown_labels:,} images have a label that is not a class in params.yaml; pictures by class "
+            "leave them out."
         )
     return found
 
@@ -99,7 +99,7 @@ def describe_near(subject: Subject, copies: Copies, differently: str) -> list[st
 
 
 def describe_differences(comparison: Comparison) -> list[str]:
-    """Say in what one set of images differs from another more than chance makes them differ."""
+    """Say in what one set of images differs from another by more than chance."""
     sides = f"{_start(comparison.other.name)} and {comparison.one.name}"
     found = []
     for what, rows in (("descriptors", comparison.descriptors), ("shares of classes", comparison.shares)):
@@ -107,7 +107,7 @@ def describe_differences(comparison: Comparison) -> list[str]:
         if beyond:
             found.append(f"{sides} differ by more than chance in {_list(beyond, what)}.")
         else:
-            found.append(f"{sides}: no difference of {what} is larger than chance makes it.")
+            found.append(f"{sides} differ in {what} no more than by chance.")
     return found
 
 
@@ -118,7 +118,7 @@ def describe_quarantine(quarantine: Quarantine, subject: Subject) -> list[str]:
     split, reason, count = quarantine.reasons[0]
     return [
         f"{quarantine.count:,} of {len(subject.parts):,} images have a reason not to be learned from; those of the "
-        f"test set are reported and kept. The most frequent one: {reason} ({count:,} in {split})."
+        f"test set are reported and kept. The most frequent reason: {reason} ({count:,} in {split})."
     ]
 
 

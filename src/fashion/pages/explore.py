@@ -1,4 +1,4 @@
-"""The page about the data, and that about the pictures that the service got: looked at, not only checked."""
+"""The page about the data, and the page about the pictures that the service received."""
 
 import logging
 from collections.abc import Iterator
@@ -60,13 +60,13 @@ def explore(project: Project, params: Params, window: bool = False, on_step: OnS
     """Write a page about the dataset, with its pictures beside it, and return the page's path.
 
     Args:
-        window: about the newest pictures that the service got instead, at most `monitor.largest_window`.
+        window: about the newest pictures that the service received instead, at most `monitor.largest_window`.
         on_step: is told how many steps are done, of how many.
 
     Raises:
-        DataError: a data file is missing or damaged; or, of a window, the service has got no picture.
+        DataError: a data file is missing or damaged; or, for a window, the service has received no picture.
         ArtifactError: what `validate` or `prepare` left, or the reference of the champion, is damaged.
-        ServiceError: of a window: there is no champion, or the log's database is away.
+        ServiceError: for a window, there is no champion, or the log's database is away.
     """
     if window:
         return _explore_window(project, params, on_step)
@@ -97,8 +97,8 @@ def _explore_window(project: Project, params: Params, on_step: OnStep | None) ->
         sent = choose_sent(log, seen)
     if not len(seen):
         raise DataError(
-            f"The service has got no picture for version {found.champion.version} yet, so there is nothing to show. "
-            "The images of the dataset are shown by: fashion explore"
+            f"The service has received no picture for version {found.champion.version} yet, so there is nothing to "
+            "show. To see the images of the dataset, type: fashion explore"
         )
     known = Set("reference", descriptors, count_labels(reference.predicted.astype(np.int64), classes))
     parts = Parts({"window": LabelledImages(seen.images, seen.predicted)})

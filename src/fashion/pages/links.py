@@ -68,7 +68,7 @@ def address_of(project: Project, path: Path) -> str | None:
 
 
 def find_served(project: Project, name: str, path: str) -> Path | None:
-    """Return the file at /status/NAME/PATH; None where there is none that may be shown, as outside of its folder."""
+    """Return the file at /status/NAME/PATH; None if there is none that may be shown, as outside its folder."""
     served = _served(project)
     if name not in served:
         return None

@@ -67,7 +67,7 @@ def of_runs(runs: Sequence[FlowRun], address: str) -> Iterator[Need]:
 
 
 def of_refused(count: int, path: str) -> Iterator[Need]:
-    """Yield that labels were refused, if so; `path` is the list of them."""
+    """Yield the refused labels, if there are any; `path` is the list of them."""
     if count:
         yield Need(
             f"{count:,} labels made the data unfit to learn from, and were refused; .state/refused shows them.",

@@ -32,7 +32,7 @@ class Quarantine:
 
 
 def read_quarantine(project: Project, parts: Parts, files: Mapping[str, str]) -> Quarantine:
-    """Read the quarantine; none where these data were not validated, which says so.
+    """Read the quarantine; for data that were not validated it is empty, and says so.
 
     Args:
         files: the digests of the data's files, as in the report of `validate`.

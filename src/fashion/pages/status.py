@@ -168,7 +168,7 @@ def write_status(status: Status, **serving: Any) -> str:
 
 
 def _plain(content: Any) -> Any:
-    """Return what JSON knows: times as text, tuples as lists."""
+    """Return the value as JSON can express it: times as text, tuples as lists."""
     if isinstance(content, dict):
         return {name: _plain(value) for name, value in content.items()}
     if isinstance(content, list | tuple):

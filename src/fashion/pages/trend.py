@@ -39,7 +39,7 @@ class Chart:
 
 
 def draw_drift(windows: Sequence[JudgedWindow]) -> Chart:
-    """Return the highest score of each window: even up to the limit of 1, by powers of ten beyond it."""
+    """Return the highest score of each window: linear up to the limit of 1, logarithmic beyond it."""
     scores = [max(window.scores.values(), default=0.0) for window in windows]
     top = max(1.5, *(1.3 * _level(score) for score in scores))
     marks = tuple(

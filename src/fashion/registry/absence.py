@@ -21,7 +21,7 @@ LIMITS = "evaluate.gates in params.yaml, or export.gates for an agreement"
 
 @dataclass(frozen=True)
 class _Cause:
-    """Something that keeps the registry without a champion, and the ways out; each is a command that works now."""
+    """A reason why the registry has no champion, and the ways to get one; each is a command that works now."""
 
     why: str
     remedies: tuple[str, ...]
@@ -69,7 +69,7 @@ def explain_without_version(registry: tracking.Registry) -> Absence:
 
 
 def explain(registry: tracking.Registry, ledger: tracking.Ledger, versions: Sequence[tracking.Version]) -> Absence:
-    """Return the same, of a registry that has been read.
+    """Return the same for a registry that has already been read.
 
     Args:
         versions: at least one, the newest first.
@@ -87,7 +87,7 @@ def explain(registry: tracking.Registry, ledger: tracking.Ledger, versions: Sequ
 
 
 def explain_proposal(ledger: tracking.Ledger, version: tracking.Version) -> tuple[str, tuple[str, ...]]:
-    """Return that a version awaits approval, as it does, and each way to answer."""
+    """Return the statement that a version awaits approval, and each way to answer."""
     cause = _explain_version(ledger, version)
     return cause.why, cause.remedies
 
@@ -128,7 +128,7 @@ def _explain_version(ledger: tracking.Ledger, version: tracking.Version) -> _Cau
             f"the registration of version {number} was interrupted", (f"finish it: {run_again(version)}", by_hand)
         )
     if verdict == tracking.CHAMPION:
-        return _Cause(f"version {number} lost the alias, and the history does not know it", (by_hand,))
+        return _Cause(f"version {number} lost the alias, and the history has no record of that", (by_hand,))
     limits = f"if a limit is stricter than you need ({LIMITS}), change it, then: {run_again(version)}"
     missed = (limits,) if version.tags.get(GATES) == FAILED else ()
     why = f"version {number}, the newest, was refused ({shorten(version.tags.get(REASON, 'no reason is known'))})"

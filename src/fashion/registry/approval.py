@@ -20,7 +20,7 @@ from fashion.settings import load_settings
 
 @dataclass(frozen=True)
 class Answer:
-    """What somebody said to a proposed promotion. Nothing in it is trusted to be short, or one line."""
+    """What somebody answered to a proposed promotion. Its texts may be long, or have several lines."""
 
     approved: bool
     who: str
@@ -29,11 +29,11 @@ class Answer:
 
 
 def answer(run: str, approved: bool, reason: str) -> str:
-    """Answer for the paused run of this id, name or version, in the name of this process's user; how the run ended.
+    """Answer the paused run with this id, name or version as this process's user; return how the run ended.
 
     Raises:
-        ServiceError: Prefect is away, no or more than one such run is paused, somebody was faster, it was too late,
-            or the run did not end well.
+        ServiceError: Prefect is away, no such run is paused or several are, somebody else answered first, it was too
+            late, or the run failed.
     """
     address = load_settings().prefect_api_url
     decision = "approve" if approved else "refuse"
@@ -44,9 +44,9 @@ def answer(run: str, approved: bool, reason: str) -> str:
 
 
 def conclude(project: Project, params: Params, number: str, given: Answer | None, flow_run: str) -> Registration:
-    """Carry out what was answered about a proposed version, unless that was settled in another way meanwhile.
+    """Carry out the answer about a proposed version, unless it has been settled in another way in the meantime.
 
-    Can be repeated: the first answer counts.
+    It can be repeated: the first answer counts.
 
     Args:
         given: none if nobody answered in time.
@@ -108,5 +108,5 @@ def _name(champion: str | None) -> str:
 
 
 def _line(text: str) -> str:
-    """Return one line that can be printed, of a length that the history keeps."""
+    """Return the text as one printable line, no longer than the history keeps."""
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())[:LONGEST_REASON]

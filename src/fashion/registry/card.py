@@ -28,7 +28,7 @@ def describe_model(classes: Sequence[str], form: Form) -> str:
 
 
 def model_card(origin: Origin, classes: Sequence[str], form: Form, gate: Gate | None) -> str:
-    """Return the card as Markdown, as long as MLflow takes it: if need be, with fewer classes in its table.
+    """Return the card as Markdown, no longer than MLflow accepts: if necessary, with fewer classes in its table.
 
     Args:
         form: of the images.

@@ -1,4 +1,4 @@
-"""What may explain that a version made again is another model."""
+"""What may explain why a version that was made again is a different model."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -29,7 +29,7 @@ def likely_causes(version: Origin, remade: Origin) -> tuple[str, ...]:
 
 
 def _inputs(version: Mapping[str, LockedStage], remade: Mapping[str, LockedStage]) -> Iterator[str]:
-    """Compare what the stages depended on by the version's dvc.lock with what its commit and changes have."""
+    """Compare the inputs of the stages in the version's dvc.lock with those in its commit and its changes."""
     told: set[str] = set()
     for stage in BEFORE_THE_MODEL:
         for then, now in zip(*(_inputs_of(pipeline.get(stage)) for pipeline in (version, remade)), strict=True):

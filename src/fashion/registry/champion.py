@@ -59,7 +59,7 @@ def find_champion(project: Project, params: Params) -> Found:
 
 
 def fetch_champion(project: Project, params: Params) -> Found:
-    """Ask the registry, and fetch the files once. Of its predecessors the last few stay for a rollback, the others go.
+    """Ask the registry, and fetch the files once. The last few predecessors stay for a rollback; older ones go.
 
     Raises:
         AbsenceError: the registry has no champion: why, and how to get one.
@@ -96,7 +96,7 @@ def _remembered(project: Project, params: Params, trouble: str) -> Found | None:
 
 
 def _remembered_by_number(project: Project, params: Params, trouble: str) -> Found | None:
-    """Look where 0.1.0 kept it; the number alone does not tell whether the files are of this version."""
+    """Look where 0.1.0 kept it; the number alone does not tell whether the files belong to this version."""
     registry = registry_of(project, params)
     folder = project.state / "champion" / sha256(f"{registry.uri}\n{registry.name}".encode()).hexdigest()[:16]
     version = _read(folder, trouble)
@@ -118,7 +118,7 @@ def _forget_numbers(folder: Path) -> None:
 
 
 def _known(folder: Path) -> tracking.Version | None:
-    """Return what was remembered; None, too, where it is damaged: the registry answers, so that it is written anew."""
+    """Return what was remembered; None also if it is damaged: the registry has answered, so it is written again."""
     try:
         return _read(folder, "")
     except ServiceError:
@@ -142,6 +142,6 @@ def _read(folder: Path, trouble: str) -> tracking.Version | None:
     except (ValueError, LookupError, TypeError) as error:
         raise ServiceError(
             f"{trouble}\nThe last champion of this machine cannot answer either: {path} is damaged ({error}). Once the "
-            "registry names a champion, this writes the file anew: fashion monitor"
+            "registry names a champion, rewrite the file with: fashion monitor"
         ) from error
     return version

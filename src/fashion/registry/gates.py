@@ -1,4 +1,4 @@
-"""What the absolute gates came to: as `evaluate` and `export` wrote it, and as a version's tags say it."""
+"""The outcome of the absolute gates, as `evaluate` and `export` wrote it and as a version's tags say it."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from fashion.storage import file_digest
 
 
 def read_gate(project: Project) -> Gate:
-    """Return all absolute gates, after a look whether they were measured on this very model.
+    """Return all absolute gates, after checking that they were measured on this very model.
 
     Raises:
         ArtifactError: a file is missing, damaged, of another model, or was written before gates had intervals.
@@ -43,5 +43,5 @@ def _read(content: Any, stage: str, path: Path) -> Gate:
 
 
 def needs_force(version: tracking.Version) -> bool:
-    """Return whether the version becomes champion by hand only with `--force`: its gates failed, or nobody knows."""
+    """Return whether it takes `--force` to make the version champion: its gates failed, or are not known."""
     return version.tags.get(GATES) not in (PASSED, UNDECIDED)

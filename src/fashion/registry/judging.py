@@ -34,7 +34,7 @@ def judge_candidate(
 ) -> Judgement:
     """Judge the artifacts, which are registered as `version`.
 
-    Whatever keeps the champion from being compared is a reason to refuse; it never loses its place unheard.
+    If the champion cannot be compared, the candidate is refused: no champion loses its place without a comparison.
 
     Raises:
         ArtifactError: the candidate's own files are missing or damaged.
@@ -90,7 +90,7 @@ def _more_accurate(
 ) -> list[tracking.Version]:
     """Return the former champions that were more accurate than the present one on the candidate's test set, best first.
 
-    Those that are in the registry no more, or were measured on another test set, say nothing.
+    Those that are no longer in the registry, or were measured on another test set, do not count.
     """
     numbers = judged_line(tracking.read_ledger(registry).changes)
     found = [tracking.get_version(registry, number) for number in dict.fromkeys(numbers)]
@@ -150,7 +150,7 @@ def keep_judgement(
 
 
 def look_up_judgement(registry: tracking.Registry, project: Project, version: tracking.Version) -> Judgement | None:
-    """Return what was decided about the version, also into .state/judgement/; none if its run does not tell."""
+    """Return the judgement of the version and copy it to .state/judgement/; None if its run has none."""
     with atomic_folder(project.judgement) as folder:
         if not tracking.fetch_folder(registry, version, _folder(registry, version), folder):
             return None
@@ -158,7 +158,7 @@ def look_up_judgement(registry: tracking.Registry, project: Project, version: tr
 
 
 def read_judgement(registry: tracking.Registry, version: tracking.Version) -> Judgement | None:
-    """Return what was decided about the version, whatever the project holds now; none if its run does not tell."""
+    """Return the judgement of the version, whatever the project contains now; None if its run has none."""
     with TemporaryDirectory() as folder:
         if not tracking.fetch_folder(registry, version, _folder(registry, version), Path(folder)):
             return None
@@ -177,5 +177,5 @@ def _read(path: Path, version: tracking.Version) -> Judgement | None:
 
 
 def _folder(registry: tracking.Registry, version: tracking.Version) -> str:
-    """Return the folder in the version's run, whose model may be registered more than once, and by several names."""
+    """Return the folder in the version's run, whose model may be registered several times, under several names."""
     return f"judgement/{registry.name}/{version.number}"

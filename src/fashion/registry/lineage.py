@@ -1,4 +1,4 @@
-"""Where a version comes from, and what became of it since."""
+"""Where a version comes from, and what has become of it since."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ ANOTHER = "For a version that has one, train another model: change train.seed in
 
 @dataclass(frozen=True)
 class Lineage:
-    """A version, what was written down when it was registered, and what became of it since."""
+    """A version, what was recorded when it was registered, and what has become of it since."""
 
     name: str
     version: tracking.Version

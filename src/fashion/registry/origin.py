@@ -1,4 +1,4 @@
-"""What is written down of a version when it is registered: all that it takes to make it again."""
+"""What is recorded about a version when it is registered: all that it takes to make it again."""
 
 import shutil
 from collections.abc import Mapping
@@ -48,7 +48,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Validation:
-    """How many images were fit to learn from, and by which suites."""
+    """How many images were fit to learn from, according to which suites."""
 
     images: int
     quarantined: int
@@ -86,23 +86,23 @@ class Origin:
 
 
 def find_data(project: Project, params: Params) -> versioning.Pin:
-    """Return the version of data/ that the model has learned from, whatever stands in data/ and data.dvc by now.
+    """Return the version of data/ that the model has learned from, whatever data/ and data.dvc contain by now.
 
-    It is what dvc.lock says of the stage that made the dataset. Of a dataset that was made without DVC, by stages typed
-    by hand, it is what data.dvc pins, if that is still what they read.
+    dvc.lock records it for the stage that made the dataset. If that was made without DVC, by stages run by hand, it is
+    what data.dvc pins, if that is still what they read.
 
     Raises:
-        ArtifactError: the artifacts are of several versions of the data, or it is not known of which.
+        ArtifactError: the artifacts belong to several versions of the data, or it is not known to which.
         DataError: data.dvc or dvc.lock is missing or damaged.
     """
     report = read_json(project.validation / REPORT, "dvc repro validate")
     dataset = read_prepared(project)
     training = read_json(project.model / TRAINING, "dvc repro train")
     if report["files"] != dataset["files"]:
-        raise ArtifactError(f"data/ has changed between the stages validate and prepare. {AGAIN}")
+        raise ArtifactError(f"data/ changed between the stages validate and prepare. {AGAIN}")
     # Models of earlier code do not say what they were trained on.
     if training.get("dataset_sha256") not in (None, folder_digest(project.dataset)):
-        raise ArtifactError(f"{project.model} was trained on another dataset than {project.dataset}. {AGAIN}")
+        raise ArtifactError(f"{project.model} was trained on a different dataset from {project.dataset}. {AGAIN}")
     pin = versioning.locked_pin(project, "prepare", project.dataset)
     if pin is None and _is_unchanged(project, params, dataset["files"]):
         pin = versioning.read_pin(project)
@@ -124,10 +124,10 @@ def _is_unchanged(project: Project, params: Params, files: dict[str, str]) -> bo
 
 
 def write_origin(project: Project, source: Source, data: versioning.Pin, folder: Path) -> Origin:
-    """Write everything that it takes to make the artifacts again, but the data and the commit, into the `folder`.
+    """Write everything needed to make the artifacts again, except the data and the commit, into `folder`.
 
     Args:
-        data: what the model has learned from: what its data.dvc pins, whatever that of the project does by now.
+        data: what the model has learned from: what its data.dvc pins, whatever the project's pins by now.
 
     Raises:
         ArtifactError, DataError: as `describe_origin`.
@@ -185,6 +185,6 @@ def describe_origin(project: Project, source: Source, data: versioning.Pin) -> O
 
 
 def requirements_digest(project: Project) -> str | None:
-    """Return the SHA-256 of requirements.lock; none where there is none."""
+    """Return the SHA-256 of requirements.lock; None if there is no such file."""
     path = project.root / REQUIREMENTS
     return file_digest(path) if path.exists() else None

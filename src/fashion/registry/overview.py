@@ -17,7 +17,7 @@ from fashion.settings import SQLITE
 
 @dataclass(frozen=True)
 class Model:
-    """A version, as `fashion models` shows it; what nobody wrote down is none."""
+    """A version, as `fashion models` shows it; what nobody recorded is None."""
 
     version: str
     aliases: tuple[str, ...]
@@ -89,7 +89,7 @@ def look_up_standing(project: Project, params: Params) -> Standing:
 
 
 def _since(ledger: tracking.Ledger) -> tracking.Change | None:
-    """Return the change that made the champion what it is now; None where the history knows none."""
+    """Return the change that made the champion what it is now; None if the history has none."""
     champion, found = ledger.aliases.champion, None
     for change in ledger.changes[::-1]:
         if champion is None or change.after.champion != champion:
@@ -99,7 +99,7 @@ def _since(ledger: tracking.Ledger) -> tracking.Change | None:
 
 
 def list_models(project: Project, params: Params) -> Models:
-    """Raises ServiceError when MLflow is away."""
+    """Return every version, the newest first. Raises ServiceError when MLflow is away."""
     registry = registry_of(project, params)
     tracking.check(registry.uri)
     ledger = tracking.read_ledger(registry)

@@ -46,7 +46,7 @@ class Prediction:
     answer: Answer
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the answer as the service gives it; `class` is `predicted` under the name that it always had here."""
+        """Return the answer as the service gives it; `class` is `predicted` under its name of old."""
         (best, _), (second, second_confidence) = self.answer.ranking[:2]
         names = {"source": self.sample.source, "class": best}
         return names | self.answer.to_dict() | {"runner_up": second, "runner_up_confidence": second_confidence}
@@ -72,7 +72,7 @@ class Predictions:
 
 
 def predict(project: Project, params: Params, files: Sequence[Path]) -> Predictions:
-    """Predict every picture of `files` with the champion, which is kept in .state/champion/ once it was fetched.
+    """Predict every picture of `files` with the champion, which is kept in .state/champion/ once fetched.
 
     Raises:
         ServiceError: MLflow is away, or there is no champion.

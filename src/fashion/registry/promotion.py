@@ -37,7 +37,7 @@ class Promotion:
 
 
 def promote(project: Project, params: Params, number: str, reason: str, force: bool = False) -> Promotion:
-    """Make a version the champion by hand; nothing happens if it is.
+    """Make a version the champion by hand; nothing happens if it already is.
 
     Raises:
         PromotionError: there is no such version, its gates failed (unless `force`), or it cannot be loaded.
@@ -54,10 +54,10 @@ def promote(project: Project, params: Params, number: str, reason: str, force: b
 def roll_back(project: Project, params: Params, number: str | None, reason: str, force: bool = False) -> Promotion:
     """Make an earlier champion the champion again: `number`, or else the one before the present one.
 
-    A rollback takes back what it passes over, so the next one goes further back and never forth: see `line`.
+    A rollback undoes what it passes over, so the next one goes further back, never forward: see `line`.
 
     Raises:
-        PromotionError: as `promote`; or the version never was champion, or there was none before.
+        PromotionError: as `promote`; or the version was never champion, or there was none before.
         ServiceError: as `promote`.
     """
     _check_reason(reason)
@@ -66,7 +66,7 @@ def roll_back(project: Project, params: Params, number: str | None, reason: str,
     ledger = tracking.settle(registry)
     if number is not None and number not in {change.after.champion for change in ledger.changes}:
         raise PromotionError(
-            f"Version {number} of {registry.name} never was champion; make it so with: "
+            f"Version {number} of {registry.name} was never champion; make it champion with: "
             f"fashion promote {number} --reason '...'"
         )
     target = number or _predecessor(registry, ledger)
@@ -75,9 +75,9 @@ def roll_back(project: Project, params: Params, number: str | None, reason: str,
 
 
 def line(changes: Sequence[tracking.Change]) -> list[str]:
-    """Return the champions that lead to the present one, oldest first.
+    """Return the champions that led to the present one, oldest first.
 
-    A new champion is put on the line; a rollback takes off it everything after its target.
+    A new champion is appended to the line; a rollback removes everything after its target.
     """
     champions: list[str] = []
     for change in changes:
@@ -91,9 +91,9 @@ def line(changes: Sequence[tracking.Change]) -> list[str]:
 
 
 def judged_line(changes: Sequence[tracking.Change]) -> list[str]:
-    """Return the champions since a person last chose one past the judgement, that one first, in their order.
+    """Return the champions since a person last chose one regardless of the judgement, that one first, in order.
 
-    Whoever promotes, rolls back or moves the alias in MLflow has answered for what was lost until then.
+    Whoever promotes, rolls back or moves the alias in MLflow has accepted what was lost until then.
     """
     champions: list[str] = []
     for change in changes:
@@ -156,7 +156,7 @@ def _predecessor(registry: tracking.Registry, ledger: tracking.Ledger) -> str:
 
 
 def existing(registry: tracking.Registry, number: str) -> tracking.Version:
-    """Raises PromotionError if there is no such version."""
+    """Return the version; raises PromotionError if there is none of this number."""
     version = tracking.get_version(registry, number)
     if version is None:
         known = ", ".join(one.number for one in tracking.list_versions(registry)) or "none"
@@ -169,13 +169,13 @@ def _check_gates(version: tracking.Version, registry: tracking.Registry, force: 
         return
     found = "failed its gates" if version.tags.get(GATES) == FAILED else "does not say whether it passed its gates"
     raise PromotionError(
-        f"Version {version.number} of {registry.name} {found}; see fashion models. To take it all the same, on record, "
-        "add --force"
+        f"Version {version.number} of {registry.name} {found}; see fashion models. To make it champion all the "
+        "same, on record, add --force"
     )
 
 
 def check_loadable(project: Project, registry: tracking.Registry, version: tracking.Version) -> None:
-    """Fetch the version afresh and let it answer: what was fetched before says nothing about what others get."""
+    """Fetch the version afresh and let it answer: an earlier copy says nothing about what others get."""
     with writing_explained(project.state / "candidate"):
         project.state.mkdir(exist_ok=True)
         place = tempfile.TemporaryDirectory(dir=project.state)
@@ -184,17 +184,18 @@ def check_loadable(project: Project, registry: tracking.Registry, version: track
             files = tracking.keep_version(registry, version, Path(folder))
             blank = np.zeros((1, *files.form.shape), np.uint8)
             classes = litert.predict(files.model, blank).probabilities.shape[1]
-            damaged = zipfile.ZipFile(files.keras_model).testzip()
+            with zipfile.ZipFile(files.keras_model) as archive:
+                damaged = archive.testzip()
         except (ServiceError, ArtifactError, OSError, zipfile.BadZipFile) as error:
             raise PromotionError(
-                f"Version {version.number} of {registry.name} cannot be loaded, so no alias goes to it: {error}"
+                f"Version {version.number} of {registry.name} cannot be loaded, so it gets no alias: {error}"
             ) from error
     if classes != len(files.classes) or damaged:
-        raise PromotionError(f"Version {version.number} of {registry.name} is damaged, so no alias goes to it")
+        raise PromotionError(f"Version {version.number} of {registry.name} is damaged, so it gets no alias")
 
 
 def _shortened(reason: str) -> str:
-    """Shorten a judgement's words, which can be long; the version's tag has them all."""
+    """Shorten a judgement's reason, which can be long; the version's tag has all of it."""
     return reason if len(reason) <= LONGEST_REASON else f"{reason[: LONGEST_REASON - 1]}…"
 
 

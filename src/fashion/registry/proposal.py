@@ -1,6 +1,6 @@
 """A promotion that awaits a person's word: `register` proposes it; it is approved, refused, or lapses.
 
-The ledger alone says how it stands; the version's tags repeat it for people.
+The ledger alone decides where it stands; the version's tags repeat that for people.
 """
 
 from fashion.adapters import tracking
@@ -18,10 +18,10 @@ def awaits_approval(ledger: tracking.Ledger, number: str) -> bool:
 
 
 def note_outcome(registry: tracking.Registry, ledger: tracking.Ledger, version: tracking.Version) -> tracking.Version:
-    """Write into the version's tags what people made of it, unless it is there already.
+    """Write into the version's tags what people decided about it, unless it is there already.
 
-    That is the outcome of a proposal, or that a refused version was made champion by hand: its tags would go on saying
-    that it is challenger.
+    That is the outcome of a proposal, or that a refused version was made champion by hand: otherwise its tags would
+    still call it challenger.
     """
     changes = _about(ledger, version.number)
     if not changes or changes[-1].action == PROPOSE:

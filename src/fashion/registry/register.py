@@ -1,6 +1,6 @@
-"""Stage `register`: the candidate into the registry, and onto the champion's place if the judgement says so.
+"""Stage `register`: put the candidate into the registry, and make it champion if the judgement says so.
 
-It is no DVC stage: its result depends on the registry, not on files alone.
+It is not a DVC stage: its result depends on the registry, not on files alone.
 """
 
 from collections.abc import Mapping
@@ -61,7 +61,7 @@ class Registration:
     verdict: str
     reason: str
     judgement: Judgement | None
-    """With its figures; none where the version's run does not hold them any more."""
+    """With its figures; None if the version's run no longer has them."""
     approval: Literal["none", "awaited", "answered"] = "none"
     """awaited: it would be champion if a person agreed."""
     absence: str | None = None

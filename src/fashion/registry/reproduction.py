@@ -45,7 +45,7 @@ class Reproduction:
 
 
 def reproduce(project: Project, params: Params, which: str, on_line: versioning.OnLine) -> Reproduction:
-    """Make a version again and compare; nothing of the project changes but DVC's cache, if data had to be fetched.
+    """Make a version again and compare; nothing in the project changes except DVC's cache, if data had to be fetched.
 
     Args:
         which: the version's number, or an alias.
@@ -75,14 +75,14 @@ def _commit(found: Lineage) -> str:
     commit = found.origin.code.commit
     if commit is None:
         raise LineageError(
-            f"Version {found.version.number} of {found.name} was registered where there was no git commit: its code "
-            "is not known. Make a version that has one: git init, git add --all, git commit, then make run"
+            f"Version {found.version.number} of {found.name} was registered without a git commit, so its code is "
+            "not known. Make a version that has one: git init, git add --all, git commit, then make run"
         )
     return commit
 
 
 def _words(found: Lineage) -> str:
-    """Say what of the version is brought together."""
+    """Say which commit, changes and data are brought together."""
     code = found.origin.code
     changes = f" with {len(code.changed)} changed files" if code.dirty else ""
     return f"commit {str(code.commit)[:12]}{changes}, data {found.origin.data.version[:12]}"
@@ -128,7 +128,7 @@ def _compare(project: Project, tree: Project, found: Lineage, files: tracking.Ch
 
 @contextmanager
 def _workplace(project: Project) -> Iterator[Path]:
-    """Make a folder below .state, removed in the end; what a killed reproduction left there is removed first."""
+    """Make a folder below .state and remove it in the end; remove what a killed reproduction left there first."""
     home = project.state / "reproduction"
     home.mkdir(parents=True, exist_ok=True)
     with _alone(home / "lock"):
@@ -144,7 +144,7 @@ def _workplace(project: Project) -> Iterator[Path]:
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Hold a lock that the kernel lets go of when the process ends, however it ends."""
+    """Hold a lock that the kernel releases when the process ends, however it ends."""
     with path.open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -160,7 +160,7 @@ def _clear(project: Project, place: Path) -> None:
 
 
 def _end_processes_in(place: Path) -> None:
-    """End what a killed parent left: a training goes on in its tree."""
+    """End the processes that a killed reproduction left in its tree: a training would go on."""
     for process in psutil.process_iter():
         try:
             if Path(process.cwd()).is_relative_to(place.resolve()):

@@ -111,7 +111,7 @@ def _explain_tie(champion: str, outcome: Outcome, rule: JudgementParams) -> str:
     too_little = [one for one in better if (ACCURACY if one.figure == RECENT else one.figure) in declared]
     if not too_little:
         return f"no better than {objectives}"
-    return f"not better enough than {objectives}, but better by too little in {_list(too_little)}"
+    return f"not sufficiently better than {objectives}; better, but by too little, in {_list(too_little)}"
 
 
 def _list(gains: Iterable[Finding]) -> str:

@@ -90,8 +90,8 @@ class Checkpoints:
             changed = [name for name in self._origin if origin.get(name) != self._origin[name]]
             last = other.state.history[-1]
             logger.info(
-                "Starting from epoch 1: the training that stopped after epoch %d of %d differs in %s",
-                *(last.epoch, last.epochs, " and ".join(changed)),
+                "Starting from epoch 1, because these have changed since a training stopped after epoch %d of %d: %s",
+                *(last.epoch, last.epochs, ", ".join(changed)),
             )
 
     def _others(self) -> list[Path]:

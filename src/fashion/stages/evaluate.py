@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -52,6 +53,20 @@ class Evaluation:
     gate: Gate
 
 
+@dataclass(frozen=True)
+class _Tested:
+    """A model and its answers to the test set."""
+
+    model: keras.Model
+    size: int
+    """Bytes of its file."""
+    test: LabelledImages
+    outputs: Outputs
+    classes: tuple[str, ...]
+    bins: int
+    """Of the calibration."""
+
+
 def evaluate(project: Project, params: Params) -> Evaluation:
     """Measure artifacts/model/model.keras on the test set, and on the recent one if any; write artifacts/evaluation/.
 
@@ -61,60 +76,45 @@ def evaluate(project: Project, params: Params) -> Evaluation:
     Raises:
         ArtifactError: the model or the prepared dataset is missing or damaged.
     """
-    model, classes, bins = load_classifier(project.model_file), params.data.classes, params.evaluate.calibration_bins
-    train, validation, test = (load_split(project, name) for name in ("train", "validation", "test"))
-    outputs = answer(model, test.images)
-    correct = outputs.correct(test.labels)
-    learned_collected = read_prepared(project).get("collected", 0) > 0  # Datasets of earlier releases lack it.
-    reference = _refer(answer(model, validation.images), validation, params.evaluate.abstention, learned_collected)
-    nonsense = _nonsense(model, reference.abstention, form_of(params.data))
-    quality = Quality(
-        accuracy=proportion(correct),
-        recalls=estimate_recalls(outputs, test.labels, classes),
-        calibration=calibration_error(outputs.confidences, correct, bins),
-        nonsense=proportion_of(round(NONSENSE * sum(nonsense.values())), NONSENSE * len(nonsense)),
-        model_bytes=exact(project.model_file.stat().st_size),
-        latency=median(_latencies(model, test.images[:1]), CALLS),
-    )
-    found = (
-        figures(outputs, test.labels, quality, classes, bins)
-        | _abstained(reference, test, outputs)
-        | {
-            "abstained_on_nonsense": quality.nonsense.value,
-            "abstained_on": nonsense,
-            "temperature": temperature_of(model),
-            "parameters": model.count_params(),
-            "model_bytes": int(quality.model_bytes.value),
-            "latency_milliseconds": quality.latency.value,
-        }
-    )
-    if has_recent(project):
-        recent = load_split(project, RECENT)
-        found |= recent_figures(answer(model, recent.images), recent.labels)
+    tested, validation, train = _test(project, params), load_split(project, "validation"), load_split(project, "train")
+    reference = _refer(project, answer(tested.model, validation.images), validation, params.evaluate.abstention)
+    nonsense = _nonsense(tested.model, reference.abstention, form_of(params.data))
+    quality = _estimate(tested, nonsense)
+    found = _figures(tested, quality, nonsense, reference.abstention) | _recent_figures(project, tested.model)
     gate = check_gates(quality, params.evaluate.gates)
     robust = measure_robustness(
-        lambda images: answer(model, images).predicted,
-        {"train": train, "test": test},
-        correct,
+        lambda images: answer(tested.model, images).predicted,
+        {"train": train, "test": tested.test},
+        tested.outputs.correct(tested.test.labels),
         form_of(params.data),
-        classes,
+        tested.classes,
     )
     found |= {"corrupted_accuracy": robust.corrupted.value}
     with atomic_folder(project.evaluation) as folder:
-        write_tables(folder, outputs, test, classes)
+        write_tables(folder, tested.outputs, tested.test, tested.classes)
         write_reference(folder, reference, validation.images)
-        write_examples(folder, _choose_examples(model, train))
+        write_examples(folder, _choose_examples(tested.model, train))
         plots.training_curves(read_history(project), folder / "training_curves.png")
-        draw_pictures(folder, outputs, test, classes, bins)
+        draw_pictures(folder, tested.outputs, tested.test, tested.classes, tested.bins)
         write_robustness(folder, robust)
         write_json(folder / METRICS, found)
         write_json(folder / GATE, {"model_sha256": file_digest(project.model_file)} | gate.to_dict())
     return Evaluation(quality.accuracy, robust.corrupted, gate)
 
 
-def _refer(
-    outputs: Outputs, validation: LabelledImages, limits: AbstentionParams, learned_collected: bool
-) -> Reference:
+def _test(project: Project, params: Params) -> _Tested:
+    model, test = load_classifier(project.model_file), load_split(project, "test")
+    return _Tested(
+        model=model,
+        size=project.model_file.stat().st_size,
+        test=test,
+        outputs=answer(model, test.images),
+        classes=params.data.classes,
+        bins=params.evaluate.calibration_bins,
+    )
+
+
+def _refer(project: Project, outputs: Outputs, validation: LabelledImages, limits: AbstentionParams) -> Reference:
     return Reference(
         embeddings=outputs.embedding,
         probabilities=outputs.probabilities,
@@ -123,8 +123,45 @@ def _refer(
         abstention=fit_abstention(
             validation.images, outputs.embedding, limits.distance_quantile, limits.confidence_at_least
         ),
-        learned_collected=learned_collected,
+        learned_collected=read_prepared(project).get("collected", 0) > 0,  # Datasets of earlier releases lack it.
     )
+
+
+def _estimate(tested: _Tested, nonsense: Mapping[str, float]) -> Quality:
+    """Return what the gates check; `nonsense` is the share of each kind that the model does not answer."""
+    correct = tested.outputs.correct(tested.test.labels)
+    return Quality(
+        accuracy=proportion(correct),
+        recalls=estimate_recalls(tested.outputs, tested.test.labels, tested.classes),
+        calibration=calibration_error(tested.outputs.confidences, correct, tested.bins),
+        nonsense=proportion_of(round(NONSENSE * sum(nonsense.values())), NONSENSE * len(nonsense)),
+        model_bytes=exact(tested.size),
+        latency=median(_latencies(tested.model, tested.test.images[:1]), CALLS),
+    )
+
+
+def _figures(tested: _Tested, quality: Quality, nonsense: Mapping[str, float], rule: Abstention) -> dict[str, Any]:
+    """Return the figures in metrics.json about the test set and the model."""
+    return (
+        figures(tested.outputs, tested.test.labels, quality, tested.classes, tested.bins)
+        | _abstained(rule, tested.test, tested.outputs)
+        | {
+            "abstained_on_nonsense": quality.nonsense.value,
+            "abstained_on": nonsense,
+            "temperature": temperature_of(tested.model),
+            "parameters": tested.model.count_params(),
+            "model_bytes": tested.size,
+            "latency_milliseconds": quality.latency.value,
+        }
+    )
+
+
+def _recent_figures(project: Project, model: keras.Model) -> dict[str, Any]:
+    """Return the figures about the recent test set; none if nothing has been collected."""
+    if not has_recent(project):
+        return {}
+    recent = load_split(project, RECENT)
+    return recent_figures(answer(model, recent.images), recent.labels)
 
 
 def _choose_examples(model: keras.Model, train: LabelledImages) -> Examples:
@@ -142,9 +179,9 @@ def _nonsense(model: keras.Model, rule: Abstention, form: Form) -> Mapping[str, 
     return shares
 
 
-def _abstained(reference: Reference, test: LabelledImages, outputs: Outputs) -> dict[str, float]:
+def _abstained(rule: Abstention, test: LabelledImages, outputs: Outputs) -> dict[str, float]:
     """Return how often the model abstains, and its accuracy where it answers."""
-    found = reasons(reference.abstention, test.images, outputs)
+    found = reasons(rule, test.images, outputs)
     answered = np.array([reason is None for reason in found])
     correct = outputs.correct(test.labels)
     accuracy = {"accuracy_when_answering": float(correct[answered].mean())} if answered.any() else {}

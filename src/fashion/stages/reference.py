@@ -80,7 +80,7 @@ def read_reference(folder: Path) -> Reference:
         ArtifactError: it is missing or damaged.
     """
     path = folder / OUTPUTS
-    with translate_damage(path, _fetch_again(folder)), np.load(path) as arrays:
+    with translate_damage(path, _fetch_again(folder)), path.open("rb") as file, np.load(file) as arrays:
         distance, confidence = (float(arrays[f"{name}_limit"]) for name in ("distance", "confidence"))
         rule = Abstention(arrays["neighbours"], distance, confidence, _read_appearance(arrays))
         columns = {name: arrays[name] for name in ("embeddings", "probabilities", "labels", "predicted")}
@@ -134,7 +134,7 @@ def read_examples(folder: Path) -> Examples:
         ArtifactError: it is missing or damaged.
     """
     path = folder / EXAMPLES
-    with translate_damage(path, _fetch_again(folder)), np.load(path) as arrays:
+    with translate_damage(path, _fetch_again(folder)), path.open("rb") as file, np.load(file) as arrays:
         images = arrays["images"]
         if images.ndim == 3:  # Grey images, kept by release 0.2 or earlier.
             images = images[..., None]

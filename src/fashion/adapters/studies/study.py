@@ -76,7 +76,7 @@ class Study:
     def report(self, number: int, done: float, accuracy: float) -> bool:
         """Record the validation accuracy after a share of the training; return whether to stop it there."""
         self._open[number].report(accuracy, int(done * TENTHS))
-        return self._open[number].should_prune()
+        return bool(self._open[number].should_prune())
 
     def complete(self, number: int, accuracy: float) -> None:
         self.optuna.tell(number, accuracy)

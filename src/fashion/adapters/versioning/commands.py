@@ -101,7 +101,7 @@ def _run(
     project: Project, arguments: Sequence[str], environment: Mapping[str, str], on_line: OnLine
 ) -> tuple[int, list[str]]:
     """Run one DVC command; return exit status and output. Whatever ends this function ends the process group too."""
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "dvc", *arguments],
         cwd=project.root,
         env=_environment(environment),
@@ -112,11 +112,11 @@ def _run(
         encoding="utf-8",
         errors="replace",
         start_new_session=True,
-    )
-    try:
-        return _follow(process, on_line)
-    finally:
-        _end(process)
+    ) as process:
+        try:
+            return _follow(process, on_line)
+        finally:
+            _end(process)
 
 
 def _follow(process: subprocess.Popen[str], on_line: OnLine) -> tuple[int, list[str]]:

@@ -14,7 +14,7 @@ from fashion.pages.report.mistakes import SURE
 from fashion.pages.report.wording import count_of, show_share
 
 MOST_GATES = 10
-"""Gates that are spoken of, at most, the worst first; the table has all."""
+"""The most gates that are named, the worst first; the table has all."""
 EVEN = 1.05
 """A test set whose largest class has at most so many times the images of its smallest is called even."""
 

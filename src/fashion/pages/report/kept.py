@@ -57,7 +57,7 @@ class Predictions:
 
 @dataclass(frozen=True)
 class Kept:
-    """Everything that the report of a version is made from; what its run does not hold any more is None."""
+    """Everything that the report of a version is made from; what its run no longer has is None."""
 
     lineage: Lineage
     chosen: str
@@ -115,66 +115,83 @@ def fetch_kept(project: Project, params: Params, which: str | None, folder: Path
     """
     registry = registry_of(project, params)
     number, chosen = choose_version(registry, which)
-    for name in ("origin", *FOLDERS):
-        (folder / name).mkdir()
-    lineage = fetch_lineage(project, params, number, folder / "origin")
-    for name in FOLDERS:
-        tracking.fetch_folder(registry, lineage.version, name, folder / name)
-    remedy = (
-        f"without it there is nothing to report about version {lineage.version.number}. Restore the artifacts of run "
-        f"{lineage.version.run_id} in {without_secrets(registry.uri)}, or see what else there is: fashion models"
-    )
-    metrics = _read(folder, f"evaluation/{METRICS}", _read_metrics, remedy)
-    predictions = _read(folder, f"evaluation/{PREDICTIONS}", partial(_read_predictions, metrics), remedy)
-    gaps: list[str] = []
+    lineage = _fetch(project, params, number, folder)
+    files = _Files(folder, _explain_loss(registry, lineage.version))
+    metrics = files.require(f"evaluation/{METRICS}", _read_metrics)
     robust = f"evaluation/{ROBUSTNESS}"
-
-    def optional(name: str, read: Callable[[Path], T]) -> T | None:
-        """Read a file; where that fails, the report says so."""
-        try:
-            return _read(folder, name, read, "the rest of the report does not need it")
-        except ArtifactError as error:
-            gaps.append(str(error))
-            return None
-
     return Kept(
         lineage=lineage,
         chosen=chosen,
         classes=tuple(metrics["per_class"]),
         metrics=metrics,
-        predictions=predictions,
-        gate=_read_gate(lineage, gaps),
-        words=optional(f"origin/{PARAMS}", lambda path: load_yaml(path, LARGEST_ARTIFACT_BYTES)) or {},
-        contract=optional(f"export/{CLASSES}", _json),
-        history=optional(f"training/{HISTORY}", _read_history),
-        export=optional(f"export/{REPORT}", _json),
-        validation=optional(f"validation/{REPORT}", _json),
-        examples=optional(f"evaluation/{EXAMPLES}", lambda path: read_examples(path.parent)),
-        model=optional(f"export/{KERAS}", read_weights),
-        robustness=optional(robust, read_robustness) if (folder / robust).exists() else None,
+        predictions=files.require(f"evaluation/{PREDICTIONS}", partial(_read_predictions, metrics)),
+        gate=_read_gate(lineage, files.gaps),
+        words=files.find(f"origin/{PARAMS}", lambda path: load_yaml(path, LARGEST_ARTIFACT_BYTES)) or {},
+        contract=files.find(f"export/{CLASSES}", _json),
+        history=files.find(f"training/{HISTORY}", _read_history),
+        export=files.find(f"export/{REPORT}", _json),
+        validation=files.find(f"validation/{REPORT}", _json),
+        examples=files.find(f"evaluation/{EXAMPLES}", lambda path: read_examples(path.parent)),
+        model=files.find(f"export/{KERAS}", read_weights),
+        robustness=files.find(robust, read_robustness) if (folder / robust).exists() else None,
         pictures={path.name: path.read_bytes() for path in sorted((folder / "evaluation").glob("*.png"))},
         judgement=read_judgement(registry, lineage.version),
         images=find_test_images(project, lineage),
-        gaps=gaps,
+        gaps=files.gaps,
     )
 
 
+def _fetch(project: Project, params: Params, number: str, folder: Path) -> Lineage:
+    """Bring the files of a version into subfolders of `folder`, and return its lineage."""
+    for name in ("origin", *FOLDERS):
+        (folder / name).mkdir()
+    lineage = fetch_lineage(project, params, number, folder / "origin")
+    for name in FOLDERS:
+        tracking.fetch_folder(registry_of(project, params), lineage.version, name, folder / name)
+    return lineage
+
+
+def _explain_loss(registry: tracking.Registry, version: tracking.Version) -> str:
+    """Return what the loss of a file means without which there is no report, and what to do."""
+    return (
+        f"without it there is nothing to report about version {version.number}. Restore the artifacts of run "
+        f"{version.run_id} in {without_secrets(registry.uri)}, or see what else there is: fashion models"
+    )
+
+
+class _Files:
+    """The fetched files of a version; messages name them as MLflow does."""
+
+    def __init__(self, folder: Path, loss: str) -> None:
+        self._folder, self._loss = folder, loss
+        self.gaps: list[str] = []
+        """Why each file is left out that the report can do without."""
+
+    def require(self, name: str, read: Callable[[Path], T]) -> T:
+        return self._read(name, read, self._loss)
+
+    def find(self, name: str, read: Callable[[Path], T]) -> T | None:
+        try:
+            return self._read(name, read, "the rest of the report does not need it")
+        except ArtifactError as error:
+            self.gaps.append(str(error))
+            return None
+
+    def _read(self, name: str, read: Callable[[Path], T], remedy: str) -> T:
+        if not (self._folder / name).is_file():
+            raise ArtifactError(f"{name} is missing: {remedy}")
+        with translate_damage(Path(name), remedy):
+            return read(self._folder / name)
+
+
 def find_test_images(project: Project, lineage: Lineage) -> Bytes | None:
-    """Return the images of the version's test set from artifacts/dataset; None where that is another, or none."""
+    """Return the images of the version's test set from artifacts/dataset; None if there is another one, or none."""
     try:
         split = load_split(project, "test")
     except ArtifactError:
         return None  # Nothing is prepared here; the report says what to do.
     same = test_set_digest(split) == lineage.version.tags.get(TEST_SET)
     return split.images if same else None
-
-
-def _read(folder: Path, name: str, read: Callable[[Path], T], remedy: str) -> T:
-    """Read a file of the version; messages name it as MLflow does."""
-    if not (folder / name).is_file():
-        raise ArtifactError(f"{name} is missing: {remedy}")
-    with translate_damage(Path(name), remedy):
-        return read(folder / name)
 
 
 def _json(path: Path) -> Any:

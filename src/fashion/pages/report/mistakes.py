@@ -89,7 +89,7 @@ def _pairs(found: Predictions, classes: tuple[str, ...], kinds: NDArray[np.intp]
 
 
 def _fair_share(counts: NDArray[np.intp], most: int) -> int:
-    """Return the largest number of pictures for each pair with which there are at most so many in all; 1 at least."""
+    """Return the largest number of pictures for each pair that keeps to so many in all; at least 1."""
     if counts.sum() <= most:
         return int(counts.max(initial=1))
     low, high = 1, int(counts.max())

@@ -74,7 +74,7 @@ def _layers(layers: Sequence[Mapping[str, Any]], path: str, sizes: Mapping[str, 
 
 
 def _merged(layers: Sequence[Layer]) -> Iterator[Layer]:
-    """Yield the layers, those as one that are alike, stand beside each other and learn nothing."""
+    """Yield the layers; equal ones that are neighbours and learn nothing become one."""
     for _, group in groupby(enumerate(layers), lambda one: _likeness(*one)):
         alike = [layer for _, layer in group]
         first = alike[0]
@@ -90,7 +90,7 @@ def _likeness(place: int, layer: Layer) -> tuple[object, ...]:
 
 
 def _output_shapes(layers: Sequence[Mapping[str, Any]]) -> dict[str, Sequence[int | None]]:
-    """Return the shape of what leaves a layer, by its name, as those say that take it."""
+    """Return the shape of what leaves each layer, by its name, as the layers that take it declare it."""
     shapes: dict[str, Sequence[int | None]] = {}
 
     def collect(node: Any) -> None:

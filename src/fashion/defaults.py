@@ -1,0 +1,30 @@
+"""The defaults of .env, for Python and for the shells that source .venv/bin/activate.
+
+Activating runs this file as a script, in 0.06 seconds: it imports nothing of ours, and nothing heavy.
+"""
+
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+DATABASE = "sqlite:///"
+
+
+def read_defaults(root: Path) -> dict[str, str]:
+    """Return the variables of the .env file in the project's folder, with paths under .state made absolute."""
+    values: Mapping[str, str | None] = dotenv_values(root / ".env", interpolate=False)
+    return {name: _absolute(value or "", root) for name, value in values.items()}
+
+
+def _absolute(value: str, root: Path) -> str:
+    if value.startswith(".state/"):
+        return str(root / value)
+    return value.replace(f"{DATABASE}.state/", f"{DATABASE}{root}/.state/")
+
+
+if __name__ == "__main__":
+    for variable in read_defaults(Path(sys.argv[1])).items():
+        sys.stdout.write(f"fashion_set_default {shlex.join(variable)}\n")
