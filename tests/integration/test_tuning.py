@@ -30,6 +30,8 @@ from tests.projects import edit_params
 QUIET = Watch(lambda *_: None, lambda _: None)
 SLOW, GOOD = 1e-6, 0.003
 """Learning rates with which nothing is learned in six epochs, and with which something is."""
+EXPLODING = {"optimizer": "sgd", "learning_rate": 1000.0}
+"""With these the loss is soon no number any more."""
 
 
 def edit(project, rate, choices, **tuning):
@@ -50,6 +52,7 @@ def runs_below(project, run_id):
     return client.search_runs([experiment.experiment_id], f"tags.`mlflow.parentRunId` = '{run_id}'")
 
 
+@pytest.mark.advice("fashion tune --study --apply", "cli/tuning.py", "flows/tuning.py")
 def test_a_better_recipe_is_found_shown_and_written_into_params(trained_project, monkeypatch):
     monkeypatch.setenv("FASHION_HOME", str(trained_project.root))
     params = edit(trained_project, SLOW, [SLOW, GOOD], seeds=3)
@@ -84,7 +87,7 @@ def test_a_better_recipe_is_found_shown_and_written_into_params(trained_project,
     assert again.winner.difference == found.winner.difference, "nothing is trained twice"
     assert len(runs_below(trained_project, run_id)) == len(below)
 
-    result = CliRunner().invoke(app, ["tune", "--apply"])
+    result = CliRunner().invoke(app, ["tune", "--study", "study", "--apply"])
     assert result.exit_code == 0, result.output
     assert "has the recipe baseline-tuned now" in result.output
     changed = load_params(trained_project.params)
@@ -116,25 +119,49 @@ def test_a_trial_that_is_killed_refused_or_ended_costs_itself_alone(trained_proj
     with pytest.raises(StoppedError):
         train_apart(job, lambda _: True)
     with pytest.raises(TrainingError, match="loss is not finite"):
-        train_apart(replace(job, recipe=recipe_with(job.recipe, {"learning_rate": 1000.0})), lambda _: False)
+        train_apart(replace(job, recipe=recipe_with(job.recipe, EXPLODING)), lambda _: False)
     (trained_project.dataset / "train_labels.npy").unlink()
     with pytest.raises(TrainingError, match="train_labels.npy is missing"):
         train_apart(job, lambda _: False)
     assert multiprocessing.active_children() == []
 
 
-def test_a_search_in_which_everything_fails_ends_and_says_why(trained_project):
-    params = edit(trained_project, GOOD, [1000.0], seeds=2)
+def type_tune(*options):
+    return CliRunner().invoke(app, ["tune", *options])
+
+
+@pytest.mark.advice("fashion tune --restart", "experiments/search.py")
+def test_a_search_in_which_everything_fails_ends_and_says_why(trained_project, monkeypatch):
+    monkeypatch.setenv("FASHION_HOME", str(trained_project.root))
+    edit(trained_project, GOOD, [GOOD])
+    params = edit_params(
+        trained_project, {"tune": {"space": {name: {"choices": [value]} for name, value in EXPLODING.items()}}}
+    )
     with pytest.raises(TrainingError, match=r"All 5 trials failed, .*not finite(.|\n)*fashion tune --restart"):
         tune(trained_project, params, "study", Budget(trials=20), QUIET)
+    edit(trained_project, GOOD, [GOOD])
+    result = type_tune("--restart", "--trials", "1")
+    assert result.exit_code == 0, result.output
+    assert "no complete trial besides baseline" in result.output
 
 
-def test_a_study_of_other_data_or_another_space_is_not_mixed_with_this_one(trained_project):
+@pytest.mark.advice("fashion tune --study", "experiments/tune.py", "adapters/studies/storage.py")
+@pytest.mark.advice("fashion tune --restart", "experiments/tune.py", "adapters/studies/storage.py")
+def test_a_study_that_cannot_go_on_is_left_alone_begun_anew_or_has_another_beside_it(trained_project, monkeypatch):
+    monkeypatch.setenv("FASHION_HOME", str(trained_project.root))
     params = edit(trained_project, GOOD, [GOOD])
     with open_study(place_of(trained_project, "study"), 1, 0.3) as study:
         study.note(ABOUT, {"dataset": "another", "space": {}, "recipe": {}, "seed": 1})
+        assert "being worked on by another" in str(type_tune("--trials", "1").exception)
+        assert type_tune("--study", "beside", "--trials", "1").exit_code == 0
     with pytest.raises(ParamsError, match=r"begun with other data and another space .*fashion tune --restart"):
         tune(trained_project, params, "study", Budget(trials=1), QUIET)
+    assert type_tune("--study", "beside", "--trials", "1").exit_code == 0
+    assert type_tune("--restart", "--trials", "1").exit_code == 0
+    path = trained_project.studies / "study.log"
+    path.write_bytes(b"nonsense\n" + path.read_bytes())
+    assert isinstance(type_tune("--trials", "1").exception, ArtifactError)
+    assert type_tune("--restart", "--trials", "1").exit_code == 0
     with pytest.raises(ParamsError, match="--study ../study: expected up to 64 letters"):
         tune(trained_project, params, "../study", Budget(trials=1), QUIET)
 

@@ -67,7 +67,7 @@ def tune(
             return
     name = adopt(project, params, study)
     console.print(f"params.yaml has the recipe {name} now, and uses it. See what changed with: git diff params.yaml")
-    console.print("Train, judge and register it with: make run")
+    console.print("The next training uses it; what it is worth, the judgement will say.")
 
 
 @contextmanager

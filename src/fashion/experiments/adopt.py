@@ -44,7 +44,7 @@ def _winner(project: Project, params: Params, study: str) -> Recipe:
     if not winner:
         raise ParamsError(
             f"The study {study} has no recipe that was shown to be better than the one in use, so there is nothing to "
-            f"apply. What it found: artifacts/tuning/{study}/summary.md. Search on with: fashion tune --minutes N"
+            f"apply. What it found: artifacts/tuning/{study}/summary.md."
         )
     recipe = Recipe.model_validate(winner["recipe"])
     if about["recipe"] != {"name": params.train.recipe, **params.train.chosen.model_dump(mode="json")}:

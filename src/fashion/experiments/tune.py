@@ -12,14 +12,14 @@ from typing import Any
 from fashion.adapters.studies import ABOUT, Place, Study, forget_study, open_study
 from fashion.adapters.tracking.address import TUNING, check, registry_of
 from fashion.adapters.tracking.runs import LiveRun, end_below, live_run
-from fashion.errors import ArtifactError, ParamsError
+from fashion.errors import ParamsError
 from fashion.experiments.finals import Tuned, compare, seconds_spent
 from fashion.experiments.results import WINNER, write_results
 from fashion.experiments.search import SECONDS_PER_MINUTE, Budget, Limits, Search, Watch, run_trials
 from fashion.experiments.space import check_space
 from fashion.params import Params
 from fashion.paths import TRAINING, Project
-from fashion.reading import read_json
+from fashion.reading import LARGEST_ARTIFACT_BYTES, load_json
 from fashion.settings import load_settings
 from fashion.stages.dataset import load_split
 from fashion.storage import folder_digest
@@ -115,8 +115,8 @@ def forecast(project: Project, params: Params, budget: Budget) -> str:
 def _seconds_of_a_training(project: Project, params: Params) -> float | None:
     """Return how long the last training took, if it was of the recipe in use."""
     try:
-        training = read_json(project.model / TRAINING, "dvc repro train")
-    except ArtifactError:
+        training = load_json(project.model / TRAINING, LARGEST_ARTIFACT_BYTES)
+    except (OSError, ValueError):
         return None
     is_same = isinstance(training, dict) and training.get("recipe") == params.train.recipe
     return float(training["seconds"]) if is_same else None

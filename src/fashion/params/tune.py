@@ -6,13 +6,16 @@ from pydantic import Field, model_validator
 
 from fashion.params.section import Section
 
+Whole = Annotated[int, Field(ge=-(10**9), le=10**9)]
+Number = Whole | Annotated[float, Field(ge=-1e9, le=1e9)]
+
 
 class Knob(Section):
     """The values that a key of a recipe may have: some choices, or everything between two ends."""
 
-    choices: Annotated[tuple[bool | int | float | str | None, ...], Field(min_length=1, strict=False)] | None = None
-    low: int | float | None = None
-    high: int | float | None = None
+    choices: Annotated[tuple[bool | Number | str | None, ...], Field(min_length=1, strict=False)] | None = None
+    low: Number | None = None
+    high: Number | None = None
     """The ends are included. With whole numbers at both ends, only whole numbers are tried."""
     log: bool = False
     """Try small values as often as large ones: as many between 0.001 and 0.01 as between 0.01 and 0.1."""
