@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fashion.arrays import Booleans
-from fashion.errors import TrainingError
+from fashion.errors import FashionError, TrainingError
 from fashion.params import Recipe
 from fashion.paths import Project
 from fashion.stages.dataset import load_split
@@ -21,7 +21,7 @@ from fashion.stages.dataset import load_split
 PRELOADED = ["fashion.experiments.preloaded"]
 """Imported once, in the process from which those of the trials are forked."""
 PATIENCE_SECONDS = 5.0
-EPOCH, DONE, REFUSED = "epoch", "done", "refused"
+EPOCH, DONE, FAILED = "epoch", "done", "failed"
 OUT_OF_MEMORY = "there is not enough memory for it; narrow batch_size or width"
 
 
@@ -71,6 +71,7 @@ def train_apart(job: Job, on_epoch: Callable[[Progress], bool]) -> Outcome:
         on_epoch: called after each epoch; ends the training by returning True.
 
     Raises:
+        ArtifactError: the dataset is missing or damaged.
         TrainingError: the training failed, or its process was killed; the message says why.
         StoppedError: `on_epoch` ended it.
     """
@@ -97,8 +98,8 @@ def _follow(connection: Connection, process: BaseProcess, on_epoch: Callable[[Pr
         if kind == DONE:
             outcome: Outcome = content
             return outcome
-        if kind == REFUSED:
-            raise TrainingError(content)
+        if kind == FAILED:
+            raise content
         if on_epoch(content):
             raise StoppedError
 
@@ -127,12 +128,12 @@ def _work(job: Job, connection: Connection) -> None:
         connection.send((DONE, _train(job, lambda progress: connection.send((EPOCH, progress)))))
     except BrokenPipeError:
         return  # Nobody waits for the trial any more.
-    except TrainingError as error:
-        connection.send((REFUSED, str(error)))
+    except FashionError as error:
+        connection.send((FAILED, error))
     except Exception as error:
         if not _is_out_of_memory(error):
             raise
-        connection.send((REFUSED, OUT_OF_MEMORY))
+        connection.send((FAILED, TrainingError(OUT_OF_MEMORY)))
 
 
 def _is_out_of_memory(error: Exception) -> bool:

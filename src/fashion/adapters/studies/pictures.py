@@ -70,6 +70,7 @@ def _quietly() -> Iterator[None]:
     try:
         with warnings.catch_warnings(), rc_context({"figure.figsize": (10, 5), "font.size": 10}):
             warnings.simplefilter("ignore", ExperimentalWarning)
+            warnings.filterwarnings("ignore", "Target and region quantiles")  # Too few trials to tell knobs apart.
             warnings.filterwarnings("ignore", "Attempting to set identical low and high xlims")  # A single choice.
             yield
     finally:
