@@ -74,15 +74,13 @@ def publish_judgement(registration: "Registration") -> None:
         create_markdown_artifact(f"{heading}\n\n{asked}{markdown(judgement)}{absence}", key="judgement")
 
 
-def publish_report(report: "Report", page: str | None) -> None:
+def publish_report(report: "Report", link: str) -> None:
     """Publish where the report of a version is, with its main figures.
 
     Args:
-        page: the address of MLflow's page of it, where MLflow has pages.
+        link: to its page in MLflow, as Markdown.
     """
-    title = f"The report of {report.name} version {report.version.number}"
-    link = f"[{escape_markdown(title)}]({page})" if page else escape_markdown(title)
-    content = f"{link}, a page to open: `{report.path}`\n\n{escape_markdown(report.headline)}"
+    content = f"{link}, and as a file to open: `{report.path}`\n\n{escape_markdown(report.headline)}"
     create_markdown_artifact(content, key="report", description=report.headline)
 
 

@@ -10,6 +10,7 @@ from fashion.adapters.tracking.address import registry_of
 from fashion.errors import without_secrets
 from fashion.params import Params
 from fashion.paths import Project
+from fashion.text import escape_markdown
 from flows.services.processes import is_local, mlflow_address
 
 if TYPE_CHECKING:
@@ -26,6 +27,12 @@ def link_training(project: Project, params: Params, registration: "Registration"
     ours = str(flow_run.ui_url or "")
     us = tracking.FlowRun(str(flow_run.name), str(flow_run.id), ours if ours.startswith("http") else None)
     page = tracking.link_flow_run(registry, registration.run_id, us)
+    link = link_to_mlflow(project, registry.uri, "The training on MLflow's page", page)
+    create_markdown_artifact(link, key="training")
+
+
+def link_to_mlflow(project: Project, uri: str, title: str, page: str) -> str:
+    """Return a link to one of MLflow's pages as Markdown, and when it opens; `uri` is the registry's."""
     address = f"{without_secrets(mlflow_address(project)).rstrip('/')}/{page}"
-    shown = " (while `make up` runs)" if is_local(registry.uri) else ""
-    create_markdown_artifact(f"[The training on MLflow's page]({address}){shown}", key="training")
+    shown = " (while `make up` runs)" if is_local(uri) else ""
+    return f"[{escape_markdown(title)}]({address}){shown}"

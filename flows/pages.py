@@ -36,7 +36,9 @@ def explore(project: Project, params: Params) -> State[None]:
 @task(name="report", task_run_name="report", cache_policy=NO_CACHE)
 def report(project: Project, params: Params, version: str) -> State[None]:
     """Write the report of a version and keep it with the version, which needs none: nothing here fails the run."""
+    from fashion.adapters.tracking.address import registry_of
     from fashion.pages.report import keep_report, write_report
+    from flows.links import link_to_mlflow
 
     try:
         written = write_report(project, params, version)
@@ -44,5 +46,6 @@ def report(project: Project, params: Params, version: str) -> State[None]:
     except FashionError as error:
         get_run_logger().warning("There is no report of version %s. %s", version, error)
         return Completed(name="NotReported", message=str(error).splitlines()[0])
-    publish_report(written, page)
-    return Completed(message=f"Report: {page or written.path}")
+    title = f"The report of {written.name} version {written.version.number}"
+    publish_report(written, link_to_mlflow(project, registry_of(project, params).uri, title, page))
+    return Completed(message=f"Report: {written.path}")

@@ -118,8 +118,10 @@ def _seconds_of_a_training(project: Project, params: Params) -> float | None:
         training = load_json(project.model / TRAINING, LARGEST_ARTIFACT_BYTES)
     except (OSError, ValueError):
         return None
-    is_same = isinstance(training, dict) and training.get("recipe") == params.train.recipe
-    return float(training["seconds"]) if is_same else None
+    if not isinstance(training, dict) or training.get("recipe") != params.train.recipe:
+        return None
+    seconds = training.get("seconds")
+    return float(seconds) if isinstance(seconds, int | float) else None
 
 
 def _trainings(params: Params) -> int:
@@ -156,8 +158,9 @@ def _parameters(params: Params) -> dict[str, Any]:
 
 def _close(project: Project, study: Study, found: Tuned, run: LiveRun) -> None:
     """Write down what was found, for people and for `--apply`."""
-    if winner := found.winner:
-        study.note(WINNER, {"trial": winner.trial.number, "recipe": winner.recipe.model_dump(mode="json")})
+    winner = found.winner
+    kept = {"trial": winner.trial.number, "recipe": winner.recipe.model_dump(mode="json")} if winner else None
+    study.note(WINNER, kept)  # Also none, where an earlier comparison found one that no longer is.
     best = max((trial.accuracy or 0 for trial in found.trials), default=0)
     run.log_figures({"validation/best_accuracy": best, "trials": len(found.trials)})
     run.log_folder(write_results(project, study, found))

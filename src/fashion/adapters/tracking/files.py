@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from fashion.adapters.tracking.address import Registry, in_words
 from fashion.adapters.tracking.versions import Version
-from fashion.errors import ServiceError, without_secrets
+from fashion.errors import ServiceError
 from fashion.images.photos import Form
 from fashion.params import Classes, ImageSize, PicturesParams
 from fashion.paths import CLASSES, KERAS, LITERT
@@ -51,13 +51,10 @@ def fetch_folder(registry: Registry, version: Version, name: str, folder: Path) 
 
 
 @in_words
-def artifact_page(registry: Registry, version: Version, name: str) -> str | None:
-    """Return the address of MLflow's page of one of the version's artifacts; None where MLflow is no server."""
-    if not registry.uri.startswith(("http://", "https://")):
-        return None
+def artifact_page(registry: Registry, version: Version, name: str) -> str:
+    """Return MLflow's page of one of the version's artifacts, as it stands behind the address of the server."""
     experiment = MlflowClient(registry.uri).get_run(version.run_id).info.experiment_id
-    address = without_secrets(registry.uri).rstrip("/")
-    return f"{address}/#/experiments/{experiment}/runs/{version.run_id}/artifacts/{quote(name)}"
+    return f"#/experiments/{experiment}/runs/{version.run_id}/artifacts/{quote(name)}"
 
 
 @in_words

@@ -83,8 +83,8 @@ def show(kept: Kept) -> str:
     return render(ROOM, "report.html", headline=headline_of(kept), **fill(kept))
 
 
-def keep_report(project: Project, params: Params, report: Report) -> str | None:
-    """Put the report beside the version's other artifacts; return the address of its page, if MLflow has pages.
+def keep_report(project: Project, params: Params, report: Report) -> str:
+    """Put the report beside the version's other artifacts; return its page, as behind the address of MLflow's server.
 
     Raises:
         ServiceError: MLflow is away or refused.
