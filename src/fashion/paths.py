@@ -104,6 +104,11 @@ class Project:
         return self.root / "artifacts" / "reports"
 
     @property
+    def comparisons(self) -> Path:
+        """Pages with versions side by side; made from what the registry keeps, so not owned by DVC."""
+        return self.root / "artifacts" / "comparisons"
+
+    @property
     def exploration(self) -> Path:
         """The page about the data; made from them again when they have changed, so not owned by DVC."""
         return self.root / "artifacts" / "exploration"

@@ -164,7 +164,7 @@ def test_a_commit_that_is_gone_is_told(trained_project):
 def test_a_version_made_outside_git_is_told(trained_project, monkeypatch):
     shutil.rmtree(trained_project.root / ".git")
     registered = register_anew(trained_project, load(trained_project))
-    with pytest.raises(LineageError, match="no git commit") as told:
+    with pytest.raises(LineageError, match="without a git commit") as told:
         reproduce(trained_project, load(trained_project), registered.version, ignore)
     for name in ("AUTHOR", "COMMITTER"):
         monkeypatch.setenv(f"GIT_{name}_NAME", "me")

@@ -1,7 +1,9 @@
 """Pictures (matplotlib), drawn off screen and written completely or not at all."""
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from textwrap import fill
 from typing import Any
@@ -65,6 +67,26 @@ def training_curves(history: Mapping[str, Sequence[float]], path: Path) -> None:
         axis.grid(alpha=0.3)
         axis.legend()
     _save(figure, path)
+
+
+def compared_curves(histories: Mapping[str, Any]) -> bytes:
+    """Draw validation loss and accuracy by epoch of several trainings on one axis each; return a PNG file.
+
+    Args:
+        histories: by name, a frame with the columns of history.csv.
+    """
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    for axis, quantity in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        # Markers, too, since colours alone do not tell lines apart for everybody.
+        for (name, history), marker in zip(histories.items(), cycle("osD^vP*X")):
+            axis.plot(history["epoch"], history[f"validation_{quantity}"], marker=marker, label=name)
+        axis.set(xlabel="epoch", ylabel=quantity, title=f"Validation {quantity}")
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.grid(alpha=0.3)
+    figure.axes[0].legend()
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=DOTS_PER_INCH)
+    return content.getvalue()
 
 
 def confusion_matrix(counts: NDArray[np.int64], classes: Sequence[str], path: Path) -> None:

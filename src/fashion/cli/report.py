@@ -1,8 +1,9 @@
-"""The report of a version."""
+"""The report of a version, and versions side by side."""
 
 from typing import Annotated
 
 import typer
+from rich.table import Column, Table
 
 from fashion.cli.terminal import console, start
 from fashion.importing import heavy_imports
@@ -33,3 +34,36 @@ def report(
     console.print(f"Page: {made.path}", highlight=False)
     if made.described:
         console.print("Its model card, which it lacked, is in MLflow now")
+
+
+@app.command(epilog="Example: fashion compare 1 2")
+def compare(
+    which: Annotated[
+        list[str],
+        typer.Argument(help="Two or more: numbers of versions, `champion`, `challenger`, ids of MLflow runs."),
+    ],
+) -> None:
+    """Show versions or trainings side by side: what differs, their curves, figures with intervals.
+
+    Versions with the same test set are compared image by image. It writes a page to artifacts/comparisons/ that opens
+    offline, with the curves on one axis.
+    """
+    project, params = start()
+    with heavy_imports():
+        from fashion.pages.compare import compare as run
+
+    found = run(project, params, which)
+    names = [side.name for side in found.sides]
+    for title, rows in (("Figures", found.figures), ("What differs", found.differing)):
+        table = Table(*(Column(name, overflow="fold") for name in (title, *names)))
+        for name, cells in rows.items():
+            table.add_row(name, *cells)
+        console.print(table)
+    for one in found.paired:
+        gain = one.accuracy
+        console.print(
+            f"{one.name} against {names[0]}, on the same n = {one.images:,} images: {100 * gain.value:+.2f} points of "
+            f"accuracy ({100 * gain.low:+.2f} to {100 * gain.high:+.2f}), McNemar's p {one.mcnemar_p:.3g}",
+            highlight=False,
+        )
+    console.print(f"Page: {found.path}", highlight=False)

@@ -15,7 +15,7 @@ from fashion.adapters.tracking.files import (
     open_version,
 )
 from fashion.adapters.tracking.ledger import read_ledger, record, settle
-from fashion.adapters.tracking.runs import LiveRun, find_run, live_run, recreate_run
+from fashion.adapters.tracking.runs import LiveRun, find_run, is_run_id, live_run, read_run, recreate_run
 from fashion.adapters.tracking.versions import (
     CHALLENGER,
     CHAMPION,
@@ -54,6 +54,7 @@ __all__ = [
     "find_run",
     "find_version",
     "get_version",
+    "is_run_id",
     "keep_version",
     "link_flow_run",
     "list_versions",
@@ -62,6 +63,7 @@ __all__ = [
     "log_version",
     "open_version",
     "read_ledger",
+    "read_run",
     "record",
     "recreate_run",
     "settle",

@@ -1,9 +1,11 @@
 """Training runs, watched live."""
 
 import logging
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
 from fashion.adapters.tracking.address import Registry, check, explained, in_words
 from fashion.adapters.tracking.descriptions import describe_experiment
-from fashion.errors import DiskError, ServiceError
+from fashion.errors import DiskError, LineageError, ServiceError
 from fashion.interruption import uninterrupted
 from fashion.params import Params
 
@@ -132,6 +134,46 @@ def find_run(registry: Registry, tag: str, value: str) -> str | None:
     client = MlflowClient(registry.uri)
     runs = client.search_runs([_experiment(client, registry)], f"tags.`{tag}` = '{value}'", max_results=1)
     return str(runs[0].info.run_id) if runs else None
+
+
+@dataclass(frozen=True)
+class ReadRun:
+    """A run as MLflow has it."""
+
+    name: str
+    parameters: Mapping[str, str]
+    figures: Mapping[str, str]
+    """Those of the whole run, as text."""
+    curves: Mapping[str, Mapping[int, float]]
+    """By name and epoch."""
+
+
+def is_run_id(text: str) -> bool:
+    """Return whether a text has the form of a run's id, which no version's number has."""
+    return bool(re.fullmatch(r"[0-9a-f]{32}", text))
+
+
+@in_words
+def read_run(registry: Registry, run_id: str) -> ReadRun:
+    """Return what MLflow has of a run.
+
+    Raises:
+        LineageError: there is no such run.
+    """
+    client = MlflowClient(registry.uri)
+    try:
+        data, info = (run := client.get_run(run_id)).data, run.info
+    except MlflowException as error:
+        if error.error_code == ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+            raise LineageError(f"MLflow has no run {run_id}; its pages show which there are") from error
+        raise
+    curves = {
+        name.removeprefix(CURVES): {point.step: point.value for point in client.get_metric_history(run_id, name)}
+        for name in data.metrics
+        if name.startswith(CURVES)
+    }
+    figures = {name: f"{value:.4g}" for name, value in data.metrics.items() if not name.startswith(CURVES)}
+    return ReadRun(str(info.run_name), dict(data.params), figures, curves)
 
 
 @in_words
