@@ -175,7 +175,7 @@ def test_a_version_that_cannot_be_loaded_gets_no_alias_even_with_force(trained_p
     else:
         for path in models.rglob(damage):
             path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(PromotionError, match="cannot be loaded, so no alias"):
+    with pytest.raises(PromotionError, match="cannot be loaded, so it gets no alias"):
         promote(trained_project, load(trained_project), two, "try", force=True)
     assert champion(trained_project) == "1"
     assert len(list_changes(trained_project, load(trained_project))) == 1

@@ -119,7 +119,7 @@ def _read(project: Project, params: Params, which: str) -> Side:
 
 def _version(kept: Kept) -> Side:
     origin, version = kept.lineage.origin, kept.lineage.version
-    made = {"commit": origin.code.commit or NOTHING, "data.dvc": origin.data.version}
+    made = {"commit": (origin.code.commit or NOTHING)[:12], "data.dvc": origin.data.version}
     checks = kept.gate.checks if kept.gate else ()
     return Side(
         name=f"version {version.number}",
