@@ -19,6 +19,7 @@ ALL = {
     "retraining/weekly",
     "weekly",
     "retraining/on-drift",
+    "tuning/default",
     "on-drift__automation_1",
 }
 """What can be switched off: deployments, schedules, an automation."""

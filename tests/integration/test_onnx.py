@@ -15,10 +15,7 @@ SHAPES = {"baseline": (28, 28, 1), "compact": (12, 16, 3)}
 def exported(tmp_path_factory):
     """By network: the model, grey or colour, and its file."""
     folder = tmp_path_factory.mktemp("onnx")
-    models = {
-        name: classifier(name, shape, 4, temperature=1.3, average_shifts=int(name == "compact"))
-        for name, shape in SHAPES.items()
-    }
+    models = {name: rebuild(classifier(name, shape, 4), 1.3, int(name == "compact")) for name, shape in SHAPES.items()}
     for name, model in models.items():
         onnx.export_onnx(model, folder / f"{name}.onnx")
     return {name: (model, folder / f"{name}.onnx") for name, model in models.items()}
