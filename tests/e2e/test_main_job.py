@@ -13,8 +13,7 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 
-from fashion.adapters.tracking.address import registry_of
-from fashion.adapters.tracking.runs import EXPERIMENT
+from fashion.adapters.tracking.address import EXPERIMENT, registry_of
 from fashion.cli import main
 from fashion.errors import DataError
 from fashion.params import load_params

@@ -8,8 +8,7 @@ from mlflow import MlflowClient
 
 from fashion.adapters import tracking
 from fashion.adapters.tracking import address as address_module
-from fashion.adapters.tracking.address import Registry, registry_of
-from fashion.adapters.tracking.runs import EXPERIMENT
+from fashion.adapters.tracking.address import EXPERIMENT, Registry, registry_of
 from fashion.errors import ServiceError
 from fashion.registry.register import register
 from fashion.stages.train import train

@@ -7,8 +7,7 @@ import keras
 import pandas as pd
 from mlflow import MlflowClient
 
-from fashion.adapters.tracking.address import registry_of
-from fashion.adapters.tracking.runs import EXPERIMENT
+from fashion.adapters.tracking.address import EXPERIMENT, registry_of
 from fashion.adapters.weights import read_weights
 from fashion.evaluation.reproduction import compare_weights
 from fashion.params import load_params
