@@ -40,6 +40,7 @@ SLOWEST_FIRST = (
     "faults/test_full_disk.py",
     "integration/test_register.py",
     "integration/test_absence.py",
+    "integration/test_tuning.py",
     "integration/test_monitor.py",
     "integration/test_series.py",
     "integration/test_promotion.py",

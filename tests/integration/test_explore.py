@@ -197,7 +197,7 @@ def test_the_splits_of_prepare_are_compared_where_they_are_of_these_data(trained
     project, params = trained_project, load_params(trained_project.params)
     page = project.exploration / "index.html"
     said = sentences(page)
-    assert "Validation split and training split: no difference of descriptors is larger" in said
+    assert "Validation split and training split differ in descriptors no more than by chance" in said
     assert "Test split and training split" in said
     figures = json.loads((page.parent / "exploration.json").read_text())["figures"]
     assert [one["other"] for one in figures["comparisons"]] == ["validation split", "test split"]
