@@ -16,11 +16,13 @@ from optuna.trial import TrialState
 from typer.testing import CliRunner
 
 from fashion.adapters.studies import ABOUT, COMPLETE, FAILED, RUNNING, Trial, open_study
+from fashion.adapters.tracking.address import TUNING, registry_of
+from fashion.adapters.tracking.runs import live_run
 from fashion.cli import app
 from fashion.errors import ArtifactError, ParamsError, TrainingError
 from fashion.experiments.adopt import adopt
 from fashion.experiments.results import WINNER
-from fashion.experiments.search import Budget, Limits, Watch, budget_of
+from fashion.experiments.search import Budget, Entrant, Limits, Search, Watch, budget_of
 from fashion.experiments.trial import Job, StoppedError, train_apart
 from fashion.experiments.tune import forecast, place_of, tune
 from fashion.params import load_params, recipe_with
@@ -178,6 +180,18 @@ def has_ended(project, count):
     lines = path.read_text().splitlines(keepends=True) if path.exists() else []
     states = [json.loads(line).get("state") for line in lines if line.endswith("\n")]
     return sum(state in (TrialState.COMPLETE, TrialState.FAIL) for state in states) >= count
+
+
+def test_a_trial_that_is_stopped_for_being_worse_has_not_failed(trained_project):
+    params = load_params(trained_project.params)
+    registry = replace(registry_of(trained_project, params), experiment=TUNING)
+    with live_run(registry, "a search", {}, {}) as parent, open_study(place_of(trained_project, "s"), 1, 0.3) as study:
+        search = Search(trained_project, params, study, QUIET, registry, parent.run_id)
+        with pytest.raises(StoppedError):
+            search.train(Entrant("trial 0", {}, params.train.chosen), 1, lambda _: True)
+        (run,) = runs_below(trained_project, parent.run_id)
+    assert run.info.status == "FINISHED"
+    assert "validation/accuracy" not in run.data.metrics
 
 
 def test_a_search_that_is_stopped_or_killed_keeps_what_it_has_and_goes_on(trained_project):

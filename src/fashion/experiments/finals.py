@@ -81,9 +81,10 @@ def _entrant(trial: Trial, recipe: Recipe) -> Entrant:
 def _train_all(search: Search, finalists: list[Entrant]) -> dict[str, list[Booleans]]:
     """Return which images the recipe in use and each finalist get right, seed by seed; a finalist that fails is out."""
     first = search.params.train.seed + 1
+    seeds = [seed % 2**32 for seed in range(first, first + search.params.tune.seeds)]
     base = Entrant(IN_USE, {}, search.in_use)
     right: dict[str, list[Booleans]] = {entrant.name: [] for entrant in (base, *finalists)}
-    for seed in range(first, first + search.params.tune.seeds):
+    for seed in seeds:
         right[IN_USE].append(_train(search, base, seed))
         for entrant in finalists:
             try:

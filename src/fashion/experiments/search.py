@@ -10,7 +10,7 @@ from fashion.adapters.studies import COMPLETE, FAILED, RUNNING, Study, Trial
 from fashion.adapters.tracking.address import Registry
 from fashion.adapters.tracking.runs import PARENT, live_run
 from fashion.errors import ParamsError, TrainingError
-from fashion.experiments.space import holds, value_of
+from fashion.experiments.space import flatten, holds, value_of
 from fashion.experiments.trial import Job, Outcome, Progress, StoppedError, train_apart
 from fashion.params import Params, Recipe, recipe_with
 from fashion.paths import Project
@@ -67,7 +67,7 @@ class Search:
             StoppedError: `on_epoch` ended it.
         """
         job = Job(self.project.root, entrant.recipe, len(self.params.data.classes), seed)
-        parameters = flat(entrant.recipe) | {"seed": seed}
+        parameters = flatten(entrant.recipe.model_dump()) | {"seed": seed}
         with live_run(self.registry, entrant.name, parameters, {PARENT: self.run_id}) as run:
 
             def report(progress: Progress) -> bool:
@@ -75,17 +75,14 @@ class Search:
                 self.watch.on_epoch(entrant, progress)
                 return on_epoch(progress)
 
-            outcome = train_apart(job, report)
-            run.log_figures({"validation/accuracy": outcome.accuracy, "seconds": outcome.seconds})
-            return outcome
-
-
-def flat(recipe: Recipe) -> dict[str, Any]:
-    """Return the keys of a recipe and their values, nested ones with dots."""
-    content = recipe.model_dump()
-    nested = {key: value for key, value in content.items() if isinstance(value, dict)}
-    plain = {key: value for key, value in content.items() if key not in nested}
-    return plain | {f"{key}.{name}": value for key, values in nested.items() for name, value in values.items()}
+            try:
+                outcome = train_apart(job, report)
+            except StoppedError as error:
+                stopped = error  # Raised outside: a run that was stopped for being worse has not failed.
+            else:
+                run.log_figures({"validation/accuracy": outcome.accuracy, "seconds": outcome.seconds})
+                return outcome
+        raise stopped
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,14 @@ EXAMPLE = """tune:
 
 def value_of(recipe: Recipe, key: str) -> Any:
     """Return what the recipe has for a dotted key; None where a section is missing."""
-    found: Any = recipe.model_dump()
-    for name in key.split("."):
-        found = found.get(name) if isinstance(found, dict) else None
+    return flatten(recipe.model_dump()).get(key)
+
+
+def flatten(content: Mapping[str, Any], section: str = "") -> dict[str, Any]:
+    """Return the values of nested sections by dotted key."""
+    found: dict[str, Any] = {}
+    for name, value in content.items():
+        found |= flatten(value, f"{section}{name}.") if isinstance(value, Mapping) else {f"{section}{name}": value}
     return found
 
 

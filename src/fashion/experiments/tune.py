@@ -3,7 +3,6 @@
 Selection looks at validation images alone: the test set stays what it is for, the judgement of what is registered.
 """
 
-import logging
 import re
 import time
 from dataclasses import replace
@@ -32,8 +31,6 @@ PARTS = {
     "seed": "another seed (train.seed)",
 }
 RUN = "run"
-
-logger = logging.getLogger(__name__)
 
 
 def place_of(project: Project, name: str) -> Place:

@@ -20,6 +20,7 @@ from fashion.errors import LineageError
 from fashion.evaluation.estimates import CONFIDENCE
 from fashion.evaluation.gates import Check
 from fashion.evaluation.paired import Difference, accuracy_difference, count_pairs, mcnemar, recall_differences
+from fashion.experiments.space import flatten
 from fashion.pages.report.kept import Kept, Predictions, fetch_kept
 from fashion.params import Params, Recipe
 from fashion.paths import Project
@@ -140,7 +141,8 @@ def _settings(words: Mapping[str, Any]) -> dict[str, str]:
     recipe = train.get("recipes", {}).get(name, {})
     with suppress(ValidationError):  # A recipe of an earlier release is shown as it was written.
         recipe = Recipe.model_validate(recipe).model_dump()
-    return _flatten({"recipe": name, "seed": train.get("seed"), **recipe, **rest})
+    content = flatten({"recipe": name, "seed": train.get("seed"), **recipe, **rest})
+    return {key: str(value) for key, value in content.items()}
 
 
 def _figure(check: Check) -> tuple[str, str]:
@@ -152,16 +154,6 @@ def _curves(points: Mapping[str, Mapping[int, float]]) -> pd.DataFrame | None:
     """Return MLflow's curves as `train` writes them: a row for each epoch."""
     table = pd.DataFrame({name: dict(curve) for name, curve in points.items()}).rename_axis("epoch").sort_index()
     return table.reset_index() if len(table) else None
-
-
-def _flatten(content: Any, name: str = "") -> dict[str, str]:
-    """Return the leaves of a mapping with their dotted keys, as text."""
-    if not isinstance(content, Mapping):
-        return {name: str(content)}
-    found: dict[str, str] = {}
-    for key, value in content.items():
-        found |= _flatten(value, f"{name}.{key}" if name else str(key))
-    return found
 
 
 def _may_pair(first: Side, other: Side) -> bool:
