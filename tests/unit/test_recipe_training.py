@@ -10,7 +10,7 @@ from keras import layers
 from fashion.arrays import LabelledImages
 from fashion.images.synthetic import draw
 from fashion.model.losses import balance, make_loss
-from fashion.model.networks import Form, answer, classifier, rebuild
+from fashion.model.networks import Form, answer, classifier, computing_in, rebuild
 from fashion.model.optimizers import make_optimizer, make_schedule
 from fashion.model.training import Plan, Watch, train
 from fashion.params import Recipe, recipe_with
@@ -54,6 +54,7 @@ def plain(examples):
         {"class_weights": "balanced"},
         {"one_hot": True, "label_smoothing": 0.1},
         {"augmentation.mirror": True},
+        {"precision": "bfloat16"},
         # What each does to images, test_augmentation.py shows.
         {"augmentation.crop": 0.3, "augmentation.brightness": 0.3, "augmentation.contrast": 0.3},
     ],
@@ -180,6 +181,25 @@ def optimizer(**changes):
 def configuration(made):
     """Without the name, which Keras numbers."""
     return {key: value for key, value in made.get_config().items() if key != "name"} | {"kind": type(made).__name__}
+
+
+def test_bfloat16_is_for_training_alone_and_the_model_answers_in_float32(examples, plain):
+    model = trained(plan_of(examples, precision="bfloat16")).model
+    assert keras.config.dtype_policy().name == "float32"
+    assert {layer.compute_dtype for layer in [*model.layers, *network(model).layers]} == {"float32"}
+    assert {weight.dtype for weight in model.weights} == {"float32"}
+    # It learned what the same recipe learns in float32, up to the rounding of eight bits.
+    for one, other in zip(model.get_weights(), plain.model.get_weights(), strict=True):
+        assert np.allclose(one, other, atol=0.02)
+
+
+def test_layers_built_for_bfloat16_compute_in_it_but_for_the_logits():
+    with computing_in("bfloat16"):
+        model = classifier("compact", SHAPE, CLASSES)
+    dtypes = {layer.name: layer.compute_dtype for layer in network(model).layers}
+    assert dtypes.pop("logits") == "float32"
+    assert set(dtypes.values()) == {"bfloat16"}
+    assert {weight.dtype for weight in model.weights} == {"float32"}
 
 
 def test_each_optimizer_has_what_the_recipe_says():

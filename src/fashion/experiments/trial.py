@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from fashion.adapters.machine import as_computed_here
 from fashion.arrays import Booleans
 from fashion.errors import FashionError, TrainingError
 from fashion.params import Recipe
@@ -154,7 +155,7 @@ def _train(job: Job, report: Callable[[Progress], Any]) -> Outcome:
         report(Progress(epoch.epoch, epoch.epochs, figures))
 
     start = time.perf_counter()
-    plan = Plan(job.recipe, training, validation, job.classes, job.seed)
+    plan = Plan(as_computed_here(job.recipe), training, validation, job.classes, job.seed)
     trained = train(plan, Watch(on_epoch, lambda _, __: None))
     seconds = time.perf_counter() - start
     logits = predict_logits(logits_model(trained.model), validation.images)

@@ -1,6 +1,7 @@
 """The networks. Each takes raw uint8 images and returns calibrated probabilities and an embedding."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
@@ -99,8 +100,23 @@ def classifier(name: str, shape: Shape, classes: int, form: Form | None = None) 
     """
     pixels = keras.Input(shape, name="pixels")
     embedding = NETWORKS[name](pixels, form or Form())
-    network = keras.Model(pixels, [embedding, layers.Dense(classes, name="logits")(embedding)], name="network")
-    return _surround(network, name, 1.0, 0)
+    logits = layers.Dense(classes, name="logits", dtype="float32")(embedding)
+    return _surround(keras.Model(pixels, [embedding, logits], name="network"), name, 1.0, 0)
+
+
+@contextmanager
+def computing_in(precision: str) -> Iterator[None]:
+    """Have the layers that are built here compute in `precision`, float32 or bfloat16; weights and logits are float32.
+
+    Source: P. Micikevicius et al., "Mixed precision training", ICLR 2018; bfloat16 has float32's range, so that no loss
+    has to be scaled.
+    """
+    usual = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else usual)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(usual)
 
 
 def rebuild(model: keras.Model, temperature: float, average_shifts: int = 0) -> keras.Model:

@@ -15,7 +15,7 @@ from fashion.errors import TrainingError
 from fashion.evaluation.calibration import fit_temperature
 from fashion.images.augmentation import augment
 from fashion.model.losses import balance, make_loss, penalise_kernels
-from fashion.model.networks import Form, classifier, logits_model, predict_logits, rebuild
+from fashion.model.networks import Form, classifier, computing_in, logits_model, predict_logits, rebuild
 from fashion.model.optimizers import make_optimizer
 from fashion.params import Recipe
 
@@ -99,14 +99,15 @@ def train(plan: Plan, watch: Watch) -> Trained:
     """
     recipe, validation = plan.recipe, plan.validation
     keras.utils.set_random_seed(plan.seed)
-    model = classifier(recipe.network, plan.training.images.shape[1:], plan.classes, _form(recipe))
-    trainee = logits_model(model)
+    with computing_in(recipe.precision):
+        trainee = logits_model(_untrained(plan))
     penalise_kernels(trainee, recipe.l2)
     weights = balance(plan.training.labels, plan.classes) if recipe.class_weights == "balanced" else None
     optimizer = make_optimizer(recipe, recipe.epochs * plan.steps)
     trainee.compile(optimizer, make_loss(recipe, plan.classes, weights), metrics=["accuracy"])
     state = _run_epochs(trainee, plan, watch)
-    trainee.set_weights(state.best_weights)
+    model = _untrained(plan)
+    model.set_weights(state.best_weights)
     uncalibrated = rebuild(model, temperature=1.0, average_shifts=recipe.average_shifts)
     logits = predict_logits(logits_model(uncalibrated), validation.images)
     temperature = fit_temperature(logits, validation.labels)
@@ -118,8 +119,10 @@ def train(plan: Plan, watch: Watch) -> Trained:
     )
 
 
-def _form(recipe: Recipe) -> Form:
-    return Form(recipe.width, recipe.depth, recipe.activation, recipe.dropout)
+def _untrained(plan: Plan) -> keras.Model:
+    recipe = plan.recipe
+    form = Form(recipe.width, recipe.depth, recipe.activation, recipe.dropout)
+    return classifier(recipe.network, plan.training.images.shape[1:], plan.classes, form)
 
 
 def is_over(history: Sequence[Epoch], recipe: Recipe) -> bool:

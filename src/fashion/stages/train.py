@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 import pandas as pd
 
-from fashion.adapters.machine import describe_machine
+from fashion.adapters.machine import as_computed_here, describe_machine
 from fashion.adapters.tracking.address import registry_of
 from fashion.adapters.tracking.runs import LiveRun, live_run, run_name
 from fashion.adapters.tracking.tags import MODEL_DIGEST
@@ -85,7 +85,7 @@ def _train(training: LabelledImages, validation: LabelledImages, params: Params,
     if steps.doubt:
         logger.warning("%s", steps.doubt)
     try:
-        plan = Plan(recipe, training, validation, classes, params.train.seed)
+        plan = Plan(as_computed_here(recipe), training, validation, classes, params.train.seed)
         return train_network(plan, watch)
     except (KeyboardInterrupt, SystemExit):
         logger.info("Stopped. Run the same command again to resume after the last complete epoch.")
