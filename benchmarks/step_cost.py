@@ -2,8 +2,8 @@
 
     python -m benchmarks.step_cost            # about five minutes
 
-For each shipped recipe: CPU milliseconds of a step on one thread, with full batches and with one image in each, which is
-what a step costs whatever is in it; the same with sixteen steps compiled into one call; and in bfloat16. Each figure
+For each shipped recipe: CPU milliseconds of a step on one thread, with full batches and with one image in each, which
+is what a step costs whatever is in it; the same with sixteen steps compiled into one call; and in bfloat16. Each figure
 is the least of several rounds, which take turns, so that other work on the machine disturbs it as little as can be.
 """
 
