@@ -5,12 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
-from fashion.arrays import Booleans, Bytes, LabelledImages, Labels
-from fashion.images.near_copies import prepare_search
-from fashion.images.parts import Parts
+from fashion.arrays import Booleans, Bytes, Labels
+from fashion.images.near_copies import Run, group_near_copies
 
 SPLITS = ("train", "validation", "test")
 """In the order in which they give way: of a group, the images in the last of its splits are kept."""
@@ -42,7 +39,7 @@ class Assignment:
     """Images in it."""
 
 
-def group_copies(images: Bytes, given: Sequence[str | None]) -> NDArray[np.int64]:
+def group_copies(images: Bytes, given: Sequence[str | None], run: Run = map) -> NDArray[np.int64]:
     """Return the number of each image's group, (n,).
 
     Images with the same given group share a number, and so do near copies, and whatever is linked by a chain of both.
@@ -51,15 +48,7 @@ def group_copies(images: Bytes, given: Sequence[str | None]) -> NDArray[np.int64
         images: (n, height, width, channels).
         given: what is known of each image's group, None for nothing.
     """
-    count = len(images)
-    if not count:
-        return np.empty(0, np.int64)
-    search = prepare_search(Parts({"all": LabelledImages(images, np.zeros(count, np.int64))}))
-    groups = _group_given(given)
-    for one, other, _ in map(search.find, search.tiles()):
-        links = coo_array((np.ones(len(one)), (groups[one], groups[other])), shape=(count, count))
-        groups = connected_components(links, directed=False)[1][groups].astype(np.int64)
-    return _number(groups)
+    return _number(group_near_copies(images, _group_given(given), run))
 
 
 def _group_given(given: Sequence[str | None]) -> NDArray[np.int64]:
