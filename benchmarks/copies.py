@@ -1,9 +1,9 @@
 """How often pictures that are taken for near copies are: pairs drawn at random that a person has looked at.
 
-Run with `python -m benchmarks.copies FOLDER`, where FOLDER holds `train/` and `test/` with a folder of pictures for each
-class; Fashion-MNIST is read from this project's data. It takes a minute. What the person saw is in copies_seen.json. If
-other pairs are found than those, look at the sheets that it draws into the folder given with `--sheets`, and write there
-what you see.
+Run with `python -m benchmarks.copies FOLDER`, where FOLDER holds `train/` and `test/` with a folder for each class;
+Fashion-MNIST is read from this project's data. It takes a minute. copies_seen.json says what the person saw. If other
+pairs are found than those, look at the sheets that it draws into the folder given with `--sheets`, and write into that
+file what you see.
 """
 
 import argparse
@@ -125,15 +125,15 @@ def _reduce(image: Bytes, _: np.random.Generator) -> Bytes:
 
 def _move(image: Bytes, _: np.random.Generator) -> Bytes:
     moved = shift(image.astype(np.float64), (0.7, 0.7, 0), order=1, mode="nearest")
-    return np.rint(moved).astype(np.uint8)
+    return np.asarray(np.rint(moved), np.uint8)
 
 
 def _darken(image: Bytes, _: np.random.Generator) -> Bytes:
-    return (image * 0.85).astype(np.uint8)
+    return np.asarray(image * 0.85, np.uint8)
 
 
 def _add_noise(image: Bytes, random: np.random.Generator) -> Bytes:
-    return np.rint((image + random.normal(0, 5, image.shape)).clip(0, 255)).astype(np.uint8)
+    return np.asarray(np.rint((image + random.normal(0, 5, image.shape)).clip(0, 255)), np.uint8)
 
 
 ALTERATIONS = {

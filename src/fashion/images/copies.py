@@ -24,7 +24,7 @@ SAME_HUES = 0.85
 FAINT = 0.02
 """Colours count only as far as their variance passes this share of that of the brightness: noise has hues, too."""
 SAME_DETAILS, BLUR_OF_DETAILS = 0.995, 1.3
-"""In grey, and from this correlation of their slopes on, so blurred that a shift by half a pixel changes them little."""
+"""In grey, and from this correlation of their slopes on, so blurred that half a pixel hardly changes them."""
 NOISE = 8
 """Shades by which a pixel may differ from the ground without being part of what stands out."""
 AT_ONCE = 1000
