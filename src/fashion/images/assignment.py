@@ -1,0 +1,158 @@
+"""Which split each image of a new dataset belongs to: by group and class, and never a group on two sides."""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fashion.arrays import Booleans, Bytes, Labels
+from fashion.images.near_copies import Run, group_near_copies, join_groups
+
+SPLITS = ("train", "validation", "test")
+"""In the order in which they give way: of a group, the images in the last of its splits are kept."""
+LEFT_OUT = "left out"
+NOWHERE, TRAIN, VALIDATION, TEST = -1, 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Fractions:
+    """How much of each class is held out where that is to be decided; 0 for a split that is not to be made."""
+
+    test: float
+    """Share of all images."""
+    validation: float
+    """Share of the images that are not in the test split, as in `prepare.validation_fraction`."""
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """The split of every image, and what people should know about it."""
+
+    split: tuple[str, ...]
+    """For each image one of `SPLITS`, or `LEFT_OUT`."""
+    leaked: NDArray[np.int64]
+    """The positions of the images that are left out because others of their group are in a later split."""
+    too_rare: tuple[int, ...]
+    """The classes without an image in one of the splits, because they have too few groups."""
+    largest_group: int
+    """Images in it."""
+
+
+def group_copies(images: Bytes, given: Sequence[str | None], run: Run = map) -> NDArray[np.int64]:
+    """Return the number of each image's group, (n,).
+
+    Images with the same given group share a number, and so do equal images, near copies, and whatever is linked by a
+    chain of these.
+
+    Args:
+        images: (n, height, width, channels).
+        given: what is known of each image's group, None for nothing.
+        run: as in `prepare_search`.
+    """
+    # A picture of one shade is no near copy of anything, but it may be there twice.
+    equal = _first_of_each([blake2b(image.tobytes(), digest_size=16).digest() for image in images])
+    groups = join_groups(_first_of_each(given), np.arange(len(images)), equal)
+    return _number(group_near_copies(images, groups, run))
+
+
+def _first_of_each(names: Sequence[Hashable]) -> NDArray[np.int64]:
+    """Return for each name where it stands first; None is no name."""
+    first: dict[Hashable, int] = {}
+    return np.array([at if name is None else first.setdefault(name, at) for at, name in enumerate(names)], np.int64)
+
+
+def _number(groups: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the groups numbered from 0 in the order of their first images."""
+    _, first, group = np.unique(groups, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[group].astype(np.int64)
+
+
+def assign_splits(
+    labels: Labels, groups: NDArray[np.int64], given: Sequence[str | None], fractions: Fractions, seed: int
+) -> Assignment:
+    """Return a split for every image: the given one, or one by its group and class.
+
+    If no image is given a test split, one is held out, from images that are given for training, too; likewise for
+    validation. An image without a given split is in that of its group, where the group has one; otherwise it is held
+    out, or for training, by the share that its class still lacks. If a group is given in several splits, its images in
+    the last of `SPLITS` stay, and the others are left out: so the test split stays whole.
+
+    A class that has too few groups for all splits is in the training split first, then in the test split.
+
+    Args:
+        labels: (n,), from 0.
+        groups: the number of each image's group, (n,).
+        given: a split of `SPLITS` for each image, or None.
+        seed: 0 or more; the same seed divides the same way.
+    """
+    sides = np.array([NOWHERE if name is None else SPLITS.index(name) for name in given], np.int64)
+    _, first, group = np.unique(groups, return_index=True, return_inverse=True)
+    side = np.full(len(first), NOWHERE)
+    np.maximum.at(side, group, sides)
+    leaked = (sides != NOWHERE) & (sides < side[group])
+    shares = _Shares(labels[first].astype(np.int64), np.bincount(group[~leaked], minlength=len(first)))
+    for number, fraction in ((TEST, fractions.test), (VALIDATION, fractions.validation)):
+        free = side == NOWHERE if number in sides else side <= TRAIN
+        side[shares.hold_out(side, free, number, fraction, np.random.default_rng([seed, number]))] = number
+    side[side == NOWHERE] = TRAIN
+    return Assignment(
+        split=tuple(LEFT_OUT if out else SPLITS[number] for out, number in zip(leaked, side[group], strict=True)),
+        leaked=np.flatnonzero(leaked),
+        too_rare=_too_rare(labels[~leaked].astype(np.int64), side[group][~leaked], np.unique(labels), fractions),
+        largest_group=int(np.bincount(group).max(initial=0)),
+    )
+
+
+@dataclass(frozen=True)
+class _Shares:
+    """The groups that are divided."""
+
+    labels: NDArray[np.int64]
+    """The class for which each group counts, that of its first image."""
+    sizes: NDArray[np.int64]
+    """How many images of each group are kept."""
+
+    def hold_out(
+        self, side: NDArray[np.int64], free: Booleans, number: int, fraction: float, random: np.random.Generator
+    ) -> NDArray[np.int64]:
+        """Return the free groups that go into a split, so that it has its share of each class."""
+        chosen: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
+        for label in np.unique(self.labels) if fraction else ():
+            mine = self.labels == label
+            there = mine & (side == number)
+            wanted = fraction * self.sizes[mine & (side <= number)].sum() - self.sizes[there].sum()
+            order = random.permutation(np.flatnonzero(mine & free))
+            most = len(order) - (not (mine & (side == TRAIN) & ~free).any())
+            taken = _take(self.sizes[order], wanted, most)
+            if not taken and most > 0 and not there.any():
+                taken = [int(self.sizes[order].argmin())]
+            chosen.append(order[taken])
+        return np.concatenate(chosen)
+
+
+def _take(sizes: NDArray[np.int64], wanted: float, most: int) -> list[int]:
+    """Return the positions of sizes, from the first on, that bring their sum closer to what is wanted.
+
+    One that is too large is passed over, so that a large group does not become the whole split.
+    """
+    taken: list[int] = []
+    for position, size in enumerate(sizes.tolist()):
+        if len(taken) >= most or wanted <= 0:
+            break
+        if size < 2 * wanted:
+            taken.append(position)
+            wanted -= size
+    return taken
+
+
+def _too_rare(
+    labels: NDArray[np.int64], sides: NDArray[np.int64], classes: NDArray[np.integer], fractions: Fractions
+) -> tuple[int, ...]:
+    """Return the classes without an image in one of the splits that there are."""
+    there = [TRAIN]
+    there += [number for number in (VALIDATION, TEST) if (sides == number).any()]
+    there += [number for number, each in ((VALIDATION, fractions.validation), (TEST, fractions.test)) if each]
+    full = set.intersection(*(set(labels[sides == number].tolist()) for number in there))
+    return tuple(sorted(set(classes.tolist()) - full))
