@@ -149,7 +149,7 @@ def curve(accuracies, sizes, images=6_000):
 def test_the_last_doubling_is_said_to_help_only_where_that_is_certain():
     helped = curve([0.80, 0.85, 0.88], (1000, 2000, 4000))
     assert re.fullmatch(
-        r"The last doubling, from 2,000 to 4,000 images gained [23]\.\d\d points of accuracy "
+        r"The last doubling, from 2,000 to 4,000 images, gained [23]\.\d\d points of accuracy "
         r"\(95 % interval \+[12]\.\d\d to \+[34]\.\d\d\): more images help\.",
         helped.verdict,
     )

@@ -40,7 +40,7 @@ def learning_curve(points: Sequence[Mapping[str, Any]]) -> bytes:
         axis.set_xticks(sizes, [f"{size:,}" for size in sizes], rotation=30, ha="right")
         axis.xaxis.set_minor_locator(NullLocator())
         axis.yaxis.set_major_formatter("{x:.1%}")
-        axis.set(xlabel="training images (each step to the right: twice as many)", ylabel="validation accuracy")
+        axis.set(xlabel="training images, on a logarithmic scale", ylabel="validation accuracy")
         axis.grid(alpha=0.3)
         axis.legend(loc="lower right")
         content = io.BytesIO()

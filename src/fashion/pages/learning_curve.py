@@ -7,6 +7,7 @@ from fashion.adapters.documents import render
 from fashion.adapters.plots_learning_curve import learning_curve
 from fashion.experiments.learning_curve.results import Curve, Point
 from fashion.experiments.learning_curve.wording import curve_rows, describe_curve
+from fashion.experiments.space import flatten
 from fashion.paths import Project
 from fashion.storage import write_json, write_text
 
@@ -26,7 +27,7 @@ def write_curve(project: Project, curve: Curve) -> Path:
         rows=curve_rows(curve),
         described=describe_curve(curve),
         picture=learning_curve(figures["points"]),
-        recipe={key: str(value) for key, value in curve.subject.recipe.model_dump(exclude_defaults=True).items()},
+        recipe=flatten(curve.subject.recipe.model_dump(exclude_defaults=True)),
     )
     path = folder / f"{name}.html"
     write_text(path, page)

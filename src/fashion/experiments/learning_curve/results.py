@@ -40,11 +40,11 @@ class Gain:
         """Return it in a sentence."""
         found, ratio = self.difference, self.larger / self.smaller
         step = "doubling" if 1.95 < ratio < 2.05 else "step"
-        times = "" if step == "doubling" else f", {ratio:.2g} times as many,"
+        times = "" if step == "doubling" else f" {ratio:.2g} times as many,"
         change = f"{'gained' if found.value >= 0 else 'lost'} {abs(100 * found.value):.2f} points of accuracy"
         interval = f"{100 * CONFIDENCE:g} % interval {100 * found.low:+.2f} to {100 * found.high:+.2f}"
         return (
-            f"The last {step}, from {self.smaller:,} to {self.larger:,} images{times} {change} ({interval}): "
+            f"The last {step}, from {self.smaller:,} to {self.larger:,} images,{times} {change} ({interval}): "
             f"{self.conclusion}."
         )
 
