@@ -28,6 +28,7 @@ from benchmarks.results import ROOT
 from benchmarks.variants import BASE, VARIANTS, Variant
 from fashion.arrays import LabelledImages
 from fashion.environment import apply_environment
+from fashion.errors import TrainingError
 from fashion.images.split import stratified_split
 from fashion.images.subsets import stratified_order
 from fashion.params import Recipe, load_params
@@ -62,7 +63,8 @@ class Bench:
             found = pool.submit(train_apart, self.project.root, recipe, seed, (images, self.aside)).result()
         row = {"name": name, "seed": seed, "run": self.run, **found}
         self.rows.save(name, recipe, seed, row)
-        print(f"seed {seed}, {name}: {row['accuracy']:.4f}, {row['seconds']:.1f} s", flush=True)
+        said = row.get("failed") or f"{row['accuracy']:.4f}, {row['seconds']:.1f} s"
+        print(f"seed {seed}, {name}: {said}", flush=True)
         return row
 
 
@@ -81,7 +83,8 @@ def main() -> None:
     recipes = {one.name: one.recipe(bench.base, rates.get(one.name)) for one in variants}
     for number, seed in enumerate(arguments.seeds):
         train_all(bench, recipes, seed, backwards=bool(number % 2))
-    write_page(bench.rows, variants, bench.base, arguments.seeds, arguments.output)
+        # After each seed: whoever stops it has a table.
+        write_page(bench.rows, variants, bench.base, arguments.seeds[: number + 1], arguments.output)
 
 
 def prepare(project: Project, training: int, aside: int) -> Bench:
@@ -136,7 +139,10 @@ def train_apart(root: Path, recipe: Recipe, seed: int, sizes: tuple[int, int]) -
     params = load_params(root / "params.yaml")
     training, validation, aside = divide(root, *sizes)
     plan = Plan(recipe, training, validation, len(params.data.classes), seed)
-    trained = train(plan, Watch(on_epoch=lambda *_: None, on_step=lambda *_: None))
+    try:
+        trained = train(plan, Watch(on_epoch=lambda *_: None, on_step=lambda *_: None))
+    except TrainingError as error:  # A learning rate that is too large is a result, too.
+        return {"failed": str(error), "seconds": 0.0, "validation_accuracy": 0.0, "accuracy": 0.0}
     logits = predict_logits(logits_model(trained.model), aside.images)
     right = logits.argmax(axis=1) == aside.labels
     return {

@@ -48,13 +48,15 @@ def write_page(
     """Write figures, page and picture into `output`; without it beside the benchmark and into the documents."""
     bases = Bases({seed: found for seed in seeds if (found := rows.all(seed, BASE, base))})
     tried = {one.name: _rates(rows, one, base) for one in variants if one.rates}
-    measured = [_measure(rows, one, base, tried.get(one.name), bases) for one in variants]
+    every = [_measure(rows, one, base, tried.get(one.name), bases) for one in variants]
+    measured = [one for one in every if one["seeds"]]
     results = {
         "machine": machine(),
         "compact": _base_figures(bases),
         "repeated": bases.repeat,
         "rates": tried,
         "variants": measured,
+        "failed": [f"{one['name']}, seed {seed}" for one in every for seed in one["failed"]],
     }
     module = Path(output or ROOT / "benchmarks", "experiments.py")
     page = render(results)
@@ -74,12 +76,15 @@ def _measure(rows: Rows, one: Variant, base: Recipe, rates: Mapping[str, float] 
     """Return the figures of a variant, over the seeds that it and `compact` have been trained with."""
     rate = float(max(rates, key=lambda name: rates[name])) if rates else None
     recipe = one.recipe(base, rate)
-    found = [row for seed in bases.rows if (row := rows.load(one.name, recipe, seed))]
+    trained = [row for seed in bases.rows if (row := rows.load(one.name, recipe, seed))]
+    found = [row for row in trained if "failed" not in row]
+    about = {"name": one.name, "failed": [row["seed"] for row in trained if "failed" in row]}
+    if not found:
+        return about | {"seeds": []}
     ours = np.stack([unpack(row) for row in found])
     theirs = np.stack([unpack(bases.rows[row["seed"]][0]) for row in found])
-    figures = {
+    figures = about | {
         "group": one.group,
-        "name": one.name,
         "rate": rate,
         "weight_decay": recipe.weight_decay,
         "seeds": [row["seed"] for row in found],
@@ -129,6 +134,7 @@ def render(results: Mapping[str, Any]) -> str:
         f"`compact` took {base['seconds']:.1f} s; its trainings with the same seed {same}.",
         *([chance] if several else []),
         table(heads, lines),
+        *([f"Trainings whose loss became infinite: {'; '.join(results['failed'])}."] if results["failed"] else []),
         *([_rates_tried(results["rates"])] if results["rates"] else []),
     )
 
@@ -156,10 +162,10 @@ def _with_rate(row: Mapping[str, Any]) -> str:
 
 
 def _rates_tried(rates: Mapping[str, Mapping[str, float]]) -> str:
-    lines = [
-        f"{name}: {', '.join(f'{rate} {accuracy:.2%}' for rate, accuracy in tried.items())}"
-        for name, tried in rates.items()
-    ]
+    lines = []
+    for name, tried in rates.items():
+        shown = [f"{rate} {accuracy:.2%}" if accuracy else f"{rate} fails" for rate, accuracy in tried.items()]
+        lines.append(f"{name}: {', '.join(shown)}")
     return (
         "Learning rates that were tried for the other optimizers, with half of the images and seed 1, and their "
         f"validation accuracies; the best one was taken: {'; '.join(lines)}. That of muon, 0.008, was chosen on this "
@@ -181,7 +187,7 @@ def draw(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
         left.set(xlabel="accuracy minus compact's, points, 95 % interval")
         right.plot([row["time"] for row in rows], range(len(rows)), "s", color=GREY, markersize=4)
         right.axvline(1, color="black", linewidth=1)
-        right.set(xlabel="time, times compact's", xlim=(0, None))
+        right.set(xlabel="times compact's time", xlim=(0, None))
         borders = [place - 0.5 for place in range(1, len(rows)) if rows[place]["group"] != rows[place - 1]["group"]]
         for axis in (left, right):
             axis.grid(axis="x", alpha=0.3)
