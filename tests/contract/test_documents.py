@@ -211,6 +211,19 @@ def test_the_documents_quote_what_was_measured_to_the_letter(name):
         assert line in document, line
 
 
+def test_the_document_shows_what_the_benchmark_of_single_changes_wrote_and_nothing_before_it_has_run():
+    document, measured = (ROOT / "docs" / "experiments.md").read_text(), ROOT / "benchmarks" / "experiments.md"
+    begin, end = "<!-- python -m benchmarks.experiments writes from here -->", "<!-- to here -->"
+    shown = document.partition(begin)[2].partition(end)[0].strip()
+    assert document.count(begin) == document.count(end) == 1
+    if not shown:
+        assert not measured.exists(), "python -m benchmarks.experiments writes both"
+        return
+    picture, page = shown.split("\n\n", maxsplit=1)
+    assert page == measured.read_text().strip()
+    assert (ROOT / "docs" / re.fullmatch(r"!\[.+\]\((.+)\)", picture)[1]).exists()
+
+
 def test_the_readme_says_what_a_first_run_takes_within_a_quarter_of_what_was_measured():
     measured = json.loads((ROOT / "benchmarks" / "first_run.json").read_text())
     setup, run = measured["setup"], measured["run"]

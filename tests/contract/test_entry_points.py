@@ -46,12 +46,16 @@ def test_no_benchmark_imports_a_tool_before_it_has_set_the_environment():
     assert run(Project(SOURCE), "-c", looked_at) == "[]\n"
 
 
-@pytest.mark.parametrize("name", ["recipes", "seeds"])
+@pytest.mark.parametrize("name", ["experiments", "recipes", "seeds"])
 def test_a_benchmark_that_trains_sets_the_environment_before_it_imports_keras(project, tmp_path, name):
-    own = {"recipes": ("--recipes", "compact"), "seeds": ("--work", str(project.root), "--set", "AVX2")}[name]
+    own = {
+        "experiments": ("--variants", "tanh", "--project", str(project.root), "--output", str(tmp_path)),
+        "recipes": ("--recipes", "compact"),
+        "seeds": ("--work", str(project.root), "--set", "AVX2"),
+    }[name]
     stand_in = tmp_path / "first" / "keras.py"
     stand_in.parent.mkdir()
     stand_in.write_text("import os; print(os.environ.get('KERAS_HOME'), flush=True); os._exit(0)", encoding="utf-8")
     arguments = ("-m", f"benchmarks.{name}", "--seeds", "1", *own)
-    home = {"recipes": SOURCE, "seeds": project.root}[name] / ".state" / "keras"
+    home = (SOURCE if name == "recipes" else project.root) / ".state" / "keras"
     assert run(Project(SOURCE), *arguments, PYTHONPATH=str(stand_in.parent)) == f"{home}\n"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fashion.evaluation.replications import difference_over_seeds
+from fashion.evaluation.replications import accuracy_over_seeds, difference_over_seeds
 
 SEEDS, IMAGES = 5, 400
 
@@ -38,3 +38,30 @@ def test_a_better_recipe_is_found_and_the_difference_is_that_of_the_means():
 def test_recipes_that_get_the_same_right_differ_by_nothing():
     same = np.random.default_rng(3).random((2, 10)) < 0.5
     assert (difference_over_seeds(same, same, 0.95).low, difference_over_seeds(same, same, 0.95).high) == (0, 0)
+
+
+@pytest.mark.parametrize("spread_of_seeds", [0.0, 0.03])
+def test_the_interval_of_an_accuracy_holds_for_other_seeds_and_other_images(spread_of_seeds):
+    random = np.random.default_rng(4)
+    missed = 0
+    for _ in range(400):
+        hardness, luck = random.uniform(0.5, 1, IMAGES), random.normal(0, spread_of_seeds, (SEEDS, 1))
+        found = accuracy_over_seeds(random.random((SEEDS, IMAGES)) < np.clip(hardness + luck, 0, 1), 0.95)
+        missed += not found.low < 0.75 < found.high
+    # Of 400 at 5 % each, 20; more than 34 would be three standard deviations. Clipping moves the truth by 0.0003.
+    assert 1 <= missed <= 34
+
+
+@pytest.mark.parametrize("value", [0, 1])
+def test_an_accuracy_without_a_mistake_is_no_surer_than_so_many_images_allow(value):
+    found = accuracy_over_seeds(np.full((3, 100), bool(value)), 0.95)
+    assert (found.value, found.n) == (value, 100)
+    assert (found.low, found.high)[value] == value
+    assert found.high - found.low == pytest.approx(0.037, abs=0.001)
+
+
+def test_the_interval_of_an_accuracy_stays_within_0_and_1():
+    nearly_all = np.ones((2, 20), bool)
+    nearly_all[0, 0] = False
+    found = accuracy_over_seeds(nearly_all, 0.95)
+    assert 0 < found.low < found.value < found.high == 1

@@ -1,1 +1,1 @@
-"""Trying recipes out: a search among them, and what it found."""
+"""Trying recipes out: a search among them and what it found; what more images bring."""

@@ -15,6 +15,7 @@ import numpy as np
 from fashion.adapters.machine import as_computed_here
 from fashion.arrays import Booleans
 from fashion.errors import FashionError, TrainingError
+from fashion.images.subsets import repeated_part
 from fashion.params import Recipe
 from fashion.paths import Project
 from fashion.stages.dataset import load_split
@@ -35,6 +36,8 @@ class Job:
     recipe: Recipe
     classes: int
     seed: int
+    images: int | None = None
+    """How many of the training images, drawn by the seed and repeated as often as they go into all; None: all."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +151,8 @@ def _train(job: Job, report: Callable[[Progress], Any]) -> Outcome:
     from fashion.model.training import Plan, State, Watch, train  # noqa: PLC0415
 
     training, validation = (load_split(Project(job.root), name) for name in ("train", "validation"))
+    if job.images not in (None, len(training.labels)):
+        training = repeated_part(training, job.images, job.seed)
 
     def on_epoch(state: State) -> None:
         epoch = state.history[-1]

@@ -12,13 +12,13 @@ from fashion.adapters.studies import ABOUT, Place, Study, forget_study, open_stu
 from fashion.adapters.tracking.address import TUNING, check, registry_of
 from fashion.adapters.tracking.runs import LiveRun, end_below, live_run
 from fashion.errors import ParamsError
+from fashion.experiments.duration import seconds_of_last_training
 from fashion.experiments.finals import Tuned, compare, seconds_spent
 from fashion.experiments.results import WINNER, write_results
 from fashion.experiments.search import SECONDS_PER_MINUTE, Budget, Limits, Search, Watch, run_trials
 from fashion.experiments.space import check_space
 from fashion.params import Params
-from fashion.paths import TRAINING, Project
-from fashion.reading import LARGEST_ARTIFACT_BYTES, load_json
+from fashion.paths import Project
 from fashion.settings import load_settings
 from fashion.stages.dataset import load_split
 from fashion.storage import folder_digest
@@ -88,7 +88,7 @@ def forecast(project: Project, params: Params, budget: Budget) -> str:
     Raises:
         ParamsError: there would be no time for a single trial.
     """
-    tune, seconds, trainings = params.tune, _seconds_of_a_training(project, params), _trainings(params)
+    tune, seconds, trainings = params.tune, seconds_of_last_training(project, params.train.recipe), _trainings(params)
     after = f"{tune.seeds} seeds compare {params.train.recipe} and the best {tune.finalists}: {trainings} trainings"
     if budget.minutes is None:
         allowed = f"At most {budget.trials} trials, then {after}"
@@ -107,18 +107,6 @@ def forecast(project: Project, params: Params, budget: Budget) -> str:
         f"{budget.minutes:g} minutes: trials for {left / SECONDS_PER_MINUTE:.0f} of them, each of about {seconds:.0f} "
         f"s unless it is stopped early; then {after}."
     )
-
-
-def _seconds_of_a_training(project: Project, params: Params) -> float | None:
-    """Return how long the last training took, if it was of the recipe in use."""
-    try:
-        training = load_json(project.model / TRAINING, LARGEST_ARTIFACT_BYTES)
-    except (OSError, ValueError):
-        return None
-    if not isinstance(training, dict) or training.get("recipe") != params.train.recipe:
-        return None
-    seconds = training.get("seconds")
-    return float(seconds) if isinstance(seconds, int | float) else None
 
 
 def _trainings(params: Params) -> int:

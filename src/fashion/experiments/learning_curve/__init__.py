@@ -1,0 +1,1 @@
+"""`fashion learning-curve`: accuracy against the number of training images."""
