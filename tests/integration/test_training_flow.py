@@ -441,7 +441,7 @@ def test_a_stopped_training_is_cancelled_and_leaves_nothing_behind(
         started = psutil.Process(process.pid).children(recursive=True)
         send(process.pid, signal_number)
         assert process.wait(timeout=PATIENCE_SECONDS) == 130
-        assert psutil.wait_procs(started, timeout=60)[1] == []
+        assert psutil.wait_procs(started, timeout=PATIENCE_SECONDS)[1] == []
     finally:
         process.kill()
         process.wait()
