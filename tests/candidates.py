@@ -27,6 +27,12 @@ def make_candidate(project: Project, **training: Any) -> Params:
     return params
 
 
+def measure(project: Project, params: Params) -> None:
+    """Measure the model that is there, or take what the same model gave on the same data by the same parameters."""
+    known = f"{folder_digest(project.dataset)} {folder_digest(project.model)} {params.data!r} {params.evaluate!r}"
+    _make(project.evaluation, known, lambda: evaluate(project, params))
+
+
 def _make(folder: Path, inputs: str, stage: Callable[[], object]) -> None:
     kept = Path(_storage().name, folder.name, sha256(inputs.encode()).hexdigest())
     if kept.exists():

@@ -1,5 +1,6 @@
 """Projects for tests. Nothing here writes outside a temporary folder."""
 
+import gc
 import os
 import shutil
 import subprocess
@@ -55,7 +56,11 @@ need nothing trained, so that they do not wait until the first has trained it.""
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep temporary folders in memory where there is plenty: on a disk, every `fsync` of a test stops the others."""
+    """Keep temporary folders in memory where there is plenty: on a disk, every `fsync` of a test stops the others.
+
+    And look for garbage as seldom as `flows` does: TensorFlow, MLflow and Great Expectations are imported, too.
+    """
+    gc.set_threshold(20_000, 10, 10)
     if config.option.basetemp is None and MEMORY_FOLDER.is_dir():
         free = min(shutil.disk_usage(MEMORY_FOLDER).free, psutil.virtual_memory().available // 2)
         if free >= MEMORY_BYTES and os.access(MEMORY_FOLDER, os.W_OK):
@@ -110,6 +115,12 @@ def small_project(small_template: Path, tmp_path: Path, monkeypatch: pytest.Monk
 
 
 @pytest.fixture
+def larger_project(larger_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A copy of this project with 1,500 training and 200 test images, drawn."""
+    return copy_template(larger_template, tmp_path / "project", monkeypatch)
+
+
+@pytest.fixture
 def trained_project(trained_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A copy of this project after the whole main job on 600 drawn images: artifacts, runs and a champion."""
     return copy_trained(trained_template, tmp_path / "project", monkeypatch)
@@ -126,6 +137,11 @@ def bare_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def small_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_template(tmp_path_factory, "small", lambda folder: make_small(copy_project(folder)))
+
+
+@pytest.fixture(scope="session")
+def larger_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_template(tmp_path_factory, "larger", lambda folder: make_small(copy_project(folder), train=1500))
 
 
 @pytest.fixture(scope="session")

@@ -144,6 +144,19 @@ def run_main_job(project: Project) -> None:
     commit(project.root, "The main job was run")
 
 
+def copy_cache(template: Path, project: Project, *stages: str) -> None:
+    """Give the project what DVC kept of the template's runs, of these stages or of all: none of them runs again.
+
+    That holds while data, code and parameters are the template's.
+    """
+    shutil.copytree(template / ".dvc" / "cache", project.root / ".dvc" / "cache", dirs_exist_ok=True)
+    for run in (project.root / ".dvc" / "cache" / "runs").rglob("*"):
+        if stages and run.is_file():
+            command = yaml.safe_load(run.read_text(encoding="utf-8"))["cmd"]
+            if command.split()[-1] not in stages:
+                run.unlink()
+
+
 def move_registry(project: Project, origin: Path) -> None:
     """MLflow's database holds absolute paths; let those of a copied project point into the copy."""
     columns = {

@@ -18,7 +18,7 @@ from fashion.params import load_params
 from fashion.registry.overview import list_changes
 from fashion.settings import headers_for_prefect
 from tests.browser import chromium, open_page
-from tests.conftest import authentication, copy_template, use_environment
+from tests.conftest import authentication, copy_prefect, copy_template, use_environment
 from tests.projects import edit_params, git, move_registry
 from tests.servers import PATIENCE_SECONDS, reserved_port, wait_until
 
@@ -287,7 +287,8 @@ def test_down_says_so_when_nothing_runs(project, ports):
     assert (result.returncode, result.stdout) == (0, "Nothing runs.\n")
 
 
-def test_a_service_that_dies_ends_all_and_is_named(project, ports, tmp_path):
+def test_a_service_that_dies_ends_all_and_is_named(project, prefect_template, ports, tmp_path):
+    copy_prefect(prefect_template, project)
     log = tmp_path / "up.log"
     with log.open("wb") as output:
         command = [sys.executable, "-m", "flows.services", "up"]

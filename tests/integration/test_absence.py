@@ -22,11 +22,10 @@ from fashion.registry.champion import find_champion
 from fashion.registry.promotion import promote
 from fashion.registry.register import register
 from fashion.stages.dataset import load_split
-from fashion.stages.evaluate import evaluate
 from fashion.text import shorten
 from flows.artifacts import print_summary
 from tests.advice import follow
-from tests.candidates import make_candidate
+from tests.candidates import make_candidate, measure
 from tests.integration.test_promotion import add_versions
 from tests.projects import edit_params
 
@@ -57,7 +56,7 @@ def champion(project):
 
 def measure_and_register(project, changes):
     params = edit_params(project, changes)
-    evaluate(project, params)
+    measure(project, params)
     return register(project, params)
 
 
@@ -313,6 +312,6 @@ def test_the_summary_prints_what_a_person_wrote_as_text(trained_project, monkeyp
 
 def test_the_command_register_says_it_too(trained_project, monkeypatch):
     monkeypatch.setenv("FASHION_HOME", str(trained_project.root))
-    evaluate(trained_project, edit_params(trained_project, STRICT))
+    measure(trained_project, edit_params(trained_project, STRICT))
     result = CliRunner().invoke(app, ["register"])
     assert explain_absence(registry(trained_project)) in result.output

@@ -34,7 +34,7 @@ from fashion.stages.raw import read_batches, read_raw
 from fashion.stages.validate import validate
 from fashion.storage import file_digest
 from tests.advice import follow
-from tests.projects import edit_params, git, log_predictions, make_small, read_suite, write_suite
+from tests.projects import edit_params, git, log_predictions, read_suite, write_suite
 from tests.servers import wait_until
 from tests.traffic import Traffic, frames
 
@@ -42,10 +42,9 @@ ENOUGH = 150
 
 
 @pytest.fixture
-def served(project, fixed_salt):
+def served(larger_project, fixed_salt):
     """A project with 1,500 training images, and the parameters to collect from 150 labels on."""
-    make_small(project, train=1500, test=200)
-    return project, edit_params(project, {"collect": {"at_least": ENOUGH}})
+    return larger_project, edit_params(larger_project, {"collect": {"at_least": ENOUGH}})
 
 
 def test_labelled_predictions_become_a_batch_that_data_dvc_pins(served, power_cut):

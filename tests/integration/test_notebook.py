@@ -16,6 +16,7 @@ from fashion.model.networks import answer
 from fashion.params import load_params
 from fashion.stages.raw import read_raw
 from tests.projects import edit_params
+from tests.servers import PATIENCE_SECONDS
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 NAME = "fashion.ipynb"
@@ -36,7 +37,7 @@ def run_notebook(small_project):
     edit_params(small_project, {"train": {"recipes": {"compact": {"batch_size": 32, "epochs": 12}}}})
     folder = Path(shutil.copytree(NOTEBOOKS, small_project.root / "notebooks", dirs_exist_ok=True))
     notebook = nbformat.read(folder / NAME, as_version=4)
-    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(folder)}}).execute()
+    NotebookClient(notebook, timeout=PATIENCE_SECONDS, resources={"metadata": {"path": str(folder)}}).execute()
     return small_project, notebook
 
 

@@ -147,17 +147,31 @@ def test_a_batch_that_no_model_has_learned_from_is_not_forgotten_and_if_poisoned
     assert [model.aliases for model in list_models(project, params).models if model.version == "1"] == [("champion",)]
 
 
-@pytest.mark.parametrize("destination", ["http://127.0.0.1:9/secret", "slack-webhook/nobody", "nonsense"])
-def test_a_destination_that_does_not_answer_stops_nothing_and_is_not_shown(served, monkeypatch, caplog, destination):
-    project, _ = served
+def fail_unheard(flow, destination, monkeypatch, caplog):
+    """The final state of a flow that fails while nobody can be told of it."""
     monkeypatch.setenv("FASHION_NOTIFY", destination)
-    images, labels = draw(ENOUGH, 10, (28, 28), seed=11)
-    log_predictions(project, images, np.random.default_rng(0).permutation(labels))
-    state, _, announced = run(retraining)
-    assert "were they mixed up" in state.message
-    assert announced == ["retraining failed"]
+    state, _, announced = run(flow)
+    assert announced == [f"{flow.name} failed"]
     assert "Nobody was notified, see FASHION_NOTIFY" in caplog.text
     assert destination not in caplog.text
+    return state
+
+
+def test_a_destination_that_does_not_answer_stops_nothing_and_is_not_shown(served, monkeypatch, caplog):
+    project, _ = served
+    images, labels = draw(ENOUGH, 10, (28, 28), seed=11)
+    log_predictions(project, images, np.random.default_rng(0).permutation(labels))
+    state = fail_unheard(retraining, "http://127.0.0.1:9/secret", monkeypatch, caplog)
+    assert "were they mixed up" in state.message
+
+
+@pytest.mark.parametrize("destination", ["slack-webhook/nobody", "nonsense"])
+def test_a_destination_that_cannot_be_one_stops_nothing_and_is_not_shown(
+    project, at_server, monkeypatch, caplog, destination
+):
+    at_server(project)
+    state = fail_unheard(monitoring, destination, monkeypatch, caplog)
+    assert "has no champion" in state.message
 
 
 def events(name, since):

@@ -331,7 +331,7 @@ def test_many_pictures_are_decoded_by_processes_in_their_order(dataset):
     contents[300], contents[610] = encode_png(drawn[300]), encode_png(drawn[610])
     stored = pa.array([{"bytes": one, "path": None} for one in contents], IMAGE)
     write(dataset, table(count, image=stored, label=pa.array(labels)))
-    # Other tests of this process may have left what multiprocessing keeps, a fork server for example.
+    # Other tests may have left what multiprocessing keeps as long as this process lives, a fork server for example.
     before = {child.pid for child in psutil.Process().children()}
     np.testing.assert_array_equal(read(dataset)["train"].images, drawn)
     new = [child for child in psutil.Process().children() if child.pid not in before]

@@ -17,17 +17,16 @@ from fashion.stages.prepare import prepare
 from fashion.stages.raw import SALT, read_batches, read_salt
 from fashion.stages.validate import validate
 from tests.advice import follow
-from tests.projects import edit_params, git, log_predictions, make_small
+from tests.projects import edit_params, git, log_predictions
 
 ENOUGH = 100
 FRACTION = 0.3
 
 
 @pytest.fixture
-def served(project):
-    make_small(project, train=1500, test=200)
+def served(larger_project):
     changes = {"collect": {"at_least": ENOUGH}, "prepare": {"recent_test_fraction": FRACTION}}
-    return project, edit_params(project, changes)
+    return larger_project, edit_params(larger_project, changes)
 
 
 def teach(project, source, count, seed):

@@ -37,7 +37,7 @@ from flows.services.server import prefect_server
 from flows.services.slot import LIMIT, training_slot
 from flows.training import training
 from tests.conftest import copy_prefect
-from tests.projects import SOURCE, edit_params
+from tests.projects import SOURCE, copy_cache, edit_params
 from tests.servers import PATIENCE_SECONDS
 
 HOLD_THE_SLOT = """
@@ -418,10 +418,12 @@ def interruptible():
     ids=["Ctrl-C", "SIGTERM"],
 )
 def test_a_stopped_training_is_cancelled_and_leaves_nothing_behind(
-    small_project, prefect_template, tmp_path, interruptible, send, signal_number, moment
+    small_project, trained_template, prefect_template, tmp_path, interruptible, send, signal_number, moment
 ):
     """A terminal sends Ctrl-C to the whole process group; SIGTERM comes to one process."""
     copy_prefect(prefect_template, small_project)
+    if "epoch" in moment:
+        copy_cache(trained_template, small_project, "validate", "prepare")
     edit_params(small_project, {"train": {"recipe": "baseline", "recipes": {"baseline": {"epochs": 10_000}}}})
     log = tmp_path / "log"
     environment = {**os.environ, "PREFECT_API_URL": "http://127.0.0.1:9/api"}
@@ -439,7 +441,7 @@ def test_a_stopped_training_is_cancelled_and_leaves_nothing_behind(
         started = psutil.Process(process.pid).children(recursive=True)
         send(process.pid, signal_number)
         assert process.wait(timeout=PATIENCE_SECONDS) == 130
-        assert psutil.wait_procs(started, timeout=60)[1] == []
+        assert psutil.wait_procs(started, timeout=PATIENCE_SECONDS)[1] == []
     finally:
         process.kill()
         process.wait()
