@@ -17,6 +17,7 @@ from fashion.images.augmentation import augment
 from fashion.model.losses import balance, make_loss, penalise_kernels
 from fashion.model.networks import Form, classifier, logits_model, predict_logits, rebuild
 from fashion.model.optimizers import make_optimizer
+from fashion.model.transfer import Fit, take_weights
 from fashion.params import Recipe
 
 
@@ -72,6 +73,8 @@ class Plan:
     validation: LabelledImages
     classes: int
     seed: int
+    start: keras.Model | None = None
+    """A classifier whose weights the layers start with, where they fit; None: all start at random."""
 
     @property
     def steps(self) -> int:
@@ -87,6 +90,8 @@ class Trained:
     history: tuple[Epoch, ...]
     temperature: float
     validation_accuracy: float
+    fit: Fit | None = None
+    """What was taken from the model that it started from."""
 
 
 def train(plan: Plan, watch: Watch) -> Trained:
@@ -95,11 +100,13 @@ def train(plan: Plan, watch: Watch) -> Trained:
     The weights of the epoch with the best validation accuracy are kept.
 
     Raises:
-        TrainingError: the loss was not finite; the message names the epoch.
+        TrainingError: the loss was not finite, and the message names the epoch; or nothing of the model to start from
+            fits.
     """
     recipe, validation = plan.recipe, plan.validation
     keras.utils.set_random_seed(plan.seed)
     model = classifier(recipe.network, plan.training.images.shape[1:], plan.classes, _form(recipe))
+    fit = take_weights(model, plan.start) if plan.start else None
     trainee = logits_model(model)
     penalise_kernels(trainee, recipe.l2)
     weights = balance(plan.training.labels, plan.classes) if recipe.class_weights == "balanced" else None
@@ -115,6 +122,7 @@ def train(plan: Plan, watch: Watch) -> Trained:
         history=state.history,
         temperature=temperature,
         validation_accuracy=_accuracy(logits, validation.labels),
+        fit=fit,
     )
 
 
