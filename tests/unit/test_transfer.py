@@ -22,7 +22,9 @@ def network(shape=SHAPE, classes=3, seed=1, name="compact", **form):
 
 def kernels(model):
     return {
-        layer.kernel.shape: layer.kernel.numpy() for layer in model.get_layer("network").layers if hasattr(layer, "kernel")
+        layer.kernel.shape: layer.kernel.numpy()
+        for layer in model.get_layer("network").layers
+        if hasattr(layer, "kernel")
     }
 
 

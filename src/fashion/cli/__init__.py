@@ -25,6 +25,7 @@ from fashion.cli import (
     report,
     serving,
     simulation,
+    starting,
     status,
     tuning,
 )
@@ -35,7 +36,7 @@ from fashion.errors import FashionError
 GROUPS = {
     "The pipeline, in its order": (pipeline,),
     "The data, looked at": (exploration,),
-    "Better recipes": (tuning,),
+    "Better recipes and starts": (tuning, starting),
     "Versions and the champion": (registry, approval, lineage, report),
     "The champion in use": (status, predictions, serving, monitoring, collection, simulation),
     "The machine": (doctor,),

@@ -14,7 +14,7 @@ import numpy as np
 
 from fashion.arrays import Booleans
 from fashion.errors import FashionError, TrainingError
-from fashion.params import Recipe
+from fashion.params import Recipe, StartFrom
 from fashion.paths import Project
 from fashion.stages.dataset import load_split
 
@@ -34,6 +34,7 @@ class Job:
     recipe: Recipe
     classes: int
     seed: int
+    start_from: StartFrom | None = None
 
 
 @dataclass(frozen=True)
@@ -145,8 +146,10 @@ def _train(job: Job, report: Callable[[Progress], Any]) -> Outcome:
     # Here, because whoever waits for the trial needs no TensorFlow.
     from fashion.model.networks import logits_model, predict_logits  # noqa: PLC0415
     from fashion.model.training import Plan, State, Watch, train  # noqa: PLC0415
+    from fashion.stages.start import load_start  # noqa: PLC0415
 
-    training, validation = (load_split(Project(job.root), name) for name in ("train", "validation"))
+    project = Project(job.root)
+    training, validation = (load_split(project, name) for name in ("train", "validation"))
 
     def on_epoch(state: State) -> None:
         epoch = state.history[-1]
@@ -154,7 +157,7 @@ def _train(job: Job, report: Callable[[Progress], Any]) -> Outcome:
         report(Progress(epoch.epoch, epoch.epochs, figures))
 
     start = time.perf_counter()
-    plan = Plan(job.recipe, training, validation, job.classes, job.seed)
+    plan = Plan(job.recipe, training, validation, job.classes, job.seed, load_start(project, job.start_from))
     trained = train(plan, Watch(on_epoch, lambda _, __: None))
     seconds = time.perf_counter() - start
     logits = predict_logits(logits_model(trained.model), validation.images)
