@@ -37,8 +37,8 @@ BATCH = 500
 """Images scored at a time."""
 MOST_CELLS = 4
 """A side of what is left for the hidden layer of `compact`; of 28 pixels, 3 are left."""
-LARGE = 128
-"""Pixels a side from which on the first convolution of `compact` has a stride."""
+LARGE = 64
+"""Pixels a side from which on the first convolution of `compact` has a stride: there its time would be spent."""
 
 
 def baseline(pixels: Tensor, form: Form) -> Tensor:
@@ -90,17 +90,23 @@ def compact(pixels: Tensor, form: Form) -> Tensor:
 def plan_pooling(size: Pair) -> tuple[Pair, list[Pair]]:
     """Return the strides of the first convolution of `compact` and its pools, for images of that height and width.
 
-    A side is halved until at most `MOST_CELLS` are left: first by the stride, while it has `LARGE` pixels or more.
+    A side is halved until at most `MOST_CELLS` are left, the first time by a stride if it has `LARGE` pixels or more.
     """
-    strides, sides = [1, 1], list(size)
-    for axis in (0, 1):
-        while sides[axis] >= LARGE:
-            strides[axis], sides[axis] = 2 * strides[axis], math.ceil(sides[axis] / 2)
+    strides = (_stride(size[0]), _stride(size[1]))
+    sides = [math.ceil(side / stride) for side, stride in zip(size, strides, strict=True)]
     pools = []
     while max(sides) > MOST_CELLS:
         pools.append((_pool(sides[0]), _pool(sides[1])))
         sides = [_left(side, _padding(sides)) for side in sides]
-    return (strides[0], strides[1]), pools
+    return strides, pools
+
+
+def _stride(side: int) -> int:
+    """Return 1, or 2 from `LARGE` pixels on, 4 from four times as many, and so on."""
+    stride = 1
+    while side >= LARGE * stride**2:
+        stride *= 2
+    return stride
 
 
 def _pool(side: int) -> int:

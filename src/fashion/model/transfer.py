@@ -60,8 +60,8 @@ def find_fit(model: keras.Model, source: keras.Model) -> Fit:
     if all(parts[place].is_head for place in taken):
         raise TrainingError(
             f"no layer of this network ({', '.join(map(str, parts))}) has the size of one in the model to start from "
-            f"({', '.join(map(str, _parts(source)))}); take a version of the same network, or start from nothing: fashion "
-            "start-from --none"
+            f"({', '.join(map(str, _parts(source)))}); take a version of the same network, or start from "
+            "nothing: fashion start-from --none"
         )
     return Fit(
         tuple(str(part) for place, part in enumerate(parts) if place in taken),
