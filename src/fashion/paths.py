@@ -45,6 +45,11 @@ class Project:
         return self.data / "batches"
 
     @property
+    def start(self) -> Path:
+        """The model that a training starts from, if one was chosen."""
+        return self.data / "start"
+
+    @property
     def expectations(self) -> Path:
         return self.root / "expectations"
 

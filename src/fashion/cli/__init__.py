@@ -26,6 +26,7 @@ from fashion.cli import (
     report,
     serving,
     simulation,
+    starting,
     status,
     tuning,
 )
@@ -36,7 +37,7 @@ from fashion.errors import FashionError
 GROUPS = {
     "The pipeline, in its order": (pipeline,),
     "The data, looked at": (exploration,),
-    "Better recipes": (tuning, learning),
+    "Better recipes and starts": (tuning, learning, starting),
     "Versions and the champion": (registry, approval, lineage, report),
     "The champion in use": (status, predictions, serving, monitoring, collection, simulation),
     "The machine": (doctor,),

@@ -121,12 +121,20 @@ def _model_lines(origin: "Origin") -> list[str]:
     return [
         f"{recipe}, seed {training['seed']}, {training['epochs']} epochs, "
         f"validation accuracy {training['validation_accuracy']:.2%}",
+        *_start_lines(training.get("start_from")),
         f"model.keras {origin.model_sha256[:12]}",
         f"on {machine.processor}, {machine.cpus} CPUs, {machine.system}",
         f"instructions {' '.join(instructions) or 'not known'}",
         f"Python {machine.python}, {packages}",
         *(f"{name}={value}" for name, value in machine.variables.items()),
     ]
+
+
+def _start_lines(start: Mapping[str, Any] | None) -> list[str]:
+    if not start:
+        return []
+    new = f"; at random: {', '.join(start['new'])}" if start["new"] else ""
+    return [f"started from {start['version']}, {start['sha256'][:12]}; taken: {', '.join(start['taken'])}{new}"]
 
 
 def _gate_lines(checks: Sequence[Mapping[str, Any]]) -> list[str]:

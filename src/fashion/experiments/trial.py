@@ -16,7 +16,7 @@ from fashion.adapters.machine import as_computed_here
 from fashion.arrays import Booleans
 from fashion.errors import FashionError, TrainingError
 from fashion.images.subsets import repeated_part
-from fashion.params import Recipe
+from fashion.params import Recipe, StartFrom
 from fashion.paths import Project
 from fashion.stages.dataset import load_split
 
@@ -38,6 +38,7 @@ class Job:
     seed: int
     images: int | None = None
     """How many of the training images, drawn by the seed and repeated as often as they go into all; None: all."""
+    start_from: StartFrom | None = None
 
 
 @dataclass(frozen=True)
@@ -149,8 +150,10 @@ def _train(job: Job, report: Callable[[Progress], Any]) -> Outcome:
     # Here, because whoever waits for the trial needs no TensorFlow.
     from fashion.model.networks import logits_model, predict_logits  # noqa: PLC0415
     from fashion.model.training import Plan, State, Watch, train  # noqa: PLC0415
+    from fashion.stages.start import load_start  # noqa: PLC0415
 
-    training, validation = (load_split(Project(job.root), name) for name in ("train", "validation"))
+    project = Project(job.root)
+    training, validation = (load_split(project, name) for name in ("train", "validation"))
     if job.images not in (None, len(training.labels)):
         training = repeated_part(training, job.images, job.seed)
 
@@ -160,7 +163,8 @@ def _train(job: Job, report: Callable[[Progress], Any]) -> Outcome:
         report(Progress(epoch.epoch, epoch.epochs, figures))
 
     start = time.perf_counter()
-    plan = Plan(as_computed_here(job.recipe), training, validation, job.classes, job.seed)
+    start_from = load_start(project, job.start_from)
+    plan = Plan(as_computed_here(job.recipe), training, validation, job.classes, job.seed, start_from)
     trained = train(plan, Watch(on_epoch, lambda _, __: None))
     seconds = time.perf_counter() - start
     logits = predict_logits(logits_model(trained.model), validation.images)

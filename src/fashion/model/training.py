@@ -17,6 +17,7 @@ from fashion.images.augmentation import augment
 from fashion.model.losses import balance, make_loss, penalise_kernels
 from fashion.model.networks import Form, classifier, computing_in, logits_model, predict_logits, rebuild
 from fashion.model.optimizers import make_optimizer
+from fashion.model.transfer import Fit, take_weights
 from fashion.params import Recipe
 
 
@@ -72,6 +73,8 @@ class Plan:
     validation: LabelledImages
     classes: int
     seed: int
+    start: keras.Model | None = None
+    """A classifier whose weights the layers start with, where they fit; None: all start at random."""
 
     @property
     def steps(self) -> int:
@@ -87,6 +90,8 @@ class Trained:
     history: tuple[Epoch, ...]
     temperature: float
     validation_accuracy: float
+    fit: Fit | None = None
+    """What was taken from the model that it started from."""
 
 
 def train(plan: Plan, watch: Watch) -> Trained:
@@ -95,19 +100,21 @@ def train(plan: Plan, watch: Watch) -> Trained:
     The weights of the epoch with the best validation accuracy are kept.
 
     Raises:
-        TrainingError: the loss was not finite; the message names the epoch.
+        TrainingError: the loss was not finite, and the message names the epoch; or nothing of the model to start from
+            fits.
     """
     recipe, validation = plan.recipe, plan.validation
     keras.utils.set_random_seed(plan.seed)
     with computing_in(recipe.precision):
-        trainee = logits_model(_untrained(plan))
+        model = _untrained(plan)
+    fit = take_weights(model, plan.start) if plan.start else None
+    trainee = logits_model(model)
     penalise_kernels(trainee, recipe.l2)
     weights = balance(plan.training.labels, plan.classes) if recipe.class_weights == "balanced" else None
     optimizer = make_optimizer(recipe, recipe.epochs * plan.steps)
     trainee.compile(optimizer, make_loss(recipe, plan.classes, weights), metrics=["accuracy"])
     state = _run_epochs(trainee, plan, watch)
-    model = _untrained(plan)
-    model.set_weights(state.best_weights)
+    trainee.set_weights(state.best_weights)
     uncalibrated = rebuild(model, temperature=1.0, average_shifts=recipe.average_shifts)
     logits = predict_logits(logits_model(uncalibrated), validation.images)
     temperature = fit_temperature(logits, validation.labels)
@@ -116,6 +123,7 @@ def train(plan: Plan, watch: Watch) -> Trained:
         history=state.history,
         temperature=temperature,
         validation_accuracy=_accuracy(logits, validation.labels),
+        fit=fit,
     )
 
 

@@ -19,6 +19,7 @@ from fashion.params.pipeline import (
     ImageSize,
     PicturesParams,
     PrepareParams,
+    StartFrom,
     TrainParams,
     ValidateParams,
 )
@@ -55,6 +56,7 @@ __all__ = [
     "Recipe",
     "RegisterParams",
     "Section",
+    "StartFrom",
     "TrainParams",
     "TuneParams",
     "ValidateParams",

@@ -115,10 +115,21 @@ class PrepareParams(Section):
 RecipeName = Annotated[str, Field(pattern=r"^[\w.-]{1,64}$")]
 
 
+class StartFrom(Section):
+    """The model whose weights a training starts with; `fashion start-from` writes it."""
+
+    version: Annotated[str, Field(pattern=r"^[\w.-]+ \d+$")]
+    """The registered model and its version, for people: fashion-classifier 3."""
+    path: Annotated[str, Field(pattern=r"^data/start/[\w-]+\.keras$")]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
 class TrainParams(Section):
     recipe: RecipeName
     """The name of the recipe in use."""
     seed: Annotated[int, Field(ge=0, lt=2**32)]
+    start_from: StartFrom | None = None
+    """None: all weights start at random."""
     recipes: dict[RecipeName, Recipe]
 
     @model_validator(mode="before")

@@ -78,9 +78,14 @@ def _details(origin: Origin) -> str:
     return (
         f"Network {escape_markdown(network)} with {training['parameters']:,} parameters, recipe "
         f"{escape_markdown(recipe)}, seed {training['seed']}, {training['epochs']} epochs; probabilities "
-        f"calibrated by the temperature {training['temperature']:.3f}. Made from {commit}. "
+        f"calibrated by the temperature {training['temperature']:.3f}. {_start(origin)}Made from {commit}. "
         "Licence, contact: not stated."
     )
+
+
+def _start(origin: Origin) -> str:
+    start = origin.training.get("start_from")
+    return f"Started with weights of {escape_markdown(start['version'])}. " if start else ""
 
 
 def _evaluation(origin: Origin) -> str:

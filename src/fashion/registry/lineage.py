@@ -52,7 +52,7 @@ def fetch_lineage(project: Project, params: Params, which: str, folder: Path) ->
     """Return the lineage as `look_up_lineage` does, with the files of `write_origin` in the existing `folder`."""
     registry = registry_of(project, params)
     tracking.check(registry.uri)
-    version = _find(registry, which)
+    version = find_version(registry, which)
     name = f"origin/{version.tags.get(ARTIFACTS_DIGEST)}"
     tracking.fetch_folder(registry, version, name, folder)
     try:
@@ -72,7 +72,12 @@ def fetch_lineage(project: Project, params: Params, which: str, folder: Path) ->
     return Lineage(registry.name, version, origin, history)
 
 
-def _find(registry: tracking.Registry, which: str) -> tracking.Version:
+def find_version(registry: tracking.Registry, which: str) -> tracking.Version:
+    """Return a version, named by its number or by an alias.
+
+    Raises:
+        LineageError: there is no such version.
+    """
     if which in (tracking.CHAMPION, tracking.CHALLENGER):
         version = tracking.version_with_alias(registry, which)
     else:

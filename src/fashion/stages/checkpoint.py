@@ -105,6 +105,8 @@ def _origin(project: Project, params: Params) -> dict[str, str]:
     code = Path(__file__).parents[1]
     recipe = params.train.chosen.model_dump(mode="json")
     parameters = {"classes": params.data.classes, "seed": params.train.seed} | recipe
+    if start := params.train.start_from:
+        parameters["start"] = start.sha256
     return {
         "data": folder_digest(project.dataset),
         "parameters": _digest(parameters),

@@ -2,9 +2,11 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
+import keras
 import pandas as pd
 
 from fashion.adapters.machine import as_computed_here, describe_machine
@@ -19,6 +21,7 @@ from fashion.params import Params
 from fashion.paths import HISTORY, KERAS, MACHINE, TRAINING, Project
 from fashion.stages.checkpoint import Checkpoint, Checkpoints
 from fashion.stages.dataset import load_split
+from fashion.stages.start import load_start
 from fashion.storage import atomic_file, atomic_folder, file_digest, write_json, write_text
 
 logger = logging.getLogger(__name__)
@@ -42,6 +45,8 @@ class Training:
     seconds: float
     validation_accuracy: float
     temperature: float
+    start_from: Mapping[str, Any] | None = None
+    """The version whose weights it started with, the digest of its file, and which layers took them; None: none."""
 
 
 def train(project: Project, params: Params, on_step: Callable[[int, int], None]) -> Training:
@@ -51,12 +56,13 @@ def train(project: Project, params: Params, on_step: Callable[[int, int], None])
         on_step: called with the number of steps done and the total number of steps.
 
     Raises:
-        ArtifactError: the dataset is missing or damaged.
+        ArtifactError: the dataset, or the model to start from, is missing or damaged.
         DiskError: the disk is full.
         ServiceError: MLflow is unavailable before training starts; later that only costs the live curves.
-        TrainingError: the loss was not finite.
+        TrainingError: the loss was not finite, or nothing of the model to start from fits.
     """
     training, validation = (load_split(project, name) for name in ("train", "validation"))
+    model = load_start(project, params.train.start_from)
     checkpoints = Checkpoints(project, params)
     stopped = checkpoints.load()
     recipe = params.train.chosen
@@ -69,7 +75,7 @@ def train(project: Project, params: Params, on_step: Callable[[int, int], None])
         watch = Watch(_reporter(run, checkpoints), on_step, stopped.state if stopped else None)
         if stopped:
             _go_on(stopped.state, params, run)
-        trained = _train(training, validation, params, watch)
+        trained = _train(training, validation, params, model, watch)
         seconds = time.perf_counter() - start + _seconds(watch.start)
         summary = _summary(trained, params, _count(training, params), checkpoints.dataset, seconds)
         _save(project, trained, summary)
@@ -78,18 +84,23 @@ def train(project: Project, params: Params, on_step: Callable[[int, int], None])
     return summary
 
 
-def _train(training: LabelledImages, validation: LabelledImages, params: Params, watch: Watch) -> Trained:
+def _train(
+    training: LabelledImages, validation: LabelledImages, params: Params, model: keras.Model | None, watch: Watch
+) -> Trained:
     recipe, classes = params.train.chosen, len(params.data.classes)
     steps = _count(training, params)
     logger.info("%s", steps)
     if steps.doubt:
         logger.warning("%s", steps.doubt)
     try:
-        plan = Plan(as_computed_here(recipe), training, validation, classes, params.train.seed)
-        return train_network(plan, watch)
+        plan = Plan(as_computed_here(recipe), training, validation, classes, params.train.seed, model)
+        trained = train_network(plan, watch)
     except (KeyboardInterrupt, SystemExit):
         logger.info("Stopped. Run the same command again to resume after the last complete epoch.")
         raise
+    if trained.fit and (start := params.train.start_from):
+        logger.info("Started from %s; %s", start.version, trained.fit)
+    return trained
 
 
 def _count(training: LabelledImages, params: Params) -> Steps:
@@ -143,7 +154,15 @@ def _summary(trained: Trained, params: Params, steps: Steps, dataset: str, secon
         seconds=seconds,
         validation_accuracy=trained.validation_accuracy,
         temperature=trained.temperature,
+        start_from=_describe_start(trained, params),
     )
+
+
+def _describe_start(trained: Trained, params: Params) -> dict[str, Any] | None:
+    start = params.train.start_from
+    if start is None or trained.fit is None:
+        return None
+    return {"version": start.version, "sha256": start.sha256, **asdict(trained.fit)}
 
 
 def _save(project: Project, trained: Trained, summary: Training) -> None:

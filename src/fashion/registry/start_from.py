@@ -1,0 +1,159 @@
+"""Choosing a registered version as the start of the trainings to come, or none.
+
+Its model is copied into data/start, which data.dvc pins: like the images, it is what a version is made of, so that it
+is pushed, pulled, and brought back for a reproduction with them. What is written last, and holds, is params.yaml.
+"""
+
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from fashion.adapters import tracking
+from fashion.adapters.git import check_repository
+from fashion.adapters.tracking.address import registry_of
+from fashion.adapters.versioning.pinning import changing_data, pin
+from fashion.errors import DataError, ParamsError, TrainingError
+from fashion.model.networks import Form, classifier
+from fashion.model.transfer import Fit, find_fit
+from fashion.params import Params, StartFrom, load_params
+from fashion.paths import Project
+from fashion.registry.lineage import find_version
+from fashion.stages.classifier import load_classifier
+from fashion.storage import atomic_file, file_digest, write_text, writing_explained
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What the next training starts from, and which layers take their weights from it."""
+
+    start: StartFrom
+    fit: Fit
+
+
+def start_from(project: Project, params: Params, which: str, name: str | None = None) -> Chosen:
+    """Copy the model of a version to data/start, pin it in data.dvc, and name it in params.yaml.
+
+    Call it within the training slot: no training may be using data/.
+
+    Args:
+        which: the version's number, or an alias.
+        name: of the registered model; None: that of params.yaml.
+
+    Raises:
+        ArtifactError: the model of the version is damaged.
+        DataError: data/ cannot be written to.
+        DiskError: the disk is full.
+        LineageError: there is no such version, or the project is not in a git repository.
+        ParamsError: params.yaml is written in a way in which it cannot be edited.
+        ServiceError: MLflow is away, or DVC could not pin the file.
+        TrainingError: no layer of the version fits the recipe in use.
+    """
+    check_repository(project)
+    registry = registry_of(project, params)
+    registry = replace(registry, name=name) if name else registry
+    tracking.check(registry.uri)
+    version = find_version(registry, which)
+    with TemporaryDirectory() as folder:
+        found = tracking.keep_version(registry, version, Path(folder)).keras_model
+        fit = _fit(params, found, f"version {version.number} of {registry.name}")
+        digest = file_digest(found)
+        path = project.start / f"{digest[:16]}.keras"
+        start = StartFrom(
+            version=f"{registry.name} {version.number}", path=path.relative_to(project.root).as_posix(), sha256=digest
+        )
+        text = _edited(project, params, start)
+        with writing_explained(project.data), changing_data(project):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_file(path) as temporary:
+                shutil.copyfile(found, temporary)
+            _keep_only(project, path)
+            pin(project)
+            write_text(project.params, text)
+    return Chosen(start, fit)
+
+
+def start_from_nothing(project: Project, params: Params) -> StartFrom | None:
+    """Remove the model from params.yaml and from data/, and return which it was; None if there was none.
+
+    Call it within the training slot, like `start_from`.
+
+    Raises:
+        DataError, DiskError, ParamsError, ServiceError: as `start_from`.
+    """
+    before = params.train.start_from
+    if before:
+        write_text(project.params, _edited(project, params, None))
+    if project.start.exists():  # Also where an earlier call was killed before it had removed it.
+        with writing_explained(project.data), changing_data(project):
+            _keep_only(project, None)
+            pin(project)
+    return before
+
+
+def _fit(params: Params, path: Path, name: str) -> Fit:
+    recipe = params.train.chosen
+    form = Form(recipe.width, recipe.depth, recipe.activation, recipe.dropout)
+    model = classifier(recipe.network, params.data.shape, len(params.data.classes), form)
+    try:
+        return find_fit(model, load_classifier(path))
+    except TrainingError as error:
+        raise TrainingError(f"A training cannot start from {name}: {error}") from error
+
+
+def _keep_only(project: Project, path: Path | None) -> None:
+    """Remove what earlier choices left in data/start; DVC's cache still has what a version was made of."""
+    try:
+        for other in project.start.iterdir():
+            if other != path:
+                other.unlink()
+        if path is None:
+            project.start.rmdir()
+    except OSError as error:
+        raise DataError(f"Could not clear {project.start}: {error}; fix that, then try again") from error
+
+
+def _edited(project: Project, params: Params, start: StartFrom | None) -> str:
+    """Return the text of params.yaml with another start, and all else as it is.
+
+    Raises:
+        ParamsError: the text would say something else, as it may be written in unforeseen ways.
+    """
+    text = _written(project.params.read_text(encoding="utf-8"), start)
+    expected = params.model_copy(update={"train": params.train.model_copy(update={"start_from": start})})
+    trial = project.params.with_name(f".{project.params.name}.new")
+    try:
+        write_text(trial, text)
+        found: Params | None = load_params(trial)
+    except ParamsError:
+        found = None
+    finally:
+        trial.unlink(missing_ok=True)
+    if found != expected:
+        wanted = f"write there yourself: {_line(start)}" if start else "remove train.start_from there yourself"
+        raise ParamsError(f"{project.params} is written in a way in which it cannot be edited; {wanted}")
+    return text
+
+
+def _written(text: str, start: StartFrom | None) -> str:
+    lines = text.splitlines(keepends=True)
+    train = YAML().load(text)["train"]
+    if "start_from" in train:
+        del lines[train.lc.key("start_from")[0] : _last_line(train, "start_from") + 1]
+    if start:
+        at = YAML().load("".join(lines))["train"].lc.value("seed")[0] + 1
+        lines.insert(at, f"{' ' * train.lc.key('seed')[1]}{_line(start)}\n")
+    return "".join(lines)
+
+
+def _last_line(node: Any, key: str) -> int:
+    value = node[key]
+    places = [value.lc.value(inner)[0] for inner in value] if hasattr(value, "lc") else []
+    return int(max([node.lc.value(key)[0], *places]))
+
+
+def _line(start: StartFrom) -> str:
+    return f"start_from: {{version: {start.version}, path: {start.path}, sha256: '{start.sha256}'}}"

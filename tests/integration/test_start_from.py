@@ -1,0 +1,144 @@
+"""`fashion start-from`: a registered version becomes the start of the next trainings, kept with their data."""
+
+import json
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from fashion.adapters.versioning import pinning
+from fashion.adapters.versioning.pinning import pull_for
+from fashion.adapters.weights import read_weights
+from fashion.cli import app
+from fashion.errors import ArtifactError, LineageError, ParamsError, TrainingError
+from fashion.params import load_params
+from fashion.registry.lineage import look_up_lineage
+from fashion.registry.register import register
+from fashion.registry.start_from import start_from, start_from_nothing
+from fashion.stages.evaluate import evaluate
+from fashion.stages.export import export
+from fashion.stages.start import load_start
+from fashion.stages.train import train
+from fashion.storage import file_digest
+from tests.projects import copy_project, edit_params
+
+DOWN, UP = "start-from --none", "start-from 1 --model fashion-classifier"
+
+
+def load(project):
+    return load_params(project.params)
+
+
+def type_in(project, *words):
+    result = CliRunner().invoke(app, ["start-from", *words], env={"FASHION_HOME": str(project.root), "COLUMNS": "300"})
+    return result.exit_code, " ".join(result.output.split())
+
+
+@pytest.fixture
+def started_project(trained_project):
+    start_from(trained_project, load(trained_project), "champion")
+    return trained_project
+
+
+def test_the_command_names_what_is_taken_and_its_undoing_leaves_every_byte_as_it_was(trained_project):
+    params, pin = trained_project.params.read_bytes(), (trained_project.root / "data.dvc").read_bytes()
+    digest = file_digest(trained_project.model_file)
+    status, said = type_in(trained_project, "1")
+    assert status == 0, said
+    assert said.startswith("Trainings start from fashion-classifier 1 now. taken: convolution of ")
+    start = load(trained_project).train.start_from
+    assert (start.version, start.sha256) == ("fashion-classifier 1", digest)
+    assert file_digest(trained_project.root / start.path) == digest
+    written = trained_project.params.read_text(encoding="utf-8").splitlines(keepends=True)
+    assert "".join(line for line in written if "start_from: {" not in line).encode() == params
+    assert (trained_project.root / "data.dvc").read_bytes() != pin
+    status, said = type_in(trained_project, "--none")
+    assert (status, said.split(":")[0]) == (0, "Trainings start from nothing again")
+    assert (trained_project.params.read_bytes(), (trained_project.root / "data.dvc").read_bytes()) == (params, pin)
+    assert not trained_project.start.exists()
+    assert "nothing was changed" in type_in(trained_project, "--none")[1]
+
+
+def test_a_version_that_was_trained_from_another_says_so_and_takes_the_file_along(started_project, tmp_path):
+    edit_params(started_project, {"train": {"recipes": {"compact": {"epochs": 1, "learning_rate": 1e-9}}}})
+    params = load(started_project)
+    before = read_weights(started_project.model_file)
+    train(started_project, params, lambda done, total: None)
+    kept = json.loads((started_project.model / "training.json").read_text())["start_from"]
+    assert (kept["version"], kept["new"]) == ("fashion-classifier 1", [])
+    kernels = [name for name, array in before.items() if array.ndim == 4]
+    assert kernels
+    assert close(started_project, before, kernels)
+    evaluate(started_project, params)
+    export(started_project, params)
+    register(started_project, params)
+    lineage = look_up_lineage(started_project, params, "2")
+    assert lineage.origin.training["start_from"] == kept
+    assert lineage.version.tags["started_from"] == "fashion-classifier 1"
+
+
+def close(project, before, kernels):
+    """A training that learns next to nothing leaves the kernels where they started."""
+    after = read_weights(project.model_file)
+    return all(abs(after[name] - before[name]).max() < 1e-3 for name in kernels)
+
+
+def test_a_missing_or_changed_file_is_an_error_with_the_command(started_project):
+    start = load(started_project).train.start_from
+    path = started_project.root / start.path
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ArtifactError, match=rf"expected SHA-256 {start.sha256}, found .*{UP}\b.*{DOWN}"):
+        load_start(started_project, start)
+    path.unlink()
+    with pytest.raises(ArtifactError, match=rf"data/start/.* is missing; .*dvc pull data\.dvc.*{UP}\b.*{DOWN}"):
+        train(started_project, load(started_project), lambda done, total: None)
+    pinning.pull(started_project, replace=False)
+    assert load_start(started_project, start) is not None
+
+
+def test_another_choice_replaces_the_file_and_what_cannot_be_chosen_changes_nothing(started_project):
+    files = (started_project.params, started_project.root / "data.dvc")
+    before = [path.read_bytes() for path in files]
+    with pytest.raises(LineageError, match="has no version 7"):
+        start_from(started_project, load(started_project), "7")
+    narrow = edit_params(started_project, {"train": {"recipe": "narrow", "recipes": {"narrow": NARROW}}})
+    edited = started_project.params.read_bytes()
+    with pytest.raises(TrainingError, match=r"cannot start from version 1 of fashion-classifier: no layer .*--none"):
+        start_from(started_project, narrow, "1")
+    assert started_project.params.read_bytes() == edited
+    assert files[1].read_bytes() == before[1]
+    assert len(list(started_project.start.iterdir())) == 1
+    assert start_from_nothing(started_project, narrow).version == "fashion-classifier 1"
+
+
+NARROW = {
+    "network": "compact",
+    "width": 0.3,
+    "epochs": 1,
+    "batch_size": 32,
+    "optimizer": "adam",
+    "learning_rate": 0.001,
+}
+
+
+def test_params_that_cannot_be_edited_are_left_alone_and_the_line_to_write_is_shown(trained_project):
+    content = yaml.safe_load(trained_project.params.read_text(encoding="utf-8"))
+    on_one_line = yaml.safe_dump(content, default_flow_style=True, width=1 << 20, sort_keys=False)
+    trained_project.params.write_text(on_one_line, encoding="utf-8")
+    with pytest.raises(ParamsError, match=r"write there yourself: start_from: \{version: fashion-classifier 1, path: "):
+        start_from(trained_project, load(trained_project), "1")
+    assert trained_project.params.read_text(encoding="utf-8") == on_one_line
+    assert not trained_project.start.exists()
+
+
+def test_what_a_reproduction_brings_holds_the_file(started_project, tmp_path):
+    tree = copy_project(tmp_path / "tree")
+    (tree.root / "data.dvc").write_bytes((started_project.root / "data.dvc").read_bytes())
+    pull_for(tree, started_project)
+    start = load(started_project).train.start_from
+    assert file_digest(tree.root / start.path) == start.sha256
+
+
+@pytest.mark.parametrize("words", [(), ("1", "--none")], ids=str)
+def test_neither_or_both_is_refused(project, words):
+    assert type_in(project, *words)[0] == 2
