@@ -54,7 +54,8 @@ def test_a_curve_that_is_stopped_goes_on_where_it_was_and_is_shown(trained_proje
     result = type_curve(*options)
     assert result.exit_code == 0, result.output
     assert f"{len(done)} of them are done, {4 - len(done)} are left; about" in result.output
-    assert re.search(r"540 images, seed 2: [\d.]+%, \d+ s", result.output)
+    assert re.search(r"60 images, seed 2: [\d.]+%, \d+ s; 1 left, about \d+ s", result.output)
+    assert re.search(r"540 images, seed 2: [\d.]+%, \d+ s$", result.output, re.MULTILINE)
     assert re.search(r"The last step, from 60 to 540 images, 9 times as many, gained [\d.]+ points", result.output)
     assert kept_files(trained_project) == ["540-1.json", "540-2.json", "60-1.json", "60-2.json"]
 

@@ -36,6 +36,13 @@ def forecast(project: Project, subject: Subject, kept: KeptTrainings) -> str:
     return f"{words}\n{doubt}" if doubt else words
 
 
+def describe_training(size: int, seed: int, done: list[Outcome], trainings: int) -> str:
+    """Return a line about the last training that is done, and how long the others are likely to take."""
+    last, left = done[-1], trainings - len(done)
+    words = f"{size:,} images, seed {seed}: {last.accuracy:.2%}, {last.seconds:.0f} s"
+    return f"{words}; {left} left, about {duration(left * (seconds_of(done) or 0))}" if left else words
+
+
 def seconds_of(done: list[Outcome]) -> float | None:
     """Return the mean seconds of trainings; None if there was none."""
     return sum(outcome.seconds for outcome in done) / len(done) if done else None
