@@ -27,7 +27,7 @@ def forecast(project: Project, subject: Subject, kept: KeptTrainings) -> str:
         f"{seeds * sum(steps):,} in all"
     ]
     if done:
-        parts.append(f"{len(done)} of them are done, {left} are left")
+        parts.append(f"{len(done)} of them done already, {left} left")
     seconds = seconds_of(done) or seconds_of_last_training(project, subject.name)
     if left:
         parts.append(f"about {duration(left * seconds)}" if seconds else "how long, the first will tell")
