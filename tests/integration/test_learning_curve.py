@@ -75,7 +75,8 @@ def test_a_curve_that_is_stopped_goes_on_where_it_was_and_is_shown(trained_proje
     assert epochs == [], "nothing is trained twice"
     assert again.verdict == figures["verdict"]
     assert forecast(trained_project, subject, kept_trainings(trained_project, subject)).startswith(
-        "4 trainings of baseline: 60 and 540 images, 2 seeds each, 96 steps a training, 384 in all; 4 of them done already, 0 left."
+        "4 trainings of baseline: 60 and 540 images, 2 seeds each, 96 steps a training, 384 in all; "
+        "4 of them done already, 0 left."
     )
 
 
