@@ -53,8 +53,9 @@ def test_a_curve_that_is_stopped_goes_on_where_it_was_and_is_shown(trained_proje
 
     result = type_curve(*options)
     assert result.exit_code == 0, result.output
-    assert f"{len(done)} of them are done, {4 - len(done)} are left; about" in result.output
-    assert re.search(r"540 images, seed 2: [\d.]+%, \d+ s", result.output)
+    assert f"{len(done)} of them done already, {4 - len(done)} left; about" in result.output
+    assert re.search(r"60 images, seed 2: [\d.]+%, \d+ s; 1 left, about \d+ s", result.output)
+    assert re.search(r"540 images, seed 2: [\d.]+%, \d+ s$", result.output, re.MULTILINE)
     assert re.search(r"The last step, from 60 to 540 images, 9 times as many, gained [\d.]+ points", result.output)
     assert kept_files(trained_project) == ["540-1.json", "540-2.json", "60-1.json", "60-2.json"]
 
@@ -74,7 +75,8 @@ def test_a_curve_that_is_stopped_goes_on_where_it_was_and_is_shown(trained_proje
     assert epochs == [], "nothing is trained twice"
     assert again.verdict == figures["verdict"]
     assert forecast(trained_project, subject, kept_trainings(trained_project, subject)).startswith(
-        "4 trainings of baseline: 60 and 540 images, 2 seeds each, 96 steps a training, 384 in all; 4 of them are done"
+        "4 trainings of baseline: 60 and 540 images, 2 seeds each, 96 steps a training, 384 in all; "
+        "4 of them done already, 0 left."
     )
 
 

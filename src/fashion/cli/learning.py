@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from fashion.cli.terminal import console, errors, start
@@ -83,9 +83,10 @@ def _parse(sizes: str | None) -> list[int] | None:
 def _shown(subject: "Subject") -> Iterator["Watch"]:
     """A line for each training that has ended; on a terminal below them a bar for all and one for that at work."""
     from fashion.experiments.learning_curve.measuring import Watch
+    from fashion.experiments.learning_curve.wording import describe_training
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    done = 0
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    done: list[Outcome] = []
     try:
         with Progress(*columns, console=errors, transient=True, disable=not sys.stderr.isatty()) as bars:
             everything = bars.add_task("trainings", total=len(subject.trainings))
@@ -96,14 +97,13 @@ def _shown(subject: "Subject") -> Iterator["Watch"]:
                 bars.update(current, description=said, completed=epochs.epoch, total=epochs.epochs)
 
             def on_training(size: int, seed: int, outcome: "Outcome") -> None:
-                nonlocal done
-                done += 1
+                done.append(outcome)
                 bars.advance(everything)
-                errors.print(f"{size:,} images, seed {seed}: {outcome.accuracy:.2%}, {outcome.seconds:.0f} s")
+                errors.print(describe_training(size, seed, done, len(subject.trainings)))
 
             yield Watch(on_epoch, on_training)
     except KeyboardInterrupt:
-        errors.print(f"Stopped after {done} of {len(subject.trainings)} trainings; they are kept.")
+        errors.print(f"Stopped after {len(done)} of {len(subject.trainings)} trainings; they are kept.")
         errors.print("The same command goes on from there; or ask for fewer --sizes or --seeds, to see what there is.")
         raise
 

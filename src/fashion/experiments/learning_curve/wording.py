@@ -27,13 +27,20 @@ def forecast(project: Project, subject: Subject, kept: KeptTrainings) -> str:
         f"{seeds * sum(steps):,} in all"
     ]
     if done:
-        parts.append(f"{len(done)} of them are done, {left} are left")
+        parts.append(f"{len(done)} of them done already, {left} left")
     seconds = seconds_of(done) or seconds_of_last_training(project, subject.name)
     if left:
         parts.append(f"about {duration(left * seconds)}" if seconds else "how long, the first will tell")
     words = f"{'; '.join(parts)}."
     doubt = count_steps(subject.recipe, subject.images, subject.classes).doubt
     return f"{words}\n{doubt}" if doubt else words
+
+
+def describe_training(size: int, seed: int, done: list[Outcome], trainings: int) -> str:
+    """Return a line about the last training that is done, and how long the others are likely to take."""
+    last, left = done[-1], trainings - len(done)
+    words = f"{size:,} images, seed {seed}: {last.accuracy:.2%}, {last.seconds:.0f} s"
+    return f"{words}; {left} left, about {duration(left * (seconds_of(done) or 0))}" if left else words
 
 
 def seconds_of(done: list[Outcome]) -> float | None:
