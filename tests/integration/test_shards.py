@@ -150,17 +150,9 @@ def test_groups_are_numbered_and_stay_on_one_side(project):
     params = make_small(project, train=120, test=30, classes=3, size=SIZE, pictures=COLOUR)
     names = {}
     for number, file in enumerate(params.data.shards[:2]):
-        path = project.data / file.name
-        rows = read_rows(path, file.name)
-        groups = [f"scene {label} {row % 7}" for row, label in enumerate(rows.labels)]
-        groups[0] = None
-        names[number] = groups
-        stored = [one for part in read_pictures(path, file.name, np.ones(60, np.bool_)) for one in part]
-        again = [
-            Row(one.content, int(label), group=group)
-            for one, label, group in zip(stored, rows.labels, groups, strict=True)
-        ]
-        write_shard(path, again, params.data.classes)
+        labels = read_rows(project.data / file.name, file.name).labels
+        names[number] = [None, *(f"scene {label} {row % 7}" for row, label in enumerate(labels))][:60]
+        write_groups(project, params, file, names[number])
     train = read_raw(project, params.data)["train"]
     expected = names[0] + names[1]
     for some in range(0, 120, 11):
@@ -176,6 +168,19 @@ def test_groups_are_numbered_and_stay_on_one_side(project):
     ]
     assert len(sides[1]) >= 3
     assert not sides[0] & sides[1]
+    for file in params.data.shards[:2]:
+        write_groups(project, params, file, ["one scene"] * 60)
+    with pytest.raises(DataError, match=f"{params.data.classes[0]}.* fewer than two groups.*never divided"):
+        prepare(project, params)
+
+
+def write_groups(project, params, file, groups):
+    """Write a shard of 60 pictures again, with these groups."""
+    path = project.data / file.name
+    labels = read_rows(path, file.name).labels
+    stored = [one for part in read_pictures(path, file.name, np.ones(60, np.bool_)) for one in part]
+    rows = zip(stored, labels, groups, strict=True)
+    write_shard(path, [Row(one.content, int(label), group=group) for one, label, group in rows], params.data.classes)
 
 
 WRONG = {
@@ -331,7 +336,7 @@ def test_many_pictures_are_decoded_by_processes_in_their_order(dataset):
     contents[300], contents[610] = encode_png(drawn[300]), encode_png(drawn[610])
     stored = pa.array([{"bytes": one, "path": None} for one in contents], IMAGE)
     write(dataset, table(count, image=stored, label=pa.array(labels)))
-    # Other tests of this process may have left what multiprocessing keeps for its whole life, a fork server for example.
+    # Other tests of this process may have left what multiprocessing keeps for its whole life, such as a fork server.
     before = {child.pid for child in psutil.Process().children()}
     np.testing.assert_array_equal(read(dataset)["train"].images, drawn)
     new = [child for child in psutil.Process().children() if child.pid not in before]
