@@ -57,8 +57,9 @@ def timed(steps: Callable[[], None]) -> float:
 
 
 def network(recipe: Recipe) -> Any:
+    from fashion.model.architectures import Form
     from fashion.model.losses import make_loss
-    from fashion.model.networks import Form, classifier, computing_in, logits_model
+    from fashion.model.networks import classifier, computing_in, logits_model
     from fashion.model.optimizers import make_optimizer
 
     form = Form(recipe.width, recipe.depth, recipe.activation, recipe.dropout)

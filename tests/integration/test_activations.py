@@ -9,7 +9,8 @@ from keras import layers
 
 from fashion.adapters import exports, litert
 from fashion.images.synthetic import draw
-from fashion.model.networks import Form, classifier
+from fashion.model.architectures import Form
+from fashion.model.networks import classifier
 from fashion.params import Recipe
 
 ACTIVATIONS = get_args(Recipe.model_fields["activation"].annotation)

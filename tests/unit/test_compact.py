@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from fashion.model.networks import MOST_CELLS, classifier, plan_pooling
+from fashion.model.architectures import MOST_CELLS, plan_pooling
+from fashion.model.networks import classifier
 
 SHIPPED = (28, 28, 1)
 SIZES = [(8, 8), (47, 64), (95, 80), (8, 128), (127, 127), (128, 128)]

@@ -5,7 +5,7 @@ from typing import get_args
 import pytest
 
 from fashion.errors import ParamsError
-from fashion.model.networks import NETWORKS
+from fashion.model.architectures import NETWORKS
 from fashion.params import TAKES, Recipe, recipe_with
 from fashion.params.recipe import SHAPING
 

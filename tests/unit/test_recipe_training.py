@@ -9,8 +9,9 @@ from keras import layers
 
 from fashion.arrays import LabelledImages
 from fashion.images.synthetic import draw
+from fashion.model.architectures import Form
 from fashion.model.losses import balance, make_loss
-from fashion.model.networks import Form, answer, classifier, computing_in, rebuild
+from fashion.model.networks import answer, classifier, computing_in, rebuild
 from fashion.model.optimizers import make_optimizer, make_schedule
 from fashion.model.training import Plan, Watch, train
 from fashion.params import Recipe, recipe_with

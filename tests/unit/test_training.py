@@ -10,15 +10,8 @@ from fashion.arrays import LabelledImages
 from fashion.errors import TrainingError
 from fashion.images.augmentation import move
 from fashion.images.synthetic import draw
-from fashion.model.networks import (
-    NETWORKS,
-    answer,
-    classifier,
-    logits_model,
-    predict_logits,
-    rebuild,
-    temperature_of,
-)
+from fashion.model.architectures import NETWORKS
+from fashion.model.networks import answer, classifier, logits_model, predict_logits, rebuild, temperature_of
 from fashion.model.optimizers import ConvolutionalMuon, OneCycle
 from fashion.model.training import Epoch, Plan, Watch, is_over, train
 from fashion.params import Recipe

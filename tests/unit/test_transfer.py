@@ -7,7 +7,8 @@ import pytest
 from fashion.arrays import LabelledImages
 from fashion.errors import TrainingError
 from fashion.images.synthetic import draw
-from fashion.model.networks import Form, classifier, rebuild
+from fashion.model.architectures import Form
+from fashion.model.networks import classifier, rebuild
 from fashion.model.training import Plan, Watch, train
 from fashion.model.transfer import find_fit, take_weights
 from fashion.params import Recipe

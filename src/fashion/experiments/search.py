@@ -66,7 +66,8 @@ class Search:
             TrainingError: it failed.
             StoppedError: `on_epoch` ended it.
         """
-        job = Job(self.project.root, entrant.recipe, len(self.params.data.classes), seed, self.params.train.start_from)
+        classes, start_from = len(self.params.data.classes), self.params.train.start_from
+        job = Job(self.project.root, entrant.recipe, classes, seed, start_from=start_from)
         parameters = flatten(entrant.recipe.model_dump()) | {"seed": seed}
         with live_run(self.registry, entrant.name, parameters, {PARENT: self.run_id}) as run:
 

@@ -14,8 +14,9 @@ from fashion.arrays import Bytes, LabelledImages, Labels
 from fashion.errors import TrainingError
 from fashion.evaluation.calibration import fit_temperature
 from fashion.images.augmentation import augment
+from fashion.model.architectures import Form
 from fashion.model.losses import balance, make_loss, penalise_kernels
-from fashion.model.networks import Form, classifier, computing_in, logits_model, predict_logits, rebuild
+from fashion.model.networks import classifier, computing_in, logits_model, predict_logits, rebuild
 from fashion.model.optimizers import make_optimizer
 from fashion.model.transfer import Fit, take_weights
 from fashion.params import Recipe

@@ -17,7 +17,8 @@ from fashion.adapters.git import check_repository
 from fashion.adapters.tracking.address import registry_of
 from fashion.adapters.versioning.pinning import changing_data, pin
 from fashion.errors import DataError, ParamsError, TrainingError
-from fashion.model.networks import Form, classifier
+from fashion.model.architectures import Form
+from fashion.model.networks import classifier
 from fashion.model.transfer import Fit, find_fit
 from fashion.params import Params, StartFrom, load_params
 from fashion.paths import Project
