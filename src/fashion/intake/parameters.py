@@ -1,0 +1,133 @@
+"""The keys of params.yaml that depend on the data."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from fashion.errors import ParamsError
+from fashion.images.photos import Form
+from fashion.intake.arrange import Arranged
+from fashion.intake.derived import merge
+from fashion.intake.recipe import derive_recipe
+from fashion.intake.suites import Measured, quarantined_share
+from fashion.params import DataFile
+from fashion.params.editing import REMOVED, Path, edit
+from fashion.params.pipeline import IDX_FILES
+
+MOST_QUARANTINED = 0.01
+"""Of the images, besides those that are in quarantine as the data are."""
+LEAST_VALIDATION, MOST_VALIDATION = 0.1, 0.34
+"""Share of the training images that `prepare` sets aside."""
+CALIBRATION = 0.02
+"""The gate of Fashion-MNIST on 10,000 test images; the error of few images is larger by chance:"""
+BY_CHANCE = 0.5
+"""times the square root of the number of bins divided by that of the test images."""
+ALWAYS = (
+    "data.classes",
+    "data.shards",
+    "data.train_images",
+    "data.train_labels",
+    "data.test_images",
+    "data.test_labels",
+)
+"""What describes the files in data/, whatever a person has written."""
+RECIPE_NOTE = "Derived by fashion import from {} training images of {} x {} pixels."
+
+
+def derive_parameters(
+    name: str, form: Form, arranged: Arranged, measured: Measured, files: Sequence[DataFile], bins: int
+) -> dict[str, Any]:
+    """Return the values that follow from the data, by dotted name; None: the key is not to be there.
+
+    Args:
+        name: of the dataset, which the recipe and the registered model get.
+        bins: of the calibration error.
+    """
+    pictures = form.pictures
+    counts = [int((arranged.labels[arranged.learned] == label).sum()) for label in range(len(arranged.classes))]
+    recipe = derive_recipe(form.size, counts)
+    return {
+        "data.classes": list(arranged.classes),
+        "data.image_size": list(form.size),
+        "data.pictures.channels": pictures.channels,
+        "data.pictures.isolate": pictures.isolate,
+        "data.pictures.fit": pictures.fit,
+        "data.pictures.ground": pictures.ground,
+        **{f"data.{key}": None for key in IDX_FILES},
+        "data.shards": [file.model_dump() for file in files],
+        "data.sources": ["dvc"],
+        "validate.max_quarantined": _round_up(MOST_QUARANTINED + quarantined_share(measured.table), 3),
+        "prepare.validation_fraction": _validation(counts),
+        "train.recipe": name,
+        f"train.recipes.{name}": recipe.model_dump(mode="json", exclude_defaults=True),
+        **_gates(measured, bins),
+        "register.name": name,
+    }
+
+
+def read_values(text: str, names: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that params.yaml has under these dotted names."""
+    found = {}
+    for name in names:
+        value: Any = YAML(typ="safe").load(text)
+        for key in split_name(name):
+            value = value.get(key) if isinstance(value, dict) else None
+        found[name] = value
+    return found
+
+
+def write_values(text: str, values: Mapping[str, Any], notes: Mapping[str, str]) -> str:
+    """Return the text of params.yaml with these values.
+
+    Raises:
+        ParamsError: the file is written in a way in which they cannot be changed without touching the rest.
+    """
+    changes = {split_name(name): REMOVED if value is None else value for name, value in values.items()}
+    try:
+        return edit(text, changes, {split_name(name): note for name, note in notes.items()})
+    except (KeyError, IndexError, ValueError) as error:
+        raise ParamsError(
+            f"params.yaml lacks a section ({error}), so that nothing can be written there; restore it with: "
+            "git checkout -- params.yaml"
+        ) from error
+
+
+def split_name(name: str) -> Path:
+    """Return the keys of a dotted name; the name of a recipe may hold dots."""
+    if name.startswith("train.recipes."):
+        return "train", "recipes", name.removeprefix("train.recipes.")
+    return tuple(name.split("."))
+
+
+def choose_values(before: Mapping[str, Any], text: str, after: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is to be written: what is derived now, but what a person has edited since stays.
+
+    Args:
+        before: what was derived for this dataset last; nothing if it is brought in for the first time.
+        text: params.yaml as it is.
+    """
+    if not before:
+        return dict(after)
+    merged = merge(before, read_values(text, {**before, **after}), after)
+    return {name: after[name] if name in ALWAYS else merged.get(name) for name in after}
+
+
+def _validation(counts: Sequence[int]) -> float:
+    """Return a share of which the rarest class has at least one image."""
+    return min(MOST_VALIDATION, max(LEAST_VALIDATION, _round_up(1 / min(counts), 2)))
+
+
+def _gates(measured: Measured, bins: int) -> dict[str, float]:
+    test, classes = measured.of("test"), len(measured.classes)
+    calibration = CALIBRATION + BY_CHANCE * math.sqrt(bins / len(test))
+    return {
+        "evaluate.gates.accuracy_at_least": min(1.0, _round_up(max(measured.shares["test"]) + 1e-9, 2)),
+        "evaluate.gates.recall_of_every_class_at_least": math.floor(100 / classes) / 100,
+        "evaluate.gates.expected_calibration_error_at_most": min(1.0, _round_up(calibration, 2)),
+    }
+
+
+def _round_up(value: float, digits: int) -> float:
+    return min(1.0, math.ceil(round(value * 10**digits, 6)) / 10**digits)
