@@ -28,7 +28,7 @@ def import_(
     folder: Annotated[
         Path | None,
         typer.Argument(
-            help="One folder a class in it, perhaps below train, validation and test; or a zip of that, a table, shards."
+            help="One folder a class in it, perhaps below train and test; or a zip of that, a table, shards, IDX."
         ),
     ] = None,
     name: Annotated[

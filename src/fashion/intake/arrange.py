@@ -44,6 +44,11 @@ class Arranged:
         """Positions of what the stages call the split `train`: `prepare` sets its own part aside for validation."""
         return np.concatenate([self.rows("train"), self.rows("validation")])
 
+    def learned_counts(self) -> list[int]:
+        """Return how many of those there are of each class."""
+        counts: list[int] = np.bincount(self.labels[self.learned], minlength=len(self.classes)).tolist()
+        return counts
+
     def take(self, scanned: Scanned, rows: NDArray[np.int64]) -> LabelledImages:
         return LabelledImages(scanned.images[rows], self.labels[rows].astype(np.uint8))
 
@@ -88,8 +93,8 @@ def _too_rare(names: Sequence[str], counts: Counter[str]) -> str:
     shown = ", ".join(f"{name!r} ({counts[name]})" for name in names[:NAMED])
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return (
-        f"Too few different pictures to divide into training, validation and test: {shown}{more}. Add pictures that are "
-        "no near copies of each other, or leave the class out with --skip"
+        f"Too few different pictures to divide into training, validation and test: {shown}{more}. Add pictures that "
+        "are no near copies of each other, or leave the class out with --skip"
     )
 
 

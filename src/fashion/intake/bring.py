@@ -7,19 +7,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from fashion.adapters.decoding import readable_name
 from fashion.adapters.shards import Row, write_shards
 from fashion.errors import DataError, DiskError, ParamsError
-from fashion.images.photos import Form, form_of
+from fashion.images.photos import form_of
 from fashion.intake import switch
 from fashion.intake.arrange import SPLITS, Arranged, arrange
 from fashion.intake.derived import edited, merge
 from fashion.intake.findings import Found, find
 from fashion.intake.layout import check_classes
-from fashion.intake.parameters import RECIPE_NOTE, choose_values, derive_parameters, read_values, write_values
+from fashion.intake.parameters import (
+    RECIPE_NOTE,
+    Dataset,
+    choose_values,
+    derive_parameters,
+    read_values,
+    write_values,
+)
 from fashion.intake.record import RECORD, Record, Suites, read_record
 from fashion.intake.scan import Progress, Scanned, digest_of, scan
 from fashion.intake.sources import Source
@@ -94,8 +98,8 @@ def carry_out(project: Project, params: Params, made: Plan) -> None:
         files = _write_data(stage / "data", made)
         if made.batches:
             _carry_batches(project, stage / "data")
-        measured = _measure(made)
-        _write_words(project, params, made, (measured, files), stage)
+        dataset = Dataset(made.wanted.name, made.scanned.form, made.arranged, _measure(made), files)
+        _write_words(project, params, made, dataset, stage)
         switch.switch(project, stage)
 
 
@@ -171,12 +175,9 @@ def _measure(made: Plan) -> Measured:
     return measure(train, test, len(arranged.classes))
 
 
-def _write_words(
-    project: Project, params: Params, made: Plan, derived_from: tuple[Measured, list[DataFile]], stage: Path
-) -> None:
-    measured, files = derived_from
+def _write_words(project: Project, params: Params, made: Plan, dataset: Dataset, stage: Path) -> None:
     name, form, before = made.wanted.name, made.scanned.form, made.known
-    values = derive_parameters(name, form, made.arranged, measured, files, params.evaluate.calibration_bins)
+    values = derive_parameters(dataset, params.evaluate.calibration_bins)
     text = project.params.read_text(encoding="utf-8")
     chosen = choose_values(before.params if before else {}, text, values)
     height, width = form.size
@@ -184,7 +185,7 @@ def _write_words(
     write_text(stage / PARAMS, write_values(text, chosen, {f"train.recipes.{name}": note}))
     _check_params(stage / PARAMS)
     origin = f"{made.wanted.source.name} ({made.found.images:,} pictures)"
-    suites = derive_suites(measured, origin)
+    suites = derive_suites(dataset.measured, origin)
     _write_suites(project, before.suites if before else {}, suites, stage)
     write_text(stage / RECORD, Record(name, made.wanted.source.name, values, suites).to_json())
 

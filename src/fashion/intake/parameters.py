@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -36,27 +37,36 @@ ALWAYS = (
 RECIPE_NOTE = "Derived by fashion import from {} training images of {} x {} pixels."
 
 
-def derive_parameters(
-    name: str, form: Form, arranged: Arranged, measured: Measured, files: Sequence[DataFile], bins: int
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Dataset:
+    """What the values follow from."""
+
+    name: str
+    """The recipe and the registered model get it."""
+    form: Form
+    arranged: Arranged
+    measured: Measured
+    files: Sequence[DataFile]
+
+
+def derive_parameters(dataset: Dataset, bins: int) -> dict[str, Any]:
     """Return the values that follow from the data, by dotted name; None: the key is not to be there.
 
     Args:
-        name: of the dataset, which the recipe and the registered model get.
         bins: of the calibration error.
     """
-    pictures = form.pictures
-    counts = [int((arranged.labels[arranged.learned] == label).sum()) for label in range(len(arranged.classes))]
-    recipe = derive_recipe(form.size, counts)
+    name, pictures, measured = dataset.name, dataset.form.pictures, dataset.measured
+    counts = dataset.arranged.learned_counts()
+    recipe = derive_recipe(dataset.form.size, counts)
     return {
-        "data.classes": list(arranged.classes),
-        "data.image_size": list(form.size),
+        "data.classes": list(dataset.arranged.classes),
+        "data.image_size": list(dataset.form.size),
         "data.pictures.channels": pictures.channels,
         "data.pictures.isolate": pictures.isolate,
         "data.pictures.fit": pictures.fit,
         "data.pictures.ground": pictures.ground,
         **{f"data.{key}": None for key in IDX_FILES},
-        "data.shards": [file.model_dump() for file in files],
+        "data.shards": [file.model_dump() for file in dataset.files],
         "data.sources": ["dvc"],
         "validate.max_quarantined": _round_up(MOST_QUARANTINED + quarantined_share(measured.table), 3),
         "prepare.validation_fraction": _validation(counts),
@@ -130,4 +140,5 @@ def _gates(measured: Measured, bins: int) -> dict[str, float]:
 
 
 def _round_up(value: float, digits: int) -> float:
-    return min(1.0, math.ceil(round(value * 10**digits, 6)) / 10**digits)
+    factor: int = 10**digits
+    return min(1.0, math.ceil(round(value * factor, 6)) / factor)

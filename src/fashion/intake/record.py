@@ -1,4 +1,4 @@
-"""import.json, beside params.yaml: what `fashion import` has derived, so that it knows later what a person has edited."""
+"""import.json, beside params.yaml: what `fashion import` has derived; what differs later was edited by a person."""
 
 import json
 from collections.abc import Mapping

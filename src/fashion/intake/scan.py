@@ -143,7 +143,8 @@ def _in_parts(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
 
 def _look(part: list[Unread], form: Form) -> tuple[Bytes, list[Looked | str]]:
     """Return the images of the pictures that can be used, and for each picture what it is like, or why it cannot."""
-    images, found = [], []
+    images: list[Bytes] = []
+    found: list[Looked | str] = []
     for name, content in part:
         if isinstance(content, str):
             found.append(content)

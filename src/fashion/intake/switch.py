@@ -12,7 +12,7 @@ from pathlib import Path
 from fashion.adapters import git
 from fashion.adapters.versioning import PIN, pinned_files
 from fashion.adapters.versioning.pinning import changing_data, pin, pull
-from fashion.errors import DataError, ServiceError
+from fashion.errors import DataError
 from fashion.intake.record import RECORD
 from fashion.leftovers import remove_leftovers, temporary_name
 from fashion.paths import PARAMS, Project
@@ -177,7 +177,7 @@ def _written(project: Project) -> dict[str, str]:
 
 
 def _note_written(project: Project) -> None:
-    """Note what the files were like when an import had written them: git calls them changed until they are committed."""
+    """Note what the files are as an import has written them: git calls them changed until they are committed."""
     paths = [path for name in EDITED_BY_PEOPLE for path in _files(project.root / name)]
     digests = {path.relative_to(project.root).as_posix(): file_digest(path) for path in paths}
     write_json(project.state / "imports" / "written.json", digests)

@@ -39,7 +39,8 @@ def _pictures(plan: Plan) -> Iterator[str]:
     (low, middle, high) = (f"{height} x {width}" for height, width in found.sizes)
     sizes = f"all {low}" if low == high else f"from {low} to {high}, the middle one {middle}"
     usable = len(plan.scanned.items)
-    yield f"Pictures: {sizes} pixels (height x width); {found.grey:,} of {usable:,} are grey, {found.transparent:,} transparent."
+    kinds = f"{found.grey:,} of {usable:,} are grey, {found.transparent:,} transparent"
+    yield f"Pictures: {sizes} pixels (height x width); {kinds}."
     ground = "white" if plan.scanned.form.pictures.ground else "black"
     kind = "in colour" if channels == 3 else "grey"
     yield f"Images: {height} x {width} pixels, {kind}; {ground} where a picture is transparent or does not reach."
@@ -56,7 +57,7 @@ def _copies(found: Found) -> Iterator[str]:
         yield f"Groups stay on one side of every split; the largest has {found.largest_group:,} pictures."
     if found.leaked:
         yield (
-            f"{found.leaked:,} pictures are left out of training, since they or near copies of them are in a later split "
+            f"{found.leaked:,} pictures are left out, since they or near copies of them are in a later split "
             "(artifacts/import/left_out.csv)."
         )
 

@@ -63,10 +63,11 @@ def _remove(text: str, path: Path) -> str:
 
 
 def _find(text: str, path: Path) -> MappingNode:
-    node = YAML().compose(text)
+    node: Any = YAML().compose(text)
     for key in path:
         node = _children(node)[key][1]
-    return node
+    found: MappingNode = node
+    return found
 
 
 def _children(node: MappingNode) -> dict[str, tuple[Node, Node]]:

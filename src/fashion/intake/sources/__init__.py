@@ -4,9 +4,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from fashion.adapters.shards import column_names
 from fashion.errors import DataError
+from fashion.intake.sources.archive import open_archive
 from fashion.intake.sources.folder import open_folder
+from fashion.intake.sources.idx import find_idx, open_idx
+from fashion.intake.sources.shards import open_shards
 from fashion.intake.sources.source import Item, Source
+from fashion.intake.sources.table import open_table
 
 __all__ = ["Item", "Source", "open_source"]
 
@@ -34,7 +39,34 @@ def open_source(path: Path, skipped: Sequence[str] = ()) -> Source:
 
 
 def _open(path: Path) -> Source:
-    return open_folder(path)
+    if path.is_dir():
+        return _open_folder(path)
+    kind = path.suffix.lower()
+    if kind == ".zip":
+        return open_archive(path)
+    if kind == ".csv" or (kind == ".parquet" and not _holds_pictures(path)):
+        return open_table(path)
+    if kind == ".parquet":
+        return open_shards(path.resolve().stem, [path])
+    raise DataError(f"{path}: expected a folder, a zip archive, or a table (.csv, .parquet)")
+
+
+def _open_folder(folder: Path) -> Source:
+    """Open what a folder is: IDX files, shards, a table with its pictures, or one folder a class."""
+    name = folder.resolve().name
+    if pairs := find_idx(folder):
+        return open_idx(name, pairs)
+    shards = [path for path in (sorted(folder.glob("*.parquet")) or sorted(folder.glob("data/*.parquet")))]
+    if holding := [path for path in shards if _holds_pictures(path)]:
+        return open_shards(name, holding)
+    tables = [*sorted(folder.glob("*.csv")), *shards]
+    if len(tables) == 1 and (folder / tables[0].name).exists():
+        return replace(open_table(tables[0]), name=name)
+    return open_folder(folder)
+
+
+def _holds_pictures(path: Path) -> bool:
+    return "image" in column_names(path, path.name)
 
 
 def _without(source: Source, skipped: Sequence[str]) -> Source:

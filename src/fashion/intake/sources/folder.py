@@ -23,13 +23,13 @@ def open_folder(folder: Path) -> Source:
         if files[path] <= MOST_BYTES
     ]
     large = {path: f"has more than {MOST_BYTES:,} bytes; reduce its size" for path in files if files[path] > MOST_BYTES}
-    refused = layout.refused | {path: reason for path, reason in large.items() if path in layout.places} | odd
+    refused = {**layout.refused, **{path: reason for path, reason in large.items() if path in layout.places}, **odd}
     return Source(
         folder.resolve().name,
         items,
         lambda chosen: read_files(folder, chosen),
-        {readable_name(path): reason for path, reason in refused.items()},
-        [readable_name(path) for path in layout.passed_over],
+        {readable_name(str(path)): reason for path, reason in refused.items()},
+        [readable_name(str(path)) for path in layout.passed_over],
     )
 
 
