@@ -1,5 +1,6 @@
 """The networks. Each takes raw uint8 images and returns calibrated probabilities and an embedding."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,6 +15,8 @@ from fashion.arrays import Bytes, Shape
 from fashion.evaluation.outputs import Outputs
 
 Tensor: TypeAlias = keras.KerasTensor
+Pair: TypeAlias = tuple[int, int]
+"""A number for the height, and one for the width."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,10 @@ class Form:
 Network = Callable[[Tensor, Form], Tensor]
 BATCH = 500
 """Images scored at a time."""
+MOST_CELLS = 4
+"""A side of what is left for the hidden layer of `compact`; of 28 pixels, 3 are left."""
+LARGE = 128
+"""Pixels a side from which on the first convolution of `compact` has a stride."""
 
 
 def baseline(pixels: Tensor, form: Form) -> Tensor:
@@ -59,18 +66,18 @@ def dropout(pixels: Tensor, form: Form) -> Tensor:
 
 
 def compact(pixels: Tensor, form: Form) -> Tensor:
-    """Build four small convolutions: pixels (n, height, width, channels) in [0, 1] to (n, 128).
+    """Build four small convolutions or more: pixels (n, height, width, channels) in [0, 1] to (n, 128).
 
     Few channels at the full resolution, where a CPU spends its time on memory traffic, and normalisation after the
-    pooling, where it costs a quarter.
+    pooling, where it costs a quarter. Larger images are pooled more often, with a convolution each time, so that the
+    hidden layer, which has most of the parameters, does not grow with their area.
     """
-    stem, *blocks, hidden = (max(1, round(form.width * size)) for size in (16, 32, 80, 128, 128))
-    start = layers.Conv2D(stem, 3, padding="same", activation=form.activation, kernel_initializer="he_normal")
-    features = start(pixels)
-    features = layers.MaxPooling2D(2)(features)
+    stride, pools = plan_pooling(pixels.shape[1:3])
+    between = [64] * (len(pools) - 3)
+    stem, *blocks, hidden = (max(1, round(form.width * size)) for size in (16, 32, *between, 80, 128, 128))
+    features = _pooled(_stem(pixels, stem, stride, form), pools)
     for number, channels in enumerate(blocks, start=1):
-        features = _convolution(features, channels)
-        features = _normalised(layers.MaxPooling2D(2)(features) if number < len(blocks) else features, form)
+        features = _normalised(_pooled(_convolution(features, channels), pools[number:]), form)
         for _ in range(form.depth - 1):
             features = _normalised(_convolution(features, channels), form)
     features = layers.Flatten()(features)
@@ -78,6 +85,49 @@ def compact(pixels: Tensor, form: Form) -> Tensor:
     if not form.dropout:
         return _normalised(features, form, name="embedding")
     return layers.Dropout(form.dropout, name="embedding")(_normalised(features, form))
+
+
+def plan_pooling(size: Pair) -> tuple[Pair, list[Pair]]:
+    """Return the strides of the first convolution of `compact` and its pools, for images of that height and width.
+
+    A side is halved until at most `MOST_CELLS` are left: first by the stride, while it has `LARGE` pixels or more.
+    """
+    strides, sides = [1, 1], list(size)
+    for axis in (0, 1):
+        while sides[axis] >= LARGE:
+            strides[axis], sides[axis] = 2 * strides[axis], math.ceil(sides[axis] / 2)
+    pools = []
+    while max(sides) > MOST_CELLS:
+        pools.append((_pool(sides[0]), _pool(sides[1])))
+        sides = [_left(side, _padding(sides)) for side in sides]
+    return (strides[0], strides[1]), pools
+
+
+def _pool(side: int) -> int:
+    return 2 if side > MOST_CELLS else 1
+
+
+def _left(side: int, padding: str) -> int:
+    return math.ceil(side / _pool(side)) if padding == "same" else side // _pool(side)
+
+
+def _padding(sides: Sequence[int]) -> str:
+    """Pool five cells to three: of two, the hidden layer would learn little."""
+    return "same" if MOST_CELLS + 1 in sides else "valid"
+
+
+def _stem(pixels: Tensor, channels: int, strides: Pair, form: Form) -> Tensor:
+    """Convolve with a kernel of 3 x 3, or one so much larger as the strides are, so that no pixel is left out."""
+    kernel = [3 if stride == 1 else 2 * stride + 1 for stride in strides]
+    kind = {"padding": "same", "activation": form.activation, "kernel_initializer": "he_normal"}
+    return layers.Conv2D(channels, kernel, strides, **kind)(pixels)
+
+
+def _pooled(features: Tensor, pools: Sequence[Pair]) -> Tensor:
+    """Pool by the first of the pools, if there is one."""
+    if not pools:
+        return features
+    return layers.MaxPooling2D(pools[0], padding=_padding(features.shape[1:3]))(features)
 
 
 def _convolution(features: Tensor, channels: int) -> Tensor:
