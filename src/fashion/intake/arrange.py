@@ -1,7 +1,7 @@
 """The pictures of a source as a dataset: classes with numbers, groups, and every picture in one split or left out."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,8 @@ SPLITS = ("train", "validation", "test")
 LEFT_OUT = "left out"
 HELD_OUT = Fractions(test=0.2, validation=0.1)
 """Where a source has no test or no validation split."""
+FEWEST_GROUPS = 2
+"""One for training, one for validation."""
 NAMED = 5
 """Classes that a message names."""
 
@@ -43,11 +45,6 @@ class Arranged:
     def learned(self) -> NDArray[np.int64]:
         """Positions of what the stages call the split `train`: `prepare` sets its own part aside for validation."""
         return np.concatenate([self.rows("train"), self.rows("validation")])
-
-    def learned_counts(self) -> list[int]:
-        """Return how many of those there are of each class."""
-        counts: list[int] = np.bincount(self.labels[self.learned], minlength=len(self.classes)).tolist()
-        return counts
 
     def take(self, scanned: Scanned, rows: NDArray[np.int64]) -> LabelledImages:
         return LabelledImages(scanned.images[rows], self.labels[rows].astype(np.uint8))
@@ -75,11 +72,9 @@ def arrange(scanned: Scanned, known: Sequence[str], given: Sequence[str] | None,
     labels = np.array([number[name] for name in names], np.int64)
     groups = group_copies(scanned.images, [item.group for item in scanned.items])
     assigned = assign_splits(labels, groups, _given(scanned.items), HELD_OUT, seed)
-    if assigned.too_rare:
-        raise DataError(_too_rare([classes[label] for label in assigned.too_rare], Counter(names)))
     arranged = Arranged(classes, labels, groups, assigned.split, assigned.largest_group)
-    if missing := list(_missing(arranged)):
-        raise DataError("; ".join(missing))
+    if rare := [name for label, name in enumerate(classes) if _is_too_rare(arranged, label)]:
+        raise DataError(_too_rare(rare, Counter(names)))
     return arranged
 
 
@@ -98,9 +93,9 @@ def _too_rare(names: Sequence[str], counts: Counter[str]) -> str:
     )
 
 
-def _missing(arranged: Arranged) -> Iterator[str]:
-    for what, rows in (("training", arranged.learned), ("test", arranged.rows("test"))):
-        there = set(arranged.labels[rows].tolist())
-        if missing := [name for number, name in enumerate(arranged.classes) if number not in there]:
-            names = ", ".join(map(repr, missing[:NAMED])) + (" ..." if len(missing) > NAMED else "")
-            yield f"No {what} pictures of {names}: add some, or leave the class out with --skip"
+def _is_too_rare(arranged: Arranged, label: int) -> bool:
+    """Return whether a class lacks a group for training, another one for validation, or pictures for testing."""
+    learned = arranged.learned[arranged.labels[arranged.learned] == label]
+    return (
+        len(np.unique(arranged.groups[learned])) < FEWEST_GROUPS or label not in arranged.labels[arranged.rows("test")]
+    )

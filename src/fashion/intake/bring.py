@@ -12,7 +12,7 @@ from fashion.adapters.shards import Row, write_shards
 from fashion.errors import DataError, DiskError, ParamsError
 from fashion.images.photos import form_of
 from fashion.intake import switch
-from fashion.intake.arrange import SPLITS, Arranged, arrange
+from fashion.intake.arrange import FEWEST_GROUPS, SPLITS, Arranged, arrange
 from fashion.intake.derived import edited, merge
 from fashion.intake.findings import Found, find
 from fashion.intake.layout import check_classes
@@ -27,7 +27,7 @@ from fashion.intake.parameters import (
 from fashion.intake.record import RECORD, Record, Suites, read_record
 from fashion.intake.scan import Progress, Scanned, digest_of, scan
 from fashion.intake.sources import Source
-from fashion.intake.suites import Measured, derive_suites, measure
+from fashion.intake.suites import Measured, derive_suites, fit_counts, measure
 from fashion.params import DataFile, Params, load_params
 from fashion.paths import PARAMS, Project
 from fashion.stages.raw import SALT
@@ -56,6 +56,7 @@ class Plan:
     scanned: Scanned
     arranged: Arranged
     found: Found
+    measured: Measured
     known: Record | None
     """What was derived for this dataset last, if it is one that is known."""
     batches: bool
@@ -83,7 +84,8 @@ def plan(project: Project, params: Params, wanted: Wanted, progress: Progress) -
     found = find(source, scanned, arranged)
     _check_room(project, found.disk)
     batches = bool(known) and arranged.classes == params.data.classes and scanned.form == form
-    return Plan(wanted, scanned, arranged, found, known, batches, tuple(_edited(project, known)))
+    measured = _measure(scanned, arranged)
+    return Plan(wanted, scanned, arranged, found, measured, known, batches, tuple(_edited(project, known)))
 
 
 def carry_out(project: Project, params: Params, made: Plan) -> None:
@@ -98,7 +100,7 @@ def carry_out(project: Project, params: Params, made: Plan) -> None:
         files = _write_data(stage / "data", made)
         if made.batches:
             _carry_batches(project, stage / "data")
-        dataset = Dataset(made.wanted.name, made.scanned.form, made.arranged, _measure(made), files)
+        dataset = Dataset(made.wanted.name, made.scanned.form, made.arranged, made.measured, files)
         _write_words(project, params, made, dataset, stage)
         switch.switch(project, stage)
 
@@ -169,10 +171,15 @@ def _carry_batches(project: Project, data: Path) -> None:
         shutil.copy(project.data / SALT, data / SALT)
 
 
-def _measure(made: Plan) -> Measured:
-    arranged = made.arranged
-    train, test = (arranged.take(made.scanned, rows) for rows in (arranged.learned, arranged.rows("test")))
-    return measure(train, test, len(arranged.classes))
+def _measure(scanned: Scanned, arranged: Arranged) -> Measured:
+    train, test = (arranged.take(scanned, rows) for rows in (arranged.learned, arranged.rows("test")))
+    measured = measure(train, test, len(arranged.classes))
+    if rare := [name for name, fit in zip(arranged.classes, fit_counts(measured), strict=True) if fit < FEWEST_GROUPS]:
+        raise DataError(
+            f"Too few training pictures of {', '.join(map(repr, rare))} besides copies and blank ones; add some, or "
+            "leave the class out with --skip"
+        )
+    return measured
 
 
 def _write_words(project: Project, params: Params, made: Plan, dataset: Dataset, stage: Path) -> None:

@@ -11,15 +11,15 @@ from fashion.errors import ParamsError
 from fashion.images.photos import Form
 from fashion.intake.arrange import Arranged
 from fashion.intake.derived import merge
-from fashion.intake.recipe import derive_recipe
-from fashion.intake.suites import Measured, quarantined_share
+from fashion.intake.suites import Measured, fit_counts, quarantined_share
+from fashion.model.suited import suited_recipe
 from fashion.params import DataFile
 from fashion.params.editing import REMOVED, Path, edit
 from fashion.params.pipeline import IDX_FILES
 
 MOST_QUARANTINED = 0.01
 """Of the images, besides those that are in quarantine as the data are."""
-LEAST_VALIDATION, MOST_VALIDATION = 0.1, 0.34
+LEAST_VALIDATION, MOST_VALIDATION = 0.1, 0.5
 """Share of the training images that `prepare` sets aside."""
 CALIBRATION = 0.02
 """The gate of Fashion-MNIST on 10,000 test images; the error of few images is larger by chance:"""
@@ -56,8 +56,8 @@ def derive_parameters(dataset: Dataset, bins: int) -> dict[str, Any]:
         bins: of the calibration error.
     """
     name, pictures, measured = dataset.name, dataset.form.pictures, dataset.measured
-    counts = dataset.arranged.learned_counts()
-    recipe = derive_recipe(dataset.form.size, counts)
+    counts = fit_counts(measured)
+    recipe = suited_recipe(counts, dataset.form.shape)
     return {
         "data.classes": list(dataset.arranged.classes),
         "data.image_size": list(dataset.form.size),
@@ -68,7 +68,7 @@ def derive_parameters(dataset: Dataset, bins: int) -> dict[str, Any]:
         **{f"data.{key}": None for key in IDX_FILES},
         "data.shards": [file.model_dump() for file in dataset.files],
         "data.sources": ["dvc"],
-        "validate.max_quarantined": _round_up(MOST_QUARANTINED + quarantined_share(measured.table), 3),
+        "validate.max_quarantined": _round_up(MOST_QUARANTINED + quarantined_share(measured), 3),
         "prepare.validation_fraction": _validation(counts),
         "train.recipe": name,
         f"train.recipes.{name}": recipe.model_dump(mode="json", exclude_defaults=True),

@@ -93,10 +93,21 @@ def blank_below(table: pd.DataFrame) -> float:
     return round(BLANK_BELOW * float(table["standard_deviation"].quantile(0.01)), 2)
 
 
-def quarantined_share(table: pd.DataFrame) -> float:
+def quarantined_share(measured: Measured) -> float:
     """Return the share of the images that the suite `images` puts into quarantine as the data are."""
-    bad = (table["earlier_copies"] > 0) | (table["copies_in_test"] > 0)
-    return float((bad | (table["standard_deviation"] < blank_below(table))).mean())
+    return float(_is_quarantined(measured.table).mean())
+
+
+def fit_counts(measured: Measured) -> list[int]:
+    """Return how many training images of each class are left then."""
+    fit = (measured.table["split"] == "train") & ~_is_quarantined(measured.table)
+    counts: list[int] = np.bincount(measured.table.loc[fit, "label"], minlength=len(measured.classes)).tolist()
+    return counts
+
+
+def _is_quarantined(table: pd.DataFrame) -> "pd.Series[bool]":
+    copied = (table["earlier_copies"] > 0) | (table["copies_in_test"] > 0)
+    return copied | (table["standard_deviation"] < blank_below(table))
 
 
 def _columns(measured: Measured) -> Suite:

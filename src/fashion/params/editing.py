@@ -1,6 +1,7 @@
 """Changing keys of params.yaml, with every comment and the rest of the text kept as it is."""
 
-import io
+import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,10 @@ Path = tuple[str, ...]
 """The keys from the top to a value."""
 REMOVED = object()
 """In place of a value: the key is to be removed."""
+PLAIN = re.compile(r"[^\W\d_](?:[\w &/().+-]*[\w).+])?")
+"""Text that needs no quotes, wherever it stands."""
+RESERVED = ("true", "false", "null", "yes", "no", "on", "off", "y", "n")
+"""In YAML 1.1 or 1.2, which read some of them differently."""
 STEP = "  "
 """How much deeper than its key a block is."""
 
@@ -34,7 +39,7 @@ def _set(text: str, path: Path, value: Any, note: str | None = None) -> str:
     parent = _find(text, path[:-1])
     found = _children(parent).get(path[-1])
     if _is_flow(parent):
-        return _set(text, path[:-1], {**_plain(text, path[:-1]), path[-1]: value})
+        return _rewrite(text, parent, {**_plain(text, path[:-1]), path[-1]: value})
     indent = " " * parent.value[0][0].start_mark.column
     if found is None:
         at = _line_end(text, _end(parent))
@@ -56,10 +61,15 @@ def _remove(text: str, path: Path) -> str:
         return text
     if _is_flow(parent):
         kept = {key: value for key, value in _plain(text, path[:-1]).items() if key != path[-1]}
-        return _set(text, path[:-1], kept)
+        return _rewrite(text, parent, kept)
     key, node = found
     start = text.rfind("\n", 0, key.start_mark.index) + 1
     return text[:start] + text[_line_end(text, _end(node)) + 1 :]
+
+
+def _rewrite(text: str, node: MappingNode, value: Mapping[str, Any]) -> str:
+    """Return the text with another value of a mapping in braces."""
+    return f"{text[: node.start_mark.index]}{_on_one_line(dict(value))}{text[node.end_mark.index :]}"
 
 
 def _find(text: str, path: Path) -> MappingNode:
@@ -110,8 +120,12 @@ def _format(value: Any, indent: str) -> str:
 
 
 def _on_one_line(value: Any) -> str:
-    yaml, stream = YAML(), io.StringIO()
-    yaml.default_flow_style, yaml.width = True, 1 << 16
-    yaml.allow_unicode = True
-    yaml.dump({"k": value}, stream)
-    return stream.getvalue().strip()[len("{k: ") : -1]
+    """Return a value as YAML; what a reader might take for something else is in quotes."""
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_on_one_line(key)}: {_on_one_line(one)}' for key, one in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_on_one_line, value))}]"
+    if isinstance(value, str) and PLAIN.fullmatch(value) and value.lower() not in RESERVED:
+        return value
+    # JSON is YAML, too.
+    return json.dumps(value, ensure_ascii=False)

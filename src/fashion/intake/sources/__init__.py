@@ -11,7 +11,7 @@ from fashion.intake.sources.folder import open_folder
 from fashion.intake.sources.idx import find_idx, open_idx
 from fashion.intake.sources.shards import open_shards
 from fashion.intake.sources.source import Item, Source
-from fashion.intake.sources.table import open_table
+from fashion.intake.sources.table import is_table, open_table
 
 __all__ = ["Item", "Source", "open_source"]
 
@@ -56,13 +56,15 @@ def _open_folder(folder: Path) -> Source:
     name = folder.resolve().name
     if pairs := find_idx(folder):
         return open_idx(name, pairs)
-    shards = [path for path in (sorted(folder.glob("*.parquet")) or sorted(folder.glob("data/*.parquet")))]
+    shards = sorted(folder.glob("*.parquet")) or sorted(folder.glob("data/*.parquet"))
     if holding := [path for path in shards if _holds_pictures(path)]:
         return open_shards(name, holding)
-    tables = [*sorted(folder.glob("*.csv")), *shards]
-    if len(tables) == 1 and (folder / tables[0].name).exists():
+    tables = [path for path in (*sorted(folder.glob("*.csv")), *shards) if path.parent == folder]
+    if len(tables) == 1 and is_table(tables[0]):
         return replace(open_table(tables[0]), name=name)
-    return open_folder(folder)
+    source = open_folder(folder)
+    # Its error says what the table lacks.
+    return open_table(tables[0]) if tables and not source.items else source
 
 
 def _holds_pictures(path: Path) -> bool:

@@ -41,8 +41,8 @@ def _classes(read: Mapping[str, Rows]) -> tuple[str, ...]:
             raise DataError(f"{shard}: its classes are {', '.join(classes)}; those of other shards {', '.join(first)}")
     if lowest < 0 or highest >= len(first):
         raise DataError(
-            f"A label is {lowest if lowest < 0 else highest}; expected 0 to {len(first) - 1}. Rows without a class (-1) "
-            "must be removed"
+            f"A label is {lowest if lowest < 0 else highest}; expected 0 to {len(first) - 1}. Remove the rows "
+            "without a class (-1)"
         )
     return first
 

@@ -41,6 +41,15 @@ def open_table(path: Path) -> Source:
     return Source(path.resolve().stem, items, lambda chosen: read_files(folder, chosen), refused)
 
 
+def is_table(path: Path) -> bool:
+    """Return whether a file beside pictures names them, and their classes."""
+    try:
+        table = pd.read_parquet(path) if path.suffix.lower() == ".parquet" else pd.read_csv(path, nrows=1, dtype=str)
+    except DAMAGE:
+        return False
+    return set(COLUMNS[:2]) <= {str(column).strip().lower() for column in table.columns}
+
+
 def _read_rows(path: Path) -> list[Row]:
     if path.stat().st_size > MOST_BYTES_OF_TABLE:
         raise DataError(f"{path} has more than {MOST_BYTES_OF_TABLE:,} bytes; expected a table of paths and labels")
