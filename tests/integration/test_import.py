@@ -3,7 +3,11 @@
 import gzip
 import io
 import json
+import os
+import re
+import shlex
 import shutil
+import subprocess
 import zipfile
 from pathlib import Path
 
@@ -55,6 +59,11 @@ def run(*arguments, fails=False):
         return str(result.exception)
     assert result.exit_code == 0, result.output + str(result.exception)
     return result.output
+
+
+def type_command(project, command):
+    variables = {f"GIT_{who}_{what}": "test" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    subprocess.run(shlex.split(command), cwd=project.root, check=True, capture_output=True, env=os.environ | variables)
 
 
 def state_of(project):
@@ -128,7 +137,6 @@ def test_given_splits_stay_and_what_leaks_between_them_is_left_out(project, tmp_
     assert "train/9/copy.png" in set(left_out["picture"])
 
 
-@pytest.mark.advice("fashion import --dry-run", "cli/intake.py")
 def test_a_dry_run_shows_everything_and_writes_nothing(project, folder):
     before = state_of(project)
     assert "Nothing was written" in run(folder, "--dry-run")
@@ -137,11 +145,19 @@ def test_a_dry_run_shows_everything_and_writes_nothing(project, folder):
         assert min(sheet.size) > 500
 
 
-@pytest.mark.advice("fashion import FOLDER --yes", "cli/intake.py")
+@pytest.mark.advice("fashion import --yes", "cli/intake.py")
 def test_where_nobody_can_be_asked_it_says_what_to_type(project, folder):
     before = state_of(project)
-    assert f"fashion import {folder} --yes" in run(folder, fails=True)
+    assert f"fashion import '{folder}' --yes" in run(folder, fails=True)
     assert state_of(project) == before
+    run(folder, "--yes")
+    assert state_of(project) != before
+
+
+@pytest.mark.advice("fashion import", "cli/intake.py")
+def test_without_a_folder_it_says_how_to_name_one(project, folder):
+    assert "Type: fashion import FOLDER" in run(fails=True)
+    run(folder, "--dry-run")
 
 
 @pytest.mark.advice("fashion import --undo", "cli/intake.py")
@@ -208,19 +224,47 @@ def test_an_import_that_was_killed_while_switching_is_put_back_by_the_next(proje
     assert state_of(project) == before
 
 
+@pytest.mark.advice("git commit --message", "intake/switch.py")
 def test_what_was_not_committed_is_not_replaced(project, folder):
     project.params.write_text(project.params.read_text().replace("seed: 1", "seed: 2"))
     before = state_of(project)
-    assert "params.yaml: changed and not committed" in run(folder, "--yes", fails=True)
+    words = run(folder, "--yes", fails=True)
+    assert "params.yaml: changed and not committed" in words
     assert state_of(project) == before
+    type_command(project, words.split("Commit it with: ")[1])
+    run(folder, "--yes")
 
 
+@pytest.mark.advice("git add", "cli/intake.py")
+@pytest.mark.advice("git commit --all", "cli/intake.py")
+def test_what_an_import_wrote_is_committed_as_it_says(project, folder):
+    output = run(folder, "--yes")
+    for command in re.findall(r"keep it with: (.*)", output)[0].split(" && "):
+        type_command(project, f"{command} --message Birds" if "commit" in command else command)
+    assert git(project.root, "status", "--porcelain") == ""
+
+
+@pytest.mark.advice("git checkout", "intake/record.py", "intake/bring.py")
+@pytest.mark.parametrize(("name", "path"), [("import.json", "import.json"), ("train.json", "expectations/train.json")])
+def test_a_damaged_file_of_an_import_is_restored_with_git(project, folder, name, path):
+    run(folder, "--yes")
+    commit(project.root, "Birds")
+    (project.root / path).write_text("{")
+    words = run(folder, "--dry-run", fails=True)
+    assert name in words
+    type_command(project, words.split("restore it with: ")[1])
+    run(folder, "--dry-run")
+
+
+@pytest.mark.advice("df", "intake/bring.py")
 def test_a_disk_that_is_too_small_is_named_before_anything_is_copied(project, folder, monkeypatch):
     before = state_of(project)
     usage = shutil.disk_usage(project.root)._replace(free=1000)
     monkeypatch.setattr("fashion.intake.bring.shutil.disk_usage", lambda path: usage)
-    assert "The disk is too small" in run(folder, "--yes", fails=True)
+    words = run(folder, "--yes", fails=True)
+    assert "The disk is too small" in words
     assert state_of(project) == before
+    type_command(project, "df -h")
 
 
 def empty(folder):
@@ -369,9 +413,9 @@ def test_idx_files_are_read_plain_and_compressed(tmp_path, compressed):
             path = tmp_path / f"{part}-{name}{'.gz' if compressed else ''}"
             path.write_bytes(content if compressed else gzip.decompress(content))
     source = open_source(tmp_path)
-    assert [item.split for item in source.items] == ["train"] * 20 + ["test"] * 20
-    assert [item.label for item in source.items[:20]] == [str(label) for label in labels]
-    for image, (_, content) in zip(images, list(read_all(source))[:20], strict=True):
+    assert [item.split for item in source.items] == ["test"] * 20 + ["train"] * 20
+    assert [item.label for item in source.items[20:]] == [str(label) for label in labels]
+    for image, (_, content) in zip(images, list(read_all(source))[20:], strict=True):
         np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(content))), image[..., 0])
 
 

@@ -1,6 +1,5 @@
 """Keys of a YAML file are changed, and everything else stays as it is written."""
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
@@ -67,6 +66,6 @@ def test_whatever_names_are_written_they_are_read_again(names):
     assert changed.replace(changed.split("\n")[3], TEXT.split("\n")[3]) == TEXT
 
 
-def test_a_section_that_is_not_there_is_an_error():
-    with pytest.raises(KeyError):
-        edit(TEXT, {("nothing", "a"): 1})
+def test_a_section_that_is_not_there_is_made():
+    assert edit(TEXT, {("new", "a"): 1, ("new", "b"): 2}) == f"{TEXT.rstrip()}\nnew:\n  a: 1\n  b: 2\n"
+    assert edit(TEXT, {("nothing", "a"): REMOVED}) == TEXT

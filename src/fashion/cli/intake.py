@@ -1,6 +1,7 @@
 """Bringing a user's own pictures in."""
 
 import re
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -78,7 +79,9 @@ def import_(
         if not yes:
             _ask(folder)
         bring.carry_out(project, params, plan)
-    console.print("The dataset is in place. See what changed with: git diff; keep it with: git commit --all")
+    console.print(
+        "The dataset is in place. See what changed with: git diff; keep it with: git add import.json && git commit --all"
+    )
     console.print("Train on it with: make run. Go back with: fashion import --undo")
 
 
@@ -97,7 +100,8 @@ def _undo(project: "Project") -> None:
 def _ask(folder: Path) -> None:
     if not sys.stdin.isatty():
         raise DataError(
-            f"Nothing was written, and nobody can be asked here. To go on, type: fashion import {folder} --yes"
+            f"Nothing was written, and nobody can be asked here. To go on, type: "
+            f"fashion import {shlex.quote(str(folder))} --yes"
         )
     if not typer.confirm("Make this the dataset?"):
         raise typer.Abort

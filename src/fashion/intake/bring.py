@@ -225,7 +225,9 @@ def _read_suite(project: Project, name: str) -> dict[str, Any]:
     except FileNotFoundError:
         return {"name": name, "expectations": []}
     except ValueError as error:
-        raise DataError(f"{path} is not valid JSON ({error}); restore it with: git checkout -- {path.name}") from error
+        raise DataError(
+            f"{path} is not valid JSON ({error}); restore it with: git checkout -- expectations/{path.name}"
+        ) from error
     return content
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from fashion.errors import ParamsError
 from fashion.images.photos import Form
 from fashion.intake.arrange import Arranged
 from fashion.intake.derived import merge
@@ -34,7 +33,7 @@ ALWAYS = (
     "data.test_labels",
 )
 """What describes the files in data/, whatever a person has written."""
-RECIPE_NOTE = "Derived by fashion import from {} training images of {} x {} pixels."
+RECIPE_NOTE = "Derived by fashion import from {} images of {} x {} pixels, those for validation among them."
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,8 @@ def derive_parameters(dataset: Dataset, bins: int) -> dict[str, Any]:
     """
     name, pictures, measured = dataset.name, dataset.form.pictures, dataset.measured
     counts = fit_counts(measured)
-    recipe = suited_recipe(counts, dataset.form.shape)
+    validation = _validation(counts)
+    recipe = suited_recipe([max(1, int(count * (1 - validation))) for count in counts], dataset.form.shape)
     return {
         "data.classes": list(dataset.arranged.classes),
         "data.image_size": list(dataset.form.size),
@@ -69,7 +69,7 @@ def derive_parameters(dataset: Dataset, bins: int) -> dict[str, Any]:
         "data.shards": [file.model_dump() for file in dataset.files],
         "data.sources": ["dvc"],
         "validate.max_quarantined": _round_up(MOST_QUARANTINED + quarantined_share(measured), 3),
-        "prepare.validation_fraction": _validation(counts),
+        "prepare.validation_fraction": validation,
         "train.recipe": name,
         f"train.recipes.{name}": recipe.model_dump(mode="json", exclude_defaults=True),
         **_gates(measured, bins),
@@ -89,19 +89,9 @@ def read_values(text: str, names: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_values(text: str, values: Mapping[str, Any], notes: Mapping[str, str]) -> str:
-    """Return the text of params.yaml with these values.
-
-    Raises:
-        ParamsError: the file is written in a way in which they cannot be changed without touching the rest.
-    """
+    """Return the text of params.yaml with these values."""
     changes = {split_name(name): REMOVED if value is None else value for name, value in values.items()}
-    try:
-        return edit(text, changes, {split_name(name): note for name, note in notes.items()})
-    except (KeyError, IndexError, ValueError) as error:
-        raise ParamsError(
-            f"params.yaml lacks a section ({error}), so that nothing can be written there; restore it with: "
-            "git checkout -- params.yaml"
-        ) from error
+    return edit(text, changes, {split_name(name): note for name, note in notes.items()})
 
 
 def split_name(name: str) -> Path:

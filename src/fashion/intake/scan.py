@@ -19,7 +19,7 @@ from fashion.paths import Project
 from fashion.stages.formats.maps import map_bytes, unnamed_file
 from fashion.stages.pictures import on_all_cores
 
-SAMPLED = 200
+SAMPLED = 100
 """Pictures that decide about the form, spread over all."""
 AT_ONCE, BYTES_AT_ONCE = 100, 16 << 20
 """Pictures that a process decodes at a time: at most so many, and of so many bytes unless one alone has more."""

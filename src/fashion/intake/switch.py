@@ -12,7 +12,7 @@ from pathlib import Path
 from fashion.adapters import git
 from fashion.adapters.versioning import PIN, pinned_files
 from fashion.adapters.versioning.pinning import changing_data, pin, pull
-from fashion.errors import DataError
+from fashion.errors import DataError, ServiceError
 from fashion.intake.record import RECORD
 from fashion.leftovers import remove_leftovers, temporary_name
 from fashion.paths import PARAMS, Project
@@ -53,8 +53,8 @@ def switch(project: Project, stage: Path) -> None:
         _journal(project).unlink()
 
 
-def go_back(project: Project) -> Path | None:
-    """Bring back the dataset before the last import; return what data.dvc lacks, if it cannot be brought.
+def go_back(project: Project) -> None:
+    """Bring back the dataset before the last import.
 
     Raises:
         DataError: nothing was imported here.
@@ -65,7 +65,6 @@ def go_back(project: Project) -> Path | None:
     with changing_data(project):
         write_json(_journal(project), kept[-1].name)
         _restore(project, kept[-1])
-    return kept[-1]
 
 
 def recover(project: Project) -> bool:
@@ -129,8 +128,9 @@ def _replace(project: Project, stage: Path) -> None:
 
 
 def _restore(project: Project, former: Path) -> None:
-    """Put back the words and the data; what was being switched is over once the journal is gone."""
+    """Put back the data, then the words: where the data cannot be brought, nothing has changed."""
     with staging(project) as stage:
+        _restore_data(project, former, stage)
         for name in EDITED_BY_PEOPLE:
             target = project.root / name
             _copy(former / name, stage / name)
@@ -138,15 +138,30 @@ def _restore(project: Project, former: Path) -> None:
                 target.rename(stage / f"former-{name}")
             if (stage / name).exists():
                 (stage / name).rename(target)
-        if (former / PIN).exists():
-            shutil.copy(former / PIN, project.root / PIN)
-            pull(project, replace=True)
-        elif project.data.exists():
-            project.data.rename(stage / "former-data")
-            (project.root / PIN).unlink(missing_ok=True)
     _note_written(project)
-    shutil.rmtree(former)
     _journal(project).unlink()
+    # Renamed first: one that is half removed must not be gone back to.
+    done = temporary_name(former)
+    former.rename(done)
+    shutil.rmtree(done)
+
+
+def _restore_data(project: Project, former: Path, stage: Path) -> None:
+    path = project.root / PIN
+    if not (former / PIN).exists():
+        path.unlink(missing_ok=True)
+        if project.data.exists():
+            project.data.rename(stage / "former-data")
+        return
+    before = path.read_bytes() if path.exists() else None
+    shutil.copy(former / PIN, path)
+    try:
+        pull(project, replace=True)
+    except ServiceError as error:
+        if before is not None:
+            path.write_bytes(before)
+        _journal(project).unlink()
+        raise ServiceError(f"The former data cannot be brought back: {error}; nothing has changed") from error
 
 
 def _copy(source: Path, target: Path) -> None:

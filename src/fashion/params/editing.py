@@ -27,7 +27,7 @@ def edit(text: str, changes: Mapping[Path, Any], notes: Mapping[Path, str] | Non
     stays; those inside of a block that is replaced go with it.
 
     Args:
-        changes: by path; all but the last key must be there. In order: what is added comes last in its mapping.
+        changes: by path, in order: what is added comes last in its mapping.
         notes: a comment above a key, where that is added.
     """
     for path, value in changes.items():
@@ -37,6 +37,8 @@ def edit(text: str, changes: Mapping[Path, Any], notes: Mapping[Path, str] | Non
 
 def _set(text: str, path: Path, value: Any, note: str | None = None) -> str:
     parent = _find(text, path[:-1])
+    if parent is None:
+        return _set(text, path[:-1], {path[-1]: value})
     found = _children(parent).get(path[-1])
     if _is_flow(parent):
         return _rewrite(text, parent, {**_plain(text, path[:-1]), path[-1]: value})
@@ -56,8 +58,8 @@ def _set(text: str, path: Path, value: Any, note: str | None = None) -> str:
 
 def _remove(text: str, path: Path) -> str:
     parent = _find(text, path[:-1])
-    found = _children(parent).get(path[-1])
-    if found is None:
+    found = _children(parent).get(path[-1]) if parent else None
+    if parent is None or found is None:
         return text
     if _is_flow(parent):
         kept = {key: value for key, value in _plain(text, path[:-1]).items() if key != path[-1]}
@@ -72,12 +74,12 @@ def _rewrite(text: str, node: MappingNode, value: Mapping[str, Any]) -> str:
     return f"{text[: node.start_mark.index]}{_on_one_line(dict(value))}{text[node.end_mark.index :]}"
 
 
-def _find(text: str, path: Path) -> MappingNode:
+def _find(text: str, path: Path) -> MappingNode | None:
+    """Return the mapping at a path; None where there is none."""
     node: Any = YAML().compose(text)
     for key in path:
-        node = _children(node)[key][1]
-    found: MappingNode = node
-    return found
+        node = _children(node).get(key, (None, None))[1] if isinstance(node, MappingNode) else None
+    return node if isinstance(node, MappingNode) else None
 
 
 def _children(node: MappingNode) -> dict[str, tuple[Node, Node]]:

@@ -10,7 +10,6 @@ from fashion.errors import DataError
 from fashion.intake.layout import lay_out
 from fashion.intake.sources.source import Item, Source
 
-MOST_MEMBERS = 10_000_000
 ENCRYPTED = 0x1
 
 
