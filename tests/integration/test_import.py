@@ -239,7 +239,7 @@ def test_what_was_not_committed_is_not_replaced(project, folder):
 @pytest.mark.advice("git commit --all", "cli/intake.py")
 def test_what_an_import_wrote_is_committed_as_it_says(project, folder):
     output = run(folder, "--yes")
-    for command in re.findall(r"keep it with: (.*)", output)[0].split(" && "):
+    for command in re.findall(r"Keep it with: (.*)", output)[0].split(" && "):
         type_command(project, f"{command} --message Birds" if "commit" in command else command)
     assert git(project.root, "status", "--porcelain") == ""
 

@@ -79,9 +79,8 @@ def import_(
         if not yes:
             _ask(folder)
         bring.carry_out(project, params, plan)
-    console.print(
-        "The dataset is in place. See what changed with: git diff; keep it with: git add import.json && git commit --all"
-    )
+    console.print("The dataset is in place. See what changed with: git diff")
+    console.print("Keep it with: git add import.json && git commit --all")
     console.print("Train on it with: make run. Go back with: fashion import --undo")
 
 
