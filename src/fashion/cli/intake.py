@@ -13,7 +13,7 @@ from fashion.cli.terminal import console, progress_bar, start
 from fashion.errors import DataError, ParamsError
 from fashion.importing import heavy_imports
 from fashion.locks import between_trainings
-from fashion.params import load_params
+from fashion.params import Params, load_params
 
 if TYPE_CHECKING:
     from fashion.intake.bring import Plan
@@ -48,7 +48,7 @@ def import_(
 
     The pictures are copied. First it says what it found, and draws artifacts/import/sheet.png; then it asks. After that
     `make run` trains on them. The same command again, once pictures were added, brings up to date what it derived;
-    what you have edited since stays. It waits for a training that is at work.
+    what you have edited since stays. To write, it waits for a training that is at work.
     """
     project, params = start()
     if undo:
@@ -61,27 +61,37 @@ def import_(
         from fashion.intake.sheet import write_sheet
         from fashion.intake.sources import open_source
 
+    params = _recover(project, params)
+    if not dry_run:
+        switch.check_uncommitted(project)
+    source = open_source(folder, skip or [])
+    wanted = bring.Wanted(source, _name(name or source.name), _size(size))
+    with progress_bar("looking at pictures") as advance:
+        plan = bring.plan(project, params, wanted, advance)
+    write_sheet(project.root / "artifacts" / "import", plan.scanned, plan.arranged)
+    _print(plan)
+    if dry_run:
+        console.print("Nothing was written (--dry-run).")
+        return
+    if not yes:
+        _ask(folder)
     with between_trainings(project, "fashion import"):
-        if switch.recover(project):
-            console.print("An import was killed while it was at work: the dataset before it is back.")
-            params = load_params(project.params)
-        if not dry_run:
-            switch.check_uncommitted(project)
-        source = open_source(folder, skip or [])
-        wanted = bring.Wanted(source, _name(name or source.name), _size(size))
-        with progress_bar("looking at pictures") as advance:
-            plan = bring.plan(project, params, wanted, advance)
-        write_sheet(project.root / "artifacts" / "import", plan.scanned, plan.arranged)
-        _print(plan)
-        if dry_run:
-            console.print("Nothing was written (--dry-run).")
-            return
-        if not yes:
-            _ask(folder)
         bring.carry_out(project, params, plan)
     console.print("The dataset is in place. See what changed with: git diff")
     console.print("Keep it with: git add import.json && git commit --all")
     console.print("Train on it with: make run. Go back with: fashion import --undo")
+
+
+def _recover(project: "Project", params: Params) -> Params:
+    """Put the former dataset back if an import was killed while it was switching; return the parameters then."""
+    from fashion.intake import switch
+
+    if not switch.is_unfinished(project):
+        return params
+    with between_trainings(project, "fashion import"):
+        switch.recover(project)
+    console.print("An import was killed while it was at work: the dataset before it is back.")
+    return load_params(project.params)
 
 
 def _undo(project: "Project") -> None:
@@ -89,7 +99,9 @@ def _undo(project: "Project") -> None:
         from fashion.intake import switch
 
     with between_trainings(project, "fashion import --undo"):
-        if not switch.recover(project):
+        if switch.is_unfinished(project):
+            switch.recover(project)
+        else:
             switch.check_uncommitted(project)
             switch.go_back(project)
     name = load_params(project.params).register_.name

@@ -67,16 +67,23 @@ def go_back(project: Project) -> None:
         _restore(project, kept[-1])
 
 
-def recover(project: Project) -> bool:
-    """Put the former dataset back if an import was killed while it was switching; True if so."""
+def is_unfinished(project: Project) -> bool:
+    """Return whether an import, or the way back, was killed while it was switching."""
+    return _journal(project).exists()
+
+
+def recover(project: Project) -> None:
+    """Put the former dataset back where switching was not finished.
+
+    Raises:
+        DataError: the note of what was being switched is damaged.
+        ServiceError: as `go_back`.
+    """
     path = _journal(project)
-    if not path.exists():
-        return False
     with translate_damage(path, "remove it, and see what git diff shows", DataError):
         name = str(load_json(path, LARGEST_ARTIFACT_BYTES))
     with changing_data(project):
         _restore(project, _former(project) / name)
-    return True
 
 
 def check_uncommitted(project: Project) -> None:
