@@ -11,8 +11,8 @@ from fashion.intake.arrange import LEFT_OUT, Arranged
 from fashion.intake.scan import Scanned
 from fashion.storage import atomic_folder, write_text
 
-SHOWN = 64
-"""Images on the sheet; where there are more classes, so many of these."""
+SHOWN, ROW, ROWS = 64, 8, 12
+"""Images on the sheet: a row for each of up to so many classes, else about so many; of as many classes, one of each."""
 LONGEST_CAPTION = 18
 SHEET, REFUSED, LEAKED = "sheet.png", "refused.csv", "left_out.csv"
 
@@ -35,7 +35,7 @@ def write_sheet(folder: Path, scanned: Scanned, arranged: Arranged) -> None:
 def _choose(arranged: Arranged) -> NDArray[np.int64]:
     """Return about as many images of each class, spread over the class."""
     classes = len(arranged.classes)
-    each = max(1, SHOWN // classes)
+    each = ROW if classes <= ROWS else max(1, SHOWN // classes)
     chosen: list[NDArray[np.int64]] = []
     for label in np.unique(np.linspace(0, classes - 1, min(classes, SHOWN)).astype(int)):
         mine = np.flatnonzero(arranged.labels == label)
