@@ -7,7 +7,7 @@ import numpy as np
 
 from fashion.adapters.predictions import Record, new_id
 from fashion.adapters.versioning.pinning import pull_for
-from fashion.images.copies import group_near_copies
+from fashion.images.near_copies import group_near_copies
 from fashion.images.split import held_out
 from fashion.images.synthetic import draw
 from fashion.params import load_params

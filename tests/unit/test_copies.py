@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from fashion.images.copies import AT_ONCE, group_near_copies
+from fashion.images.copies import AT_ONCE
+from fashion.images.near_copies import group_near_copies
 from fashion.images.synthetic import draw
 from tests.traffic import frames
 

@@ -30,7 +30,7 @@ def parts_of(images, labels=None, train=None):
 def near_copies(parts):
     search = prepare_search(parts)
     found = [search.find(tile) for tile in search.tiles()]
-    return found, len(search.positions)
+    return found, len(search.order)
 
 
 def pairs(found):

@@ -1,77 +1,152 @@
-"""Which images belong together, and on which side of the split each group stands."""
+"""Which split each image of a new dataset belongs to: by group and class, and never a group on two sides."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
-from fashion.arrays import Bytes, Labels
-from fashion.images.copies import group_near_copies
+from fashion.arrays import Booleans, Bytes, Labels
+from fashion.images.near_copies import Run, group_near_copies
 
-ORDER = ("train", "validation", "test")
+SPLITS = ("train", "validation", "test")
+"""In the order in which they give way: of a group, the images in the last of its splits are kept."""
 LEFT_OUT = "left out"
+NOWHERE, TRAIN, VALIDATION, TEST = -1, 0, 1, 2
 
 
 @dataclass(frozen=True)
 class Fractions:
-    """Shares of the images that are held out where a split is missing."""
+    """How much of each class is held out where that is to be decided; 0 for a split that is not to be made."""
 
     test: float
+    """Share of all images."""
     validation: float
+    """Share of the images that are not in the test split, as in `prepare.validation_fraction`."""
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """The split of every image."""
+    """The split of every image, and what people should know about it."""
 
     split: tuple[str, ...]
-    leaked: tuple[int, ...]
+    """For each image one of `SPLITS`, or `LEFT_OUT`."""
+    leaked: NDArray[np.int64]
+    """The positions of the images that are left out because others of their group are in a later split."""
     too_rare: tuple[int, ...]
+    """The classes without an image in one of the splits, because they have too few groups."""
     largest_group: int
+    """Images in it."""
 
 
-def group_copies(images: Bytes, given: Sequence[str | None]) -> NDArray[np.int64]:
-    """Return the number of each image's group: near copies, joined with the given groups."""
-    near = group_near_copies(images)
-    numbers = pd.factorize(np.array(given, object))[0]
-    known = np.flatnonzero(numbers >= 0)
-    first = np.full(numbers.max(initial=-1) + 1, -1)
-    first[numbers[known][::-1]] = known[::-1]
-    count = near.max(initial=-1) + 1
-    links = coo_array((np.ones(len(known)), (near[known], near[first[numbers[known]]])), shape=(count, count))
-    joined: NDArray[np.int64] = connected_components(links, directed=False)[1][near].astype(np.int64)
-    return joined
+def group_copies(images: Bytes, given: Sequence[str | None], run: Run = map) -> NDArray[np.int64]:
+    """Return the number of each image's group, (n,).
+
+    Images with the same given group share a number, and so do near copies, and whatever is linked by a chain of both.
+
+    Args:
+        images: (n, height, width, channels).
+        given: what is known of each image's group, None for nothing.
+    """
+    return _number(group_near_copies(images, _group_given(given), run))
+
+
+def _group_given(given: Sequence[str | None]) -> NDArray[np.int64]:
+    """Return a number for each image, the same for images with the same given group."""
+    first: dict[str, int] = {}
+    return np.array([at if name is None else first.setdefault(name, at) for at, name in enumerate(given)], np.int64)
+
+
+def _number(groups: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the groups numbered from 0 in the order of their first images."""
+    _, first, group = np.unique(groups, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[group].astype(np.int64)
 
 
 def assign_splits(
     labels: Labels, groups: NDArray[np.int64], given: Sequence[str | None], fractions: Fractions, seed: int
 ) -> Assignment:
-    """Hold out the splits that are missing, in whole groups, and leave out what stands in a later split, too."""
-    stage = np.array([ORDER.index(one or "train") for one in given])
-    latest = np.zeros(groups.max(initial=-1) + 1, np.int64)
-    np.maximum.at(latest, groups, stage)
-    leaked = np.flatnonzero(stage < latest[groups])
-    split = np.array(ORDER, object)[stage]
-    split[leaked] = LEFT_OUT
-    missing = [name for name in ("test", "validation") if name not in given]
-    random = np.random.default_rng(seed)
-    rare = set()
-    for number, name in enumerate(missing):
-        fraction = fractions.test if name == "test" else fractions.validation
-        for label in np.unique(labels):
-            mine = np.flatnonzero((labels == label) & (split == "train"))
-            found, sizes = np.unique(groups[mine], return_counts=True)
-            if len(found) < 1 + len(missing) - number:
-                rare.add(int(label))
-                continue
-            order = random.permutation(len(found))
-            missed = np.abs(np.cumsum(sizes[order]) - fraction * sizes.sum())
-            chosen = found[order[: 1 + missed[:-1].argmin()]]
-            split[np.isin(groups, chosen) & (split == "train")] = name
+    """Return a split for every image: the given one, or one by its group and class.
+
+    If no image is given a test split, one is held out, from images that are given for training, too; likewise for
+    validation. An image without a given split is in that of its group, where the group has one; otherwise it is held
+    out, or for training, by the share that its class still lacks. If a group is given in several splits, its images in
+    the last of `SPLITS` stay, and the others are left out: so the test split stays whole.
+
+    A class that has too few groups for all splits is in the training split first, then in the test split.
+
+    Args:
+        labels: (n,), from 0.
+        groups: the number of each image's group, (n,).
+        given: a split of `SPLITS` for each image, or None.
+        seed: 0 or more; the same seed divides the same way.
+    """
+    sides = np.array([NOWHERE if name is None else SPLITS.index(name) for name in given], np.int64)
+    _, first, group = np.unique(groups, return_index=True, return_inverse=True)
+    side = np.full(len(first), NOWHERE)
+    np.maximum.at(side, group, sides)
+    leaked = (sides != NOWHERE) & (sides < side[group])
+    shares = _Shares(labels[first].astype(np.int64), np.bincount(group[~leaked], minlength=len(first)))
+    for number, fraction in ((TEST, fractions.test), (VALIDATION, fractions.validation)):
+        free = side == NOWHERE if number in sides else side <= TRAIN
+        side[shares.hold_out(side, free, number, fraction, np.random.default_rng([seed, number]))] = number
+    side[side == NOWHERE] = TRAIN
     return Assignment(
-        tuple(split), tuple(leaked.tolist()), tuple(sorted(rare)), int(np.bincount(groups).max(initial=0))
+        split=tuple(LEFT_OUT if out else SPLITS[number] for out, number in zip(leaked, side[group], strict=True)),
+        leaked=np.flatnonzero(leaked),
+        too_rare=_too_rare(labels[~leaked].astype(np.int64), side[group][~leaked], np.unique(labels), fractions),
+        largest_group=int(np.bincount(group).max(initial=0)),
     )
+
+
+@dataclass(frozen=True)
+class _Shares:
+    """The groups that are divided."""
+
+    labels: NDArray[np.int64]
+    """The class for which each group counts, that of its first image."""
+    sizes: NDArray[np.int64]
+    """How many images of each group are kept."""
+
+    def hold_out(
+        self, side: NDArray[np.int64], free: Booleans, number: int, fraction: float, random: np.random.Generator
+    ) -> NDArray[np.int64]:
+        """Return the free groups that go into a split, so that it has its share of each class."""
+        chosen: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
+        for label in np.unique(self.labels) if fraction else ():
+            mine = self.labels == label
+            there = mine & (side == number)
+            wanted = fraction * self.sizes[mine & (side <= number)].sum() - self.sizes[there].sum()
+            order = random.permutation(np.flatnonzero(mine & free))
+            most = len(order) - (not (mine & (side == TRAIN) & ~free).any())
+            taken = _take(self.sizes[order], wanted, most)
+            if not taken and most > 0 and not there.any():
+                taken = [int(self.sizes[order].argmin())]
+            chosen.append(order[taken])
+        return np.concatenate(chosen)
+
+
+def _take(sizes: NDArray[np.int64], wanted: float, most: int) -> list[int]:
+    """Return the positions of sizes, from the first on, that bring their sum closer to what is wanted.
+
+    One that is too large is passed over, so that a large group does not become the whole split.
+    """
+    taken: list[int] = []
+    for position, size in enumerate(sizes.tolist()):
+        if len(taken) >= most or wanted <= 0:
+            break
+        if size < 2 * wanted:
+            taken.append(position)
+            wanted -= size
+    return taken
+
+
+def _too_rare(
+    labels: NDArray[np.int64], sides: NDArray[np.int64], classes: NDArray[np.integer], fractions: Fractions
+) -> tuple[int, ...]:
+    """Return the classes without an image in one of the splits that there are."""
+    there = [TRAIN]
+    there += [number for number in (VALIDATION, TEST) if (sides == number).any()]
+    there += [number for number, each in ((VALIDATION, fractions.validation), (TEST, fractions.test)) if each]
+    full = set.intersection(*(set(labels[sides == number].tolist()) for number in there))
+    return tuple(sorted(set(classes.tolist()) - full))

@@ -116,7 +116,7 @@ def explore_images(subject: Subject, on_step: OnStep | None = None) -> Explored:
         tell(1, STEPS)
         search = prepare_search(parts, pool.map)
         tell(2, STEPS)
-        near = gather_near(parts, pool.map(search.find, search.tiles()), contents, len(search.positions))
+        near = gather_near(parts, pool.map(search.find, search.tiles()), contents, len(search.order))
         tell(3, STEPS)
         embedding = plane.result()
     tell(4, STEPS)

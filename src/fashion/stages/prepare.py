@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fashion.arrays import Booleans, Bytes, LabelledImages, Labels
 from fashion.errors import DataError
 from fashion.evaluation.survey import Survey
-from fashion.images.copies import group_near_copies
+from fashion.images.near_copies import group_near_copies
 from fashion.images.split import class_counts, hold_out_groups, split_groups, stratified_split
 from fashion.params import Params
 from fashion.paths import DATASET, QUARANTINE, Project
