@@ -18,7 +18,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from fashion.adapters.shards import Row, write_shard
-from fashion.arrays import LabelledImages
+from fashion.adapters.versioning.pinning import pin
 from fashion.cli import app
 from fashion.images.encoding import encode_png
 from fashion.images.idx import write_idx, write_images
@@ -146,12 +146,16 @@ def test_a_dry_run_shows_everything_and_writes_nothing(project, folder):
 
 
 @pytest.mark.advice("fashion import --yes", "cli/intake.py")
-def test_where_nobody_can_be_asked_it_says_what_to_type(project, folder):
+@pytest.mark.advice("git add", "cli/intake.py")
+@pytest.mark.advice("git commit --all", "cli/intake.py")
+def test_where_nobody_can_be_asked_it_says_what_to_type_and_then_how_to_keep_it(project, folder):
     before = state_of(project)
-    assert f"fashion import '{folder}' --yes" in run(folder, fails=True)
+    words = run(folder, fails=True)
     assert state_of(project) == before
-    run(folder, "--yes")
-    assert state_of(project) != before
+    output = run(*shlex.split(words.split("type: fashion import ")[1]))
+    for command in re.findall(r"Keep it with: (.*)", output)[0].split(" && "):
+        type_command(project, f"{command} --message Birds" if "commit" in command else command)
+    assert git(project.root, "status", "--porcelain") == ""
 
 
 @pytest.mark.advice("fashion import", "cli/intake.py")
@@ -161,11 +165,21 @@ def test_without_a_folder_it_says_how_to_name_one(project, folder):
 
 
 @pytest.mark.advice("fashion import --undo", "cli/intake.py")
-def test_the_former_dataset_comes_back_byte_by_byte(project, folder):
-    before = state_of(project)
+def test_every_import_is_taken_back_byte_by_byte_and_collected_batches_stay_while_the_classes_do(project, folder):
+    states = [state_of(project)]
     run(folder, "--yes")
-    assert "fashion-classifier" in run("--undo")
-    assert state_of(project) == before
+    batch = project.batches / "2026-11-01" / "images.parquet"
+    batch.parent.mkdir(parents=True)
+    classes = load_params(project.params).data.classes
+    write_shard(batch, [Row(encode_png(draw_pictures(1)[0][0]), 0)], classes)
+    pin(project)
+    states.append(state_of(project))
+    make_folder(folder, 20, seed=5)
+    run(folder, "--yes")
+    assert batch.exists()
+    for name in ("My-birds", "fashion-classifier"):
+        assert name in run("--undo")
+        assert state_of(project) == states.pop()
     assert "nothing was imported here" in run("--undo", fails=True)
 
 
@@ -196,17 +210,6 @@ def test_after_more_pictures_what_was_derived_is_updated_and_what_was_edited_sta
     assert sum(len(split.labels) for split in splits.values()) == 132
 
 
-def test_collected_batches_stay_while_classes_and_form_do(project, folder):
-    run(folder, "--yes")
-    params = load_params(project.params)
-    batch = project.batches / "2026-11-01"
-    batch.mkdir(parents=True)
-    write_shard(batch / "images.parquet", [Row(encode_png(draw_pictures(1)[0][0]), 0)], params.data.classes)
-    make_folder(folder, 20, seed=5)
-    run(folder, "--yes")
-    assert (batch / "images.parquet").exists()
-
-
 def test_an_import_that_was_killed_while_switching_is_put_back_by_the_next(project, folder, monkeypatch):
     before = state_of(project)
 
@@ -232,27 +235,19 @@ def test_what_was_not_committed_is_not_replaced(project, folder):
     assert "params.yaml: changed and not committed" in words
     assert state_of(project) == before
     type_command(project, words.split("Commit it with: ")[1])
-    run(folder, "--yes")
-
-
-@pytest.mark.advice("git add", "cli/intake.py")
-@pytest.mark.advice("git commit --all", "cli/intake.py")
-def test_what_an_import_wrote_is_committed_as_it_says(project, folder):
-    output = run(folder, "--yes")
-    for command in re.findall(r"Keep it with: (.*)", output)[0].split(" && "):
-        type_command(project, f"{command} --message Birds" if "commit" in command else command)
-    assert git(project.root, "status", "--porcelain") == ""
+    switch.check_uncommitted(project)
 
 
 @pytest.mark.advice("git checkout", "intake/record.py", "intake/bring.py")
-@pytest.mark.parametrize(("name", "path"), [("import.json", "import.json"), ("train.json", "expectations/train.json")])
-def test_a_damaged_file_of_an_import_is_restored_with_git(project, folder, name, path):
+def test_a_damaged_file_of_an_import_is_restored_with_git(project, folder):
     run(folder, "--yes")
     commit(project.root, "Birds")
-    (project.root / path).write_text("{")
-    words = run(folder, "--dry-run", fails=True)
-    assert name in words
-    type_command(project, words.split("restore it with: ")[1])
+    for path in ("import.json", "expectations/train.json"):
+        (project.root / path).write_text("{")
+        words = run(folder, "--dry-run", fails=True)
+        assert path in words
+        type_command(project, words.split("restore it with: ")[1])
+    assert git(project.root, "status", "--porcelain") == ""
     run(folder, "--dry-run")
 
 
@@ -345,12 +340,6 @@ def test_single_files_that_cannot_be_used_are_listed_with_a_reason_and_the_rest_
     assert "convert it" in listed["9/photo.HEIC"]
 
 
-def test_a_class_may_be_left_out(project, folder):
-    one_picture(folder)
-    run(folder, "--yes", "--skip", "9")
-    assert load_params(project.params).data.classes == ("10", "<b>bold", "Food & Drink")
-
-
 def as_zip(folder):
     with zipfile.ZipFile(folder.with_suffix(".zip"), "w") as archive:
         for path in files_below(folder):
@@ -440,14 +429,12 @@ def test_paths_that_leave_the_folder_or_do_not_exist_are_refused(folder, tmp_pat
     assert reasons[3] == "there is no such file"
 
 
-def test_the_record_says_what_was_derived(project, folder):
-    run(folder, "--yes", "--name", "birds", "--size", "12x20")
+def test_name_and_size_may_be_chosen_and_a_class_left_out(project, folder):
+    one_picture(folder)
+    run(folder, "--yes", "--name", "birds", "--size", "12x20", "--skip", "9")
     record = json.loads((project.root / "import.json").read_text())
     assert (record["name"], record["source"]) == ("birds", "My birds")
     assert record["params"]["data.image_size"] == [12, 20]
-    assert LabelledImages(*read_split(project)).images.shape[1:] == (12, 20, 3)
-
-
-def read_split(project):
-    split = read_raw(project, load_params(project.params).data)["train"]
-    return split.images, split.labels
+    params = load_params(project.params)
+    assert params.data.classes == ("10", "<b>bold", "Food & Drink")
+    assert read_raw(project, params.data)["train"].images.shape[1:] == (12, 20, 3)

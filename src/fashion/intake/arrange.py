@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,8 +15,6 @@ from fashion.intake.layout import order_classes
 from fashion.intake.scan import Scanned
 from fashion.intake.sources import Item
 
-SPLITS = ("train", "validation", "test")
-LEFT_OUT = "left out"
 HELD_OUT = Fractions(test=0.2, validation=0.1)
 """Where a source has no test or no validation split."""
 FEWEST_GROUPS = 2
@@ -70,7 +69,8 @@ def arrange(scanned: Scanned, known: Sequence[str], given: Sequence[str] | None,
     classes = tuple(given) if given else order_classes(names, known)
     number = {name: place for place, name in enumerate(classes)}
     labels = np.array([number[name] for name in names], np.int64)
-    groups = group_copies(scanned.images, [item.group for item in scanned.items])
+    with ThreadPoolExecutor() as threads:
+        groups = group_copies(scanned.images, [item.group for item in scanned.items], threads.map)
     assigned = assign_splits(labels, groups, _given(scanned.items), HELD_OUT, seed)
     arranged = Arranged(classes, labels, groups, assigned.split, assigned.largest_group)
     if rare := [name for label, name in enumerate(classes) if _is_too_rare(arranged, label)]:

@@ -10,9 +10,10 @@ from typing import Any
 from fashion.adapters.decoding import readable_name
 from fashion.adapters.shards import Row, write_shards
 from fashion.errors import DataError, DiskError, ParamsError
+from fashion.images.assignment import SPLITS
 from fashion.images.photos import form_of
 from fashion.intake import switch
-from fashion.intake.arrange import FEWEST_GROUPS, SPLITS, Arranged, arrange
+from fashion.intake.arrange import FEWEST_GROUPS, Arranged, arrange
 from fashion.intake.derived import edited, merge
 from fashion.intake.findings import Found, find
 from fashion.intake.layout import check_classes

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fashion.images.assignment import LEFT_OUT, SPLITS
 from fashion.images.descriptors import content_hashes
-from fashion.intake.arrange import LEFT_OUT, SPLITS, Arranged
+from fashion.intake.arrange import Arranged
 from fashion.intake.scan import Scanned
 from fashion.intake.sources import Source
 

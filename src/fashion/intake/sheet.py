@@ -7,7 +7,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fashion.adapters.plots import contact_sheet
-from fashion.intake.arrange import LEFT_OUT, Arranged
+from fashion.images.assignment import LEFT_OUT
+from fashion.intake.arrange import Arranged
 from fashion.intake.scan import Scanned
 from fashion.storage import atomic_folder, write_text
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from fashion.intake.arrange import SPLITS
+from fashion.images.assignment import SPLITS
 from fashion.intake.bring import Plan
 from fashion.intake.findings import Found, Repeated
 
