@@ -128,7 +128,7 @@ def test_given_splits_stay_and_what_leaks_between_them_is_left_out(project, tmp_
     leak = next((folder / "test" / "9").iterdir())
     shutil.copy(leak, folder / "train" / "9" / "copy.png")
     output = run(folder, "--yes")
-    assert "2 pictures are exact copies of each other, in 1 groups, 2 of them across splits" in output
+    assert "2 pictures are exact copies of each other, in 1 group, 2 of them across splits" in output
     raw = read_raw(project, load_params(project.params).data)
     assert len(raw["test"].labels) == 40
     trained = {image.tobytes() for image in raw["train"].images}

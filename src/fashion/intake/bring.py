@@ -58,12 +58,17 @@ class Plan:
     arranged: Arranged
     found: Found
     measured: Measured
-    known: Record | None
-    """What was derived for this dataset last, if it is one that is known."""
+    record: Record | None
+    """What was derived last, for this dataset or for another one."""
     batches: bool
     """Whether the batches of collected images stay."""
     kept: tuple[str, ...]
     """What a person has edited since, which stays."""
+
+    @property
+    def known(self) -> Record | None:
+        """What was derived for this very dataset last, if it is one that is known."""
+        return self.record if self.record and self.record.name == self.wanted.name else None
 
 
 def plan(project: Project, params: Params, wanted: Wanted, progress: Progress) -> Plan:
@@ -86,7 +91,7 @@ def plan(project: Project, params: Params, wanted: Wanted, progress: Progress) -
     _check_room(project, found.disk)
     batches = bool(known) and arranged.classes == params.data.classes and scanned.form == form
     measured = _measure(scanned, arranged)
-    return Plan(wanted, scanned, arranged, found, measured, known, batches, tuple(_edited(project, known)))
+    return Plan(wanted, scanned, arranged, found, measured, record, batches, tuple(_edited(project, known)))
 
 
 def carry_out(project: Project, params: Params, made: Plan) -> None:
@@ -184,17 +189,17 @@ def _measure(scanned: Scanned, arranged: Arranged) -> Measured:
 
 
 def _write_words(project: Project, params: Params, made: Plan, dataset: Dataset, stage: Path) -> None:
-    name, form, before = made.wanted.name, made.scanned.form, made.known
+    name, form, before = made.wanted.name, made.scanned.form, made.record
     values = derive_parameters(dataset, params.evaluate.calibration_bins)
     text = project.params.read_text(encoding="utf-8")
-    chosen = choose_values(before.params if before else {}, text, values)
+    chosen = choose_values(before.params if before else {}, made.known is not None, text, values)
     height, width = form.size
     note = RECIPE_NOTE.format(f"{len(made.arranged.learned):,}", height, width)
     write_text(stage / PARAMS, write_values(text, chosen, {f"train.recipes.{name}": note}))
     _check_params(stage / PARAMS)
     origin = f"{made.wanted.source.name} ({made.found.images:,} pictures)"
     suites = derive_suites(dataset.measured, origin)
-    _write_suites(project, before.suites if before else {}, suites, stage)
+    _write_suites(project, made.known.suites if made.known else {}, suites, stage)
     write_text(stage / RECORD, Record(name, made.wanted.source.name, values, suites).to_json())
 
 

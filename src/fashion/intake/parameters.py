@@ -101,16 +101,20 @@ def split_name(name: str) -> Path:
     return tuple(name.split("."))
 
 
-def choose_values(before: Mapping[str, Any], text: str, after: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is to be written: what is derived now, but what a person has edited since stays.
+def choose_values(before: Mapping[str, Any], is_known: bool, text: str, after: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is to be written, by dotted name; None: the key is to go.
 
     Args:
-        before: what was derived for this dataset last; nothing if it is brought in for the first time.
+        before: what was derived last, for this dataset or for another one.
+        is_known: whether it was for this one: then what a person has edited since stays.
         text: params.yaml as it is.
     """
-    if not before:
-        return dict(after)
-    merged = merge(before, read_values(text, {**before, **after}), after)
+    present = read_values(text, {**before, **after})
+    if not is_known:
+        # The recipe of the other dataset goes, unless it was edited.
+        gone = [name for name, value in before.items() if name not in after and present[name] == value]
+        return {**after, **dict.fromkeys(gone)}
+    merged = merge(before, present, after)
     return {name: after[name] if name in ALWAYS else merged.get(name) for name in after}
 
 

@@ -45,8 +45,11 @@ def _pictures(plan: Plan) -> Iterator[str]:
     kind = "in colour" if channels == 3 else "grey"
     yield f"Images: {height} x {width} pixels, {kind}; {ground} where a picture is transparent or does not reach."
     given = " and ".join(found.given) or "no split"
-    held_out = " and ".join(split for split in ("validation", "test") if split not in found.given)
-    yield f"Splits: the source has {given}" + (f"; {held_out} is held out by group and class." if held_out else ".")
+    held_out = [split for split in ("validation", "test") if split not in found.given]
+    words = (
+        f"; {' and '.join(held_out)} {'are' if held_out[1:] else 'is'} held out by group and class" if held_out else ""
+    )
+    yield f"Splits: the source has {given}{words}."
 
 
 def _copies(found: Found) -> Iterator[str]:
@@ -65,7 +68,8 @@ def _copies(found: Found) -> Iterator[str]:
 def _repeated(repeated: Repeated, kind: str) -> str:
     across = f", {repeated.across:,} of them across splits" if repeated.across else ""
     labels = f", {repeated.two_labels:,} with several classes" if repeated.two_labels else ""
-    return f"{repeated.images:,} pictures are {kind} of each other, in {repeated.groups:,} groups{across}{labels}."
+    groups = f"{repeated.groups:,} group{'s' if repeated.groups > 1 else ''}"
+    return f"{repeated.images:,} pictures are {kind} of each other, in {groups}{across}{labels}."
 
 
 def _not_taken(found: Found) -> Iterator[str]:
