@@ -31,12 +31,13 @@ DATASETS: Mapping[str, tuple[Kind, tuple[int, int]]] = {
     "160 x 160, in colour, JPEG": (Kind(160, 3, "JPEG"), (5_000, 20_000)),
 }
 GROUP = """
+from pathlib import Path
 from fashion.images.assignment import group_copies
 from fashion.paths import Project
 from fashion.stages.dataset import load_split
 from threadpoolctl import threadpool_limits
 with threadpool_limits(1):
-    images = load_split(Project("."), "train").images
+    images = load_split(Project(Path()), "train").images
     print(group_copies(images, [None] * len(images)).max())
 """
 """What an import does to find near copies, here among the training images."""

@@ -107,7 +107,7 @@ def _fit(expectations: list[dict[str, Any]], kind: Kind, count: int | None) -> I
         if "column_list" in arguments and kind.channels == 3:
             place = arguments["column_list"].index("content_hash") + 1
             arguments["column_list"][place:place] = WATCHED_IN_COLOUR
-        if arguments.get("column") in {"height", "width"}:
+        if "value_set" in arguments and arguments["column"] in {"height", "width"}:
             arguments["value_set"] = [kind.side]
         about_shades = {"mean", "standard_deviation", "minimum", "maximum", "ink_fraction"}
         if "type_" in arguments or arguments.get("column") not in about_shades:

@@ -82,6 +82,16 @@ def test_a_class_that_leaves_a_split_with_what_leaks_is_named():
     assert found.too_rare == (1,)
 
 
+@pytest.mark.parametrize("fraction", [0.01, 0.5, 0.99])
+def test_a_class_of_two_groups_has_one_on_each_side(fraction):
+    labels, groups = np.array([0] * 100 + [1] * 4), np.array([0] * 99 + [1] + [2, 2, 3, 3])
+    found = assign(labels, groups, ["train"] * 104, Fractions(0, fraction))
+    assert not found.too_rare
+    assert all(
+        {found.split[at] for at in np.flatnonzero(labels == label)} == {"train", "validation"} for label in (0, 1)
+    )
+
+
 def test_a_large_group_does_not_become_the_whole_test_split():
     labels, groups = np.zeros(100, np.int64), np.r_[np.zeros(60, np.int64), np.arange(1, 41)]
     for seed in range(10):
@@ -98,3 +108,10 @@ def test_near_copies_and_given_groups_are_joined_in_chains():
     images = np.concatenate([IMAGES[:5], frames(IMAGES[1], 2, seed=1), IMAGES[10:12]])
     given = [None, None, None, "a", "b", None, "a", "b", None]
     assert group_copies(images, given).tolist() == [0, 1, 2, 1, 3, 1, 1, 3, 4]
+
+
+def test_equal_images_are_one_group_even_if_they_have_one_shade():
+    images = np.zeros((4, 8, 8, 3), np.uint8)
+    images[2] = 9
+    assert group_copies(images, [None] * 4).tolist() == [0, 0, 1, 0]
+    assert group_copies(images, ["a", None, "a", None]).tolist() == [0, 0, 0, 0]

@@ -6,7 +6,7 @@ import pytest
 
 from fashion.arrays import LabelledImages
 from fashion.images.class_statistics import choose_samples, explained_by_class, measure_classes
-from fashion.images.copies import ALIKE, signatures
+from fashion.images.copies import ALIKE, SAME_DETAILS, details, signatures
 from fashion.images.copies_found import find_exact, gather_near
 from fashion.images.descriptors import content_hashes
 from fashion.images.differences import compare_descriptors, compare_shares
@@ -40,8 +40,9 @@ def pairs(found):
 def test_the_pairs_are_those_of_comparing_every_image_with_every_other():
     images = np.concatenate([IMAGES, frames(IMAGES[5], 20, seed=1), frames(IMAGES[70], 20, seed=2), IMAGES[:3]])
     images = images[np.random.default_rng(0).permutation(len(images))]
-    signed = signatures(images)
-    expected = np.argwhere(np.triu(signed @ signed.T >= ALIKE, 1)).tolist()
+    signed, looked_at = signatures(images), details(images)
+    alike = (signed @ signed.T >= ALIKE) & (looked_at @ looked_at.T >= SAME_DETAILS)
+    expected = np.argwhere(np.triu(alike, 1)).tolist()
     assert len(expected) > 400
     assert pairs(near_copies(parts_of(images))[0]) == [tuple(pair) for pair in expected]
 

@@ -3,8 +3,7 @@ from hashlib import blake2b
 import numpy as np
 import pytest
 
-from fashion.errors import DataError
-from fashion.images.split import class_counts, held_out, hold_out_groups, split_groups, stratified_split
+from fashion.images.split import class_counts, held_out, hold_out_groups, stratified_split
 
 LABELS = np.random.default_rng(0).permutation(np.repeat(np.arange(3), [40, 80, 120])).astype(np.uint8)
 
@@ -51,30 +50,6 @@ def test_groups_are_held_out_as_a_whole_and_stay_where_they_were_when_more_come_
     assert all(len(set(chosen[groups == group])) == 1 for group in set(groups))
     np.testing.assert_array_equal(hold_out_groups(images[:200], groups[:200], 0.3), chosen[:200])
     assert (hold_out_groups(images, groups, 0.3, b"1" * 32) != chosen).any()
-
-
-@pytest.mark.parametrize("fraction", [0.1, 0.25, 0.6])
-def test_groups_are_divided_as_a_whole_and_each_class_has_its_share(fraction):
-    random = np.random.default_rng(0)
-    groups = random.integers(0, 400, 3000)
-    labels = (groups % 5).astype(np.uint8)
-    first, second = split_groups(labels, groups, fraction, seed=0)
-    assert sorted([*first, *second]) == list(range(3000))
-    assert not set(groups[first]) & set(groups[second])
-    for label in range(5):
-        share = (labels[second] == label).sum() / (labels == label).sum()
-        assert abs(share - fraction) < 0.02
-    np.testing.assert_array_equal(split_groups(labels, groups, fraction, seed=0)[1], second)
-    assert list(split_groups(labels, groups, fraction, seed=1)[1]) != list(second)
-
-
-def test_a_class_of_two_groups_has_one_on_each_side_and_one_of_a_single_group_is_refused():
-    labels, groups = np.array([0] * 100 + [1] * 4, np.uint8), np.array([0] * 99 + [1] + [2, 2, 3, 3])
-    for fraction in (0.01, 0.5, 0.99):
-        parts = split_groups(labels, groups, fraction, seed=0)
-        assert all(set(labels[part]) == {0, 1} for part in parts)
-    with pytest.raises(DataError, match="class 1 are in fewer than two groups"):
-        split_groups(labels, np.minimum(groups, 2), 0.5, seed=0)
 
 
 def test_with_a_secret_other_images_are_held_out_than_without_it_or_with_another():

@@ -1,13 +1,14 @@
 """Which split each image of a new dataset belongs to: by group and class, and never a group on two sides."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fashion.arrays import Booleans, Bytes, Labels
-from fashion.images.near_copies import Run, group_near_copies
+from fashion.images.near_copies import Run, group_near_copies, join_groups
 
 SPLITS = ("train", "validation", "test")
 """In the order in which they give way: of a group, the images in the last of its splits are kept."""
@@ -42,19 +43,24 @@ class Assignment:
 def group_copies(images: Bytes, given: Sequence[str | None], run: Run = map) -> NDArray[np.int64]:
     """Return the number of each image's group, (n,).
 
-    Images with the same given group share a number, and so do near copies, and whatever is linked by a chain of both.
+    Images with the same given group share a number, and so do equal images, near copies, and whatever is linked by a
+    chain of these.
 
     Args:
         images: (n, height, width, channels).
         given: what is known of each image's group, None for nothing.
+        run: as in `prepare_search`.
     """
-    return _number(group_near_copies(images, _group_given(given), run))
+    # A picture of one shade is no near copy of anything, but it may be there twice.
+    equal = _first_of_each([blake2b(image.tobytes(), digest_size=16).digest() for image in images])
+    groups = join_groups(_first_of_each(given), np.arange(len(images)), equal)
+    return _number(group_near_copies(images, groups, run))
 
 
-def _group_given(given: Sequence[str | None]) -> NDArray[np.int64]:
-    """Return a number for each image, the same for images with the same given group."""
-    first: dict[str, int] = {}
-    return np.array([at if name is None else first.setdefault(name, at) for at, name in enumerate(given)], np.int64)
+def _first_of_each(names: Sequence[Hashable]) -> NDArray[np.int64]:
+    """Return for each name where it stands first; None is no name."""
+    first: dict[Hashable, int] = {}
+    return np.array([at if name is None else first.setdefault(name, at) for at, name in enumerate(names)], np.int64)
 
 
 def _number(groups: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -174,11 +174,15 @@ def group_near_copies(images: Bytes, groups: Positions | None = None, run: Run =
         pairs.append(search.find(tile, found))
         if sum(len(one) for one, _, _ in pairs) > JOINED_AT_ONCE:
             found, pairs = _join(found, pairs), []
-    return _join(found, pairs)
+    return _join(found, pairs) if pairs else found
 
 
 def _join(groups: Positions, pairs: Iterable[Pairs]) -> Positions:
-    one, other = (np.concatenate([groups[pair[side]] for pair in pairs]) for side in (0, 1))
-    links = coo_array((np.ones(len(one)), (one, other)), shape=(len(groups),) * 2)
+    return join_groups(groups, *(np.concatenate([pair[side] for pair in pairs]) for side in (0, 1)))
+
+
+def join_groups(groups: Positions, one: Positions, other: Positions) -> Positions:
+    """Return new numbers of the groups (n,), after those of one and of the other image of each pair were joined."""
+    links = coo_array((np.ones(len(one)), (groups[one], groups[other])), shape=(len(groups),) * 2)
     joined: Positions = connected_components(links, directed=False)[1][groups].astype(np.int64)
     return joined

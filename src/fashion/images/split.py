@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
 from fashion.arrays import Booleans, Bytes, Labels
-from fashion.errors import DataError
 
 Positions = NDArray[np.int64]
 
@@ -29,36 +28,6 @@ def stratified_split(labels: Labels, fraction: float, seed: int) -> tuple[Positi
     positions = np.arange(len(labels), dtype=np.int64)
     first, second = train_test_split(positions, test_size=fraction, random_state=seed, stratify=labels)
     return np.sort(first), np.sort(second)
-
-
-def split_groups(labels: Labels, groups: Positions, fraction: float, seed: int) -> tuple[Positions, Positions]:
-    """Divide the positions of `labels` like `stratified_split`, but in whole groups.
-
-    A group counts for the class of its first image. From each class, groups in random order go into the second part
-    until that is as close to its share as it can be; at least one goes, and at least one stays.
-
-    Args:
-        labels: (n,).
-        groups: the number of each image's group, (n,).
-        fraction: share of the second part, between 0 and 1.
-        seed: 0 to 2**32 - 1.
-
-    Raises:
-        DataError: all images of a class are in one group.
-    """
-    random = np.random.default_rng(seed)
-    _, first, group, sizes = np.unique(groups, return_index=True, return_inverse=True, return_counts=True)
-    chosen = np.zeros(len(first), np.bool_)
-    for label in np.unique(labels):
-        of_class = random.permutation(np.flatnonzero(labels[first] == label))
-        if len(of_class) < 2:
-            raise DataError(
-                f"The images of class {label} are in fewer than two groups, and a group is never divided: expected at "
-                "least one for training and one for validation"
-            )
-        missed = np.abs(np.cumsum(sizes[of_class]) - fraction * sizes[of_class].sum())
-        chosen[of_class[: 1 + missed[:-1].argmin()]] = True
-    return np.flatnonzero(~chosen[group]), np.flatnonzero(chosen[group])
 
 
 def held_out(images: Bytes, fraction: float, salt: bytes = b"") -> Booleans:

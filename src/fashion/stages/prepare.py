@@ -1,6 +1,6 @@
 """Training, validation and test images as arrays that every later stage maps into memory."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from fashion.arrays import Booleans, Bytes, LabelledImages, Labels
 from fashion.errors import DataError
 from fashion.evaluation.survey import Survey
+from fashion.images.assignment import Fractions, assign_splits
 from fashion.images.near_copies import group_near_copies
-from fashion.images.split import class_counts, hold_out_groups, split_groups, stratified_split
+from fashion.images.split import class_counts, hold_out_groups, stratified_split
 from fashion.params import Params
 from fashion.paths import DATASET, QUARANTINE, Project
 from fashion.reading import translate_damage
@@ -124,8 +125,16 @@ def _check_labels(params: Params, split: str, labels: Labels) -> None:
 
 
 def _divide(params: Params, train: LabelledImages, kept: NDArray[np.int64]) -> dict[str, _Split]:
-    fraction = params.prepare.validation_fraction
     labels = train.labels[kept]
+    if train.groups is None:
+        parts = _divide_images(params, labels)
+    else:
+        parts = _divide_groups(params, labels, train.groups[kept])
+    return {name: _choose(train, kept[part]) for name, part in zip(("train", "validation"), parts, strict=True)}
+
+
+def _divide_images(params: Params, labels: Labels) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    fraction = params.prepare.validation_fraction
     counts = class_counts(labels, len(params.data.classes))
     few = np.flatnonzero((np.floor(counts * fraction) < 1) | (np.ceil(counts * fraction) >= counts))
     if len(few):
@@ -134,11 +143,22 @@ def _divide(params: Params, train: LabelledImages, kept: NDArray[np.int64]) -> d
             f"found {', '.join(str(counts[label]) for label in few)}. "
             "Add images, or change prepare.validation_fraction in params.yaml"
         )
-    if train.groups is None:
-        parts = stratified_split(labels, fraction, params.prepare.seed)
-    else:
-        parts = split_groups(labels, train.groups[kept], fraction, params.prepare.seed)
-    return {name: _choose(train, kept[part]) for name, part in zip(("train", "validation"), parts, strict=True)}
+    return stratified_split(labels, fraction, params.prepare.seed)
+
+
+def _divide_groups(
+    params: Params, labels: Labels, groups: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    fractions = Fractions(test=0, validation=params.prepare.validation_fraction)
+    assigned = assign_splits(labels, groups, ["train"] * len(labels), fractions, params.prepare.seed)
+    if assigned.too_rare:
+        raise DataError(
+            f"The training images of {_names(params, assigned.too_rare)} are in fewer than two groups, and a group is "
+            "never divided: expected at least one for training and one for validation. Add images of other groups, or "
+            "merge classes"
+        )
+    split = np.array(assigned.split)
+    return np.flatnonzero(split == "train"), np.flatnonzero(split == "validation")
 
 
 def _choose(split: LabelledImages, chosen: NDArray[np.int64]) -> _Split:
@@ -224,5 +244,5 @@ def _describe(
     )
 
 
-def _names(params: Params, labels: NDArray[np.int64]) -> str:
+def _names(params: Params, labels: Iterable[int]) -> str:
     return ", ".join(params.data.classes[label] for label in labels)
