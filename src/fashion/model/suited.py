@@ -46,5 +46,5 @@ def suited_recipe(counts: Sequence[int], shape: Shape) -> Recipe:
 
 def _batch_size(images: int) -> int:
     """Return the power of two that gives an epoch about as many steps as wanted, within limits."""
-    wanted = 2 ** math.floor(math.log2(max(1, images / STEPS_OF_AN_EPOCH)))
+    wanted: int = 1 << math.floor(math.log2(max(1, images / STEPS_OF_AN_EPOCH)))
     return max(SMALLEST_BATCH, min(LARGEST_BATCH, wanted))
