@@ -76,9 +76,15 @@ def claimed_pixels(stream: BinaryIO, name: str) -> int:
     Raises:
         DataError: as `read_picture`, as far as the header shows.
     """
+    width, height = claimed_size(stream, name)
+    return width * height
+
+
+def claimed_size(stream: BinaryIO, name: str) -> tuple[int, int]:
+    """Return width and height, like `claimed_pixels`; a camera's picture may lie on its side."""
     with _opened(stream, name) as image:
         stream.seek(0)
-        return image.width * image.height
+        return image.size
 
 
 def readable_name(path: Path | str) -> str:

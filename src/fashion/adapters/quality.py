@@ -45,6 +45,8 @@ class Verdict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     on_breach: OnBreach
     reason: str = Field(min_length=1)
+    derived: str | None = None
+    """From what the limits were derived, and with what tolerance, if no person has chosen them."""
 
 
 class Entry(BaseModel):
@@ -155,7 +157,7 @@ def _build(path: Path, entry: Entry) -> Expectation:
     if refused := REFUSED & set(entry.kwargs):
         raise SuiteError(f"{where}: {', '.join(sorted(refused))} is not allowed; use another expectation")
     try:
-        return kind(**entry.kwargs, meta=entry.meta.model_dump())
+        return kind(**entry.kwargs, meta=entry.meta.model_dump(exclude_none=True))
     except (ValueError, TypeError, GreatExpectationsError) as error:
         raise SuiteError(f"{where} cannot be used with kwargs {json.dumps(entry.kwargs)}: {error}") from error
 

@@ -16,6 +16,7 @@ from fashion.cli import (
     collection,
     doctor,
     exploration,
+    intake,
     keys,
     learning,
     lineage,
@@ -36,7 +37,7 @@ from fashion.errors import FashionError
 
 GROUPS = {
     "The pipeline, in its order": (pipeline,),
-    "The data, looked at": (exploration,),
+    "The data, brought in and looked at": (intake, exploration),
     "Better recipes and starts": (tuning, learning, starting),
     "Versions and the champion": (registry, approval, lineage, report),
     "The champion in use": (status, predictions, serving, monitoring, collection, simulation),

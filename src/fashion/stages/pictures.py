@@ -10,10 +10,12 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from itertools import chain, islice
+from typing import TypeVar
 
 import numpy as np
 
@@ -28,6 +30,9 @@ WORTHWHILE = 5
 SHOWN = 3
 """Pictures that cannot be used that a message names."""
 
+Part = TypeVar("Part")
+Result = TypeVar("Result")
+
 
 def see_stored(parts: Iterable[list[Stored]], form: Form) -> Iterator[Bytes]:
     """Yield the images (n, height, width, channels) of each part, in their order.
@@ -36,7 +41,7 @@ def see_stored(parts: Iterable[list[Stored]], form: Form) -> Iterator[Bytes]:
         DataError: pictures cannot be used; the message names the first of them, and says how many there are.
     """
     refused: list[str] = []
-    for images, reasons in _see_parts(parts, form):
+    for images, reasons in on_all_cores(partial(_see_part, form=form), parts):
         refused += reasons
         if not refused:
             yield images
@@ -62,19 +67,27 @@ def see_picture(content: bytes, name: str, form: Form) -> Bytes:
         raise DataError(f"{name}: {error}") from error
 
 
-def _see_parts(parts: Iterable[list[Stored]], form: Form) -> Iterator[tuple[Bytes, list[str]]]:
+def on_all_cores(work: Callable[[Part], Result], parts: Iterable[Part]) -> Iterator[Result]:
+    """Yield what `work` makes of each part, in their order; a few parts are in memory at a time.
+
+    Args:
+        work: a function of a module, perhaps with arguments: processes are given its name.
+
+    Raises:
+        DataError: a process was killed.
+    """
     parts = iter(parts)
     first = list(islice(parts, WORTHWHILE))
     if len(first) < WORTHWHILE:
-        yield from (_see_part(part, form) for part in first)
+        yield from map(work, first)
         return
     workers = _cores()
     # Started anew: a copy of this process would have its threads' locks, but not its threads.
     pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker)
-    waiting: deque[Future[tuple[Bytes, list[str]]]] = deque()
+    waiting: deque[Future[Result]] = deque()
     try:
         for part in chain(first, parts):
-            waiting.append(pool.submit(_see_part, part, form))
+            waiting.append(pool.submit(work, part))
             if len(waiting) > 2 * workers:
                 yield waiting.popleft().result()
         while waiting:

@@ -65,6 +65,19 @@ def read_rows(path: Path, name: str) -> Rows:
         )
 
 
+def column_names(path: Path, name: str) -> list[str]:
+    """Return the columns of any Parquet file.
+
+    Raises:
+        DataError: it is none.
+    """
+    try:
+        return list(pq.read_schema(path, memory_map=True).names)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        words = " ".join(str(error).split())
+        raise DataError(f"{name}: expected a Parquet file, found damaged bytes ({words})") from error
+
+
 def read_pictures(path: Path, name: str, wanted: Booleans) -> Iterator[list[Stored]]:
     """Yield the wanted pictures of a shard in their order, a few at a time.
 

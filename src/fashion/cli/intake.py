@@ -1,0 +1,151 @@
+"""Bringing a user's own pictures in."""
+
+import re
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from fashion.cli.terminal import console, progress_bar, start
+from fashion.errors import DataError, ParamsError
+from fashion.importing import heavy_imports
+from fashion.locks import between_trainings
+from fashion.params import Params, load_params
+
+if TYPE_CHECKING:
+    from fashion.intake.bring import Plan
+    from fashion.paths import Project
+
+app = typer.Typer()
+
+CLASSES_LISTED = 30
+
+
+@app.command("import", epilog="Example: fashion import ~/Pictures/birds --dry-run")
+def import_(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(
+            help="One folder a class in it, perhaps below train and test; or a zip of that, a table, shards, IDX."
+        ),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(help="Of the dataset and the model; else that of the folder. The same name again adds."),
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(help="Of the images: 64, or HEIGHTxWIDTH; else the median, at most 64.")
+    ] = None,
+    skip: Annotated[list[str] | None, typer.Option(help="A class to leave out; may be given several times.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what was found, and write nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Go back to the dataset before the last import.")] = False,
+) -> None:
+    """Make a folder of pictures the dataset: data/, data.dvc, params.yaml and expectations/ follow from it.
+
+    The pictures are copied. First it says what it found, and draws artifacts/import/sheet.png; then it asks. After that
+    `make run` trains on them. The same command again, once pictures were added, brings up to date what it derived;
+    what you have edited since stays. To write, it waits for a training that is at work.
+    """
+    project, params = start()
+    if undo:
+        _undo(project)
+        return
+    if folder is None:
+        raise ParamsError("Which pictures? Type: fashion import FOLDER, with one folder a class in it")
+    with heavy_imports():
+        from fashion.intake import bring, switch
+        from fashion.intake.sheet import write_sheet
+        from fashion.intake.sources import open_source
+
+    params = _recover(project, params)
+    if not dry_run:
+        switch.check_uncommitted(project)
+    source = open_source(folder, skip or [])
+    wanted = bring.Wanted(source, _name(name or source.name), _size(size))
+    with progress_bar("looking at pictures") as advance:
+        plan = bring.plan(project, params, wanted, advance)
+    write_sheet(project.root / "artifacts" / "import", plan.scanned, plan.arranged)
+    _print(plan)
+    if dry_run:
+        console.print("Nothing was written (--dry-run).")
+        return
+    if not yes:
+        _ask(folder)
+    with between_trainings(project, "fashion import"):
+        bring.carry_out(project, params, plan)
+    console.print("The dataset is in place. See what changed with: git diff")
+    console.print("Keep it with: git add import.json && git commit --all")
+    console.print("Train on it with: make run. Go back with: fashion import --undo")
+
+
+def _recover(project: "Project", params: Params) -> Params:
+    """Put the former dataset back if an import was killed while it was switching; return the parameters then."""
+    from fashion.intake import switch
+
+    if not switch.is_unfinished(project):
+        return params
+    with between_trainings(project, "fashion import"):
+        switch.recover(project)
+    console.print("An import was killed while it was at work: the dataset before it is back.")
+    return load_params(project.params)
+
+
+def _undo(project: "Project") -> None:
+    with heavy_imports():
+        from fashion.intake import switch
+
+    with between_trainings(project, "fashion import --undo"):
+        if switch.is_unfinished(project):
+            switch.recover(project)
+        else:
+            switch.check_uncommitted(project)
+            switch.go_back(project)
+    name = load_params(project.params).register_.name
+    console.print(f"The former dataset is back: data/, data.dvc, params.yaml, expectations/ ({name}).")
+
+
+def _ask(folder: Path) -> None:
+    if not sys.stdin.isatty():
+        raise DataError(
+            f"Nothing was written, and nobody can be asked here. To go on, type: "
+            f"fashion import {shlex.quote(str(folder))} --yes"
+        )
+    if not typer.confirm("Make this the dataset?"):
+        raise typer.Abort
+
+
+def _name(text: str) -> str:
+    """Return a name of a model and of a recipe: letters, digits, dots and dashes."""
+    name = re.sub(r"[^\w.-]+", "-", text).strip("-.")[:64]
+    if not name:
+        raise ParamsError(f"{text!r} cannot be the name of a dataset; choose one with --name")
+    return name
+
+
+def _size(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d{1,4})(?:x(\d{1,4}))?", text)
+    size = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
+    if not 8 <= min(size) <= max(size) <= 1024:
+        raise ParamsError(f"--size {text}: expected pixels from 8 to 1024, as 64 or as HEIGHTxWIDTH")
+    return size
+
+
+def _print(plan: "Plan") -> None:
+    from fashion.intake.wording import class_rows, sentences
+
+    rows = class_rows(plan.found)
+    table = Table(*rows[0], title=f"{plan.wanted.name}: {plan.found.images:,} pictures", title_justify="left")
+    for row in rows[:CLASSES_LISTED]:
+        table.add_row(*row.values())
+    console.print(table)
+    if len(rows) > CLASSES_LISTED:
+        console.print(f"and {len(rows) - CLASSES_LISTED} more classes")
+    for sentence in sentences(plan):
+        console.print(sentence, highlight=False)
+    console.print("Look at artifacts/import/sheet.png: what the model will see.")

@@ -1,0 +1,1 @@
+"""Pictures that a user brings become the dataset: looked at, then written with everything that depends on them."""

@@ -1,0 +1,101 @@
+"""The pictures of a source as a dataset: classes with numbers, groups, and every picture in one split or left out."""
+
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fashion.arrays import LabelledImages
+from fashion.errors import DataError
+from fashion.images.assignment import Fractions, assign_splits, group_copies
+from fashion.intake.layout import order_classes
+from fashion.intake.scan import Scanned
+from fashion.intake.sources import Item
+
+HELD_OUT = Fractions(test=0.2, validation=0.1)
+"""Where a source has no test or no validation split."""
+FEWEST_GROUPS = 2
+"""One for training, one for validation."""
+NAMED = 5
+"""Classes that a message names."""
+
+
+@dataclass(frozen=True)
+class Arranged:
+    """Every picture that can be used, in the order of the scan."""
+
+    classes: tuple[str, ...]
+    labels: NDArray[np.int64]
+    """The number of each picture's class, (n,)."""
+    groups: NDArray[np.int64]
+    """The number of each picture's group, (n,): near copies, and what the source puts together."""
+    splits: tuple[str, ...]
+    """`train`, `validation`, `test` or `left out`."""
+    largest_group: int
+
+    def rows(self, split: str) -> NDArray[np.int64]:
+        """Return the positions of the pictures in a split."""
+        return np.flatnonzero(np.array(self.splits) == split)
+
+    @property
+    def learned(self) -> NDArray[np.int64]:
+        """Positions of what the stages call the split `train`: `prepare` sets its own part aside for validation."""
+        return np.concatenate([self.rows("train"), self.rows("validation")])
+
+    def take(self, scanned: Scanned, rows: NDArray[np.int64]) -> LabelledImages:
+        return LabelledImages(scanned.images[rows], self.labels[rows].astype(np.uint8))
+
+    def group_names(self) -> list[str | None]:
+        """Return a name for each group of several pictures; a picture alone has none."""
+        sizes = Counter(self.groups.tolist())
+        return [f"group-{group}" if sizes[group] > 1 else None for group in self.groups.tolist()]
+
+
+def arrange(scanned: Scanned, known: Sequence[str], given: Sequence[str] | None, seed: int) -> Arranged:
+    """Put every picture into a split.
+
+    Args:
+        known: classes in the order that they had so far.
+        given: classes in the order that the source has for them, if it has one.
+        seed: decides what is held out.
+
+    Raises:
+        DataError: classes have too few pictures.
+    """
+    names = [item.label for item in scanned.items]
+    classes = tuple(given) if given else order_classes(names, known)
+    number = {name: place for place, name in enumerate(classes)}
+    labels = np.array([number[name] for name in names], np.int64)
+    with ThreadPoolExecutor() as threads:
+        groups = group_copies(scanned.images, [item.group for item in scanned.items], threads.map)
+    assigned = assign_splits(labels, groups, _given(scanned.items), HELD_OUT, seed)
+    arranged = Arranged(classes, labels, groups, assigned.split, assigned.largest_group)
+    if rare := [name for label, name in enumerate(classes) if _is_too_rare(arranged, label)]:
+        raise DataError(_too_rare(rare, Counter(names)))
+    return arranged
+
+
+def _given(items: Sequence[Item]) -> list[str | None]:
+    """Return the splits that a source gives; where it gives some, everything else is for training."""
+    default = "train" if any(item.split for item in items) else None
+    return [item.split or default for item in items]
+
+
+def _too_rare(names: Sequence[str], counts: Counter[str]) -> str:
+    shown = ", ".join(f"{name!r} ({counts[name]})" for name in names[:NAMED])
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return (
+        f"Too few different pictures to divide into training, validation and test: {shown}{more}. Add pictures that "
+        "are no near copies of each other, or leave the class out with --skip"
+    )
+
+
+def _is_too_rare(arranged: Arranged, label: int) -> bool:
+    """Return whether a class lacks a group for training, another one for validation, or pictures for testing."""
+    learned = arranged.learned[arranged.labels[arranged.learned] == label]
+    return (
+        len(np.unique(arranged.groups[learned])) < FEWEST_GROUPS or label not in arranged.labels[arranged.rows("test")]
+    )

@@ -1,0 +1,247 @@
+"""An import: a source is looked at, what follows from it is derived, and all of it is written at once."""
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fashion.adapters.decoding import readable_name
+from fashion.adapters.shards import Row, write_shards
+from fashion.errors import DataError, DiskError, ParamsError
+from fashion.images.assignment import SPLITS
+from fashion.images.photos import form_of
+from fashion.intake import switch
+from fashion.intake.arrange import FEWEST_GROUPS, Arranged, arrange
+from fashion.intake.derived import edited, merge
+from fashion.intake.findings import Found, find
+from fashion.intake.layout import check_classes
+from fashion.intake.parameters import (
+    RECIPE_NOTE,
+    Dataset,
+    choose_values,
+    derive_parameters,
+    read_values,
+    write_values,
+)
+from fashion.intake.record import RECORD, Record, Suites, read_record
+from fashion.intake.scan import Progress, Scanned, digest_of, scan
+from fashion.intake.sources import Source
+from fashion.intake.suites import Measured, derive_suites, fit_counts, measure
+from fashion.params import DataFile, Params, load_params
+from fashion.paths import PARAMS, Project
+from fashion.stages.raw import SALT
+from fashion.storage import file_digest, write_text
+
+AT_ONCE = 100
+"""Pictures in memory while shards are written."""
+SPARE = 64 << 20
+"""Bytes of the disk that an import leaves free."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the user asks for."""
+
+    source: Source
+    name: str
+    size: tuple[int, int] | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An import that has not been written."""
+
+    wanted: Wanted
+    scanned: Scanned
+    arranged: Arranged
+    found: Found
+    measured: Measured
+    record: Record | None
+    """What was derived last, for this dataset or for another one."""
+    batches: bool
+    """Whether the batches of collected images stay."""
+    kept: tuple[str, ...]
+    """What a person has edited since, which stays."""
+
+    @property
+    def known(self) -> Record | None:
+        """What was derived for this very dataset last, if it is one that is known."""
+        return self.record if self.record and self.record.name == self.wanted.name else None
+
+
+def plan(project: Project, params: Params, wanted: Wanted, progress: Progress) -> Plan:
+    """Look at every picture, and return what an import would do; nothing is written.
+
+    Raises:
+        DataError: the source cannot be used.
+        DiskError: the disk is too small.
+    """
+    source = wanted.source
+    check_classes([item.label for item in source.items] if source.classes is None else source.classes)
+    record = read_record(project.root)
+    known = record if record and record.name == wanted.name else None
+    _check_room(project, sum(item.size for item in source.items))
+    form = form_of(params.data) if known else None
+    scanned = scan(project, source, form, wanted.size, progress)
+    _check_usable(source, scanned)
+    arranged = arrange(scanned, params.data.classes if known else (), source.classes, params.prepare.seed)
+    found = find(source, scanned, arranged)
+    _check_room(project, found.disk)
+    batches = bool(known) and arranged.classes == params.data.classes and scanned.form == form
+    measured = _measure(scanned, arranged)
+    return Plan(wanted, scanned, arranged, found, measured, record, batches, tuple(_edited(project, known)))
+
+
+def carry_out(project: Project, params: Params, made: Plan) -> None:
+    """Write what was planned, in the place of the dataset that is there; call it within the training slot.
+
+    Raises:
+        DataError: a picture has changed since it was looked at; nothing has changed then.
+        DiskError: the disk is full; likewise.
+        ServiceError: DVC cannot pin the data.
+    """
+    with switch.staging(project) as stage:
+        files = _write_data(stage / "data", made)
+        if made.batches:
+            _carry_batches(project, stage / "data")
+        dataset = Dataset(made.wanted.name, made.scanned.form, made.arranged, made.measured, files)
+        _write_words(project, params, made, dataset, stage)
+        switch.switch(project, stage)
+
+
+def _check_room(project: Project, needed: int) -> None:
+    free = shutil.disk_usage(project.root).free
+    if needed + SPARE > free:
+        raise DiskError(
+            f"The disk is too small: the import needs {needed:,} bytes in {project.root}, and {free:,} are free. Free "
+            "some space (df -h shows which disk is full), then type the same command again"
+        )
+
+
+def _check_usable(source: Source, scanned: Scanned) -> None:
+    there = {item.label for item in scanned.items}
+    for item in source.items:
+        if item.label not in there:
+            name = readable_name(item.name)
+            raise DataError(
+                f"None of the pictures of {item.label!r} can be used. The first: {name}: {scanned.refused[name]}. "
+                "Replace them, or leave the class out with --skip"
+            )
+
+
+def _edited(project: Project, known: Record | None) -> Iterator[str]:
+    if not known:
+        return
+    text = project.params.read_text(encoding="utf-8")
+    yield from (f"params.yaml: {name}" for name in edited(known.params, read_values(text, known.params)))
+    for suite, expectations in known.suites.items():
+        present = _by_key(_read_suite(project, suite)["expectations"])
+        yield from (f"expectations/{suite}.json: {name}" for name in edited(_by_key(expectations), present))
+
+
+def _write_data(folder: Path, made: Plan) -> list[DataFile]:
+    folder.mkdir()
+    paths = [
+        path for split in SPLITS for path in write_shards(folder, split, _rows(made, split), made.arranged.classes)
+    ]
+    return [DataFile(name=path.name, sha256=file_digest(path)) for path in paths]
+
+
+def _rows(made: Plan, split: str) -> Iterator[Row]:
+    arranged, groups = made.arranged, made.arranged.group_names()
+    positions = arranged.rows(split)
+    for start in range(0, len(positions), AT_ONCE):
+        part = positions[start : start + AT_ONCE].tolist()
+        for place, content in zip(part, _read_again(made, part), strict=True):
+            path = readable_name(made.scanned.items[place].name)
+            yield Row(content, int(arranged.labels[place]), path, groups[place], split)
+
+
+def _read_again(made: Plan, positions: Sequence[int]) -> Iterator[bytes]:
+    items = [made.scanned.items[place] for place in positions]
+    for place, item, content in zip(positions, items, made.wanted.source.read(items), strict=True):
+        if isinstance(content, DataError) or digest_of(content) != made.scanned.looked[place].digest:
+            raise DataError(
+                f"{readable_name(item.name)} has changed since it was looked at; nothing was written. Type the same "
+                "command again"
+            )
+        yield content
+
+
+def _carry_batches(project: Project, data: Path) -> None:
+    if project.batches.exists():
+        shutil.copytree(project.batches, data / project.batches.name)
+    if (project.data / SALT).exists():
+        shutil.copy(project.data / SALT, data / SALT)
+
+
+def _measure(scanned: Scanned, arranged: Arranged) -> Measured:
+    train, test = (arranged.take(scanned, rows) for rows in (arranged.learned, arranged.rows("test")))
+    measured = measure(train, test, len(arranged.classes))
+    if rare := [name for name, fit in zip(arranged.classes, fit_counts(measured), strict=True) if fit < FEWEST_GROUPS]:
+        raise DataError(
+            f"Too few training pictures of {', '.join(map(repr, rare))} besides copies and blank ones; add some, or "
+            "leave the class out with --skip"
+        )
+    return measured
+
+
+def _write_words(project: Project, params: Params, made: Plan, dataset: Dataset, stage: Path) -> None:
+    name, form, before = made.wanted.name, made.scanned.form, made.record
+    values = derive_parameters(dataset, params.evaluate.calibration_bins)
+    text = project.params.read_text(encoding="utf-8")
+    chosen = choose_values(before.params if before else {}, made.known is not None, text, values)
+    height, width = form.size
+    note = RECIPE_NOTE.format(f"{len(made.arranged.learned):,}", height, width)
+    write_text(stage / PARAMS, write_values(text, chosen, {f"train.recipes.{name}": note}))
+    _check_params(stage / PARAMS)
+    origin = f"{made.wanted.source.name} ({made.found.images:,} pictures)"
+    suites = derive_suites(dataset.measured, origin)
+    _write_suites(project, made.known.suites if made.known else {}, suites, stage)
+    write_text(stage / RECORD, Record(name, made.wanted.source.name, values, suites).to_json())
+
+
+def _check_params(path: Path) -> None:
+    try:
+        load_params(path)
+    except ParamsError as error:
+        raise ParamsError(
+            f"What follows from the data cannot be written into params.yaml as it is; nothing was changed. {error}"
+        ) from error
+
+
+def _write_suites(project: Project, before: Suites, after: Suites, stage: Path) -> None:
+    """Write all suites into the stage; other files of expectations/ go with them."""
+    shutil.copytree(project.expectations, stage / "expectations")
+    for name, expectations in after.items():
+        content: dict[str, Any] = {"name": name, "expectations": expectations}
+        if name in before:
+            content = _read_suite(project, name)
+            merged = merge(_by_key(before[name]), _by_key(content["expectations"]), _by_key(expectations))
+            content["expectations"] = list(merged.values())
+        write_text(stage / "expectations" / f"{name}.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def _read_suite(project: Project, name: str) -> dict[str, Any]:
+    path = project.expectations / f"{name}.json"
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {"name": name, "expectations": []}
+    except ValueError as error:
+        raise DataError(
+            f"{path} is not valid JSON ({error}); restore it with: git checkout -- expectations/{path.name}"
+        ) from error
+    return content
+
+
+def _by_key(expectations: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return expectations by what they are about; the second of a kind has a number."""
+    found: dict[str, dict[str, Any]] = {}
+    for one in expectations:
+        name = " ".join(filter(None, (one["type"], str(one["kwargs"].get("column", "")))))
+        number = sum(key.split(" #")[0] == name for key in found)
+        found[f"{name} #{number + 1}" if number else name] = one
+    return found

@@ -1,0 +1,120 @@
+"""What was found in a source, in figures: shown before anything is written."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fashion.images.assignment import LEFT_OUT, SPLITS
+from fashion.images.descriptors import content_hashes
+from fashion.intake.arrange import Arranged
+from fashion.intake.scan import Scanned
+from fashion.intake.sources import Source
+
+COPIES_ON_DISK = 2
+"""data/, and DVC's cache."""
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """Pictures that are there more than once."""
+
+    images: int
+    groups: int
+    across: int
+    """How many of them are in a group that the source has in several splits."""
+    two_labels: int
+    """How many are in a group with several classes."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """Everything that is said before the question."""
+
+    name: str
+    counts: dict[str, dict[str, int]]
+    """By class, then by split."""
+    given: tuple[str, ...]
+    """The splits that the source has."""
+    sizes: tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+    """Height and width of the smallest, the middle and the largest picture."""
+    grey: int
+    transparent: int
+    refused: dict[str, str]
+    passed_over: tuple[str, ...]
+    exact: Repeated
+    near: Repeated
+    """Without the exact copies."""
+    leaked: int
+    largest_group: int
+    content: int
+    """Bytes of all pictures that are brought in."""
+    disk: int
+    """Bytes that are needed."""
+
+    @property
+    def images(self) -> int:
+        return sum(sum(splits.values()) for splits in self.counts.values())
+
+    @property
+    def majority(self) -> tuple[str, float]:
+        """The most frequent class, and its share."""
+        totals = {name: sum(splits.values()) for name, splits in self.counts.items()}
+        largest = max(totals, key=lambda name: totals[name])
+        return largest, totals[largest] / self.images
+
+    def in_split(self, split: str) -> int:
+        return sum(splits.get(split, 0) for splits in self.counts.values())
+
+
+def find(source: Source, scanned: Scanned, arranged: Arranged) -> Found:
+    """Return what is said of a source."""
+    hashes = np.unique(np.array(content_hashes(scanned.images)), return_inverse=True)[1]
+    kept = [split != LEFT_OUT for split in arranged.splits]
+    content = sum(item.size for item, is_kept in zip(scanned.items, kept, strict=True) if is_kept)
+    shapes = sorted((one.shape for one in scanned.looked), key=lambda shape: shape[0] * shape[1])
+    given = {item.split for item in scanned.items}
+    return Found(
+        name=source.name,
+        counts=_counts(arranged),
+        given=tuple(split for split in SPLITS if split in given),
+        sizes=(shapes[0], shapes[len(shapes) // 2], shapes[-1]),
+        grey=sum(one.grey for one in scanned.looked),
+        transparent=sum(one.transparent for one in scanned.looked),
+        refused=scanned.refused,
+        passed_over=tuple(source.passed_over),
+        exact=_repeated(hashes, hashes, scanned, arranged),
+        near=_repeated(arranged.groups, hashes, scanned, arranged),
+        leaked=arranged.splits.count(LEFT_OUT),
+        largest_group=arranged.largest_group,
+        content=content,
+        disk=COPIES_ON_DISK * content,
+    )
+
+
+def _counts(arranged: Arranged) -> dict[str, dict[str, int]]:
+    counted = Counter(zip(arranged.labels.tolist(), arranged.splits, strict=True))
+    return {
+        name: {split: counted[number, split] for split in SPLITS if counted[number, split]}
+        for number, name in enumerate(arranged.classes)
+    }
+
+
+def _repeated(groups: NDArray[np.int64], hashes: NDArray[np.int64], scanned: Scanned, arranged: Arranged) -> Repeated:
+    """Return what groups tell; if they are not the hashes themselves, only groups of several hashes count."""
+    splits = np.array([item.split or "" for item in scanned.items])
+    several = _varied(groups, hashes) if groups is not hashes else np.bincount(groups)[groups] > 1
+    return Repeated(
+        images=int(several.sum()),
+        groups=len(np.unique(groups[several])),
+        across=int((several & _varied(groups, np.unique(splits, return_inverse=True)[1])).sum()),
+        two_labels=int((several & _varied(groups, arranged.labels)).sum()),
+    )
+
+
+def _varied(groups: NDArray[np.int64], values: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return whether an image is in a group with several values."""
+    pairs = np.unique(np.stack([groups, values]), axis=1)[0]
+    varied: NDArray[np.bool_] = np.bincount(pairs, minlength=groups.max() + 1)[groups] > 1
+    return varied

@@ -1,0 +1,157 @@
+"""What the names of files and folders say about pictures: one folder a class, perhaps below train and test."""
+
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from fashion.errors import DataError
+
+SPLIT_NAMES: Mapping[str, str] = {
+    "train": "train",
+    "training": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+}
+"""What people call the splits."""
+PASSED_OVER = ("thumbs.db", "desktop.ini", "__macosx", "ehthumbs.db")
+"""What systems leave in folders, in small letters; so is everything whose name begins with a dot."""
+UNSUPPORTED: Mapping[str, str] = {
+    ".heic": "HEIC",
+    ".heif": "HEIF",
+    ".avif": "AVIF",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".svg": "SVG",
+    ".raw": "a camera's raw format",
+    ".dng": "a camera's raw format",
+    ".cr2": "a camera's raw format",
+    ".nef": "a camera's raw format",
+    ".psd": "Photoshop's format",
+}
+"""Pictures that are not read, by the end of their names: named apart from what is no picture at all."""
+READ = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".dib")
+FEWEST_CLASSES, MOST_CLASSES, LONGEST_NAME = 2, 256, 100
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a picture stands."""
+
+    label: str
+    """The name of its class."""
+    split: str | None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What the names of many files say."""
+
+    places: Mapping[PurePosixPath, Place]
+    refused: Mapping[PurePosixPath, str]
+    """Files that seem to be pictures and cannot be used, and why."""
+    passed_over: tuple[PurePosixPath, ...]
+    """Files that are no pictures."""
+
+
+def lay_out(paths: Iterable[PurePosixPath]) -> Layout:
+    """Return what the paths of files, relative to the folder that was named, say.
+
+    A folder is a class, and all pictures below it belong to it. If all folders at the top are named like splits, the
+    classes are the folders in them. A single folder around everything, as in many archives, is looked through.
+    """
+    known, passed_over = _without_leftovers(sorted(paths))
+    refused = {path: reason for path in known if (reason := _why_unreadable(path))}
+    pictures = [path for path in known if path.suffix.lower() in READ]
+    passed_over += [path for path in known if path not in refused and path.suffix.lower() not in READ]
+    depth = _depth_of_wrapping(pictures)
+    tops = {path.parts[depth] for path in pictures if len(path.parts) > depth + 2}
+    flat = {path.parts[depth] for path in pictures if len(path.parts) == depth + 2}
+    splits = bool(tops) and {name.lower() for name in tops | flat} <= set(SPLIT_NAMES)
+    places = {}
+    for path in pictures:
+        parts = path.parts[depth:]
+        if len(parts) < (3 if splits else 2):
+            refused[path] = "it lies in no folder of a class"
+        elif splits:
+            places[path] = Place(parts[1], SPLIT_NAMES[parts[0].lower()])
+        else:
+            places[path] = Place(parts[0], None)
+    return Layout(places, refused, tuple(passed_over))
+
+
+def check_classes(names: Iterable[str]) -> None:
+    """Check the names of all classes.
+
+    Raises:
+        DataError: there are too few or too many, or one cannot be used; in one line.
+    """
+    classes = sorted(set(names))
+    if len(classes) < FEWEST_CLASSES:
+        found = f"one class, {classes[0]!r}" if classes else "no pictures"
+        raise DataError(f"Found {found}; expected at least {FEWEST_CLASSES} classes, each in a folder of its name")
+    if len(classes) > MOST_CLASSES:
+        raise DataError(
+            f"Found {len(classes)} classes; expected at most {MOST_CLASSES}. Join classes, or leave some out"
+        )
+    alike: dict[str, str] = {}
+    for name in classes:
+        if problem := _why_unusable(name):
+            raise DataError(f"The class {name!r} {problem}; rename its folder")
+        key = unicodedata.normalize("NFC", name).casefold()
+        if key in alike:
+            raise DataError(
+                f"The classes {alike[key]!r} and {name!r} differ in capital letters only; put their pictures together, "
+                "or rename one"
+            )
+        alike[key] = name
+
+
+def order_classes(names: Iterable[str], known: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the classes in their order: known ones as before, so that labels keep their meaning, then new ones.
+
+    Names that are numbers are ordered as numbers.
+    """
+    found = set(names)
+    kept = [name for name in known if name in found]
+    return (*kept, *sorted(found - set(kept), key=_natural))
+
+
+def _without_leftovers(paths: Sequence[PurePosixPath]) -> tuple[list[PurePosixPath], list[PurePosixPath]]:
+    kept: list[PurePosixPath] = []
+    left: list[PurePosixPath] = []
+    for path in paths:
+        hidden = any(part.startswith(".") or part.lower() in PASSED_OVER for part in path.parts)
+        (left if hidden else kept).append(path)
+    return kept, left
+
+
+def _why_unreadable(path: PurePosixPath) -> str | None:
+    kind = UNSUPPORTED.get(path.suffix.lower())
+    return f"{kind} is not read; convert it to PNG or JPEG" if kind else None
+
+
+def _depth_of_wrapping(pictures: Sequence[PurePosixPath]) -> int:
+    """Return how many folders are around everything; the last two parts of a path are a class and a picture."""
+    depth = 0
+    while pictures and all(len(path.parts) > depth + 2 for path in pictures):
+        if len({path.parts[depth] for path in pictures}) > 1 or pictures[0].parts[depth].lower() in SPLIT_NAMES:
+            break
+        depth += 1
+    return depth
+
+
+def _why_unusable(name: str) -> str | None:
+    if len(name) > LONGEST_NAME:
+        return f"has a name of {len(name)} characters, more than {LONGEST_NAME}"
+    if not name.isprintable():
+        return "has characters in its name that are not text"
+    return None
+
+
+def _natural(name: str) -> tuple[int, int, str]:
+    return (0, int(name), name) if name.isascii() and name.isdigit() else (1, 0, name.casefold())

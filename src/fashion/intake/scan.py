@@ -1,0 +1,183 @@
+"""Every picture of a source, decoded once on all cores: what the model will see, and what was found on the way."""
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from hashlib import blake2b
+
+import numpy as np
+
+from fashion.adapters.decoding import claimed_size, read_picture, readable_name
+from fashion.arrays import Bytes
+from fashion.errors import DataError
+from fashion.images.parts import sample
+from fashion.images.photos import Form, see
+from fashion.intake.form import Sampled, choose_form, is_transparent, sample_picture
+from fashion.intake.sources import Item, Source
+from fashion.paths import Project
+from fashion.stages.formats.maps import map_bytes, unnamed_file
+from fashion.stages.pictures import on_all_cores
+
+SAMPLED = 100
+"""Pictures that decide about the form, spread over all."""
+AT_ONCE, BYTES_AT_ONCE = 100, 16 << 20
+"""Pictures that a process decodes at a time: at most so many, and of so many bytes unless one alone has more."""
+COLOURLESS = 8
+"""The most that red, green and blue may differ in a grey picture that is kept in colour: JPEG changes them a little."""
+
+Progress = Callable[[int, int], None]
+Size = tuple[int, int]
+Unread = tuple[str, bytes | str]
+"""The name of a picture and its content, or why there is none."""
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What is known of one picture that can be used."""
+
+    longest: int
+    """Pixels of the longer edge, in the file."""
+    shape: tuple[int, int]
+    """Height and width, in the file."""
+    transparent: bool
+    grey: bool
+    digest: bytes
+    """Of the file."""
+
+
+@dataclass(frozen=True)
+class Scanned:
+    """All pictures that can be used."""
+
+    form: Form
+    items: tuple[Item, ...]
+    looked: tuple[Looked, ...]
+    images: Bytes
+    """(n, height, width, channels), a mapped file."""
+    refused: dict[str, str]
+    """Pictures that cannot be used, by name, and why."""
+
+
+def scan(project: Project, source: Source, known: Form | None, size: Size | None, progress: Progress) -> Scanned:
+    """Decode all pictures of a source.
+
+    Args:
+        known: the form that images of this dataset have so far: it stays, so that versions can be compared.
+        size: height and width of the images, if they are not to be chosen from the pictures.
+        progress: is told how many pictures were looked at, of how many.
+
+    Raises:
+        DataError: none can be used; the message says why, for the first.
+    """
+    refused = dict(source.refused)
+    form = known or choose_form(_sample(source, refused), size)
+    if known and size:
+        form = replace(known, size=size)
+    looked: list[Looked] = []
+    items: list[Item] = []
+    done = 0
+    with unnamed_file(project.state) as file:
+        parts = _parts(source)
+        for images, found in on_all_cores(partial(_look, form=form), parts):
+            file.write(images.data)
+            for item, one in zip(source.items[done : done + len(found)], found, strict=True):
+                if isinstance(one, str):
+                    refused[readable_name(item.name)] = one
+                else:
+                    items.append(item)
+                    looked.append(one)
+            done += len(found)
+            progress(done, len(source.items))
+        images = map_bytes(file, (len(items), *form.shape))
+    if not items:
+        raise DataError(_none_usable(refused))
+    if not known and all(one.grey for one in looked):
+        # Of equal colours each one is the brightness.
+        form = replace(form, pictures=form.pictures.model_copy(update={"channels": 1}))
+        images = images[..., :1]
+    return Scanned(form, tuple(items), tuple(looked), images, refused)
+
+
+def _none_usable(refused: dict[str, str]) -> str:
+    name, reason = next(iter(refused.items()))
+    return f"None of {len(refused):,} pictures can be used. The first: {name}: {reason}"
+
+
+def _sample(source: Source, refused: dict[str, str]) -> list[Sampled]:
+    chosen = [source.items[place] for place in sample(len(source.items), SAMPLED)]
+    samples = []
+    for item, content in zip(chosen, source.read(chosen), strict=True):
+        try:
+            if isinstance(content, DataError):
+                raise content
+            width, height = claimed_size(io.BytesIO(content), item.name)
+            pixels = read_picture(io.BytesIO(content), item.name).pixels
+            samples.append(sample_picture(pixels, max(width, height)))
+        except DataError as error:
+            refused[readable_name(item.name)] = _reason(error, item.name)
+    if not samples:
+        raise DataError(_none_usable(refused))
+    return samples
+
+
+def _parts(source: Source) -> Iterator[list[Unread]]:
+    for chosen in _in_parts(source.items):
+        contents = source.read(chosen)
+        yield [
+            (item.name, _reason(content, item.name) if isinstance(content, DataError) else content)
+            for item, content in zip(chosen, contents, strict=True)
+        ]
+
+
+def _in_parts(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    start = size = 0
+    for place, item in enumerate(items):
+        if place > start and (place - start >= AT_ONCE or size + item.size > BYTES_AT_ONCE):
+            yield items[start:place]
+            start, size = place, 0
+        size += item.size
+    if start < len(items):
+        yield items[start:]
+
+
+def _look(part: list[Unread], form: Form) -> tuple[Bytes, list[Looked | str]]:
+    """Return the images of the pictures that can be used, and for each picture what it is like, or why it cannot."""
+    images: list[Bytes] = []
+    found: list[Looked | str] = []
+    for name, content in part:
+        if isinstance(content, str):
+            found.append(content)
+            continue
+        try:
+            image, looked = _look_at(content, name, form)
+        except DataError as error:
+            found.append(_reason(error, name))
+        else:
+            images.append(image)
+            found.append(looked)
+    return np.array(images, np.uint8).reshape(-1, *form.shape), found
+
+
+def _look_at(content: bytes, name: str, form: Form) -> tuple[Bytes, Looked]:
+    pixels = read_picture(io.BytesIO(content), name).pixels
+    width, height = claimed_size(io.BytesIO(content), name)
+    image = see(pixels, form).image
+    looked = Looked(
+        max(width, height),
+        (height, width),
+        is_transparent(pixels),
+        bool(np.ptp(image, axis=2).max() <= COLOURLESS),
+        digest_of(content),
+    )
+    return image, looked
+
+
+def digest_of(content: bytes) -> bytes:
+    """Return what tells whether a file is still the same."""
+    return blake2b(content, digest_size=8).digest()
+
+
+def _reason(error: DataError, name: str) -> str:
+    """Return an error without the name that it begins with."""
+    return str(error).removeprefix(f"{readable_name(name)}: ").removeprefix(f"{name}: ")

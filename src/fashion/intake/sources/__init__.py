@@ -1,0 +1,79 @@
+"""Where pictures come from: folders, archives, tables, shards, IDX. One module a kind; all give a `Source`."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from fashion.adapters.shards import column_names
+from fashion.errors import DataError
+from fashion.intake.sources.archive import open_archive
+from fashion.intake.sources.folder import open_folder
+from fashion.intake.sources.idx import find_idx, open_idx
+from fashion.intake.sources.shards import open_shards
+from fashion.intake.sources.source import Item, Source
+from fashion.intake.sources.table import is_table, open_table
+
+__all__ = ["Item", "Source", "open_source"]
+
+
+def open_source(path: Path, skipped: Sequence[str] = ()) -> Source:
+    """Return what a folder or a file has to offer.
+
+    Args:
+        skipped: classes that are left out.
+
+    Raises:
+        DataError: there is nothing, it is of no known kind, or there is no such class to leave out.
+    """
+    if not path.exists():
+        raise DataError(f"{path} does not exist; expected a folder with pictures, one folder a class")
+    source = _without(_open(path), skipped)
+    if not source.items and source.refused:
+        name, reason = next(iter(source.refused.items()))
+        raise DataError(
+            f"{path} has no picture that can be used. The first of {len(source.refused):,}: {name}: {reason}"
+        )
+    if not source.items:
+        raise DataError(f"{path} has no pictures; expected one folder a class, with PNG, JPEG, WebP, GIF or BMP files")
+    return source
+
+
+def _open(path: Path) -> Source:
+    if path.is_dir():
+        return _open_folder(path)
+    kind = path.suffix.lower()
+    if kind == ".zip":
+        return open_archive(path)
+    if kind == ".csv" or (kind == ".parquet" and not _holds_pictures(path)):
+        return open_table(path)
+    if kind == ".parquet":
+        return open_shards(path.resolve().stem, [path])
+    raise DataError(f"{path}: expected a folder, a zip archive, or a table (.csv, .parquet)")
+
+
+def _open_folder(folder: Path) -> Source:
+    """Open what a folder is: IDX files, shards, a table with its pictures, or one folder a class."""
+    name = folder.resolve().name
+    if pairs := find_idx(folder):
+        return open_idx(name, pairs)
+    shards = sorted(folder.glob("*.parquet")) or sorted(folder.glob("data/*.parquet"))
+    if holding := [path for path in shards if _holds_pictures(path)]:
+        return open_shards(name, holding)
+    tables = [path for path in (*sorted(folder.glob("*.csv")), *shards) if path.parent == folder]
+    if len(tables) == 1 and is_table(tables[0]):
+        return replace(open_table(tables[0]), name=name)
+    source = open_folder(folder)
+    # Its error says what the table lacks.
+    return open_table(tables[0]) if tables and not source.items else source
+
+
+def _holds_pictures(path: Path) -> bool:
+    return "image" in column_names(path, path.name)
+
+
+def _without(source: Source, skipped: Sequence[str]) -> Source:
+    labels = {item.label for item in source.items}
+    if unknown := [name for name in skipped if name not in labels]:
+        raise DataError(f"--skip {unknown[0]}: there is no such class; found {', '.join(sorted(labels)[:10])}")
+    classes = tuple(name for name in source.classes if name not in skipped) if source.classes else None
+    return replace(source, items=[item for item in source.items if item.label not in skipped], classes=classes)

@@ -1,0 +1,63 @@
+"""A zip archive of such a folder; nothing of it is unpacked onto the disk."""
+
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from zipfile import BadZipFile, ZipFile, ZipInfo
+
+from fashion.adapters.decoding import MOST_BYTES, readable_name
+from fashion.errors import DataError
+from fashion.intake.layout import lay_out
+from fashion.intake.sources.source import Item, Source
+
+ENCRYPTED = 0x1
+
+
+def open_archive(path: Path) -> Source:
+    """Look at the list of an archive's files; none is read yet.
+
+    Raises:
+        DataError: it is damaged.
+    """
+    try:
+        with ZipFile(path) as archive:
+            members = {_path(one): one for one in archive.infolist() if not one.is_dir()}
+    except (BadZipFile, OSError, NotImplementedError, ValueError) as error:
+        raise DataError(f"{path} is not a zip archive that can be read ({error}); make it anew") from error
+    odd = {name: reason for name, one in members.items() if (reason := _why_unusable(one))}
+    layout = lay_out(name for name in members if name not in odd)
+    items = [
+        Item(str(name), place.label, place.split, size=members[name].file_size) for name, place in layout.places.items()
+    ]
+    return Source(
+        path.resolve().stem,
+        items,
+        lambda chosen: _read(path, members, chosen),
+        {readable_name(str(name)): reason for name, reason in {**layout.refused, **odd}.items()},
+        [readable_name(str(name)) for name in layout.passed_over],
+    )
+
+
+def _path(member: ZipInfo) -> PurePosixPath:
+    """Return where a file is in the archive; its name goes nowhere else, so `..` and a leading slash do no harm."""
+    parts = [part for part in member.filename.replace("\\", "/").split("/") if part not in ("", ".", "..")]
+    return PurePosixPath(*parts)
+
+
+def _why_unusable(member: ZipInfo) -> str | None:
+    if stat.S_ISLNK(member.external_attr >> 16):
+        return "a link, which is not followed"
+    if member.flag_bits & ENCRYPTED:
+        return "it is encrypted"
+    return f"has more than {MOST_BYTES:,} bytes; reduce its size" if member.file_size > MOST_BYTES else None
+
+
+def _read(path: Path, members: Mapping[PurePosixPath, ZipInfo], items: Sequence[Item]) -> Iterator[bytes | DataError]:
+    with ZipFile(path) as archive:
+        for item in items:
+            try:
+                # Not more than the archive claims, whatever it unpacks to.
+                with archive.open(members[PurePosixPath(item.name)]) as file:
+                    yield file.read(item.size)
+            except Exception as error:  # noqa: BLE001 - zipfile raises whatever the damage triggers, zlib.error among it
+                yield DataError(f"damaged in the archive ({error})")

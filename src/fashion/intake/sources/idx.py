@@ -1,0 +1,64 @@
+"""IDX files, MNIST's layout, plain or gzipped: images and labels, of training and of testing."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from fashion.arrays import Bytes
+from fashion.errors import DataError
+from fashion.images.encoding import encode_png
+from fashion.images.idx import read_idx, read_plain_idx
+from fashion.intake.sources.source import Item, Source
+
+GZIP = b"\x1f\x8b"
+TESTING = ("t10k", "test")
+"""How the names of the files for testing begin."""
+
+
+def find_idx(folder: Path) -> list[tuple[Path, Path]]:
+    """Return the pairs of images and labels in a folder: names that differ in these words and in the dimensions."""
+    files = {path.name: path for path in sorted(folder.iterdir()) if path.is_file() and "ubyte" in path.name}
+    images = [name for name in files if "images" in name]
+    labels = {name.split("labels")[0]: name for name in files if "labels" in name}
+    found = [(files[name], labels.get(name.split("images")[0])) for name in images]
+    return [(path, files[other]) for path, other in found if other]
+
+
+def open_idx(name: str, pairs: Sequence[tuple[Path, Path]]) -> Source:
+    """Read IDX files, which are arrays; each image becomes a PNG file once it is asked for.
+
+    Raises:
+        DataError: a file is damaged, or the two of a pair disagree.
+    """
+    arrays: dict[str, Bytes] = {}
+    items = []
+    for path, other in pairs:
+        images, labels = _read(path, (3, 4)), _read(other, 1)
+        if len(images) != len(labels):
+            raise DataError(f"{path.name} has {len(images)} images, {other.name} {len(labels)} labels")
+        arrays[path.name] = images if images.ndim == 4 else images[..., None]
+        split = _split(path, several=len(pairs) > 1)
+        size = int(images[:1].nbytes)
+        items += [
+            Item(f"{path.name}[{row}]", str(label), split, size=size) for row, label in enumerate(labels.tolist())
+        ]
+    classes = tuple(str(number) for number in range(1 + max(int(item.label) for item in items))) if items else ()
+    return Source(name, items, lambda chosen: _encode(arrays, chosen), classes=classes)
+
+
+def _split(path: Path, several: bool) -> str | None:
+    if not several:
+        return None
+    return "test" if path.name.lower().startswith(TESTING) else "train"
+
+
+def _read(path: Path, dimensions: int | tuple[int, ...]) -> Bytes:
+    with path.open("rb") as stream:
+        compressed = stream.read(len(GZIP)) == GZIP
+        stream.seek(0)
+        return (read_idx if compressed else read_plain_idx)(stream, path.name, dimensions)
+
+
+def _encode(arrays: Mapping[str, Bytes], items: Sequence[Item]) -> Iterator[bytes | DataError]:
+    for item in items:
+        name, _, row = item.name.removesuffix("]").rpartition("[")
+        yield encode_png(arrays[name][int(row)])

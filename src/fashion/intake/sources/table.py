@@ -1,0 +1,99 @@
+"""A table beside pictures: a CSV or Parquet file with the columns path and label, perhaps split and group."""
+
+import os
+from pathlib import Path
+from typing import cast
+
+import pandas as pd
+
+from fashion.adapters.decoding import MOST_BYTES, readable_name
+from fashion.errors import DataError
+from fashion.intake.layout import SPLIT_NAMES
+from fashion.intake.sources.folder import read_files
+from fashion.intake.sources.source import Item, Source
+from fashion.reading import DAMAGE
+
+COLUMNS = ("path", "label", "split", "group")
+MOST_BYTES_OF_TABLE = 1 << 30
+Row = tuple[str | None, str | None, str | None, str | None]
+
+
+def open_table(path: Path) -> Source:
+    """Look at the rows of a table; paths are relative to its folder.
+
+    Raises:
+        DataError: it is damaged, lacks a column, or says something impossible; the message names the first row.
+    """
+    folder = path.resolve().parent
+    rows = _read_rows(path)
+    items, refused = [], {}
+    for number, row in enumerate(rows, start=1):
+        where = f"{path.name}, row {number}"
+        item = _item(row, where)
+        if reason := _why_unusable(folder, item.name):
+            refused[f"{where}: {readable_name(item.name)}"] = reason
+        else:
+            size = (folder / item.name).stat().st_size
+            items.append(Item(item.name, item.label, item.split, item.group, size))
+    if refused and not items:
+        name, reason = next(iter(refused.items()))
+        raise DataError(f"None of the {len(rows):,} pictures of {path} can be used. The first: {name}: {reason}")
+    return Source(path.resolve().stem, items, lambda chosen: read_files(folder, chosen), refused)
+
+
+def is_table(path: Path) -> bool:
+    """Return whether a file beside pictures names them, and their classes."""
+    try:
+        table = pd.read_parquet(path) if path.suffix.lower() == ".parquet" else pd.read_csv(path, nrows=1, dtype=str)
+    except DAMAGE:
+        return False
+    return set(COLUMNS[:2]) <= {str(column).strip().lower() for column in table.columns}
+
+
+def _read_rows(path: Path) -> list[Row]:
+    if path.stat().st_size > MOST_BYTES_OF_TABLE:
+        raise DataError(f"{path} has more than {MOST_BYTES_OF_TABLE:,} bytes; expected a table of paths and labels")
+    try:
+        if path.suffix.lower() == ".parquet":
+            table = pd.read_parquet(path)
+        else:
+            # As text: a class named 007 or NA is no number and not missing.
+            table = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""], encoding="utf-8-sig")
+    except DAMAGE as error:
+        words = " ".join(str(error).split())
+        raise DataError(f"{path} cannot be read as a table ({words}); expected CSV or Parquet") from error
+    table.columns = [str(column).strip().lower() for column in table.columns]
+    if missing := [column for column in COLUMNS[:2] if column not in table.columns]:
+        raise DataError(
+            f"{path} has no column {' and no column '.join(missing)}; expected path and label, and perhaps split and "
+            f"group; found {', '.join(table.columns)}"
+        )
+    if not len(table):
+        raise DataError(f"{path} has no rows")
+    columns = [_texts(table, column) for column in COLUMNS]
+    return [cast("Row", row) for row in zip(*columns, strict=True)]
+
+
+def _texts(table: pd.DataFrame, column: str) -> list[str | None]:
+    if column not in table.columns:
+        return [None] * len(table)
+    return [None if pd.isna(value) or not str(value).strip() else str(value).strip() for value in table[column]]
+
+
+def _item(row: Row, where: str) -> Item:
+    name, label, split, group = row
+    if name is None or label is None:
+        raise DataError(f"{where}: expected a path and a label, found none")
+    if split is not None and split.lower() not in SPLIT_NAMES:
+        raise DataError(f"{where}: the split is {split!r}; expected train, validation or test")
+    return Item(name.replace("\\", "/"), label, SPLIT_NAMES[split.lower()] if split else None, group)
+
+
+def _why_unusable(folder: Path, name: str) -> str | None:
+    """Return why a row's picture is not taken, if so: its path must stay inside of the table's folder."""
+    path = Path(os.path.normpath(folder / name))
+    if not path.is_relative_to(folder) or not path.resolve().is_relative_to(folder):
+        return f"the path leaves the folder {folder}"
+    if not path.is_file():
+        return "there is no such file"
+    return f"has more than {MOST_BYTES:,} bytes; reduce its size" if path.stat().st_size > MOST_BYTES else None

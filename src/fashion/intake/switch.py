@@ -1,0 +1,213 @@
+"""Putting a dataset in the place of the one that is there, as a whole, and going back.
+
+The former one stays: its words in .state/imports, its data in DVC's cache. What is killed in the middle of switching is
+put back by the next call.
+"""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fashion.adapters import git
+from fashion.adapters.versioning import PIN, pinned_files
+from fashion.adapters.versioning.pinning import changing_data, pin, pull
+from fashion.errors import DataError, ServiceError
+from fashion.intake.record import RECORD
+from fashion.leftovers import remove_leftovers, temporary_name
+from fashion.paths import PARAMS, Project
+from fashion.reading import LARGEST_ARTIFACT_BYTES, load_json, translate_damage
+from fashion.storage import file_digest, files_below, move_folder, write_json, writing_explained
+
+WORDS = (PARAMS, "expectations", RECORD, PIN)
+"""What git owns of a dataset."""
+EDITED_BY_PEOPLE = (PARAMS, "expectations", RECORD)
+
+
+@contextmanager
+def staging(project: Project) -> Iterator[Path]:
+    """Yield an empty folder on the same disk as data/; it is removed at the end, and after a kill by the next call."""
+    path = project.root / "import"
+    remove_leftovers(path)
+    folder = temporary_name(path)
+    try:
+        with writing_explained(folder):
+            folder.mkdir()
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def switch(project: Project, stage: Path) -> None:
+    """Put what is in `stage` (data, params.yaml, expectations, import.json) in its place, and pin it.
+
+    Raises:
+        ServiceError: DVC could not pin the data, those that are there or the new ones.
+    """
+    with changing_data(project):
+        former = _keep(project)
+        write_json(_journal(project), former.name)
+        _replace(project, stage)
+        pin(project)
+        _note_written(project)
+        _journal(project).unlink()
+
+
+def go_back(project: Project) -> None:
+    """Bring back the dataset before the last import.
+
+    Raises:
+        DataError: nothing was imported here.
+        ServiceError: the former data are not in DVC's cache, nor in its remote; nothing has changed.
+    """
+    if not (kept := _kept(project)):
+        raise DataError("There is no former dataset: nothing was imported here. What git has: git log -- params.yaml")
+    with changing_data(project):
+        write_json(_journal(project), kept[-1].name)
+        _restore(project, kept[-1])
+
+
+def is_unfinished(project: Project) -> bool:
+    """Return whether an import, or the way back, was killed while it was switching."""
+    return _journal(project).exists()
+
+
+def recover(project: Project) -> None:
+    """Put the former dataset back where switching was not finished.
+
+    Raises:
+        DataError: the note of what was being switched is damaged.
+        ServiceError: as `go_back`.
+    """
+    path = _journal(project)
+    with translate_damage(path, "remove it, and see what git diff shows", DataError):
+        name = str(load_json(path, LARGEST_ARTIFACT_BYTES))
+    with changing_data(project):
+        _restore(project, _former(project) / name)
+
+
+def check_uncommitted(project: Project) -> None:
+    """Refuse to replace what a person has written and not committed.
+
+    Raises:
+        DataError: a file that an import replaces has changes that are neither committed nor those of an import.
+        GitError: as `git.read_source`; or the project is in no repository.
+    """
+    git.check_repository(project)
+    source = git.read_source(project)
+    prefix = f"{source.folder}/" if source.folder else ""
+    names = {path.removeprefix(prefix) for path in source.changed}
+    ours = _written(project)
+    changed = [
+        name
+        for name in sorted(names)
+        if name.split("/")[0] in EDITED_BY_PEOPLE and _digest(project.root / name) != ours.get(name)
+    ]
+    if changed:
+        raise DataError(
+            f"{', '.join(changed)}: changed and not committed, and an import would replace that. Commit it with: "
+            f"git commit --message 'My changes' -- {' '.join(changed)}"
+        )
+
+
+def _keep(project: Project) -> Path:
+    """Keep the words of the dataset that is there, and see that DVC's cache has its data."""
+    if project.data.exists() and len(files_below(project.data)) >= pinned_files(project):
+        pin(project)
+    numbers = [int(path.name) for path in _kept(project)]
+    target = _former(project) / f"{max(numbers, default=0) + 1:04d}"
+    folder = temporary_name(target)
+    folder.mkdir(parents=True)
+    for name in WORDS:
+        _copy(project.root / name, folder / name)
+    move_folder(folder, target)
+    return target
+
+
+def _replace(project: Project, stage: Path) -> None:
+    for name in (project.data.name, "expectations"):
+        target = project.root / name
+        if target.exists():
+            target.rename(stage / f"former-{name}")
+        move_folder(stage / name, target)
+    for name in (RECORD, PARAMS):
+        (stage / name).replace(project.root / name)
+
+
+def _restore(project: Project, former: Path) -> None:
+    """Put back the data, then the words: where the data cannot be brought, nothing has changed."""
+    with staging(project) as stage:
+        _restore_data(project, former, stage)
+        for name in EDITED_BY_PEOPLE:
+            target = project.root / name
+            _copy(former / name, stage / name)
+            if target.exists():
+                target.rename(stage / f"former-{name}")
+            if (stage / name).exists():
+                (stage / name).rename(target)
+    _note_written(project)
+    _journal(project).unlink()
+    # Renamed first: one that is half removed must not be gone back to.
+    done = temporary_name(former)
+    former.rename(done)
+    shutil.rmtree(done)
+
+
+def _restore_data(project: Project, former: Path, stage: Path) -> None:
+    path = project.root / PIN
+    if not (former / PIN).exists():
+        path.unlink(missing_ok=True)
+        if project.data.exists():
+            project.data.rename(stage / "former-data")
+        return
+    before = path.read_bytes() if path.exists() else None
+    shutil.copy(former / PIN, path)
+    try:
+        pull(project, replace=True)
+    except ServiceError as error:
+        if before is not None:
+            path.write_bytes(before)
+        _journal(project).unlink()
+        raise ServiceError(f"The former data cannot be brought back: {error}; nothing has changed") from error
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target)
+    elif source.exists():
+        shutil.copy(source, target)
+
+
+def _former(project: Project) -> Path:
+    return project.state / "imports" / "former"
+
+
+def _journal(project: Project) -> Path:
+    return project.state / "imports" / "switching.json"
+
+
+def _kept(project: Project) -> list[Path]:
+    return sorted(path for path in _former(project).glob("[0-9]*") if path.is_dir())
+
+
+def _written(project: Project) -> dict[str, str]:
+    path = project.state / "imports" / "written.json"
+    if not path.exists():
+        return {}
+    with translate_damage(path, "remove it; git then says what has changed", DataError):
+        return dict(load_json(path, LARGEST_ARTIFACT_BYTES))
+
+
+def _note_written(project: Project) -> None:
+    """Note what the files are as an import has written them: git calls them changed until they are committed."""
+    paths = [path for name in EDITED_BY_PEOPLE for path in _files(project.root / name)]
+    digests = {path.relative_to(project.root).as_posix(): file_digest(path) for path in paths}
+    write_json(project.state / "imports" / "written.json", digests)
+
+
+def _files(path: Path) -> list[Path]:
+    return files_below(path) if path.is_dir() else [path] if path.exists() else []
+
+
+def _digest(path: Path) -> str | None:
+    return file_digest(path) if path.is_file() else None

@@ -1,0 +1,95 @@
+"""What was found, in words."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from fashion.images.assignment import SPLITS
+from fashion.intake.bring import Plan
+from fashion.intake.findings import Found, Repeated
+
+NAMED = 3
+"""Files that are named; all of them are in a list."""
+
+
+def class_rows(found: Found) -> list[dict[str, str]]:
+    """Return a row for each class: its pictures by split, and its share."""
+    splits = [split for split in SPLITS if found.in_split(split)]
+    return [
+        {
+            "class": name,
+            **{split: f"{counts.get(split, 0):,}" for split in splits},
+            "share": f"{sum(counts.values()) / found.images:.1%}",
+        }
+        for name, counts in found.counts.items()
+    ]
+
+
+def sentences(plan: Plan) -> Iterator[str]:
+    """Yield what was found, a line each."""
+    yield from _pictures(plan)
+    yield from _copies(plan.found)
+    yield from _not_taken(plan.found)
+    name, share = plan.found.majority
+    yield f"The largest class is {name} with {share:.1%}: a model that always says so is right as often."
+    yield f"On the disk: {plan.found.disk / 1e6:,.1f} MB, in data/ and in DVC's cache."
+    yield from _kept(plan)
+
+
+def _pictures(plan: Plan) -> Iterator[str]:
+    found, (height, width, channels) = plan.found, plan.scanned.form.shape
+    (low, middle, high) = (f"{height} x {width}" for height, width in found.sizes)
+    sizes = f"all {low}" if low == high else f"from {low} to {high}, the middle one {middle}"
+    usable = len(plan.scanned.items)
+    kinds = f"{found.grey:,} of {usable:,} are grey, {found.transparent:,} transparent"
+    yield f"Pictures: {sizes} pixels (height x width); {kinds}."
+    ground = "white" if plan.scanned.form.pictures.ground else "black"
+    kind = "in colour" if channels == 3 else "grey"
+    yield f"Images: {height} x {width} pixels, {kind}; {ground} where a picture is transparent or does not reach."
+    given = " and ".join(found.given) or "no split"
+    held_out = [split for split in ("validation", "test") if split not in found.given]
+    words = (
+        f"; {' and '.join(held_out)} {'are' if held_out[1:] else 'is'} held out by group and class" if held_out else ""
+    )
+    yield f"Splits: the source has {given}{words}."
+
+
+def _copies(found: Found) -> Iterator[str]:
+    for repeated, kind in ((found.exact, "exact copies"), (found.near, "near copies")):
+        if repeated.images:
+            yield _repeated(repeated, kind)
+    if found.largest_group > 1:
+        yield f"Groups stay on one side of every split; the largest has {found.largest_group:,} pictures."
+    if found.leaked:
+        yield (
+            f"{found.leaked:,} pictures are left out, since they or near copies of them are in a later split "
+            "(artifacts/import/left_out.csv)."
+        )
+
+
+def _repeated(repeated: Repeated, kind: str) -> str:
+    across = f", {repeated.across:,} of them across splits" if repeated.across else ""
+    labels = f", {repeated.two_labels:,} with several classes" if repeated.two_labels else ""
+    groups = f"{repeated.groups:,} group{'s' if repeated.groups > 1 else ''}"
+    return f"{repeated.images:,} pictures are {kind} of each other, in {groups}{across}{labels}."
+
+
+def _not_taken(found: Found) -> Iterator[str]:
+    if found.refused:
+        yield f"{len(found.refused):,} pictures cannot be used (artifacts/import/refused.csv):{_named(found.refused)}"
+    if found.passed_over:
+        yield f"{len(found.passed_over):,} files are no pictures: {_listed(found.passed_over)}"
+
+
+def _named(refused: Mapping[str, str]) -> str:
+    lines = [f"\n  {name}: {reason}" for name, reason in list(refused.items())[:NAMED]]
+    return "".join(lines) + ("\n  ..." if len(refused) > NAMED else "")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")
+
+
+def _kept(plan: Plan) -> Iterator[str]:
+    if plan.known:
+        yield f"{plan.known.name} is known: what was derived for it is brought up to date, and its form stays."
+    for name in plan.kept:
+        yield f"Edited since, and kept: {name}"

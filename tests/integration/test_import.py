@@ -1,0 +1,440 @@
+"""A folder of a user's pictures becomes the dataset with one command, and another goes back."""
+
+import gzip
+import io
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from fashion.adapters.shards import Row, write_shard
+from fashion.adapters.versioning.pinning import pin
+from fashion.cli import app
+from fashion.images.encoding import encode_png
+from fashion.images.idx import write_idx, write_images
+from fashion.images.synthetic import draw
+from fashion.intake import switch
+from fashion.intake.sources import open_source
+from fashion.params import load_params
+from fashion.stages.fetch import Drawing, draw_data
+from fashion.stages.prepare import prepare
+from fashion.stages.raw import read_raw
+from fashion.stages.validate import validate
+from fashion.storage import file_digest, files_below
+from tests.projects import commit, git, read_suite, write_suite
+
+SIZE = (16, 16)
+CLASSES = ("10", "9", "Food & Drink", "<b>bold")
+WORDS = {"params.yaml", "data.dvc", "import.json"}
+
+
+def draw_pictures(count, seed=0, channels=3):
+    return draw(count, len(CLASSES), SIZE, seed, channels)
+
+
+def make_folder(folder, count=80, seed=0, channels=3, split=None):
+    """Drawn pictures of every class, a folder each."""
+    images, labels = draw_pictures(count, seed, channels)
+    for number, (image, label) in enumerate(zip(images, labels, strict=True)):
+        path = folder / (split or "") / CLASSES[label] / f"{seed}-{number:03d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encode_png(image))
+    return folder
+
+
+def run(*arguments, fails=False):
+    result = CliRunner().invoke(app, ["import", *map(str, arguments)])
+    if fails:
+        assert result.exit_code != 0, result.output
+        return str(result.exception)
+    assert result.exit_code == 0, result.output + str(result.exception)
+    return result.output
+
+
+def type_command(project, command):
+    variables = {f"GIT_{who}_{what}": "test" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    subprocess.run(shlex.split(command), cwd=project.root, check=True, capture_output=True, env=os.environ | variables)
+
+
+def state_of(project):
+    """Every file that an import may change, with its digest."""
+    parts = [project.params, project.root / "data.dvc", project.root / "import.json"]
+    files = [path for path in parts if path.exists()] + files_below(project.expectations) + files_below(project.data)
+    return {path.relative_to(project.root).as_posix(): file_digest(path) for path in files}
+
+
+@pytest.fixture
+def project(project, monkeypatch):
+    """A project with a dataset of its own, committed."""
+    monkeypatch.setenv("FASHION_HOME", str(project.root))
+    draw_data(project, load_params(project.params), Drawing(30, 20))
+    commit(project.root, "The dataset so far")
+    return project
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return make_folder(tmp_path / "My birds")
+
+
+def test_a_folder_becomes_the_dataset_that_the_stages_take(project, folder):
+    before = project.params.read_text()
+    kept = {path: path.read_bytes() for path in files_below(folder)}
+    output = run(folder, "--yes")
+    assert "80 pictures" in output
+    params = load_params(project.params)
+    assert params.data.classes == ("9", "10", "<b>bold", "Food & Drink")
+    assert (params.data.image_size, params.data.pictures.channels) == (SIZE, 3)
+    assert (params.register_.name, params.train.recipe) == ("My-birds", "My-birds")
+    assert params.evaluate.gates.accuracy_at_least < 0.9
+    changed = {entry[3:] for entry in git(project.root, "status", "--porcelain").splitlines()}
+    assert {name for name in changed if not name.startswith("expectations/")} == WORDS
+    comments = [line.split("#")[1] for line in before.splitlines() if "#" in line]
+    after = project.params.read_text()
+    assert all(comment in after for comment in comments)
+    assert {path: path.read_bytes() for path in files_below(folder)} == kept
+    assert not any(path.is_symlink() for path in project.data.iterdir())
+    assert validate(project, params).success
+    assert set(prepare(project, params).images) == {"train", "validation", "test"}
+    for suite in ("images", "train", "test", "batch"):
+        metas = [one["meta"] for one in read_suite(project, suite)["expectations"]]
+        assert all("by fashion import from My birds (80 pictures)" in meta["derived"] for meta in metas)
+    assert not list(project.root.glob(".*.import"))
+
+
+def test_grey_pictures_that_are_kept_in_colour_count_as_grey(project, tmp_path):
+    folder = make_folder(tmp_path / "digits", channels=1)
+    for path in files_below(folder):
+        Image.open(path).convert("RGB").save(path)
+    assert "80 of 80 are grey" in run(folder, "--yes")
+    params = load_params(project.params)
+    assert params.data.shape == (*SIZE, 1)
+    assert read_raw(project, params.data)["train"].images.shape[3] == 1
+
+
+def test_given_splits_stay_and_what_leaks_between_them_is_left_out(project, tmp_path):
+    folder = make_folder(tmp_path / "birds", 60, seed=1, split="train")
+    make_folder(folder, 40, seed=2, split="test")
+    leak = next((folder / "test" / "9").iterdir())
+    shutil.copy(leak, folder / "train" / "9" / "copy.png")
+    output = run(folder, "--yes")
+    assert "2 pictures are exact copies of each other, in 1 group, 2 of them across splits" in output
+    raw = read_raw(project, load_params(project.params).data)
+    assert len(raw["test"].labels) == 40
+    trained = {image.tobytes() for image in raw["train"].images}
+    assert np.asarray(Image.open(leak)).tobytes() not in trained
+    left_out = pd.read_csv(project.root / "artifacts" / "import" / "left_out.csv")
+    assert "train/9/copy.png" in set(left_out["picture"])
+
+
+def test_a_dry_run_shows_everything_and_writes_nothing(project, folder):
+    before = state_of(project)
+    assert "Nothing was written" in run(folder, "--dry-run")
+    assert state_of(project) == before
+    with Image.open(project.root / "artifacts" / "import" / "sheet.png") as sheet:
+        assert min(sheet.size) > 500
+
+
+@pytest.mark.advice("fashion import --yes", "cli/intake.py")
+@pytest.mark.advice("git add", "cli/intake.py")
+@pytest.mark.advice("git commit --all", "cli/intake.py")
+def test_where_nobody_can_be_asked_it_says_what_to_type_and_then_how_to_keep_it(project, folder):
+    before = state_of(project)
+    words = run(folder, fails=True)
+    assert state_of(project) == before
+    output = run(*shlex.split(words.split("type: fashion import ")[1]))
+    for command in re.findall(r"Keep it with: (.*)", output)[0].split(" && "):
+        type_command(project, f"{command} --message Birds" if "commit" in command else command)
+    assert git(project.root, "status", "--porcelain") == ""
+
+
+@pytest.mark.advice("fashion import", "cli/intake.py")
+def test_without_a_folder_it_says_how_to_name_one(project, folder):
+    assert "Type: fashion import FOLDER" in run(fails=True)
+    run(folder, "--dry-run")
+
+
+@pytest.mark.advice("fashion import --undo", "cli/intake.py")
+def test_every_import_is_taken_back_byte_by_byte_and_collected_batches_stay_while_the_classes_do(project, folder):
+    states = [state_of(project)]
+    run(folder, "--yes")
+    batch = project.batches / "2026-11-01" / "images.parquet"
+    batch.parent.mkdir(parents=True)
+    classes = load_params(project.params).data.classes
+    write_shard(batch, [Row(encode_png(draw_pictures(1)[0][0]), 0)], classes)
+    pin(project)
+    states.append(state_of(project))
+    make_folder(folder, 20, seed=5)
+    run(folder, "--yes")
+    assert batch.exists()
+    for name in ("My-birds", "fashion-classifier"):
+        assert name in run("--undo")
+        assert state_of(project) == states.pop()
+    assert "nothing was imported here" in run("--undo", fails=True)
+
+
+def test_after_more_pictures_what_was_derived_is_updated_and_what_was_edited_stays(project, folder):
+    run(folder, "--yes")
+    text = project.params.read_text().replace(
+        "recall_of_every_class_at_least: 0.25", "recall_of_every_class_at_least: 0.4"
+    )
+    project.params.write_text(text)
+    suite = read_suite(project, "train")
+    (balance,) = [one for one in suite["expectations"] if "kl_divergence" in one["type"]]
+    balance["kwargs"]["threshold"] = 0.5
+    write_suite(project, "train", suite)
+    commit(project.root, "Edited by hand")
+    make_folder(folder, 40, seed=3)
+    (folder / "0 comes first").mkdir()
+    for number, image in enumerate(draw_pictures(12, seed=4)[0]):
+        (folder / "0 comes first" / f"{number}.png").write_bytes(encode_png(image))
+    output = run(folder, "--yes")
+    assert "Edited since, and kept: params.yaml: evaluate.gates.recall_of_every_class_at_least" in output
+    params = load_params(project.params)
+    assert params.data.classes == ("9", "10", "<b>bold", "Food & Drink", "0 comes first")
+    assert params.evaluate.gates.recall_of_every_class_at_least == 0.4
+    kept = {one["type"]: one["kwargs"] for one in read_suite(project, "train")["expectations"]}
+    assert kept["expect_column_kl_divergence_to_be_less_than"]["threshold"] == 0.5
+    splits = read_raw(project, params.data)
+    assert kept["expect_table_row_count_to_equal"]["value"] == len(splits["train"].labels)
+    assert sum(len(split.labels) for split in splits.values()) == 132
+
+
+def test_an_import_that_was_killed_while_switching_is_put_back_by_the_next(project, folder, monkeypatch):
+    before = state_of(project)
+
+    def die(project, stage):
+        project.data.rename(stage / "former-data")
+        (stage / "data").rename(project.data)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(switch, "_replace", die)
+        CliRunner().invoke(app, ["import", str(folder), "--yes"])
+    assert state_of(project) != before
+    output = run(folder, "--dry-run")
+    assert "the dataset before it is back" in output
+    assert state_of(project) == before
+
+
+@pytest.mark.advice("git commit --message", "intake/switch.py")
+def test_what_was_not_committed_is_not_replaced(project, folder):
+    project.params.write_text(project.params.read_text().replace("seed: 1", "seed: 2"))
+    before = state_of(project)
+    words = run(folder, "--yes", fails=True)
+    assert "params.yaml: changed and not committed" in words
+    assert state_of(project) == before
+    type_command(project, words.split("Commit it with: ")[1])
+    switch.check_uncommitted(project)
+
+
+@pytest.mark.advice("git checkout", "intake/record.py", "intake/bring.py")
+def test_a_damaged_file_of_an_import_is_restored_with_git(project, folder):
+    run(folder, "--yes")
+    commit(project.root, "Birds")
+    for path in ("import.json", "expectations/train.json"):
+        (project.root / path).write_text("{")
+        words = run(folder, "--dry-run", fails=True)
+        assert path in words
+        type_command(project, words.split("restore it with: ")[1])
+    assert git(project.root, "status", "--porcelain") == ""
+    run(folder, "--dry-run")
+
+
+@pytest.mark.advice("df", "intake/bring.py")
+def test_a_disk_that_is_too_small_is_named_before_anything_is_copied(project, folder, monkeypatch):
+    before = state_of(project)
+    usage = shutil.disk_usage(project.root)._replace(free=1000)
+    monkeypatch.setattr("fashion.intake.bring.shutil.disk_usage", lambda path: usage)
+    words = run(folder, "--yes", fails=True)
+    assert "The disk is too small" in words
+    assert state_of(project) == before
+    type_command(project, "df -h")
+
+
+def empty(folder):
+    shutil.rmtree(folder)
+    folder.mkdir()
+
+
+def no_pictures(folder):
+    empty(folder)
+    (folder / "cat").mkdir()
+    for name in (".DS_Store", "Thumbs.db", "notes.txt"):
+        (folder / "cat" / name).write_text("nothing")
+
+
+def one_class(folder):
+    for name in CLASSES[1:]:
+        shutil.rmtree(folder / name)
+
+
+def one_picture(folder):
+    for path in sorted((folder / "9").iterdir())[1:]:
+        path.unlink()
+
+
+def many_classes(folder):
+    for number in range(300):
+        (folder / f"class {number}").mkdir()
+        (folder / f"class {number}" / "a.png").write_bytes(b"")
+
+
+def two_cases(folder):
+    shutil.copytree(folder / "Food & Drink", folder / "food & drink")
+
+
+def only_heic(folder):
+    for path in files_below(folder):
+        path.rename(path.with_suffix(".heic"))
+
+
+def only_damaged(folder):
+    for path in (folder / "9").iterdir():
+        path.write_bytes(path.read_bytes()[:40])
+
+
+BAD = {
+    empty: "has no pictures",
+    no_pictures: "has no pictures",
+    one_class: "Found one class, '10'; expected at least 2 classes",
+    one_picture: "Too few different pictures to divide into training, validation and test: '9' (1)",
+    many_classes: "Found 304 classes; expected at most 256",
+    two_cases: "'Food & Drink' and 'food & drink' differ in capital letters only",
+    only_heic: "has no picture that can be used. The first of 80",
+    only_damaged: "None of the pictures of '9' can be used",
+}
+
+
+@pytest.mark.parametrize("spoil", BAD, ids=lambda spoil: spoil.__name__)
+def test_a_folder_that_cannot_be_used_is_refused_in_one_line_and_nothing_is_lost(project, folder, spoil):
+    before = state_of(project)
+    spoil(folder)
+    words = run(folder, "--yes", fails=True)
+    assert BAD[spoil] in words
+    assert "\n" not in words
+    assert state_of(project) == before
+
+
+def test_single_files_that_cannot_be_used_are_listed_with_a_reason_and_the_rest_is_taken(project, folder, tmp_path):
+    elsewhere = make_folder(tmp_path / "elsewhere", 4)
+    (folder / "9" / "a-link.png").symlink_to(next(iter(files_below(elsewhere))))
+    (folder / "linked").symlink_to(elsewhere)
+    (folder / "9" / "photo.HEIC").write_bytes(b"ftypheic")
+    (folder / "9" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (folder / "9" / ".DS_Store").write_bytes(b"")
+    assert "80 pictures" in run(folder, "--dry-run")
+    listed = pd.read_csv(project.root / "artifacts" / "import" / "refused.csv").set_index("picture")["reason"]
+    assert set(listed.index) == {"9/a-link.png", "linked", "9/photo.HEIC", "9/broken.png"}
+    assert "not followed" in listed["9/a-link.png"]
+    assert "convert it" in listed["9/photo.HEIC"]
+
+
+def as_zip(folder):
+    with zipfile.ZipFile(folder.with_suffix(".zip"), "w") as archive:
+        for path in files_below(folder):
+            archive.write(path, Path("wrapped") / path.relative_to(folder))
+        archive.writestr("__MACOSX/wrapped/9/._a.png", b"")
+    return folder.with_suffix(".zip")
+
+
+def as_table(folder, path, **columns):
+    paths = files_below(folder)
+    rows = {"path": [str(path.relative_to(folder)) for path in paths], "label": [path.parent.name for path in paths]}
+    table = pd.DataFrame(rows | columns)
+    table.to_parquet(path, index=False) if path.suffix == ".parquet" else table.to_csv(path, index=False)
+    return path
+
+
+def as_csv(folder):
+    return as_table(folder, folder / "labels.csv")
+
+
+def as_parquet(folder):
+    return as_table(folder, folder / "labels.parquet")
+
+
+def as_folder_with_table(folder):
+    as_table(folder, folder / "labels.csv")
+    return folder
+
+
+def as_shards(folder):
+    target = folder.with_name("shards")
+    target.mkdir()
+    names = sorted(CLASSES)
+    paths = files_below(folder)
+    rows = [Row(path.read_bytes(), names.index(path.parent.name)) for path in paths]
+    write_shard(target / "train-00000-of-00002.parquet", rows[:30], names)
+    write_shard(target / "train-00001-of-00002.parquet", rows[30:], names)
+    return target
+
+
+@pytest.mark.parametrize("change", [as_zip, as_csv, as_parquet, as_folder_with_table, as_shards])
+def test_every_kind_of_source_has_the_same_pictures(folder, change):
+    expected = {(item.label, content) for item, content in read_all(open_source(folder))}
+    source = open_source(change(folder))
+    assert {(item.label, content) for item, content in read_all(source)} == expected
+    assert len(source.items) == 80
+    assert not source.refused
+
+
+def read_all(source):
+    return zip(source.items, source.read(source.items), strict=True)
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+def test_idx_files_are_read_plain_and_compressed(tmp_path, compressed):
+    images, labels = draw_pictures(20, channels=1)
+    for part in ("train", "t10k"):
+        contents = {"images-idx3-ubyte": write_images(images), "labels-idx1-ubyte": write_idx(labels.astype(np.uint8))}
+        for name, content in contents.items():
+            path = tmp_path / f"{part}-{name}{'.gz' if compressed else ''}"
+            path.write_bytes(content if compressed else gzip.decompress(content))
+    source = open_source(tmp_path)
+    assert [item.split for item in source.items] == ["test"] * 20 + ["train"] * 20
+    assert [item.label for item in source.items[20:]] == [str(label) for label in labels]
+    for image, (_, content) in zip(images, list(read_all(source))[20:], strict=True):
+        np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(content))), image[..., 0])
+
+
+def test_a_tables_splits_and_groups_are_kept(folder):
+    path = as_table(folder, folder / "labels.csv", split=["train", "TEST"] * 40, group=["a", ""] * 40)
+    items = open_source(path).items
+    assert {(item.split, item.group) for item in items} == {("train", "a"), ("test", None)}
+
+
+def test_paths_that_leave_the_folder_or_do_not_exist_are_refused(folder, tmp_path):
+    outside = tmp_path / "outside.png"
+    outside.write_bytes(encode_png(draw_pictures(1)[0][0]))
+    (folder / "link.png").symlink_to(outside)
+    table = folder / "labels.csv"
+    inside = files_below(folder / "9")[0].relative_to(folder)
+    names = ["../outside.png", str(outside), "link.png", "nowhere.png", str(inside)]
+    pd.DataFrame({"path": names, "label": "9"}).to_csv(table, index=False)
+    source = open_source(table)
+    assert [item.name for item in source.items] == [str(inside)]
+    reasons = list(source.refused.values())
+    assert [reason.startswith("the path leaves the folder") for reason in reasons] == [True, True, True, False]
+    assert reasons[3] == "there is no such file"
+
+
+def test_name_and_size_may_be_chosen_and_a_class_left_out(project, folder):
+    one_picture(folder)
+    run(folder, "--yes", "--name", "birds", "--size", "12x20", "--skip", "9")
+    record = json.loads((project.root / "import.json").read_text())
+    assert (record["name"], record["source"]) == ("birds", "My birds")
+    assert record["params"]["data.image_size"] == [12, 20]
+    params = load_params(project.params)
+    assert params.data.classes == ("10", "<b>bold", "Food & Drink")
+    assert read_raw(project, params.data)["train"].images.shape[1:] == (12, 20, 3)

@@ -1,0 +1,89 @@
+"""What the paths of files say about pictures."""
+
+from pathlib import PurePosixPath
+
+import pytest
+
+from fashion.errors import DataError
+from fashion.intake.layout import Place, check_classes, lay_out, order_classes
+
+
+def found(*paths):
+    layout = lay_out(map(PurePosixPath, paths))
+    return {str(path): place for path, place in layout.places.items()}
+
+
+def test_a_folder_is_a_class_and_everything_below_belongs_to_it():
+    assert found("cat/1.png", "cat/more/2.JPG", "dog & co/3.webp") == {
+        "cat/1.png": Place("cat", None),
+        "cat/more/2.JPG": Place("cat", None),
+        "dog & co/3.webp": Place("dog & co", None),
+    }
+
+
+def test_folders_named_like_splits_hold_the_classes():
+    assert found("Train/cat/1.png", "val/cat/2.png", "testing/dog/3.png") == {
+        "Train/cat/1.png": Place("cat", "train"),
+        "val/cat/2.png": Place("cat", "validation"),
+        "testing/dog/3.png": Place("dog", "test"),
+    }
+
+
+def test_a_class_may_be_called_test_beside_others():
+    assert found("test/1.png", "flight/2.png") == {
+        "test/1.png": Place("test", None),
+        "flight/2.png": Place("flight", None),
+    }
+
+
+def test_a_folder_around_everything_is_looked_through():
+    assert found("emoji/train/cat/1.png", "emoji/test/dog/2.png", "emoji/README.md") == {
+        "emoji/train/cat/1.png": Place("cat", "train"),
+        "emoji/test/dog/2.png": Place("dog", "test"),
+    }
+
+
+def test_what_systems_leave_and_what_is_no_picture_is_passed_over():
+    names = ["cat/.DS_Store", "cat/Thumbs.db", "__MACOSX/cat/._1.png", "cat/desktop.ini", "README.md", "cat/notes.txt"]
+    layout = lay_out(map(PurePosixPath, [*names, "cat/1.png"]))
+    assert sorted(map(str, layout.passed_over)) == sorted(names)
+    assert not layout.refused
+
+
+def test_pictures_that_are_not_read_are_named_with_what_to_do():
+    layout = lay_out(map(PurePosixPath, ["cat/1.HEIC", "cat/2.tiff", "3.png", "cat/4.png"]))
+    assert {str(path): reason for path, reason in layout.refused.items()} == {
+        "cat/1.HEIC": "HEIC is not read; convert it to PNG or JPEG",
+        "cat/2.tiff": "TIFF is not read; convert it to PNG or JPEG",
+        "3.png": "it lies in no folder of a class",
+    }
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        ([], "no pictures"),
+        (["cat"], "one class, 'cat'"),
+        ([f"class {number}" for number in range(300)], "Found 300 classes; expected at most 256"),
+        (["Cat", "dog", "cat"], "'Cat' and 'cat' differ in capital letters only"),
+        (["Cafe\u0301", "Caf\u00e9"], "differ in capital letters only"),
+        (["cat", "d" * 101], "101 characters"),
+        (["cat", "dog\nhouse"], "not text"),
+        (["cat", "dog\udc80"], "not text"),
+    ],
+)
+def test_classes_that_cannot_be_used_are_refused_in_one_line(names, words):
+    with pytest.raises(DataError) as refused:
+        check_classes(names)
+    assert words in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_names_that_are_numbers_are_classes_in_the_order_of_numbers():
+    names = [str(number) for number in range(12)]
+    check_classes(names)
+    assert order_classes(reversed(names)) == tuple(names)
+
+
+def test_known_classes_keep_their_numbers_and_new_ones_follow():
+    assert order_classes({"ape", "cat", "dog"}, known=("dog", "gone", "cat")) == ("dog", "cat", "ape")
