@@ -7,7 +7,8 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from fashion.adapters.versioning import pinning
+from fashion.adapters.tracking.address import registry_of
+from fashion.adapters.tracking.versions import get_version
 from fashion.adapters.versioning.pinning import pull_for
 from fashion.adapters.weights import read_weights
 from fashion.cli import app
@@ -20,7 +21,9 @@ from fashion.stages.classifier import load_classifier
 from fashion.stages.start import load_start
 from fashion.stages.train import train
 from fashion.storage import file_digest
-from tests.projects import copy_project, edit_params
+from tests.advice import follow
+from tests.faults.commands import must
+from tests.projects import commit, copy_project, edit_params
 
 DOWN, UP = "start-from --none", "start-from 1 --model fashion-classifier"
 
@@ -30,7 +33,7 @@ def load(project):
 
 
 def type_in(project, *words):
-    result = CliRunner().invoke(app, ["start-from", *words], env={"FASHION_HOME": str(project.root), "COLUMNS": "300"})
+    result = CliRunner().invoke(app, words, env={"FASHION_HOME": str(project.root), "COLUMNS": "300"})
     return result.exit_code, " ".join(result.output.split())
 
 
@@ -42,7 +45,7 @@ def started_project(trained_project):
 
 def test_the_command_names_what_is_taken_and_its_undoing_leaves_every_byte_as_it_was(trained_project):
     params, pin = trained_project.params.read_bytes(), (trained_project.root / "data.dvc").read_bytes()
-    status, said = type_in(trained_project, "1")
+    status, said = type_in(trained_project, "start-from", "1")
     assert status == 0, said
     assert said.startswith("Trainings start from fashion-classifier 1 now. taken: convolution of ")
     start = load(trained_project).train.start_from
@@ -53,11 +56,11 @@ def test_the_command_names_what_is_taken_and_its_undoing_leaves_every_byte_as_it
     written = trained_project.params.read_text(encoding="utf-8").splitlines(keepends=True)
     assert "".join(line for line in written if "start_from: {" not in line).encode() == params
     assert (trained_project.root / "data.dvc").read_bytes() != pin
-    status, said = type_in(trained_project, "--none")
+    status, said = type_in(trained_project, "start-from", "--none")
     assert (status, said.split(":")[0]) == (0, "Trainings start from nothing again")
     assert (trained_project.params.read_bytes(), (trained_project.root / "data.dvc").read_bytes()) == (params, pin)
     assert not trained_project.start.exists()
-    assert "nothing was changed" in type_in(trained_project, "--none")[1]
+    assert "nothing was changed" in type_in(trained_project, "start-from", "--none")[1]
 
 
 def test_the_stage_starts_with_the_weights_and_keeps_which_they_were(started_project):
@@ -74,17 +77,37 @@ def test_the_stage_starts_with_the_weights_and_keeps_which_they_were(started_pro
     assert "; taken: convolution of " in _start_lines(kept)[0]
 
 
-def test_a_missing_or_changed_file_is_an_error_with_the_command(started_project):
+@pytest.mark.advice("dvc pull", "stages/start.py")
+def test_a_missing_or_changed_file_is_an_error_with_the_command(started_project, tmp_path):
     start = load(started_project).train.start_from
     path = started_project.root / start.path
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(ArtifactError, match=rf"expected SHA-256 {start.sha256}, found .*{UP}\b.*{DOWN}"):
         load_start(started_project, start)
     path.unlink()
-    with pytest.raises(ArtifactError, match=rf"data/start/.* is missing; .*dvc pull data\.dvc.*{UP}\b.*{DOWN}"):
+    with pytest.raises(ArtifactError, match=rf"data/start/.* is missing; .*{UP}\b.*{DOWN}") as told:
         train(started_project, load(started_project), lambda done, total: None)
-    pinning.pull(started_project, replace=False)
+    must(started_project, "dvc", "remote", "add", "--default", "storage", str(tmp_path / "shared"))
+    must(started_project, "dvc", "push", "data.dvc")
+    follow(started_project, told.value, "dvc pull data.dvc")
     assert load_start(started_project, start) is not None
+
+
+@pytest.mark.advice("dvc repro", "cli/starting.py")
+def test_a_version_that_started_from_another_says_so_and_is_made_again_bit_by_bit(trained_project):
+    _, said = type_in(trained_project, "start-from", "champion")
+    follow(trained_project, said, "dvc repro")
+    commit(trained_project.root, "start from the champion")
+    type_in(trained_project, "register")
+    status, lineage = type_in(trained_project, "lineage", "2")
+    assert status == 0, lineage
+    assert "started from fashion-classifier 1" in lineage.lower()
+    registry = registry_of(trained_project, load(trained_project))
+    assert get_version(registry, "2").tags["started_from"] == "fashion-classifier 1"
+    trained_project.start.rename(trained_project.root / "elsewhere")  # What is needed comes from DVC's cache.
+    status, made = type_in(trained_project, "reproduce", "2")
+    assert status == 0, made
+    assert "identical" in made
 
 
 def test_another_choice_replaces_the_file_and_what_cannot_be_chosen_changes_nothing(started_project):
@@ -132,4 +155,4 @@ def test_what_a_reproduction_brings_holds_the_file(started_project, tmp_path):
 
 @pytest.mark.parametrize("words", [(), ("1", "--none")], ids=str)
 def test_neither_or_both_is_refused(project, words):
-    assert type_in(project, *words)[0] == 2
+    assert type_in(project, "start-from", *words)[0] == 2
