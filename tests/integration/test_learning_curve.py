@@ -180,7 +180,10 @@ def test_the_page_is_text_and_its_figures_are_strict_json(project):
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        (["--recipe", "unknown"], r"--recipe unknown: not one of the recipes in params.yaml \(baseline, .*compact\)"),
+        (
+            ["--recipe", "unknown"],
+            r"--recipe unknown: not one of the recipes in params.yaml \(baseline, .*compact, .*\)",
+        ),
         (["--sizes", "100,541"], "541 is more than there are: 540 training images"),
         (["--sizes", "9,100"], "9 is fewer than the 10 classes"),
         (["--sizes", "-5,100"], "-5 is fewer than the 10 classes"),

@@ -177,11 +177,20 @@ def test_without_a_dataset_the_command_that_makes_it_is_said(project):
         tune(project, load_params(project.params), "study", Budget(trials=1), QUIET)
 
 
-def has_ended(project, count):
-    """Whether so many trials have ended, by Optuna's journal, which is read beside whoever writes."""
+def journal(project):
+    """What Optuna has written, which is read beside whoever writes."""
     path = project.studies / "study.log"
     lines = path.read_text().splitlines(keepends=True) if path.exists() else []
-    states = [json.loads(line).get("state") for line in lines if line.endswith("\n")]
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+def has_begun(project, count):
+    """Whether so many trials have trained: then the search knows how those before the last one have ended."""
+    return len({entry["trial_id"] for entry in journal(project) if "intermediate_value" in entry}) >= count
+
+
+def has_ended(project, count):
+    states = [entry.get("state") for entry in journal(project)]
     return sum(state in (TrialState.COMPLETE, TrialState.FAIL) for state in states) >= count
 
 
@@ -203,7 +212,7 @@ def test_a_search_that_is_stopped_or_killed_keeps_what_it_has_and_goes_on(traine
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         stopped = start(trained_project, *command)
-        wait_until(lambda: has_ended(trained_project, 1), stopped)
+        wait_until(lambda: has_begun(trained_project, 2), stopped)
         stopped.send_signal(signal.SIGINT)
         output, _ = stopped.communicate()
     finally:

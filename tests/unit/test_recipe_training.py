@@ -139,7 +139,7 @@ def test_width_multiplies_filters_and_hidden_units_and_leaves_the_logits():
 
 
 def test_depth_is_the_number_of_convolutions_in_each_block():
-    model = classifier("compact", SHAPE, CLASSES, Form(depth=3))
+    model = classifier("compact", (28, 28, 1), CLASSES, Form(depth=3))
     assert [layer.filters for layer in kinds(model, layers.Conv2D)] == [16, *[32] * 3, *[80] * 3, *[128] * 3]
     assert len(kinds(model, layers.MaxPooling2D)) == 3
 

@@ -13,8 +13,9 @@ RECIPES = load_params(ROOT / "params.yaml").train.recipes
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_the_shipped_recipes_take_steps_enough_on_the_shipped_dataset(name):
-    assert count_steps(RECIPES[name], 54_000, 10).doubt is None
+def test_the_shipped_recipes_take_steps_enough_on_the_shipped_dataset_but_for_the_sprint(name):
+    """The sprint takes few on purpose: it is for a first look."""
+    assert (count_steps(RECIPES[name], 54_000, 10).doubt is None) == (name != "sprint")
 
 
 def test_a_small_dataset_is_told_how_few_steps_it_gets_and_what_to_change():
