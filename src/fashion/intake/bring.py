@@ -104,6 +104,8 @@ def carry_out(project: Project, params: Params, made: Plan) -> None:
     """
     with switch.staging(project) as stage:
         files = _write_data(stage / "data", made)
+        if project.start.exists():  # The model that trainings start from, whatever they are trained on.
+            shutil.copytree(project.start, stage / "data" / project.start.name)
         if made.batches:
             _carry_batches(project, stage / "data")
         dataset = Dataset(made.wanted.name, made.scanned.form, made.arranged, made.measured, files)
