@@ -747,6 +747,7 @@ def test_labels_that_wait_for_a_log_that_says_nothing_keep_no_prediction_waiting
         refused = correct(client, new_id(), "top")
         assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
         assert [ask(client, IMAGES[:1]).status_code for _ in range(8)] == [200] * 8
+        flush(service)  # Predictions that are written later would say that the log is back.
         log.released.set()
         assert {one.result().status_code for one in waiting} == {503}
         answer = correct(client, new_id(), "top")
