@@ -47,6 +47,14 @@ FOR_TIME: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "short, batches of 96": ("the same, rate 0.012, batches of 96", SHORT | {"batch_size": 96}),
     "short, decay 0.02": ("the same, batches of 128, weight decay 0.02", SHORT | {"weight_decay": 0.02}),
     "short, decay 0.3": ("the same, weight decay 0.3", SHORT | {"weight_decay": 0.3}),
+    "short, 3 epochs": (
+        "the same, 3 epochs, batches of 256, rate 0.018",
+        SHORT | {"epochs": 3, "batch_size": 256, "learning_rate": 0.018, "precision": "bfloat16"},
+    ),
+    "short, batches of 320": (
+        "the same, batches of 320, rate 0.02",
+        SHORT | {"epochs": 3, "batch_size": 320, "learning_rate": 0.02, "precision": "bfloat16"},
+    ),
     "long": ("twice the width, 14 epochs, mirrored, dropout 0.3", LONG),
     "long, 18 epochs": ("the same, 18 epochs", LONG | {"epochs": 18}),
     "long, cropped": (

@@ -6,8 +6,8 @@
 
 Recipes take turns within a seed, each training in a process of its own, so that a slow minute of the machine meets all
 of them. Every training is kept in .state/benchmark/training as soon as it is done: after a stop, the same command goes
-on. What was measured with another recipe, dataset or processor is measured again. The test images are read once by each
-trained model, and nothing is chosen by them; the curve shows validation images.
+on, and the table shows all that is kept. What was measured with another recipe, dataset or processor does not count.
+The test images are read once by each trained model, and nothing is chosen by them; the curve shows validation images.
 """
 
 import argparse
@@ -48,24 +48,37 @@ def main() -> None:
     if arguments.render:
         results = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
     else:
-        runs = [measured(name, seed) for seed in arguments.seeds for name in arguments.recipes]
-        results = {"machine": machine(), "runs": runs}
+        for seed in arguments.seeds:
+            for name in arguments.recipes:
+                measure(name, seed)
+        results = {"machine": machine(), "runs": kept_runs()}
     draw(results["runs"])
     save(__file__, results, render(results))
 
 
-def measured(name: str, seed: int) -> Run:
-    """Return what was measured before, if everything it hangs on is the same; measure it otherwise."""
+def measure(name: str, seed: int) -> None:
+    """Measure and keep a training, unless it is kept already."""
     path, origin = KEPT / f"{name}-{seed}.json", origin_of(name)
-    if path.exists():
-        kept: Run = json.loads(path.read_text(encoding="utf-8"))
-        if kept["origin"] == origin:
-            return kept
+    if is_kept(path, origin):
+        return
     with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
         found = pool.submit(train_once, name, seed).result() | {"origin": origin}
     write_json(path, found)
     print(f"{name}, seed {seed}: {right_of(found).mean():.4f} in {found['seconds']:.1f} s", flush=True)
-    return found
+
+
+def is_kept(path: Path, origin: Mapping[str, Any]) -> bool:
+    return path.exists() and json.loads(path.read_text(encoding="utf-8"))["origin"] == origin
+
+
+def kept_runs() -> list[Run]:
+    """Return every training that is kept and would be done in the same way now, recipe by recipe."""
+    return [
+        json.loads(path.read_text(encoding="utf-8"))
+        for name in RECIPES
+        for path in sorted(KEPT.glob(f"{name}-*.json"))
+        if is_kept(path, origin_of(name))
+    ]
 
 
 def origin_of(name: str) -> dict[str, Any]:

@@ -198,6 +198,8 @@ QUOTED = {
     "drift": "docs/drift.md",
     "fuzz": "docs/fuzzing.md",
     "steps": "docs/experiments.md",
+    "training": "docs/experiments.md",
+    "step_cost": "docs/experiments.md",
     "explore": "docs/explore.md",
     "kept_pictures": "docs/decisions/0038-the-picture-as-it-was-sent.md",
 }
