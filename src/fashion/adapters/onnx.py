@@ -16,6 +16,8 @@ from fashion.errors import ArtifactError
 from fashion.quiet import quiet_standard_error
 from fashion.storage import atomic_file
 
+onnxruntime.disable_telemetry_events()  # From 1.32 on it has some, and they are on.
+
 IMAGE, PROBABILITIES = "image", "probabilities"
 THREADS = 2
 """As LiteRT has, so that times can be compared."""
