@@ -11,7 +11,8 @@ from fashion.errors import ParamsError
 from fashion.experiments.results import WINNER
 from fashion.experiments.tune import place_of
 from fashion.experiments.wording import as_yaml
-from fashion.params import Params, Recipe, load_params
+from fashion.params import Params, Recipe
+from fashion.params.editing import read_as
 from fashion.paths import Project
 from fashion.storage import write_text
 
@@ -101,15 +102,7 @@ def _last_line(node: Any) -> int:
 
 def _check(project: Project, text: str, expected: Params, name: str, recipe: Recipe) -> None:
     """Refuse a text that does not say exactly what was meant: params.yaml may be written in unforeseen ways."""
-    trial = project.params.with_name(f".{project.params.name}.new")
-    try:
-        write_text(trial, text)
-        found: Params | None = load_params(trial)
-    except ParamsError:
-        found = None
-    finally:
-        trial.unlink(missing_ok=True)
-    if found != expected:
+    if read_as(project.params, text) != expected:
         raise ParamsError(
             f"{project.params} is written in a way in which a recipe cannot be added without touching the rest. Write "
             f"it below train.recipes yourself, and its name as train.recipe:\n{as_yaml(name, recipe)}"

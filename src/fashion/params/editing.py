@@ -1,12 +1,17 @@
 """Changing keys of params.yaml, with every comment and the rest of the text kept as it is."""
 
 import json
+import pathlib
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.nodes import MappingNode, Node
+
+from fashion.errors import ParamsError
+from fashion.params import Params, load_params
+from fashion.storage import write_text
 
 Path = tuple[str, ...]
 """The keys from the top to a value."""
@@ -131,3 +136,15 @@ def _on_one_line(value: Any) -> str:
         return value
     # JSON is YAML, too.
     return json.dumps(value, ensure_ascii=False)
+
+
+def read_as(path: pathlib.Path, text: str) -> Params | None:
+    """Return what the params.yaml at `path` would say with this text; None if it could not be read."""
+    trial = path.with_name(f".{path.name}.new")
+    try:
+        write_text(trial, text)
+        return load_params(trial)
+    except ParamsError:
+        return None
+    finally:
+        trial.unlink(missing_ok=True)

@@ -20,7 +20,8 @@ from fashion.errors import DataError, ParamsError, TrainingError
 from fashion.model.architectures import Form
 from fashion.model.networks import classifier
 from fashion.model.transfer import Fit, find_fit
-from fashion.params import Params, StartFrom, load_params
+from fashion.params import Params, StartFrom
+from fashion.params.editing import read_as
 from fashion.paths import Project
 from fashion.registry.lineage import find_version
 from fashion.stages.classifier import load_classifier
@@ -125,15 +126,7 @@ def _edited(project: Project, params: Params, start: StartFrom | None) -> str:
     """
     text = _written(project.params.read_text(encoding="utf-8"), start)
     expected = params.model_copy(update={"train": params.train.model_copy(update={"start_from": start})})
-    trial = project.params.with_name(f".{project.params.name}.new")
-    try:
-        write_text(trial, text)
-        found: Params | None = load_params(trial)
-    except ParamsError:
-        found = None
-    finally:
-        trial.unlink(missing_ok=True)
-    if found != expected:
+    if read_as(project.params, text) != expected:
         wanted = f"write there yourself: {_line(start)}" if start else "remove train.start_from there yourself"
         raise ParamsError(f"{project.params} is written in a way in which it cannot be edited; {wanted}")
     return text
