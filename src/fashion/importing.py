@@ -2,10 +2,15 @@
 
 import atexit
 import gc
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 
 from fashion.quiet import quiet_standard_error
+
+CACHE = "XDG_CACHE_HOME"
+"""Where programs keep what they can do without; unset, in ~/.cache. Source: the XDG base directory specification."""
 
 
 @contextmanager
@@ -27,3 +32,17 @@ def heavy_imports() -> Iterator[None]:
             gc.enable()
         # Objects made since are about to be freed anyway.
         atexit.register(gc.freeze)
+
+
+@contextmanager
+def cache_that_goes() -> Iterator[None]:
+    """Import a library in the body that would leave files in the user's cache: they go to a folder that is removed."""
+    before = os.environ.get(CACHE)
+    with TemporaryDirectory(prefix="fashion-") as folder:
+        os.environ[CACHE] = folder
+        try:
+            yield
+        finally:
+            os.environ.pop(CACHE)
+            if before is not None:
+                os.environ[CACHE] = before

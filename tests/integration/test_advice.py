@@ -75,7 +75,7 @@ def summarise(project):
 
 def find_slices(project):
     """As for a judgement; where they were never measured, it says so, and judges the rest."""
-    unjudged = set_task(project, load(project).register_.judgement).unjudged
+    unjudged = set_task(project, load(project)).unjudged
     if any("since artifacts/evaluation" in why for why in unjudged):
         raise ArtifactError("; ".join(unjudged))
 

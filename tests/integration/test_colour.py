@@ -117,7 +117,7 @@ def test_in_colour_images_may_be_pale_and_no_object_is_small(trained):
     measured = json.loads((project.evaluation / "robustness.json").read_text())
     assert [one["name"] for one in measured["slices"]] == ["dark", "low_contrast", "blurred", "pale", "rare_class"]
     assert {row["images"] for row in measured["corrupted"]["rows"]} == {30}
-    task = set_task(project, load_params(project.params).register_.judgement)
+    task = set_task(project, load_params(project.params))
     assert "images of small objects (not told apart in images of this form)" in task.unjudged
 
 

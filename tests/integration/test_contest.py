@@ -1,6 +1,7 @@
 """Two LiteRT models are shown the same images, the same corrupted copies and the same slices."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,13 +13,15 @@ from fashion.images.corruptions import CORRUPTIONS, SEVERITIES
 from fashion.images.slices import WORDS
 from fashion.params import load_params
 from fashion.registry.contest import Task, gather, let_answer, set_task
+from fashion.registry.judgement import judgement_from_dict
 from fashion.registry.wording import markdown, write_judgement
 from tests.litert_models import band_images, write_band_model
 from tests.projects import SOURCE, edit_params
 
 SIZE, CLASSES = (12, 9), 3
+NAMES = ("low", "middle", "high")
 SHIPPED = load_params(SOURCE / "params.yaml")
-PARAMS = SHIPPED.model_copy(update={"data": SHIPPED.data.model_copy(update={"classes": ("low", "middle", "high")})})
+PARAMS = SHIPPED.model_copy(update={"data": SHIPPED.data.model_copy(update={"classes": NAMES})})
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +39,12 @@ def task():
     images = band_images(600, SIZE, CLASSES)
     labels = np.arange(600) % CLASSES
     return Task(
-        {"test": LabelledImages(images, labels)}, {"dark": images.mean(axis=(1, 2, 3)) < 70, "pale": labels < 0}
+        NAMES, {"test": LabelledImages(images, labels)}, {"dark": images.mean(axis=(1, 2, 3)) < 70, "pale": labels < 0}
     )
 
 
 def judge(task, candidate, champion):
-    ours, theirs = let_answer("version 2", candidate, task), let_answer("version 1", champion, task)
+    ours, theirs = let_answer("version 2", candidate, NAMES, task), let_answer("version 1", champion, NAMES, task)
     return ours, theirs, gather(task, ours, theirs, PARAMS)
 
 
@@ -73,12 +76,58 @@ def test_the_other_way_round_nothing_is_lost_and_a_slice_without_images_has_no_r
     assert not any("corrupted" in reason for reason in judgement.reasons)
 
 
-def rule_of(project):
-    return load_params(project.params).register_.judgement
+@pytest.fixture(scope="module")
+def two_bands(tmp_path_factory):
+    """A model from before the third class."""
+    return write_band_model(tmp_path_factory.mktemp("models") / "two.tflite", SIZE, 2)
+
+
+def compare(task, candidate, champion, names):
+    ours, theirs = let_answer("version 2", candidate, NAMES, task), let_answer("version 1", champion, names, task)
+    return gather(task, ours, theirs, PARAMS)
+
+
+def test_a_new_class_is_left_to_the_gates_and_all_else_is_judged_on_the_classes_that_both_know(models, two_bands, task):
+    evidence = compare(task, models[0], two_bands, ("low", "middle"))
+    assert (evidence.classes.new, evidence.classes.lost) == (("high",), ())
+    assert (evidence.test.images, list(evidence.test.recalls)) == (400, ["low", "middle"])
+    assert evidence.test.accuracy.candidate == 1  # On all images of these classes.
+    assert evidence.test.corrupted.candidate < 1
+    judgement = write_judgement(Gate(()), evidence, PARAMS.register_.judgement)
+    assert (judgement.images, judgement.new_classes) == (400, ("high",))
+    new = "new: high, judged by the gates alone, all else on the classes that version 1 knows"
+    assert judgement.reasons[-1] == new
+    assert judgement_from_dict(judgement.to_dict()) == judgement
+
+
+def test_a_class_that_only_the_champion_knows_is_named_and_its_answers_count_as_wrong(models, task):
+    evidence = compare(task, models[1], models[0], ("low", "middle", "top"))
+    assert (evidence.classes.new, evidence.classes.lost) == (("high",), ("top",))
+    assert evidence.test.images == 400
+    judgement = write_judgement(Gate(()), evidence, PARAMS.register_.judgement)
+    assert judgement.lost_classes == ("top",)
+    assert judgement.reasons[-1] == "no longer known: top, which version 1 knows; a person has to agree to that"
+
+
+def test_recent_images_of_a_new_class_alone_judge_nobody(models, two_bands, task):
+    high = task.splits["test"].labels == 2
+    recent = LabelledImages(task.splits["test"].images[high], task.splits["test"].labels[high])
+    both = replace(task, splits={**task.splits, "recent": recent})
+    assert compare(both, models[0], models[1], NAMES).recent.images == 200
+    assert compare(both, models[0], two_bands, ("low", "middle")).recent is None
+
+
+def test_a_model_with_another_number_of_answers_than_classes_cannot_be_compared(models, task):
+    with pytest.raises(ArtifactError, match="expected probabilities of 2 classes, found 3"):
+        let_answer("version 1", models[0], ("low", "middle"), task)
+
+
+def load(project):
+    return load_params(project.params)
 
 
 def test_slices_that_images_of_this_form_cannot_have_or_the_test_set_lacks_are_named(trained_project):
-    task = set_task(trained_project, rule_of(trained_project))
+    task = set_task(trained_project, load(trained_project))
     assert set(task.slices) == set(WORDS) - {"pale"}
     assert task.slices["dark"].any()
     assert task.unjudged == (
@@ -89,15 +138,15 @@ def test_slices_that_images_of_this_form_cannot_have_or_the_test_set_lacks_are_n
 
 def test_only_declared_slices_are_judged(trained_project):
     edit_params(trained_project, {"register": {"judgement": {"slices": ["dark"]}}})
-    task = set_task(trained_project, rule_of(trained_project))
+    task = set_task(trained_project, load(trained_project))
     assert (set(task.slices), task.unjudged) == ({"dark"}, ())
     edit_params(trained_project, {"register": {"judgement": {"slices": []}}})
-    assert set_task(trained_project, rule_of(trained_project)).slices == {}
+    assert set_task(trained_project, load(trained_project)).slices == {}
 
 
 def test_an_evaluation_of_an_earlier_release_has_no_slices_and_that_is_said(trained_project):
     (trained_project.evaluation / "robustness.json").unlink()
-    task = set_task(trained_project, rule_of(trained_project))
+    task = set_task(trained_project, load(trained_project))
     assert task.slices == {}
     (why,) = task.unjudged
     assert why.startswith("accuracy on slices, since artifacts/evaluation was made before slices were measured")
@@ -111,7 +160,7 @@ UNKNOWN = {"name": "dark", "definition": "", "column": "mood", "below": 1, "labe
 def test_a_damaged_file_of_slices_says_how_to_make_it_again(trained_project, content):
     (trained_project.evaluation / "robustness.json").write_text(content)
     with pytest.raises(ArtifactError, match=r"robustness\.json is damaged.*dvc repro evaluate"):
-        set_task(trained_project, rule_of(trained_project))
+        set_task(trained_project, load(trained_project))
 
 
 def test_evaluate_leaves_every_corruption_and_slice_with_its_number_of_images(trained_project):

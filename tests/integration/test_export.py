@@ -1,4 +1,5 @@
 import json
+import subprocess
 import sys
 
 import numpy as np
@@ -103,6 +104,13 @@ def test_without_onnx_runtime_the_error_says_what_to_type_and_nothing_is_lost(sh
     with pytest.raises(SetupError, match=r"onnx_agreement_at_least.*onnxruntime.*make setup"):
         export(shipped_project, load_params(shipped_project.params))
     assert (shipped_project.export / "report.json").read_bytes() == before
+
+
+def test_onnx_runtime_leaves_nothing_in_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    subprocess.run([sys.executable, "-c", "import fashion.adapters.onnx"], check=True, capture_output=True)
+    assert not list(tmp_path.rglob("*"))
 
 
 def test_a_params_yaml_of_an_earlier_release_asks_for_no_onnx(trained_project, monkeypatch):

@@ -19,6 +19,7 @@ from fashion.errors import ArtifactError, ServiceError
 from fashion.images.synthetic import draw
 from fashion.loop.collect import collect, is_learned
 from fashion.params import load_params
+from fashion.registry.approval import Answer, conclude
 from fashion.registry.lineage import look_up_lineage
 from fashion.registry.register import register
 from fashion.stages.evaluate import evaluate
@@ -290,15 +291,36 @@ def test_a_failed_gate_keeps_even_a_first_version_from_becoming_champion(trained
     assert tracking.version_with_alias(registry_of(trained_project, params), tracking.CHAMPION) is None
 
 
-def test_a_champion_of_other_classes_is_never_replaced_silently(trained_project):
-    contract = trained_project.export / "classes.json"
-    content = json.loads(contract.read_text())
-    contract.write_text(json.dumps(content | {"classes": [*content["classes"][:-1], "Hat"]}))
+def name_classes(project, classes):
+    """Let the champion's description name other classes, as if it had been made for them."""
+    (contract,) = (project.state / "mlflow").glob("**/extra_files/classes.json")
+    contract.write_text(json.dumps(json.loads(contract.read_text()) | {"classes": classes}))
+    shutil.rmtree(project.state / "champion", ignore_errors=True)
+
+
+def test_a_champion_that_shares_hardly_a_class_is_never_replaced_silently(trained_project):
+    name_classes(trained_project, [f"garment {number}" for number in range(9)] + ["Ankle boot"])
+    make_candidate(trained_project, seed=5)
     refused = register(trained_project, load(trained_project))
     assert refused.verdict == "challenger"
-    assert "cannot be compared" in refused.reason
-    assert "Hat" in refused.reason
+    assert "cannot be compared: it knows garment 0, garment 1, garment 2, garment 3, garment 4, ..." in refused.reason
+    assert "fewer than 2 classes are known to both" in refused.reason
     assert aliases(trained_project)["champion"] == "1"
+
+
+def test_that_a_class_disappears_must_be_confirmed_by_a_person(trained_project):
+    first, second, *others, last = load(trained_project).data.classes
+    name_classes(trained_project, [second, first, *others, "Sandal boot"])  # Two are mistaken for each other.
+    make_candidate(trained_project, seed=5)
+    proposed = register(trained_project, load(trained_project))
+    assert (proposed.verdict, proposed.approval) == ("challenger", "awaited")
+    assert proposed.reason.startswith("awaits approval: all ")
+    assert f"new: {last}, judged by the gates alone" in proposed.reason
+    assert "no longer known: Sandal boot, which version 1 knows; a person has to agree to that" in proposed.reason
+    assert aliases(trained_project) == {"champion": "1", "challenger": "2"}
+    yes = Answer(approved=True, who="Anna", via="fashion approve", reason="we sell none any more")
+    assert conclude(trained_project, load(trained_project), "2", yes, "a run").verdict == "champion"
+    assert aliases(trained_project) == {"champion": "2"}
 
 
 def test_a_model_of_drawn_images_never_replaces_one_of_real_images(trained_project):

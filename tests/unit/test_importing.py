@@ -2,10 +2,11 @@
 
 import gc
 import os
+from pathlib import Path
 
 import pytest
 
-from fashion.importing import heavy_imports
+from fashion.importing import cache_that_goes, heavy_imports
 
 
 @pytest.fixture(autouse=True)
@@ -42,3 +43,16 @@ def test_a_collector_that_was_off_stays_off():
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("before", [None, "/mine"])
+def test_what_a_library_leaves_in_the_cache_goes_and_the_cache_is_again_where_it_was(monkeypatch, before):
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    if before:
+        monkeypatch.setenv("XDG_CACHE_HOME", before)
+    with pytest.raises(ImportError), cache_that_goes():
+        folder = Path(os.environ["XDG_CACHE_HOME"])
+        (folder / "number-of-this-machine").write_text("1")
+        raise ImportError
+    assert not folder.exists()
+    assert os.environ.get("XDG_CACHE_HOME") == before

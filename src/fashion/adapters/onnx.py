@@ -7,15 +7,17 @@ from pathlib import Path
 import keras
 import numpy as np
 import onnx
-import onnxruntime
-import tf2onnx  # noqa: F401 - Keras converts with it, and says nothing useful where it is missing
 from numpy.typing import NDArray
 
 from fashion.arrays import Bytes, Shape
 from fashion.errors import ArtifactError
+from fashion.importing import cache_that_goes
 from fashion.quiet import quiet_standard_error
 from fashion.storage import atomic_file
 
+with cache_that_goes():  # A number for this machine, and events to be sent.
+    import onnxruntime
+    import tf2onnx  # noqa: F401 - Keras converts with it, and says nothing useful where it is missing
 onnxruntime.disable_telemetry_events()  # From 1.32 on it has some, and they are on.
 
 IMAGE, PROBABILITIES = "image", "probabilities"

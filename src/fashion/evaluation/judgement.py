@@ -7,6 +7,7 @@ non-inferiority trials: S. Wellek, "Testing statistical hypotheses of equivalenc
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from fashion.evaluation.class_names import NO_CLASSES, SharedClasses
 from fashion.evaluation.gates import Gate
 from fashion.evaluation.paired import Difference, Pairs, accuracy_difference, mcnemar, recall_differences
 from fashion.evaluation.survey import NOBODY_ASKED, Survey
@@ -64,6 +65,8 @@ class Evidence:
     """With the most accurate champion so far, on the frozen test set, where that is not the present one."""
     unjudged: tuple[str, ...] = ()
     """What was to be judged and could not be, with the reason, in words."""
+    classes: SharedClasses = NO_CLASSES
+    """Only the images of shared classes were compared. New ones are judged by the gates, lost ones by a person."""
 
 
 @dataclass(frozen=True)

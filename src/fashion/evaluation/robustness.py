@@ -41,6 +41,11 @@ class OnCopies:
         """Which image each of them is a copy of, (copies,)."""
         return np.concatenate([np.tile(rows, len(SEVERITIES)) for rows in self.rows.values()])
 
+    def among(self, kept: Booleans) -> "OnCopies":
+        """Return the copies of some images of the test set alone; `kept` is (n,), one element for each image."""
+        correct = {name: right[:, kept[self.rows[name]]] for name, right in self.correct.items()}
+        return OnCopies({name: rows[kept[rows]] for name, rows in self.rows.items()}, correct)
+
 
 def answer_copies(predict: Callable[[Bytes], NDArray[np.intp]], test: LabelledImages) -> OnCopies:
     """Let a model classify the corrupted copies of the test images; `predict` returns the class of each image."""

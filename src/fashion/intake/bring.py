@@ -10,6 +10,7 @@ from typing import Any
 from fashion.adapters.decoding import readable_name
 from fashion.adapters.shards import Row, write_shards
 from fashion.errors import DataError, DiskError, ParamsError
+from fashion.evaluation.class_names import NO_CLASSES, SharedClasses, find_shared
 from fashion.images.assignment import SPLITS
 from fashion.images.photos import form_of
 from fashion.intake import switch
@@ -60,8 +61,12 @@ class Plan:
     measured: Measured
     record: Record | None
     """What was derived last, for this dataset or for another one."""
+    classes: SharedClasses
+    """How the classes of a dataset that is known have changed."""
     batches: bool
     """Whether the batches of collected images stay."""
+    lost_batches: int
+    """How many there are that do not."""
     kept: tuple[str, ...]
     """What a person has edited since, which stays."""
 
@@ -89,9 +94,13 @@ def plan(project: Project, params: Params, wanted: Wanted, progress: Progress) -
     arranged = arrange(scanned, params.data.classes if known else (), source.classes, params.prepare.seed)
     found = find(source, scanned, arranged)
     _check_room(project, found.disk)
-    batches = bool(known) and arranged.classes == params.data.classes and scanned.form == form
-    measured = _measure(scanned, arranged)
-    return Plan(wanted, scanned, arranged, found, measured, record, batches, tuple(_edited(project, known)))
+    # New classes come last, so that the labels of the batches keep their meaning, unless one has disappeared.
+    classes = find_shared(arranged.classes, params.data.classes) if known else NO_CLASSES
+    same = arranged.classes[: len(params.data.classes)] == params.data.classes
+    batches = bool(known) and same and scanned.form == form
+    lost = 0 if batches or not project.batches.exists() else len(list(project.batches.iterdir()))
+    measured, kept = _measure(scanned, arranged), tuple(_edited(project, known))
+    return Plan(wanted, scanned, arranged, found, measured, record, classes, batches, lost, kept)
 
 
 def carry_out(project: Project, params: Params, made: Plan) -> None:

@@ -91,5 +91,20 @@ def _listed(names: Sequence[str]) -> str:
 def _kept(plan: Plan) -> Iterator[str]:
     if plan.known:
         yield f"{plan.known.name} is known: what was derived for it is brought up to date, and its form stays."
+    if plan.classes.new:
+        yield (
+            f"New classes: {_listed(plan.classes.new)}. The champion stays; it and a model of all classes are compared "
+            "on those that both know."
+        )
+    if plan.classes.lost:
+        yield (
+            f"Classes that are gone: {_listed(plan.classes.lost)}. Before a model without them becomes champion, a "
+            "person has to agree."
+        )
+    if plan.lost_batches:
+        yield (
+            f"Batches of collected images that do not stay, as their classes or form were others: {plan.lost_batches}. "
+            "fashion import --undo brings them back."
+        )
     for name in plan.kept:
         yield f"Edited since, and kept: {name}"

@@ -39,6 +39,10 @@ class Judgement:
     lines: tuple[Line, ...] = ()
     unjudged: tuple[str, ...] = ()
     """What was to be judged and could not be, with the reason, in words."""
+    new_classes: tuple[str, ...] = ()
+    """Those that the champion does not know: only the gates judge them."""
+    lost_classes: tuple[str, ...] = ()
+    """Those that only the champion knows: a person has to agree."""
 
     @property
     def reason(self) -> str:
@@ -52,6 +56,7 @@ class Judgement:
 def judgement_from_dict(content: Mapping[str, Any]) -> Judgement:
     """Return the judgement in the content of a judgement.json."""
     lines = tuple(Line(**line) for line in content["lines"])
-    # Judgements of earlier releases do not say what was not judged.
-    tuples = {"reasons": tuple(content["reasons"]), "unjudged": tuple(content.get("unjudged", ()))}
-    return Judgement(**{**content, **tuples, "lines": lines})
+    # Judgements of earlier releases do not say what was not judged, nor name classes.
+    names = ("unjudged", "new_classes", "lost_classes")
+    tuples = {name: tuple(content.get(name, ())) for name in names}
+    return Judgement(**{**content, **tuples, "reasons": tuple(content["reasons"]), "lines": lines})

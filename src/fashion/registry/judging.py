@@ -4,7 +4,7 @@ The judgement is kept with the candidate's run in MLflow and, for the last one, 
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,11 +13,13 @@ from tempfile import TemporaryDirectory
 from fashion.adapters import tracking
 from fashion.adapters.tracking.tags import ACCURACY, SYNTHETIC_DATA, TEST_SET
 from fashion.errors import ArtifactError, DataError, ServiceError
+from fashion.evaluation.class_names import find_shared
 from fashion.evaluation.gates import Gate
 from fashion.evaluation.judgement import Comparison
+from fashion.images.photos import Form
 from fashion.params import Params
 from fashion.paths import CLASSES, LITERT, Project
-from fashion.reading import LARGEST_ARTIFACT_BYTES, load_json, read_json
+from fashion.reading import LARGEST_ARTIFACT_BYTES, load_json, translate_damage
 from fashion.registry.contest import Contestant, Task, compare_frozen, gather, let_answer, set_task
 from fashion.registry.judgement import Judgement, judgement_from_dict
 from fashion.registry.promotion import judged_line
@@ -25,6 +27,10 @@ from fashion.registry.wording import accept_first, markdown, refuse, write_judge
 from fashion.storage import atomic_folder, write_json, write_text
 
 JSON, MARKDOWN = "judgement.json", "judgement.md"
+FEWEST_SHARED = 2
+"""Classes that both models must know: telling one class from itself says nothing."""
+NAMED = 5
+"""Classes that a message names."""
 INCOMPARABLE = (ServiceError, ArtifactError, DataError)
 logger = logging.getLogger(__name__)
 
@@ -46,11 +52,11 @@ def judge_candidate(
     if version.tags[SYNTHETIC_DATA] == "true" and champion.tags.get(SYNTHETIC_DATA) != "true":
         # On drawn images it would win against any model of real ones.
         return refuse(gate, f"it learned from drawn images, the champion, {name}, from real ones")
-    task = set_task(project, params.register_.judgement)
-    ours = let_answer(_name(version), project.export / LITERT, task)
+    task, contract = set_task(project, params), _read_contract(project)
+    ours = let_answer(_name(version), project.export / LITERT, contract.classes, task)
     # Fetched afresh each time: what cannot be loaded from the registry now is no champion to lean on.
     with TemporaryDirectory() as folder:
-        fetch = partial(_fetch, registry, project, Path(folder))
+        fetch = partial(_fetch, registry, contract, Path(folder))
         try:
             theirs = fetch(champion, task)
         except INCOMPARABLE as error:
@@ -68,18 +74,23 @@ def _name(version: tracking.Version) -> str:
 
 def _fetch(
     registry: tracking.Registry,
-    project: Project,
+    contract: tracking.Contract,
     folder: Path,
     version: tracking.Version,
     task: Task,
 ) -> Contestant:
     """Fetch a version into the folder, and let it answer.
 
+    Args:
+        contract: the candidate's.
+
     Raises:
         ArtifactError, DataError, ServiceError: it cannot be compared with the candidate, though MLflow is there.
     """
     try:
-        return let_answer(_name(version), _download(registry, project, version, folder), task)
+        files = tracking.keep_version(registry, version, folder)
+        _check_comparable(contract, files)
+        return let_answer(_name(version), files.model, files.classes, task)
     except INCOMPARABLE:
         tracking.check(registry.uri)  # Where MLflow itself is away, nothing is said about its versions.
         raise
@@ -119,24 +130,27 @@ def _best(
     return None
 
 
-def _download(registry: tracking.Registry, project: Project, version: tracking.Version, folder: Path) -> Path:
-    """Return the version's LiteRT model.
+def _read_contract(project: Project) -> tracking.Contract:
+    path = project.export / CLASSES
+    with translate_damage(path, "make it with: dvc repro export"):
+        return tracking.Contract.model_validate(load_json(path, LARGEST_ARTIFACT_BYTES))
 
-    Raises:
-        DataError: it knows other classes or another image size than the candidate.
-        ServiceError: its files are not all there.
-    """
-    files = tracking.keep_version(registry, version, folder)
-    contract = read_json(project.export / CLASSES, "dvc repro export")
-    channels = contract.get("pictures", {}).get("channels", 1)  # Exports of earlier releases are grey.
-    ours = {"classes": contract["classes"], "images": [*contract["image_size"], channels]}
-    theirs = {"classes": list(files.classes), "images": list(files.form.shape)}
-    if ours != theirs:
+
+def _check_comparable(ours: tracking.Contract, theirs: tracking.Champion) -> None:
+    """Raise DataError if a version takes other images than the candidate, or hardly any class is known to both."""
+    shape, classes = Form(ours.image_size, ours.pictures).shape, find_shared(ours.classes, theirs.classes)
+    own = "give the new task a registered model of its own (register.name in params.yaml)"
+    if theirs.form.shape != shape:
+        raise DataError(f"it takes images of {theirs.form.shape}, the candidate of {shape}; {own}")
+    if len(classes.shared) < FEWEST_SHARED:
         raise DataError(
-            f"it was made for {theirs}, the candidate for {ours}; give the new task a registered model of its own "
-            "(register.name in params.yaml)"
+            f"it knows {_listed(theirs.classes)}, the candidate {_listed(ours.classes)}: fewer than {FEWEST_SHARED} "
+            f"classes are known to both; {own}"
         )
-    return files.model
+
+
+def _listed(classes: Sequence[str]) -> str:
+    return f"{', '.join(classes[:NAMED])}{', ...' if len(classes) > NAMED else ''}"
 
 
 def keep_judgement(

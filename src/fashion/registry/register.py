@@ -71,6 +71,8 @@ class Registration:
 def register(project: Project, params: Params, flow_run: str | None = None) -> Registration:
     """Register the artifacts, once, and move the alias `champion` if they earn it and nobody is to be asked.
 
+    Somebody is asked if params.yaml says so, or the champion knows a class that the artifacts do not.
+
     Every step can be repeated: the version is created after its files, the verdict is written last of all.
 
     Args:
@@ -193,7 +195,7 @@ def _decide(
         judgement = judge_candidate(registry, project, params, version, gate)
         keep_judgement(registry, project, version, judgement)
         promotion.check_loadable(project, registry, version)
-        ask_first = params.register_.approval == "required"
+        ask_first = params.register_.approval == "required" or bool(judgement.lost_classes)
         decision = promotion.decide(ledger, version, judgement, flow_run, ask_first)
         change = tracking.record(registry, ledger, decision)
     kept = look_up_judgement(registry, project, version)

@@ -1,6 +1,6 @@
 """Judgements in words: why a candidate is promoted or not, and what tags, tables and pages show of it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from fashion.evaluation.gates import Gate
 from fashion.evaluation.judgement import (
@@ -31,6 +31,8 @@ from fashion.registry.judgement import Judgement, Line
 from fashion.text import escape_markdown, markdown_table
 
 OVERALL = (ACCURACY, RECENT, CORRUPTED, CALIBRATION, SIZE, LATENCY)
+NAMED = 5
+"""Classes that a sentence names; there may be 256."""
 MOST_ACCURATE = "the most accurate champion so far"
 
 
@@ -49,7 +51,7 @@ def write_judgement(gate: Gate, evidence: Evidence, rule: JudgementParams) -> Ju
     outcome, test, recent = judge(gate, evidence, rule), evidence.test, evidence.recent
     return Judgement(
         promoted=outcome.promoted,
-        reasons=tuple(_reasons(gate, evidence, outcome, rule)),
+        reasons=(*_reasons(gate, evidence, outcome, rule), *_on_classes(evidence)),
         champion=test.opponent,
         confidence=rule.confidence,
         images=test.images,
@@ -63,6 +65,8 @@ def write_judgement(gate: Gate, evidence: Evidence, rule: JudgementParams) -> Ju
         recent_obstacle=_obstacle(outcome.obstacle, rule) if outcome.obstacle else "",
         lines=tuple(_line(finding, test.opponent) for finding in outcome.findings),
         unjudged=evidence.unjudged,
+        new_classes=evidence.classes.new,
+        lost_classes=evidence.classes.lost,
     )
 
 
@@ -91,6 +95,20 @@ def _reasons(gate: Gate, evidence: Evidence, outcome: Outcome, rule: JudgementPa
     losses.sort(key=lambda loss: (loss.figure == RECENT, loss.figure != ACCURACY, loss.opponent != champion))
     tie = [] if gains else [_explain_tie(champion, outcome, rule)]
     return [*_gate_failures(gate), *(_explain_loss(loss, champion) for loss in losses), *tie]
+
+
+def _on_classes(evidence: Evidence) -> Iterator[str]:
+    """Yield what follows from classes that only one of the two knows."""
+    classes, champion = evidence.classes, evidence.test.opponent
+    if classes.new:
+        yield f"new: {_names(classes.new)}, judged by the gates alone, all else on the classes that {champion} knows"
+    if classes.lost:
+        yield f"no longer known: {_names(classes.lost)}, which {champion} knows; a person has to agree to that"
+
+
+def _names(classes: Sequence[str]) -> str:
+    more = f" and {len(classes) - NAMED} more" if len(classes) > NAMED else ""
+    return f"{', '.join(classes[:NAMED])}{more}"
 
 
 def _gate_failures(gate: Gate) -> list[str]:

@@ -11,7 +11,7 @@ import uvicorn
 from fashion.adapters.predictions import PredictionLog, Retention
 from fashion.errors import ArtifactError, ParamsError, ServiceError
 from fashion.pages.status import Board
-from fashion.params import Params
+from fashion.params import Params, load_params
 from fashion.paths import Project
 from fashion.registry.champion import find_champion
 from fashion.serving.answers import Sample, to_lists
@@ -101,15 +101,16 @@ def _sampler(project: Project, champions: Champions) -> Callable[[], list[Sample
     def draw() -> list[Sample]:
         champion = champions.current.champion
         try:
-            test = load_split(project, "test")
-        except ArtifactError:
+            test, classes = load_split(project, "test"), load_params(project.params).data.classes
+        except (ArtifactError, ParamsError):
             return []
         if test.images.shape[1:] != champion.form.shape:
             return []
-        chosen = random.choice(len(test.labels), min(SAMPLES, len(test.labels)), replace=False)
-        return [
-            Sample(image=to_lists(test.images[index]), label=champion.classes[test.labels[index]]) for index in chosen
-        ]
+        # Of the classes that the project has now, the champion may not know all: on those nobody can correct it.
+        common = [label for label, name in enumerate(classes) if name in champion.classes]
+        known = np.flatnonzero(np.isin(test.labels, common))
+        chosen = random.choice(known, min(SAMPLES, len(known)), replace=False)
+        return [Sample(image=to_lists(test.images[index]), label=classes[test.labels[index]]) for index in chosen]
 
     return draw
 

@@ -137,7 +137,8 @@ def _read_shard(project: Project, params: DataParams, file: DataFile) -> _Shard:
 
 
 def _check_labels(rows: Rows, name: str, params: DataParams) -> None:
-    if rows.classes is not None and rows.classes != params.classes:
+    # Shards from before a class was added have fewer: the numbers of their labels mean the same.
+    if rows.classes is not None and rows.classes != params.classes[: len(rows.classes)]:
         raise DataError(
             f"{name}: its classes are {', '.join(rows.classes)}; expected those of data.classes in params.yaml, in "
             f"their order: {', '.join(params.classes)}"
