@@ -320,7 +320,7 @@ def test_that_a_class_disappears_must_be_confirmed_by_a_person(trained_project):
     assert aliases(trained_project) == {"champion": "1", "challenger": "2"}
     yes = Answer(approved=True, who="Anna", via="fashion approve", reason="we sell none any more")
     assert conclude(trained_project, load(trained_project), "2", yes, "a run").verdict == "champion"
-    assert aliases(trained_project) == {"champion": "2"}
+    assert aliases(trained_project) == {"champion": "2", "challenger": None}
 
 
 def test_a_model_of_drawn_images_never_replaces_one_of_real_images(trained_project):
