@@ -1,12 +1,13 @@
 """Changes one thing of the recipe `compact` at a time: optimizer, activation, regularisation, augmentation, network.
 
-    python -m benchmarks.experiments                 # about 50 minutes on two cores, on which nothing else runs
+    python -m benchmarks.experiments                 # about 50 minutes on two cores
     python -m benchmarks.experiments --variants adam tanh --seeds 1 2
 
 Of the training images 10,000, with the shares of the classes, stand in for the test set, which is not used: nothing is
 trained, stopped or chosen on them. What is left is divided as `prepare` divides it, and of its training part 27,000 are
 learned from, in as many epochs as `compact` has. An optimizer other than muon first gets the best of three learning
-rates, by validation accuracy, with half of these images and one seed.
+rates, by validation accuracy, with half of these images and one seed. What a step costs is measured apart, for all
+changes in turns, in CPU time: other work on the machine does not count.
 
 Every training is kept as soon as it is over: after Ctrl-C or a kill the same command goes on from there, as long as
 processor, code and data are the same. It writes benchmarks/experiments.json and .md, docs/experiments.svg, and the
@@ -23,8 +24,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.experiment_rows import Rows, describe_run, pack
-from benchmarks.experiments_page import write_page
+from benchmarks.experiments_page import Findings, write_page
 from benchmarks.results import ROOT
+from benchmarks.step_cost import compare_steps
 from benchmarks.variants import BASE, VARIANTS, Variant
 from fashion.arrays import LabelledImages
 from fashion.environment import apply_environment
@@ -52,7 +54,7 @@ class Bench:
     aside: int
     rows: Rows
     run: str
-    """When this call began: times are compared within a call alone."""
+    """When this call began."""
 
     def train(self, name: str, recipe: Recipe, seed: int, share: float = 1.0) -> dict[str, Any]:
         """Return the row of a training, after doing it unless it is there."""
@@ -81,10 +83,13 @@ def main() -> None:
     bench = prepare(Project(arguments.project.resolve()), arguments.training, arguments.aside)
     rates = choose_rates(bench, variants)
     recipes = {one.name: one.recipe(bench.base, rates.get(one.name)) for one in variants}
+    with ProcessPoolExecutor(1, mp_context=_context()) as pool:
+        costs = pool.submit(compare_steps, {BASE: bench.base, **recipes}).result()
     for number, seed in enumerate(arguments.seeds):
-        train_all(bench, recipes, seed, backwards=bool(number % 2))
+        train_all(bench, recipes, seed)
         # After each seed: whoever stops it has a table.
-        write_page(bench.rows, variants, bench.base, arguments.seeds[: number + 1], arguments.output)
+        done = arguments.seeds[: number + 1]
+        write_page(bench.rows, variants, bench.base, Findings(done, costs), arguments.output)
 
 
 def prepare(project: Project, training: int, aside: int) -> Bench:
@@ -116,18 +121,14 @@ def choose_rates(bench: Bench, variants: Sequence[Variant]) -> dict[str, float]:
     return chosen
 
 
-def train_all(bench: Bench, recipes: dict[str, Recipe], seed: int, backwards: bool) -> None:
-    """Train what is missing with this seed, between two trainings of `compact`, by whose times all are measured.
-
-    Args:
-        backwards: so that what comes late with one seed comes early with the next.
-    """
+def train_all(bench: Bench, recipes: dict[str, Recipe], seed: int) -> None:
+    """Train what is missing with this seed, between two trainings of `compact`, which should be identical."""
     missing = {name: recipe for name, recipe in recipes.items() if bench.rows.load(name, recipe, seed) is None}
     if not missing and bench.rows.all(seed, BASE, bench.base):
         return
     bench.train(f"{BASE} {bench.run} {FIRST}", bench.base, seed)
-    for name in reversed(missing) if backwards else missing:
-        bench.train(name, missing[name], seed)
+    for name, recipe in missing.items():
+        bench.train(name, recipe, seed)
     bench.train(f"{BASE} {bench.run} {LAST}", bench.base, seed)
 
 

@@ -20,40 +20,35 @@ if TYPE_CHECKING:
 
 DOCUMENT, PICTURE = ROOT / "docs" / "experiments.md", "experiments.svg"
 BEGIN, END = "<!-- python -m benchmarks.experiments writes from here -->", "<!-- to here -->"
-ALT = "Difference in accuracy from compact, with its interval, and time as a multiple of compact's, for each change"
+ALT = "For each change, the difference in accuracy from compact with its interval, and the cost of a step"
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#6e7781"
 """Told apart by colour-blind readers: M. Okabe and K. Ito, "Color universal design", 2008."""
 
 
 @dataclass(frozen=True)
-class Bases:
-    """The trainings of `compact`, by seed: at the beginning and at the end of what one call did with the seed."""
+class Findings:
+    """What is shown beside the trainings."""
 
-    rows: Mapping[int, Sequence[Mapping[str, Any]]]
-
-    def seconds_beside(self, row: Mapping[str, Any]) -> float:
-        """Return what `compact` took with the same seed in the same call."""
-        beside = [base["seconds"] for base in self.rows[row["seed"]] if base["run"] == row["run"]]
-        return float(np.mean(beside))
-
-    @property
-    def repeat(self) -> bool:
-        """Whether trainings with the same seed gave the same answers."""
-        return all(row["right"] == rows[0]["right"] for rows in self.rows.values() for row in rows)
+    seeds: Sequence[int]
+    costs: Mapping[str, float]
+    """CPU milliseconds of a training step, by change."""
 
 
-def write_page(
-    rows: Rows, variants: Sequence[Variant], base: Recipe, seeds: Sequence[int], output: Path | None
-) -> None:
+Bases = Mapping[int, Sequence[Mapping[str, Any]]]
+"""The trainings of `compact`, by seed: several of each."""
+
+
+def write_page(rows: Rows, variants: Sequence[Variant], base: Recipe, findings: Findings, output: Path | None) -> None:
     """Write figures, page and picture into `output`; without it beside the benchmark and into the documents."""
-    bases = Bases({seed: found for seed in seeds if (found := rows.all(seed, BASE, base))})
+    bases = {seed: found for seed in findings.seeds if (found := rows.all(seed, BASE, base))}
     tried = {one.name: _rates(rows, one, base) for one in variants if one.rates}
     every = [_measure(rows, one, base, tried.get(one.name), bases) for one in variants]
-    measured = [one for one in every if one["seeds"]]
+    costs = findings.costs
+    measured = [one | {"cost": costs[one["name"]] / costs[BASE]} for one in every if one["seeds"]]
     results = {
         "machine": machine(),
-        "compact": _base_figures(bases),
-        "repeated": bases.repeat,
+        "compact": _base_figures(bases) | {"milliseconds": costs[BASE]},
+        "repeated": all(row["right"] == found[0]["right"] for found in bases.values() for row in found),
         "rates": tried,
         "variants": measured,
         "failed": [f"{one['name']}, seed {seed}" for one in every for seed in one["failed"]],
@@ -76,13 +71,13 @@ def _measure(rows: Rows, one: Variant, base: Recipe, rates: Mapping[str, float] 
     """Return the figures of a variant, over the seeds that it and `compact` have been trained with."""
     rate = float(max(rates, key=lambda name: rates[name])) if rates else None
     recipe = one.recipe(base, rate)
-    trained = [row for seed in bases.rows if (row := rows.load(one.name, recipe, seed))]
+    trained = [row for seed in bases if (row := rows.load(one.name, recipe, seed))]
     found = [row for row in trained if "failed" not in row]
     about = {"name": one.name, "failed": [row["seed"] for row in trained if "failed" in row]}
     if not found:
         return about | {"seeds": []}
     ours = np.stack([unpack(row) for row in found])
-    theirs = np.stack([unpack(bases.rows[row["seed"]][0]) for row in found])
+    theirs = np.stack([unpack(bases[row["seed"]][0]) for row in found])
     figures = about | {
         "group": one.group,
         "rate": rate,
@@ -90,7 +85,6 @@ def _measure(rows: Rows, one: Variant, base: Recipe, rates: Mapping[str, float] 
         "seeds": [row["seed"] for row in found],
         **_accuracy(found),
         "difference": float(ours.mean() - theirs.mean()),
-        "time": float(np.mean([row["seconds"] / bases.seconds_beside(row) for row in found])),
     }
     if len(found) > 1:
         difference = difference_over_seeds(ours, theirs, CONFIDENCE)
@@ -99,10 +93,9 @@ def _measure(rows: Rows, one: Variant, base: Recipe, rates: Mapping[str, float] 
 
 
 def _base_figures(bases: Bases) -> dict[str, Any]:
-    firsts = [found[0] for found in bases.rows.values()]
+    firsts = [found[0] for found in bases.values()]
     counts = {name: firsts[0][name] for name in ("training_images", "validation_images", "images", "steps")}
-    every = [row["seconds"] for found in bases.rows.values() for row in found]
-    return {**counts, "seeds": list(bases.rows), **_accuracy(firsts), "seconds": float(np.mean(every))}
+    return {**counts, "seeds": list(bases), **_accuracy(firsts)}
 
 
 def _accuracy(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -115,7 +108,7 @@ def _accuracy(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def render(results: Mapping[str, Any]) -> str:
     base, rows = results["compact"], results["variants"]
-    heads = ["", "change", "accuracy, mean ± deviation", "difference from `compact`, points", "time", "seeds"]
+    heads = ["", "change", "accuracy, mean ± deviation", "difference from `compact`, points", "cost of a step", "seeds"]
     lines = [["", "`compact`", _shown(base), "", "1.00", _numbers(base["seeds"])]]
     group = ""
     for row in rows:
@@ -131,7 +124,8 @@ def render(results: Mapping[str, Any]) -> str:
     return paragraphs(
         f"{measured_on(results['machine'])}. {base['training_images']:,} training images, {base['steps']:,} steps; "
         f"accuracy on {base['images']:,} training images set aside; {base['validation_images']:,} validation images. "
-        f"`compact` took {base['seconds']:.1f} s; its trainings with the same seed {same}.",
+        f"A step of `compact` costs {base['milliseconds']:.0f} ms of CPU time on one thread, the others a multiple of "
+        f"that. Trainings of `compact` with the same seed {same}.",
         *([chance] if several else []),
         table(heads, lines),
         *([f"Trainings whose loss became infinite: {'; '.join(results['failed'])}."] if results["failed"] else []),
@@ -144,7 +138,7 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
     if "low" in row:
         shown += f" ({100 * row['low']:+.2f} to {100 * row['high']:+.2f})"
         shown = f"**{shown}**" if row["low"] > 0 or row["high"] < 0 else shown
-    return [_shown(row), shown, f"{row['time']:.2f}", _numbers(row["seeds"])]
+    return [_shown(row), shown, f"{row['cost']:.2f}", _numbers(row["seeds"])]
 
 
 def _shown(row: Mapping[str, Any]) -> str:
@@ -174,7 +168,7 @@ def _rates_tried(rates: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def draw(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Draw the differences with their intervals on the left, the times on the right."""
+    """Draw the differences with their intervals on the left, the costs on the right."""
     from benchmarks.pictures import svg_figure
 
     with svg_figure(path, (8, 1.2 + 0.27 * len(rows))) as figure:
@@ -185,9 +179,9 @@ def draw(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
         left.set_yticks(range(len(rows)), [row["name"] for row in rows])
         left.set_ylim(len(rows) - 0.5, -0.5)
         left.set(xlabel="accuracy minus compact's, points, 95 % interval")
-        right.plot([row["time"] for row in rows], range(len(rows)), "s", color=GREY, markersize=4)
+        right.plot([row["cost"] for row in rows], range(len(rows)), "s", color=GREY, markersize=4)
         right.axvline(1, color="black", linewidth=1)
-        right.set(xlabel="times compact's time", xlim=(0, None))
+        right.set(xlabel="times compact's step", xlim=(0, None))
         borders = [place - 0.5 for place in range(1, len(rows)) if rows[place]["group"] != rows[place - 1]["group"]]
         for axis in (left, right):
             axis.grid(axis="x", alpha=0.3)

@@ -20,6 +20,7 @@ from fashion.environment import apply_environment
 from fashion.params import Recipe, load_params
 from fashion.paths import Project
 
+ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 SHAPE, CLASSES = (28, 28, 1), 10
 TOGETHER = 16
 """Steps compiled into one call."""
@@ -30,7 +31,7 @@ HEADS = ("a step in float32, ms", "with one image in it", f"{TOGETHER} steps in 
 
 def main() -> None:
     apply_environment(Project(ROOT))
-    os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
+    os.environ |= ONE_THREAD
     recipes = load_params(ROOT / "params.yaml").train.recipes
     results = {"machine": machine(), "recipes": {name: measure(recipe) for name, recipe in recipes.items()}}
     save(__file__, results, render(results))
@@ -50,6 +51,17 @@ def measure(recipe: Recipe) -> dict[str, float]:
     return {"batch_size": size} | {way: min(one[way] for one in rounds) for way in running}
 
 
+def compare_steps(recipes: Mapping[str, Recipe]) -> dict[str, float]:
+    """Return the CPU milliseconds of a step of each recipe, its augmentation included, on one thread.
+
+    Call it in a process that has not computed anything yet: TensorFlow reads then how many threads it may have.
+    """
+    os.environ |= ONE_THREAD
+    running = {name: one_by_one(recipe, recipe.batch_size, augmented=True) for name, recipe in recipes.items()}
+    rounds = [{name: timed(steps) for name, steps in running.items()} for _ in range(ROUNDS)]
+    return {name: min(one[name] for one in rounds) for name in running}
+
+
 def timed(steps: Callable[[], None]) -> float:
     start = time.process_time()
     steps()
@@ -58,13 +70,14 @@ def timed(steps: Callable[[], None]) -> float:
 
 def network(recipe: Recipe) -> Any:
     from fashion.model.architectures import Form
-    from fashion.model.losses import make_loss
+    from fashion.model.losses import make_loss, penalise_kernels
     from fashion.model.networks import classifier, computing_in, logits_model
     from fashion.model.optimizers import make_optimizer
 
     form = Form(recipe.width, recipe.depth, recipe.activation, recipe.dropout)
     with computing_in(recipe.precision):
         model = logits_model(classifier(recipe.network, SHAPE, CLASSES, form))
+    penalise_kernels(model, recipe.l2)
     model.compile(make_optimizer(recipe, 10_000), make_loss(recipe, CLASSES), metrics=["accuracy"])
     return model
 
@@ -74,12 +87,15 @@ def batch(size: int) -> tuple[Any, Any]:
     return images, np.arange(size, dtype=np.uint8) % CLASSES
 
 
-def one_by_one(recipe: Recipe, size: int) -> Callable[[], None]:
-    model, examples = network(recipe), batch(size)
+def one_by_one(recipe: Recipe, size: int, augmented: bool = False) -> Callable[[], None]:
+    from fashion.images.augmentation import augment
+
+    model, (images, labels), random = network(recipe), batch(size), np.random.default_rng(0)
 
     def run() -> None:
         for _ in range(STEPS):
-            model.train_on_batch(*examples, return_dict=True)
+            shown = augment(images, recipe.augmentation, random) if augmented else images
+            model.train_on_batch(shown, labels, return_dict=True)
 
     run()  # The first steps compile.
     return run

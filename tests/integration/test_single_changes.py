@@ -48,6 +48,7 @@ def test_changes_are_measured_once_against_the_recipe_and_shown_in_table_and_pic
     assert tanh["low"] < tanh["difference"] < tanh["high"]
     assert figures["compact"]["training_images"] == 200
     assert figures["repeated"]
+    assert 0.2 < tanh["cost"] < 5
     rmsprop = next(row for row in figures["variants"] if row["name"] == "rmsprop")
     rates = figures["rates"]["rmsprop"]
     assert rates[f"{rmsprop['rate']:g}"] == max(rates.values())
