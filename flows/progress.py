@@ -24,6 +24,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fashion.errors import FashionError
+from fashion.params import Params
 from fashion.paths import Project
 from fashion.reading import read_json
 
@@ -34,7 +35,7 @@ LINES = 12
 """Of the step at work, the last ones; `compact` has seven epochs."""
 
 
-def forecast(project: Project) -> str | None:
+def forecast(project: Project, params: Params) -> str | None:
     """Say what a first run takes and needs, by `benchmarks.first_run`; none where a model has been made before.
 
     Raises:
@@ -45,11 +46,19 @@ def forecast(project: Project) -> str | None:
     measured = read_measured()
     run, machine = measured["run"], measured["machine"]
     minutes = round(sum(run["seconds"].values()) / 30) / 2
+    duration = f"{minutes:g} minutes ({machine['processor']}, {machine['cores']} cores)"
+    safe = "Ctrl-C is safe: the same command goes on from there."
+    if run["of"] != describe_work(params):
+        return f"How long a run takes with these data and this recipe is not known; as shipped, {duration}. {safe}"
     return (
-        f"A first run takes about {minutes:g} minutes ({machine['processor']}, {machine['cores']} cores), downloads "
-        f"{run['download_bytes'] / 1e6:.0f} MB of data unless they are at hand, and needs "
-        f"{run['disk_bytes'] / 1e9:.2g} GB of disk. Ctrl-C is safe: the same command goes on from there."
+        f"A first run takes about {duration}, downloads {run['download_bytes'] / 1e6:.0f} MB of data unless they are "
+        f"at hand, and needs {run['disk_bytes'] / 1e9:.2g} GB of disk. {safe}"
     )
+
+
+def describe_work(params: Params) -> dict[str, Any]:
+    """Return what the time of a run depends on beside the machine: the data and the recipe."""
+    return {"files": [file.sha256 for file in params.data.files], "recipe": params.train.recipe}
 
 
 def read_measured() -> dict[str, Any]:

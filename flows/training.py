@@ -88,10 +88,10 @@ def _run(reason: str, synthetic: bool) -> None:
     project = load_project()
     apply_environment(project)
     # What is wrong here is said before anything starts.
-    load_params(project.params)
+    params = load_params(project.params)
     check_repository(project)
     _tell_problems(project)
-    if expected := forecast(project):
+    if expected := forecast(project, params):
         errors.print(expected)
     with shown(errors), prefect_server(project) as temporary:
         if temporary:

@@ -173,9 +173,9 @@ def test_the_figures_of_the_first_run_are_restored(project, monkeypatch):
     monkeypatch.setattr(progress, "MEASURED", project.root / "benchmarks" / "first_run.json")
     overwrite(progress.MEASURED)
     with pytest.raises(ArtifactError) as told:
-        progress.forecast(project)
+        progress.forecast(project, load(project))
     follow(project, told.value, "git checkout -- benchmarks/first_run.json")
-    assert "minutes" in progress.forecast(project)
+    assert "minutes" in progress.forecast(project, load(project))
 
 
 @pytest.fixture

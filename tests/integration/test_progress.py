@@ -12,8 +12,10 @@ from rich.console import Console
 
 from fashion.environment import environment_defaults
 from fashion.errors import StageError
+from fashion.params import load_params
 from flows.pipeline import PIPELINE
 from flows.progress import RunLine, forecast, read_measured, shown
+from tests.projects import edit_params
 
 EXPECTED = {"start": 10.0, "validate": 20.0, "train": 60.0, "register": 10.0}
 
@@ -119,14 +121,18 @@ def test_in_a_pipe_there_are_plain_lines_and_no_line_that_moves():
 def test_the_forecast_is_within_a_quarter_of_what_was_measured_and_is_told_before_the_first_model(project):
     measured = read_measured()["run"]
     assert list(measured["seconds"]) == ["start", "fetch", *PIPELINE, "register"]
-    words = forecast(project).split()
+    words = forecast(project, load_params(project.params)).split()
     minutes, download, disk = (float(words[words.index(unit) - 1]) for unit in ("minutes", "MB", "GB"))
     assert minutes * 60 == pytest.approx(sum(measured["seconds"].values()), rel=0.25)
     assert download * 1e6 == pytest.approx(measured["download_bytes"], rel=0.25)
     assert disk * 1e9 == pytest.approx(measured["disk_bytes"], rel=0.25)
+    edit_params(project, {"train": {"recipe": "baseline"}})
+    unknown = forecast(project, load_params(project.params))
+    assert "with these data and this recipe is not known" in unknown
+    assert "downloads" not in unknown
     project.model.mkdir(parents=True)
     project.model_file.touch()
-    assert forecast(project) is None
+    assert forecast(project, load_params(project.params)) is None
 
 
 def test_prefect_reports_nothing_from_a_terminal_on_which_nothing_was_activated(project):
