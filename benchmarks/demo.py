@@ -2,17 +2,19 @@
 
     make demo                                                          # one change; ten minutes on two cores
     python -m benchmarks.demo --drifts rotation:3 brightness:4 blur:5 --publish
+    python -m benchmarks.demo --pictures ~/Pictures/birds              # on a folder of your own, by fashion import
 
 It types what a user types, against real services on free ports, in a project of its own under .state/demo. Of the
-training images 10,000 are set aside before the first training: they are the traffic, and no image is sent twice. The
-published test images are only what they always are, the frozen test set. The service asks for every label, and every
-one is told; in production it asks for a few, at random (collect.asked_share), and the same takes that much longer.
+training images 10,000 are set aside before the first training, or half of them where there are fewer than 20,000: they
+are the traffic, and no image is sent twice. The test images are only what they always are, the frozen test set. The
+service asks for every label, and every one is told; in production it asks for a few, at random (collect.asked_share),
+and the same takes that much longer.
 Results and a picture of the first change are in .state/demo; with --publish also in benchmarks/demo.json,
 benchmarks/demo.md and docs/demo.svg.
 """
 
 import argparse
-import json
+import itertools
 import os
 import shutil
 import sys
@@ -24,28 +26,23 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
-import yaml
 
 from benchmarks.processes import free_port, run, running, wait_for
-from benchmarks.projects import make_project
+from benchmarks.projects import copy_project, make_project
 from benchmarks.results import ROOT, machine
 from benchmarks.story import draw, render, summarise
-from fashion.images.idx import write_idx, write_images
-from fashion.params import load_params
+from benchmarks.traffic import count_windows, set_aside, traffic
+from fashion.images.idx import read_idx_shape
 from fashion.paths import Project
 from fashion.reading import read_json
 from fashion.settings import headers_for_prefect
-from fashion.stages.raw import read_raw
-from fashion.storage import file_digest, write_json, write_text
+from fashion.storage import write_json, write_text
 
 PUBLISHED = {
     "demo.json": Path(__file__).with_suffix(".json"),
     "demo.md": Path(__file__).with_suffix(".md"),
     "demo.svg": ROOT / "docs" / "demo.svg",
 }
-WINDOW, WINDOWS = 500, 20
-"""Images that are sent between two looks, and how often there are so many others."""
 CLEAN, AFTER = 3, 3
 """Windows before the change, and after the new champion has taken over."""
 RATE = 100
@@ -59,10 +56,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     kinds = "what changes and how much; fashion simulate --drift list names the kinds"
     parser.add_argument("--drifts", nargs="+", default=["rotation:3"], metavar="KIND:SEVERITY", help=kinds)
+    parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="a folder, one below it for each class")
     parser.add_argument("--publish", action="store_true", help="let README and docs show these results")
     arguments = parser.parse_args()
     start = time.monotonic()
-    project, base = prepare(ROOT / ".state" / "demo")
+    if arguments.pictures and arguments.publish:
+        parser.error("README and docs show the demo on the dataset that is shipped: leave out --pictures or --publish")
+    project, base = prepare(ROOT / ".state" / "demo", arguments.pictures)
     prepared = time.monotonic() - start
     say(forecast(prepared, len(arguments.drifts)))
     stories = []
@@ -83,17 +83,27 @@ def main() -> None:
     print(f"\n{render(results)}\nThe picture: {folder / 'demo.svg'}")
 
 
-def prepare(folder: Path) -> tuple[Project, Path]:
-    """Make a project with a champion that has never seen 10,000 of the training images, and a copy of it."""
-    say("A project of its own, with 10,000 training images set aside as traffic")
+def prepare(folder: Path, pictures: Path | None) -> tuple[Project, Path]:
+    """Make a project with a champion that has never seen the images which are the traffic, and a copy of it."""
+    say("A project of its own, with training images set aside as traffic")
     shutil.rmtree(folder, ignore_errors=True)
-    project = make_project(folder / "project")
-    set_aside(project)
+    project = import_pictures(folder / "project", pictures) if pictures else make_project(folder / "project")
+    say(f"{set_aside(project):,} images are set aside")
     os.environ["PREFECT_API_URL"] = "http://127.0.0.1:9/api"  # Nobody: the first training has a server of its own.
     say("The first champion", "make run")
     run([sys.executable, "-m", "flows.training", "--reason", "first"], project.root)
     shutil.copytree(project.root, folder / "base", symlinks=True)
     return project, folder / "base"
+
+
+def import_pictures(folder: Path, pictures: Path) -> Project:
+    project = copy_project(folder)
+    author = ["-c", "user.name=demo", "-c", "user.email=demo@localhost"]
+    run(["git", "add", "--all"], folder)
+    run(["git", *author, "commit", "--quiet", "--message", "As it is"], folder)
+    say("The pictures", f"fashion import {pictures}")
+    run(["fashion", "import", str(pictures.expanduser().resolve()), "--name", "demo", "--yes"], folder)
+    return project
 
 
 def forecast(prepared: float, stories: int) -> str:
@@ -102,46 +112,6 @@ def forecast(prepared: float, stories: int) -> str:
     alone = (published["minutes"] - published["prepared_minutes"]) / len(published["stories"])
     minutes = stories * alone * prepared / 60 / published["prepared_minutes"]
     return f"About {minutes:.0f} minutes more on this machine, by how long that took"
-
-
-def set_aside(project: Project) -> None:
-    """Take the traffic out of the training images, and let the project say that this is its data."""
-    from fashion.adapters.versioning.pinning import pin
-
-    params = load_params(project.params)
-    train = read_raw(project, params.data)["train"]
-    order = np.random.default_rng(0).permutation(len(train.labels))
-    for number in range(WINDOWS):
-        window = order[number * WINDOW : (number + 1) * WINDOW]
-        images, labels = traffic(project, number)
-        images.parent.mkdir(parents=True, exist_ok=True)
-        images.write_bytes(write_images(train.images[window]))
-        labels.write_bytes(write_idx(train.labels[window].astype(np.uint8)))
-    rest = order[WINDOW * WINDOWS :]
-    content = yaml.safe_load(project.params.read_text(encoding="utf-8"))
-    left = {
-        "train_images": write_images(train.images[rest]),
-        "train_labels": write_idx(train.labels[rest].astype(np.uint8)),
-    }
-    for name, file in left.items():
-        path = project.data / content["data"][name]["name"]
-        path.write_bytes(file)
-        content["data"][name]["sha256"] = file_digest(path)
-    content["collect"]["asked_share"] = 1.0
-    write_text(project.params, yaml.safe_dump(content, sort_keys=False))
-    suite = project.root / "expectations" / "train.json"
-    expected = json.loads(suite.read_text(encoding="utf-8"))
-    for expectation in expected["expectations"]:
-        if expectation["type"] == "expect_table_row_count_to_equal":
-            expectation["kwargs"]["value"] = len(rest)
-    write_json(suite, expected)
-    pin(project)
-
-
-def traffic(project: Project, number: int) -> tuple[Path, Path]:
-    """Return the files with the images and the labels of a window."""
-    folder = project.state / "traffic"
-    return folder / f"{number}-images.gz", folder / f"{number}-labels.gz"
 
 
 @contextmanager
@@ -166,7 +136,7 @@ def services(project: Project) -> Iterator[str]:
 def tell(project: Project, address: str, drift: str, severity: str) -> dict[str, Any]:
     """Live through one change, and return what was seen."""
     first = version_at(address)
-    windows = iter(range(WINDOWS))
+    windows = iter(range(count_windows(project)))
     for _ in range(CLEAN):
         send(project, next(windows))
         look(project)
@@ -175,20 +145,24 @@ def tell(project: Project, address: str, drift: str, severity: str) -> dict[str,
     while (version := version_at(address)) == first:
         if (datetime.now(UTC) - changed).total_seconds() > PATIENCE_SECONDS:
             raise SystemExit(f"No new champion within {PATIENCE_SECONDS:.0f} s; Prefect says: {runs_of_retraining()}")
-        send(project, next(windows), drift, severity)
+        if (number := next(windows, None)) is None:
+            raise SystemExit(f"No new champion before all images were sent; Prefect says: {runs_of_retraining()}")
+        send(project, number, drift, severity)
         look(project)
         time.sleep(PAUSE)
     swapped = datetime.now(UTC)
     say(f"Version {version} has taken over")
-    for _ in range(AFTER):
-        send(project, next(windows), drift, severity)
+    for number in itertools.islice(windows, AFTER):
+        send(project, number, drift, severity)
         look(project)
     return summarise(project, drift, severity, (first, version), (changed, swapped))
 
 
 def send(project: Project, number: int, drift: str | None = None, severity: str = "0") -> None:
     change = ["--drift", drift, "--severity", severity] if drift else []
-    sent = ["--images", str(WINDOW), "--rate", str(RATE), "--seed", str(number)]
+    with traffic(project, number)[1].open("rb") as labels:
+        (count,) = read_idx_shape(labels, labels.name, 1)
+    sent = ["--images", str(count), "--rate", str(RATE), "--seed", str(number)]
     run(["fashion", "simulate", *sent, *change, "--source", *map(str, traffic(project, number))], project.root)
 
 
