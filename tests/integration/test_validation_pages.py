@@ -61,6 +61,14 @@ def test_what_is_breached_stands_first_with_what_was_found(pages):
     assert "255" not in page
 
 
+def test_limits_that_no_person_has_chosen_say_from_what_they_were_derived(tmp_path):
+    write_docs(tmp_path, "Some images.", [finding(derived="by fashion import from birds: as the data are")], fit=True)
+    page = (tmp_path / "images.html").read_text()
+    assert "The limits were derived by fashion import from birds: as the data are." in page
+    write_docs(tmp_path, "Some images.", [finding()], fit=True)
+    assert "derived" not in (tmp_path / "images.html").read_text()
+
+
 def test_hostile_names_and_reasons_are_shown_as_they_are_written(pages):
     (batch,) = (pages / "batches").rglob("index.html")
     assert "<script>" not in (pages / "images.html").read_text()

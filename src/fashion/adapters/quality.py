@@ -82,6 +82,8 @@ class Finding:
     """For an expectation about the whole table, its value (None: not a finite number); else the number of `rows`."""
     rows: tuple[int, ...]
     """Index labels of the rows of the table that breach it."""
+    derived: str | None = None
+    """From what the limits were derived, and with what tolerance, if no person has chosen them."""
 
 
 def check(tables: Mapping[Path, pd.DataFrame]) -> list[Finding]:
@@ -195,6 +197,7 @@ def _finding(path: Path, config: ExpectationConfiguration | None, result: Expect
         success=bool(result.success),
         observed=_plain(result.result.get("observed_value", len(rows))),
         rows=rows,
+        derived=config.meta.get("derived"),
     )
 
 
