@@ -20,8 +20,8 @@ def open_archive(path: Path) -> Source:
         DataError: it is damaged.
     """
     try:
-        with ZipFile(path) as archive:
-            members = {_path(one): one for one in archive.infolist() if not one.is_dir()}
+        archive = ZipFile(path)  # Kept open: its list of files is long, and would be read again for every few of them.
+        members = {_path(one): one for one in archive.infolist() if not one.is_dir()}
     except (BadZipFile, OSError, NotImplementedError, ValueError) as error:
         raise DataError(f"{path} is not a zip archive that can be read ({error}); make it anew") from error
     odd = {name: reason for name, one in members.items() if (reason := _why_unusable(one))}
@@ -32,7 +32,7 @@ def open_archive(path: Path) -> Source:
     return Source(
         path.resolve().stem,
         items,
-        lambda chosen: _read(path, members, chosen),
+        lambda chosen: _read(archive, members, chosen),
         {readable_name(str(name)): reason for name, reason in {**layout.refused, **odd}.items()},
         [readable_name(str(name)) for name in layout.passed_over],
     )
@@ -52,12 +52,13 @@ def _why_unusable(member: ZipInfo) -> str | None:
     return f"has more than {MOST_BYTES:,} bytes; reduce its size" if member.file_size > MOST_BYTES else None
 
 
-def _read(path: Path, members: Mapping[PurePosixPath, ZipInfo], items: Sequence[Item]) -> Iterator[bytes | DataError]:
-    with ZipFile(path) as archive:
-        for item in items:
-            try:
-                # Not more than the archive claims, whatever it unpacks to.
-                with archive.open(members[PurePosixPath(item.name)]) as file:
-                    yield file.read(item.size)
-            except Exception as error:  # noqa: BLE001 - zipfile raises whatever the damage triggers, zlib.error among it
-                yield DataError(f"damaged in the archive ({error})")
+def _read(
+    archive: ZipFile, members: Mapping[PurePosixPath, ZipInfo], items: Sequence[Item]
+) -> Iterator[bytes | DataError]:
+    for item in items:
+        try:
+            # Not more than the archive claims, whatever it unpacks to.
+            with archive.open(members[PurePosixPath(item.name)]) as file:
+                yield file.read(item.size)
+        except Exception as error:  # noqa: BLE001 - zipfile raises whatever the damage triggers, zlib.error among it
+            yield DataError(f"damaged in the archive ({error})")
