@@ -15,6 +15,8 @@ KEY_HEADER = "X-API-Key"
 MOST_PORT = 65_535
 PATIENCE_SECONDS = 30.0
 """Seconds for an answer."""
+IDLE_SECONDS = 2.0
+"""Seconds after which a connection that nobody uses is not used again: the service closes it after five."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,9 @@ class Service:
             base_url=address,
             headers={KEY_HEADER: key} if key else {},
             timeout=PATIENCE_SECONDS,
-            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+            limits=httpx.Limits(
+                max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=IDLE_SECONDS
+            ),
             trust_env=False,
         )
 
@@ -67,10 +71,14 @@ class Service:
     async def _post(self, path: str, content: dict[str, Any]) -> Any:
         try:
             answer = await self._client.post(path, json=content)
+        except httpx.ConnectError as error:
+            raise ServiceError(
+                f"No service answers at {self._client.base_url} ({_reason(error)}); start it with: fashion serve"
+            ) from error
         except httpx.HTTPError as error:
             raise ServiceError(
-                f"No service answers at {self._client.base_url} ({error or type(error).__name__}); start it with: "
-                "fashion serve"
+                f"{self._client.base_url}{path}: no answer to a request ({_reason(error)}). Where the machine has too "
+                "much to do, send fewer images at a time"
             ) from error
         if answer.is_error:
             raise ServiceError(f"{self._client.base_url}{path} answered {answer.status_code}: {answer.text[:500]}")
@@ -84,3 +92,8 @@ def _check(address: str) -> None:
         if url.scheme in ("http", "https") and url.host and (url.port or 0) <= MOST_PORT:
             return
     raise ServiceError(f"{address} is not the address of a service: expected http://host:port")
+
+
+def _reason(error: httpx.HTTPError) -> str:
+    """Return what happened; many of these errors have no text."""
+    return str(error) or type(error).__name__
