@@ -28,7 +28,7 @@ from fashion.intake.sources import open_source
 from fashion.params import load_params
 from fashion.stages.fetch import Drawing, draw_data
 from fashion.stages.prepare import prepare
-from fashion.stages.raw import read_raw
+from fashion.stages.raw import read_batches, read_raw
 from fashion.stages.validate import validate
 from fashion.storage import file_digest, files_below
 from tests.projects import commit, git, read_suite, write_suite
@@ -214,6 +214,33 @@ def test_after_more_pictures_what_was_derived_is_updated_and_what_was_edited_sta
     splits = read_raw(project, params.data)
     assert kept["expect_table_row_count_to_equal"]["value"] == len(splits["train"].labels)
     assert sum(len(split.labels) for split in splits.values()) == 132
+
+
+def test_a_new_class_comes_after_the_known_ones_and_one_that_is_gone_takes_the_collected_batches_with_it(
+    project, folder
+):
+    run(folder, "--yes")
+    known = load_params(project.params).data.classes
+    images, labels = draw_pictures(80, seed=7)
+    batch = project.batches / "2026-11-01" / "images.parquet"
+    batch.parent.mkdir(parents=True)
+    write_shard(batch, [Row(encode_png(images[row]), int(labels[row])) for row in range(9)], known)
+    pin(project)
+    (folder / "Aardvark").mkdir()
+    for number, image in enumerate(images[labels == 0]):
+        (folder / "Aardvark" / f"{number}.png").write_bytes(encode_png(255 - image))
+    said = run(folder, "--yes")
+    assert "New classes: Aardvark. The champion stays" in said
+    params = load_params(project.params)
+    assert params.data.classes == (*known, "Aardvark")
+    assert read_batches(project, params.data)[batch.parent.name].labels.tolist() == labels[:9].tolist()
+    shutil.rmtree(folder / "9")
+    said = " ".join(run(folder, "--dry-run").split())
+    assert "Classes that are gone: 9. Before a model without them becomes champion, a person has to agree." in said
+    assert "do not stay, as their classes or form were others: 1." in said
+    run(folder, "--yes")
+    assert load_params(project.params).data.classes == (*known[1:], "Aardvark")
+    assert not project.batches.exists()
 
 
 def test_an_import_that_was_killed_while_switching_is_put_back_by_the_next(project, folder, monkeypatch):
