@@ -1,6 +1,10 @@
 """What an import writes into params.yaml, of what it has derived."""
 
-from fashion.intake.parameters import choose_values, write_values
+import numpy as np
+import pytest
+
+from fashion.evaluation.paired import Pairs, accuracy_difference
+from fashion.intake.parameters import choose_margin, choose_values, write_values
 from tests.projects import SOURCE
 
 TEXT = (SOURCE / "params.yaml").read_text(encoding="utf-8")
@@ -29,3 +33,14 @@ def test_of_the_same_dataset_what_was_edited_stays_but_never_the_classes():
     chosen = choose_values(BIRDS, True, edited, after)
     assert chosen["data.classes"] == ["a", "b", "c"]
     assert chosen["train.recipes.birds"]["epochs"] == 30
+
+
+@pytest.mark.parametrize("images", [100, 359, 766, 10_000])
+def test_a_candidate_as_good_as_the_champion_keeps_to_the_margin_though_they_differ_on_a_quarter_of_the_images(images):
+    each = images // 8
+    counts = (np.array([count]) for count in (images, images // 2, each, each))
+    assert accuracy_difference(Pairs(*counts), 0.95).low > -choose_margin(images)
+
+
+def test_of_many_images_the_margin_is_the_one_that_is_shipped():
+    assert choose_margin(1_000_000) == 0.005

@@ -24,6 +24,10 @@ CALIBRATION = 0.02
 """The gate of Fashion-MNIST on 10,000 test images; the error of few images is larger by chance:"""
 BY_CHANCE = 0.5
 """times the square root of the number of bins divided by that of the test images."""
+LEAST_MARGIN = 0.005
+"""The margin of Fashion-MNIST: what is lost on few images cannot be measured as finely."""
+FOR_RECENT = 2
+"""Times the margin, for a candidate that is better on recent images, as with Fashion-MNIST."""
 ALWAYS = (
     "data.classes",
     "data.shards",
@@ -73,6 +77,7 @@ def derive_parameters(dataset: Dataset, bins: int) -> dict[str, Any]:
         "train.recipe": name,
         f"train.recipes.{name}": recipe.model_dump(mode="json", exclude_defaults=True),
         **_gates(measured, bins),
+        **_margins(measured),
         "register.name": name,
     }
 
@@ -131,6 +136,23 @@ def _gates(measured: Measured, bins: int) -> dict[str, float]:
         "evaluate.gates.recall_of_every_class_at_least": math.floor(100 / classes) / 100,
         "evaluate.gates.expected_calibration_error_at_most": min(1.0, _round_up(calibration, 2)),
     }
+
+
+def _margins(measured: Measured) -> dict[str, float]:
+    margin = choose_margin(len(measured.of("test")))
+    return {
+        "register.judgement.margins.accuracy": margin,
+        "register.judgement.margins.accuracy_for_recent": min(1.0, FOR_RECENT * margin),
+    }
+
+
+def choose_margin(test_images: int) -> float:
+    """Return a margin of accuracy that a candidate as good as the champion can keep to.
+
+    The 95 % interval of a difference reaches 1.96 times the root of d / n to either side, if two equally good models
+    answer the share d of n test images differently. With 1 / root of n they keep to the margin up to d = 0.26.
+    """
+    return _round_up(max(LEAST_MARGIN, 1 / math.sqrt(test_images)), 3)
 
 
 def _round_up(value: float, digits: int) -> float:
