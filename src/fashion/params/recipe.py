@@ -19,6 +19,7 @@ TAKES: Mapping[str, tuple[str, ...]] = {
 """The keys that change the layers of a network. The others of a recipe are for every network."""
 SMALLEST: Mapping[str, int] = {"baseline": 10, "dropout": 10}
 """The shortest side of the images that a network takes, where not all that params.yaml allows."""
+BackboneName = Literal["MobileNetV3Small", "MobileNetV3Large", "MobileNetV2", "EfficientNetV2B0"]
 SHAPING = ("width", "depth", "activation", "dropout")
 
 
@@ -40,7 +41,7 @@ class Augmentation(Section):
 class Backbone(Section):
     """What the network `pretrained` is built on; `fashion backbone` writes it."""
 
-    name: Literal["MobileNetV3Small", "MobileNetV3Large", "MobileNetV2", "EfficientNetV2B0"]
+    name: BackboneName
     path: Annotated[str, Field(pattern=r"^data/backbones/[\w-]+(\.weights)?\.h5$")]
     """The file with its weights."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
