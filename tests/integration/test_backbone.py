@@ -15,9 +15,13 @@ from fashion.cli import app
 from fashion.cli.lineage import _backbone_lines
 from fashion.errors import ArtifactError, ParamsError
 from fashion.evaluation.reproduction import compare_weights
-from fashion.model.backbones import BACKBONES, build_backbone
+from fashion.images.synthetic import draw
+from fashion.model.backbones import BACKBONES, build_backbone, take_backbone
+from fashion.model.networks import classifier, rebuild
+from fashion.pages.report.network import read_layers
 from fashion.params import load_params
 from fashion.stages.backbone import load_backbone, read_backbone
+from fashion.stages.classifier import load_classifier
 from fashion.stages.train import train
 from fashion.storage import file_digest
 from tests.advice import follow
@@ -230,3 +234,16 @@ def trained(project, params):
     keras.utils.clear_session()  # Layers are numbered within a session, and their names are saved.
     train(project, params, lambda done, total: None)
     return read_weights(project.model_file)
+
+
+def test_a_saved_network_is_loaded_without_code_of_ours_and_every_weight_is_in_its_report(published, tmp_path):
+    model = classifier("pretrained", (28, 28, 1), 3)
+    take_backbone(model, read_backbone(NAME, published))
+    path = tmp_path / "model.keras"
+    rebuild(model, 1.3).save(path)
+    loaded = load_classifier(path)
+    images = draw(4, 3, (28, 28), 0)[0]
+    given, expected = (keras.ops.convert_to_numpy(one(images)["embedding"]) for one in (loaded, model))
+    assert given == pytest.approx(expected, abs=1e-5)
+    network = next(layer for layer in read_layers(read_weights(path)) if layer.inner)
+    assert sum(layer.parameters for layer in network.inner) == model.count_params()

@@ -78,8 +78,8 @@ def _details(origin: Origin) -> str:
     return (
         f"Network {escape_markdown(network)} with {training['parameters']:,} parameters, recipe "
         f"{escape_markdown(recipe)}, seed {training['seed']}, {training['epochs']} epochs; probabilities "
-        f"calibrated by the temperature {training['temperature']:.3f}. {_start(origin)}{_backbone(origin)}Made from {commit}. "
-        "Licence, contact: not stated."
+        f"calibrated by the temperature {training['temperature']:.3f}. {_start(origin)}"
+        f"{_backbone(origin)}Made from {commit}. Licence, contact: not stated."
     )
 
 

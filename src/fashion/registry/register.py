@@ -162,7 +162,6 @@ def _tags(project: Project, params: Params, origin: Origin) -> dict[str, str]:
         "network": params.train.chosen.network,
         "seed": str(params.train.seed),
         **({"started_from": str(start["version"])} if (start := origin.training.get("start_from")) else {}),
-        **({"backbone": str(backbone["name"])} if (backbone := origin.training.get("backbone")) else {}),
         SYNTHETIC_DATA: str(origin.data.synthetic).lower(),
         TEST_SET: test_set_digest(load_split(project, "test")),
     }
