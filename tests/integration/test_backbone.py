@@ -201,9 +201,7 @@ def test_what_a_reproduction_brings_holds_the_file(built_project, tmp_path):
     assert file_digest(tree.root / backbone.path) == backbone.sha256
 
 
-def test_the_stage_trains_goes_on_after_a_stop_and_keeps_what_it_was_built_on(
-    small, small_file, trained_project, caplog
-):
+def test_the_stage_goes_on_after_a_stop_and_keeps_what_it_built_on(small, small_file, trained_project, caplog):
     caplog.set_level(logging.INFO, logger="fashion")
     assert type_in(trained_project, "backbone", NAME, str(small_file))[0] == 0
     changes = {"epochs": 2, "backbone": {"head_epochs": 2}}
