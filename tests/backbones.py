@@ -4,6 +4,7 @@ from pathlib import Path
 
 import h5py
 import keras
+import numpy as np
 from keras import layers
 from keras.src.legacy.saving import legacy_h5_format
 
@@ -26,10 +27,19 @@ def small(include_top, weights, input_tensor=None):
 SMALL_BACKBONE = Backbone(small, "small", "small_no_top.h5")
 
 
+def settle(backbone: keras.Model) -> keras.Model:
+    """Give its batch normalisation the statistics of noise: without them, hardly anything comes out of many layers."""
+    normalisations = [layer for layer in backbone.layers if isinstance(layer, layers.BatchNormalization)]
+    for layer in normalisations:
+        layer.momentum = 0.0
+    backbone(np.random.default_rng(0).uniform(-1, 1, (4, 96, 96, 3)).astype(np.float32), training=True)
+    return backbone
+
+
 def publish(folder: Path, name: str = NAME, seed: int = 5) -> Path:
     """Write random weights of a backbone as Keras publishes trained ones: a legacy file, without the head."""
     keras.utils.set_random_seed(seed)
     path = folder / f"{name.lower()}_no_top.h5"
     with h5py.File(path, "w") as file:
-        legacy_h5_format.save_weights_to_hdf5_group(file, build_backbone(name))
+        legacy_h5_format.save_weights_to_hdf5_group(file, settle(build_backbone(name)))
     return path

@@ -47,7 +47,7 @@ def take_weights(project: Project, params: Params, backbone: BackboneName, file:
 
     Raises:
         ArtifactError: the file is damaged, or has the weights of another network.
-        DataError: there is no such file, the images are not in data/, or data/ cannot be written to.
+        DataError: there is no such file, or it has another ending; data/ lacks the images, or cannot be written to.
         DiskError: the disk is full.
         GitError: the project is not in a git repository.
         ParamsError: there is a recipe of this name with another network, or params.yaml cannot be edited.
@@ -57,6 +57,8 @@ def take_weights(project: Project, params: Params, backbone: BackboneName, file:
     if file is None or not file.is_file():
         what = "No file with the weights was named" if file is None else f"There is no file {file}"
         raise DataError(f"{what}; {advise(backbone)}")
+    if file.suffix != ".h5":  # By which Keras tells that it is a file of weights.
+        raise DataError(f"{file} is not a file of weights: expected a name that ends in .h5; {advise(backbone)}")
     for image_file in params.data.files:  # Without them, data.dvc would know them no more.
         find_file(project, image_file)
     weights = read_backbone(backbone, file).count_params()

@@ -60,7 +60,7 @@ BACKBONES: Mapping[str, Backbone] = {
         bare=BARE,
     ),
 }
-"""Those of a few million parameters, which a CPU fine-tunes in minutes to hours."""
+"""Those of one to six million weights; docs/decisions/0054 says why no larger ones."""
 
 
 def build_backbone(name: str) -> keras.Model:
