@@ -69,14 +69,13 @@ def timed(steps: Callable[[], None]) -> float:
 
 
 def network(recipe: Recipe) -> Any:
-    from fashion.model.architectures import Form
+    from fashion.model.architectures import form_of
     from fashion.model.losses import make_loss, penalise_kernels
     from fashion.model.networks import classifier, computing_in, logits_model
     from fashion.model.optimizers import make_optimizer
 
-    form = Form(recipe.width, recipe.depth, recipe.activation, recipe.dropout)
     with computing_in(recipe.precision):
-        model = logits_model(classifier(recipe.network, SHAPE, CLASSES, form))
+        model = logits_model(classifier(recipe.network, SHAPE, CLASSES, form_of(recipe)))
     penalise_kernels(model, recipe.l2)
     model.compile(make_optimizer(recipe, 10_000), make_loss(recipe, CLASSES), metrics=["accuracy"])
     return model

@@ -95,8 +95,9 @@ def train_once(name: str, seed: int) -> Run:
     """Train in this process; seconds are those of the training with its validation and calibration."""
     project = Project(ROOT)
     apply_environment(project)
+    from fashion.model.history import State
     from fashion.model.networks import answer
-    from fashion.model.training import Plan, State, Watch, train
+    from fashion.model.training import Plan, Watch, train
 
     params = load_params(project.params)
     training, validation, test = (load_split(project, split) for split in ("train", "validation", "test"))

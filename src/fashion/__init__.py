@@ -8,7 +8,8 @@ serving      `fashion serve`: routes, page, limits, keys, and how a new champion
 pages        pages for people, one file each: the data explored, the report of a version, the state of everything
 loop         a champion in use: monitoring, the page about a window, collecting labels, simulated traffic
 experiments  trying recipes out: a search, the comparison of what it found with the recipe in use, the learning curve
-intake       a user's own pictures become the dataset, with the parameters and suites that follow from them
+intake       a user's own pictures become the dataset, with the parameters and suites that follow from them; and weights
+             that a user brings become the backbone of a recipe
 registry     from a trained model to a champion: registering, judging, promoting, approving, lineage, making a version
              again, and asking the champion
 stages       what dvc.yaml runs (validate, prepare, train, evaluate, export), fetching before it, the files between

@@ -50,6 +50,11 @@ class Project:
         return self.data / "start"
 
     @property
+    def backbones(self) -> Path:
+        """The weights of the backbones that recipes name, if any do."""
+        return self.data / "backbones"
+
+    @property
     def expectations(self) -> Path:
         return self.root / "expectations"
 

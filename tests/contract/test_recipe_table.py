@@ -6,7 +6,7 @@ from typing import Literal, get_args, get_origin
 
 import pytest
 
-from fashion.params import TAKES, Augmentation, Recipe
+from fashion.params import TAKES, Augmentation, Backbone, Recipe
 from fashion.params.recipe import SHAPING
 
 ROOT = Path(__file__).parents[2]
@@ -17,10 +17,15 @@ ROWS = {
         r"^\| `([\w.]+)` \| (.+?) \| (.+?) \| .+ \| (.*?) ?\|$", TABLE, re.MULTILINE
     )
 }
-FIELDS = {name: field for name, field in Recipe.model_fields.items() if name != "augmentation"} | {
-    f"augmentation.{name}": field for name, field in Augmentation.model_fields.items()
+SECTIONS = {"augmentation": Augmentation, "backbone": Backbone}
+FIELDS = {name: field for name, field in Recipe.model_fields.items() if name not in SECTIONS} | {
+    f"{section}.{name}": field for section, keys in SECTIONS.items() for name, field in keys.model_fields.items()
 }
-NOTHING = {"dropout": "as the network has it", "patience": "none"}
+NOTHING = {
+    "dropout": "as the network has it",
+    "patience": "none",
+    "backbone.head_epochs": "as often as 1,000 steps take",
+}
 """How a key without a value is explained."""
 
 

@@ -38,6 +38,7 @@ MENTIONED = {
     ("cli/pipeline.py", "fashion fetch"): "who holds the training slot",
     ("adapters/studies/storage.py", "fashion tune"): "who holds the study",
     ("adapters/tracking/descriptions.py", "fashion tune"): "what makes the runs of an experiment",
+    ("cli/starting.py", "fashion backbone"): "who holds the training slot",
     ("cli/tuning.py", "fashion tune"): "who holds the training slot",
     ("experiments/adopt.py", "fashion tune"): "the comment says where a recipe comes from",
     ("cli/intake.py", "make run"): "what comes next: the same as before an import",

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from fashion.model.training import Epoch, State
+from fashion.model.history import Epoch, State
 from fashion.params import load_params
 from fashion.stages.checkpoint import Checkpoint, Checkpoints
 from tests.projects import edit_params

@@ -166,14 +166,15 @@ def test_without_a_folder_it_says_how_to_name_one(project, folder):
 
 @pytest.mark.advice("fashion import --undo", "cli/intake.py")
 def test_every_import_is_taken_back_byte_by_byte_and_collected_batches_stay_while_the_classes_do(project, folder):
-    start = project.start / "champion.keras"
-    start.parent.mkdir(parents=True)
-    start.write_bytes(b"what trainings start from")
+    starts = project.start / "champion.keras", project.backbones / "MobileNetV2.h5"
+    for path in starts:
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"what trainings start from")
     pin(project)
     commit(project.root, "start from the champion")
     states = [state_of(project)]
     run(folder, "--yes")
-    assert start.exists()
+    assert all(path.exists() for path in starts)
     batch = project.batches / "2026-11-01" / "images.parquet"
     batch.parent.mkdir(parents=True)
     classes = load_params(project.params).data.classes

@@ -89,3 +89,12 @@ def test_a_version_whose_gates_had_no_intervals_has_a_card_without_their_table(p
     card = model_card(origin(), params.data.classes, form_of(params.data), None)
     assert [line.removeprefix("### ") for line in card.splitlines() if line.startswith("### ")] == SECTIONS
     assert "Of its gates no intervals were kept" in card
+
+
+def test_a_card_names_the_backbone_and_the_digest_of_its_weights(params):
+    backbone = {"name": "MobileNetV2", "sha256": "1" * 64, "head": {"validation_accuracy": 0.8}}
+    on_it = replace(origin(), training=origin().training | {"backbone": backbone})
+    assert f"Built on MobileNetV2 with the weights of SHA-256 {'1' * 64}, fine-tuned. Made from" in card_of(
+        params, on_it
+    )
+    assert "Built on" not in card_of(params)

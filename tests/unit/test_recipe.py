@@ -10,6 +10,7 @@ from fashion.params import TAKES, Recipe, recipe_with
 from fashion.params.recipe import SHAPING
 
 PLAIN = Recipe(network="compact", epochs=2, batch_size=64, optimizer="adam", learning_rate=0.002)
+BACKBONE = {"name": "MobileNetV2", "path": "data/backbones/a.h5", "sha256": "0" * 64, "head_epochs": None}
 VALUES = {"width": 2.0, "depth": 2, "activation": "elu", "dropout": 0.3}
 
 
@@ -21,7 +22,7 @@ def test_the_table_of_what_a_network_takes_names_every_network_and_no_other_key(
 @pytest.mark.parametrize("network", TAKES)
 @pytest.mark.parametrize("key", VALUES)
 def test_a_key_that_a_network_does_not_take_is_refused_with_the_networks_that_do(network, key):
-    recipe = recipe_with(PLAIN, {"network": network})
+    recipe = recipe_with(PLAIN, {"network": network} | ({"backbone": BACKBONE} if network == "pretrained" else {}))
     if key in TAKES[network]:
         assert getattr(recipe_with(recipe, {key: VALUES[key]}), key) == VALUES[key]
         return
@@ -46,6 +47,11 @@ def test_a_key_that_says_what_is_so_anyway_is_no_error(key):
         ({"label_smoothing": 0.1}, "label_smoothing needs one_hot: true"),
         ({"schedule": "one_cycle", "patience": 2}, "remove patience, or set schedule: constant"),
         ({"schedule": "cosine", "patience": 2}, "patience: a cosine schedule"),
+        ({"network": "pretrained"}, "needs one; to have it written, type: fashion backbone"),
+        ({"backbone": BACKBONE}, "the network compact does not take it; remove backbone, or write network: pretrained"),
+        ({"network": "pretrained", "backbone": BACKBONE | {"path": "../a.h5"}}, "backbone.path: String should match"),
+        ({"network": "pretrained", "backbone": BACKBONE | {"name": "VGG16"}}, "backbone.name: Input should be 'Mob"),
+        ({"backbone.head_epochs": 3}, "a recipe has no section backbone, only augmentation"),
         ({"optimizer": "adamw"}, "optimizer: Input should be 'adam', 'sgd', 'rmsprop' or 'muon' (found 'adamw')"),
         ({"activation": "relu6"}, "activation: Input should be"),
         ({"width": 0.0}, "width: Input should be greater than or equal to 0.1"),

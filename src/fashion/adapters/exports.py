@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import math
 import time
 import warnings
 from collections.abc import Iterator
@@ -16,7 +17,8 @@ from fashion.arrays import Bytes
 from fashion.quiet import quiet_standard_error
 from fashion.storage import atomic_file
 
-BATCH, TIMED_CALLS = 1000, 200
+BATCH, MOST_PIXELS, TIMED_CALLS = 1000, 10_000_000, 200
+"""Images answered at a time, of large ones fewer, with so many pixels; and calls of which the median is taken."""
 
 
 def export_saved_model(model: keras.Model, folder: Path) -> None:
@@ -28,9 +30,10 @@ def export_saved_model(model: keras.Model, folder: Path) -> None:
 def run_saved_model(folder: Path, images: Bytes) -> NDArray[np.float32]:
     """Return probabilities (n, classes) from the signature that TF Serving calls."""
     serve = tf.saved_model.load(str(folder)).signatures["serving_default"]
+    size = max(1, min(BATCH, MOST_PIXELS // math.prod(images.shape[1:3])))
     batches = [
-        serve(image=tf.constant(images[start : start + BATCH]))["probabilities"].numpy()
-        for start in range(0, len(images), BATCH)
+        serve(image=tf.constant(images[start : start + size]))["probabilities"].numpy()
+        for start in range(0, len(images), size)
     ]
     return np.concatenate(batches)
 

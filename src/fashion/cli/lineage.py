@@ -122,6 +122,7 @@ def _model_lines(origin: "Origin") -> list[str]:
         f"{recipe}, seed {training['seed']}, {training['epochs']} epochs, "
         f"validation accuracy {training['validation_accuracy']:.2%}",
         *_start_lines(training.get("start_from")),
+        *_backbone_lines(training.get("backbone")),
         f"model.keras {origin.model_sha256[:12]}",
         f"on {machine.processor}, {machine.cpus} CPUs, {machine.system}",
         f"instructions {' '.join(instructions) or 'not known'}",
@@ -135,6 +136,13 @@ def _start_lines(start: Mapping[str, Any] | None) -> list[str]:
         return []
     new = f"; at random: {', '.join(start['new'])}" if start["new"] else ""
     return [f"started from {start['version']}, {start['sha256'][:12]}; taken: {', '.join(start['taken'])}{new}"]
+
+
+def _backbone_lines(backbone: Mapping[str, Any] | None) -> list[str]:
+    if not backbone:
+        return []
+    accuracy = backbone["head"]["validation_accuracy"]
+    return [f"on {backbone['name']}, {backbone['sha256'][:12]}; its head alone: validation accuracy {accuracy:.2%}"]
 
 
 def _gate_lines(checks: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -1,5 +1,6 @@
-"""Which weights a training starts with: those of a registered version, or none."""
+"""Which weights a training starts with: those of a registered version, those of a backbone, or none."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -7,6 +8,7 @@ import typer
 from fashion.cli.terminal import console, start
 from fashion.importing import heavy_imports
 from fashion.locks import between_trainings
+from fashion.params import BackboneName
 
 app = typer.Typer()
 
@@ -40,6 +42,31 @@ def start_from(
     console.print(f"taken: {', '.join(chosen.fit.taken)}", highlight=False)
     if chosen.fit.new:
         console.print(f"at random: {', '.join(chosen.fit.new)}", highlight=False)
+    console.print("params.yaml and data.dvc have changed. Train with: dvc repro")
+
+
+@app.command(epilog="Example: fashion backbone MobileNetV3Small weights_mobilenet_v3_small_224_1.0_float_no_top_v2.h5")
+def backbone(
+    name: Annotated[BackboneName, typer.Argument(help="The network of keras.applications.")],
+    file: Annotated[
+        Path | None, typer.Argument(help="Its weights; without it, the command says where they are published.")
+    ] = None,
+    recipe: Annotated[str, typer.Option(help="The recipe to give it to; a new one is made.")] = "pretrained",
+) -> None:
+    """Let trainings start with a network that knows photographs already, of which only the head is new.
+
+    The file is checked, copied into data/backbones and pinned in data.dvc; a recipe with it is written into params.yaml
+    and put to use. Nothing is downloaded. Waits for a training.
+    """
+    project, params = start()
+    before = params.train.recipe
+    with heavy_imports():
+        from fashion.intake.backbone import take_weights
+
+    with between_trainings(project, "fashion backbone"):
+        built = take_weights(project, params, name, file, recipe)
+    console.print(f"{name}: {built.weights:,} weights, in {built.backbone.path}", highlight=False)
+    console.print(f"Trainings use the recipe {built.name} now; train.recipe: {before} in params.yaml goes back.")
     console.print("params.yaml and data.dvc have changed. Train with: dvc repro")
 
 

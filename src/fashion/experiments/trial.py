@@ -148,8 +148,10 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 def _train(job: Job, report: Callable[[Progress], Any]) -> Outcome:
     # Here, because whoever waits for the trial needs no TensorFlow.
+    from fashion.model.history import State  # noqa: PLC0415
     from fashion.model.networks import logits_model, predict_logits  # noqa: PLC0415
-    from fashion.model.training import Plan, State, Watch, train  # noqa: PLC0415
+    from fashion.model.training import Plan, Watch, train  # noqa: PLC0415
+    from fashion.stages.backbone import load_backbone  # noqa: PLC0415
     from fashion.stages.start import load_start  # noqa: PLC0415
 
     project = Project(job.root)
@@ -163,8 +165,8 @@ def _train(job: Job, report: Callable[[Progress], Any]) -> Outcome:
         report(Progress(epoch.epoch, epoch.epochs, figures))
 
     start = time.perf_counter()
-    start_from = load_start(project, job.start_from)
-    plan = Plan(as_computed_here(job.recipe), training, validation, job.classes, job.seed, start_from)
+    starts = load_start(project, job.start_from), load_backbone(project, job.recipe)
+    plan = Plan(as_computed_here(job.recipe), training, validation, job.classes, job.seed, *starts)
     trained = train(plan, Watch(on_epoch, lambda _, __: None))
     seconds = time.perf_counter() - start
     logits = predict_logits(logits_model(trained.model), validation.images)

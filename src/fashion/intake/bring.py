@@ -113,8 +113,9 @@ def carry_out(project: Project, params: Params, made: Plan) -> None:
     """
     with switch.staging(project) as stage:
         files = _write_data(stage / "data", made)
-        if project.start.exists():  # The model that trainings start from, whatever they are trained on.
-            shutil.copytree(project.start, stage / "data" / project.start.name)
+        for kept in (project.start, project.backbones):  # What trainings start from, whatever they are trained on.
+            if kept.exists():
+                shutil.copytree(kept, stage / "data" / kept.name)
         if made.batches:
             _carry_batches(project, stage / "data")
         dataset = Dataset(made.wanted.name, made.scanned.form, made.arranged, made.measured, files)

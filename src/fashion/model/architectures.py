@@ -2,11 +2,14 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import keras
 from keras import layers
+
+from fashion.model.backbones import take_features
+from fashion.params import Recipe
 
 Tensor: TypeAlias = keras.KerasTensor
 Pair: TypeAlias = tuple[int, int]
@@ -24,6 +27,8 @@ class Form:
     activation: str = "relu"
     dropout: float | None = None
     """Share of the last hidden layer's outputs that a step leaves out; None: as the network has it."""
+    backbone: str = "MobileNetV3Small"
+    """Of `pretrained`: a name in fashion.model.backbones."""
 
 
 Network = Callable[[Tensor, Form], Tensor]
@@ -137,4 +142,23 @@ def _normalised(features: Tensor, form: Form, name: str | None = None) -> Tensor
     return layers.Activation(form.activation, name=name)(layers.BatchNormalization(momentum=0.9)(features))
 
 
-NETWORKS: dict[str, Network] = {"baseline": baseline, "dropout": dropout, "compact": compact}
+def pretrained(pixels: Tensor, form: Form) -> Tensor:
+    """Build a backbone of `keras.applications`: pixels (n, height, width, channels) in [0, 1] to (n, features)."""
+    features = take_features(form.backbone, pixels)
+    if not form.dropout:
+        return layers.GlobalAveragePooling2D(name="embedding")(features)
+    return layers.Dropout(form.dropout, name="embedding")(layers.GlobalAveragePooling2D()(features))
+
+
+NETWORKS: dict[str, Network] = {
+    "baseline": baseline,
+    "dropout": dropout,
+    "compact": compact,
+    "pretrained": pretrained,
+}
+
+
+def form_of(recipe: Recipe) -> Form:
+    """Return what a recipe changes in the layers of its network."""
+    form = Form(recipe.width, recipe.depth, recipe.activation, recipe.dropout)
+    return replace(form, backbone=recipe.backbone.name) if recipe.backbone else form

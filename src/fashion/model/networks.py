@@ -1,5 +1,6 @@
 """A network as a whole: it takes raw uint8 images and returns calibrated probabilities and an embedding."""
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -13,8 +14,8 @@ from fashion.arrays import Bytes, Shape
 from fashion.evaluation.outputs import Outputs
 from fashion.model.architectures import NETWORKS, Form, Tensor
 
-BATCH = 500
-"""Images scored at a time."""
+BATCH, MOST_PIXELS = 500, 10_000_000
+"""Images scored at a time; of large ones fewer, with so many pixels, so that activations take at most about 1 GB."""
 
 
 def classifier(name: str, shape: Shape, classes: int, form: Form | None = None) -> keras.Model:
@@ -55,7 +56,10 @@ def rebuild(model: keras.Model, temperature: float, average_shifts: int = 0) -> 
     return _surround(network, model.name, temperature, average_shifts)
 
 
-def _in_float32(layer: keras.layers.Layer) -> keras.layers.Layer:
+def _in_float32(layer: keras.Operation) -> keras.Operation:
+    """Return such a layer; an operation that is none, such as a sum, computes in what it is given."""
+    if not isinstance(layer, layers.Layer):
+        return layer.from_config(layer.get_config())
     return layer.from_config(layer.get_config() | {"dtype": "float32"})
 
 
@@ -115,7 +119,8 @@ def predict_logits(model: keras.Model, images: Bytes) -> NDArray[np.float32]:
 
 
 def _batches(images: Bytes) -> Iterator[Bytes]:
-    """Yield `BATCH` images at a time, padded with blank ones, since TensorFlow traces a model for every batch size."""
-    for start in range(0, len(images), BATCH):
-        batch = images[start : start + BATCH]
-        yield np.pad(batch, ((0, BATCH - len(batch)), (0, 0), (0, 0), (0, 0)))
+    """Yield some images at a time, padded with blank ones, since TensorFlow traces a model for every batch size."""
+    size = max(1, min(BATCH, MOST_PIXELS // math.prod(images.shape[1:3])))
+    for start in range(0, len(images), size):
+        batch = images[start : start + size]
+        yield np.pad(batch, ((0, size - len(batch)), (0, 0), (0, 0), (0, 0)))

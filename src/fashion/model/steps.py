@@ -24,6 +24,8 @@ class Steps:
     classes: int
     epochs: int
     batch_size: int
+    pretrained: bool = False
+    """Whether the network knows images already: how many steps that takes is not known."""
 
     @property
     def each_epoch(self) -> int:
@@ -43,7 +45,7 @@ class Steps:
     @property
     def doubt(self) -> str | None:
         """Why the steps are probably too few, and what to write; None if they are enough."""
-        if self.total >= ENOUGH_STEPS:
+        if self.pretrained or self.total >= ENOUGH_STEPS:
             return None
         smaller = replace(self, batch_size=SMALL_BATCH)
         words = f"{self.total:,} steps are probably too few: below about {ENOUGH_STEPS:,}, more of them gain accuracy. "
@@ -61,7 +63,7 @@ class Steps:
 
 def count_steps(recipe: Recipe, images: int, classes: int) -> Steps:
     """Return the steps that `recipe` takes on that many training images; with `patience` it may take fewer."""
-    return Steps(images, classes, recipe.epochs, recipe.batch_size)
+    return Steps(images, classes, recipe.epochs, recipe.batch_size, recipe.backbone is not None)
 
 
 def _count(number: int, thing: str) -> str:

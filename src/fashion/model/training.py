@@ -2,9 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 import numpy as np
@@ -14,43 +13,15 @@ from fashion.arrays import Bytes, LabelledImages, Labels
 from fashion.errors import TrainingError
 from fashion.evaluation.calibration import fit_temperature
 from fashion.images.augmentation import augment
-from fashion.model.architectures import Form
-from fashion.model.losses import balance, make_loss, penalise_kernels
+from fashion.model.architectures import form_of
+from fashion.model.backbones import take_backbone
+from fashion.model.head import Head, Lesson, count_head_steps, learn_head
+from fashion.model.history import Epoch, State, best_epoch, is_over
+from fashion.model.losses import Loss, balance, make_loss, penalise_kernels
 from fashion.model.networks import classifier, computing_in, logits_model, predict_logits, rebuild
 from fashion.model.optimizers import make_optimizer
 from fashion.model.transfer import Fit, take_weights
 from fashion.params import Recipe
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """The figures of one epoch; losses are mean cross-entropies in nats.
-
-    That of training includes what the recipe adds, weights of classes and the penalty on kernels; that of validation
-    does not.
-    """
-
-    epoch: int
-    epochs: int
-    seconds: float
-    learning_rate: float
-    loss: float
-    accuracy: float
-    validation_loss: float
-    validation_accuracy: float
-
-
-@dataclass(frozen=True)
-class State:
-    """The full state of a training after an epoch: resuming from it ends with the same weights as without a stop."""
-
-    history: tuple[Epoch, ...]
-    variables: tuple[NDArray[Any], ...]
-    """Those of the network and its optimizer: weights, dropout seeds, steps done, momenta."""
-    best_weights: tuple[NDArray[np.float32], ...]
-    """Those of the epoch with the best validation accuracy."""
-    generator: Mapping[str, Any]
-    """The state of the random generator that orders and augments images, as NumPy's PCG64 returns it."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +31,11 @@ class Watch:
     on_epoch: Callable[[State], None]
     """Called after every epoch; its figures are the last of the history."""
     on_step: Callable[[int, int], None]
-    """Called with the number of steps done and the total."""
+    """Called with the number of steps done and the total; those for the head count, too."""
     start: State | None = None
     """Where a training with the same arguments stopped; None: start from the beginning."""
+    on_head: Callable[[Head], None] = lambda _: None
+    """Called when the head has been trained alone, if it was."""
 
 
 @dataclass(frozen=True)
@@ -76,11 +49,26 @@ class Plan:
     seed: int
     start: keras.Model | None = None
     """A classifier whose weights the layers start with, where they fit; None: all start at random."""
+    backbone: keras.Model | None = None
+    """The backbone that the recipe names, with its weights."""
+
+    def __post_init__(self) -> None:
+        if (self.recipe.backbone is None) != (self.backbone is None):
+            raise ValueError("a plan needs the backbone that its recipe names, and no other")
 
     @property
     def steps(self) -> int:
         """Steps per epoch."""
         return max(1, len(self.training.labels) // self.recipe.batch_size)
+
+    @property
+    def head_steps(self) -> int:
+        """Steps before the first epoch."""
+        return count_head_steps(self.recipe, self.training, self.validation)
+
+    @property
+    def all_steps(self) -> int:
+        return self.head_steps + self.recipe.epochs * self.steps
 
 
 @dataclass(frozen=True)
@@ -93,10 +81,12 @@ class Trained:
     validation_accuracy: float
     fit: Fit | None = None
     """What was taken from the model that it started from."""
+    head: Head | None = None
+    """How the head was trained before everything was."""
 
 
 def train(plan: Plan, watch: Watch) -> Trained:
-    """Train the network with its recipe and calibrate it on the validation images.
+    """Train the network with its recipe and calibrate it on the validation images; on a backbone, the head first.
 
     The weights of the epoch with the best validation accuracy are kept.
 
@@ -112,9 +102,11 @@ def train(plan: Plan, watch: Watch) -> Trained:
     trainee = logits_model(model)
     penalise_kernels(trainee, recipe.l2)
     weights = balance(plan.training.labels, plan.classes) if recipe.class_weights == "balanced" else None
+    loss = make_loss(recipe, plan.classes, weights)
+    head = watch.start.head if watch.start else _learn_head(model, plan, loss, watch)
     optimizer = make_optimizer(recipe, recipe.epochs * plan.steps)
-    trainee.compile(optimizer, make_loss(recipe, plan.classes, weights), metrics=["accuracy"])
-    state = _run_epochs(trainee, plan, watch)
+    trainee.compile(optimizer, loss, metrics=["accuracy"])
+    state = _run_epochs(trainee, plan, watch, head)
     trainee.set_weights(state.best_weights)
     uncalibrated = rebuild(model, temperature=1.0, average_shifts=recipe.average_shifts)
     logits = predict_logits(logits_model(uncalibrated), validation.images)
@@ -125,35 +117,34 @@ def train(plan: Plan, watch: Watch) -> Trained:
         temperature=temperature,
         validation_accuracy=_accuracy(logits, validation.labels),
         fit=fit,
+        head=state.head,
     )
 
 
 def _untrained(plan: Plan) -> keras.Model:
-    recipe = plan.recipe
-    form = Form(recipe.width, recipe.depth, recipe.activation, recipe.dropout)
-    return classifier(recipe.network, plan.training.images.shape[1:], plan.classes, form)
+    model = classifier(plan.recipe.network, plan.training.images.shape[1:], plan.classes, form_of(plan.recipe))
+    if plan.backbone:
+        take_backbone(model, plan.backbone)
+    return model
 
 
-def is_over(history: Sequence[Epoch], recipe: Recipe) -> bool:
-    """Return whether no epoch follows: all were run, or patience has run out."""
-    if not history or len(history) == recipe.epochs:
-        return bool(history)
-    return recipe.patience is not None and len(history) - _best(history).epoch >= recipe.patience
+def _learn_head(model: keras.Model, plan: Plan, loss: Loss, watch: Watch) -> Head | None:
+    if plan.recipe.backbone is None:
+        return None
+    lesson = Lesson(plan.recipe, plan.training, plan.validation, loss, plan.seed)
+    head = learn_head(model, lesson, lambda done: watch.on_step(done, plan.all_steps))
+    watch.on_head(head)
+    return head
 
 
-def _best(history: Sequence[Epoch]) -> Epoch:
-    """Return the first epoch with the best validation accuracy."""
-    return max(history, key=lambda epoch: epoch.validation_accuracy)
-
-
-def _run_epochs(trainee: keras.Model, plan: Plan, watch: Watch) -> State:
+def _run_epochs(trainee: keras.Model, plan: Plan, watch: Watch, head: Head | None) -> State:
     """Run the remaining epochs and return the training after its last one.
 
     The loop is our own because `fit` sometimes stalls for a second or more between epochs.
     """
     random = np.random.default_rng(plan.seed)
     trainee.optimizer.build(trainee.trainable_variables)
-    state = watch.start or State((), (), (), {})
+    state = watch.start or State((), (), (), {}, head)
     if watch.start:
         _restore(trainee, random, watch.start)
     while not is_over(state.history, plan.recipe):
@@ -170,8 +161,9 @@ def _advance(state: State, epoch: Epoch, trainee: keras.Model, random: np.random
     return State(
         history=history,
         variables=tuple(keras.ops.convert_to_numpy(variable) for variable in _variables(trainee)),
-        best_weights=tuple(trainee.get_weights()) if _best(history) is epoch else state.best_weights,
+        best_weights=tuple(trainee.get_weights()) if best_epoch(history) is epoch else state.best_weights,
         generator=random.bit_generator.state,
+        head=state.head,
     )
 
 
@@ -200,7 +192,7 @@ def _run_steps(
             )
         losses.append(figures["loss"])
         accuracies.append(figures["accuracy"])
-        watch.on_step((epoch - 1) * plan.steps + step, plan.recipe.epochs * plan.steps)
+        watch.on_step(plan.head_steps + (epoch - 1) * plan.steps + step, plan.all_steps)
     return {"loss": float(np.mean(losses)), "accuracy": float(np.mean(accuracies))}
 
 

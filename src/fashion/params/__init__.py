@@ -24,7 +24,7 @@ from fashion.params.pipeline import (
     ValidateParams,
 )
 from fashion.params.problems import explain
-from fashion.params.recipe import SMALLEST, TAKES, Augmentation, Recipe, recipe_with
+from fashion.params.recipe import SMALLEST, TAKES, Augmentation, Backbone, BackboneName, Recipe, recipe_with
 from fashion.params.registry import JudgementParams, Margins, Objectives, RecentParams, RegisterParams
 from fashion.params.section import Section
 from fashion.params.tune import Knob, TuneParams
@@ -35,6 +35,8 @@ __all__ = [
     "AbstentionParams",
     "AlarmParams",
     "Augmentation",
+    "Backbone",
+    "BackboneName",
     "Classes",
     "CollectParams",
     "DataFile",

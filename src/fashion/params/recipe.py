@@ -14,10 +14,12 @@ TAKES: Mapping[str, tuple[str, ...]] = {
     "baseline": ("activation",),
     "dropout": ("activation", "dropout"),
     "compact": ("width", "depth", "activation", "dropout"),
+    "pretrained": ("dropout",),
 }
 """The keys that change the layers of a network. The others of a recipe are for every network."""
 SMALLEST: Mapping[str, int] = {"baseline": 10, "dropout": 10}
 """The shortest side of the images that a network takes, where not all that params.yaml allows."""
+BackboneName = Literal["MobileNetV3Small", "MobileNetV3Large", "MobileNetV2", "EfficientNetV2B0"]
 SHAPING = ("width", "depth", "activation", "dropout")
 
 
@@ -36,10 +38,22 @@ class Augmentation(Section):
     """Multiply the distance of its pixels from their mean by a factor between 1 - contrast and 1 + contrast."""
 
 
+class Backbone(Section):
+    """What the network `pretrained` is built on; `fashion backbone` writes it."""
+
+    name: BackboneName
+    path: Annotated[str, Field(pattern=r"^data/backbones/[\w-]+(\.weights)?\.h5$")]
+    """The file with its weights."""
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    head_epochs: Positive | None = None
+    """How many times the head uses the features of each training image, before everything is fine-tuned. None: as often
+    as 1,000 steps take."""
+
+
 class Recipe(Section):
     """A network and how it is trained."""
 
-    network: Literal["baseline", "dropout", "compact"]
+    network: Literal["baseline", "dropout", "compact", "pretrained"]
     epochs: Positive
     batch_size: Positive
     optimizer: Literal["adam", "sgd", "rmsprop", "muon"]
@@ -60,6 +74,8 @@ class Recipe(Section):
     activation: Literal["relu", "leaky_relu", "elu", "gelu", "silu", "tanh"] = "relu"
     dropout: Rate | None = None
     """Share of the last hidden layer's outputs that a step leaves out. None: as the network has it."""
+    backbone: Backbone | None = None
+    """Used by pretrained only, which needs it."""
     l2: Annotated[float, Field(ge=0, le=1000)] = 0.0
     """Added to the loss: this, times the sum of the squares of all kernels."""
     class_weights: Literal["none", "balanced"] = "none"
@@ -79,7 +95,7 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _keys_go_together(self) -> Self:
-        if problems := [*_unknown_to_the_network(self), *_contradictions(self)]:
+        if problems := [*_unknown_to_the_network(self), *_backbone_missing_or_idle(self), *_contradictions(self)]:
             raise ValueError("\n    ".join(problems))
         return self
 
@@ -120,6 +136,14 @@ def _unknown_to_the_network(recipe: Recipe) -> Iterator[str]:
             f"{key}: the network {recipe.network} does not take it; remove {key}, or write network: "
             f"{' or network: '.join(takers)}"
         )
+
+
+def _backbone_missing_or_idle(recipe: Recipe) -> Iterator[str]:
+    """Yield what to write where a backbone and its network do not stand together."""
+    if recipe.network == "pretrained" and not recipe.backbone:
+        yield "backbone: the network pretrained needs one; to have it written, type: fashion backbone"
+    if recipe.network != "pretrained" and recipe.backbone:
+        yield f"backbone: the network {recipe.network} does not take it; remove backbone, or write network: pretrained"
 
 
 def _contradictions(recipe: Recipe) -> Iterator[str]:

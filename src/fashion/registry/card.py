@@ -78,14 +78,21 @@ def _details(origin: Origin) -> str:
     return (
         f"Network {escape_markdown(network)} with {training['parameters']:,} parameters, recipe "
         f"{escape_markdown(recipe)}, seed {training['seed']}, {training['epochs']} epochs; probabilities "
-        f"calibrated by the temperature {training['temperature']:.3f}. {_start(origin)}Made from {commit}. "
-        "Licence, contact: not stated."
+        f"calibrated by the temperature {training['temperature']:.3f}. {_start(origin)}"
+        f"{_backbone(origin)}Made from {commit}. Licence, contact: not stated."
     )
 
 
 def _start(origin: Origin) -> str:
     start = origin.training.get("start_from")
     return f"Started with weights of {escape_markdown(start['version'])}. " if start else ""
+
+
+def _backbone(origin: Origin) -> str:
+    backbone = origin.training.get("backbone")
+    if not backbone:
+        return ""
+    return f"Built on {backbone['name']} with the weights of SHA-256 {backbone['sha256']}, fine-tuned. "
 
 
 def _evaluation(origin: Origin) -> str:

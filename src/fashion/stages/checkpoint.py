@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from fashion.adapters.machine import describe_machine
-from fashion.model.training import Epoch, State
+from fashion.model.head import Head
+from fashion.model.history import Epoch, State
 from fashion.params import Params
 from fashion.paths import Project
 from fashion.storage import atomic_file, file_digest, folder_digest
@@ -73,6 +74,7 @@ class Checkpoints:
             "run_id": checkpoint.run_id,
             "history": [asdict(epoch) for epoch in state.history],
             "generator": state.generator,
+            "head": asdict(state.head) if state.head else None,
         }
         arrays: dict[str, Any] = _named("variable", state.variables) | _named("best", state.best_weights)
         with atomic_file(self._path) as temporary, temporary.open("wb") as file:
@@ -135,5 +137,6 @@ def _read(path: Path) -> tuple[Checkpoint, dict[str, str]]:
             for kind in ("variable", "best")
         }
     history = tuple(Epoch(**epoch) for epoch in about["history"])
-    state = State(history, arrays["variable"], arrays["best"], about["generator"])
+    head = Head(**about["head"]) if about["head"] else None
+    state = State(history, arrays["variable"], arrays["best"], about["generator"], head)
     return Checkpoint(state, about["run_id"]), about["origin"]

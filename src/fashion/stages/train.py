@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import keras
 import pandas as pd
 
 from fashion.adapters.machine import as_computed_here, describe_machine
@@ -14,11 +13,14 @@ from fashion.adapters.tracking.address import registry_of
 from fashion.adapters.tracking.runs import LiveRun, live_run, run_name
 from fashion.adapters.tracking.tags import MODEL_DIGEST
 from fashion.arrays import LabelledImages
+from fashion.model.head import Head
+from fashion.model.history import Epoch, State, is_over
 from fashion.model.steps import Steps, count_steps
-from fashion.model.training import Epoch, Plan, State, Trained, Watch, is_over
+from fashion.model.training import Plan, Trained, Watch
 from fashion.model.training import train as train_network
 from fashion.params import Params
 from fashion.paths import HISTORY, KERAS, MACHINE, TRAINING, Project
+from fashion.stages.backbone import load_backbone
 from fashion.stages.checkpoint import Checkpoint, Checkpoints
 from fashion.stages.dataset import load_split
 from fashion.stages.start import load_start
@@ -47,6 +49,8 @@ class Training:
     temperature: float
     start_from: Mapping[str, Any] | None = None
     """The version whose weights it started with, the digest of its file, and which layers took them; None: none."""
+    backbone: Mapping[str, Any] | None = None
+    """Its name, the digest of its weights, and how the head was trained before all was; None: it has none."""
 
 
 def train(project: Project, params: Params, on_step: Callable[[int, int], None]) -> Training:
@@ -56,26 +60,22 @@ def train(project: Project, params: Params, on_step: Callable[[int, int], None])
         on_step: called with the number of steps done and the total number of steps.
 
     Raises:
-        ArtifactError: the dataset, or the model to start from, is missing or damaged.
+        ArtifactError: the dataset, the model to start from or the backbone is missing or damaged.
         DiskError: the disk is full.
         ServiceError: MLflow is unavailable before training starts; later that only costs the live curves.
         TrainingError: the loss was not finite, or nothing of the model to start from fits.
     """
     training, validation = (load_split(project, name) for name in ("train", "validation"))
-    model = load_start(project, params.train.start_from)
+    plan = _plan(project, params, training, validation)
     checkpoints = Checkpoints(project, params)
     stopped = checkpoints.load()
-    recipe = params.train.chosen
-    parameters = {"recipe": params.train.recipe, "seed": params.train.seed}
-    parameters |= recipe.model_dump(exclude={"augmentation"})
-    parameters |= {f"augmentation.{name}": value for name, value in recipe.augmentation.model_dump().items()}
     registry, run_id = registry_of(project, params), stopped.run_id if stopped else None
-    with live_run(registry, run_name(params), parameters, {}, run_id) as run:
+    with live_run(registry, run_name(params), _parameters(params), {}, run_id) as run:
         start = time.perf_counter()
-        watch = Watch(_reporter(run, checkpoints), on_step, stopped.state if stopped else None)
+        watch = Watch(_reporter(run, checkpoints), on_step, stopped.state if stopped else None, _tell_of_head)
         if stopped:
             _go_on(stopped.state, params, run)
-        trained = _train(training, validation, params, model, watch)
+        trained = _train(plan, params, watch)
         seconds = time.perf_counter() - start + _seconds(watch.start)
         summary = _summary(trained, params, _count(training, params), checkpoints.dataset, seconds)
         _save(project, trained, summary)
@@ -84,16 +84,38 @@ def train(project: Project, params: Params, on_step: Callable[[int, int], None])
     return summary
 
 
-def _train(
-    training: LabelledImages, validation: LabelledImages, params: Params, model: keras.Model | None, watch: Watch
-) -> Trained:
-    recipe, classes = params.train.chosen, len(params.data.classes)
-    steps = _count(training, params)
+def _plan(project: Project, params: Params, training: LabelledImages, validation: LabelledImages) -> Plan:
+    recipe = params.train.chosen
+    return Plan(
+        as_computed_here(recipe),
+        training,
+        validation,
+        classes=len(params.data.classes),
+        seed=params.train.seed,
+        start=load_start(project, params.train.start_from),
+        backbone=load_backbone(project, recipe),
+    )
+
+
+def _parameters(params: Params) -> dict[str, Any]:
+    """Return what MLflow shows of the recipe; a key of a section has the section's name in front."""
+    recipe = params.train.chosen
+    sections = {"augmentation": recipe.augmentation, "backbone": recipe.backbone}
+    parameters = {"recipe": params.train.recipe, "seed": params.train.seed}
+    parameters |= recipe.model_dump(exclude=set(sections))
+    for name, section in sections.items():
+        parameters |= {f"{name}.{key}": value for key, value in (section.model_dump() if section else {}).items()}
+    return parameters
+
+
+def _train(plan: Plan, params: Params, watch: Watch) -> Trained:
+    steps = _count(plan.training, params)
     logger.info("%s", steps)
     if steps.doubt:
         logger.warning("%s", steps.doubt)
+    if plan.recipe.backbone and not watch.start:
+        logger.info("The head is trained first, on features of %s as it is", plan.recipe.backbone.name)
     try:
-        plan = Plan(as_computed_here(recipe), training, validation, classes, params.train.seed, model)
         trained = train_network(plan, watch)
     except (KeyboardInterrupt, SystemExit):
         logger.info("Stopped. Run the same command again to resume after the last complete epoch.")
@@ -121,6 +143,13 @@ def _reporter(run: LiveRun, checkpoints: Checkpoints) -> Callable[[State], None]
     return on_epoch
 
 
+def _tell_of_head(head: Head) -> None:
+    logger.info(
+        "head: %d epochs on the features of %s images, validation accuracy %.4f, %.1f s; now everything is fine-tuned",
+        *(head.epochs, f"{head.images:,}", head.validation_accuracy, head.seconds),
+    )
+
+
 def _go_on(state: State, params: Params, run: LiveRun) -> None:
     """Log where an interrupted training resumes, and report the epochs that MLflow has not received yet."""
     done, epochs = len(state.history), params.train.chosen.epochs
@@ -137,8 +166,10 @@ def _figures(epoch: Epoch) -> dict[str, float]:
 
 
 def _seconds(state: State | None) -> float:
-    """Return the time taken by the epochs before a stop."""
-    return sum(epoch.seconds for epoch in state.history) if state else 0.0
+    """Return the time taken before a stop by the epochs, and by the head."""
+    if state is None:
+        return 0.0
+    return sum(epoch.seconds for epoch in state.history) + (state.head.seconds if state.head else 0.0)
 
 
 def _summary(trained: Trained, params: Params, steps: Steps, dataset: str, seconds: float) -> Training:
@@ -155,6 +186,7 @@ def _summary(trained: Trained, params: Params, steps: Steps, dataset: str, secon
         validation_accuracy=trained.validation_accuracy,
         temperature=trained.temperature,
         start_from=_describe_start(trained, params),
+        backbone=_describe_backbone(trained, params),
     )
 
 
@@ -163,6 +195,13 @@ def _describe_start(trained: Trained, params: Params) -> dict[str, Any] | None:
     if start is None or trained.fit is None:
         return None
     return {"version": start.version, "sha256": start.sha256, **asdict(trained.fit)}
+
+
+def _describe_backbone(trained: Trained, params: Params) -> dict[str, Any] | None:
+    backbone = params.train.chosen.backbone
+    if backbone is None or trained.head is None:
+        return None
+    return {"name": backbone.name, "sha256": backbone.sha256, "head": asdict(trained.head)}
 
 
 def _save(project: Project, trained: Trained, summary: Training) -> None:
