@@ -24,7 +24,6 @@ from fashion.environment import environment_defaults
 from fashion.params import load_params
 from fashion.paths import Project
 from fashion.storage import write_json
-from flows.progress import describe_work
 
 RESULTS = Path(__file__).with_suffix(".json")
 STEP = re.compile(r"Task run '(\w+)'")
@@ -69,7 +68,7 @@ def measure_run(folder: Path) -> dict[str, Any]:
         raise SystemExit("make run failed")
     names = list(moments)[:-1]
     return {
-        "of": describe_work(load_params(folder / "params.yaml")),
+        "of": load_params(folder / "params.yaml").workload,
         "seconds": {name: later - moments[name] for name, later in zip(names, list(moments.values())[1:], strict=True)},
         "download_bytes": size(folder / "data"),
         "disk_bytes": size(folder) - size(folder / ".venv") - before,

@@ -48,17 +48,12 @@ def forecast(project: Project, params: Params) -> str | None:
     minutes = round(sum(run["seconds"].values()) / 30) / 2
     duration = f"{minutes:g} minutes ({machine['processor']}, {machine['cores']} cores)"
     safe = "Ctrl-C is safe: the same command goes on from there."
-    if run["of"] != describe_work(params):
+    if run["of"] != params.workload:
         return f"How long a run takes with these data and this recipe is not known; as shipped, {duration}. {safe}"
     return (
         f"A first run takes about {duration}, downloads {run['download_bytes'] / 1e6:.0f} MB of data unless they are "
         f"at hand, and needs {run['disk_bytes'] / 1e9:.2g} GB of disk. {safe}"
     )
-
-
-def describe_work(params: Params) -> dict[str, Any]:
-    """Return what the time of a run depends on beside the machine: the data and the recipe."""
-    return {"files": [file.sha256 for file in params.data.files], "recipe": params.train.recipe}
 
 
 def read_measured() -> dict[str, Any]:

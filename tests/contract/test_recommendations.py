@@ -25,7 +25,7 @@ PLAIN = {"chown": "-R", "df": "-h", "export": "[A-Z]", "rm": "[.{]", "source": r
 """Programs whose names are words of English, too, and how their arguments begin."""
 PROGRAMS = "|".join(
     [
-        r"fashion [a-z]+(?![\w|/-])",
+        r"fashion [a-z]+(?:-[a-z]+)*(?![\w|/-])",
         *(f"{name} (?:{'|'.join(sorted(words))})(?![\\w|/-])" for name, words in THEIRS.items()),
         *(f"{name} (?={begins})" for name, begins in PLAIN.items()),
     ]
@@ -39,6 +39,8 @@ MENTIONED = {
     ("adapters/studies/storage.py", "fashion tune"): "who holds the study",
     ("adapters/tracking/descriptions.py", "fashion tune"): "what makes the runs of an experiment",
     ("cli/starting.py", "fashion backbone"): "who holds the training slot",
+    ("cli/learning.py", "fashion learning-curve"): "who holds the training slot",
+    ("cli/starting.py", "fashion start-from"): "who holds the training slot",
     ("cli/tuning.py", "fashion tune"): "who holds the training slot",
     ("experiments/adopt.py", "fashion tune"): "the comment says where a recipe comes from",
     ("cli/intake.py", "make run"): "what comes next: the same as before an import",

@@ -31,7 +31,7 @@ def test_a_port_is_asked_for_where_its_socket_stays_open():
         for path in MODULES
         if any(node.attr == "getsockname" for node in nodes(path, ast.Attribute))
     }
-    integration = {f"integration/test_{name}.py" for name in ("pause", "serving", "status")}
+    integration = {f"integration/test_{name}.py" for name in ("client", "pause", "serving", "status")}
     assert asking == {"servers.py", "services.py", *integration}
 
 

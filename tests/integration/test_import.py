@@ -31,6 +31,7 @@ from fashion.stages.prepare import prepare
 from fashion.stages.raw import read_batches, read_raw
 from fashion.stages.validate import validate
 from fashion.storage import file_digest, files_below
+from tests.advice import follow
 from tests.projects import commit, git, read_suite, write_suite
 
 SIZE = (16, 16)
@@ -217,6 +218,7 @@ def test_after_more_pictures_what_was_derived_is_updated_and_what_was_edited_sta
     assert sum(len(split.labels) for split in splits.values()) == 132
 
 
+@pytest.mark.advice("fashion import --undo", "intake/wording.py")
 def test_a_new_class_comes_after_the_known_ones_and_one_that_is_gone_takes_the_collected_batches_with_it(
     project, folder
 ):
@@ -242,6 +244,8 @@ def test_a_new_class_comes_after_the_known_ones_and_one_that_is_gone_takes_the_c
     run(folder, "--yes")
     assert load_params(project.params).data.classes == (*known[1:], "Aardvark")
     assert not project.batches.exists()
+    follow(project, said, "fashion import --undo")
+    assert batch.exists()
 
 
 def test_an_import_that_was_killed_while_switching_is_put_back_by_the_next(project, folder, monkeypatch):

@@ -16,7 +16,7 @@ from fashion.cli.lineage import _start_lines
 from fashion.errors import ArtifactError, LineageError, ParamsError, TrainingError
 from fashion.evaluation.reproduction import compare_weights
 from fashion.params import load_params
-from fashion.registry.start_from import start_from, start_from_nothing
+from fashion.registry.start_from import start_from
 from fashion.stages.classifier import load_classifier
 from fashion.stages.start import load_start
 from fashion.stages.train import train
@@ -93,6 +93,19 @@ def test_a_missing_or_changed_file_is_an_error_with_the_command(started_project,
     assert load_start(started_project, start) is not None
 
 
+@pytest.mark.advice("fashion start-from --model", "stages/start.py")
+@pytest.mark.advice("fashion start-from --none", "stages/start.py")
+def test_a_missing_file_comes_back_from_the_registry_or_is_done_without(started_project):
+    start = load(started_project).train.start_from
+    (started_project.root / start.path).unlink()
+    with pytest.raises(ArtifactError) as told:
+        load_start(started_project, start)
+    follow(started_project, told.value, f"fashion {UP}")
+    assert load_start(started_project, start) is not None
+    follow(started_project, told.value, f"fashion {DOWN}")
+    assert load(started_project).train.start_from is None
+
+
 @pytest.mark.advice("dvc repro", "cli/starting.py")
 def test_a_version_that_started_from_another_says_so_and_is_made_again_bit_by_bit(trained_project):
     _, said = type_in(trained_project, "start-from", "champion")
@@ -110,6 +123,7 @@ def test_a_version_that_started_from_another_says_so_and_is_made_again_bit_by_bi
     assert "identical" in made
 
 
+@pytest.mark.advice("fashion start-from --none", "model/transfer.py")
 def test_another_choice_replaces_the_file_and_what_cannot_be_chosen_changes_nothing(started_project):
     files = (started_project.params, started_project.root / "data.dvc")
     before = [path.read_bytes() for path in files]
@@ -117,12 +131,14 @@ def test_another_choice_replaces_the_file_and_what_cannot_be_chosen_changes_noth
         start_from(started_project, load(started_project), "7")
     narrow = edit_params(started_project, {"train": {"recipe": "narrow", "recipes": {"narrow": NARROW}}})
     edited = started_project.params.read_bytes()
-    with pytest.raises(TrainingError, match=r"cannot start from version 1 of fashion-classifier: no layer .*--none"):
+    with pytest.raises(TrainingError, match=r"cannot start from version 1 of fashion-classifier: no layer ") as told:
         start_from(started_project, narrow, "1")
     assert started_project.params.read_bytes() == edited
     assert files[1].read_bytes() == before[1]
     assert len(list(started_project.start.iterdir())) == 1
-    assert start_from_nothing(started_project, narrow).version == "fashion-classifier 1"
+    assert narrow.train.start_from.version == "fashion-classifier 1"
+    follow(started_project, told.value, "fashion start-from --none")
+    assert load(started_project).train.start_from is None
 
 
 NARROW = {

@@ -1,11 +1,9 @@
 """An import: a source is looked at, what follows from it is derived, and all of it is written at once."""
 
-import json
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from fashion.adapters.decoding import readable_name
 from fashion.adapters.shards import Row, write_shards
@@ -15,7 +13,7 @@ from fashion.images.assignment import SPLITS
 from fashion.images.photos import form_of
 from fashion.intake import switch
 from fashion.intake.arrange import FEWEST_GROUPS, Arranged, arrange
-from fashion.intake.derived import edited, merge
+from fashion.intake.derived import edited
 from fashion.intake.findings import Found, find
 from fashion.intake.layout import check_classes
 from fashion.intake.parameters import (
@@ -26,9 +24,10 @@ from fashion.intake.parameters import (
     read_values,
     write_values,
 )
-from fashion.intake.record import RECORD, Record, Suites, read_record
+from fashion.intake.record import RECORD, Record, read_record
 from fashion.intake.scan import Progress, Scanned, digest_of, scan
 from fashion.intake.sources import Source
+from fashion.intake.suite_files import by_key, read_suite, write_suites
 from fashion.intake.suites import Measured, derive_suites, fit_counts, measure
 from fashion.params import DataFile, Params, load_params
 from fashion.paths import PARAMS, Project
@@ -149,8 +148,8 @@ def _edited(project: Project, known: Record | None) -> Iterator[str]:
     text = project.params.read_text(encoding="utf-8")
     yield from (f"params.yaml: {name}" for name in edited(known.params, read_values(text, known.params)))
     for suite, expectations in known.suites.items():
-        present = _by_key(_read_suite(project, suite)["expectations"])
-        yield from (f"expectations/{suite}.json: {name}" for name in edited(_by_key(expectations), present))
+        present = by_key(read_suite(project, suite)["expectations"])
+        yield from (f"expectations/{suite}.json: {name}" for name in edited(by_key(expectations), present))
 
 
 def _write_data(folder: Path, made: Plan) -> list[DataFile]:
@@ -211,7 +210,7 @@ def _write_words(project: Project, params: Params, made: Plan, dataset: Dataset,
     _check_params(stage / PARAMS)
     origin = f"{made.wanted.source.name} ({made.found.images:,} pictures)"
     suites = derive_suites(dataset.measured, origin)
-    _write_suites(project, made.known.suites if made.known else {}, suites, stage)
+    write_suites(project, made.known.suites if made.known else {}, suites, stage)
     write_text(stage / RECORD, Record(name, made.wanted.source.name, values, suites).to_json())
 
 
@@ -222,38 +221,3 @@ def _check_params(path: Path) -> None:
         raise ParamsError(
             f"What follows from the data cannot be written into params.yaml as it is; nothing was changed. {error}"
         ) from error
-
-
-def _write_suites(project: Project, before: Suites, after: Suites, stage: Path) -> None:
-    """Write all suites into the stage; other files of expectations/ go with them."""
-    shutil.copytree(project.expectations, stage / "expectations")
-    for name, expectations in after.items():
-        content: dict[str, Any] = {"name": name, "expectations": expectations}
-        if name in before:
-            content = _read_suite(project, name)
-            merged = merge(_by_key(before[name]), _by_key(content["expectations"]), _by_key(expectations))
-            content["expectations"] = list(merged.values())
-        write_text(stage / "expectations" / f"{name}.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-
-
-def _read_suite(project: Project, name: str) -> dict[str, Any]:
-    path = project.expectations / f"{name}.json"
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {"name": name, "expectations": []}
-    except ValueError as error:
-        raise DataError(
-            f"{path} is not valid JSON ({error}); restore it with: git checkout -- expectations/{path.name}"
-        ) from error
-    return content
-
-
-def _by_key(expectations: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return expectations by what they are about; the second of a kind has a number."""
-    found: dict[str, dict[str, Any]] = {}
-    for one in expectations:
-        name = " ".join(filter(None, (one["type"], str(one["kwargs"].get("column", "")))))
-        number = sum(key.split(" #")[0] == name for key in found)
-        found[f"{name} #{number + 1}" if number else name] = one
-    return found

@@ -1,7 +1,7 @@
 """params.yaml: everything that changes a result, checked strictly."""
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -83,6 +83,11 @@ class Params(Section):
     register_: Annotated[RegisterParams, Field(alias="register")]
     monitor: MonitorParams
     collect: CollectParams
+
+    @property
+    def workload(self) -> dict[str, Any]:
+        """What the time of a run depends on, beside the machine: the data and the recipe."""
+        return {"files": [file.sha256 for file in self.data.files], "recipe": self.train.recipe}
 
     @model_validator(mode="after")
     def _the_network_takes_images_of_this_size(self) -> Self:
