@@ -18,6 +18,8 @@ from fashion.cli import app
 from fashion.cli.lineage import _backbone_lines
 from fashion.errors import ArtifactError, ParamsError
 from fashion.evaluation.reproduction import compare_weights
+from fashion.experiments.trial import Job
+from fashion.experiments.trial import _train as train_trial
 from fashion.images.synthetic import draw
 from fashion.model.backbones import BACKBONES, build_backbone, take_backbone
 from fashion.model.networks import answer, classifier, rebuild
@@ -236,6 +238,8 @@ def test_the_stage_goes_on_after_a_stop_and_keeps_what_it_built_on(small, small_
     resumed = json.loads((trained_project.model / "training.json").read_text())
     assert resumed["backbone"]["head"]["validation_accuracy"] == kept["head"]["validation_accuracy"]
     assert resumed["seconds"] > resumed["backbone"]["head"]["seconds"] > 0
+    job = Job(trained_project.root, params.train.chosen, len(params.data.classes), params.train.seed)
+    assert train_trial(job, lambda progress: None).accuracy == pytest.approx(resumed["validation_accuracy"])
 
 
 def trained(project, params):
