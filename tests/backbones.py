@@ -32,7 +32,9 @@ def settle(backbone: keras.Model) -> keras.Model:
     normalisations = [layer for layer in backbone.layers if isinstance(layer, layers.BatchNormalization)]
     for layer in normalisations:
         layer.momentum = 0.0
-    patches = np.random.default_rng(0).uniform(-1, 1, (16, 6, 6, 3)).astype(np.float32)
+    scales_itself = any(isinstance(layer, layers.Rescaling) for layer in backbone.layers)
+    limits = (0, 255) if scales_itself else (-1, 1)
+    patches = np.random.default_rng(0).uniform(*limits, (16, 6, 6, 3)).astype(np.float32)
     backbone(patches.repeat(16, axis=1).repeat(16, axis=2), training=True)
     return backbone
 
