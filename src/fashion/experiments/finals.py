@@ -41,6 +41,15 @@ class Finalist:
     def is_better(self) -> bool:
         return self.difference is not None and self.difference.low > 0
 
+    @property
+    def verdict(self) -> str:
+        """What the interval of the difference shows, in words."""
+        if self.difference is None:
+            return "a training failed"
+        if self.difference.high < 0:
+            return "worse"
+        return "better" if self.is_better else "not shown to be better"
+
 
 def choose_finalists(search: Search) -> list[tuple[Trial, Recipe]]:
     """Return the best complete trials, each a recipe of its own, and none the recipe in use."""

@@ -23,11 +23,10 @@ def finalist_rows(tuned: Tuned) -> list[dict[str, str]]:
                 "Accuracy": f"{found.candidate:.2%}",
                 tuned.recipe: f"{found.champion:.2%}",
                 "Difference": f"{found.value:+.2%} ({found.low:+.2%} to {found.high:+.2%})",
-                "Verdict": "better" if finalist.is_better else "not shown to be better",
             }
         else:
-            row |= {"Accuracy": "-", tuned.recipe: "-", "Difference": "-", "Verdict": "a training failed"}
-        rows.append(row)
+            row |= {"Accuracy": "-", tuned.recipe: "-", "Difference": "-"}
+        rows.append(row | {"Verdict": finalist.verdict})
     return rows
 
 
