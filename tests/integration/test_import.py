@@ -276,7 +276,7 @@ def test_what_was_not_committed_is_not_replaced(project, folder):
     switch.check_uncommitted(project)
 
 
-@pytest.mark.advice("git checkout", "intake/record.py", "intake/bring.py")
+@pytest.mark.advice("git checkout", "intake/record.py", "intake/suite_files.py")
 def test_a_damaged_file_of_an_import_is_restored_with_git(project, folder):
     run(folder, "--yes")
     commit(project.root, "Birds")
