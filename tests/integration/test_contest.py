@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fashion.arrays import LabelledImages
-from fashion.errors import ArtifactError
+from fashion.errors import ArtifactError, DataError
 from fashion.evaluation.gates import Gate
 from fashion.images.corruptions import CORRUPTIONS, SEVERITIES
 from fashion.images.slices import WORDS
@@ -115,6 +115,14 @@ def test_recent_images_of_a_new_class_alone_judge_nobody(models, two_bands, task
     both = replace(task, splits={**task.splits, "recent": recent})
     assert compare(both, models[0], models[1], NAMES).recent.images == 200
     assert compare(both, models[0], two_bands, ("low", "middle")).recent is None
+
+
+def test_a_test_set_of_new_classes_alone_compares_nobody(models, two_bands, task):
+    high = task.splits["test"].labels == 2
+    test = LabelledImages(task.splits["test"].images[high], task.splits["test"].labels[high])
+    new = replace(task, splits={"test": test}, slices={})
+    with pytest.raises(DataError, match="no test image is of a class that version 1 knows"):
+        compare(new, models[0], two_bands, ("low", "middle"))
 
 
 def test_a_model_with_another_number_of_answers_than_classes_cannot_be_compared(models, task):

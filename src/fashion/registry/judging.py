@@ -63,7 +63,10 @@ def judge_candidate(
             return refuse(gate, f"the champion, {name}, cannot be compared: {error}")
         if ours.model.read_bytes() == theirs.model.read_bytes():
             return refuse(gate, f"it is the same model as the champion, {name}, byte for byte")
-        evidence = gather(task, ours, theirs, params)
+        try:
+            evidence = gather(task, ours, theirs, params)
+        except DataError as error:
+            return refuse(gate, f"the champion, {name}, cannot be compared: {error}")
         best = _best(fetch, _more_accurate(registry, version, champion), task, ours, params)
         return write_judgement(gate, replace(evidence, best=best), params.register_.judgement)
 
@@ -122,11 +125,9 @@ def _best(
     """Compare with the first of the former champions that can still answer."""
     for version in former:
         try:
-            theirs = fetch(version, task.frozen)
+            return compare_frozen(task, ours, fetch(version, task.frozen), params)
         except INCOMPARABLE as error:
             logger.warning("Version %s, a former champion, cannot be compared: %s", version.number, error)
-            continue
-        return compare_frozen(task, ours, theirs, params)
     return None
 
 
