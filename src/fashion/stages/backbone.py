@@ -9,7 +9,7 @@ from fashion.errors import ArtifactError
 from fashion.model.backbones import BACKBONES, build_backbone
 from fashion.params import Recipe
 from fashion.paths import Project
-from fashion.storage import file_digest
+from fashion.stages.restoring import find_pinned
 
 
 def load_backbone(project: Project, recipe: Recipe) -> keras.Model | None:
@@ -20,15 +20,9 @@ def load_backbone(project: Project, recipe: Recipe) -> keras.Model | None:
     """
     if (wanted := recipe.backbone) is None:
         return None
-    path, again = project.root / wanted.path, f"get it with: dvc pull data.dvc; or anew: {advise(wanted.name)}"
-    if not path.is_file():
-        raise ArtifactError(f"{wanted.path}, the weights of {wanted.name} that the recipe names, is missing; {again}")
-    if (found := file_digest(path)) != wanted.sha256:
-        raise ArtifactError(
-            f"{wanted.path} does not have the weights that the recipe names: expected SHA-256 {wanted.sha256}, found "
-            f"{found}; {again}"
-        )
-    return read_backbone(wanted.name, path)
+    name = f"the weights of {wanted.name} that the recipe names"
+    again = f"get it with: dvc pull data.dvc; or anew: {advise(wanted.name)}"
+    return read_backbone(wanted.name, find_pinned(project.root / wanted.path, wanted.sha256, name, again))
 
 
 def read_backbone(name: str, path: Path) -> keras.Model:

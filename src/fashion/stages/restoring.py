@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from fashion.errors import DataError
+from fashion.errors import ArtifactError, DataError
 from fashion.params import DataFile
 from fashion.paths import Project
 from fashion.storage import file_digest
@@ -26,6 +26,23 @@ def find_file(project: Project, file: DataFile) -> Path:
     if not path.exists():
         command = "fashion fetch --synthetic" if is_synthetic(project) else "fashion fetch"
         raise DataError(f"{path} is missing; get it with: {command}")
+    return path
+
+
+def find_pinned(path: Path, sha256: str, name: str, again: str) -> Path:
+    """Return the path of a file that params.yaml names with its digest, after verifying that.
+
+    Args:
+        name: of the file, in words.
+        again: how it comes back.
+
+    Raises:
+        ArtifactError: it is missing, or is another one.
+    """
+    if not path.is_file():
+        raise ArtifactError(f"{path}, {name}, is missing; {again}")
+    if (found := file_digest(path)) != sha256:
+        raise ArtifactError(f"{path} is not {name}: expected SHA-256 {sha256}, found {found}; {again}")
     return path
 
 

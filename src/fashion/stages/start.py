@@ -4,11 +4,10 @@ import logging
 
 import keras
 
-from fashion.errors import ArtifactError
 from fashion.params import StartFrom
 from fashion.paths import Project
 from fashion.stages.classifier import load_classifier
-from fashion.storage import file_digest
+from fashion.stages.restoring import find_pinned
 
 logger = logging.getLogger(__name__)
 
@@ -21,15 +20,8 @@ def load_start(project: Project, start: StartFrom | None) -> keras.Model | None:
     """
     if start is None:
         return None
-    path, again = project.root / start.path, advise(start)
-    if not path.is_file():
-        raise ArtifactError(f"{start.path}, the model that train.start_from names, is missing; {again}")
-    if (found := file_digest(path)) != start.sha256:
-        raise ArtifactError(
-            f"{start.path} is not the model that train.start_from names: expected SHA-256 {start.sha256}, found "
-            f"{found}; {again}"
-        )
-    return load_classifier(path)
+    name = "the model that train.start_from names"
+    return load_classifier(find_pinned(project.root / start.path, start.sha256, name, advise(start)))
 
 
 def advise(start: StartFrom) -> str:
