@@ -310,22 +310,32 @@ def test_the_winner_is_added_to_params_and_not_a_line_of_the_rest_changes(projec
     assert set(load_params(project.params).train.recipes) >= {"compact-tuned", "compact-tuned-2"}
 
 
-def test_params_that_are_written_in_an_unforeseen_way_are_left_alone(project):
+def test_the_winner_is_added_to_params_in_whatever_way_they_are_written(project):
     text = project.params.read_text()
     start_of, end_of = text.index("    compact:\n"), text.index("\ntune:")
-    flow = '    compact: {network: compact, epochs: 7, batch_size: 256, optimizer: muon,\n      learning_rate: "x"}\n'
-    flow = flow.replace('"x"', "0.008").replace(",\n     ", ",")
-    project.params.write_text(text[:start_of] + '    "compact": ' + flow.split(": ", 1)[1] + text[end_of:])
+    flow = '    "compact": {network: compact, epochs: 7, batch_size: 256, optimizer: muon, learning_rate: 0.008}\n'
+    project.params.write_text(text[:start_of] + flow + text[end_of:])
     params = load_params(project.params)
     keep_a_winner(project, params, {"learning_rate": 0.005})
     adopt(project, params, "study")
     assert load_params(project.params).train.chosen.learning_rate == 0.005
     project.params.write_text(json.dumps(load_params(project.params).model_dump(mode="json", by_alias=True)))
-    params, before = load_params(project.params), project.params.read_text()
+    params = load_params(project.params)
+    keep_a_winner(project, params, {"learning_rate": 0.004})
+    adopt(project, params, "study")
+    assert load_params(project.params).train.chosen.learning_rate == 0.004
+
+
+def test_params_that_are_written_in_an_unforeseen_way_are_left_alone(project):
+    folded = "    plain:\n      epochs: 1\n      batch_size: 32\n      optimizer: adam\n      learning_rate: 0.001\n"
+    folded += "      network: >-\n        baseline\n"
+    text = project.params.read_text().replace("\ntune:", f"{folded}\ntune:")
+    project.params.write_text(text)
+    params = load_params(project.params)
     keep_a_winner(project, params, {"learning_rate": 0.004})
     with pytest.raises(ParamsError, match=r"cannot be added without touching the rest(.|\n)*learning_rate: 0.004"):
         adopt(project, params, "study")
-    assert project.params.read_text() == before
+    assert project.params.read_text() == text
 
 
 def test_a_search_without_a_winner_has_nothing_to_apply(project, monkeypatch):

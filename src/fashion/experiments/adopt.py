@@ -1,10 +1,6 @@
 """Writing the winner of a search into params.yaml, as a recipe of its own, with every comment kept."""
 
-import textwrap
 from itertools import count
-from typing import Any
-
-from ruamel.yaml import YAML
 
 from fashion.adapters.studies import open_study
 from fashion.errors import ParamsError
@@ -12,12 +8,9 @@ from fashion.experiments.results import WINNER
 from fashion.experiments.tune import place_of
 from fashion.experiments.wording import as_yaml
 from fashion.params import Params, Recipe
-from fashion.params.editing import read_as
+from fashion.params.editing import edit, read_as
 from fashion.paths import Project
 from fashion.storage import write_text
-
-INDENT = " " * 4
-"""Of a recipe's name in params.yaml."""
 
 
 def adopt(project: Project, params: Params, study: str) -> str:
@@ -29,10 +22,7 @@ def adopt(project: Project, params: Params, study: str) -> str:
     """
     recipe = _winner(project, params, study)
     name = _name(params, recipe)
-    text = project.params.read_text(encoding="utf-8")
-    changed = (
-        _choose(text, name) if name in params.train.recipes else _insert(_choose(text, name), params, name, recipe)
-    )
+    changed = _edited(project.params.read_text(encoding="utf-8"), params, name, recipe)
     expected = params.train.model_copy(update={"recipe": name, "recipes": {**params.train.recipes, name: recipe}})
     _check(project, changed, params.model_copy(update={"train": expected}), name, recipe)
     write_text(project.params, changed)
@@ -64,40 +54,13 @@ def _name(params: Params, recipe: Recipe) -> str:
     return next(name for name in names if params.train.recipes.get(name, recipe) == recipe)
 
 
-def _choose(text: str, name: str) -> str:
-    """Return the text with another recipe in use."""
-    line, column = _position(text, "recipe")
-    lines = text.splitlines(keepends=True)
-    value = YAML().load(text)["train"]["recipe"]
-    lines[line] = lines[line][:column] + lines[line][column:].replace(str(value), name, 1)
-    return "".join(lines)
-
-
-def _position(text: str, key: str) -> tuple[int, int]:
-    """Return the line and column, from 0, of the value of a key of `train`."""
-    line, column = YAML().load(text)["train"].lc.value(key)
-    return line, column
-
-
-def _insert(text: str, params: Params, name: str, recipe: Recipe) -> str:
-    """Return the text with the recipe below the one in use so far."""
-    recipes = YAML().load(text)["train"]["recipes"]
-    last = _last_line(recipes[params.train.recipe]) + 1
-    lines = text.splitlines(keepends=True)
-    comment = f"# Found by fashion tune, from {params.train.recipe}.\n"
-    block = textwrap.indent(comment + as_yaml(name, recipe), INDENT)
-    return "".join([*lines[:last], block, *lines[last:]])
-
-
-def _last_line(node: Any) -> int:
-    """Return the last line, from 0, that holds a value of a mapping or a list in block style."""
-    places = [node.lc.line]
-    for key in node:
-        place = node.lc.value(key)
-        places.append(place[0])
-        if hasattr(node[key], "lc"):
-            places.append(_last_line(node[key]))
-    return int(max(places))
+def _edited(text: str, params: Params, name: str, recipe: Recipe) -> str:
+    """Return the text of params.yaml with that recipe in use, added after the others if it is not there yet."""
+    chosen, added = ("train", "recipe"), ("train", "recipes", name)
+    if name in params.train.recipes:
+        return edit(text, {chosen: name})
+    content = recipe.model_dump(mode="json", exclude_defaults=True)
+    return edit(text, {chosen: name, added: content}, {added: f"Found by fashion tune, from {params.train.recipe}."})
 
 
 def _check(project: Project, text: str, expected: Params, name: str, recipe: Recipe) -> None:
