@@ -7,7 +7,9 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -248,7 +250,44 @@ def test_a_new_class_comes_after_the_known_ones_and_one_that_is_gone_takes_the_c
     assert batch.exists()
 
 
-def test_an_import_that_was_killed_while_switching_is_put_back_by_the_next(project, folder, monkeypatch):
+DYING = """
+import os, signal, sys
+from importlib import import_module
+
+module, name = sys.argv.pop(1).rsplit(".", 1)
+setattr(import_module(module), name, lambda *arguments, **named: os.kill(os.getpid(), signal.SIGKILL))
+
+from fashion.cli import main
+main()
+"""
+"""The command that is killed, as by kill -9, in the place of a function."""
+
+
+@pytest.mark.parametrize(
+    ("moment", "put_back"),
+    [
+        ("fashion.adapters.shards.writing._record", False),
+        ("fashion.intake.bring._write_words", False),
+        ("fashion.intake.switch.move_folder", False),
+        ("fashion.intake.switch._note_written", True),
+    ],
+    ids=["a shard is half written", "all pictures are copied", "the former is kept", "all is in its place"],
+)
+def test_an_import_that_is_killed_leaves_the_dataset_that_was_there(project, folder, moment, put_back):
+    before = state_of(project)
+    command = [sys.executable, "-c", DYING, moment, "import", str(folder), "--yes"]
+    died = subprocess.run(command, cwd=project.root, capture_output=True, text=True, check=False)
+    assert died.returncode == -signal.SIGKILL, died.stdout + died.stderr
+    assert (state_of(project) != before) == put_back
+    output = run(folder, "--dry-run")
+    assert ("the dataset before it is back" in output) == put_back
+    assert state_of(project) == before
+    run(folder, "--yes")
+    assert load_params(project.params).data.classes == ("9", "10", "<b>bold", "Food & Drink")
+    assert not list(project.root.glob(".*.import"))
+
+
+def test_an_import_that_was_killed_while_data_were_switched_is_put_back_by_the_next(project, folder, monkeypatch):
     before = state_of(project)
 
     def die(project, stage):
