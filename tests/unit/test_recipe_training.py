@@ -9,7 +9,7 @@ from keras import layers
 
 from fashion.arrays import LabelledImages
 from fashion.images.synthetic import draw
-from fashion.model.architectures import Form
+from fashion.model.architectures import Structure
 from fashion.model.losses import balance, make_loss
 from fashion.model.networks import answer, classifier, computing_in, rebuild
 from fashion.model.optimizers import make_optimizer, make_schedule
@@ -133,13 +133,13 @@ def kinds(model, kind):
 
 
 def test_width_multiplies_filters_and_hidden_units_and_leaves_the_logits():
-    model = classifier("compact", SHAPE, CLASSES, Form(width=0.5))
+    model = classifier("compact", SHAPE, CLASSES, Structure(width=0.5))
     assert [layer.filters for layer in kinds(model, layers.Conv2D)] == [8, 16, 40, 64]
     assert [layer.units for layer in kinds(model, layers.Dense)] == [64, CLASSES]
 
 
 def test_depth_is_the_number_of_convolutions_in_each_block():
-    model = classifier("compact", (28, 28, 1), CLASSES, Form(depth=3))
+    model = classifier("compact", (28, 28, 1), CLASSES, Structure(depth=3))
     assert [layer.filters for layer in kinds(model, layers.Conv2D)] == [16, *[32] * 3, *[80] * 3, *[128] * 3]
     assert len(kinds(model, layers.MaxPooling2D)) == 3
 
@@ -147,7 +147,7 @@ def test_depth_is_the_number_of_convolutions_in_each_block():
 @pytest.mark.parametrize("name", ["baseline", "dropout", "compact"])
 def test_the_activation_stands_in_the_configuration_that_is_saved(name):
     usual, other = (
-        json.dumps(rebuild(classifier(name, SHAPE, CLASSES, Form(activation=one)), 1.0).get_config(), default=str)
+        json.dumps(rebuild(classifier(name, SHAPE, CLASSES, Structure(activation=one)), 1.0).get_config(), default=str)
         for one in ("relu", "silu")
     )
     assert "silu" not in usual
@@ -156,14 +156,14 @@ def test_the_activation_stands_in_the_configuration_that_is_saved(name):
 
 
 def test_dropout_is_the_share_that_training_leaves_out_and_answers_use_all():
-    model = classifier("compact", SHAPE, CLASSES, Form(dropout=0.3))
+    model = classifier("compact", SHAPE, CLASSES, Structure(dropout=0.3))
     (layer,) = kinds(model, layers.Dropout)
     assert (layer.name, layer.rate) == ("embedding", 0.3)
     assert not kinds(classifier("compact", SHAPE, CLASSES), layers.Dropout)
     ones = np.ones((1000, 10), np.float32)
     assert np.mean(np.asarray(layer(ones, training=True)) == 0) == pytest.approx(0.3, abs=0.03)
     assert np.array_equal(layer(ones, training=False), ones)
-    rates = [one.rate for one in kinds(classifier("dropout", SHAPE, CLASSES, Form(dropout=0.2)), layers.Dropout)]
+    rates = [one.rate for one in kinds(classifier("dropout", SHAPE, CLASSES, Structure(dropout=0.2)), layers.Dropout)]
     assert rates == [0.1, 0.1, 0.2]
 
 

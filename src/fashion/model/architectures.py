@@ -17,7 +17,7 @@ Pair: TypeAlias = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Form:
+class Structure:
     """What a recipe changes in the layers of a network. Which network takes what, fashion.params.recipe says."""
 
     width: float = 1.0
@@ -31,38 +31,38 @@ class Form:
     """Of `pretrained`: a name in fashion.model.backbones."""
 
 
-Network = Callable[[Tensor, Form], Tensor]
+Network = Callable[[Tensor, Structure], Tensor]
 MOST_CELLS = 4
 """A side of what is left for the hidden layer of `compact`; of 28 pixels, 3 are left."""
 LARGE = 64
 """Pixels a side from which on the first convolution of `compact` has a stride: there its time would be spent."""
 
 
-def baseline(pixels: Tensor, form: Form) -> Tensor:
+def baseline(pixels: Tensor, structure: Structure) -> Tensor:
     """Build the original baseline: pixels (n, height, width, channels) in [0, 1] to its last hidden layer, (n, 64)."""
-    features = layers.Conv2D(32, 3, activation=form.activation)(pixels)
+    features = layers.Conv2D(32, 3, activation=structure.activation)(pixels)
     features = layers.MaxPooling2D(2)(features)
-    features = layers.Conv2D(64, 3, activation=form.activation)(features)
+    features = layers.Conv2D(64, 3, activation=structure.activation)(features)
     features = layers.MaxPooling2D(2)(features)
     features = layers.Flatten()(features)
-    return layers.Dense(64, activation=form.activation, name="embedding")(features)
+    return layers.Dense(64, activation=structure.activation, name="embedding")(features)
 
 
-def dropout(pixels: Tensor, form: Form) -> Tensor:
+def dropout(pixels: Tensor, structure: Structure) -> Tensor:
     """Build the same network with dropout after the hidden layer, and of half the rate after each pooling."""
-    rate = 0.5 if form.dropout is None else form.dropout
-    features = layers.Conv2D(32, 3, activation=form.activation)(pixels)
+    rate = 0.5 if structure.dropout is None else structure.dropout
+    features = layers.Conv2D(32, 3, activation=structure.activation)(pixels)
     features = layers.MaxPooling2D(2)(features)
     features = layers.Dropout(rate / 2)(features)
-    features = layers.Conv2D(64, 3, activation=form.activation)(features)
+    features = layers.Conv2D(64, 3, activation=structure.activation)(features)
     features = layers.MaxPooling2D(2)(features)
     features = layers.Dropout(rate / 2)(features)
     features = layers.Flatten()(features)
-    features = layers.Dense(64, activation=form.activation)(features)
+    features = layers.Dense(64, activation=structure.activation)(features)
     return layers.Dropout(rate, name="embedding")(features)
 
 
-def compact(pixels: Tensor, form: Form) -> Tensor:
+def compact(pixels: Tensor, structure: Structure) -> Tensor:
     """Build four small convolutions or more: pixels (n, height, width, channels) in [0, 1] to (n, 128).
 
     Few channels at the full resolution, where a CPU spends its time on memory traffic, and normalisation after the
@@ -71,17 +71,17 @@ def compact(pixels: Tensor, form: Form) -> Tensor:
     """
     stride, pools = plan_pooling(pixels.shape[1:3])
     between = [64] * (len(pools) - 3)
-    stem, *blocks, hidden = (max(1, round(form.width * size)) for size in (16, 32, *between, 80, 128, 128))
-    features = _pooled(_stem(pixels, stem, stride, form), pools)
+    stem, *blocks, hidden = (max(1, round(structure.width * size)) for size in (16, 32, *between, 80, 128, 128))
+    features = _pooled(_stem(pixels, stem, stride, structure), pools)
     for number, channels in enumerate(blocks, start=1):
-        features = _normalised(_pooled(_convolution(features, channels), pools[number:]), form)
-        for _ in range(form.depth - 1):
-            features = _normalised(_convolution(features, channels), form)
+        features = _normalised(_pooled(_convolution(features, channels), pools[number:]), structure)
+        for _ in range(structure.depth - 1):
+            features = _normalised(_convolution(features, channels), structure)
     features = layers.Flatten()(features)
     features = layers.Dense(hidden, use_bias=False, kernel_initializer="he_normal")(features)
-    if not form.dropout:
-        return _normalised(features, form, name="embedding")
-    return layers.Dropout(form.dropout, name="embedding")(_normalised(features, form))
+    if not structure.dropout:
+        return _normalised(features, structure, name="embedding")
+    return layers.Dropout(structure.dropout, name="embedding")(_normalised(features, structure))
 
 
 def plan_pooling(size: Pair) -> tuple[Pair, list[Pair]]:
@@ -119,10 +119,10 @@ def _padding(sides: Sequence[int]) -> str:
     return "same" if MOST_CELLS + 1 in sides else "valid"
 
 
-def _stem(pixels: Tensor, channels: int, strides: Pair, form: Form) -> Tensor:
+def _stem(pixels: Tensor, channels: int, strides: Pair, structure: Structure) -> Tensor:
     """Convolve with a kernel of 3 x 3, or one so much larger as the strides are, so that no pixel is left out."""
     kernel = [3 if stride == 1 else 2 * stride + 1 for stride in strides]
-    kind = {"padding": "same", "activation": form.activation, "kernel_initializer": "he_normal"}
+    kind = {"padding": "same", "activation": structure.activation, "kernel_initializer": "he_normal"}
     return layers.Conv2D(channels, kernel, strides, **kind)(pixels)
 
 
@@ -137,17 +137,17 @@ def _convolution(features: Tensor, channels: int) -> Tensor:
     return layers.Conv2D(channels, 3, padding="same", use_bias=False, kernel_initializer="he_normal")(features)
 
 
-def _normalised(features: Tensor, form: Form, name: str | None = None) -> Tensor:
+def _normalised(features: Tensor, structure: Structure, name: str | None = None) -> Tensor:
     # Keras's default momentum of 0.99 would take more steps to settle than a training of five epochs has.
-    return layers.Activation(form.activation, name=name)(layers.BatchNormalization(momentum=0.9)(features))
+    return layers.Activation(structure.activation, name=name)(layers.BatchNormalization(momentum=0.9)(features))
 
 
-def pretrained(pixels: Tensor, form: Form) -> Tensor:
+def pretrained(pixels: Tensor, structure: Structure) -> Tensor:
     """Build a backbone of `keras.applications`: pixels (n, height, width, channels) in [0, 1] to (n, features)."""
-    features = take_features(form.backbone, pixels)
-    if not form.dropout:
+    features = take_features(structure.backbone, pixels)
+    if not structure.dropout:
         return layers.GlobalAveragePooling2D(name="embedding")(features)
-    return layers.Dropout(form.dropout, name="embedding")(layers.GlobalAveragePooling2D()(features))
+    return layers.Dropout(structure.dropout, name="embedding")(layers.GlobalAveragePooling2D()(features))
 
 
 NETWORKS: dict[str, Network] = {
@@ -158,7 +158,7 @@ NETWORKS: dict[str, Network] = {
 }
 
 
-def form_of(recipe: Recipe) -> Form:
+def structure_of(recipe: Recipe) -> Structure:
     """Return what a recipe changes in the layers of its network."""
-    form = Form(recipe.width, recipe.depth, recipe.activation, recipe.dropout)
-    return replace(form, backbone=recipe.backbone.name) if recipe.backbone else form
+    structure = Structure(recipe.width, recipe.depth, recipe.activation, recipe.dropout)
+    return replace(structure, backbone=recipe.backbone.name) if recipe.backbone else structure

@@ -12,19 +12,19 @@ from numpy.typing import NDArray
 
 from fashion.arrays import Bytes, Shape
 from fashion.evaluation.outputs import Outputs
-from fashion.model.architectures import NETWORKS, Form, Tensor
+from fashion.model.architectures import NETWORKS, Structure, Tensor
 
 BATCH, MOST_PIXELS = 500, 10_000_000
 """Images scored at a time; of large ones fewer, with so many pixels, so that activations take at most about 1 GB."""
 
 
-def classifier(name: str, shape: Shape, classes: int, form: Form | None = None) -> keras.Model:
+def classifier(name: str, shape: Shape, classes: int, structure: Structure | None = None) -> keras.Model:
     """Build an untrained model with input `image` (n, height, width, channels) uint8, at temperature 1.
 
     Its outputs are `probabilities` (n, classes) and `embedding` (n, d), both float32.
     """
     pixels = keras.Input(shape, name="pixels")
-    embedding = NETWORKS[name](pixels, form or Form())
+    embedding = NETWORKS[name](pixels, structure or Structure())
     logits = layers.Dense(classes, name="logits", dtype="float32")(embedding)
     return _surround(keras.Model(pixels, [embedding, logits], name="network"), name, 1.0, 0)
 
