@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fashion.evaluation.replications import accuracy_over_seeds, difference_over_seeds
+from fashion.evaluation.replications import accuracy_over_seeds, difference_over_seeds, macro_recall_over_seeds
 
 SEEDS, IMAGES = 5, 400
 
@@ -65,3 +65,24 @@ def test_the_interval_of_an_accuracy_stays_within_0_and_1():
     nearly_all[0, 0] = False
     found = accuracy_over_seeds(nearly_all, 0.95)
     assert 0 < found.low < found.value < found.high == 1
+
+
+@pytest.mark.parametrize("spread_of_seeds", [0.0, 0.03])
+def test_the_interval_of_a_macro_recall_holds_for_other_seeds_and_other_images_of_unequal_classes(spread_of_seeds):
+    random = np.random.default_rng(5)
+    labels = np.repeat([0, 1, 2], [300, 70, 30])
+    recalls = np.array([0.9, 0.7, 0.5])
+    missed = 0
+    for _ in range(400):
+        hardness, luck = random.uniform(-0.1, 0.1, len(labels)), random.normal(0, spread_of_seeds, (SEEDS, 1))
+        right = random.random((SEEDS, len(labels))) < np.clip(recalls[labels] + hardness + luck, 0, 1)
+        found = macro_recall_over_seeds(right, labels, 0.95)
+        missed += not found.low < 0.7 < found.high
+    # Of 400 at 5 % each, 20; more than 33 would be three standard deviations.
+    assert 1 <= missed <= 33
+
+
+def test_a_macro_recall_is_the_mean_of_the_classes_recalls():
+    right = np.array([[1, 1, 1, 0, 0], [1, 1, 0, 1, 0]], bool)
+    found = macro_recall_over_seeds(right, np.array([0, 0, 0, 0, 1]), 0.95)
+    assert (found.value, found.n) == (0.375, 5)

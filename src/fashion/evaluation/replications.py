@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.stats import t
 
-from fashion.arrays import Booleans, Floats
+from fashion.arrays import Booleans, Floats, Labels
 from fashion.evaluation.estimates import Estimate, proportion_of
 from fashion.evaluation.paired import Difference
 
@@ -21,6 +21,26 @@ def accuracy_over_seeds(right: Booleans, confidence: float) -> Estimate:
         certain = proportion_of(round(value * images), images, confidence)
         low, high = certain.low, certain.high
     return Estimate(value, max(0.0, low), min(1.0, high), images)
+
+
+def macro_recall_over_seeds(right: Booleans, labels: Labels, confidence: float) -> Estimate:
+    """Return the mean recall of the classes of a recipe, with an interval that covers other seeds and other images.
+
+    It is the mean of `right` in which every class weighs the same. How much the classes differ says nothing about how
+    sure their mean is: an image counts by how far it lies from its class's recall.
+
+    Args:
+        right: which image each model got right, (seeds, images); at least two seeds.
+        labels: the class of each image, (images,); of every class at least one.
+        confidence: of the two-sided interval.
+    """
+    classes, positions, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    of_images = right.mean(axis=0)
+    recalls = np.bincount(positions, of_images) / counts
+    weights = len(labels) / len(classes) / counts[positions]
+    value = float(recalls.mean())
+    low, high = _interval(value + weights * (right - recalls[positions]), confidence)
+    return Estimate(value, max(0.0, low), min(1.0, high), len(labels))
 
 
 def difference_over_seeds(ours: Booleans, theirs: Booleans, confidence: float) -> Difference:
