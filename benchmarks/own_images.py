@@ -4,8 +4,8 @@
     python -m benchmarks.own_images ~/Pictures/birds --trial   # the same with any folder, and nothing is saved
 
 Each dataset is imported into a project of its own under .state/own_images, and the recipe that the import has derived
-is trained with five seeds. The test images are read once by each trained model, and nothing is chosen by them. Then few of
-the folder's pictures: trainings that start from the champion on Fashion-MNIST, against those that start from nothing.
+is trained with five seeds. The test images are read once by each trained model, and nothing is chosen by them. Then
+few of the folder's pictures: trainings that start from the champion on Fashion-MNIST, against others from nothing.
 """
 
 import argparse
