@@ -11,7 +11,7 @@ from fashion.params.recipe import SHAPING
 
 PLAIN = Recipe(network="compact", epochs=2, batch_size=64, optimizer="adam", learning_rate=0.002)
 BACKBONE = {"name": "MobileNetV2", "path": "data/backbones/a.h5", "sha256": "0" * 64, "head_epochs": None}
-VALUES = {"width": 2.0, "depth": 2, "activation": "elu", "dropout": 0.3}
+VALUES = {"width": 2.0, "depth": 2, "pooling": "average", "activation": "elu", "dropout": 0.3}
 
 
 def test_the_table_of_what_a_network_takes_names_every_network_and_no_other_key():
@@ -32,7 +32,7 @@ def test_a_key_that_a_network_does_not_take_is_refused_with_the_networks_that_do
     assert "network: compact" in str(error.value)
 
 
-@pytest.mark.parametrize("key", ["width", "depth", "activation", "dropout"])
+@pytest.mark.parametrize("key", ["width", "depth", "pooling", "activation", "dropout"])
 def test_a_key_that_says_what_is_so_anyway_is_no_error(key):
     assert recipe_with(PLAIN, {"network": "baseline", key: Recipe.model_fields[key].default}).network == "baseline"
 
@@ -57,7 +57,7 @@ def test_a_key_that_says_what_is_so_anyway_is_no_error(key):
         ({"width": 0.0}, "width: Input should be greater than or equal to 0.1"),
         ({"dropout": 1.0}, "dropout: Input should be less than 1"),
         ({"depth": 1.5}, "depth: Input should be a valid integer"),
-        ({"class_weights": True}, "class_weights: Input should be 'none' or 'balanced'"),
+        ({"class_weights": True}, "class_weights: Input should be 'none', 'balanced' or 'logit_adjusted'"),
         ({"augmentation.crop": 1.0}, "augmentation.crop: Input should be less than 1"),
         ({"augmentation.mirror": 1}, "augmentation.mirror: Input should be a valid boolean"),
         ({"augmentation.shfit": 1}, "augmentation.shfit: unknown key; did you mean shift?"),

@@ -53,6 +53,7 @@ def plain(examples):
         {"l2": 0.01},
         {"weight_decay": 0.1},
         {"class_weights": "balanced"},
+        {"class_weights": "logit_adjusted"},
         {"one_hot": True, "label_smoothing": 0.1},
         {"augmentation.mirror": True},
         {"precision": "bfloat16"},
@@ -142,6 +143,14 @@ def test_depth_is_the_number_of_convolutions_in_each_block():
     model = classifier("compact", (28, 28, 1), CLASSES, Structure(depth=3))
     assert [layer.filters for layer in kinds(model, layers.Conv2D)] == [16, *[32] * 3, *[80] * 3, *[128] * 3]
     assert len(kinds(model, layers.MaxPooling2D)) == 3
+
+
+def test_average_pooling_gives_the_hidden_layer_one_value_of_each_feature():
+    every, mean = (classifier("compact", (64, 64, 3), CLASSES, Structure(pooling=one)) for one in ("none", "average"))
+    assert [len(kinds(model, layers.Flatten)) for model in (every, mean)] == [1, 0]
+    assert [len(kinds(model, layers.GlobalAveragePooling2D)) for model in (every, mean)] == [0, 1]
+    hidden = [kinds(model, layers.Dense)[0].kernel.shape for model in (every, mean)]
+    assert hidden == [(16 * 128, 128), (128, 128)]
 
 
 @pytest.mark.parametrize("name", ["baseline", "dropout", "compact"])
@@ -248,7 +257,7 @@ def test_l2_adds_the_squares_of_all_kernels_to_the_loss_of_training_alone(exampl
 
 def test_balanced_weights_are_inverse_to_the_frequency_and_one_in_the_mean():
     labels = np.repeat([0, 1, 3], [60, 30, 10]).astype(np.uint8)
-    weights = balance(labels, 4)
+    weights = balance(np.bincount(labels, minlength=4))
     assert weights[[0, 1, 3]] == pytest.approx([100 / 180, 100 / 90, 100 / 30])
     assert weights[labels].mean() == pytest.approx(1)
 
@@ -259,12 +268,30 @@ def each_loss(labels=LABELS, logits=LOGITS):
 
 @pytest.mark.parametrize("one_hot", [False, True])
 def test_the_loss_for_an_image_is_weighted_by_its_class(one_hot):
-    weights = np.array([1, 2, 0.5], np.float32)
-    recipe = recipe_with(PLAIN, {"one_hot": one_hot})
+    counts, weights = np.array([20, 10, 40]), np.array([70 / 60, 70 / 30, 70 / 120])
+    recipe = recipe_with(PLAIN, {"one_hot": one_hot, "class_weights": "balanced"})
     for labels in (LABELS, LABELS[:, None].astype(np.uint8)):
-        plain, weighted = (float(make_loss(recipe, CLASSES, one)(labels, LOGITS)) for one in (None, weights))
+        plain, weighted = (float(make_loss(recipe, CLASSES, one)(labels, LOGITS)) for one in (None, counts))
         assert plain == pytest.approx(each_loss().mean())
         assert weighted == pytest.approx((each_loss() * weights[LABELS]).mean())
+
+
+@pytest.mark.parametrize("one_hot", [False, True])
+def test_adjusted_logits_are_raised_by_the_logarithm_of_their_classes_share(one_hot):
+    recipe = recipe_with(PLAIN, {"one_hot": one_hot, "class_weights": "logit_adjusted"})
+    raised = LOGITS + np.log(np.array([20, 10, 40]) / 70)
+    for labels in (LABELS, LABELS[:, None].astype(np.uint8)):
+        adjusted = float(make_loss(recipe, CLASSES, np.array([20, 10, 40]))(labels, LOGITS))
+        assert adjusted == pytest.approx(each_loss(logits=raised).mean(), rel=1e-6)
+
+
+def test_with_adjusted_logits_who_knows_nothing_loses_least_by_equal_logits():
+    counts = np.array([160, 60, 20])
+    labels = np.repeat(range(CLASSES), counts)
+    loss = make_loss(recipe_with(PLAIN, {"class_weights": "logit_adjusted"}), CLASSES, counts)
+    always = [np.tile(one, (len(labels), 1)) for one in (*np.eye(3), *-np.eye(3))]
+    equal, *leaning = (float(loss(labels, logits.astype(np.float32))) for logits in (np.zeros((240, 3)), *always))
+    assert equal < min(leaning)
 
 
 def test_label_smoothing_divides_its_share_among_all_classes():

@@ -24,6 +24,8 @@ class Structure:
     """Times the filters and hidden units."""
     depth: int = 1
     """Convolutions in each block."""
+    pooling: str = "none"
+    """What the hidden layer gets of each feature: `none`, its value in every cell left; `average`, their mean."""
     activation: str = "relu"
     dropout: float | None = None
     """Share of the last hidden layer's outputs that a step leaves out; None: as the network has it."""
@@ -34,7 +36,7 @@ class Structure:
 Network = Callable[[Tensor, Structure], Tensor]
 MOST_CELLS = 4
 """A side of what is left for the hidden layer of `compact`; of 28 pixels, 3 are left."""
-LARGE = 64
+LARGE = 96
 """Pixels a side from which on the first convolution of `compact` has a stride: there its time would be spent."""
 
 
@@ -77,7 +79,8 @@ def compact(pixels: Tensor, structure: Structure) -> Tensor:
         features = _normalised(_pooled(_convolution(features, channels), pools[number:]), structure)
         for _ in range(structure.depth - 1):
             features = _normalised(_convolution(features, channels), structure)
-    features = layers.Flatten()(features)
+    gathered = layers.GlobalAveragePooling2D() if structure.pooling == "average" else layers.Flatten()
+    features = gathered(features)
     features = layers.Dense(hidden, use_bias=False, kernel_initializer="he_normal")(features)
     if not structure.dropout:
         return _normalised(features, structure, name="embedding")
@@ -160,5 +163,5 @@ NETWORKS: dict[str, Network] = {
 
 def structure_of(recipe: Recipe) -> Structure:
     """Return what a recipe changes in the layers of its network."""
-    structure = Structure(recipe.width, recipe.depth, recipe.activation, recipe.dropout)
+    structure = Structure(recipe.width, recipe.depth, recipe.pooling, recipe.activation, recipe.dropout)
     return replace(structure, backbone=recipe.backbone.name) if recipe.backbone else structure

@@ -1,4 +1,4 @@
-"""What a training minimises: cross-entropy, weighted by class or not, and a penalty on large kernels."""
+"""What a training minimises: cross-entropy, for classes of equal or unequal size, and a penalty on large kernels."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,14 +14,17 @@ from fashion.params import Recipe
 Loss = Callable[[Any, Any], Any]
 
 
-def make_loss(recipe: Recipe, classes: int, weights: NDArray[np.float32] | None = None) -> Loss:
+def make_loss(recipe: Recipe, classes: int, counts: Labels | None = None) -> Loss:
     """Return the mean cross-entropy of labels (n,) and logits (n, classes).
 
     Args:
-        weights: (classes,): how much an image of a class counts. None: all alike.
+        counts: (classes,): training images of each class, for recipes that make up for unequal ones. None: nothing is
+            made up for.
     """
-    if weights is not None:
-        return _weighted(recipe, classes, weights)
+    if counts is not None and recipe.class_weights == "balanced":
+        return _weighted(recipe, classes, balance(counts))
+    if counts is not None and recipe.class_weights == "logit_adjusted":
+        return _adjusted(make_loss(recipe, classes), counts)
     if not recipe.one_hot:
         sparse_loss: Loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         return sparse_loss
@@ -33,10 +36,9 @@ def make_loss(recipe: Recipe, classes: int, weights: NDArray[np.float32] | None 
     return loss
 
 
-def balance(labels: Labels, classes: int) -> NDArray[np.float32]:
-    """Return weights (classes,), inverse to how frequent each class is, whose mean over the labels (n,) is 1."""
-    counts = np.bincount(labels, minlength=classes)
-    weights = len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1))
+def balance(counts: Labels) -> NDArray[np.float32]:
+    """Return weights (classes,), inverse to the number of images of each class, whose mean over all images is 1."""
+    weights: NDArray[np.float64] = counts.sum() / (np.count_nonzero(counts) * np.maximum(counts, 1))
     return weights.astype(np.float32)
 
 
@@ -57,3 +59,13 @@ def _weighted(recipe: Recipe, classes: int, weights: NDArray[np.float32]) -> Los
         return ops.mean(each * ops.take(ops.convert_to_tensor(weights), numbers))
 
     return loss
+
+
+def _adjusted(loss: Loss, counts: Labels) -> Loss:
+    """Return the loss for logits that are raised by the logarithm of each class's share of the images.
+
+    Source: A. K. Menon et al., "Long-tail learning via logit adjustment", ICLR 2021, equation 10 with tau = 1.
+    """
+    shares = np.maximum(counts, 1) / counts.sum()
+    raised = np.log(shares).astype(np.float32)
+    return lambda labels, logits: loss(labels, logits + ops.convert_to_tensor(raised))

@@ -17,7 +17,7 @@ from fashion.model.architectures import structure_of
 from fashion.model.backbones import take_backbone
 from fashion.model.head import Head, Lesson, count_head_steps, learn_head
 from fashion.model.history import Epoch, State, best_epoch, is_over
-from fashion.model.losses import Loss, balance, make_loss, penalise_kernels
+from fashion.model.losses import Loss, make_loss, penalise_kernels
 from fashion.model.networks import classifier, computing_in, logits_model, predict_logits, rebuild
 from fashion.model.optimizers import make_optimizer
 from fashion.model.transfer import Fit, take_weights
@@ -101,8 +101,7 @@ def train(plan: Plan, watch: Watch) -> Trained:
     fit = take_weights(model, plan.start) if plan.start else None
     trainee = logits_model(model)
     penalise_kernels(trainee, recipe.l2)
-    weights = balance(plan.training.labels, plan.classes) if recipe.class_weights == "balanced" else None
-    loss = make_loss(recipe, plan.classes, weights)
+    loss = make_loss(recipe, plan.classes, np.bincount(plan.training.labels, minlength=plan.classes))
     head = watch.start.head if watch.start else _learn_head(model, plan, loss, watch)
     optimizer = make_optimizer(recipe, recipe.epochs * plan.steps)
     trainee.compile(optimizer, loss, metrics=["accuracy"])

@@ -13,14 +13,14 @@ Rate = Annotated[float, Field(ge=0, lt=1)]
 TAKES: Mapping[str, tuple[str, ...]] = {
     "baseline": ("activation",),
     "dropout": ("activation", "dropout"),
-    "compact": ("width", "depth", "activation", "dropout"),
+    "compact": ("width", "depth", "pooling", "activation", "dropout"),
     "pretrained": ("dropout",),
 }
 """The keys that change the layers of a network. The others of a recipe are for every network."""
 SMALLEST: Mapping[str, int] = {"baseline": 10, "dropout": 10}
 """The shortest side of the images that a network takes, where not all that params.yaml allows."""
 BackboneName = Literal["MobileNetV3Small", "MobileNetV3Large", "MobileNetV2", "EfficientNetV2B0"]
-SHAPING = ("width", "depth", "activation", "dropout")
+SHAPING = ("width", "depth", "pooling", "activation", "dropout")
 
 
 class Augmentation(Section):
@@ -71,6 +71,9 @@ class Recipe(Section):
     """Times the filters and hidden units of the network."""
     depth: Annotated[int, Field(ge=1, le=8)] = 1
     """Convolutions in each block."""
+    pooling: Literal["none", "average"] = "none"
+    """average: The hidden layer gets the mean of each feature over the image instead of its value in every cell: fewer
+    weights, and where in the image something is makes no difference."""
     activation: Literal["relu", "leaky_relu", "elu", "gelu", "silu", "tanh"] = "relu"
     dropout: Rate | None = None
     """Share of the last hidden layer's outputs that a step leaves out. None: as the network has it."""
@@ -78,8 +81,10 @@ class Recipe(Section):
     """Used by pretrained only, which needs it."""
     l2: Annotated[float, Field(ge=0, le=1000)] = 0.0
     """Added to the loss: this, times the sum of the squares of all kernels."""
-    class_weights: Literal["none", "balanced"] = "none"
-    """balanced: the loss for an image is weighted by the inverse frequency of its class."""
+    class_weights: Literal["none", "balanced", "logit_adjusted"] = "none"
+    """How classes of unequal size are trained. balanced: the loss for an image is weighted by the inverse frequency of
+    its class. logit_adjusted: while training, the logarithm of each class's share is added to its logit, so that the
+    network need not learn which classes are frequent."""
     one_hot: bool = False
     """One-hot labels with categorical cross-entropy instead of sparse categorical cross-entropy."""
     label_smoothing: Rate = 0.0
