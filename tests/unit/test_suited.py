@@ -3,22 +3,23 @@
 import pytest
 
 from fashion.model.steps import ENOUGH_STEPS, count_steps
-from fashion.model.suited import FEWEST_EPOCHS, MOST_EPOCHS, suited_recipe
+from fashion.model.suited import FEWEST_EPOCHS, MOST_EPOCHS, TIMES_FOR_COLOUR, suited_recipe
 
 DIGITS, FASHION = (8, 8, 1), (28, 28, 1)
 PHOTOS = (64, 64, 3)
 
 
 @pytest.mark.parametrize("images", [200, 1_000, 2_700, 10_000, 60_000, 280_000])
-def test_the_steps_are_enough_for_any_number_of_images_and_not_many_more(images):
-    steps = count_steps(suited_recipe([images // 10] * 10, PHOTOS), images, 10)
+@pytest.mark.parametrize(("shape", "times"), [(FASHION, 1), (PHOTOS, TIMES_FOR_COLOUR)])
+def test_the_steps_are_enough_for_any_number_of_images_and_not_many_more(images, shape, times):
+    steps = count_steps(suited_recipe([images // 10] * 10, shape), images, 10)
     assert steps.doubt is None
-    assert steps.total < 2 * ENOUGH_STEPS or steps.epochs == FEWEST_EPOCHS
+    assert steps.total < 2 * times * ENOUGH_STEPS or steps.epochs == FEWEST_EPOCHS
 
 
 def test_a_tenth_held_out_for_validation_leaves_enough_steps():
     for images in range(400, 20_000, 50):
-        recipe = suited_recipe([images // 2] * 2, PHOTOS)
+        recipe = suited_recipe([images // 2] * 2, FASHION)
         assert count_steps(recipe, images * 9 // 10, 2).total >= 0.85 * ENOUGH_STEPS, images
 
 
@@ -31,10 +32,15 @@ def test_many_images_are_trained_on_like_those_that_the_project_ships_with():
     assert (recipe.epochs, recipe.batch_size, recipe.augmentation.shift) == (7, 256, 1)
 
 
-def test_classes_are_weighted_only_where_their_numbers_are_far_apart():
-    assert suited_recipe([1_820, 64, 170], PHOTOS).class_weights == "balanced"
+def test_unequal_classes_are_made_up_for_only_where_their_numbers_are_far_apart():
+    assert suited_recipe([1_820, 64, 170], PHOTOS).class_weights == "logit_adjusted"
     assert suited_recipe([170, 64, 100], PHOTOS).class_weights == "none"
-    assert suited_recipe([170, 0, 100], PHOTOS).class_weights == "balanced"
+    assert suited_recipe([170, 0, 100], PHOTOS).class_weights == "logit_adjusted"
+
+
+def test_photos_are_looked_at_anywhere_in_the_frame_and_writing_where_it_stands():
+    assert suited_recipe([180] * 10, PHOTOS).pooling == "average"
+    assert suited_recipe([180] * 10, DIGITS).pooling == "none"
 
 
 def test_writing_is_not_mirrored_and_photos_are():
