@@ -27,8 +27,8 @@ def suited_recipe(counts: Sequence[int], shape: Shape) -> Recipe:
     - Adjusted logits where some classes have far fewer images than others, so that accuracy is not bought from the rare
       ones.
     - Colour means photos or drawings, whose mirror image is one of the same class, which fill the frame, and which show
-      a thing anywhere in it: they are mirrored and, if large, cropped; the network is wider, averages over the image,
-      and learns twice as long, with dropout. Grey may be writing, and stands on black: it is moved by a pixel.
+      a thing anywhere in it: they are mirrored and, if large, cropped; the network averages over the image, and learns
+      twice as long, with dropout. Grey may be writing, and stands on black: it is moved by a pixel.
     """
     images = max(1, sum(counts))
     batch_size = _batch_size(images)
@@ -37,7 +37,6 @@ def suited_recipe(counts: Sequence[int], shape: Shape) -> Recipe:
     steps = STEPS * TIMES_FOR_COLOUR if colour else STEPS
     return Recipe(
         network="compact",
-        width=1.5 if colour else 1.0,
         pooling="average" if colour else "none",
         dropout=0.4 if colour else None,
         epochs=min(MOST_EPOCHS, max(FEWEST_EPOCHS, math.ceil(steps / max(1, images // batch_size)))),
