@@ -201,6 +201,7 @@ QUOTED = {
     "training": "docs/experiments.md",
     "step_cost": "docs/experiments.md",
     "explore": "docs/explore.md",
+    "own_images": "docs/import.md",
     "kept_pictures": "docs/decisions/0038-the-picture-as-it-was-sent.md",
 }
 """Which document shows the figures of which benchmark."""
