@@ -1,0 +1,155 @@
+"""One shard of answers, from its pictures to its file. It runs in a process that need have nothing else in common."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from fashion.adapters.answers import Columns, readable_text, write_answers
+from fashion.adapters.decoding import readable_name
+from fashion.adapters.litert import Session
+from fashion.batch.seeing import see_stretch
+from fashion.batch.stretches import Stretch
+from fashion.errors import ArtifactError
+from fashion.evaluation.abstention import Abstention, reasons
+from fashion.images.photos import Form, Seen
+from fashion.stages.reference import read_rule
+
+AT_ONCE, PIXELS_AT_ONCE = 64, 4_000_000
+"""Images that the model answers at a time: at most so many, and of so many pixels unless one alone has more."""
+SHOWN = 3
+"""Pictures that were refused that a shard names."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """The version that answers: what a process needs to know of it."""
+
+    file: Path
+    name: str
+    version: str
+    classes: tuple[str, ...]
+    form: Form
+
+
+@dataclass(frozen=True)
+class Work:
+    """A shard that is to be written."""
+
+    target: Path
+    source: Path
+    stretch: Stretch
+    unpacked: Path | None
+    """The pixels of its IDX file, if that is compressed."""
+    model: Model
+    plan: str
+    """The digest of the plan that it belongs to."""
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What came of some pictures."""
+
+    pictures: int = 0
+    by_class: dict[str, int] = field(default_factory=dict)
+    """Answers, those that are not to be relied on included."""
+    abstained: dict[str, int] = field(default_factory=dict)
+    """Of these, by the reason."""
+    refused: int = 0
+    first_refused: tuple[str, ...] = ()
+    """Names and reasons."""
+
+    def plus(self, other: "Tally") -> "Tally":
+        return Tally(
+            self.pictures + other.pictures,
+            dict(Counter(self.by_class) + Counter(other.by_class)),
+            dict(Counter(self.abstained) + Counter(other.abstained)),
+            self.refused + other.refused,
+            (*self.first_refused, *other.first_refused)[:SHOWN],
+        )
+
+
+def answer_shard(work: Work) -> Tally:
+    """Answer the pictures of a shard, and write it, whole or not at all.
+
+    Raises:
+        ArtifactError: the model or its reference is damaged.
+        DiskError: the disk is full.
+    """
+    session, rule = _open(work.model)
+    columns = Columns()
+    pictures = see_stretch(work.source, work.stretch, work.unpacked, work.model.form)
+    while part := list(islice(pictures, _at_once(work.model.form))):
+        _answer(part, session, rule, work.model, columns)
+    tally = _count(columns)
+    columns.paths = readable_text(columns.paths)
+    note = {"plan": work.plan, "classes": work.model.classes, "tally": asdict(tally)}
+    write_answers(work.target, columns, work.model.name, work.model.version, note)
+    return tally
+
+
+@lru_cache(maxsize=1)
+def _open(model: Model) -> tuple[Session, Abstention | None]:
+    """Open the model once in each process; one thread is enough where there is a process for each core."""
+    session = Session(model.file, model.form.shape, threads=1)
+    found = session.run(np.zeros((1, *model.form.shape), np.uint8)).probabilities.shape[1]
+    if found != len(model.classes):
+        raise ArtifactError(
+            f"{model.file} gives {found} probabilities for {len(model.classes)} classes; remove "
+            f"{model.file.parent.parent} to fetch version {model.version} again"
+        )
+    return session, read_rule(model.file.parent)
+
+
+def _at_once(form: Form) -> int:
+    return max(1, min(AT_ONCE, PIXELS_AT_ONCE // math.prod(form.shape)))
+
+
+def _answer(
+    part: Iterable[tuple[str, Seen | str]],
+    session: Session,
+    rule: Abstention | None,
+    model: Model,
+    columns: Columns,
+) -> None:
+    """Add the rows of some pictures, in their order."""
+    found = list(part)
+    seen = [one for _, one in found if isinstance(one, Seen)]
+    answers = _ask(seen, session, rule)
+    for name, one in found:
+        columns.paths.append(name)
+        if isinstance(one, Seen):
+            probabilities, reason = next(answers)
+            columns.classes.append(model.classes[int(probabilities.argmax())])
+            columns.probabilities.append(probabilities)
+            columns.reasons.append(reason)
+        else:
+            columns.classes.append(None)
+            columns.probabilities.append(None)
+            columns.reasons.append(one)
+
+
+def _ask(seen: list[Seen], session: Session, rule: Abstention | None) -> Iterator[tuple[np.ndarray, str | None]]:
+    if not seen:
+        return iter(())
+    images = np.stack([one.image for one in seen])
+    outputs = session.run(images)
+    found = reasons(rule, images, outputs, [one.cluttered for one in seen])
+    return zip(outputs.probabilities, found, strict=True)
+
+
+def _count(columns: Columns) -> Tally:
+    rows = list(zip(columns.paths, columns.classes, columns.reasons, strict=True))
+    refused = [f"{readable_name(path)}: {reason}" for path, one, reason in rows if one is None]
+    return Tally(
+        len(rows),
+        dict(Counter(one for _, one, _ in rows if one is not None)),
+        dict(Counter(reason for _, one, reason in rows if one is not None and reason is not None)),
+        len(refused),
+        tuple(refused[:SHOWN]),
+    )
