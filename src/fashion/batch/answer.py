@@ -75,8 +75,12 @@ def answer(project: Project, params: Params, wanted: Wanted, executor: Executor,
         DiskError: the disk is full; what was answered stays.
     """
     check_place(wanted.source, wanted.output)
-    found = fetch_champion(project, params)
-    model = _model(found, params.register_.name)
+    return answer_with(fetch_champion(project, params), params.register_.name, wanted, executor, progress)
+
+
+def answer_with(found: Found, name: str, wanted: Wanted, executor: Executor, progress: Progress) -> Answered:
+    """Answer as `answer` does, with a version of the registered model of that name."""
+    model = _model(found, name)
     with held(wanted.source, wanted.output):
         plan = make_plan(wanted.output, _header(wanted, found, model))
         (wanted.output / SUMMARY).unlink(missing_ok=True)

@@ -43,8 +43,10 @@ def held(source: Path, output: Path) -> Iterator[None]:
                 "it, or name another folder with --output"
             )
         lock.write({"run": "fashion predict", "process": str(os.getpid())})
-        yield
-        lock.write({})
+        try:
+            yield
+        finally:
+            lock.write({})
 
 
 def check_place(source: Path, output: Path) -> None:

@@ -21,6 +21,7 @@ from fashion.storage import atomic_file, file_digest
 
 PLAN = "_plan.jsonl"
 """Readers of Parquet folders pass over names that begin so."""
+SHARDS = "answers-*-of-*.parquet"
 FORMAT = 1
 
 
@@ -75,14 +76,24 @@ def make_plan(output: Path, header: Header) -> Plan:
         counts = _write(file, header, search.stretches())
         if not counts.shards:
             raise DataError(_nothing(search))
-        if not path.exists():
+        if not _is_begun(output):
             with atomic_file(path) as temporary, temporary.open("wb") as copy:
                 shutil.copyfileobj(_rewound(file), copy)
         elif file_digest(path) != counts.digest.hexdigest():
             raise DataError(_differs(path, header))
     return Plan(
-        path, counts.digest.hexdigest(), counts.shards, counts.pictures, search.passed_over, tuple(counts.compressed)
+        path=path,
+        digest=counts.digest.hexdigest(),
+        shards=counts.shards,
+        pictures=counts.pictures,
+        passed_over=dict(search.passed_over),
+        compressed=tuple(counts.compressed),
     )
+
+
+def _is_begun(output: Path) -> bool:
+    """Return whether there are answers to a plan; one without answers binds nobody."""
+    return (output / PLAN).exists() and any(output.glob(SHARDS))
 
 
 @dataclass
@@ -118,10 +129,8 @@ def _rewound(file: BinaryIO) -> BinaryIO:
 
 
 def _nothing(search: Search) -> str:
-    return (
-        f"{search.source} has no pictures{passed_over(search.passed_over)}; expected PNG, JPEG, WebP, GIF or BMP files, "
-        "at any depth"
-    )
+    others = passed_over(search.passed_over)
+    return f"{search.source} has no pictures{others}; expected PNG, JPEG, WebP, GIF or BMP files, at any depth"
 
 
 def passed_over(counts: Mapping[str, int]) -> str:
