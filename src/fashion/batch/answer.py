@@ -51,6 +51,15 @@ class Answered:
     """How many files are no pictures, by the end of their names."""
     tally: Tally
 
+    @property
+    def in_words(self) -> str:
+        tally = self.tally
+        answers, doubtful = tally.pictures - tally.refused, sum(tally.abstained.values())
+        return (
+            f"{tally.pictures:,} pictures: {answers:,} answers, of which {doubtful:,} are not to be relied on; "
+            f"{tally.refused:,} refused"
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Return what is written beside the answers, the same for a run that was stopped and for one that was not."""
         content = asdict(self)

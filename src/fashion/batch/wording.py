@@ -6,6 +6,7 @@ from fashion.batch.answer import Answered
 from fashion.batch.answering import Tally
 from fashion.batch.plan import passed_over
 from fashion.evaluation.abstention import EXPLANATIONS
+from fashion.text import escape_markdown
 
 
 def class_rows(tally: Tally) -> list[dict[str, str]]:
@@ -18,12 +19,22 @@ def class_rows(tally: Tally) -> list[dict[str, str]]:
 def sentences(answered: Answered, output: Path) -> list[str]:
     """Return what there is to say beside the classes."""
     tally = answered.tally
-    said = [f"{tally.pictures:,} pictures{passed_over(answered.passed_over)} in {answered.source}."]
+    said = [f"{answered.source}: {answered.in_words}{passed_over(answered.passed_over)}."]
     for reason, count in tally.abstained.items():
-        said.append(f"{reason}: {count:,} answers that are not to be relied on, since {EXPLANATIONS[reason]}.")
+        said.append(f"{reason}: {count:,} answers are not to be relied on, since {EXPLANATIONS[reason]}.")
     if tally.refused:
         said.append(f"Refused: {tally.refused:,}. The first: {'; '.join(tally.first_refused)}")
     if answered.known:
         said.append(f"{answered.known:,} of {answered.shards:,} shards were there already.")
     said.append(f"The answers are in {output}: a row a picture, in {answered.shards:,} Parquet shards.")
     return said
+
+
+def summary_of(answered: Answered, output: Path) -> str:
+    """Return the same as Markdown."""
+    rows = [
+        f"| {escape_markdown(row['class'])} | {row['answers']} | {row['share']} |" for row in class_rows(answered.tally)
+    ]
+    table = "\n".join(["| class | answers | share |", "|---|---|---|", *rows])
+    said = "\n\n".join(escape_markdown(sentence) for sentence in sentences(answered, output))
+    return f"{table}\n\n{said}"

@@ -81,10 +81,8 @@ def _answer_all(
     plot: Path | None,
 ) -> None:
     if plot or len(sources) != 1:
-        found = "--plot" if plot else f"{len(sources)} sources"
-        raise ParamsError(
-            f"--output takes one folder, zip archive, IDX file or Parquet file, and no plot; found {found}"
-        )
+        found = "--plot" if plot else f"{len(sources)} of them"
+        raise ParamsError(f"--output takes one folder, archive, IDX or Parquet file, and draws no plot; found {found}")
     with heavy_imports():
         from fashion.batch.answer import Wanted, answer
         from fashion.batch.pool import processes
