@@ -6,7 +6,7 @@ from fashion.batch.answer import Answered
 from fashion.batch.answering import Tally
 from fashion.batch.plan import passed_over
 from fashion.evaluation.abstention import EXPLANATIONS
-from fashion.text import escape_markdown
+from fashion.text import escape_markdown, markdown_table
 
 
 def class_rows(tally: Tally) -> list[dict[str, str]]:
@@ -32,9 +32,5 @@ def sentences(answered: Answered, output: Path) -> list[str]:
 
 def summary_of(answered: Answered, output: Path) -> str:
     """Return the same as Markdown."""
-    rows = [
-        f"| {escape_markdown(row['class'])} | {row['answers']} | {row['share']} |" for row in class_rows(answered.tally)
-    ]
-    table = "\n".join(["| class | answers | share |", "|---|---|---|", *rows])
-    said = "\n\n".join(escape_markdown(sentence) for sentence in sentences(answered, output))
-    return f"{table}\n\n{said}"
+    rows, said = class_rows(answered.tally), "\n\n".join(map(escape_markdown, sentences(answered, output)))
+    return f"{markdown_table(rows)}\n\n{said}" if rows else said
