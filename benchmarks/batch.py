@@ -1,7 +1,7 @@
 """What answers for many pictures cost: images a second beside decoding and inference alone, and memory by the number.
 
-Run with `python -m benchmarks.batch`; it takes about a quarter of an hour, and needs a champion in this project. Nothing
-else should run meanwhile. Everything alone is done by the same processes, one a core, as the answers.
+Run with `python -m benchmarks.batch`; it takes about a quarter of an hour, and needs a champion in this project.
+Nothing else should run meanwhile. What is done alone is done by the same processes as the answers, one a core.
 """
 
 import argparse
@@ -34,10 +34,8 @@ if TYPE_CHECKING:
     from fashion.registry.champion import Found
 
 PICTURES, SIZES, ROUNDS, AIM = 20_000, (10_000, 100_000, 300_000), 3, 0.8
-PHOTOS, PHOTO_EDGES = 250, (800, 600)
-"""Different photographs, which are repeated under other names, and their width and height in pixels."""
-LINKS = 10_000
-"""Names of files in one folder."""
+PHOTOS = 250
+"""Different photographs, which are repeated under other names."""
 KINDS = {
     "idx": "IDX file, plain",
     "png": "PNG files of {size} pixels",
@@ -64,16 +62,17 @@ def main() -> None:
 
 
 def _measure_rates(project: Project, folder: Path, count: int) -> dict[str, Any]:
+    from benchmarks.batch_pictures import repeat_images, write_files, write_photo, write_plain_idx, write_png
     from fashion.batch.pool import processes
     from fashion.registry.champion import fetch_champion
 
     params = load_params(project.params)
     found = fetch_champion(project, params)
-    images = _images(project, folder, count)
+    images = repeat_images(project, folder, count)
     sources = {
-        "idx": (_write_idx(folder / "images.idx", images), count),
-        "png": (_write_files(folder / "png", images, count, _write_png), count),
-        "jpeg": (_write_files(folder / "jpeg", images[:PHOTOS], count // 10, _write_photo), count // 10),
+        "idx": (write_plain_idx(folder / "images.idx", images), count),
+        "png": (write_files(folder / "png", images, count, write_png), count),
+        "jpeg": (write_files(folder / "jpeg", images[:PHOTOS], count // 10, write_photo), count // 10),
     }
     with processes() as pool:
         _inference(pool, found, folder, count)  # The processes start.
@@ -155,65 +154,15 @@ def _open(model: Path, shape: tuple[int, int, int]) -> "Session":
     return Session(model, shape, threads=1)
 
 
-# Pictures
-
-
-def _images(project: Project, folder: Path, count: int) -> Any:
-    """Return images of the test set, repeated, as a mapped file."""
-    from fashion.stages.raw import read_raw
-
-    test = read_raw(project, load_params(project.params).data)["test"].images
-    np.save(folder / "images.npy", test[np.arange(count) % len(test)])
-    return np.load(folder / "images.npy", mmap_mode="r")
-
-
-def _write_idx(path: Path, images: Any) -> Path:
-    import gzip
-
-    from fashion.images.idx import write_images
-
-    path.write_bytes(gzip.decompress(write_images(np.asarray(images))))
-    return path
-
-
-def _write_files(folder: Path, images: Any, count: int, write: Callable[[Path, Any], None]) -> Path:
-    """Write pictures, some thousand names a folder; those that repeat are the same file under another name."""
-    first: list[Path] = []
-    for number in range(count):
-        path = folder / f"{number // LINKS:03d}" / f"{number:07d}{'.png' if write is _write_png else '.jpg'}"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if number < len(images):
-            write(path, np.asarray(images[number]))
-            first.append(path)
-        else:
-            os.link(first[number % len(first)], path)
-    return folder
-
-
-def _write_png(path: Path, image: Any) -> None:
-    from fashion.images.encoding import encode_png
-
-    path.write_bytes(encode_png(image))
-
-
-def _write_photo(path: Path, image: Any) -> None:
-    """Write the object dark on a light wall with some noise, like a photograph."""
-    from PIL import Image
-
-    from fashion.images.grey import without_channel
-
-    picture = Image.fromarray(240 - (without_channel(image) // 2).astype(np.uint8)).convert("RGB").resize(PHOTO_EDGES)
-    noise = np.random.default_rng(0).normal(0, 2, np.shape(picture))
-    Image.fromarray((np.asarray(picture) + noise).clip(0, 255).astype(np.uint8)).save(path, "JPEG", quality=85)
-
-
 # Memory
 
 
 def _measure_memory(project: Project, folder: Path, count: int) -> dict[str, float]:
-    """Answer so many PNG files by the command; return the most memory that is not mapped files, of all its processes."""
+    """Answer so many PNG files by the command; return the most memory of all its processes that is not mapped files."""
+    from benchmarks.batch_pictures import LINKS, write_files, write_png
+
     images = np.load(folder / "images.npy", mmap_mode="r")[:LINKS]
-    source, output = _write_files(folder / f"png-{count}", images, count, _write_png), folder / f"answers-{count}"
+    source, output = write_files(folder / f"png-{count}", images, count, write_png), folder / f"answers-{count}"
     arguments = ["predict", str(source), "--output", str(output)]
     start = time.perf_counter()
     process = subprocess.Popen(
@@ -247,6 +196,8 @@ def _unmapped(process: psutil.Process) -> int:
 
 
 def _render(found: dict[str, Any], size: Sequence[int]) -> str:
+    from benchmarks.batch_pictures import PHOTO_EDGES
+
     words = {"size": f"{size[0]} x {size[1]}", "photo": "{} x {}".format(*PHOTO_EDGES)}
     heads = ["", "pictures", "decoding alone", "inference alone", "answers", "of the slower", "of one after the other"]
     rates = [
