@@ -19,6 +19,7 @@ from prefect.states import Completed
 from fashion.errors import ParamsError
 from fashion.params import Params
 from fashion.paths import Project
+from fashion.settings import predictions_url
 from flows.announcement import announce_failure
 from flows.pipeline import RETRIED, open_project, unless_stopped
 
@@ -47,25 +48,27 @@ def name_of_run() -> str:
 
 
 @flow(name="scoring", flow_run_name=name_of_run, on_failure=[announce_failure], on_crashed=[announce_failure])
-def scoring(source: str, output: str, pictures_a_shard: int = 1024) -> State[Any]:
+def scoring(source: str, output: str, pictures_a_shard: int = 1024, log: bool = False) -> State[Any]:
     """Answer all pictures of a source with the champion.
 
     Args:
         source: a folder, which is searched below, a zip archive, an IDX file or a Parquet shard of pictures.
         output: the folder of the answers. Both are paths on the worker's machine, relative to the project.
         pictures_a_shard: what a kill costs at most, 1 to 100,000.
+        log: whether the answers go into the prediction log, too.
     """
-    return unless_stopped(lambda: _score(source, output, pictures_a_shard))
+    return unless_stopped(lambda: _score(source, output, pictures_a_shard, log))
 
 
-def _score(source: str, output: str, pictures_a_shard: int) -> State[Any]:
+def _score(source: str, output: str, pictures_a_shard: int, log: bool) -> State[Any]:
     from fashion.batch.answer import Wanted
 
     project, params = open_project()
     if not 1 <= pictures_a_shard <= 100_000:
         raise ParamsError(f"pictures_a_shard is {pictures_a_shard}; expected 1 to 100,000")
-    answered = answer(project, params, Wanted(project.root / source, project.root / output, pictures_a_shard))
-    return Completed(message=answered.in_words)
+    url = predictions_url(project) if log else None
+    wanted = Wanted(project.root / source, project.root / output, pictures_a_shard, url)
+    return Completed(message=answer(project, params, wanted).in_words)
 
 
 def _log_progress(say: Callable[..., None]) -> Callable[[int, int], None]:

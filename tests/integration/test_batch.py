@@ -5,8 +5,10 @@ import json
 import os
 import re
 import shutil
+import sqlite3
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -267,6 +269,28 @@ def test_a_shard_that_was_damaged_or_is_of_another_plan_is_written_anew(found, t
     assert answered.known == 2
     assert classes_of(rows) == EXPECTED
     assert first.read_bytes() == content
+
+
+def test_answers_are_in_the_log_once_if_asked_and_what_was_begun_without_is_not_mixed(found, tmp_path):
+    source, output, url = save(tmp_path / "shop"), tmp_path / "answers", f"sqlite:///{tmp_path}/log.db"
+    (source / "broken.png").write_bytes(b"?")
+    wanted = Wanted(source, output, 3, url)
+    with pytest.raises(StoppedError), Stopping(2) as executor:
+        answer_with(found, "bands", wanted, executor, lambda *_: None)
+    for path in sorted(output.glob("*.parquet"))[1:]:
+        path.unlink()  # As if it was killed between the log and the file.
+    with ThreadPoolExecutor(1) as executor:
+        answer_with(found, "bands", wanted, executor, lambda *_: None)
+    rows = pd.read_parquet(output)
+    with closing(sqlite3.connect(tmp_path / "log.db")) as log:
+        columns = "model, model_version, model_identity, source, predicted, asked"
+        logged = log.execute(f"SELECT {columns} FROM predictions ORDER BY number DESC").fetchall()
+    assert len(logged) == 10
+    assert {row[:4] for row in logged} == {("bands", "1", "1-of this registry", ":batch")}
+    assert sorted(CLASSES[row[4]] for row in logged) == sorted(rows["class"].dropna())
+    assert not any(row[5] for row in logged)
+    with pytest.raises(DataError, match="another choice of --log"):
+        ask(found, source, output)
 
 
 def test_other_answers_are_not_mixed_with_those_that_are_there(found, tmp_path):

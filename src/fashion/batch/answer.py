@@ -5,11 +5,12 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from fashion.adapters.answers import read_note
-from fashion.batch.answering import Model, Tally, Work, answer_shard
+from fashion.batch.answering import Kept, Model, Tally, Work, answer_shard
 from fashion.batch.folder import SUMMARY, check_place, held, shard_name, unpacked_name
 from fashion.batch.idx import unpack
 from fashion.batch.plan import Header, Plan, make_plan
@@ -35,6 +36,8 @@ class Wanted:
     source: Path
     output: Path
     pictures_a_shard: int = PICTURES_A_SHARD
+    log: str | None = None
+    """The address of the prediction log, if the answers go there, too."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ def answer_with(found: Found, name: str, wanted: Wanted, executor: Executor, pro
         plan = make_plan(wanted.output, _header(wanted, found, model))
         (wanted.output / SUMMARY).unlink(missing_ok=True)
         with _unpacked(wanted, plan) as unpacked:
-            run = _Run(plan, wanted, model, unpacked)
+            run = _Run(plan, wanted, _Needs(model, unpacked, _kept(wanted, plan, found)))
             tally = run.answer(executor, progress)
         answered = Answered(
             model.name, model.version, str(wanted.source), plan.shards, run.known, plan.passed_over, tally
@@ -108,6 +111,12 @@ def _model(found: Found, name: str) -> Model:
     return Model(champion.model.resolve(), name, champion.version, champion.classes, champion.form)
 
 
+def _kept(wanted: Wanted, plan: Plan, found: Found) -> Kept | None:
+    """Return where the answers are logged, too, if they are."""
+    begun = datetime.fromtimestamp(plan.path.stat().st_mtime, UTC)
+    return Kept(wanted.log, found.version.identity, begun) if wanted.log else None
+
+
 def _header(wanted: Wanted, found: Found, model: Model) -> Header:
     source = wanted.source.resolve()
     status = source.stat() if source.is_file() else None
@@ -117,6 +126,7 @@ def _header(wanted: Wanted, found: Found, model: Model) -> Header:
         version=model.version,
         identity=found.version.identity or "",
         pictures_a_shard=wanted.pictures_a_shard,
+        logged=wanted.log is not None,
         size=status.st_size if status else 0,
         changed=status.st_mtime_ns if status else 0,
     )
@@ -135,11 +145,21 @@ def _unpacked(wanted: Wanted, plan: Plan) -> Iterator[Mapping[str, Path]]:
             target.unlink(missing_ok=True)
 
 
+@dataclass(frozen=True)
+class _Needs:
+    """What every shard needs."""
+
+    model: Model
+    unpacked: Mapping[str, Path]
+    """The pixels of compressed IDX files, by their places in the source."""
+    kept: Kept | None
+
+
 class _Run:
     """What is known while the shards of a plan are answered."""
 
-    def __init__(self, plan: Plan, wanted: Wanted, model: Model, unpacked: Mapping[str, Path]) -> None:
-        self._plan, self._wanted, self._model, self._unpacked = plan, wanted, model, unpacked
+    def __init__(self, plan: Plan, wanted: Wanted, needs: _Needs) -> None:
+        self._plan, self._wanted, self._needs = plan, wanted, needs
         self._tally = Tally()
         self.known = 0
 
@@ -175,8 +195,9 @@ class _Run:
                 yield self._work(target, stretch)
 
     def _work(self, target: Path, stretch: Stretch) -> Work:
-        pixels = self._unpacked.get(stretch.file) if isinstance(stretch, Images) else None
-        return Work(target, self._wanted.source.resolve(), stretch, pixels, self._model, self._plan.digest)
+        needs, source = self._needs, self._wanted.source.resolve()
+        pixels = needs.unpacked.get(stretch.file) if isinstance(stretch, Images) else None
+        return Work(target, source, stretch, pixels, needs.model, self._plan.digest, needs.kept)
 
     def _take(self, at_work: set[Future[Tally]], progress: Progress) -> set[Future[Tally]]:
         """Wait until some shards are done, and return the others."""

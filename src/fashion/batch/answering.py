@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -15,10 +16,12 @@ from threadpoolctl import threadpool_limits
 from fashion.adapters.answers import Columns, readable_text, write_answers
 from fashion.adapters.decoding import readable_name
 from fashion.adapters.litert import Session
+from fashion.arrays import Bytes
 from fashion.batch.seeing import see_stretch
 from fashion.batch.stretches import Stretch
 from fashion.errors import ArtifactError
 from fashion.evaluation.abstention import Abstention, reasons
+from fashion.evaluation.outputs import Outputs
 from fashion.images.photos import Form, Seen
 from fashion.stages.reference import read_rule
 
@@ -30,6 +33,27 @@ SHOWN = 3
 
 Picture = tuple[str, Seen | str]
 """A name, with what the model sees of it, or why it cannot."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Where answers are logged, too."""
+
+    url: str
+    identity: str | None
+    """Tells versions of the same number apart."""
+    begun: datetime
+    """When the plan was written: a part of the ids, which are the same if something is tried again."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the model says about images (n, height, width, channels)."""
+
+    images: Bytes
+    outputs: Outputs
+    reasons: list[str | None]
+    """Why an answer is not to be relied on."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +79,8 @@ class Work:
     model: Model
     plan: str
     """The digest of the plan that it belongs to."""
+    kept: Kept | None = None
+    """Where the answers are logged, too, if they are."""
 
 
 @dataclass(frozen=True)
@@ -86,12 +112,16 @@ def answer_shard(work: Work) -> Tally:
     Raises:
         ArtifactError: the model or its reference is damaged.
         DiskError: the disk is full.
+        ServiceError: the answers are to be logged, and the log is away.
     """
     columns = Columns()
     # The threads of BLAS only wait for each other here: with two of them the rule takes 0.25 ms an image, else 0.01.
     with threadpool_limits(1):
         for part in _parts(see_stretch(work.source, work.stretch, work.unpacked, work.model.form), work.model.form):
-            _answer(part, work.model, columns)
+            asked = _ask([one for _, one in part if isinstance(one, Seen)], work.model)
+            if work.kept and asked:
+                _log(work, work.kept, asked, len(columns.paths))
+            _add(part, asked, work.model, columns)
     tally = _count(columns)
     columns.paths = readable_text(columns.paths)
     note = {"plan": work.plan, "classes": work.model.classes, "tally": asdict(tally)}
@@ -119,9 +149,32 @@ def _parts(pictures: Iterator[Picture], form: Form) -> Iterator[list[Picture]]:
         yield part
 
 
-def _answer(part: Sequence[Picture], model: Model, columns: Columns) -> None:
+def _ask(seen: Sequence[Seen], model: Model) -> Asked | None:
+    """Return what the model says, None where there is nothing to say."""
+    if not seen:
+        return None
+    session, rule = _open(model)
+    images = np.stack([one.image for one in seen])
+    outputs = session.run(images)
+    return Asked(images, outputs, reasons(rule, images, outputs, [one.cluttered for one in seen]))
+
+
+def _log(work: Work, kept: Kept, asked: Asked, row: int) -> None:
+    from fashion.batch.logged import log_answers  # noqa: PLC0415 - SQLAlchemy, which is seldom needed
+
+    log_answers(asked, work.model, kept, f"{work.plan} {work.target.name} {row}")
+
+
+def _rows(asked: Asked | None) -> Iterator[tuple[int, NDArray[np.float32], str | None]]:
+    """Yield the number of the class, the probabilities, and the reason not to rely on it, of each image."""
+    if asked:
+        numbers = asked.outputs.predicted.tolist()
+        yield from zip(numbers, asked.outputs.probabilities, asked.reasons, strict=True)
+
+
+def _add(part: Sequence[Picture], asked: Asked | None, model: Model, columns: Columns) -> None:
     """Add the rows of some pictures, in their order."""
-    answers = _ask([one for _, one in part if isinstance(one, Seen)], model)
+    answers = _rows(asked)
     for name, one in part:
         columns.paths.append(name)
         if isinstance(one, Seen):
@@ -133,17 +186,6 @@ def _answer(part: Sequence[Picture], model: Model, columns: Columns) -> None:
             columns.classes.append(None)
             columns.probabilities.append(None)
             columns.reasons.append(one)
-
-
-def _ask(seen: Sequence[Seen], model: Model) -> Iterator[tuple[int, NDArray[np.float32], str | None]]:
-    """Return the number of the class, the probabilities, and the reason not to rely on it, for each."""
-    if not seen:
-        return iter(())
-    session, rule = _open(model)
-    images = np.stack([one.image for one in seen])
-    outputs = session.run(images)
-    found = reasons(rule, images, outputs, [one.cluttered for one in seen])
-    return zip(outputs.predicted.tolist(), outputs.probabilities, found, strict=True)
 
 
 def _count(columns: Columns) -> Tally:

@@ -35,6 +35,8 @@ class Header:
     identity: str
     """Tells versions of the same number apart."""
     pictures_a_shard: int
+    logged: bool
+    """Whether the answers go into the prediction log, too."""
     size: int
     """Bytes of the source, if it is a file."""
     changed: int
@@ -149,6 +151,7 @@ def _differs(path: Path, header: Header) -> str:
         "model": "they are answers of the model {found}, and the project's is {expected}",
         "version": "they are answers of version {found}, and the champion is version {expected}",
         "identity": "they are answers of another version {version}, of a registry that is no more",
+        "logged": "they were begun with another choice of --log",
         "pictures_a_shard": "their shards have {found} pictures, not {expected}",
     }
     differing = [name for name in words if found.get(name) != expected[name]]

@@ -12,9 +12,10 @@ from fashion.errors import ParamsError
 from fashion.importing import heavy_imports
 from fashion.params import Params
 from fashion.paths import Project
+from fashion.settings import predictions_url
 
 if TYPE_CHECKING:
-    from fashion.batch.answer import Answered
+    from fashion.batch.answer import Answered, Wanted
     from fashion.registry.predict import Predictions
 
 app = typer.Typer()
@@ -41,6 +42,14 @@ def predict(
     shard_size: Annotated[
         int, typer.Option(min=1, max=100_000, help="Pictures in a shard, with --output: what a kill costs at most.")
     ] = 1024,
+    log: Annotated[
+        bool,
+        typer.Option(
+            "--log",
+            help="With --output: into the prediction log, too, where monitoring, retention and collecting "
+            "leave them out.",
+        ),
+    ] = False,
 ) -> None:
     """Ask the champion what is in pictures of any size and colour: one object each, on a plain background.
 
@@ -51,8 +60,11 @@ def predict(
     pandas: read_parquet("answers"), where "answers" is that folder.
     """
     project, params = start()
+    if log and not output:
+        raise ParamsError("--log needs --output: only answers that go into a folder go into the prediction log")
     if output:
-        _answer_all(project, params, images, output, shard_size, as_json=as_json, plot=plot)
+        _check_options(images, plot)
+        _answer_all(project, params, _wanted(project, images[0], output, shard_size, log), as_json=as_json)
         return
     with heavy_imports():
         from fashion.registry.predict import predict as run
@@ -70,24 +82,23 @@ def predict(
         raise typer.Exit(1)
 
 
-def _answer_all(
-    project: Project,
-    params: Params,
-    sources: list[Path],
-    output: Path,
-    shard_size: int,
-    *,
-    as_json: bool,
-    plot: Path | None,
-) -> None:
-    if plot or len(sources) != 1:
-        found = "--plot" if plot else f"{len(sources)} of them"
+def _check_options(images: list[Path], plot: Path | None) -> None:
+    if plot or len(images) != 1:
+        found = "--plot" if plot else f"{len(images)} of them"
         raise ParamsError(f"--output takes one folder, archive, IDX or Parquet file, and draws no plot; found {found}")
-    with heavy_imports():
-        from fashion.batch.answer import Wanted, answer
-        from fashion.batch.pool import processes
 
-    wanted = Wanted(sources[0], output, shard_size)
+
+def _wanted(project: Project, source: Path, output: Path, shard_size: int, log: bool) -> "Wanted":
+    with heavy_imports():
+        from fashion.batch.answer import Wanted
+
+    return Wanted(source, output, shard_size, predictions_url(project) if log else None)
+
+
+def _answer_all(project: Project, params: Params, wanted: "Wanted", *, as_json: bool) -> None:
+    from fashion.batch.answer import answer
+    from fashion.batch.pool import processes
+
     try:
         with processes() as pool, progress_bar("answering pictures") as advance:
             answered = answer(project, params, wanted, pool, advance)
@@ -97,7 +108,7 @@ def _answer_all(
     if as_json:
         typer.echo(json.dumps(answered.to_dict(), indent=2))
     else:
-        _print_answered(answered, output)
+        _print_answered(answered, wanted.output)
     if not answered.tally.by_class:
         raise typer.Exit(1)
 
