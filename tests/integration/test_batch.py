@@ -366,6 +366,10 @@ def damaged_shard(source):
     path.write_bytes(path.read_bytes()[:-10])
 
 
+def bomb(source):
+    source.write_bytes(gzip.compress(b"\0\0\10\3" + b"\0\1\0\0\0\0\20\0\0\0\20\0"))
+
+
 def without_pictures(source):
     pq.write_table(pa.table({"image": [1, 2]}), source)
 
@@ -379,6 +383,7 @@ def without_pictures(source):
         ("shop.gz", cut, "gzip stream is truncated"),
         ("shop.idx", lambda source: source.write_bytes(b"\0\0\10\3" + bytes(11)), "expected a header of 16 bytes"),
         ("long.idx", lambda source: source.write_bytes(b"\0\0\10\3" + b"\0\0\0\1" * 3), "claims 17 bytes, the file"),
+        ("bomb.gz", bomb, "claims 1,099,511,627,792 bytes, more than a compressed file of"),
         (
             "labels.idx",
             lambda source: source.write_bytes(b"\0\0\10\1\0\0\0\1\1"),

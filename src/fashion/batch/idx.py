@@ -13,11 +13,13 @@ import numpy as np
 
 from fashion.arrays import Bytes
 from fashion.errors import DataError
-from fashion.images.idx import copy_idx
+from fashion.images.idx import LARGEST_BYTES, copy_idx
 from fashion.storage import atomic_file
 
 GZIP, IDX = b"\x1f\x8b", b"\0\0\x08"
 """First bytes of a compressed and of a plain IDX file of unsigned bytes."""
+MOST_EXPANSION = 1040
+"""How many times its size a compressed file can hold: 1032, says its format (RFC 1951), and a header."""
 CHANNELS = ((), (1,), (3,), (4,))
 
 
@@ -64,10 +66,7 @@ def unpack(path: Path, name: str, target: Path) -> None:
     """
     dimensions = len(read_shape(path, name))
     with atomic_file(target) as temporary, path.open("rb") as stream, temporary.open("wb") as sink:
-        try:
-            copy_idx(stream, sink, name, dimensions)
-        except DataError as error:
-            raise DataError(f"{error}. Larger files are taken if they are not compressed") from error
+        copy_idx(stream, sink, name, dimensions)
 
 
 def map_images(path: Path, shape: Sequence[int], unpacked: bool) -> Bytes:
@@ -89,6 +88,16 @@ def _decompressed(path: Path, name: str) -> Iterator[BinaryIO]:
 
 
 def _check_size(path: Path, name: str, shape: tuple[int, ...]) -> None:
+    """Check the size of a plain file; of a compressed one, whether what the header claims can be in it.
+
+    Nothing is planned for images that a few bytes claim.
+    """
     expected, found = 4 + 4 * len(shape) + math.prod(shape), path.stat().st_size
-    if not is_compressed(path) and expected != found:
-        raise DataError(f"{name}: the header claims {expected:,} bytes, the file contains {found:,}")
+    if not is_compressed(path):
+        if expected != found:
+            raise DataError(f"{name}: the header claims {expected:,} bytes, the file contains {found:,}")
+    elif expected > min(LARGEST_BYTES, MOST_EXPANSION * found):
+        raise DataError(
+            f"{name}: the header claims {expected:,} bytes, more than a compressed file of {found:,} bytes can hold, "
+            f"or than the limit of {LARGEST_BYTES:,}. A larger file is taken if it is not compressed"
+        )

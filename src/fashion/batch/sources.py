@@ -7,7 +7,6 @@ holds the list of its files.
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 
 from fashion.adapters.decoding import MOST_BYTES, readable_name
@@ -113,8 +112,8 @@ class Search:
 
     def _parts(self, file: str, count: int) -> Iterator[Part]:
         found = (self.source / file).stat()
-        for start, end in pairwise([*range(0, count, self.at_once), count]):
-            yield Part(file, start, end, found.st_size, found.st_mtime_ns)
+        for start in range(0, count, self.at_once):
+            yield Part(file, start, min(start + self.at_once, count), found.st_size, found.st_mtime_ns)
 
     def _name(self, file: str) -> str:
         return readable_name(file or self.source.name)
