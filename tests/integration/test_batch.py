@@ -378,7 +378,7 @@ def without_pictures(source):
     ("name", "make", "words"),
     [
         ("nowhere", lambda source: None, "does not exist; expected a folder, a zip archive, an IDX file or"),
-        ("folder", empty, r"folder has no pictures, and 1 files that are none \(1 \.txt\); expected PNG"),
+        ("folder", empty, r"folder has no pictures, and 1 file that is none \(1 \.txt\); expected PNG"),
         ("shop.zip", lambda source: source.write_bytes(b"PK"), "is not a zip archive that can be read"),
         ("shop.gz", cut, "gzip stream is truncated"),
         ("shop.idx", lambda source: source.write_bytes(b"\0\0\10\3" + bytes(11)), "expected a header of 16 bytes"),
@@ -446,7 +446,7 @@ def test_the_command_says_what_came_of_it(trained_project, tmp_path):
     said = rf"{source}: 5 pictures: 4 answers, of which [0-4] are not to be relied on; 1 refused\."
     assert re.search(said, result.stdout)
     assert "Refused: 1. The first: broken.png: neither a picture" in result.stdout
-    assert f"The answers are in {tmp_path / 'answers'}: a row a picture, in 1 Parquet shards." in result.stdout
+    assert f"The answers are in {tmp_path / 'answers'}: a row a picture, in 1 Parquet shard." in result.stdout
     for arguments, words in (
         ([str(source), str(source)], "found 2 of them"),
         ([str(source), "--plot", "plot.png"], "found --plot"),

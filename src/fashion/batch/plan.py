@@ -140,7 +140,8 @@ def passed_over(counts: Mapping[str, int]) -> str:
     if not counts:
         return ""
     kinds = ", ".join(f"{count:,} {kind or 'without an ending'}" for kind, count in Counter(counts).most_common(3))
-    return f", and {sum(counts.values()):,} files that are none ({kinds})"
+    count = sum(counts.values())
+    return f", and {count:,} {'file that is none' if count == 1 else 'files that are none'} ({kinds})"
 
 
 def _differs(path: Path, header: Header) -> str:

@@ -26,8 +26,14 @@ def sentences(answered: Answered, output: Path) -> list[str]:
         said.append(f"Refused: {tally.refused:,}. The first: {'; '.join(tally.first_refused)}")
     if answered.known:
         said.append(f"{answered.known:,} of {answered.shards:,} shards were there already.")
-    said.append(f"The answers are in {output}: a row a picture, in {answered.shards:,} Parquet shards.")
+    said.append(
+        f"The answers are in {output}: a row a picture, in {answered.shards:,} Parquet shard{_plural(answered.shards)}."
+    )
     return said
+
+
+def _plural(count: int) -> str:
+    return "" if count == 1 else "s"
 
 
 def summary_of(answered: Answered, output: Path) -> str:
