@@ -254,7 +254,7 @@ def test_a_run_that_was_stopped_goes_on_and_makes_the_same(found, tmp_path):
     ask(found, source, whole)
     for path in [*whole.glob("*.parquet"), whole / PLAN]:
         assert (output / path.name).read_bytes() == path.read_bytes()
-    assert json.loads((output / SUMMARY).read_text()) == json.loads((whole / SUMMARY).read_text())
+    assert (output / SUMMARY).read_text() == (whole / SUMMARY).read_text()
 
 
 def test_a_shard_that_was_damaged_or_is_of_another_plan_is_written_anew(found, tmp_path):

@@ -94,15 +94,16 @@ class Tally:
     """Of these, by the reason."""
     refused: int = 0
     first_refused: tuple[str, ...] = ()
-    """Names and reasons."""
+    """Names and reasons, the first by name."""
 
     def plus(self, other: "Tally") -> "Tally":
+        """Return the sum, which is the same in whatever order shards are done."""
         return Tally(
             self.pictures + other.pictures,
-            dict(Counter(self.by_class) + Counter(other.by_class)),
-            dict(Counter(self.abstained) + Counter(other.abstained)),
+            dict(sorted((Counter(self.by_class) + Counter(other.by_class)).items())),
+            dict(sorted((Counter(self.abstained) + Counter(other.abstained)).items())),
             self.refused + other.refused,
-            (*self.first_refused, *other.first_refused)[:SHOWN],
+            tuple(sorted((*self.first_refused, *other.first_refused))[:SHOWN]),
         )
 
 
@@ -196,5 +197,5 @@ def _count(columns: Columns) -> Tally:
         dict(Counter(one for _, one, _ in rows if one is not None)),
         dict(Counter(reason for _, one, reason in rows if one is not None and reason is not None)),
         len(refused),
-        tuple(refused[:SHOWN]),
+        tuple(sorted(refused)[:SHOWN]),
     )
