@@ -6,6 +6,7 @@ cli          the `fashion` command: options in, one function called, its result 
 doctor       `fashion doctor`: what around the project keeps it from working
 serving      `fashion serve`: routes, page, limits, keys, and how a new champion takes over
 pages        pages for people, one file each: the data explored, the report of a version, the state of everything
+batch        a champion's answers for any number of pictures, into files: planned, answered shard by shard, gone on with
 loop         a champion in use: monitoring, the page about a window, collecting labels, simulated traffic
 experiments  trying recipes out: a search, the comparison of what it found with the recipe in use, the learning curve
 intake       a user's own pictures become the dataset, with the parameters and suites that follow from them; and weights

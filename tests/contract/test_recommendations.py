@@ -32,6 +32,7 @@ PROGRAMS = "|".join(
 )
 COMMAND = re.compile(rf"(?<![\w./-])((?:{PROGRAMS})[^\n;:()`'\"&,]*)")
 MENTIONED = {
+    ("batch/folder.py", "fashion predict"): "who holds the folder of the answers",
     ("cli/__init__.py", "dvc repro"): "--help says what runs the stages",
     ("cli/__init__.py", "make run"): "--help says what runs the stages",
     ("cli/collection.py", "fashion collect"): "who holds the training slot",

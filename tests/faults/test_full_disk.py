@@ -1,24 +1,32 @@
 """The disk is full while something is written: words instead of a traceback, nothing half there, and on it goes."""
 
+import gzip
 import re
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from starlette.testclient import TestClient
 
 from fashion.adapters import tracking
 from fashion.adapters.tracking.address import registry_of
 from fashion.adapters.versioning import reproduce
+from fashion.batch.answer import Wanted, answer_with
+from fashion.batch.folder import LOCK
 from fashion.errors import DiskError, ServiceError
+from fashion.images.idx import write_images
 from fashion.params import load_params
 from fashion.serving.app import create_app
 from flows.services.server import prefect_server
 from tests.advice import follow
 from tests.conftest import forget_artifact_folders
+from tests.litert_models import band_images
 from tests.projects import edit_params
 from tests.servers import wait_until
-from tests.services import CLASSES, IMAGES, make_service
+from tests.services import CLASSES, IMAGES, SIZE, make_champion, make_service
 
 KIB = 1 << 10
 
@@ -220,3 +228,25 @@ def test_a_full_disk_under_prefects_database_is_said_before_anything_is_done(pro
     follow(project, caught.value, str(caught.value).rpartition(": ")[2])
     with prefect_server(project) as temporary:
         assert temporary
+
+
+@pytest.mark.parametrize("free", [4 * KIB, 40 * KIB])
+def test_a_full_disk_keeps_the_answers_that_are_whole_and_the_same_command_goes_on(tmp_path, small_disk, free):
+    source, output = tmp_path / "images.idx", tmp_path / "disk" / "answers"
+    images = band_images(3000, SIZE, len(CLASSES))
+    source.write_bytes(gzip.decompress(write_images(images)))
+    found = make_champion(tmp_path / "champion", "1")
+    small_disk(tmp_path / "disk", free)
+
+    def ask():
+        with ThreadPoolExecutor(1) as executor:
+            return answer_with(found, "bands", Wanted(source, output, 500), executor, lambda *_: None)
+
+    with pytest.raises(DiskError, match="The disk is full: .* then type the same command again"):
+        ask()
+    written = sorted(output.glob("answers-*.parquet"))
+    assert all(pq.read_metadata(path).num_rows == 500 for path in written)
+    assert not [path for path in output.glob(".*") if path.name != LOCK]
+    make_room(tmp_path / "disk")
+    assert ask().known == len(written)
+    assert len(pd.read_parquet(output)) == 3000

@@ -127,3 +127,26 @@ def test_a_flow_that_is_killed_again_and_again_makes_the_same_in_the_end(
     assert outputs(small_project) == outputs(Project(trained_template))
     assert versions(small_project) == {"1": ("champion",)}
     assert run_states(small_project) == ["Crashed", "Crashed", "Completed"]
+
+
+def test_answers_that_are_killed_go_on_with_the_same_command(trained_project, tmp_path):
+    (source,) = trained_project.data.glob("t10k-images*")
+    output = tmp_path / "answers"
+    command = ("fashion", "predict", str(source), "--shard-size", "1", "--output", str(output))
+    process = start(trained_project, *command)
+    wait_until(lambda: len(shards_in(output)) >= 20, process)
+    process.kill()
+    process.communicate()
+    known = shards_in(output)
+    assert len(known) < 200
+    said = re.search(r"(\d+) of 200 shards were there already", must(trained_project, *command))
+    assert int(said[1]) >= len(known)
+    assert not half_written(output)
+    assert known.items() <= shards_in(output).items()
+    evaluated = pd.read_parquet(trained_project.evaluation / "predictions.parquet")
+    names = load_params(trained_project.params).data.classes
+    assert list(pd.read_parquet(output)["class"]) == [names[number] for number in evaluated["prediction"]]
+
+
+def shards_in(folder):
+    return {path.name: path.read_bytes() for path in folder.glob("answers-*.parquet")}

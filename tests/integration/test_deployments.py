@@ -20,6 +20,7 @@ ALL = {
     "weekly",
     "retraining/on-drift",
     "tuning/default",
+    "scoring/default",
     "on-drift__automation_1",
 }
 """What can be switched off: deployments, schedules, an automation."""

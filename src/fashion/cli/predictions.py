@@ -7,28 +7,65 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from fashion.cli.terminal import console, start
+from fashion.cli.terminal import console, errors, progress_bar, start
+from fashion.errors import ParamsError
 from fashion.importing import heavy_imports
+from fashion.params import Params
+from fashion.paths import Project
+from fashion.settings import predictions_url
 
 if TYPE_CHECKING:
+    from fashion.batch.answer import Answered, Wanted
     from fashion.registry.predict import Predictions
 
 app = typer.Typer()
 
+CLASSES_LISTED = 30
 
-@app.command(epilog="Example: fashion predict shirt.png bag.jpg --plot answer.png")
+
+@app.command(epilog="Example: fashion predict ~/Pictures/shop --output answers")
 def predict(
-    images: Annotated[list[Path], typer.Argument(help="PNG, JPEG, WebP, GIF or BMP pictures, or IDX files of images.")],
+    images: Annotated[
+        list[Path],
+        typer.Argument(
+            help="PNG, JPEG, WebP, GIF or BMP pictures, or IDX files of images. With --output one folder, searched "
+            "below, one zip archive, IDX file or Parquet shard of pictures, of any size."
+        ),
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the table.")] = False,
     plot: Annotated[
         Path | None, typer.Option(help="Draw a PNG: each picture, what the model saw, how sure it is.")
     ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Write the answers into this folder, as Parquet shards, and print a summary.")
+    ] = None,
+    shard_size: Annotated[
+        int, typer.Option(min=1, max=100_000, help="Pictures in a shard, with --output: what a kill costs at most.")
+    ] = 1024,
+    log: Annotated[
+        bool,
+        typer.Option(
+            "--log",
+            help="With --output: into the prediction log, too, where monitoring, retention and collecting "
+            "leave them out.",
+        ),
+    ] = False,
 ) -> None:
     """Ask the champion what is in pictures of any size and colour: one object each, on a plain background.
 
     A file that cannot be read is one line on standard error; the others are still predicted. The exit status is then 1.
+
+    With --output the answers to all pictures of a folder become Parquet shards, a row a picture. One that cannot be
+    read has no class, and the reason. A run that was stopped or killed goes on with the same command. Read them with
+    pandas: read_parquet("answers"), where "answers" is that folder.
     """
     project, params = start()
+    if log and not output:
+        raise ParamsError("--log needs --output: only answers that go into a folder go into the prediction log")
+    if output:
+        _check_options(images, plot)
+        _answer_all(project, params, _wanted(project, images[0], output, shard_size, log), as_json=as_json)
+        return
     with heavy_imports():
         from fashion.registry.predict import predict as run
 
@@ -43,6 +80,51 @@ def predict(
         typer.echo(refused.message, err=True)
     if found.refused:
         raise typer.Exit(1)
+
+
+def _check_options(images: list[Path], plot: Path | None) -> None:
+    if plot or len(images) != 1:
+        found = "--plot" if plot else f"{len(images)} of them"
+        raise ParamsError(f"--output takes one folder, archive, IDX or Parquet file, and draws no plot; found {found}")
+
+
+def _wanted(project: Project, source: Path, output: Path, shard_size: int, log: bool) -> "Wanted":
+    with heavy_imports():
+        from fashion.batch.answer import Wanted
+
+    return Wanted(source, output, shard_size, predictions_url(project) if log else None)
+
+
+def _answer_all(project: Project, params: Params, wanted: "Wanted", *, as_json: bool) -> None:
+    from fashion.batch.answer import answer
+    from fashion.batch.pool import processes
+
+    try:
+        with processes() as pool, progress_bar("answering pictures") as advance:
+            answered = answer(project, params, wanted, pool, advance)
+    except KeyboardInterrupt:
+        errors.print("Stopped; nothing is lost. Go on with the same command.")
+        raise
+    if as_json:
+        typer.echo(json.dumps(answered.to_dict(), indent=2))
+    else:
+        _print_answered(answered, wanted.output)
+    if not answered.tally.by_class:
+        raise typer.Exit(1)
+
+
+def _print_answered(answered: "Answered", output: Path) -> None:
+    from fashion.batch.wording import class_rows, sentences
+
+    if rows := class_rows(answered.tally):
+        table = Table(*rows[0], title=f"{answered.model}, version {answered.version}", title_justify="left")
+        for row in rows[:CLASSES_LISTED]:
+            table.add_row(*row.values())
+        console.print(table)
+    if len(rows) > CLASSES_LISTED:
+        console.print(f"and {len(rows) - CLASSES_LISTED} more classes")
+    for sentence in sentences(answered, output):
+        console.print(sentence, highlight=False)
 
 
 def _print_predictions(found: "Predictions") -> None:

@@ -65,7 +65,7 @@ def lay_out(paths: Iterable[PurePosixPath]) -> Layout:
     classes are the folders in them. A single folder around everything, as in many archives, is looked through.
     """
     known, passed_over = _without_leftovers(sorted(paths))
-    refused = {path: reason for path in known if (reason := _why_unreadable(path))}
+    refused = {path: reason for path in known if (reason := why_unreadable(path))}
     pictures = [path for path in known if path.suffix.lower() in READ]
     passed_over += [path for path in known if path not in refused and path.suffix.lower() not in READ]
     depth = _depth_of_wrapping(pictures)
@@ -121,18 +121,23 @@ def order_classes(names: Iterable[str], known: Sequence[str] = ()) -> tuple[str,
     return (*kept, *sorted(found - set(kept), key=_natural))
 
 
+def is_leftover(path: PurePosixPath) -> bool:
+    """Return whether a file is one that systems leave in folders, or is in such a folder."""
+    return any(part.startswith(".") or part.lower() in PASSED_OVER for part in path.parts)
+
+
+def why_unreadable(path: PurePosixPath) -> str | None:
+    """Return why a file that its name says is a picture cannot be read; None for any other."""
+    kind = UNSUPPORTED.get(path.suffix.lower())
+    return f"{kind} is not read; convert it to PNG or JPEG" if kind else None
+
+
 def _without_leftovers(paths: Sequence[PurePosixPath]) -> tuple[list[PurePosixPath], list[PurePosixPath]]:
     kept: list[PurePosixPath] = []
     left: list[PurePosixPath] = []
     for path in paths:
-        hidden = any(part.startswith(".") or part.lower() in PASSED_OVER for part in path.parts)
-        (left if hidden else kept).append(path)
+        (left if is_leftover(path) else kept).append(path)
     return kept, left
-
-
-def _why_unreadable(path: PurePosixPath) -> str | None:
-    kind = UNSUPPORTED.get(path.suffix.lower())
-    return f"{kind} is not read; convert it to PNG or JPEG" if kind else None
 
 
 def _depth_of_wrapping(pictures: Sequence[PurePosixPath]) -> int:

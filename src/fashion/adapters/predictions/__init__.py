@@ -1,5 +1,6 @@
 """SQLAlchemy and Alembic: the prediction log, in SQLite or PostgreSQL. One row a prediction; labels arrive later."""
 
+from fashion.adapters.predictions.apart import BATCH, id_of, write_apart
 from fashion.adapters.predictions.history import JudgedWindow, WindowHistory
 from fashion.adapters.predictions.log import PredictionLog, new_id
 from fashion.adapters.predictions.overview import Use, read_use
@@ -18,6 +19,7 @@ from fashion.adapters.predictions.tables import Model, ModelVersion
 from fashion.adapters.predictions.wanted import Wanted, read_survey, read_wanted, read_wanted_picture
 
 __all__ = [
+    "BATCH",
     "KEPT_FOR_LABELS",
     "NO_LABEL",
     "Forgotten",
@@ -36,6 +38,7 @@ __all__ = [
     "count_waiting",
     "forget",
     "forget_pictures",
+    "id_of",
     "mark_collected",
     "new_id",
     "read_pictures",
@@ -43,4 +46,5 @@ __all__ = [
     "read_use",
     "read_wanted",
     "read_wanted_picture",
+    "write_apart",
 ]

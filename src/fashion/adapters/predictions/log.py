@@ -28,7 +28,7 @@ from fashion.adapters.predictions.rows import (
     to_rows,
     to_window,
 )
-from fashion.adapters.predictions.tables import Model, ModelVersion, labels, pictures, predictions
+from fashion.adapters.predictions.tables import ARRIVED, Model, ModelVersion, labels, pictures, predictions
 from fashion.arrays import Shape
 from fashion.errors import ServiceError
 
@@ -118,7 +118,7 @@ class PredictionLog:
         Raises:
             DataError: the models have different inputs or outputs; ask for one version.
         """
-        chosen = select(predictions)
+        chosen = select(predictions).where(ARRIVED)
         if after is not None:
             chosen = chosen.where(predictions.c.number > int(after))  # SQLite takes NumPy's for bytes.
         if since is not None:
@@ -159,7 +159,7 @@ class PredictionLog:
         newest = select(func.max(labels.c.number)).group_by(labels.c.prediction_id)
         renamed = {"labelled": "time", "label_number": "number", "given_by": "source"}
         rows = select(*columns, *(labels.c[name].label(new) for new, name in renamed.items()))
-        rows = rows.join(labels, labels.c.prediction_id == predictions.c.id).where(labels.c.number.in_(newest))
+        rows = rows.join(labels, labels.c.prediction_id == predictions.c.id).where(labels.c.number.in_(newest), ARRIVED)
         form = zip(("height", "width", "channels"), shape, strict=True)
         rows = rows.where(*(predictions.c[name] == length for name, length in form)).order_by(labels.c.number)
         if since is not None:
@@ -180,7 +180,7 @@ class PredictionLog:
 
     def count(self) -> int:
         with self.transaction() as connection:
-            return connection.scalar(select(func.count()).select_from(predictions)) or 0
+            return connection.scalar(select(func.count()).select_from(predictions).where(ARRIVED)) or 0
 
     def describe_clock(self) -> str | None:
         """Say so if the prediction that arrived last was made in the future by this machine's clock; None otherwise."""

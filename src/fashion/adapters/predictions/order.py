@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, func, select, text, update
 
-from fashion.adapters.predictions.tables import counters, predictions, windows
+from fashion.adapters.predictions.tables import ARRIVED, counters, predictions, windows
 
 AHEAD = timedelta(minutes=5)
 """What is further in the future was made by a clock that is wrong, or is looked at by one."""
@@ -30,7 +30,7 @@ def take_numbers(connection: Connection, count: int) -> range:
 
 def describe_clock(connection: Connection) -> str | None:
     """Say so if the prediction that arrived last was made in the future."""
-    last = select(predictions.c.time).order_by(predictions.c.number.desc()).limit(1)
+    last = select(predictions.c.time).where(ARRIVED).order_by(predictions.c.number.desc()).limit(1)
     made, now = connection.scalar(last), datetime.now(UTC)
     if made is None or made - now <= AHEAD:
         return None

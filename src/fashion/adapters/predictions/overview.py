@@ -8,7 +8,7 @@ from sqlalchemy import Connection, func, select
 from fashion.adapters.predictions.history import JudgedWindow, WindowHistory
 from fashion.adapters.predictions.log import PredictionLog
 from fashion.adapters.predictions.retention import count_waiting
-from fashion.adapters.predictions.tables import predictions
+from fashion.adapters.predictions.tables import ARRIVED, predictions
 from fashion.adapters.predictions.wanted import count_wanted
 
 
@@ -42,9 +42,9 @@ def read_use(log: PredictionLog, model: str, windows: int) -> Use:
     """
     known = [window for window in WindowHistory(log).read(windows) if window.model in (None, model)]
     with log.transaction() as connection:
-        count = connection.scalar(select(func.count()).select_from(predictions)) or 0
+        count = connection.scalar(select(func.count()).select_from(predictions).where(ARRIVED)) or 0
         last = predictions.c.time
-        newest = connection.scalar(select(last).order_by(predictions.c.number.desc()).limit(1))
+        newest = connection.scalar(select(last).where(ARRIVED).order_by(predictions.c.number.desc()).limit(1))
         unjudged = _count_after(connection, known[-1].last_number) if known else count
     return Use(count, newest, unjudged, count_wanted(log, model), count_waiting(log), tuple(known))
 

@@ -8,7 +8,7 @@ from sqlalchemy import Column, ColumnElement, Connection, Select, Table, and_, d
 
 from fashion.adapters.predictions.log import IDS_AT_ONCE, PredictionLog
 from fashion.adapters.predictions.order import AHEAD
-from fashion.adapters.predictions.tables import labels, pictures, predictions
+from fashion.adapters.predictions.tables import ARRIVED, labels, pictures, predictions
 
 AT_ONCE = 5000
 """Predictions that are removed in one transaction: others may write in between."""
@@ -54,12 +54,12 @@ def forget(log: PredictionLog, before: datetime, beyond: int) -> Forgotten:
     """
     with log.transaction() as connection:
         end = max(_last_beyond(connection, beyond), _last_before(connection, before))
-        waiting = select(predictions.c.number).where(predictions.c.number <= end, WAITS)
+        waiting = select(predictions.c.number).where(ARRIVED, predictions.c.number <= end, WAITS)
         newest = waiting.order_by(predictions.c.number.desc())
         none_kept_to = connection.scalar(newest.offset(KEPT_FOR_LABELS).limit(1)) or 0
         waiting_count = _count(connection, waiting)
         lost = _count(connection, waiting.where(predictions.c.number <= none_kept_to))
-    old = and_(predictions.c.number <= end, or_(~WAITS, predictions.c.number <= none_kept_to))
+    old = and_(ARRIVED, predictions.c.number <= end, or_(~WAITS, predictions.c.number <= none_kept_to))
     return Forgotten(_remove(log, predictions, old), waiting_count - lost, lost)
 
 
@@ -82,7 +82,7 @@ def count_waiting(log: PredictionLog) -> int:
     known = labels.join(predictions, labels.c.prediction_id == predictions.c.id)
     waiting = select(func.count(labels.c.prediction_id.distinct())).select_from(known)
     with log.transaction() as connection:
-        return connection.scalar(waiting.where(labels.c.collected.is_(None))) or 0
+        return connection.scalar(waiting.where(ARRIVED, labels.c.collected.is_(None))) or 0
 
 
 def mark_collected(log: PredictionLog, rows: pd.DataFrame) -> None:
@@ -113,7 +113,7 @@ def _mark(connection: Connection, rows: pd.DataFrame) -> None:
 
 def _last_beyond(connection: Connection, beyond: int) -> int:
     """Return the number of the newest prediction that has `beyond` newer ones."""
-    newest = select(predictions.c.number).order_by(predictions.c.number.desc())
+    newest = select(predictions.c.number).where(ARRIVED).order_by(predictions.c.number.desc())
     return connection.scalar(newest.offset(beyond).limit(1)) or 0
 
 
@@ -123,11 +123,11 @@ def _last_before(connection: Connection, before: datetime) -> int:
     A clock that was behind makes none old, and one that was ahead keeps none from being removed.
     """
     number, time = predictions.c.number, predictions.c.time
-    young = select(number).where(time >= before, time <= datetime.now(UTC) + AHEAD).order_by(number).limit(1)
+    young = select(number).where(ARRIVED, time >= before, time <= datetime.now(UTC) + AHEAD).order_by(number).limit(1)
     first_young: int | None = connection.scalar(young)
     if first_young is not None:
         return first_young - 1
-    return connection.scalar(select(func.max(number)).where(time < before)) or 0
+    return connection.scalar(select(func.max(number)).where(ARRIVED, time < before)) or 0
 
 
 def _remove(log: PredictionLog, table: Table, old: ColumnElement[bool]) -> int:

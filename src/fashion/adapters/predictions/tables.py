@@ -76,6 +76,8 @@ predictions = Table(
     Column("asked", Boolean, nullable=False, server_default=false()),  # for its label, at random
     Column("source", Text),  # who sent it
 )
+ARRIVED = predictions.c.number > 0
+"""Of a row of `predictions`: whether the service was asked. Answers that `apart` writes have numbers below zero."""
 Index(
     "ix_predictions_asked",
     predictions.c.number,

@@ -19,12 +19,9 @@ def open_archive(path: Path) -> Source:
     Raises:
         DataError: it is damaged.
     """
-    try:
-        archive = ZipFile(path)  # Kept open: its list of files is long, and would be read again for every few of them.
-        members = {_path(one): one for one in archive.infolist() if not one.is_dir()}
-    except (BadZipFile, OSError, NotImplementedError, ValueError) as error:
-        raise DataError(f"{path} is not a zip archive that can be read ({error}); make it anew") from error
-    odd = {name: reason for name, one in members.items() if (reason := _why_unusable(one))}
+    archive = open_zip(path)  # Kept open: its list of files is long, and would be read again for every few of them.
+    members = {path_in_archive(one): one for one in archive.infolist() if not one.is_dir()}
+    odd = {name: reason for name, one in members.items() if (reason := why_unusable(one))}
     layout = lay_out(name for name in members if name not in odd)
     items = [
         Item(str(name), place.label, place.split, size=members[name].file_size) for name, place in layout.places.items()
@@ -38,13 +35,26 @@ def open_archive(path: Path) -> Source:
     )
 
 
-def _path(member: ZipInfo) -> PurePosixPath:
+def open_zip(path: Path) -> ZipFile:
+    """Open an archive, whose list of files is then in memory.
+
+    Raises:
+        DataError: it is damaged.
+    """
+    try:
+        return ZipFile(path)
+    except (BadZipFile, OSError, NotImplementedError, ValueError) as error:
+        raise DataError(f"{path} is not a zip archive that can be read ({error}); make it anew") from error
+
+
+def path_in_archive(member: ZipInfo) -> PurePosixPath:
     """Return where a file is in the archive; its name goes nowhere else, so `..` and a leading slash do no harm."""
     parts = [part for part in member.filename.replace("\\", "/").split("/") if part not in ("", ".", "..")]
     return PurePosixPath(*parts)
 
 
-def _why_unusable(member: ZipInfo) -> str | None:
+def why_unusable(member: ZipInfo) -> str | None:
+    """Return why a file of an archive is not read; None if it is."""
     if stat.S_ISLNK(member.external_attr >> 16):
         return "a link, which is not followed"
     if member.flag_bits & ENCRYPTED:
@@ -52,13 +62,18 @@ def _why_unusable(member: ZipInfo) -> str | None:
     return f"has more than {MOST_BYTES:,} bytes; reduce its size" if member.file_size > MOST_BYTES else None
 
 
+def read_member(archive: ZipFile, member: ZipInfo) -> bytes | DataError:
+    """Return a file of an archive, or why it cannot be read."""
+    try:
+        # Not more than the archive claims, whatever it unpacks to.
+        with archive.open(member) as file:
+            return file.read(member.file_size)
+    except Exception as error:  # noqa: BLE001 - zipfile raises whatever the damage triggers, zlib.error among it
+        return DataError(f"damaged in the archive ({error})")
+
+
 def _read(
     archive: ZipFile, members: Mapping[PurePosixPath, ZipInfo], items: Sequence[Item]
 ) -> Iterator[bytes | DataError]:
     for item in items:
-        try:
-            # Not more than the archive claims, whatever it unpacks to.
-            with archive.open(members[PurePosixPath(item.name)]) as file:
-                yield file.read(item.size)
-        except Exception as error:  # noqa: BLE001 - zipfile raises whatever the damage triggers, zlib.error among it
-            yield DataError(f"damaged in the archive ({error})")
+        yield read_member(archive, members[PurePosixPath(item.name)])

@@ -1,7 +1,9 @@
 """A folder: one folder a class in it."""
 
 import os
+import stat
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from fashion.adapters.decoding import MOST_BYTES, readable_name
@@ -10,12 +12,28 @@ from fashion.intake.layout import lay_out
 from fashion.intake.sources.source import Item, Source
 
 
+@dataclass(frozen=True)
+class Entry:
+    """What stands below a folder."""
+
+    path: PurePosixPath
+    """Relative to it."""
+    size: int = 0
+    """Bytes."""
+    changed: int = 0
+    """When it was changed last: nanoseconds, by its disk."""
+    odd: str | None = None
+    """Why it is neither a file nor a folder that can be read."""
+
+
 def open_folder(folder: Path) -> Source:
     """Look at all files below a folder; none is read yet.
 
     A link is not followed: what it points to may lie anywhere, and may be gone tomorrow.
     """
-    files, odd = _walk(folder)
+    entries = list(walk(folder))
+    files = {entry.path: entry.size for entry in entries if not entry.odd}
+    odd = {entry.path: entry.odd for entry in entries if entry.odd}
     layout = lay_out(files)
     items = [
         Item(str(path), place.label, place.split, size=files[path])
@@ -42,26 +60,39 @@ def read_files(folder: Path, items: Sequence[Item]) -> Iterator[bytes | DataErro
             yield DataError(f"{readable_name(item.name)}: {error.strerror or error}")
 
 
-def _walk(folder: Path) -> tuple[dict[PurePosixPath, int], dict[PurePosixPath, str]]:
-    """Return all files below the folder with their bytes, and what is neither a file nor a folder, and why."""
-    files: dict[PurePosixPath, int] = {}
-    odd: dict[PurePosixPath, str] = {}
-    unread = [(folder, PurePosixPath())]
+def walk(folder: Path) -> Iterator[Entry]:
+    """Yield everything below a folder, in an order that is the same each time; the names of one folder are in memory.
+
+    A folder is yielded only if it cannot be read.
+    """
+    unread = [PurePosixPath()]
     while unread:
-        here, name = unread.pop()
+        here = unread.pop()
         try:
-            entries = list(os.scandir(here))
+            names = sorted(os.listdir(folder / here))
         except OSError as error:
-            odd[name] = f"cannot be read: {error.strerror or error}"
+            yield Entry(here, odd=f"cannot be read: {error.strerror or error}")
             continue
-        for entry in entries:
-            path = name / entry.name
-            if entry.is_symlink():
-                odd[path] = "a link, which is not followed; put what it points to here"
-            elif entry.is_dir():
-                unread.append((here / entry.name, path))
-            elif entry.is_file():
-                files[path] = entry.stat().st_size
+        below = []
+        for name in names:
+            entry = _look_at(folder, here / name)
+            if entry is None:
+                below.append(here / name)
             else:
-                odd[path] = "a pipe or a device"
-    return files, odd
+                yield entry
+        unread += reversed(below)
+
+
+def _look_at(folder: Path, path: PurePosixPath) -> Entry | None:
+    """Return what stands there; None for a folder."""
+    try:
+        found = os.lstat(folder / path)
+    except OSError as error:
+        return Entry(path, odd=f"cannot be read: {error.strerror or error}")
+    if stat.S_ISDIR(found.st_mode):
+        return None
+    if stat.S_ISLNK(found.st_mode):
+        return Entry(path, odd="a link, which is not followed; put what it points to here")
+    if not stat.S_ISREG(found.st_mode):
+        return Entry(path, odd="a pipe or a device")
+    return Entry(path, found.st_size, found.st_mtime_ns)

@@ -1,0 +1,113 @@
+"""The pictures of a stretch, one after the other, as the champion sees them."""
+
+import io
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from zipfile import ZipFile
+
+from fashion.adapters.decoding import read_picture, readable_name
+from fashion.adapters.shards.unlabelled import read_stretch
+from fashion.arrays import Bytes
+from fashion.batch.idx import map_images
+from fashion.batch.stretches import Files, Images, Members, Rows, Stretch
+from fashion.errors import DataError
+from fashion.images.encoding import encode_png
+from fashion.images.photos import Form, Seen, see
+from fashion.intake.sources import Item
+from fashion.intake.sources.archive import open_zip, read_member
+from fashion.intake.sources.folder import read_files
+
+Content = bytes | Bytes | DataError
+"""A picture file, the pixels of an image, or why there is neither."""
+
+
+def see_stretch(source: Path, stretch: Stretch, unpacked: Path | None, form: Form) -> Iterator[tuple[str, Seen | str]]:
+    """Yield the name of each picture with what the model sees of it, or why it cannot.
+
+    Args:
+        unpacked: the pixels of a compressed IDX file.
+    """
+    is_dataset = isinstance(stretch, Rows | Images)
+    for name, content in _read(source, stretch, unpacked):
+        try:
+            yield name, _see(content, name, form, is_dataset)
+        except DataError as error:
+            yield name, _reason(error, name)
+
+
+def _see(content: Content, name: str, form: Form, is_dataset: bool) -> Seen:
+    """Return what the model sees.
+
+    In the files of a dataset, an image in its form is one, as it is for training: it is not isolated once more.
+    """
+    if isinstance(content, DataError):
+        raise content
+    pixels = content if not isinstance(content, bytes) else read_picture(io.BytesIO(content), name).pixels
+    if is_dataset and pixels.reshape(*pixels.shape[:2], -1).shape == form.shape:
+        return Seen(pixels.reshape(form.shape), cluttered=False)
+    if not isinstance(content, bytes):
+        pixels = read_picture(io.BytesIO(encode_png(content)), name).pixels  # Its edges may be too long, as a file's.
+    return see(pixels, form)
+
+
+def _read(source: Path, stretch: Stretch, unpacked: Path | None) -> Iterator[tuple[str, Content]]:
+    if isinstance(stretch, Files):
+        yield from _read_files(source, stretch)
+    elif isinstance(stretch, Members):
+        yield from _read_members(source, stretch)
+    elif isinstance(stretch, Rows):
+        yield from _read_rows(source, stretch)
+    else:
+        yield from _read_images(source, stretch, unpacked)
+
+
+def _read_files(folder: Path, stretch: Files) -> Iterator[tuple[str, Content]]:
+    for one in stretch.pictures:
+        if one.refused:
+            yield one.name, DataError(one.refused)
+        else:
+            (content,) = read_files(folder, [Item(one.name, label="")])
+            yield one.name, content
+
+
+def _read_members(path: Path, stretch: Members) -> Iterator[tuple[str, Content]]:
+    archive = _open_zip(path, path.stat().st_mtime_ns)
+    for one in stretch.pictures:
+        yield one.name, DataError(one.refused) if one.refused else read_member(archive, archive.infolist()[one.place])
+
+
+@lru_cache(maxsize=1)
+def _open_zip(path: Path, _changed: int) -> ZipFile:
+    """Open an archive once in each process, unless it was changed: its list of files is long."""
+    return open_zip(path)
+
+
+def _read_rows(source: Path, stretch: Rows) -> Iterator[tuple[str, Content]]:
+    """Yield the pictures of a shard; if it is damaged from one place on, yield that for all that follow."""
+    file = stretch.file or source.name
+    names = (f"{file}[{row}]" for row in range(stretch.start, stretch.end))
+    try:
+        for part in read_stretch(source / stretch.file, readable_name(file), stretch.start, stretch.end):
+            for stored in part:
+                yield next(names), _stored(stored.content)
+    except DataError as error:
+        for name in names:
+            yield name, error
+
+
+def _stored(content: bytes | None) -> bytes | DataError:
+    if content is None:
+        return DataError("there are no bytes; a shard must contain its pictures, not only name them")
+    return content
+
+
+def _read_images(source: Path, stretch: Images, unpacked: Path | None) -> Iterator[tuple[str, Content]]:
+    images = map_images(unpacked or source / stretch.file, stretch.shape, unpacked is not None)
+    for row in range(stretch.start, stretch.end):
+        yield f"{stretch.file or source.name}[{row}]", images[row]
+
+
+def _reason(error: DataError, name: str) -> str:
+    """Return an error without the name that it begins with."""
+    return str(error).removeprefix(f"{readable_name(name)}: ").removeprefix(f"{name}: ")

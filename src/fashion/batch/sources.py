@@ -1,0 +1,128 @@
+"""What a source has to answer, stretch by stretch: a folder searched below, an archive, an IDX file, Parquet shards.
+
+A source is never in memory, not even the list of its pictures, but for the names in one folder; of an archive, Python
+holds the list of its files.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fashion.adapters.decoding import MOST_BYTES, readable_name
+from fashion.adapters.shards import column_names
+from fashion.adapters.shards.unlabelled import count_pictures
+from fashion.batch.idx import is_compressed, is_idx, read_shape
+from fashion.batch.stretches import Files, Images, Listed, Members, Part, Rows, Stretch
+from fashion.errors import DataError
+from fashion.intake.layout import READ, is_leftover, why_unreadable
+from fashion.intake.sources.archive import open_zip, path_in_archive, why_unusable
+from fashion.intake.sources.folder import Entry, walk
+
+KINDS = "a folder, a zip archive, an IDX file or a Parquet file of pictures"
+
+
+@dataclass
+class Search:
+    """A source as it is searched, once."""
+
+    source: Path
+    at_once: int
+    """Pictures in a stretch, at most."""
+    passed_over: Counter[str] = field(default_factory=Counter)
+    """How many files are no pictures, by the end of their names."""
+
+    def stretches(self) -> Iterator[Stretch]:
+        """Yield everything that is to be answered, in an order that is the same each time.
+
+        Raises:
+            DataError: the source, or a file in it that holds many pictures, is damaged or of another kind.
+        """
+        if self.source.is_dir():
+            yield from self._folder()
+        elif self.source.suffix.lower() == ".zip":
+            yield from self._archive()
+        elif self.source.suffix.lower() == ".parquet":
+            yield from self._rows("")
+        elif self.source.is_file() and is_idx(self.source):
+            yield from self._images("")
+        else:
+            raise DataError(f"{self.source}: expected {KINDS}; without --output it may be a picture")
+
+    def _folder(self) -> Iterator[Stretch]:
+        waiting: list[Listed] = []
+        for entry in walk(self.source):
+            if is_leftover(entry.path):
+                continue
+            if self._holds_pictures(entry):
+                yield from self._rows(str(entry.path))
+            elif _is_named_like_idx(entry):
+                yield from self._images(str(entry.path))
+            elif listed := self._listed(entry):
+                waiting.append(listed)
+            if len(waiting) == self.at_once:
+                yield Files(waiting)
+                waiting = []
+        if waiting:
+            yield Files(waiting)
+
+    def _holds_pictures(self, entry: Entry) -> bool:
+        """Return whether something is a Parquet file with pictures in it."""
+        if entry.odd or entry.path.suffix.lower() != ".parquet":
+            return False
+        return "image" in column_names(self.source / entry.path, readable_name(str(entry.path)))
+
+    def _listed(self, entry: Entry) -> Listed | None:
+        """Return a picture, one that cannot be read, or what is no file; None for what is passed over."""
+        name, kind = str(entry.path), entry.path.suffix.lower()
+        reason = entry.odd or why_unreadable(entry.path)
+        if kind not in READ and not reason:
+            self.passed_over[kind] += 1
+            return None
+        return Listed(name, reason or _too_large(entry.size), entry.size, entry.changed)
+
+    def _archive(self) -> Iterator[Stretch]:
+        waiting: list[Listed] = []
+        with open_zip(self.source) as archive:
+            for place, member in enumerate(archive.infolist()):
+                path = path_in_archive(member)
+                if member.is_dir() or is_leftover(path):
+                    continue
+                if path.suffix.lower() not in READ and not why_unreadable(path):
+                    self.passed_over[path.suffix.lower()] += 1
+                    continue
+                reason = why_unusable(member) or why_unreadable(path)
+                waiting.append(Listed(str(path), reason, member.file_size, place=place))
+                if len(waiting) == self.at_once:
+                    yield Members(waiting)
+                    waiting = []
+        if waiting:
+            yield Members(waiting)
+
+    def _rows(self, file: str) -> Iterator[Rows]:
+        path = self.source / file
+        for part in self._parts(file, count_pictures(path, self._name(file))):
+            yield Rows(**vars(part))
+
+    def _images(self, file: str) -> Iterator[Images]:
+        path = self.source / file
+        shape, compressed = read_shape(path, self._name(file)), is_compressed(path)
+        for part in self._parts(file, shape[0]):
+            yield Images(**vars(part), shape=shape, compressed=compressed)
+
+    def _parts(self, file: str, count: int) -> Iterator[Part]:
+        found = (self.source / file).stat()
+        for start in range(0, count, self.at_once):
+            yield Part(file, start, min(start + self.at_once, count), found.st_size, found.st_mtime_ns)
+
+    def _name(self, file: str) -> str:
+        return readable_name(file or self.source.name)
+
+
+def _is_named_like_idx(entry: Entry) -> bool:
+    """Return whether a file is one of images of an MNIST-like dataset; names alone tell them from labels."""
+    return not entry.odd and "images" in entry.path.name and "ubyte" in entry.path.name
+
+
+def _too_large(size: int) -> str | None:
+    return f"has more than {MOST_BYTES:,} bytes; reduce its size" if size > MOST_BYTES else None
