@@ -77,7 +77,7 @@ def draw(judgement: Judgement, path: Path) -> None:
     from benchmarks.pictures import svg_figure
 
     lines = [line for line in judgement.lines if line.unit == SHARE][::-1]
-    with svg_figure(path, (9, 4.4)) as figure:
+    with svg_figure(path, (9, 0.8 + 0.3 * len(lines))) as figure:
         axes = figure.subplots()
         for place, line in enumerate(lines):
             colour = {BETTER: "#1a7f37", WORSE: "#cf222e"}.get(line.verdict, "#0969da")
