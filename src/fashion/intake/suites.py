@@ -11,6 +11,7 @@ from fashion.arrays import LabelledImages
 from fashion.images.descriptors import describe_dataset
 from fashion.images.labels import label_support
 from fashion.images.parts import sample, shrink
+from fashion.intake.chance import FEWEST_IN_BATCH, divergence_by_chance, least_support_of_a_class
 
 BLANK_BELOW = 0.5
 """Of the contrast that 99 % of the images exceed."""
@@ -22,7 +23,6 @@ SUPPORT_LEFT = 0.5
 """Of what the labels of the test images have among the training images."""
 DIVERGENCE, DIVERGENCE_OF_BATCH = 0.01, 0.1
 """Kullback and Leibler's, in nats, from the shares of the classes."""
-FEWEST_IN_BATCH = 100
 COMPARED_EDGE, COMPARED_NEW, COMPARED_KNOWN = 16, 1000, 5000
 """Labels are compared on reduced images, and on so many: enough for a limit that is half of what is found."""
 
@@ -42,7 +42,7 @@ class Measured:
     shares: Mapping[str, Sequence[float]]
     """Of the classes, by split."""
     support: pd.DataFrame
-    """How well the labels of test images agree with those of similar training images."""
+    """How well the labels of test images agree with those of similar training images, and `label`."""
 
     @property
     def classes(self) -> list[int]:
@@ -66,7 +66,7 @@ def measure(train: LabelledImages, test: LabelledImages, classes: int) -> Measur
         shrink(train.images[known], COMPARED_EDGE),
         train.labels[known],
     )
-    return Measured(describe_dataset(splits), shares, support)
+    return Measured(describe_dataset(splits), shares, support.assign(label=test.labels[new]))
 
 
 def derive_suites(measured: Measured, origin: str) -> dict[str, Suite]:
@@ -209,21 +209,28 @@ def _balance(shares: Sequence[float], threshold: float, reason: str) -> dict[str
 def _batch(measured: Measured) -> Suite:
     columns = [*measured.table.columns, "label_support", "class_label_support"]
     wrong = "the table does not have the columns that the other expectations check"
-    support, each = measured.support["label_support"].mean(), measured.support["class_label_support"].min()
+    support = _half(measured.support["label_support"].mean())
     half = f"{SUPPORT_LEFT:.0%} of what test images have among training images"
     few = "too few images to judge their labels"
     far = "the classes are far from as frequent as they were: is one missing, or are two confused?"
     mixed = "the labels disagree with those of similar images: were they mixed up?"
     confused = "the labels of one class disagree with those of similar images: is it confused with another?"
     mean, least = "expect_column_mean_to_be_between", "expect_column_min_to_be_between"
+    drawn = f"{half}, or what 98 % of batches of {FEWEST_IN_BATCH} test images have"
+    of_class = least_support_of_a_class(measured.support, SUPPORT_LEFT)
     return [
         _expect("expect_table_columns_to_match_ordered_list", "fail", wrong, column_list=columns),
         *_form(measured),
         *_limits(measured)[:3],
         _expect("expect_table_row_count_to_be_between", "fail", few, min_value=FEWEST_IN_BATCH),
-        _balance(measured.shares["train"], DIVERGENCE_OF_BATCH, far),
-        _expect(mean, "fail", mixed, half, column="label_support", min_value=_half(support)),
-        _expect(least, "fail", confused, half, column="class_label_support", min_value=_half(each)),
+        _balance(measured.shares["train"], max(DIVERGENCE_OF_BATCH, divergence_by_chance(len(measured.classes))), far),
+        _expect(mean, "fail", mixed, half, column="label_support", min_value=support),
+        # Where it is usual that nothing supports a class, no batch can be told by that.
+        *(
+            [_expect(least, "fail", confused, drawn, column="class_label_support", min_value=of_class)]
+            if of_class
+            else []
+        ),
     ]
 
 
