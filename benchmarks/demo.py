@@ -17,6 +17,7 @@ import argparse
 import itertools
 import os
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -60,6 +61,7 @@ def main() -> None:
     parser.add_argument("--publish", action="store_true", help="let README and docs show these results")
     arguments = parser.parse_args()
     start = time.monotonic()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("Ended by SIGTERM"))  # Services are ended, too, then.
     if arguments.pictures and arguments.publish:
         parser.error("README and docs show the demo on the dataset that is shipped: leave out --pictures or --publish")
     project, base = prepare(ROOT / ".state" / "demo", arguments.pictures)

@@ -1,8 +1,10 @@
 """What a small batch shows by chance although it is as the test images are: no limit may refuse it for that."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
-from scipy.stats import chi2
+from scipy.special import rel_entr
 
 FEWEST_IN_BATCH = 100
 """Images, for their labels to be judged."""
@@ -32,10 +34,8 @@ def least_support_of_a_class(support: pd.DataFrame, left: float) -> float:
     return float(np.floor(1000 * min(usual, np.quantile(means.min(axis=1), REFUSED))) / 1000)
 
 
-def divergence_by_chance(classes: int) -> float:
-    """Return how far the shares of the classes in a small batch are from those that it is drawn from, in nats.
-
-    Twice the number of images times the divergence has about the chi-squared distribution, as a likelihood ratio does
-    (S. S. Wilks, Annals of Mathematical Statistics 9, 1938).
-    """
-    return round(float(chi2.ppf(1 - REFUSED, classes - 1)) / (2 * FEWEST_IN_BATCH), 3)
+def divergence_by_chance(shares: Sequence[float]) -> float:
+    """Return how far the shares of the classes in a small batch are from those that it is drawn from, in nats."""
+    wanted = np.array(shares)
+    found = np.random.default_rng(0).multinomial(FEWEST_IN_BATCH, wanted / wanted.sum(), DRAWN) / FEWEST_IN_BATCH
+    return round(float(np.quantile(rel_entr(found, wanted).sum(axis=1), 1 - REFUSED)), 3)

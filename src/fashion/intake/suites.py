@@ -223,7 +223,9 @@ def _batch(measured: Measured) -> Suite:
         *_form(measured),
         *_limits(measured)[:3],
         _expect("expect_table_row_count_to_be_between", "fail", few, min_value=FEWEST_IN_BATCH),
-        _balance(measured.shares["train"], max(DIVERGENCE_OF_BATCH, divergence_by_chance(len(measured.classes))), far),
+        _balance(
+            measured.shares["train"], max(DIVERGENCE_OF_BATCH, divergence_by_chance(measured.shares["train"])), far
+        ),
         _expect(mean, "fail", mixed, half, column="label_support", min_value=support),
         # Where it is usual that nothing supports a class, no batch can be told by that.
         *(
