@@ -50,9 +50,9 @@ def test_with_another_number_of_classes_the_head_alone_is_new():
 def test_images_of_another_size_and_in_colour_take_the_convolutions_that_fit_and_say_what_does_not():
     fit = find_fit(network(shape=(64, 64, 3), classes=9), network(shape=(28, 28, 1), classes=10))
     assert str(fit) == (
-        "taken: convolution of 3 x 3 from 16 to 32, convolution of 3 x 3 from 80 to 128; at random: convolution of 3 x 3 "
-        "from 3 to 16, convolution of 3 x 3 from 32 to 64, convolution of 3 x 3 from 64 to 80, dense layer from 2048 to "
-        "128, the head for 9 classes"
+        "taken: convolution of 3 x 3 from 16 to 32, convolution of 3 x 3 from 80 to 128; at random: convolution of 3 x "
+        "3 from 3 to 16, convolution of 3 x 3 from 32 to 64, convolution of 3 x 3 from 64 to 80, dense layer from 2048 "
+        "to 128, the head for 9 classes"
     )
 
 
