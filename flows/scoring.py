@@ -34,8 +34,8 @@ NOTICE_SECONDS = 30.0
 def answer(project: Project, params: Params, wanted: "Wanted") -> "Answered":
     """Answer what is not answered yet, and show what came of it."""
     from fashion.batch.answer import answer as answer_all
-    from fashion.batch.pool import processes
     from fashion.batch.wording import summary_of
+    from fashion.stages.pictures import processes
 
     with processes() as pool:
         answered = answer_all(project, params, wanted, pool, _log_progress(get_run_logger().info))

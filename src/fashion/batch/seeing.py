@@ -7,7 +7,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 from fashion.adapters.decoding import read_picture, readable_name
-from fashion.adapters.shards.unlabelled import read_stretch
+from fashion.adapters.shards import read_stretch
 from fashion.arrays import Bytes
 from fashion.batch.idx import map_images
 from fashion.batch.stretches import Files, Images, Members, Rows, Stretch

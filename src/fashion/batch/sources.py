@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fashion.adapters.decoding import MOST_BYTES, readable_name
-from fashion.adapters.shards import column_names
-from fashion.adapters.shards.unlabelled import count_pictures
+from fashion.adapters.shards import column_names, count_pictures
 from fashion.batch.idx import is_compressed, is_idx, read_shape
 from fashion.batch.stretches import Files, Images, Listed, Members, Part, Rows, Stretch
 from fashion.errors import DataError

@@ -97,7 +97,7 @@ def _wanted(project: Project, source: Path, output: Path, shard_size: int, log: 
 
 def _answer_all(project: Project, params: Params, wanted: "Wanted", *, as_json: bool) -> None:
     from fashion.batch.answer import answer
-    from fashion.batch.pool import processes
+    from fashion.stages.pictures import processes
 
     try:
         with processes() as pool, progress_bar("answering pictures") as advance:

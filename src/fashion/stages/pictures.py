@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from functools import partial
 from itertools import chain, islice
 from typing import TypeVar
@@ -81,24 +82,31 @@ def on_all_cores(work: Callable[[Part], Result], parts: Iterable[Part]) -> Itera
     if len(first) < WORTHWHILE:
         yield from map(work, first)
         return
-    workers = _cores()
-    # Started anew: a copy of this process would have its threads' locks, but not its threads.
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker)
-    waiting: deque[Future[Result]] = deque()
-    try:
-        for part in chain(first, parts):
-            waiting.append(pool.submit(work, part))
-            if len(waiting) > 2 * workers:
+    most_waiting, waiting = 2 * cores(), deque[Future[Result]]()
+    with processes() as pool:
+        try:
+            for part in chain(first, parts):
+                waiting.append(pool.submit(work, part))
+                if len(waiting) > most_waiting:
+                    yield waiting.popleft().result()
+            while waiting:
                 yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    except BrokenProcessPool as error:
-        raise DataError("A process that decodes pictures was killed, perhaps because memory ran out") from error
+        except BrokenProcessPool as error:
+            raise DataError("A process that decodes pictures was killed, perhaps because memory ran out") from error
+
+
+@contextmanager
+def processes() -> Iterator[ProcessPoolExecutor]:
+    """Yield a pool with a process for each core; what is at work when the block ends is finished, nothing is begun."""
+    # Started anew: a copy of this process would have its threads' locks, but not its threads.
+    pool = ProcessPoolExecutor(cores(), multiprocessing.get_context("spawn"), _start_worker)
+    try:
+        yield pool
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _cores() -> int:
+def cores() -> int:
     """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 

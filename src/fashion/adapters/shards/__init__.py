@@ -5,7 +5,26 @@ Columns: `image` {bytes, path}, the picture file as it is; `label`, the number o
 Source: `Image` and `ClassLabel` in `datasets.features`, `ArrowWriter._build_metadata` in `datasets.arrow_writer`.
 """
 
-from fashion.adapters.shards.reading import Rows, Stored, column_names, read_pictures, read_rows
+from fashion.adapters.shards.reading import (
+    Rows,
+    Stored,
+    column_names,
+    count_pictures,
+    read_pictures,
+    read_rows,
+    read_stretch,
+)
 from fashion.adapters.shards.writing import Row, write_shard, write_shards
 
-__all__ = ["Row", "Rows", "Stored", "column_names", "read_pictures", "read_rows", "write_shard", "write_shards"]
+__all__ = [
+    "Row",
+    "Rows",
+    "Stored",
+    "column_names",
+    "count_pictures",
+    "read_pictures",
+    "read_rows",
+    "read_stretch",
+    "write_shard",
+    "write_shards",
+]

@@ -1,7 +1,7 @@
 """Reading a shard, which may be damaged or hostile: a few pictures are in memory at a time."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +51,7 @@ def read_rows(path: Path, name: str) -> Rows:
     Raises:
         DataError: the file is damaged or has another form; the message says in one line what was expected and found.
     """
-    with _opened(path, name) as file:
+    with _opened(path, name, _check_columns) as file:
         schema = file.schema_arrow
         names = [column for column in ("label", "group", "split") if column in schema.names]
         table = file.read(names, use_threads=False)
@@ -87,17 +87,34 @@ def read_pictures(path: Path, name: str, wanted: Booleans) -> Iterator[list[Stor
     Raises:
         DataError: like `read_rows`.
     """
-    with _opened(path, name) as file:
-        start = 0
-        for number in range(file.num_row_groups):
-            end = start + file.metadata.row_group(number).num_rows
-            if wanted[start:end].any():
-                yield from _read_group(file, number, start, name, wanted)
-            start = end
+    with _opened(path, name, _check_columns) as file:
+        yield from _read_wanted(file, name, wanted)
+
+
+def count_pictures(path: Path, name: str) -> int:
+    """Return how many pictures a shard claims to contain, which need not say what they show.
+
+    Raises:
+        DataError: the file is damaged or has another form; the message says in one line what was expected and found.
+    """
+    with _opened(path, name, _check_image) as file:
+        return int(file.metadata.num_rows)
+
+
+def read_stretch(path: Path, name: str, start: int, end: int) -> Iterator[list[Stored]]:
+    """Yield the pictures of the rows from `start` to before `end`, which need not say what they show, a few at a time.
+
+    Raises:
+        DataError: like `count_pictures`, perhaps after some pictures.
+    """
+    with _opened(path, name, _check_image) as file:
+        wanted = np.zeros(file.metadata.num_rows, np.bool_)
+        wanted[start:end] = True
+        yield from _read_wanted(file, name, wanted)
 
 
 @contextmanager
-def _opened(path: Path, name: str) -> Iterator[pq.ParquetFile]:
+def _opened(path: Path, name: str, check: Callable[[pa.Schema, str], None]) -> Iterator[pq.ParquetFile]:
     """Open a shard of the right form; what goes wrong while it is read becomes a DataError."""
     if path.exists() and not path.is_file():
         raise DataError(f"{name}: expected a file, found a folder or a device")
@@ -105,7 +122,7 @@ def _opened(path: Path, name: str) -> Iterator[pq.ParquetFile]:
         # Mapped and not read ahead: else a whole column of a row group is in memory, or what a page claims.
         with pq.ParquetFile(path, memory_map=True, pre_buffer=False) as file:
             _check_claims(file.metadata, path.stat().st_size, name)
-            _check_columns(file.schema_arrow, name)
+            check(file.schema_arrow, name)
             yield file
     except (pa.ArrowException, OSError, ValueError) as error:
         words = " ".join(str(error).split())
@@ -122,6 +139,15 @@ def _check_claims(metadata: pq.FileMetaData, size: int, name: str) -> None:
     if claimed > MOST_EXPANSION * size:
         raise DataError(
             f"{name}: claims {claimed:,} bytes, more than {MOST_EXPANSION:,} times those of the file; it is not read"
+        )
+
+
+def _check_image(schema: pa.Schema, name: str) -> None:
+    found = schema.field("image").type if "image" in schema.names else None
+    if found is None or not _holds_pictures(found):
+        raise DataError(
+            f"{name}, column image: expected a struct with bytes and path, pictures as files; found "
+            f"{found or 'no such column'}"
         )
 
 
@@ -169,6 +195,15 @@ def _class_names(schema: pa.Schema, name: str) -> tuple[str, ...] | None:
     except RecursionError as error:
         raise DataError(f"{name}: its metadata {METADATA.decode()} are nested too deeply") from error
     return tuple(map(str, content)) if isinstance(content, list) else None
+
+
+def _read_wanted(file: pq.ParquetFile, name: str, wanted: Booleans) -> Iterator[list[Stored]]:
+    start = 0
+    for number in range(file.num_row_groups):
+        end = start + file.metadata.row_group(number).num_rows
+        if wanted[start:end].any():
+            yield from _read_group(file, number, start, name, wanted)
+        start = end
 
 
 def _read_group(file: pq.ParquetFile, number: int, start: int, name: str, wanted: Booleans) -> Iterator[list[Stored]]:
