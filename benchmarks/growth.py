@@ -1,15 +1,17 @@
-"""Measures what more images cost: seconds and memory of every stage; writes benchmarks/growth.json and .md.
+"""Measures what more images cost: time and memory of every stage; writes benchmarks/growth.json and .md.
 
     python -m benchmarks.growth                # an hour or two on two cores; nothing else should run meanwhile
     python -m benchmarks.growth --scale 0.01   # a trial: prints the same of a hundredth of them, and saves nothing
 
 Each dataset is drawn, written into shards of pictures, and goes through the stages in a project of its own, with one
 epoch of training. What has been measured is in .state/growth, a file for each row: a stopped run goes on there.
+Processor seconds are of all cores together, and say little of what else the machine did meanwhile.
 """
 
 import argparse
 import math
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -46,6 +48,8 @@ STAGES: Mapping[str, Sequence[str]] = {
     "near copies": (sys.executable, "-c", GROUP),
     **{name: ("fashion", name) for name in ("train", "evaluate", "export")},
 }
+MEASURES = {"seconds": "seconds", "processor_seconds": "processor s", "mebibytes": "MiB"}
+"""With their units in the tables."""
 EVERY_SECONDS = 0.1
 """In which memory is looked at."""
 ROWS = ROOT / ".state" / "growth"
@@ -80,8 +84,9 @@ def _row(name: str, kind: Kind, count: int) -> dict[str, Any]:
 
 
 def _measure(stage: str, command: Sequence[str], project: Project) -> dict[str, float]:
-    """Run a stage to its end; return its seconds, and the most memory of all its processes that is no mapped file."""
-    log, start, most = project.root / f"{stage}.log", time.perf_counter(), 0
+    """Run a stage to its end; return its time, and the most memory of all its processes that is no mapped file."""
+    log, most = project.root / f"{stage}.log", 0
+    start, processor_start = time.perf_counter(), _processor_seconds()
     with log.open("wb") as output:
         process = psutil.Popen(command, cwd=project.root, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
         while process.poll() is None:
@@ -89,9 +94,15 @@ def _measure(stage: str, command: Sequence[str], project: Project) -> dict[str, 
             time.sleep(EVERY_SECONDS)
     if process.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {process.returncode}:\n{log.read_text(errors='replace')}")
-    seconds = time.perf_counter() - start
-    print(f"  {stage}: {seconds:.1f} s, {most / (1 << 20):,.0f} MiB", flush=True)
-    return {"seconds": seconds, "mebibytes": most / (1 << 20)}
+    seconds, processor_seconds = time.perf_counter() - start, _processor_seconds() - processor_start
+    print(f"  {stage}: {seconds:.1f} s, {processor_seconds:.1f} of processors, {most / (1 << 20):,.0f} MiB", flush=True)
+    return {"seconds": seconds, "processor_seconds": processor_seconds, "mebibytes": most / (1 << 20)}
+
+
+def _processor_seconds() -> float:
+    """Return what all processes that were started here and have ended used, those that they started included."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _own_bytes(process: psutil.Popen) -> int:
@@ -114,23 +125,25 @@ def _family(process: psutil.Popen) -> list[int]:
         return []
 
 
-def _slope(rows: Sequence[Mapping[str, Any]], stage: str) -> float:
-    """Return by which power of the number of images the seconds grow."""
-    (few, many), (short, long) = ([row["images"] for row in rows], [row["stages"][stage]["seconds"] for row in rows])
-    return math.log(long / short) / math.log(many / few)
+def _slope(rows: Sequence[Mapping[str, Any]], stage: str, measure: str) -> float:
+    """Return by which power of the number of images a measure grows."""
+    (few, many), (less, more) = ([row["images"] for row in rows], [row["stages"][stage][measure] for row in rows])
+    return math.log(more / less) / math.log(many / few)
 
 
 def _render(found: Mapping[str, Any]) -> str:
     parts = [f"{measured_on(found['machine'])}. Memory is that of a stage's processes together, without mapped files."]
     for name, rows in found["datasets"].items():
-        few, many = (f"{row['images']:,}" for row in rows)
-        heads = [name, f"{few}: seconds", f"{many}: seconds", "slope", f"{few}: MiB", f"{many}: MiB"]
+        heads = [name]
+        for unit in MEASURES.values():
+            heads += [f"{row['images']:,}: {unit}" for row in rows] + ["slope"] * (unit != "MiB")
         lines = []
         for stage in STAGES:
-            seconds, memory = (
-                [f"{row['stages'][stage][unit]:,.0f}" for row in rows] for unit in ("seconds", "mebibytes")
-            )
-            lines.append([stage, *seconds, f"{_slope(rows, stage):.2f}", *memory])
+            line = [stage]
+            for measure, unit in MEASURES.items():
+                line += [f"{row['stages'][stage][measure]:,.0f}" for row in rows]
+                line += [f"{_slope(rows, stage, measure):.2f}"] * (unit != "MiB")
+            lines.append(line)
         parts.append(table(heads, lines))
     return paragraphs(*parts)
 

@@ -18,6 +18,7 @@ from benchmarks.projects import copy_project, read_params
 from fashion.adapters.shards import Row, write_shards
 from fashion.images.descriptors import WATCHED_IN_COLOUR
 from fashion.images.synthetic import draw
+from fashion.model.suited import suited_recipe
 from fashion.params.pipeline import IDX_FILES
 from fashion.paths import Project
 from fashion.storage import file_digest
@@ -43,7 +44,10 @@ class Kind:
 
 
 def make_project(folder: Path, kind: Kind, count: int) -> Project:
-    """Make a project with that many pictures in shards, whose parameters and expectations fit them."""
+    """Make a project with that many pictures in shards, whose parameters and expectations fit them.
+
+    The recipe is what an import would derive for them, with one epoch.
+    """
     project = copy_project(folder)
     params = read_params(folder)
     classes = params["data"]["classes"]
@@ -61,7 +65,8 @@ def make_project(folder: Path, kind: Kind, count: int) -> Project:
         "pictures": {"channels": kind.channels, "isolate": False, "fit": "crop", "ground": 0},
         "shards": [{"name": path.name, "sha256": file_digest(path)} for path in shards],
     }
-    params["train"]["recipes"][params["train"]["recipe"]]["epochs"] = 1
+    recipe = suited_recipe([counts["train"] // len(classes)] * len(classes), (kind.side, kind.side, kind.channels))
+    params["train"]["recipes"][params["train"]["recipe"]] = recipe.model_dump(exclude_none=True) | {"epochs": 1}
     project.params.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
     for name in ("images", "train", "test"):
         _fit_suite(project.expectations / f"{name}.json", kind, counts.get(name))

@@ -14,11 +14,12 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from fashion.arrays import Bytes
+from fashion.model.networks import MOST_PIXELS
 from fashion.quiet import quiet_standard_error
 from fashion.storage import atomic_file
 
-BATCH, MOST_PIXELS, TIMED_CALLS = 1000, 10_000_000, 200
-"""Images answered at a time, of large ones fewer, with so many pixels; and calls of which the median is taken."""
+BATCH, TIMED_CALLS = 1000, 200
+"""Images answered at a time, of large ones fewer, as `MOST_PIXELS` says; and calls of which the median is taken."""
 
 
 def export_saved_model(model: keras.Model, folder: Path) -> None:
