@@ -8,8 +8,10 @@ images, not to their mean, since these may be of several kinds: pictures from tw
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
 from fashion.arrays import Booleans, Bytes, Floats
@@ -118,7 +120,7 @@ def _looks(images: Bytes) -> Floats:
     return _in_parts(_look, images)
 
 
-def _in_parts(measure: Callable[[Floats], Floats], rows: Floats) -> Floats:
+def _in_parts(measure: Callable[[NDArray[Any]], Floats], rows: NDArray[Any]) -> Floats:
     """Apply `measure`, whose memory grows with the rows, to a few rows at a time."""
     return np.concatenate([measure(rows[at : at + IMAGES_AT_ONCE]) for at in range(0, len(rows), IMAGES_AT_ONCE)])
 
