@@ -7,8 +7,9 @@ from PIL import Image
 
 from fashion.adapters import litert
 from fashion.errors import ArtifactError
-from fashion.evaluation.abstention import reasons
+from fashion.evaluation.abstention import UNLIKE, reasons
 from fashion.evaluation.estimates import TIMED_CALLS, CalibrationError, exact, proportion_of
+from fashion.evaluation.outputs import Outputs
 from fashion.evaluation.quality import Quality, check_gates
 from fashion.images.nonsense import draw_nonsense
 from fashion.images.photos import form_of
@@ -153,6 +154,26 @@ def test_a_reference_of_before_there_was_an_appearance_is_still_read(trained_pro
     assert before.appearance is None
     assert before.distance_limit == now.distance_limit
     assert read_rule(tmp_path / "nowhere") is None
+
+
+def test_a_reference_of_when_the_looks_had_one_centre_is_still_read_and_answers_as_it_did(trained_project, tmp_path):
+    with np.load(trained_project.evaluation / "reference.npz") as arrays:
+        earlier = {name: array for name, array in arrays.items() if not name.startswith("appearance")}
+    earlier |= {"distance_limit": 2.0, "confidence_limit": 0.0}
+    centre = np.array([0.1, 0, 0, 0, 0.1], np.float32)  # Mean and border of a plain image of 25.5 grey levels.
+    precision = np.diag([100, 1, 1, 1, 50]).astype(np.float32)
+    np.savez(
+        tmp_path / "reference.npz",
+        **earlier,
+        appearance_centre=centre,
+        appearance_precision=precision,
+        appearance_limit=1.6,
+    )
+    rule = read_reference(tmp_path).abstention
+    plain = np.repeat(np.uint8([0, 51, 56, 255]), 28 * 28).reshape(4, 28, 28, 1)
+    outputs = Outputs(np.empty((4, 0)), np.full((4, 2), 0.5), rule.neighbours[:4])
+    # The squared Mahalanobis distances are 150 times the square of 0.1, 0.1, 0.12 and 0.9: 1.5, 1.5, 2.15 and 121.5.
+    assert reasons(rule, plain, outputs) == [None, None, UNLIKE, UNLIKE]
 
 
 @pytest.mark.parametrize("content", [b"", b"no zip file", b"PK\x03\x04 cut off"])

@@ -6,7 +6,10 @@ import pytest
 from fashion.evaluation.abstention import CLUTTERED, UNLIKE, UNSURE, fit_abstention, reasons
 from fashion.evaluation.answer import Answer
 from fashion.evaluation.outputs import Outputs
+from fashion.images.nonsense import draw_nonsense
+from fashion.images.photos import Form
 from fashion.images.synthetic import draw
+from fashion.params import PicturesParams
 
 RANDOM = np.random.default_rng(0)
 GARMENTS, _ = draw(4000, 10, (28, 28), seed=0)
@@ -44,6 +47,17 @@ def test_noise_is_foreign_however_sure_the_model_is_and_whatever_it_makes_of_it(
     noise = RANDOM.integers(0, 256, (50, 28, 28, 1), np.uint8)
     assert reasons(fit(2000), noise, said(sure(50), cone(50, 0))) == [UNLIKE] * 50
     assert reasons(fit(2000), OTHERS[:50], said(sure(50), cone(50, 0))).count(None) > 45
+
+
+@pytest.mark.parametrize(("inverted", "answered"), [(1000, 0.9), (100, 0.75)])
+def test_what_lies_between_two_kinds_of_known_images_is_foreign_wherever_they_stand(inverted, answered):
+    """Collected images come last; if they are a twentieth, a hundredth of all is up to a fifth of them."""
+    known = np.concatenate([GARMENTS[inverted:2000], 255 - GARMENTS[:inverted]])
+    rule = fit_abstention(known, cone(2000, 0), 0.99, 0.5)
+    clouds, _ = draw_nonsense(50, Form((28, 28), PicturesParams(channels=1, isolate=True)), seed=0)["clouds, images"]
+    assert reasons(rule, clouds, said(sure(50), cone(50, 0))) == [UNLIKE] * 50
+    for later in (OTHERS[:400], 255 - OTHERS[:400]):
+        assert reasons(rule, later, said(sure(400), cone(400, 0))).count(None) > answered * 400
 
 
 def test_a_version_without_descriptors_goes_by_its_embedding_alone_and_one_without_a_rule_never_abstains():

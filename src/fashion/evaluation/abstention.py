@@ -2,13 +2,17 @@
 
 An image may be unlike in two ways. Its embedding may be far away: the distance is that of Y. Sun et al.,
 "Out-of-distribution detection with deep nearest neighbors", ICML 2022. Or it may look different, whatever its
-embedding: a network that has never seen noise can mistake it for anything.
+embedding: a network that has never seen noise can mistake it for anything. Both are distances to the nearest known
+images, not to their mean, since these may be of several kinds: pictures from two cameras have nothing in between.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
 
 from fashion.arrays import Booleans, Bytes, Floats
 from fashion.evaluation.outputs import Outputs
@@ -31,12 +35,12 @@ IMAGES_AT_ONCE = 256
 
 @dataclass(frozen=True)
 class Appearance:
-    """The looks of known images: the distance is P. C. Mahalanobis's, in a few descriptors."""
+    """The looks of known images: the distance is P. C. Mahalanobis's, in a few descriptors, squared."""
 
-    centre: Floats
-    """(5,), their mean."""
+    centres: Floats
+    """(m, 5), one for each known image; of a version that was registered when there was one for all, (1, 5)."""
     precision: Floats
-    """(5, 5), the inverse of their covariance."""
+    """(5, 5), the inverse of the covariance of images that look alike."""
     limit: float
 
 
@@ -55,22 +59,24 @@ class Abstention:
 def fit_abstention(images: Bytes, embeddings: Floats, distance_quantile: float, confidence_limit: float) -> Abstention:
     """Fit the rule to images that the model was not trained on, n at least 2, in any order.
 
-    The first half, at most 1000, are the known images; the limits are computed from the others.
+    Half of them, drawn at random and at most 1000, are the known images; the limits are computed from the others.
 
     Args:
         embeddings: (n, d), the model's embeddings of the images.
         distance_quantile: share of the others that lie within both limits.
         confidence_limit: the least confidence with which the model answers.
     """
-    known = min(MOST_NEIGHBOURS, len(embeddings) // 2)
-    neighbours = unit_length(embeddings[:known])
-    looks = _looks(images)
-    centre, precision = _centre_and_precision(looks[:known])
-    distances, oddness = _distances(neighbours, embeddings[known:]), _oddness(centre, precision, looks[known:])
+    # Drawn, because collected images, which may look different, come after all others.
+    order = np.random.default_rng(0).permutation(len(embeddings))
+    count = min(MOST_NEIGHBOURS, len(order) // 2)
+    known, others = order[:count], order[count:]
+    neighbours, looks = unit_length(embeddings[known]), _looks(images)
+    centres, precision = looks[known], _precision_among_neighbours(looks[known])
+    distances, oddness = _distances(neighbours, embeddings[others]), _oddness(centres, precision, looks[others])
     # Each alone may reject half of the share; then both limits move together until the share is reached.
     far, odd = (_limit(values, (1 + distance_quantile) / 2) for values in (distances, oddness))
     moved = _limit(np.maximum(distances / far, oddness / odd), distance_quantile)
-    return Abstention(neighbours, moved * far, confidence_limit, Appearance(centre, precision, moved * odd))
+    return Abstention(neighbours, moved * far, confidence_limit, Appearance(centres, precision, moved * odd))
 
 
 def _limit(values: Floats, quantile: float) -> float:
@@ -98,7 +104,7 @@ def reasons(
             unlike |= _distances(rule.neighbours, outputs.embedding) > rule.distance_limit
         if rule.appearance is not None:
             look = rule.appearance
-            unlike |= _oddness(look.centre, look.precision, _looks(images)) > look.limit
+            unlike |= _oddness(look.centres, look.precision, _looks(images)) > look.limit
         found = [UNSURE if one else UNLIKE if other else None for one, other in zip(unsure, unlike, strict=True)]
     if cluttered is None:
         return found
@@ -111,30 +117,53 @@ def _looks(images: Bytes) -> Floats:
     They are the mean and the standard deviation of the pixels, the mean difference of neighbours across and down, and
     the mean along the border; of colours, of their brightness.
     """
-    parts = [images[start : start + IMAGES_AT_ONCE] for start in range(0, len(images), IMAGES_AT_ONCE)]
-    return np.concatenate([_look(to_grey(part).astype(np.float32) / np.float32(255)) for part in parts])
+    return _in_parts(_look, images)
 
 
-def _look(pixels: Floats) -> Floats:
+def _in_parts(measure: Callable[[NDArray[Any]], Floats], rows: NDArray[Any]) -> Floats:
+    """Apply `measure`, whose memory grows with the rows, to a few rows at a time."""
+    return np.concatenate([measure(rows[at : at + IMAGES_AT_ONCE]) for at in range(0, len(rows), IMAGES_AT_ONCE)])
+
+
+def _look(images: Bytes) -> Floats:
+    pixels = to_grey(images).astype(np.float32) / np.float32(255)
     border = np.concatenate([pixels[:, 0], pixels[:, -1], pixels[:, :, 0], pixels[:, :, -1]], axis=1)
     across, down = (np.abs(np.diff(pixels, axis=axis)) for axis in (2, 1))
     of_all = [measure.mean(axis=(1, 2)) for measure in (pixels, across, down)]
     return np.stack([*of_all, pixels.std(axis=(1, 2)), border.mean(axis=1)], axis=1)
 
 
-def _centre_and_precision(looks: Floats) -> tuple[Floats, Floats]:
-    centre = looks.mean(axis=0)
-    deviations = (looks - centre).astype(np.float64)
+def _precision_among_neighbours(looks: Floats) -> Floats:
+    """Return the inverse covariance of the differences between rows of descriptors (m, 5) and their nearest, (5, 5).
+
+    Differences from the mean would grow with the distance between kinds of images, until everything in between is
+    within the limit: D. Art, R. Gnanadesikan and J. R. Kettenring, "Data-based metrics for cluster analysis",
+    Utilitas Mathematica 21A, 1982.
+    """
+    whitened = looks @ np.linalg.cholesky(_precision(looks - looks.mean(axis=0)))
+    # The nearest of all is the row itself, whose difference of 0 changes the covariance by a factor alone.
+    nearest = np.argsort(cdist(whitened, whitened), axis=1)[:, : NEIGHBOUR + 1]
+    return _precision((looks[:, None] - looks[nearest]).reshape(-1, looks.shape[1]))
+
+
+def _precision(deviations: Floats) -> Floats:
+    """Return the inverse covariance of deviations (n, 5) from 0."""
+    deviations = deviations.astype(np.float64)
     # A difference of one grey level does not count, even if all known images are alike.
-    covariance = deviations.T @ deviations / len(looks) + np.eye(looks.shape[1]) / 255**2
-    return centre, np.linalg.inv(covariance).astype(np.float32)
+    covariance = deviations.T @ deviations / len(deviations) + np.eye(deviations.shape[1]) / 255**2
+    return np.linalg.inv(covariance).astype(np.float32)
 
 
-def _oddness(centre: Floats, precision: Floats, looks: Floats) -> Floats:
-    """Return the squared Mahalanobis distance of each row of descriptors, (n,)."""
-    deviations = looks - centre
-    oddness: Floats = ((deviations @ precision) * deviations).sum(axis=1)
-    return oddness
+def _oddness(centres: Floats, precision: Floats, looks: Floats) -> Floats:
+    """Return the squared Mahalanobis distance of each row of descriptors to the fifth nearest centre, (n,)."""
+    rank, whitening = min(NEIGHBOUR, len(centres)), np.linalg.cholesky(precision)
+
+    def measure(some: Floats) -> Floats:
+        distances = cdist(some @ whitening, centres @ whitening, "sqeuclidean")
+        fifth: Floats = np.partition(distances, rank - 1, axis=1)[:, rank - 1]
+        return fifth
+
+    return _in_parts(measure, looks)
 
 
 def _distances(neighbours: Floats, embeddings: Floats) -> Floats:

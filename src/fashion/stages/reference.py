@@ -107,8 +107,9 @@ def _read_appearance(arrays: Mapping[str, NDArray[Any]]) -> Appearance | None:
     """Read the appearance; None if the reference was written before there was one."""
     if "appearance_limit" not in arrays:
         return None
-    centre, precision, limit = (arrays[f"appearance_{name}"] for name in ("centre", "precision", "limit"))
-    return Appearance(centre, precision, float(limit))
+    # Earlier releases kept the mean of all known images alone.
+    centres = arrays["appearance_centres"] if "appearance_centres" in arrays else arrays["appearance_centre"][None]
+    return Appearance(centres, arrays["appearance_precision"], float(arrays["appearance_limit"]))
 
 
 def read_descriptors(folder: Path) -> pd.DataFrame:
