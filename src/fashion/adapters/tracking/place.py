@@ -17,19 +17,19 @@ def check_place(registry: Registry) -> None:
         ServiceError: nothing answers at MLflow's address or where the files go, or they go to one machine's folder.
         SetupError: what asks S3 is not installed.
     """
+    location = registry.artifact_location
     check(registry.uri)
-    if registry.is_database and (registry.root or not registry.uri.startswith(SQLITE)):
-        _look(registry)
+    if location not in (None, registry.artifacts.as_uri()):
+        _look(registry, str(location))
 
 
 @in_words
-def _look(registry: Registry) -> None:
-    location = registry.artifact_location
+def _look(registry: Registry, location: str) -> None:
     experiment = MlflowClient(registry.uri).get_experiment_by_name(registry.experiment)
     if experiment:
         check_location(registry, experiment)
         location = experiment.artifact_location
-    get_artifact_repository(str(location)).list_artifacts()
+    get_artifact_repository(location).list_artifacts()
 
 
 def check_location(registry: Registry, experiment: Experiment) -> None:
