@@ -59,8 +59,8 @@ class Settings(BaseSettings):
     artifact_root: Annotated[str | None, AfterValidator(_to_address)] = Field(
         default=None, validation_alias="MLFLOW_DEFAULT_ARTIFACT_ROOT"
     )
-    """Where the files of runs and versions go if MLflow's address is a database: s3://bucket/path, or an absolute
-    folder. MLflow's own name, as its server has it."""
+    """Where the files of runs and versions go if MLflow's address is a database server: s3://bucket/path, or an absolute
+    folder. MLflow's server calls it by this name, too."""
     prefect_api_url: str = Field(default="", validation_alias="PREFECT_API_URL")
     """Where Prefect's server answers: http://host:port/api."""
     prefect_api_auth_string: SecretStr | None = Field(default=None, validation_alias="PREFECT_API_AUTH_STRING")

@@ -31,8 +31,8 @@ from fashion.storage import may_write, writing_explained
 EXPERIMENT, TUNING = "fashion", "fashion-tuning"
 """MLflow's experiments: one run for each training of the pipeline; one for each search, with its trials below it."""
 SQLITE = "sqlite:///"
-DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
-"""The kinds that MLflow takes."""
+DATABASES = ("postgresql", "mysql", "mssql")
+"""The kinds that MLflow takes, besides SQLite."""
 PATIENCE_SECONDS = 5.0
 """Seconds for a tracking server to say that it is well."""
 
@@ -56,11 +56,11 @@ class Registry:
     experiment: str = EXPERIMENT
     """The experiment of new runs."""
     root: str | None = None
-    """Where artifacts go if the address is a database, as an address; None: nobody said."""
+    """Where artifacts go if the address is a database server, as an address; None: nobody said."""
 
     @property
     def is_database(self) -> bool:
-        """Whether nothing but a database stands at the address: a server has a store of its own for artifacts."""
+        """Whether a database server stands at the address, and nothing that has a store of its own for artifacts."""
         return urlsplit(self.uri).scheme.partition("+")[0] in DATABASES
 
     @property
@@ -68,19 +68,17 @@ class Registry:
         """For a new experiment; None: the server knows. For a bare database MLflow would use the working directory.
 
         Raises:
-            ParamsError: nobody said where the artifacts of a database elsewhere go.
+            ParamsError: nobody said where the artifacts of a database server go.
         """
-        if not self.is_database:
-            return None
-        if self.root:
-            return self.root
         if self.uri.startswith(SQLITE):
             return self.artifacts.as_uri()
-        raise ParamsError(
-            f"MLFLOW_TRACKING_URI is a database, {self.uri}, and nothing says where the files of runs and versions go. "
-            "Set MLFLOW_DEFAULT_ARTIFACT_ROOT to a place that every machine reaches: s3://bucket/path, or an absolute "
-            "folder"
-        )
+        if self.is_database and self.root is None:
+            raise ParamsError(
+                f"MLFLOW_TRACKING_URI is a database, {self.uri}, and nothing says where the files of runs and versions "
+                "go. Set MLFLOW_DEFAULT_ARTIFACT_ROOT to a place that every machine reaches: s3://bucket/path, or an "
+                "absolute folder"
+            )
+        return self.root if self.is_database else None
 
 
 def registry_of(project: Project, params: Params) -> Registry:

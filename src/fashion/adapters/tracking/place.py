@@ -5,7 +5,7 @@ from mlflow.entities import Experiment
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.utils.uri import is_local_uri
 
-from fashion.adapters.tracking.address import SQLITE, Registry, check, in_words
+from fashion.adapters.tracking.address import Registry, check, in_words
 from fashion.errors import ServiceError
 
 
@@ -39,9 +39,8 @@ def check_location(registry: Registry, experiment: Experiment) -> None:
         ServiceError: it does: it was made before there was a place for them, and MLflow does not move it.
     """
     location = str(experiment.artifact_location)
-    if not registry.is_database or registry.uri.startswith(SQLITE) or not is_local_uri(location):
-        return
-    if f"{location}/".startswith(f"{registry.artifact_location}/"):
+    is_in_place = f"{location}/".startswith(f"{registry.artifact_location}/")
+    if is_in_place or not registry.is_database or not is_local_uri(location):
         return
     raise ServiceError(
         f"The experiment {experiment.name} of {registry.uri} keeps its files in {location}, a folder of one machine, "
