@@ -21,7 +21,7 @@ from fashion.errors import FashionError, ServiceError
 from fashion.locks import one_at_a_time
 from fashion.params import Params, load_params
 from fashion.paths import Project
-from fashion.settings import load_project, tracking_uri
+from fashion.settings import load_project
 from flows.announcement import announce
 from flows.approval import Approval, ask
 from flows.artifacts import conclusion, publish, publish_judgement
@@ -52,13 +52,16 @@ RETRIED: dict[str, Any] = {
 
 @task(name="fetch", task_run_name="fetch", **RETRIED)
 def fetch(project: Project, params: Params, synthetic: bool) -> State[None]:
-    """Bring the data into data/, or draw it; data that is there already stays."""
+    """Bring the data into data/, or draw it; data that is there already stays. Those of another clone may be needed."""
+    from fashion.loop.clones import check_data
     from fashion.stages import fetch as stage
     from fashion.stages.restoring import is_synthetic
 
     if synthetic and is_synthetic(project):
+        check_data(project, params)
         return Completed(name="UpToDate", message="The drawn dataset is there already")
     fetched = stage.draw_data(project, params, stage.Drawing()) if synthetic else stage.fetch(project, params)
+    check_data(project, params)
     origins = ", ".join(sorted(set(fetched.origins.values())))
     get_run_logger().info("%d bytes of data: %s", fetched.bytes, origins)
     return Completed(name="UpToDate" if origins == "already there" else None, message=f"Data: {origins}")
@@ -160,11 +163,12 @@ def conclude_run(project: Project, params: Params, registration: "Registration",
     return _outcome(registration)
 
 
-def check_tracking(project: Project) -> None:
-    """Find out now whether MLflow is there, which is needed at the end."""
+def check_tracking(project: Project, params: Params) -> None:
+    """Find out now whether MLflow is there and takes files, which is needed at the end."""
     from fashion.adapters import tracking
+    from fashion.adapters.tracking.address import registry_of
 
-    tracking.check(tracking_uri(project))
+    tracking.check_place(registry_of(project, params))
 
 
 def _has_remote(project: Project) -> bool:

@@ -56,7 +56,7 @@ def _retrain(reason: str) -> State[Any]:
     from fashion.stages.restoring import is_synthetic
 
     project, params = open_project()
-    check_tracking(project)
+    check_tracking(project, params)
     with training_slot(project, say_for_whom):
         fetch(project, params, is_synthetic(project))
         collected = collect(project, params, return_state=True)

@@ -61,7 +61,7 @@ def training(
 
 def _train(synthetic: bool, unattended: bool) -> "State[Registration]":
     project, params = open_project()
-    check_tracking(project)
+    check_tracking(project, params)
     with training_slot(project, say_for_whom):
         fetch(project, params, synthetic)
         registration = run_pipeline(project, params)

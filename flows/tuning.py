@@ -61,7 +61,7 @@ def _tune(study: str, trials: int | None, minutes: float | None) -> State[Any]:
 
     project, params = open_project()
     budget = budget_of(trials, minutes)
-    check_tracking(project)
+    check_tracking(project, params)
     with training_slot(project, say_for_whom):
         fetch(project, params, is_synthetic(project))
         for stage in BEFORE:

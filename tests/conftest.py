@@ -30,6 +30,7 @@ SLOWEST_FIRST = (
     "fuzz/test_readers.py",
     "unit/test_training.py",
     "faults/test_killed.py",
+    "e2e/test_shared_servers.py",
     "integration/test_collect.py",
     "integration/test_retraining_flow.py",
     "e2e/test_reproduction.py",

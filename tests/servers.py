@@ -11,10 +11,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psycopg
 import pytest
+
+from fashion.arrays import Bytes
+from fashion.paths import Project
 
 PATIENCE_SECONDS = 600
 """How long anything is waited for: so that a hang ends, and no busy machine is taken for one."""
@@ -61,6 +65,41 @@ def end(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+class Service:
+    """`fashion serve` and its address."""
+
+    def __init__(self, project: Project, port: int, log: Path) -> None:
+        self.address = f"http://127.0.0.1:{port}"
+        command = [Path(sys.executable).parent / "fashion", "serve", "--port", str(port)]
+        with log.open("ab") as output:
+            self.process = subprocess.Popen(
+                command, cwd=project.root, stdout=output, stderr=output, start_new_session=True
+            )
+        self._await(log)
+
+    def _await(self, log: Path) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, log.read_text()
+            try:
+                if httpx.get(f"{self.address}/readyz", timeout=5).is_success:
+                    return
+            except httpx.TransportError:
+                time.sleep(0.1)
+        pytest.fail(log.read_text())
+
+    def get(self, path: str) -> Any:
+        return httpx.get(self.address + path, timeout=PATIENCE_SECONDS).json()
+
+    def ask(self, images: Bytes) -> httpx.Response:
+        return httpx.post(f"{self.address}/predict", json={"images": images[..., 0].tolist()}, timeout=PATIENCE_SECONDS)
+
+    def end(self, signal_number: int = signal.SIGTERM) -> int:
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal_number)
+        return self.process.wait(timeout=PATIENCE_SECONDS)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from prefect import get_client
 from prefect.context import refresh_global_settings_context
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.logging.handlers import APILogHandler
+from prefect.settings import get_current_settings
 
 from fashion.adapters.orchestration import unknown_here
 from fashion.errors import ServiceError
@@ -44,7 +45,8 @@ def prefect_server(project: Project) -> Iterator[bool]:
     """A server that answers at PREFECT_API_URL for the duration of the block; True if it is a temporary one.
 
     Raises:
-        ServiceError: the temporary server does not start, or the one that answers does not know us.
+        ServiceError: the temporary server does not start or would be one of several on a database, or the one that
+            answers does not know us.
     """
     project.state.mkdir(parents=True, exist_ok=True)
     address = os.environ.get("PREFECT_API_URL", "")
@@ -53,6 +55,7 @@ def prefect_server(project: Project) -> Iterator[bool]:
         _check_authentication(address)
         yield False
         return
+    _check_database(address)
     # No page stands behind a link that Prefect would show, and nothing at all once the run has ended.
     with _temporary_server(project) as temporary, _environment(PREFECT_API_URL=temporary, PREFECT_UI_URL=""):
         yield True
@@ -82,6 +85,18 @@ def answers(address: str) -> bool:
         return httpx.get(f"{address}/health", timeout=2).text == "true"
     except httpx.HTTPError:
         return False
+
+
+def _check_database(address: str) -> None:
+    """Of two servers on a database neither knows the other's leases: a killed training would keep the slot for ever."""
+    refresh_global_settings_context()
+    database = get_current_settings().server.database.connection_url
+    if database and not database.get_secret_value().startswith("sqlite"):
+        raise ServiceError(
+            f"No Prefect server answers at {address or 'PREFECT_API_URL'}, and a run has no server of its own where "
+            "PREFECT_SERVER_DATABASE_CONNECTION_URL names a database for all. Start the one server with: make up; "
+            "elsewhere, set PREFECT_API_URL to its address"
+        )
 
 
 def _check_authentication(address: str) -> None:

@@ -9,6 +9,7 @@ from base64 import b64encode
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, get_args
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
@@ -35,6 +36,15 @@ def _check_key(key: SecretStr | None) -> SecretStr | None:
     return key
 
 
+def _to_address(place: str | None) -> str | None:
+    """Return a place of artifacts as MLflow names it, without a slash at its end."""
+    if place is None or urlsplit(place).scheme:
+        return place and place.rstrip("/")
+    if not place.startswith("/"):
+        raise ValueError("expected s3://bucket/path, or an absolute folder that every machine reaches")
+    return Path(place).as_uri()
+
+
 class Settings(BaseSettings):
     """Read from the environment by `load_settings`."""
 
@@ -46,6 +56,11 @@ class Settings(BaseSettings):
     """Comma-separated replacements for `data.sources` in params.yaml: `dvc`, folders, URLs."""
     tracking_uri: str = Field(default=f"{SQLITE}.state/mlflow.db", validation_alias=AliasChoices("MLFLOW_TRACKING_URI"))
     """MLflow's tracking and registry address. A relative SQLite path is relative to the project's folder."""
+    artifact_root: Annotated[str | None, AfterValidator(_to_address)] = Field(
+        default=None, validation_alias="MLFLOW_DEFAULT_ARTIFACT_ROOT"
+    )
+    """Where the files of runs and versions go if MLflow's address is a database server: s3://bucket/path, or an absolute
+    folder. MLflow's server calls it by this name, too."""
     prefect_api_url: str = Field(default="", validation_alias="PREFECT_API_URL")
     """Where Prefect's server answers: http://host:port/api."""
     prefect_api_auth_string: SecretStr | None = Field(default=None, validation_alias="PREFECT_API_AUTH_STRING")
@@ -95,9 +110,10 @@ def load_settings() -> Settings:
 def _explain(details: ErrorDetails) -> str:
     """Name the variable, say what is wrong, and what was found unless it is secret."""
     name = str(details["loc"][0])
+    variable = name if name.isupper() else f"FASHION_{name.upper()}"
     secret = {name for name, field in Settings.model_fields.items() if SecretStr in get_args(field.annotation)}
     found = "" if name in secret else f" (found {reprlib.repr(details['input'])})"
-    return f"FASHION_{name.upper()}: {details['msg']}{found}"
+    return f"{variable}: {details['msg']}{found}"
 
 
 def secret_values() -> list[str]:
@@ -113,8 +129,13 @@ def load_project() -> Project:
 
 
 def tracking_uri(project: Project) -> str:
-    """Return MLflow's address, with a relative SQLite path made absolute."""
-    return _below(project, load_settings().tracking_uri)
+    """Return MLflow's address, a relative SQLite path made absolute, PostgreSQL with the driver that is installed."""
+    return _below(project, re.sub("^postgres(ql)?://", "postgresql+psycopg://", load_settings().tracking_uri))
+
+
+def is_shared(url: str) -> bool:
+    """Return whether what stands at a database's or a server's address may be used by other clones of the project."""
+    return not url.startswith(SQLITE)
 
 
 def predictions_url(project: Project) -> str:

@@ -18,7 +18,7 @@ OURS = set(get_command(app).commands)
 THEIRS = {
     "make": set(re.findall(r"^([a-z]+):", (SOURCE / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)),
     "dvc": {"add", "checkout", "gc", "pull", "push", "remote", "repro"},
-    "git": {"add", "checkout", "clone", "commit", "config", "fetch", "init"},
+    "git": {"add", "checkout", "clone", "commit", "config", "fetch", "init", "pull"},
     "prefect": {"deployment"},
 }
 PLAIN = {"chown": "-R", "df": "-h", "export": "[A-Z]", "rm": "[.{]", "source": r"\{", "unset": r"[A-Z{]"}
@@ -33,6 +33,7 @@ PROGRAMS = "|".join(
 COMMAND = re.compile(rf"(?<![\w./-])((?:{PROGRAMS})[^\n;:()`'\"&,]*)")
 MENTIONED = {
     ("batch/folder.py", "fashion predict"): "who holds the folder of the answers",
+    ("adapters/predictions/collecting.py", "fashion collect"): "who has the turn",
     ("cli/__init__.py", "dvc repro"): "--help says what runs the stages",
     ("cli/__init__.py", "make run"): "--help says what runs the stages",
     ("cli/collection.py", "fashion collect"): "who holds the training slot",

@@ -27,7 +27,7 @@ BLOCKS = {
     section.splitlines()[0]: re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
     for section in DOCUMENT.split("\n## ")[1:]
 }
-FOLDER, S3, CLONE = "A folder", "S3", "Another machine"
+FOLDER, S3, CLONE, SERVERS = "A folder", "S3", "Another machine", "State on servers"
 
 
 def type_in(folder, block, replacements):
@@ -70,7 +70,12 @@ def clone(project, folder, between=lambda clone: None):
 
 
 def test_every_command_of_the_document_is_typed_here():
-    assert {title: len(blocks) for title, blocks in BLOCKS.items() if blocks} == {FOLDER: 1, S3: 3, CLONE: 1}
+    assert {title: len(blocks) for title, blocks in BLOCKS.items() if blocks} == {
+        FOLDER: 1,
+        S3: 3,
+        CLONE: 1,
+        SERVERS: 1,
+    }
 
 
 def test_a_clone_with_nothing_but_git_and_a_folder_has_nothing_to_run(trained_project, tmp_path, monkeypatch):

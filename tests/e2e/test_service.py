@@ -1,13 +1,9 @@
 """`fashion serve` as a process, with a registry: swaps, kill -9, the registry away."""
 
-import os
 import signal
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
-from pathlib import Path
 
 import httpx
 import numpy as np
@@ -21,42 +17,7 @@ from fashion.params import load_params
 from fashion.registry.register import register
 from fashion.settings import predictions_url, tracking_uri
 from tests.projects import edit_params
-from tests.servers import PATIENCE_SECONDS, wait_until
-
-
-class Running:
-    """A service and its address."""
-
-    def __init__(self, project, port, log):
-        self.address = f"http://127.0.0.1:{port}"
-        command = [Path(sys.executable).parent / "fashion", "serve", "--port", str(port)]
-        with log.open("ab") as output:
-            self.process = subprocess.Popen(
-                command, cwd=project.root, stdout=output, stderr=output, start_new_session=True
-            )
-        self._await(log)
-
-    def _await(self, log):
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while time.monotonic() < deadline:
-            assert self.process.poll() is None, log.read_text()
-            try:
-                if httpx.get(f"{self.address}/readyz", timeout=5).is_success:
-                    return
-            except httpx.TransportError:
-                time.sleep(0.1)
-        pytest.fail(log.read_text())
-
-    def get(self, path):
-        return httpx.get(self.address + path, timeout=PATIENCE_SECONDS).json()
-
-    def ask(self, images):
-        return httpx.post(f"{self.address}/predict", json={"images": images[..., 0].tolist()}, timeout=PATIENCE_SECONDS)
-
-    def end(self, signal_number=signal.SIGTERM):
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal_number)
-        return self.process.wait(timeout=PATIENCE_SECONDS)
+from tests.servers import PATIENCE_SECONDS, Service, wait_until
 
 
 @pytest.fixture
@@ -65,7 +26,7 @@ def run(trained_project, tmp_path, new_port):
     port, started = new_port(), []
 
     def start():
-        started.append(Running(trained_project, port, tmp_path / "serve.log"))
+        started.append(Service(trained_project, port, tmp_path / "serve.log"))
         return started[-1]
 
     start.address = f"http://127.0.0.1:{port}"

@@ -234,7 +234,7 @@ def test_a_run_that_was_killed_with_its_worker_is_crashed_and_its_slot_is_free(s
 
 
 @pytest.mark.advice("make up", "adapters/orchestration/server.py", "doctor/services.py", "flows/artifacts.py")
-@pytest.mark.advice("make up", "flows/training.py")
+@pytest.mark.advice("make up", "flows/services/server.py", "flows/training.py")
 @pytest.mark.advice("make down", "doctor/machine.py", "flows/services/supervisor.py")
 @pytest.mark.advice("prefect deployment", "flows/services/worker.py")
 def test_a_deployment_runs_to_its_end_and_nothing_is_left_after_down(services):

@@ -115,7 +115,8 @@ def test_before_anything_is_fetched_it_says_how_long_that_takes_within_a_quarter
     assert disk * 1e9 == pytest.approx(measured["disk_bytes"], rel=0.25)
 
 
-@pytest.mark.advice("make setup", "activate.sh", "environment.py", "paths.py", "stages/export.py")
+@pytest.mark.advice("make setup", "activate.sh", "adapters/tracking/address.py", "environment.py", "paths.py")
+@pytest.mark.advice("make setup", "stages/export.py")
 def test_testing_adds_and_running_removes_nothing(made, wheel, tmp_path):
     folder = tmp_path / "copy"
     shutil.copytree(made, folder, symlinks=True)

@@ -20,6 +20,7 @@ import pytest
 from mlflow import MlflowClient
 from prefect import flow, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.context import refresh_global_settings_context
 from prefect.states import Running
 
 from fashion.adapters import orchestration
@@ -351,6 +352,17 @@ def holder(client, project):
         process.wait()
         process.stdin.close()
         process.stdout.close()
+
+
+def test_a_run_has_no_server_of_its_own_on_a_database_for_all(project, monkeypatch):
+    monkeypatch.setenv("PREFECT_SERVER_DATABASE_CONNECTION_URL", "postgresql+asyncpg://ann:word@db.example/prefect")
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    try:
+        with pytest.raises(ServiceError, match="Start the one server with: make up"), prefect_server(project):
+            pass
+    finally:
+        monkeypatch.undo()
+        refresh_global_settings_context()
 
 
 def hold_once(project, until=None):

@@ -8,7 +8,7 @@ import pytest
 from fashion.environment import apply_environment, environment_defaults
 from fashion.errors import ParamsError
 from fashion.paths import Project
-from fashion.settings import load_project, load_settings
+from fashion.settings import load_project, load_settings, tracking_uri
 
 
 @pytest.fixture
@@ -148,3 +148,29 @@ def test_certificates_that_requests_trusts_count_for_every_client_that_has_none_
         os.environ["SSL_CERT_FILE"] = "/own.pem"
     apply_environment(project)
     assert os.environ["SSL_CERT_FILE"] == ("/own.pem" if own else str(theirs))
+
+
+@pytest.mark.parametrize(
+    ("named", "used"),
+    [
+        ("s3://bucket/mlflow/", "s3://bucket/mlflow"),
+        ("/mnt/shared folder", "file:///mnt/shared%20folder"),
+        ("file:///mnt/shared", "file:///mnt/shared"),
+    ],
+)
+def test_a_place_of_artifacts_is_an_address(project, named, used):
+    os.environ["MLFLOW_DEFAULT_ARTIFACT_ROOT"] = named
+    assert load_settings().artifact_root == used
+
+
+def test_a_place_of_artifacts_that_hangs_on_the_working_directory_is_refused_by_the_name_of_its_variable(project):
+    os.environ["MLFLOW_DEFAULT_ARTIFACT_ROOT"] = "mlruns"
+    with pytest.raises(ParamsError, match="MLFLOW_DEFAULT_ARTIFACT_ROOT: .*expected s3://bucket/path"):
+        load_settings()
+
+
+def test_a_database_of_mlflow_is_reached_by_the_driver_that_is_installed(project):
+    os.environ["MLFLOW_TRACKING_URI"] = "postgresql://ann@db.example/mlflow"
+    assert tracking_uri(project) == "postgresql+psycopg://ann@db.example/mlflow"
+    os.environ["MLFLOW_TRACKING_URI"] = "postgresql+psycopg2://ann@db.example/mlflow"
+    assert tracking_uri(project) == "postgresql+psycopg2://ann@db.example/mlflow"

@@ -18,19 +18,8 @@ LARGEST_PATCH_BYTES = 10_000_000
 """Bytes of changed and new files that a patch holds, the smallest files first."""
 SECRET = (
     *(".env", ".env.*", "*.env", ".envrc", ".netrc", ".npmrc", ".pgpass", ".pypirc", ".htpasswd", ".git-credentials"),
-    *(
-        "*.key",
-        "*.p12",
-        "*.pem",
-        "*.pfx",
-        "*.jks",
-        "*.kdbx",
-        "*.keytab",
-        "id_dsa*",
-        "id_ecdsa*",
-        "id_ed25519*",
-        "id_rsa*",
-    ),
+    *("*.key", "*.p12", "*.pem", "*.pfx", "*.jks", "*.kdbx", "*.keytab"),
+    *("id_dsa*", "id_ecdsa*", "id_ed25519*", "id_rsa*"),
     *("*credential*", "*passwd*", "*password*", "*secret*", "*.token", "token", "token.*"),
 )
 """Names of files and folders whose changes are never kept, whatever is in them; small and capital letters are alike."""
@@ -111,6 +100,11 @@ def check_repository(project: Project) -> None:
             f"{project.root} is not in a git repository, which DVC and the lineage of versions need. Type: "
             "git init && git add --all && git commit --message 'As downloaded', then the same command again"
         )
+
+
+def once_held(project: Project, path: Path, text: str) -> bool:
+    """Return whether a file holds or held the text in the commit that is checked out, or in one before it."""
+    return bool(_ask(project.root, "log", "--max-count=1", "--format=%H", f"-S{text}", "HEAD", "--", str(path)))
 
 
 def commit_file(project: Project, path: Path, message: str) -> None:

@@ -71,7 +71,7 @@ def check_registry(project: Project) -> Finding:
     if registry.uri.startswith(SQLITE) and not Path(registry.uri.removeprefix(SQLITE)).exists():
         return Finding("MLflow", WELL, "no database yet: the first training creates it")
     try:
-        tracking.check(registry.uri)
+        tracking.check_place(registry)
         champion = tracking.version_with_alias(registry, tracking.CHAMPION)
     except FashionError as error:
         return _problem("MLflow", error)

@@ -57,6 +57,15 @@ def read_survey(project: Project, batches: Iterable[str]) -> Survey:
     return _read_survey(project.batches / newest[0])[0] if newest else Survey(0, 0)
 
 
+def newest_batch(project: Project) -> str | None:
+    """Return the batch in data/ that was made last; none if there is none.
+
+    Raises:
+        ArtifactError: the number of a batch is damaged.
+    """
+    return next(reversed(_in_order(project, (path.name for path in project.batches.glob("*")))), None)
+
+
 def write_survey(project: Project, batches: Iterable[str], folder: Path, survey: Survey) -> None:
     """Write the survey of a new batch into its `folder`, with the number that follows those of the `batches`.
 

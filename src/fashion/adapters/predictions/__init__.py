@@ -1,6 +1,7 @@
 """SQLAlchemy and Alembic: the prediction log, in SQLite or PostgreSQL. One row a prediction; labels arrive later."""
 
 from fashion.adapters.predictions.apart import BATCH, id_of, write_apart
+from fashion.adapters.predictions.collecting import Collection, Turn, collecting, last_collection
 from fashion.adapters.predictions.history import JudgedWindow, WindowHistory
 from fashion.adapters.predictions.log import PredictionLog, new_id
 from fashion.adapters.predictions.overview import Use, read_use
@@ -22,6 +23,7 @@ __all__ = [
     "BATCH",
     "KEPT_FOR_LABELS",
     "NO_LABEL",
+    "Collection",
     "Forgotten",
     "JudgedWindow",
     "Label",
@@ -31,14 +33,17 @@ __all__ = [
     "PredictionLog",
     "Record",
     "Retention",
+    "Turn",
     "Use",
     "Wanted",
     "Window",
     "WindowHistory",
+    "collecting",
     "count_waiting",
     "forget",
     "forget_pictures",
     "id_of",
+    "last_collection",
     "mark_collected",
     "new_id",
     "read_pictures",

@@ -122,6 +122,17 @@ Index(
     postgresql_where=labels.c.collected.is_(None),
 )
 
+collections = Table(
+    "collections",
+    metadata,
+    # Of a log that several clones use: the last batch of each model's labels. By it a clone knows that it is behind.
+    Column("model", Text, primary_key=True),
+    Column("batch", Text, nullable=False),  # its folder below data/batches
+    Column("data_version", Text, nullable=False),  # the digest that data.dvc had with it
+    Column("clone", Text, nullable=False),  # where it was made: user@host:folder
+    Column("time", UtcTime, nullable=False),
+)
+
 windows = Table(
     "windows",
     metadata,

@@ -15,6 +15,7 @@ from fashion.adapters.tracking.files import (
     open_version,
 )
 from fashion.adapters.tracking.ledger import read_ledger, record, settle
+from fashion.adapters.tracking.place import check_place
 from fashion.adapters.tracking.runs import LiveRun, find_run, is_run_id, live_run, read_run, recreate_run
 from fashion.adapters.tracking.versions import (
     CHALLENGER,
@@ -47,6 +48,7 @@ __all__ = [
     "artifact_page",
     "author",
     "check",
+    "check_place",
     "describe_version",
     "fetch_folder",
     "find_folder",

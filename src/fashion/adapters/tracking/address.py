@@ -2,6 +2,7 @@
 
 import logging
 import sqlite3
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -9,25 +10,29 @@ from functools import lru_cache, wraps
 from http import HTTPStatus
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
+from urllib.parse import urlsplit
 
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 from requests.exceptions import SSLError  # MLflow's own client raises it; ours is httpx everywhere.
+from sqlalchemy import create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from fashion.adapters.tracking.relocation import relocate
-from fashion.errors import ServiceError
+from fashion.errors import ParamsError, ServiceError, SetupError
 from fashion.locks import hold
 from fashion.params import Params
 from fashion.paths import Project
-from fashion.settings import tracking_uri
+from fashion.settings import load_settings, tracking_uri
 from fashion.storage import may_write, writing_explained
 
 EXPERIMENT, TUNING = "fashion", "fashion-tuning"
 """MLflow's experiments: one run for each training of the pipeline; one for each search, with its trials below it."""
 SQLITE = "sqlite:///"
+DATABASES = ("postgresql", "mysql", "mssql")
+"""The kinds that MLflow takes, besides SQLite."""
 PATIENCE_SECONDS = 5.0
 """Seconds for a tracking server to say that it is well."""
 
@@ -50,16 +55,36 @@ class Registry:
     name: str
     experiment: str = EXPERIMENT
     """The experiment of new runs."""
+    root: str | None = None
+    """Where artifacts go if the address is a database server, as an address; None: nobody said."""
+
+    @property
+    def is_database(self) -> bool:
+        """Whether a database server stands at the address, and nothing that has a store of its own for artifacts."""
+        return urlsplit(self.uri).scheme.partition("+")[0] in DATABASES
 
     @property
     def artifact_location(self) -> str | None:
-        """For a new experiment. A server has a store of its own; a bare database would use the working directory."""
-        return self.artifacts.as_uri() if self.uri.startswith(SQLITE) else None
+        """For a new experiment; None: the server knows. For a bare database MLflow would use the working directory.
+
+        Raises:
+            ParamsError: nobody said where the artifacts of a database server go.
+        """
+        if self.uri.startswith(SQLITE):
+            return self.artifacts.as_uri()
+        if self.is_database and self.root is None:
+            raise ParamsError(
+                f"MLFLOW_TRACKING_URI is a database, {self.uri}, and nothing says where the files of runs and versions "
+                "go. Set MLFLOW_DEFAULT_ARTIFACT_ROOT to a place that every machine reaches: s3://bucket/path, or an "
+                "absolute folder"
+            )
+        return self.root if self.is_database else None
 
 
 def registry_of(project: Project, params: Params) -> Registry:
     """Return the registry that the project uses."""
-    return Registry(tracking_uri(project), project.state / "mlflow", params.register_.name)
+    root = load_settings().artifact_root
+    return Registry(tracking_uri(project), project.state / "mlflow", params.register_.name, root=root)
 
 
 @contextmanager
@@ -68,7 +93,8 @@ def explained(registry: Registry) -> Iterator[None]:
 
     Raises:
         DiskError: the disk is full.
-        ServiceError: MLflow went away, or refused.
+        ServiceError: MLflow or its store of artifacts went away, or refused.
+        SetupError: that store is S3, and what asks it is not installed.
     """
     # MLflow prints a traceback of every error of its database, and raises it all the same.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
@@ -76,11 +102,29 @@ def explained(registry: Registry) -> Iterator[None]:
         with writing_explained(registry.artifacts):
             _open_database(registry)
             yield
-    except (MlflowException, SQLAlchemyError, OSError) as error:
+    except ModuleNotFoundError as error:
+        if error.name not in ("boto3", "botocore"):
+            raise
+        raise SetupError(
+            f"The files of {registry.uri} are in S3, and boto3 is not installed. Type: make setup"
+        ) from error
+    except _refusals() as error:
         raise ServiceError(
             f"MLflow at {registry.uri} went away or refused: {error}\n{_advice(registry, error)}"
             "What was registered stays; when MLflow is well, the same command goes on from there."
         ) from error
+
+
+def _refusals() -> tuple[type[Exception], ...]:
+    """Return what MLflow and its database raise, and what boto3 does, which is imported only where S3 is in use."""
+    of_s3 = {"botocore.exceptions": ("BotoCoreError", "ClientError"), "boto3.exceptions": ("Boto3Error",)}
+    known = [(sys.modules[module], names) for module, names in of_s3.items() if module in sys.modules]
+    return (
+        MlflowException,
+        SQLAlchemyError,
+        OSError,
+        *(getattr(module, name) for module, names in known for name in names),
+    )
 
 
 @lru_cache
@@ -131,6 +175,21 @@ def check(uri: str) -> None:
         _check_database(Path(uri.removeprefix(SQLITE)))
     elif uri.startswith(("http://", "https://")):
         _check_server(uri)
+    elif uri.startswith("postgresql"):
+        _check_postgresql(uri)
+
+
+def _check_postgresql(uri: str) -> None:
+    """MLflow itself would try again for minutes."""
+    engine = create_engine(uri, connect_args={"connect_timeout": int(PATIENCE_SECONDS)})
+    try:
+        engine.connect().close()
+    except SQLAlchemyError as error:
+        raise ServiceError(
+            f"MLflow's database {uri} cannot be used ({error}). Start it, or correct MLFLOW_TRACKING_URI."
+        ) from error
+    finally:
+        engine.dispose()
 
 
 def _check_database(path: Path) -> None:

@@ -97,6 +97,16 @@ def pull_for(tree: Project, project: Project) -> None:
         _pull(repository, tree, replace=False)
 
 
+def is_cached(project: Project, version: str) -> bool:
+    """Return whether DVC's cache knows a version of data/, as where it was pinned or pulled.
+
+    Raises:
+        ServiceError: the project has no .dvc folder.
+    """
+    with _repository(project, "look into its cache") as repository:
+        return bool(repository.cache.local.exists(version))
+
+
 def default_remote(project: Project) -> str | None:
     """Return the name of the DVC remote that commands use when none is named.
 

@@ -1,0 +1,96 @@
+"""Several clones that use the same servers: one collects at a time, and none learns from data that are behind.
+
+Digests have no order. What a clone has had is known by its git history: data.dvc as it is, or as it was. So data that
+were set back on purpose, in git, are not behind.
+"""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+from fashion.adapters import tracking, versioning
+from fashion.adapters.git import once_held
+from fashion.adapters.predictions import Collection, PredictionLog, collecting, last_collection
+from fashion.adapters.tracking.address import registry_of
+from fashion.adapters.tracking.tags import DATA_VERSION, SYNTHETIC_DATA
+from fashion.adapters.versioning.pinning import is_cached
+from fashion.errors import DataError
+from fashion.params import Params
+from fashion.paths import Project
+from fashion.settings import is_shared, predictions_url, tracking_uri
+from fashion.stages.batches import newest_batch
+
+CURE = "Type: git pull, then: dvc pull"
+
+
+@contextmanager
+def taking_turns(project: Project, params: Params, log: PredictionLog) -> Iterator[None]:
+    """Collect labels in the block, after waiting for another clone that does; a log in SQLite has no other.
+
+    Raises:
+        DataError: as `check_collected`.
+        ServiceError: the log is away, or went away meanwhile.
+    """
+    clone = _name(project)
+    with collecting(log, params.register_.name, clone) as turn:
+        if turn is None:
+            yield
+            return
+        check_collected(project, turn.last())
+        yield
+        if newest := newest_batch(project):
+            turn.record(Collection(newest, versioning.data_version(project), clone))
+
+
+def check_data(project: Project, params: Params) -> None:
+    """Check that a training here would learn from what the others have, as far as servers are shared.
+
+    Raises:
+        DataError: this clone lacks the batch that was collected last, or the data of the champion.
+        ServiceError: the prediction log or MLflow is away.
+    """
+    if is_shared(url := predictions_url(project)):
+        with closing(PredictionLog(url)) as log:
+            check_collected(project, last_collection(log, params.register_.name))
+    if is_shared(tracking_uri(project)):
+        _check_champion(project, params)
+
+
+def check_collected(project: Project, last: Collection | None) -> None:
+    """Check that the last collection of labels is in data/ here, was made here, or is in the history of data.dvc.
+
+    Raises:
+        DataError: it is not, or data.dvc pins it and it is not in data/.
+    """
+    if last is None or last.clone == _name(project) or (project.batches / last.batch).is_dir():
+        return
+    if last.data_version == versioning.data_version(project):
+        raise DataError(f"data.dvc pins batch {last.batch}, which is not in data/. Type: dvc pull")
+    if not _was_pinned(project, last.data_version):
+        raise DataError(
+            f"The data of this clone are behind: it lacks batch {last.batch}, collected by {last.clone}. {CURE}. If "
+            "that does not bring it, data.dvc has still to be committed and pushed there"
+        )
+
+
+def _check_champion(project: Project, params: Params) -> None:
+    registry = registry_of(project, params)
+    champion = tracking.version_with_alias(registry, tracking.CHAMPION)
+    if champion is None or champion.tags.get(SYNTHETIC_DATA) == "true":
+        return  # Nothing that was learned from drawn images has to be learned again.
+    wanted, pinned = champion.tags.get(DATA_VERSION), versioning.data_version(project)
+    if wanted in (None, pinned) or _was_pinned(project, wanted) or is_cached(project, wanted):
+        return
+    raise DataError(
+        f"The data of this clone are behind: champion {champion.number} of {registry.name} learned from data "
+        f"{wanted[:8]}, which data.dvc does not pin here and never did; it pins {pinned[:8]}. {CURE}. If that does not "
+        "bring them, data.dvc has still to be committed and pushed where that version was trained"
+    )
+
+
+def _name(project: Project) -> str:
+    """Return user@host:folder."""
+    return f"{tracking.author()}:{project.root}"
+
+
+def _was_pinned(project: Project, version: str) -> bool:
+    return once_held(project, project.root / versioning.PIN, version)
