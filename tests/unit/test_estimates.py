@@ -29,7 +29,9 @@ def test_the_interval_of_a_proportion_is_wilsons():
     assert percentage(found) == "30.80% (95 % interval 25.53% to 36.62%, n = 263)"
 
 
-@pytest.mark.parametrize(("successes", "trials"), [(0, 1), (1, 1), (7, 9), (50, 100), (9_310, 10_000), (10_000, 10_000)])
+@pytest.mark.parametrize(
+    ("successes", "trials"), [(0, 1), (1, 1), (7, 9), (50, 100), (9_310, 10_000), (10_000, 10_000)]
+)
 @pytest.mark.parametrize("confidence", [0.9, CONFIDENCE, 0.9995])
 def test_the_interval_of_a_proportion_is_the_one_that_scipy_gives(successes, trials, confidence):
     found = proportion_of(successes, trials, confidence)
