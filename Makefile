@@ -3,8 +3,7 @@
 PYTHON ?=
 BIN := .venv/bin
 DATA ?= real
-COMPILE := uv pip compile pyproject.toml --extra s3 --extra setup --universal --python-version 3.11 --generate-hashes \
-	--no-header --quiet
+COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --quiet
 SYNTHETIC := .state/synthetic
 QUICK := tests/unit tests/contract $(addprefix tests/integration/test_,another_dataset.py prepare.py quality.py git.py)
 
@@ -26,9 +25,10 @@ setup: ## the virtual environment with what running needs
 tools: ## and with what testing needs; the targets below see to both
 	@sh setup.sh requirements-dev.lock "$(PYTHON)"
 
-lock: setup ## bring both lists in step with pyproject.toml: one resolution, of which running needs a part
+lock: setup ## bring the lists in step with pyproject.toml: one resolution, of which running and serving need parts
 	$(COMPILE) --extra dev --output-file requirements-dev.lock
-	$(COMPILE) --constraints requirements-dev.lock --output-file requirements.lock
+	$(COMPILE) --extra flows --extra s3 --extra setup --constraints requirements-dev.lock --output-file requirements.lock
+	$(COMPILE) --extra serve --constraints requirements-dev.lock --output-file requirements-serve.lock
 
 repository:
 	@git rev-parse --show-toplevel > /dev/null || { echo "error: these files must be in a git repository; if they are in none, type: git init && git add --all && git commit --message 'As downloaded'" >&2; exit 1; }

@@ -2,6 +2,12 @@
 
 import gc
 import os
+import sys
+
+from fashion.importing import explain_absence
+
+if explanation := explain_absence("prefect"):
+    sys.exit(f"error: {explanation}")
 
 # Prefect reports its first import from a terminal to its makers, before an entry point could apply the rest of .env.
 os.environ.setdefault("DO_NOT_TRACK", "true")

@@ -5,12 +5,52 @@ import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from tempfile import TemporaryDirectory
 
+from fashion.errors import SetupError
 from fashion.quiet import quiet_standard_error
 
 CACHE = "XDG_CACHE_HOME"
 """Where programs keep what they can do without; unset, in ~/.cache. Source: the XDG base directory specification."""
+
+EXTRAS = {
+    "serve": ("fastapi", "prometheus_client", "python_multipart", "starlette", "uvicorn"),
+    "batch": ("pyarrow", "threadpoolctl"),
+    "train": (
+        *("dvc", "evidently", "great_expectations", "h5py", "keras", "matplotlib", "onnx", "onnxruntime", "optuna"),
+        *("scipy", "sklearn", "tensorflow", "tf2onnx"),
+    ),
+    "flows": ("honcho", "prefect"),
+}
+"""Which modules each extra of the package brings that its plain installation does not."""
+
+
+def explain_absence(module: str) -> str | None:
+    """Return what to install for a module of an extra that is not installed; None if it is there, or of no extra."""
+    package = module.partition(".")[0]
+    extra = next((name for name, modules in EXTRAS.items() if package in modules), None)
+    if extra is None or find_spec(package):
+        return None
+    return (
+        f"This needs {package}, which is not installed. Install all that it needs with: "
+        f"pip install 'fashion[{extra}]'; in a checkout: make setup"
+    )
+
+
+@contextmanager
+def absence_explained() -> Iterator[None]:
+    """Turn the import of a module that an extra brings into an error in words.
+
+    Raises:
+        SetupError: the extra is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if explanation := explain_absence(error.name or ""):
+            raise SetupError(explanation) from error
+        raise
 
 
 @contextmanager

@@ -2,15 +2,17 @@
 
 import numpy as np
 import pytest
-from scipy.stats import binom
+from scipy.stats import binom, binomtest
 
 from fashion.evaluation.error_rates.gates import draw_answers, find_excess
 from fashion.evaluation.estimates import (
     CALLS,
+    CONFIDENCE,
     Estimate,
     calibration_error,
     exact,
     median,
+    median_interval,
     percentage,
     proportion,
     proportion_of,
@@ -25,6 +27,16 @@ def test_the_interval_of_a_proportion_is_wilsons():
     assert (found.low, found.high) == (pytest.approx(0.2553, abs=5e-5), pytest.approx(0.3662, abs=5e-5))
     assert found.n == 263
     assert percentage(found) == "30.80% (95 % interval 25.53% to 36.62%, n = 263)"
+
+
+@pytest.mark.parametrize(
+    ("successes", "trials"), [(0, 1), (1, 1), (7, 9), (50, 100), (9_310, 10_000), (10_000, 10_000)]
+)
+@pytest.mark.parametrize("confidence", [0.9, CONFIDENCE, 0.9995])
+def test_the_interval_of_a_proportion_is_the_one_that_scipy_gives(successes, trials, confidence):
+    found = proportion_of(successes, trials, confidence)
+    expected = binomtest(successes, trials).proportion_ci(confidence, method="wilson")
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), rel=1e-12, abs=1e-15)
 
 
 def test_a_perfect_score_still_has_an_interval():
@@ -86,6 +98,13 @@ def test_the_interval_of_a_median_is_the_sign_tests():
     found = median(np.random.default_rng(1).permutation(50) + 1.0, CALLS)
     assert (found.low, found.value, found.high, found.n, found.unit) == (18, 25.5, 33, 50, CALLS)
     assert 2 * binom.cdf(17, 50, 0.5) < 0.05 < 2 * binom.cdf(18, 50, 0.5)
+
+
+@pytest.mark.parametrize("calls", [6, 7, 50, 51, 200, 999])
+@pytest.mark.parametrize("confidence", [0.5, CONFIDENCE, 0.999])
+def test_the_interval_of_a_median_takes_the_quantile_of_the_binomial_distribution(calls, confidence):
+    skipped = max(int(binom.ppf((1 - confidence) / 2, calls, 0.5)) - 1, 0)
+    assert median_interval(np.arange(calls), confidence) == (skipped, calls - 1 - skipped)
 
 
 def test_confidence_that_equals_accuracy_has_no_calibration_error():

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from fashion.errors import DataError
 from fashion.images import photos
-from fashion.images.isolation import flatten
+from fashion.images.isolation import connected_parts, flatten
 from fashion.images.photos import Form
 from fashion.params import PicturesParams
 
@@ -235,6 +236,23 @@ def test_two_objects_are_cluttered_and_a_speck_beside_one_is_not():
     picture[100:200, 240:340] = 250
     picture[150:156, 250:256] = 30
     assert not cluttered(picture)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.3, 0.5, 0.9])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (28, 28), (64, 40)])
+def test_the_connected_parts_are_those_that_scipy_finds(shape, share):
+    mask = np.random.default_rng(3).random(shape) < share
+    found, (expected, count) = connected_parts(mask), ndimage.label(mask, np.ones((3, 3)))
+    assert len(set(zip(found.flat, expected.flat, strict=True))) == len(np.unique(expected))
+    assert len(np.unique(found[mask])) == count
+    assert not found[~mask].any()
+
+
+def test_a_part_that_winds_through_the_whole_picture_is_one():
+    mask = np.zeros((64, 64), np.bool_)
+    mask[::2] = True
+    mask[1::4, -1] = mask[3::4, 0] = True
+    assert len(np.unique(connected_parts(mask)[mask])) == 1
 
 
 def test_images_of_the_dataset_and_their_negatives_are_never_cluttered():

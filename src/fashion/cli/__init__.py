@@ -34,6 +34,7 @@ from fashion.cli import (
 from fashion.cli.terminal import tell
 from fashion.encoding import degrade_output
 from fashion.errors import FashionError
+from fashion.importing import absence_explained
 
 GROUPS = {
     "The pipeline, in its order": (pipeline,),
@@ -90,7 +91,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     degrade_output()
     try:
-        app()
+        with absence_explained():
+            app()
     except FashionError as error:
         tell(error)
         sys.exit(1)

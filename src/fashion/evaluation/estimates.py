@@ -1,11 +1,12 @@
-"""Estimates with their intervals (numpy and scipy only)."""
+"""Estimates with their intervals (the standard library and numpy only: the service shows them, and has no scipy)."""
 
 import math
 from dataclasses import dataclass
+from functools import cache
+from itertools import accumulate
+from statistics import NormalDist
 
 import numpy as np
-from scipy.special import erf
-from scipy.stats import binom, binomtest, norm
 
 from fashion.arrays import Booleans, Floats, Labels
 
@@ -68,11 +69,21 @@ def proportion_of(successes: int, trials: int, confidence: float = CONFIDENCE) -
 
     Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22 (1927).
     """
-    z = float(norm.ppf((1 + confidence) / 2))
+    z = _two_sided(confidence)
     if not trials:
         return Estimate(0.0, 0.0, 1.0, 0, z=z)
-    interval = binomtest(successes, trials).proportion_ci(confidence_level=confidence, method="wilson")
-    return Estimate(successes / trials, float(interval.low), float(interval.high), trials, z=z)
+    share = successes / trials
+    shrunk = 1 + z**2 / trials
+    middle = (share + z**2 / (2 * trials)) / shrunk
+    half = z * math.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2)) / shrunk
+    # Of none and of all, an end is the share itself; rounding would put it beside that.
+    low, high = middle - half if successes else 0.0, middle + half if successes < trials else 1.0
+    return Estimate(share, low, high, trials, z=z)
+
+
+def _two_sided(confidence: float) -> float:
+    """Return the quantile of the normal distribution for a two-sided interval."""
+    return NormalDist().inv_cdf((1 + confidence) / 2)
 
 
 def clustered_interval(values: Floats, clusters: Labels, confidence: float) -> tuple[float, float]:
@@ -94,7 +105,7 @@ def clustered_interval(values: Floats, clusters: Labels, confidence: float) -> t
     # The square of a half cluster's deviation is a quarter of a whole one's; it counts as a half.
     weights = np.append(np.ones(len(sizes) - 3), [2, 2, 1])
     spread = math.sqrt(float((weights * (sums - sizes * middle) ** 2).sum())) / total
-    half, mean = float(norm.ppf((1 + confidence) / 2)) * spread, float(values.mean())
+    half, mean = _two_sided(confidence) * spread, float(values.mean())
     return float(max(-1.0, min(middle - half, mean))), float(min(1.0, max(middle + half, mean)))
 
 
@@ -121,8 +132,15 @@ def median_interval(values: Floats, confidence: float) -> tuple[float, float]:
     """
     ordered = np.sort(values)
     last = len(ordered) - 1
-    skipped = min(max(int(binom.ppf((1 - confidence) / 2, len(ordered), 0.5)) - 1, 0), last // 2)
+    skipped = min(max(_fewest_heads((1 - confidence) / 2, len(ordered)) - 1, 0), last // 2)
     return float(ordered[skipped]), float(ordered[last - skipped])
+
+
+@cache
+def _fewest_heads(probability: float, tosses: int) -> int:
+    """Return the smallest number of heads such that so many or fewer have at least that probability."""
+    ways = accumulate(math.comb(tosses, heads) for heads in range(tosses + 1))
+    return next(heads for heads, up_to in enumerate(ways) if up_to / 2**tosses >= probability)
 
 
 def calibration_error(confidences: Floats, correct: Booleans, bins: int) -> CalibrationError:
@@ -141,7 +159,7 @@ def calibration_error(confidences: Floats, correct: Booleans, bins: int) -> Cali
       each shrunk by the same number of its standard deviations but not below 0: what may be noise vanishes first.
     """
     gaps, deviations = _gaps(confidences.astype(np.float64), correct, bins)
-    z = float(norm.ppf((1 + CONFIDENCE) / 2))
+    z = _two_sided(CONFIDENCE)
     plug_in = float(gaps.sum())
     bias = _absolute_sum(gaps, deviations)[0] - plug_in
     low, high = _end(gaps, deviations, z), _end(gaps, deviations, -z)
@@ -184,7 +202,8 @@ def _absolute_sum(means: Floats, deviations: Floats) -> tuple[float, float]:
     Source: F. C. Leone, L. S. Nelson, R. B. Nottingham, "The folded normal distribution", Technometrics 3 (1961).
     """
     ratios = means / deviations
-    folded = deviations * np.sqrt(2 / np.pi) * np.exp(-(ratios**2) / 2) + means * erf(ratios / np.sqrt(2))
+    errors = np.array([*map(math.erf, (ratios / math.sqrt(2)).tolist())])
+    folded = deviations * np.sqrt(2 / np.pi) * np.exp(-(ratios**2) / 2) + means * errors
     variances = means**2 + deviations**2 - folded**2
     return float(folded.sum()), float(np.sqrt(np.maximum(variances, 0).sum()))
 
