@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
+from weakref import ref
 
 from distributed import Client, KilledWorker
 
@@ -38,7 +39,8 @@ class Cluster(Executor):
         outcome: Future[Any] = Future()
         asked = self._workers.submit(work, *given, **named)
         asked.add_done_callback(partial(_hand_on, outcome))
-        outcome.add_done_callback(lambda _: asked.cancel())
+        # Weak, so that what a worker made is let go by it as soon as it was handed on, not at the next garbage collection.
+        outcome.add_done_callback(partial(_take_back, ref(asked)))
         return outcome
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -112,6 +114,12 @@ def _probe(folder: Path, probes: ExitStack) -> str:
     """Return a file in a folder, or in the nearest one above it, that stays until the probes are over."""
     nearest = next(path for path in (folder.resolve(), *folder.resolve().parents) if path.is_dir())
     return probes.enter_context(NamedTemporaryFile(prefix=".fashion-probe-", dir=nearest)).name
+
+
+def _take_back(asked: ref[Future[Any]], _: Future[Any]) -> None:
+    """Cancel what nobody waits for any more."""
+    if found := asked():
+        found.cancel()
 
 
 def _hand_on(outcome: Future[Any], asked: Future[Any]) -> None:
