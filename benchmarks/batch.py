@@ -64,7 +64,7 @@ def main() -> None:
 def _measure_rates(project: Project, folder: Path, count: int) -> dict[str, Any]:
     from benchmarks.batch_pictures import repeat_images, write_files, write_photo, write_plain_idx, write_png
     from fashion.registry.champion import fetch_champion
-    from fashion.stages.pictures import processes
+    from fashion.stages.workers import processes
 
     params = load_params(project.params)
     found = fetch_champion(project, params)

@@ -35,10 +35,8 @@ def answer(project: Project, params: Params, wanted: "Wanted") -> "Answered":
     """Answer what is not answered yet, and show what came of it."""
     from fashion.batch.answer import answer as answer_all
     from fashion.batch.wording import summary_of
-    from fashion.stages.pictures import processes
 
-    with processes() as pool:
-        answered = answer_all(project, params, wanted, pool, _log_progress(get_run_logger().info))
+    answered = answer_all(project, params, wanted, _log_progress(get_run_logger().info))
     create_markdown_artifact(summary_of(answered, wanted.output), key="answers", description=answered.in_words)
     return answered
 

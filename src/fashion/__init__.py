@@ -16,7 +16,7 @@ registry     from a trained model to a champion: registering, judging, promoting
 stages       what dvc.yaml runs (validate, prepare, train, evaluate, export), fetching before it, the files between
              them
 adapters     one module or package a tool: MLflow, Great Expectations, Evidently, DVC, git, LiteRT, databases, plots,
-             pages (Jinja2), the decoding of picture files
+             pages (Jinja2), the decoding of picture files, Dask
 evaluation   core: metrics, intervals, gates, the rule of the judgement, drift scores, the alarm
 images       core: IDX, descriptors, splits, augmentation, photos (a decoded picture in the dataset's form),
              corruptions, drawn images

@@ -77,6 +77,9 @@ class Settings(BaseSettings):
     notify: SecretStr | None = None
     """Where alarms, retrainings, promotions and failures are announced: a webhook's address, or a Prefect notification
     block by type and name, such as slack-webhook/team."""
+    executor: Annotated[str, Field(pattern=r"^((tcp|tls)://\S+:\d{1,5})?$")] = ""
+    """Who does what is wide: a cluster of Dask by its scheduler's address, tcp://host:8786; if unset, processes of this
+    machine."""
     predictions_url: str = f"{SQLITE}.state/predictions.db"
     """The prediction log, SQLite or PostgreSQL. A relative SQLite path is relative to the project's folder."""
     studies_url: str | None = None

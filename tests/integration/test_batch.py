@@ -30,6 +30,7 @@ from fashion.errors import ArtifactError, DataError, ServiceError
 from fashion.images.encoding import encode_png
 from fashion.images.idx import write_images
 from fashion.params import load_params
+from fashion.registry.champion import fetch_champion
 from fashion.registry.predict import predict
 from fashion.stages.raw import read_raw
 from tests.litert_models import band_images
@@ -408,8 +409,7 @@ def test_a_source_that_cannot_be_answered_is_one_line(found, tmp_path, name, mak
 def test_the_answers_are_those_of_evaluate_and_of_predict(trained_project, tmp_path):
     params = load_params(trained_project.params)
     (test_images,) = trained_project.data.glob("t10k-images*.gz")
-    with ThreadPoolExecutor(1) as executor:
-        answer(trained_project, params, Wanted(test_images, tmp_path / "test"), executor, lambda *_: None)
+    ask(fetch_champion(trained_project, params), test_images, tmp_path / "test", size=1024)
     evaluated = pd.read_parquet(trained_project.evaluation / "predictions.parquet")
     rows = pd.read_parquet(tmp_path / "test")
     assert list(rows["class"]) == [params.data.classes[number] for number in evaluated["prediction"]]
@@ -464,7 +464,7 @@ def test_the_command_says_what_came_of_it(trained_project, tmp_path):
 
 def test_without_a_champion_nothing_is_made(project, registry_template, tmp_path):
     shutil.copytree(registry_template, project.state)
-    with pytest.raises(ServiceError, match="no champion"), ThreadPoolExecutor(1) as executor:
+    with pytest.raises(ServiceError, match="no champion"):
         wanted = Wanted(save(tmp_path / "shop"), tmp_path / "answers")
-        answer(project, load_params(project.params), wanted, executor, lambda *_: None)
+        answer(project, load_params(project.params), wanted, lambda *_: None)
     assert not (tmp_path / "answers").exists()

@@ -23,6 +23,7 @@ from fashion.errors import ArtifactError, ParamsError, TrainingError
 from fashion.experiments.adopt import adopt
 from fashion.experiments.results import WINNER
 from fashion.experiments.search import Budget, Entrant, Limits, Search, Watch, budget_of
+from fashion.experiments.trainers import Trainers
 from fashion.experiments.trial import Job, StoppedError, train_apart
 from fashion.experiments.tune import forecast, place_of, tune
 from fashion.params import load_params, recipe_with
@@ -198,7 +199,7 @@ def test_a_trial_that_is_stopped_for_being_worse_has_not_failed(trained_project)
     params = load_params(trained_project.params)
     registry = replace(registry_of(trained_project, params), experiment=TUNING)
     with live_run(registry, "a search", {}, {}) as parent, open_study(place_of(trained_project, "s"), 1, 0.3) as study:
-        search = Search(trained_project, params, study, QUIET, registry, parent.run_id)
+        search = Search(trained_project, params, study, QUIET, registry, parent.run_id, Trainers())
         with pytest.raises(StoppedError):
             search.train(Entrant("trial 0", {}, params.train.chosen), 1, lambda _: True)
         (run,) = runs_below(trained_project, parent.run_id)

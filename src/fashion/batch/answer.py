@@ -1,8 +1,7 @@
 """The champion's answers for a source of any size: planned, answered shard by shard, and gone on with after a kill."""
 
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -15,16 +14,18 @@ from fashion.batch.folder import SUMMARY, check_place, held, shard_name, unpacke
 from fashion.batch.idx import unpack
 from fashion.batch.plan import Header, Plan, make_plan
 from fashion.batch.stretches import Images, Stretch
-from fashion.errors import DataError
+from fashion.errors import DataError, ParamsError
 from fashion.params import Params
 from fashion.paths import Project
 from fashion.registry.champion import Found, fetch_champion
+from fashion.settings import SQLITE, load_settings
+from fashion.stages.workers import workers
 from fashion.storage import write_json
 
 PICTURES_A_SHARD = 1024
 """Some 100 kilobytes of answers; small pictures take a second or less, which is what a kill costs at most."""
-AT_WORK = 8
-"""Shards that are handed out at a time; their pictures are read by whoever answers them."""
+AT_WORK = 64
+"""Shards that are handed out at a time, to as many threads of a cluster; whoever answers them reads the pictures."""
 
 Progress = Callable[[int, int], None]
 
@@ -71,27 +72,38 @@ class Answered:
         )
 
 
-def answer(project: Project, params: Params, wanted: Wanted, executor: Executor, progress: Progress) -> Answered:
+def answer(project: Project, params: Params, wanted: Wanted, progress: Progress) -> Answered:
     """Answer every picture of a source with the champion, into shards that are whole or not there.
 
     Shards that a former run of the same plan has written stay.
 
     Args:
-        executor: runs `answer_shard`; whoever does so reads the source, the model and the folder by their paths.
         progress: is told how many pictures are answered or refused, of how many.
 
     Raises:
+        ParamsError: the workers of a cluster would write into one SQLite file.
         DataError: there are no pictures, the source is damaged, or the folder is not one for these answers.
-        ServiceError: MLflow is away, or there is no champion.
+        ServiceError: MLflow or the cluster is away, a worker of it cannot do the work, or there is no champion.
         ArtifactError: the champion's model is damaged.
         DiskError: the disk is full; what was answered stays.
     """
     check_place(wanted.source, wanted.output)
-    return answer_with(fetch_champion(project, params), params.register_.name, wanted, executor, progress)
+    if load_settings().executor and (wanted.log or "").startswith(SQLITE):
+        raise ParamsError(
+            "--log with FASHION_EXECUTOR: the machines of a cluster cannot all write into one SQLite file. Keep the "
+            "log in PostgreSQL: FASHION_PREDICTIONS_URL=postgresql://..."
+        )
+    with workers(read=[wanted.source], written=[project.state, wanted.output]) as found:
+        champion = fetch_champion(project, params)
+        return answer_with(champion, params.register_.name, wanted, found.executor, progress)
 
 
 def answer_with(found: Found, name: str, wanted: Wanted, executor: Executor, progress: Progress) -> Answered:
-    """Answer as `answer` does, with a version of the registered model of that name."""
+    """Answer as `answer` does, with a version of the registered model of that name.
+
+    Args:
+        executor: runs `answer_shard`; whoever does so reads the source, the model and the folder by their paths.
+    """
     model = _model(found, name)
     with held(wanted.source, wanted.output):
         plan = make_plan(wanted.output, _header(wanted, found, model))
@@ -174,7 +186,7 @@ class _Run:
                     at_work = self._take(at_work, progress)
             while at_work:
                 at_work = self._take(at_work, progress)
-        except BrokenProcessPool as error:
+        except BrokenExecutor as error:
             raise DataError(
                 "A process that answers pictures was killed, perhaps because memory ran out. What is answered stays: "
                 "the same command again goes on from there"

@@ -97,11 +97,10 @@ def _wanted(project: Project, source: Path, output: Path, shard_size: int, log: 
 
 def _answer_all(project: Project, params: Params, wanted: "Wanted", *, as_json: bool) -> None:
     from fashion.batch.answer import answer
-    from fashion.stages.pictures import processes
 
     try:
-        with processes() as pool, progress_bar("answering pictures") as advance:
-            answered = answer(project, params, wanted, pool, advance)
+        with progress_bar("answering pictures") as advance:
+            answered = answer(project, params, wanted, advance)
     except KeyboardInterrupt:
         errors.print("Stopped; nothing is lost. Go on with the same command.")
         raise

@@ -92,17 +92,24 @@ def _train_all(search: Search, finalists: list[Entrant]) -> dict[str, list[Boole
     first = search.params.train.seed + 1
     seeds = [seed % 2**32 for seed in range(first, first + search.params.tune.seeds)]
     base = Entrant(IN_USE, {}, search.in_use)
-    right: dict[str, list[Booleans]] = {entrant.name: [] for entrant in (base, *finalists)}
-    for seed in seeds:
-        right[IN_USE].append(_train(search, base, seed))
-        for entrant in finalists:
-            try:
-                if entrant.name in right:
-                    right[entrant.name].append(_train(search, entrant, seed))
-            except TrainingError as error:
-                logger.warning("%s is out of the comparison: with seed %d, %s", entrant.name, seed, error)
-                del right[entrant.name]
-    return right
+    right: dict[str, dict[int, Booleans]] = {entrant.name: {} for entrant in (base, *finalists)}
+
+    def train(entrant: Entrant, seed: int) -> None:
+        if (rows := right.get(entrant.name)) is None:
+            return
+        try:
+            rows[seed] = _train(search, entrant, seed)
+        except TrainingError as error:
+            if entrant is base:
+                raise
+            logger.warning("%s is out of the comparison: with seed %d, %s", entrant.name, seed, error)
+            right.pop(entrant.name, None)
+
+    with search.trainers.side_by_side() as trainings:
+        for seed in seeds:
+            for entrant in (base, *finalists):
+                trainings.begin(train, entrant, seed)
+    return {name: [rows[seed] for seed in seeds] for name, rows in right.items()}
 
 
 def _train(search: Search, entrant: Entrant, seed: int) -> Booleans:

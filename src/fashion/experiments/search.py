@@ -11,7 +11,8 @@ from fashion.adapters.tracking.address import Registry
 from fashion.adapters.tracking.runs import PARENT, live_run
 from fashion.errors import ParamsError, TrainingError
 from fashion.experiments.space import flatten, holds, value_of
-from fashion.experiments.trial import Job, Outcome, Progress, StoppedError, train_apart
+from fashion.experiments.trainers import Trainers
+from fashion.experiments.trial import Job, OnEpoch, Outcome, Progress, StoppedError
 from fashion.params import Params, Recipe, recipe_with
 from fashion.paths import Project
 
@@ -54,12 +55,13 @@ class Search:
     registry: Registry
     run_id: str
     """MLflow's run of the search."""
+    trainers: Trainers
 
     @property
     def in_use(self) -> Recipe:
         return self.params.train.chosen
 
-    def train(self, entrant: Entrant, seed: int, on_epoch: Callable[[Progress], bool]) -> Outcome:
+    def train(self, entrant: Entrant, seed: int, on_epoch: OnEpoch) -> Outcome:
         """Train, watched, and shown in MLflow below the search's run.
 
         Raises:
@@ -77,7 +79,7 @@ class Search:
                 return on_epoch(progress)
 
             try:
-                outcome = train_apart(job, report)
+                outcome = self.trainers.train(job, report)
             except StoppedError as error:
                 stopped = error  # Raised outside: a run that was stopped for being worse has not failed.
             else:
@@ -116,7 +118,7 @@ class Limits:
     spent: float
     """Seconds that the study had taken before this call."""
     trainings: int
-    """Of the comparison after the search, for which time is left."""
+    """Of the comparison after the search, one after another, for which time is left."""
     start: float
 
     def allow_another(self, trials: list[Trial]) -> bool:
@@ -152,16 +154,19 @@ def run_trials(search: Search, limits: Limits) -> None:
     own = {key: value_of(search.in_use, key) for key in space}
     if not study.trials and all(holds(space[key], value) for key, value in own.items()):
         study.suggest_first(own)
-    while limits.allow_another(study.trials):
-        _check_failures(study.trials)
-        trial = study.ask(space)
-        search.watch.on_trial(study.trials)
-        _try(search, trial, limits)
-        search.watch.on_trial(study.trials)
+    with search.trainers.side_by_side() as trainings:
+        while limits.allow_another(study.trials):
+            _check_failures(study.trials)
+            trial = study.ask(space)
+            search.watch.on_trial(study.trials)
+            trainings.begin(_try, search, trial, limits)
+            if not limits.allow_another(study.trials):
+                trainings.wait_for_all()  # One that fails leaves its place in the budget to another.
     _check_failures(study.trials)
 
 
 def _try(search: Search, trial: Trial, limits: Limits) -> None:
+    """Train a trial, and record what came of it."""
     study, stopped = search.study, list[str]()
 
     def on_epoch(progress: Progress) -> bool:
@@ -184,6 +189,7 @@ def _try(search: Search, trial: Trial, limits: Limits) -> None:
         study.fail(trial.number, str(error))
     else:
         study.complete(trial.number, outcome.accuracy)
+    search.watch.on_trial(study.trials)
 
 
 def _check_failures(trials: list[Trial]) -> None:

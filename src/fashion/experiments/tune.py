@@ -3,8 +3,10 @@
 Selection looks at validation images alone: the test set stays what it is for, the judgement of what is registered.
 """
 
+import math
 import re
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +19,7 @@ from fashion.experiments.finals import Tuned, compare, seconds_spent
 from fashion.experiments.results import WINNER, write_results
 from fashion.experiments.search import SECONDS_PER_MINUTE, Budget, Limits, Search, Watch, run_trials
 from fashion.experiments.space import check_space
+from fashion.experiments.trainers import trainers
 from fashion.params import Params
 from fashion.paths import Project
 from fashion.settings import load_settings
@@ -56,24 +59,28 @@ def tune(project: Project, params: Params, name: str, budget: Budget, watch: Wat
         ArtifactError: the dataset is missing or damaged, or the study is.
         ParamsError: the space holds recipes that cannot be trained; or the study was begun with another one, or other
             data.
-        ServiceError: MLflow or the database of the studies is away, or another process goes on with the study.
+        ServiceError: MLflow, the cluster or the database of the studies is away, or another process goes on with the
+            study.
         TrainingError: nothing but failures.
     """
     check_space(params.train.chosen, params.tune.space)
     images = len(load_split(project, "validation").labels)
     registry = replace(registry_of(project, params), experiment=TUNING)
     check(registry.uri)
-    with open_study(place_of(project, name), params.train.seed, params.tune.pruned_before) as study:
+    with ExitStack() as stack:
+        study = stack.enter_context(open_study(place_of(project, name), params.train.seed, params.tune.pruned_before))
         _begin(study, _about(project, params), name)
-        with live_run(registry, name, _parameters(params), {}, study.notes.get(RUN)) as run:
-            study.note(RUN, run.run_id)
-            end_below(registry, run.run_id)
-            limits = Limits(budget, seconds_spent(study), _trainings(params), time.monotonic())
-            search = Search(project, params, study, watch, registry, run.run_id)
-            run_trials(search, limits)
-            finalists = compare(search)
-            found = Tuned(name, params.train.recipe, study.trials, finalists, params.tune.seeds, images)
-            _close(project, study, found, run)
+        found_trainers = stack.enter_context(trainers(project))
+        run = stack.enter_context(live_run(registry, name, _parameters(params), {}, study.notes.get(RUN)))
+        study.note(RUN, run.run_id)
+        end_below(registry, run.run_id)
+        rounds = math.ceil(_trainings(params) / found_trainers.places)
+        limits = Limits(budget, seconds_spent(study), rounds, time.monotonic())
+        search = Search(project, params, study, watch, registry, run.run_id, found_trainers)
+        run_trials(search, limits)
+        finalists = compare(search)
+        found = Tuned(name, params.train.recipe, study.trials, finalists, params.tune.seeds, images)
+        _close(project, study, found, run)
     return found
 
 

@@ -1,4 +1,4 @@
-"""Every picture of a source, decoded once on all cores: what the model will see, and what was found on the way."""
+"""Every picture of a source, decoded once by all workers: what the model will see, and what was found on the way."""
 
 import io
 from collections.abc import Callable, Iterator, Sequence
@@ -17,11 +17,11 @@ from fashion.intake.form import Sampled, choose_form, is_transparent, sample_pic
 from fashion.intake.sources import Item, Source
 from fashion.paths import Project
 from fashion.stages.formats.maps import map_bytes, unnamed_file
-from fashion.stages.pictures import on_all_cores
+from fashion.stages.pictures import on_all_workers
 
 SAMPLED = 100
 """Pictures that decide about the form, spread over all."""
-AT_ONCE, BYTES_AT_ONCE = 100, 16 << 20
+AT_ONCE, BYTES_AT_ONCE = 100, 8 << 20
 """Pictures that a process decodes at a time: at most so many, and of so many bytes unless one alone has more."""
 COLOURLESS = 8
 """The most that red, green and blue may differ in a grey picture that is kept in colour: JPEG changes them a little."""
@@ -79,7 +79,7 @@ def scan(project: Project, source: Source, known: Form | None, size: Size | None
     done = 0
     with unnamed_file(project.state) as file:
         parts = _parts(source)
-        for images, found in on_all_cores(partial(_look, form=form), parts):
+        for images, found in on_all_workers(partial(_look, form=form), parts):
             file.write(images.data)
             for item, one in zip(source.items[done : done + len(found)], found, strict=True):
                 if isinstance(one, str):

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 
 from fashion.errors import TrainingError
 from fashion.experiments.learning_curve.kept import KeptTrainings
 from fashion.experiments.learning_curve.results import Curve, curve_of
 from fashion.experiments.learning_curve.subject import Subject
-from fashion.experiments.trial import Job, Outcome, Progress, train_apart
+from fashion.experiments.trainers import Trainers, trainers
+from fashion.experiments.trial import Job, Outcome, Progress
 from fashion.paths import Project
 from fashion.storage import folder_digest
 
@@ -38,28 +40,36 @@ def measure(project: Project, subject: Subject, watch: Watch) -> Curve:
     """Train with every size and seed, but for what is done already, and return the curve.
 
     Raises:
+        ServiceError: the cluster that was asked is away.
         TrainingError: one of the trainings failed; what was done before it is kept.
     """
     kept = kept_trainings(project, subject)
     outcomes: dict[tuple[int, int], Outcome] = {}
-    for size, seed in subject.trainings:
-        found = kept.load(size, seed)
-        if found is None or len(found.right) != subject.validated:
-            found = _train(project, subject, size, seed, watch)
-            kept.save(size, seed, found)
-        outcomes[size, seed] = found
-        watch.on_training(size, seed, found)
+    with trainers(project) as found:
+
+        def train(size: int, seed: int) -> None:
+            outcome = kept.load(size, seed)
+            if outcome is None or len(outcome.right) != subject.validated:
+                job = Job(project.root, subject.recipe_for(size), subject.classes, seed, size)
+                outcome = _train(found, job, partial(watch.on_epoch, size, seed), subject.name)
+                kept.save(size, seed, outcome)
+            outcomes[size, seed] = outcome
+            watch.on_training(size, seed, outcome)
+
+        with found.side_by_side() as trainings:
+            for size, seed in subject.trainings:
+                trainings.begin(train, size, seed)
     return curve_of(subject, outcomes)
 
 
-def _train(project: Project, subject: Subject, size: int, seed: int, watch: Watch) -> Outcome:
-    def on_epoch(progress: Progress) -> bool:
-        watch.on_epoch(size, seed, progress)
+def _train(found: Trainers, job: Job, on_epoch: Callable[[Progress], None], name: str) -> Outcome:
+    def go_on(progress: Progress) -> bool:
+        on_epoch(progress)
         return False
 
     try:
-        return train_apart(Job(project.root, subject.recipe_for(size), subject.classes, seed, size), on_epoch)
+        return found.train(job, go_on)
     except TrainingError as error:
         raise TrainingError(
-            f"The training of {subject.name} on {size:,} images with seed {seed} failed: {error}"
+            f"The training of {name} on {job.images:,} images with seed {job.seed} failed: {error}"
         ) from error
