@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.distance import cdist
 
 from fashion.arrays import Booleans, Bytes, Floats
 from fashion.evaluation.outputs import Outputs
@@ -120,7 +119,7 @@ def _looks(images: Bytes) -> Floats:
     return _in_parts(_look, images)
 
 
-def _in_parts(measure: Callable[[NDArray[Any]], Floats], rows: NDArray[Any]) -> Floats:
+def _in_parts(measure: Callable[[NDArray[Any]], NDArray[Any]], rows: NDArray[Any]) -> NDArray[Any]:
     """Apply `measure`, whose memory grows with the rows, to a few rows at a time."""
     return np.concatenate([measure(rows[at : at + IMAGES_AT_ONCE]) for at in range(0, len(rows), IMAGES_AT_ONCE)])
 
@@ -142,8 +141,20 @@ def _precision_among_neighbours(looks: Floats) -> Floats:
     """
     whitened = looks @ np.linalg.cholesky(_precision(looks - looks.mean(axis=0)))
     # The nearest of all is the row itself, whose difference of 0 changes the covariance by a factor alone.
-    nearest = np.argsort(cdist(whitened, whitened), axis=1)[:, : NEIGHBOUR + 1]
+    nearest = _in_parts(lambda some: _nearest(some, whitened), whitened)
     return _precision((looks[:, None] - looks[nearest]).reshape(-1, looks.shape[1]))
+
+
+def _nearest(rows: Floats, others: Floats) -> NDArray[np.intp]:
+    return np.argsort(_squared_distances(rows, others), axis=1)[:, : NEIGHBOUR + 1]
+
+
+def _squared_distances(rows: Floats, others: Floats) -> NDArray[np.float64]:
+    """Return those between each of the rows (n, d) and each of the others (m, d), (n, m)."""
+    found = np.zeros((len(rows), len(others)))
+    for ours, theirs in zip(rows.T.astype(np.float64), others.T.astype(np.float64), strict=True):
+        found += np.subtract.outer(ours, theirs) ** 2
+    return found
 
 
 def _precision(deviations: Floats) -> Floats:
@@ -159,7 +170,7 @@ def _oddness(centres: Floats, precision: Floats, looks: Floats) -> Floats:
     rank, whitening = min(NEIGHBOUR, len(centres)), np.linalg.cholesky(precision)
 
     def measure(some: Floats) -> Floats:
-        distances = cdist(some @ whitening, centres @ whitening, "sqeuclidean")
+        distances = _squared_distances(some @ whitening, centres @ whitening)
         fifth: Floats = np.partition(distances, rank - 1, axis=1)[:, rank - 1]
         return fifth
 
@@ -169,9 +180,13 @@ def _oddness(centres: Floats, precision: Floats, looks: Floats) -> Floats:
 def _distances(neighbours: Floats, embeddings: Floats) -> Floats:
     """Return 1 minus the cosine of the angle to the fifth nearest neighbour, (n,), 0 to 2."""
     rank = min(NEIGHBOUR, len(neighbours))
-    similarities = unit_length(embeddings) @ neighbours.T
-    nearest: Floats = np.partition(similarities, -rank, axis=1)[:, -rank]
-    return 1 - nearest
+
+    def measure(some: Floats) -> Floats:
+        similarities = unit_length(some) @ neighbours.T
+        nearest: Floats = np.partition(similarities, -rank, axis=1)[:, -rank]
+        return 1 - nearest
+
+    return _in_parts(measure, embeddings)
 
 
 def unit_length(embeddings: Floats) -> Floats:
