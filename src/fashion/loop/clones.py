@@ -35,9 +35,11 @@ def taking_turns(project: Project, params: Params, log: PredictionLog) -> Iterat
         if turn is None:
             yield
             return
-        check_collected(project, turn.last())
+        last = turn.last()
+        check_collected(project, last)
         yield
-        if newest := newest_batch(project):
+        newest = newest_batch(project)
+        if newest and (last is None or newest != last.batch):
             turn.record(Collection(newest, versioning.data_version(project), clone))
 
 
