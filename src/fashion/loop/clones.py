@@ -19,7 +19,7 @@ from fashion.paths import Project
 from fashion.settings import is_shared, predictions_url, tracking_uri
 from fashion.stages.batches import newest_batch
 
-CURE = "Type: git pull, then: dvc pull"
+CURE = "Type: git pull, then: dvc pull data.dvc"
 
 
 @contextmanager
@@ -66,7 +66,7 @@ def check_collected(project: Project, last: Collection | None) -> None:
     if last is None or last.clone == _name(project) or (project.batches / last.batch).is_dir():
         return
     if last.data_version == versioning.data_version(project):
-        raise DataError(f"data.dvc pins batch {last.batch}, which is not in data/. Type: dvc pull")
+        raise DataError(f"data.dvc pins batch {last.batch}, which is not in data/. Type: dvc pull data.dvc")
     if not _was_pinned(project, last.data_version):
         raise DataError(
             f"The data of this clone are behind: it lacks batch {last.batch}, collected by {last.clone}. {CURE}. If "
