@@ -155,6 +155,8 @@ def copy_cache(template: Path, project: Project, *stages: str) -> None:
             command = yaml.safe_load(run.read_text(encoding="utf-8"))["cmd"]
             if command.split()[-1] not in stages:
                 run.unlink()
+                if not any(run.parent.iterdir()):
+                    run.parent.rmdir()  # DVC looks for a run in every folder that there is.
 
 
 def move_registry(project: Project, origin: Path) -> None:

@@ -59,7 +59,7 @@ class Settings(BaseSettings):
     artifact_root: Annotated[str | None, AfterValidator(_to_address)] = Field(
         default=None, validation_alias="MLFLOW_DEFAULT_ARTIFACT_ROOT"
     )
-    """Where the files of runs and versions go if MLflow's address is a database server: s3://bucket/path, or an absolute
+    """Where files of runs and versions go if MLflow's address is a database server: s3://bucket/path, or an absolute
     folder. MLflow's server calls it by this name, too."""
     prefect_api_url: str = Field(default="", validation_alias="PREFECT_API_URL")
     """Where Prefect's server answers: http://host:port/api."""

@@ -234,12 +234,12 @@ def test_what_is_served_and_monitored_there_is_collected_once(clones, servers, m
     enter(bob, servers, monkeypatch)
     with pytest.raises(DataError, match="The data of this clone are behind: it lacks batch") as told:
         fetch.fn(bob, params, synthetic=True)
-    assert f":{ann.root}. Type: git pull, then: dvc pull." in str(told.value)
+    assert f":{ann.root}. Type: git pull, then: dvc pull data.dvc." in str(told.value)
     status, refused = run(bob, "fashion", "collect")
     assert (status, " ".join(refused.split())) == (1, f"error: {told.value}")
     must(bob, "git", "pull", "--quiet")
     status, refused = run(bob, "fashion", "collect")
-    assert (status, "which is not in data/. Type: dvc pull" in " ".join(refused.split())) == (1, True), refused
+    assert (status, "which is not in data/. Type: dvc pull data.dvc" in " ".join(refused.split())) == (1, True), refused
     must(bob, "dvc", "pull", "data.dvc")
     fetch.fn(bob, params, synthetic=True)
     assert "Nothing to learn from: 0 new labels" in must(bob, "fashion", "collect")

@@ -19,7 +19,7 @@ from fashion.paths import Project
 from fashion.settings import is_shared, predictions_url, tracking_uri
 from fashion.stages.batches import newest_batch
 
-CURE = "Type: git pull, then: dvc pull"
+CURE = "Type: git pull, then: dvc pull data.dvc"
 
 
 @contextmanager
@@ -35,9 +35,11 @@ def taking_turns(project: Project, params: Params, log: PredictionLog) -> Iterat
         if turn is None:
             yield
             return
-        check_collected(project, turn.last())
+        last = turn.last()
+        check_collected(project, last)
         yield
-        if newest := newest_batch(project):
+        newest = newest_batch(project)
+        if newest and (last is None or newest != last.batch):
             turn.record(Collection(newest, versioning.data_version(project), clone))
 
 
@@ -64,7 +66,7 @@ def check_collected(project: Project, last: Collection | None) -> None:
     if last is None or last.clone == _name(project) or (project.batches / last.batch).is_dir():
         return
     if last.data_version == versioning.data_version(project):
-        raise DataError(f"data.dvc pins batch {last.batch}, which is not in data/. Type: dvc pull")
+        raise DataError(f"data.dvc pins batch {last.batch}, which is not in data/. Type: dvc pull data.dvc")
     if not _was_pinned(project, last.data_version):
         raise DataError(
             f"The data of this clone are behind: it lacks batch {last.batch}, collected by {last.clone}. {CURE}. If "

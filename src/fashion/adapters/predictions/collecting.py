@@ -51,8 +51,6 @@ class Turn:
 
     def record(self, collection: Collection) -> None:
         """Let the others know of a collection when this turn ends."""
-        if collection == self.last():
-            return
         self._connection.execute(delete(collections).filter_by(model=self._model))
         row = {"model": self._model, **asdict(collection), "time": datetime.now(UTC)}
         self._connection.execute(insert(collections), row)
