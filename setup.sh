@@ -72,6 +72,8 @@ fi
 uv() { .venv/bin/uv pip "$@" --python .venv/bin/python; }
 # shellcheck disable=SC2086
 uv $way "$lock" --compile-bytecode --require-hashes
+# TensorFlow's C++ headers: a tenth of everything, and only for those who compile operations of their own.
+rm -rf .venv/lib/python*/site-packages/tensorflow/include
 uv install --no-deps --no-build-isolation --editable .
 
 "$base" -m venv --without-pip .venv # Writes Python's own .venv/bin/activate again.

@@ -3,8 +3,8 @@
     python -m benchmarks.installs [--project FOLDER] [--rounds 5]
 
 Each list of packages is installed into an environment of its own in .state/installs, with bytecode compiled; it is
-removed in the end. The project has to have a champion; without --project it is this one. In each round every environment
-takes its turn at importing MLflow's client and at serving the champion until it is ready.
+removed in the end. The project has to have a champion; without --project it is this one. In each round every
+environment takes its turn at importing MLflow's client and at serving the champion until it is ready.
 """
 
 import argparse
@@ -60,6 +60,8 @@ def install(folder: Path, lock: str) -> Path:
     subprocess.run([*uv, "venv", "--quiet", "--python", sys.executable, str(folder)], check=True)
     options = ("--compile-bytecode", "--require-hashes", "--python", str(python))
     subprocess.run([*uv, "pip", "sync", "--quiet", *options, lock], cwd=ROOT, check=True)
+    for headers in folder.glob("lib/python*/site-packages/tensorflow/include"):
+        shutil.rmtree(headers)  # As setup.sh does.
     return python
 
 

@@ -194,6 +194,7 @@ QUOTED = {
     "demo": "docs/loop.md",
     "serving": "docs/serving.md",
     "exports": "docs/serving.md",
+    "installs": "docs/installs.md",
     "soak": "docs/serving.md",
     "drift": "docs/drift.md",
     "fuzz": "docs/fuzzing.md",
@@ -301,6 +302,7 @@ def test_every_deployment_in_the_readme_is_in_prefect_yaml():
         ".env",
         "requirements.lock",
         "requirements-dev.lock",
+        "requirements-serve.lock",
         "README.md",
         "CONTRIBUTING.md",
         ".pre-commit-config.yaml",
@@ -312,23 +314,27 @@ def test_no_file_names_a_folder_of_somebodys_machine_or_a_package_index(name):
     assert not re.search(r"pypi|index-url|/simple\b", text)
 
 
-RUNNING, TESTING = ("s3", "setup"), ("s3", "setup", "dev")
+SERVING = ("serve",)
+RUNNING = ("serve", "batch", "train", "flows", "s3", "setup")
+TESTING = (*RUNNING, "dev")
+LOCKS = {"requirements-serve.lock": SERVING, "requirements.lock": RUNNING, "requirements-dev.lock": TESTING}
 
 
-@pytest.mark.parametrize(("name", "extras"), [("requirements.lock", RUNNING), ("requirements-dev.lock", TESTING)])
+@pytest.mark.parametrize(("name", "extras"), LOCKS.items())
 def test_a_lock_holds_every_dependency_within_its_bounds(name, extras):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     locked = read_lock(name)
     needed = [text for extra in extras for text in project["optional-dependencies"][extra]]
-    for requirement in map(Requirement, [*project["dependencies"], *needed]):
+    requirements = map(Requirement, [*project["dependencies"], *needed])
+    for requirement in (one for one in requirements if one.name != "fashion"):
         versions = [version for package, version in locked if package == canonicalize_name(requirement.name)]
         assert versions, requirement
         assert all(requirement.specifier.contains(version) for version in versions), requirement
 
 
-def test_what_running_needs_is_a_part_of_what_testing_needs():
-    running, testing = read_lock("requirements.lock"), read_lock("requirements-dev.lock")
-    assert running.items() < testing.items()
+def test_what_serving_needs_is_a_part_of_what_running_needs_and_that_of_what_testing_needs():
+    serving, running, testing = map(read_lock, LOCKS)
+    assert serving.items() < running.items() < testing.items()
     assert {"pytest", "mypy", "ruff"}.isdisjoint(package for package, _ in running)
 
 

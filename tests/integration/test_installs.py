@@ -16,7 +16,7 @@ from fashion.registry.champion import find_champion
 from fashion.stages.dataset import load_split
 from tests.environments import make_environment
 from tests.projects import SOURCE
-from tests.servers import end, wait_for
+from tests.servers import end, wait_until
 
 FASHION = ("-c", "from fashion.cli import main; main()")
 
@@ -47,11 +47,10 @@ def test_with_the_packages_of_the_service_alone_it_gives_the_same_answers(python
     champion = find_champion(trained_project, load_params(trained_project.params)).champion
     expected = litert.predict(champion.model, images).probabilities
     port = new_port()
-    environment = os.environ | {"FASHION_HOME": str(trained_project.root)}
+    address, environment = f"http://127.0.0.1:{port}", os.environ | {"FASHION_HOME": str(trained_project.root)}
     service = subprocess.Popen([python, *FASHION, "serve", "--port", str(port)], env=environment)
     try:
-        wait_for(f"http://127.0.0.1:{port}/readyz", service)
-        address = f"http://127.0.0.1:{port}"
+        wait_until(lambda: is_ready(address, service))
         answer = httpx.post(f"{address}/predict", json={"images": images[..., 0].tolist()}, timeout=60)
         predictions = answer.raise_for_status().json()["predictions"]
         status = httpx.get(f"{address}/status", headers={"accept": "text/html"}, timeout=60)
@@ -60,6 +59,14 @@ def test_with_the_packages_of_the_service_alone_it_gives_the_same_answers(python
     found = [[one["probabilities"][name] for name in champion.classes] for one in predictions]
     np.testing.assert_allclose(found, expected, atol=1e-6)
     assert status.status_code == 200
+
+
+def is_ready(address, service):
+    assert service.poll() is None, "the service has ended"
+    try:
+        return httpx.get(f"{address}/readyz", timeout=60).is_success
+    except httpx.TransportError:
+        return False
 
 
 @pytest.mark.advice("make setup", "importing.py")

@@ -132,7 +132,11 @@ def test_testing_adds_and_running_removes_nothing(made, wheel, tmp_path):
     assert asked(folder) == added
     with (folder / "requirements.lock").open("a") as lock:
         lock.write("# changed\n")
+    [packages] = folder.glob(".venv/lib/python*/site-packages")
+    (packages / "tensorflow" / "include").mkdir(parents=True)
+    (packages / "tensorflow" / "include" / "op.h").touch()
     assert make(folder, "setup", wheel).returncode == 0
+    assert list((packages / "tensorflow").iterdir()) == []
     assert asked(folder) == [*added, "pip sync requirements-dev.lock", "pip install"]
 
 
