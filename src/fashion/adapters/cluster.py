@@ -39,7 +39,7 @@ class Cluster(Executor):
         outcome: Future[Any] = Future()
         asked = self._workers.submit(work, *given, **named)
         asked.add_done_callback(partial(_hand_on, outcome))
-        # Weak, so that what a worker made is let go by it as soon as it was handed on, not at the next garbage collection.
+        # Weak: a worker lets go of what it made when that was handed on, not at the next garbage collection here.
         outcome.add_done_callback(partial(_take_back, ref(asked)))
         return outcome
 

@@ -1,0 +1,89 @@
+"""A cluster of two hosts, network namespaces with processes of their own, of which one is killed in the middle."""
+
+import os
+import subprocess
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from benchmarks.hosts import DASK, PORT, HostsError, two_hosts
+from tests.faults.commands import start, wait_until
+from tests.litert_models import band_images
+from tests.services import CLASSES, SIZE
+
+
+@pytest.fixture
+def hosts():
+    try:
+        with two_hosts() as found:
+            yield found
+    except HostsError as error:
+        pytest.skip(f"there can be no hosts here: {error}")
+
+
+@pytest.fixture
+def begin(tmp_path):
+    """Starts Dask's commands on a host; their output is kept."""
+    processes = []
+
+    def run(host, *command):
+        with (tmp_path / "log").open("ab") as log:
+            environment = os.environ | {"DASK_CONFIG": str(tmp_path)}
+            words = host.command(*command, "--no-dashboard")
+            processes.append(subprocess.Popen(words, env=environment, stdout=log, stderr=log))
+
+    yield run
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+def test_what_a_killed_host_had_is_answered_by_the_other_and_one_that_sees_other_folders_is_refused(
+    hosts, begin, trained_project, tmp_path
+):
+    source, output = tmp_path / "shop", tmp_path / "answers"
+    source.mkdir()
+    for number, image in enumerate(band_images(200, SIZE, len(CLASSES))):
+        Image.fromarray(image[..., 0]).save(source / f"{number:03d}.png")
+    first, second = hosts
+    address = f"tcp://{first.address}:{PORT}"
+    worker = ("worker", address, "--nthreads", "1", "--no-nanny", "--local-directory", tmp_path / "workers")
+    begin(first, DASK, "scheduler", "--host", first.address, "--port", str(PORT))
+    command = first.command("fashion", "predict", source, "--output", output, "--shard-size", "4")
+    ask = lambda: start(trained_project, *command, variables={"FASHION_EXECUTOR": address})  # noqa: E731
+
+    hidden = f'mount -t tmpfs none {trained_project.state} && exec "$@"'
+    begin(second, "unshare", "--mount", "sh", "-c", hidden, "sh", DASK, *worker, "--host", second.address)
+    await_workers(first, address, 1)
+    refused = ask()
+    output_of_refused, _ = refused.communicate()
+    assert refused.returncode == 1, output_of_refused
+    assert f"The worker tcp://{second.address}:" in output_of_refused
+    assert f"does not see {trained_project.state} as this process does" in output_of_refused
+    assert not output.exists()
+    second.kill()
+
+    for host in hosts:
+        begin(host, DASK, *worker, "--host", host.address)
+    await_workers(first, address, 2)
+    asked = ask()
+    wait_until(lambda: list(output.glob("*.parquet")), asked)
+    second.kill()
+    said, _ = asked.communicate()
+    assert asked.returncode == 0, said
+    rows = pd.read_parquet(output)
+    assert list(rows["path"]) == [f"{number:03d}.png" for number in range(200)]
+    assert rows["class"].notna().all()
+
+
+def await_workers(host, address, count):
+    """Wait for them on the host, for here is no way to it."""
+    program = (
+        "import time\n"
+        "from distributed import Client\n"
+        f"with Client('{address}', timeout=600) as client:\n"
+        f"    client.wait_for_workers({count}, timeout=600)\n"
+        f"    while len(client.scheduler_info()['workers']) != {count}: time.sleep(0.1)\n"
+    )
+    subprocess.run(host.command(DASK.parent / "python", "-c", program), check=True)
