@@ -15,8 +15,7 @@ SHAPES = {"baseline": (28, 28, 1), "compact": (12, 16, 3)}
 def exported(tmp_path_factory):
     """By network: the model, grey or colour, and its file."""
     folder = tmp_path_factory.mktemp("onnx")
-    untrained = {name: classifier(name, shape, 4) for name, shape in SHAPES.items()}
-    models = {name: rebuild(model, 1.3, int(name == "compact"), name == "compact") for name, model in untrained.items()}
+    models = {name: rebuild(classifier(name, shape, 4), 1.3, int(name == "compact")) for name, shape in SHAPES.items()}
     for name, model in models.items():
         onnx.export_onnx(model, folder / f"{name}.onnx")
     return {name: (model, folder / f"{name}.onnx") for name, model in models.items()}
@@ -46,10 +45,10 @@ def test_the_contract_is_one_of_names_that_a_client_can_read(exported, name):
 
 def test_the_same_weights_give_the_same_bytes_whatever_was_converted_before(exported, tmp_path):
     model, path = exported["compact"]
-    again = rebuild(model, 1.3, average_shifts=1, average_mirror=True)  # Its layers have other numbers in their names.
+    again = rebuild(model, temperature=1.3, average_shifts=1)  # Its layers have other numbers in their names.
     onnx.export_onnx(again, tmp_path / "again.onnx")
     assert (tmp_path / "again.onnx").read_bytes() == path.read_bytes()
-    onnx.export_onnx(rebuild(model, 1.4, average_shifts=1, average_mirror=True), tmp_path / "other.onnx")
+    onnx.export_onnx(rebuild(model, temperature=1.4, average_shifts=1), tmp_path / "other.onnx")
     assert (tmp_path / "other.onnx").read_bytes() != path.read_bytes()
 
 

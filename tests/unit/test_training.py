@@ -75,18 +75,6 @@ def test_averaged_shifts_are_the_mean_of_the_answers_for_the_moved_images():
     assert averaging.count_params() == model.count_params()
 
 
-def test_an_averaged_mirror_image_makes_an_image_and_its_mirror_image_the_same():
-    model = classifier("compact", (*SIZE, 1), 3)
-    images = draw(5, 3, SIZE, 0)[0]
-    one, other = answer(model, images), answer(model, images[:, :, ::-1])
-    averaging = rebuild(model, 1.0, average_mirror=True)
-    averaged = answer(averaging, images)
-    assert averaged.logits == pytest.approx((one.logits + other.logits) / 2, abs=1e-5)
-    assert averaged.embedding == pytest.approx((one.embedding + other.embedding) / 2, abs=1e-5)
-    assert answer(averaging, images[:, :, ::-1]).logits == pytest.approx(averaged.logits, abs=1e-5)
-    assert averaging.count_params() == model.count_params()
-
-
 def test_an_answer_is_that_of_the_weights_which_the_model_has_now():
     model, images = classifier("compact", (*SIZE, 1), 3), draw(5, 3, SIZE, 0)[0]
     before = answer(model, images)

@@ -26,7 +26,7 @@ def classifier(name: str, shape: Shape, classes: int, structure: Structure | Non
     pixels = keras.Input(shape, name="pixels")
     embedding = NETWORKS[name](pixels, structure or Structure())
     logits = layers.Dense(classes, name="logits", dtype="float32")(embedding)
-    return _surround(keras.Model(pixels, [embedding, logits], name="network"), name)
+    return _surround(keras.Model(pixels, [embedding, logits], name="network"), name, 1.0, 0)
 
 
 @contextmanager
@@ -44,18 +44,16 @@ def computing_in(precision: str) -> Iterator[None]:
         keras.config.set_dtype_policy(usual)
 
 
-def rebuild(
-    model: keras.Model, temperature: float, average_shifts: int = 0, average_mirror: bool = False
-) -> keras.Model:
+def rebuild(model: keras.Model, temperature: float, average_shifts: int = 0) -> keras.Model:
     """Build a model of the same network with the same weights, which computes in float32, but with other outputs.
 
-    `probabilities` are the softmax of the logits divided by `temperature`. Logits and embedding are averaged over the
-    image and, with `average_shifts`, its copies shifted by that many pixels up, down, left and right, since strides and
-    pooling make a network answer each differently; with `average_mirror`, over its mirror image, too.
+    `probabilities` are the softmax of the logits divided by `temperature`. With `average_shifts`, logits and embedding
+    are averaged over the image and its copies shifted by that many pixels up, down, left and right: strides and pooling
+    make a network answer each differently.
     """
     network = keras.models.clone_model(model.get_layer("network"), clone_function=_in_float32)
     network.set_weights(model.get_layer("network").get_weights())
-    return _surround(network, model.name, temperature, average_shifts, average_mirror)
+    return _surround(network, model.name, temperature, average_shifts)
 
 
 def _in_float32(layer: keras.Operation) -> keras.Operation:
@@ -65,16 +63,12 @@ def _in_float32(layer: keras.Operation) -> keras.Operation:
     return layer.from_config(layer.get_config() | {"dtype": "float32"})
 
 
-def _surround(
-    network: keras.Model, name: str, temperature: float = 1.0, average_shifts: int = 0, average_mirror: bool = False
-) -> keras.Model:
+def _surround(network: keras.Model, name: str, temperature: float, average_shifts: int) -> keras.Model:
     """Put what all networks have in common around one that goes from pixels in [0, 1] to embedding and logits."""
     _, *shape = network.input_shape
     image = keras.Input(shape, dtype="uint8", name="image")
     pixels = layers.Rescaling(1 / 255)(image)
     views = [pixels, *_moved(pixels, average_shifts)]
-    if average_mirror:
-        views.append(keras.ops.flip(pixels, axis=2))
     embeddings, logits = zip(*map(network, views), strict=True)
     embedding, mean_logits = _mean(embeddings, "embedding"), _mean(logits, "logits")
     scaled = layers.Rescaling(1 / temperature, name="temperature")(mean_logits)

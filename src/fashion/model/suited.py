@@ -48,7 +48,6 @@ def suited_recipe(counts: Sequence[int], shape: Shape) -> Recipe:
         class_weights="logit_adjusted" if unequal else "none",
         augmentation=Augmentation(mirror=colour, crop=0.2 if large else 0.0, shift=0 if colour else 1),
         average_shifts=0 if colour else 1,
-        average_mirror=colour,
     )
 
 

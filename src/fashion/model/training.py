@@ -107,11 +107,11 @@ def train(plan: Plan, watch: Watch) -> Trained:
     trainee.compile(optimizer, loss, metrics=["accuracy"])
     state = _run_epochs(trainee, plan, watch, head)
     trainee.set_weights(state.best_weights)
-    uncalibrated = rebuild(model, 1.0, recipe.average_shifts, recipe.average_mirror)
+    uncalibrated = rebuild(model, temperature=1.0, average_shifts=recipe.average_shifts)
     logits = predict_logits(logits_model(uncalibrated), validation.images)
     temperature = fit_temperature(logits, validation.labels)
     return Trained(
-        model=rebuild(uncalibrated, temperature, recipe.average_shifts, recipe.average_mirror),
+        model=rebuild(uncalibrated, temperature, recipe.average_shifts),
         history=state.history,
         temperature=temperature,
         validation_accuracy=_accuracy(logits, validation.labels),

@@ -95,8 +95,6 @@ class Recipe(Section):
     average_shifts: Annotated[int, Field(ge=0, le=4)] = 0
     """Average the outputs for the image and for its copies moved by this many pixels up, down, left and right.
     Training takes no longer, inference four to five times as long."""
-    average_mirror: bool = False
-    """Average the outputs for the image and for its mirror image, too. Not for classes that differ in left and right."""
     patience: Positive | None = None
     """Stop after this many epochs without a better validation accuracy."""
 
