@@ -22,6 +22,7 @@ EXTRAS = {
         *("scipy", "sklearn", "tensorflow", "tf2onnx"),
     ),
     "flows": ("honcho", "prefect"),
+    "dask": ("distributed",),
 }
 """Which modules each extra of the package brings that its plain installation does not."""
 
