@@ -150,7 +150,7 @@ def copy_cache(template: Path, project: Project, *stages: str) -> None:
     That holds while data, code and parameters are the template's.
     """
     shutil.copytree(template / ".dvc" / "cache", project.root / ".dvc" / "cache", dirs_exist_ok=True)
-    for run in (project.root / ".dvc" / "cache" / "runs").rglob("*"):
+    for run in list((project.root / ".dvc" / "cache" / "runs").rglob("*")):
         if stages and run.is_file():
             command = yaml.safe_load(run.read_text(encoding="utf-8"))["cmd"]
             if command.split()[-1] not in stages:
