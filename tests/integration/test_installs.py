@@ -48,7 +48,8 @@ def test_with_the_packages_of_the_service_alone_it_gives_the_same_answers(python
     expected = litert.predict(champion.model, images).probabilities
     port = new_port()
     address, environment = f"http://127.0.0.1:{port}", os.environ | {"FASHION_HOME": str(trained_project.root)}
-    service = subprocess.Popen([python, *FASHION, "serve", "--port", str(port)], env=environment)
+    command = [python, *FASHION, "serve", "--port", str(port)]
+    service = subprocess.Popen(command, env=environment, start_new_session=True)
     try:
         wait_until(lambda: is_ready(address, service))
         answer = httpx.post(f"{address}/predict", json={"images": images[..., 0].tolist()}, timeout=60)
