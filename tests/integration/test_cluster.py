@@ -69,9 +69,8 @@ def open_cluster(address, read=(), written=()):
         return found.places
 
 
-def test_a_scheduler_that_is_away_and_one_without_workers_are_said_before_work_starts(
-    tmp_path, monkeypatch, trained_project
-):
+def test_a_scheduler_that_is_away_and_one_without_workers_are_said_before_work_starts(tmp_path, monkeypatch, project):
+    (tmp_path / "shop").mkdir()
     monkeypatch.setattr("fashion.adapters.cluster.PATIENCE_SECONDS", 1)
     with reserved_port() as port:
         address = f"tcp://127.0.0.1:{port}"
@@ -81,7 +80,7 @@ def test_a_scheduler_that_is_away_and_one_without_workers_are_said_before_work_s
             open_cluster(address)
         monkeypatch.setenv("FASHION_EXECUTOR", address)
         with pytest.raises(ServiceError, match="No scheduler"):
-            answer(trained_project, load_params(trained_project.params), Wanted(tmp_path, tmp_path / "new"), print)
+            answer(project, load_params(project.params), Wanted(tmp_path / "shop", tmp_path / "new"), print)
         assert not (tmp_path / "new").exists()
     monkeypatch.setattr("fashion.adapters.cluster.PATIENCE_SECONDS", 600)
     with running_cluster(tmp_path) as alone, pytest.raises(ServiceError) as told:
@@ -113,15 +112,17 @@ def number_of_workers(dask):
         return len(client.scheduler_info()["workers"])
 
 
-def test_without_dask_or_with_a_log_in_one_file_the_setting_is_refused(tmp_path, monkeypatch, trained_project):
+def test_without_dask_or_with_a_log_in_one_file_the_setting_is_refused(tmp_path, monkeypatch, project):
     monkeypatch.setenv("FASHION_EXECUTOR", "tcp://127.0.0.1:1")
-    params, wanted = load_params(trained_project.params), Wanted(tmp_path, tmp_path / "new", log="sqlite:///log.db")
+    (tmp_path / "shop").mkdir()
+    params = load_params(project.params)
+    wanted = Wanted(tmp_path / "shop", tmp_path / "new", log="sqlite:///log.db")
     with pytest.raises(ParamsError, match="cannot all write into one SQLite file.*FASHION_PREDICTIONS_URL=postgresql:"):
-        answer(trained_project, params, wanted, print)
+        answer(project, params, wanted, print)
     monkeypatch.delitem(sys.modules, "fashion.adapters.cluster")
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(SetupError, match="Dask is not installed here.*requirements-dev.lock distributed"):
-        answer(trained_project, params, replace(wanted, log=None), print)
+        answer(project, params, replace(wanted, log=None), print)
 
 
 def test_answers_are_those_of_this_machine_while_a_worker_is_killed(asked, tmp_path):

@@ -1,16 +1,19 @@
 """A cluster of two hosts, network namespaces with processes of their own, of which one is killed in the middle."""
 
 import os
+import re
 import subprocess
+import sys
 
 import pandas as pd
 import pytest
 from PIL import Image
 
 from benchmarks.hosts import DASK, PORT, HostsError, two_hosts
-from tests.faults.commands import start, wait_until
+from tests.faults.commands import wait_until
 from tests.litert_models import band_images
-from tests.services import CLASSES, SIZE
+from tests.projects import SOURCE
+from tests.services import CLASSES, SIZE, make_champion
 
 
 @pytest.fixture
@@ -40,34 +43,34 @@ def begin(tmp_path):
 
 
 def test_what_a_killed_host_had_is_answered_by_the_other_and_one_that_sees_other_folders_is_refused(
-    hosts, begin, trained_project, tmp_path
+    hosts, begin, tmp_path
 ):
     source, output = tmp_path / "shop", tmp_path / "answers"
     source.mkdir()
     for number, image in enumerate(band_images(200, SIZE, len(CLASSES))):
         Image.fromarray(image[..., 0]).save(source / f"{number:03d}.png")
+    make_champion(tmp_path / "champion", "1")
     first, second = hosts
     address = f"tcp://{first.address}:{PORT}"
     worker = ("worker", address, "--nthreads", "1", "--no-nanny", "--local-directory", tmp_path / "workers")
     begin(first, DASK, "scheduler", "--host", first.address, "--port", str(PORT))
-    command = first.command("fashion", "predict", source, "--output", output, "--shard-size", "4")
-    ask = lambda: start(trained_project, *command, variables={"FASHION_EXECUTOR": address})  # noqa: E731
 
-    hidden = f'mount -t tmpfs none {trained_project.state} && exec "$@"'
+    hidden = f'mount -t tmpfs none {tmp_path} && exec "$@"'
     begin(second, "unshare", "--mount", "sh", "-c", hidden, "sh", DASK, *worker, "--host", second.address)
     await_workers(first, address, 1)
-    refused = ask()
-    output_of_refused, _ = refused.communicate()
-    assert refused.returncode == 1, output_of_refused
-    assert f"The worker tcp://{second.address}:" in output_of_refused
-    assert f"does not see {trained_project.state} as this process does" in output_of_refused
+    refused = ask(first, address, tmp_path)
+    said, _ = refused.communicate()
+    assert refused.returncode == 1
+    assert re.search(
+        rf"ServiceError: The worker tcp://{second.address}:\d+ does not see {source} as this process", said
+    )
     assert not output.exists()
     second.kill()
 
     for host in hosts:
         begin(host, DASK, *worker, "--host", host.address)
     await_workers(first, address, 2)
-    asked = ask()
+    asked = ask(first, address, tmp_path)
     wait_until(lambda: list(output.glob("*.parquet")), asked)
     second.kill()
     said, _ = asked.communicate()
@@ -75,6 +78,24 @@ def test_what_a_killed_host_had_is_answered_by_the_other_and_one_that_sees_other
     rows = pd.read_parquet(output)
     assert list(rows["path"]) == [f"{number:03d}.png" for number in range(200)]
     assert rows["class"].notna().all()
+
+
+def ask(host, address, folder):
+    """Answer on a host, with the champion and the pictures in a folder."""
+    program = (
+        "from pathlib import Path\n"
+        "from fashion.batch.answer import Wanted, answer_with\n"
+        "from fashion.stages.workers import workers\n"
+        "from tests.services import found_champion\n"
+        f"folder = Path('{folder}')\n"
+        "wanted = Wanted(folder / 'shop', folder / 'answers', 4)\n"
+        "with workers([wanted.source], [wanted.output]) as wide:\n"
+        "    found = found_champion(folder / 'champion', '1')\n"
+        "    answer_with(found, 'bands', wanted, wide.executor, lambda *_: None)\n"
+    )
+    variables = os.environ | {"FASHION_EXECUTOR": address, "PYTHONPATH": str(SOURCE)}
+    command = host.command(sys.executable, "-c", program)
+    return subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def await_workers(host, address, count):
@@ -86,4 +107,4 @@ def await_workers(host, address, count):
         f"    client.wait_for_workers({count}, timeout=600)\n"
         f"    while len(client.scheduler_info()['workers']) != {count}: time.sleep(0.1)\n"
     )
-    subprocess.run(host.command(DASK.parent / "python", "-c", program), check=True)
+    subprocess.run(host.command(sys.executable, "-c", program), check=True)
