@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.hosts import DASK, PORT, Host, scheduler_on, two_hosts, worker_on
 from benchmarks.processes import free_port, running
 from benchmarks.results import ROOT, machine, measured_on, paragraphs, save, table
+from fashion.adapters.hosts import DASK, PORT, Host, scheduler_on, two_hosts, worker_on
 from fashion.environment import apply_environment
 from fashion.params import load_params
 from fashion.paths import Project

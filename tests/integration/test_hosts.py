@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from benchmarks.hosts import DASK, PORT, HostsError, two_hosts
+from fashion.adapters.hosts import DASK, PORT, two_hosts
+from fashion.errors import SetupError
 from tests.faults.commands import wait_until
 from tests.litert_models import band_images
 from tests.projects import SOURCE
@@ -21,7 +22,7 @@ def hosts():
     try:
         with two_hosts() as found:
             yield found
-    except HostsError as error:
+    except SetupError as error:
         pytest.skip(f"there can be no hosts here: {error}")
 
 

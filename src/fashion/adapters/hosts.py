@@ -1,4 +1,4 @@
-"""Two hosts on one machine: network namespaces, each with one end of a virtual cable. It takes root and iproute2."""
+"""iproute2: two hosts on one machine, to see what crosses a network. They are network namespaces; it takes root."""
 
 import os
 import signal
@@ -9,13 +9,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from fashion.errors import SetupError
+
 DASK = Path(sys.executable).parent / "dask"
 PORT = 8786
 """On which a scheduler listens: a host has ports of its own."""
-
-
-class HostsError(Exception):
-    """There can be no such hosts here; the message names the call that failed."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,7 @@ def two_hosts() -> Iterator[tuple[Host, Host]]:
     """Yield two hosts that see each other and nothing else; their processes end with the block.
 
     Raises:
-        HostsError: this user may not make them, or iproute2 is not installed.
+        SetupError: this user may not make them, or iproute2 is not installed; the message names the call that failed.
     """
     first, second = (Host(f"fashion-{os.getpid()}-{end}", f"10.231.0.{end}") for end in (1, 2))
     with ExitStack() as stack:
@@ -72,6 +70,6 @@ def _call(*command: str) -> str:
     try:
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
     except FileNotFoundError as error:
-        raise HostsError(f"{' '.join(command)}: {command[0]} is not installed (Debian: iproute2)") from error
+        raise SetupError(f"{' '.join(command)}: {command[0]} is not installed (Debian: iproute2)") from error
     except subprocess.CalledProcessError as error:
-        raise HostsError(f"{' '.join(command)}: {error.stderr.strip()}") from error
+        raise SetupError(f"{' '.join(command)}: {error.stderr.strip()}") from error
