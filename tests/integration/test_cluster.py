@@ -33,8 +33,8 @@ from fashion.stages import workers
 from fashion.stages.pictures import WORTHWHILE, see_stored
 from tests.cluster import running_cluster
 from tests.faults.commands import wait_until
+from tests.integration.test_tuning import edit
 from tests.litert_models import band_images
-from tests.projects import edit_params
 from tests.servers import reserved_port
 from tests.services import CLASSES, SIZE, make_champion
 
@@ -183,8 +183,7 @@ def test_a_training_whose_worker_is_killed_begins_anew_and_is_that_of_fashion_tr
 
 def test_a_search_and_a_learning_curve_train_side_by_side_and_find_what_they_find_here(asked, trained_project):
     rate = load_params(trained_project.params).train.chosen.learning_rate
-    space = {"space": {"learning_rate": {"choices": [rate, rate / 2]}}, "finalists": 1, "seeds": 2}
-    params = edit_params(trained_project, {"tune": space})
+    params = edit(trained_project, rate, [rate, rate / 2])
     found = tune(trained_project, params, "study", Budget(trials=3), QUIET)
     assert [trial.state for trial in found.trials] == [COMPLETE] * 3
     training = json.loads((trained_project.model / "training.json").read_text())

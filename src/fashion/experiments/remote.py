@@ -4,25 +4,23 @@ Epochs are told by a file: the worker adds a line for each, and whoever waits fo
 """
 
 import json
+import multiprocessing
 import os
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, wait
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from threading import Event, Lock
+from threading import Event
 
 from fashion.environment import apply_environment
-from fashion.errors import TrainingError
-from fashion.experiments.trial import OUT_OF_MEMORY, Job, OnEpoch, Outcome, Progress, StoppedError, train_here
+from fashion.errors import SetupError, TrainingError
+from fashion.experiments.trial import OUT_OF_MEMORY, Job, OnEpoch, Outcome, Progress, StoppedError, train_apart
 from fashion.paths import Project
 
 POLL_SECONDS = 0.2
 FOLDER = "trainings"
 """Below the project's state."""
-
-_one_at_a_time = Lock()
-"""Held by the thread of a worker that trains: Keras has one random state for the whole process."""
 
 
 def train_remotely(executor: Executor, job: Job, on_epoch: OnEpoch, over: Event) -> Outcome:
@@ -37,6 +35,7 @@ def train_remotely(executor: Executor, job: Job, on_epoch: OnEpoch, over: Event)
     Raises:
         ArtifactError: the dataset is missing or damaged.
         ServiceError: the cluster went away.
+        SetupError: the worker may not start processes.
         TrainingError: the training failed, or every worker that had it was killed; the message says why.
         StoppedError: `on_epoch` ended it.
         KeyboardInterrupt: it is over.
@@ -58,21 +57,27 @@ def train_remotely(executor: Executor, job: Job, on_epoch: OnEpoch, over: Event)
 def train_told(job: Job, told: Path) -> Outcome:
     """Train, and tell each epoch; on a worker.
 
-    Raises:
-        StoppedError: nobody waits for it any more.
+    In a process of its own there, too: Keras draws its seeds from Python's random numbers, and so do Dask's threads, so
+    that a training in the worker's process would have another result each time.
     """
-    with _one_at_a_time:
-        apply_environment(Project(job.root))
-        return train_here(job, lambda progress: _tell(told, progress))
+    if multiprocessing.current_process().daemon:
+        raise SetupError(
+            "The worker may not start processes, as trainings need. Start it after source .venv/bin/activate in the "
+            "project's folder, which sets DASK_DISTRIBUTED__WORKER__DAEMON=False"
+        )
+    apply_environment(Project(job.root))
+    return train_apart(job, lambda progress: not _tell(told, progress))
 
 
-def _tell(told: Path, progress: Progress) -> None:
+def _tell(told: Path, progress: Progress) -> bool:
+    """Add an epoch to the file; return False if it is gone, as nobody waits for the training any more."""
     try:
         descriptor = os.open(told, os.O_WRONLY | os.O_APPEND)
-    except FileNotFoundError as error:
-        raise StoppedError from error
+    except FileNotFoundError:
+        return False
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(f"\n{json.dumps(asdict(progress))}\n")
+    return True
 
 
 def _follow(future: Future[Outcome], told: Path, on_epoch: OnEpoch, over: Event) -> Outcome:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -133,26 +134,15 @@ def _work(job: Job, connection: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; whoever watches ends this process.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
-        connection.send((DONE, train_here(job, lambda progress: connection.send((EPOCH, progress)))))
+        connection.send((DONE, _train(job, lambda progress: connection.send((EPOCH, progress)))))
     except BrokenPipeError:
         return  # Nobody waits for the trial any more.
     except FashionError as error:
         connection.send((FAILED, error))
-
-
-def train_here(job: Job, report: Callable[[Progress], object]) -> Outcome:
-    """Train in this process.
-
-    Raises:
-        ArtifactError: the dataset is missing or damaged.
-        TrainingError: the training failed; the message says why.
-    """
-    try:
-        return _train(job, report)
     except Exception as error:
         if not _is_out_of_memory(error):
             raise
-        raise TrainingError(OUT_OF_MEMORY) from error
+        connection.send((FAILED, TrainingError(OUT_OF_MEMORY)))
 
 
 def _is_out_of_memory(error: Exception) -> bool:
@@ -160,7 +150,7 @@ def _is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
 
 
-def _train(job: Job, report: Callable[[Progress], object]) -> Outcome:
+def _train(job: Job, report: Callable[[Progress], Any]) -> Outcome:
     # Here, because whoever waits for the trial needs no TensorFlow.
     from fashion.model.history import State  # noqa: PLC0415
     from fashion.model.networks import logits_model, predict_logits  # noqa: PLC0415
