@@ -73,7 +73,7 @@ def is_ready(address, service):
 @pytest.mark.advice("make setup", "importing.py")
 @pytest.mark.parametrize(
     ("arguments", "extra"),
-    [(("validate",), "train"), (("monitor",), "train"), (("predict", "pictures", "--output", "answers"), "batch")],
+    [(("validate",), "train"), (("evaluate",), "train"), (("predict", "pictures", "--output", "answers"), "batch")],
 )
 def test_a_command_whose_extra_is_lacking_names_it_in_one_line(python, project, arguments, extra):
     (project.root / "pictures").mkdir()
