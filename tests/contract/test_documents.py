@@ -191,6 +191,7 @@ QUOTED = {
     "gates": "docs/judgement.md",
     "robustness": "docs/judgement.md",
     "series": "docs/judgement.md",
+    "cluster": "docs/cluster.md",
     "demo": "docs/loop.md",
     "serving": "docs/serving.md",
     "exports": "docs/serving.md",
