@@ -94,7 +94,8 @@ def _check_workers(client: Client, address: str, read: Sequence[Path], written: 
                 f"The worker {worker} cannot be asked for its version ({type(seen).__name__}: {seen}). Start it in the "
                 "environment of this project"
             )
-        _check_worker(worker, *seen, paths)
+        installed, missing = seen
+        _check_worker(worker, installed, missing, paths)
 
 
 def _check_worker(worker: str, installed: str, missing: list[str], paths: dict[str, Path]) -> None:
