@@ -15,6 +15,7 @@ import httpx
 import psycopg
 import pytest
 from mlflow import MlflowClient
+from mlflow.store.artifact import s3_artifact_repo
 from moto.server import ThreadedMotoServer
 
 from fashion.adapters.predictions import PredictionLog
@@ -269,6 +270,7 @@ def test_what_stands_in_the_way_of_files_in_s3_is_said_before_a_training(clones,
     registry = registry_of(ann, params)
     with pytest.raises(ServiceError, match="The specified bucket does not exist"):
         check_place(replace(registry, root="s3://nowhere/mlflow", experiment="another"))
+    s3_artifact_repo._cached_get_s3_client.cache_clear()
     monkeypatch.setitem(sys.modules, "boto3", None)
     with pytest.raises(SetupError, match="boto3 is not installed. Type: make setup"):
         check_place(registry)
