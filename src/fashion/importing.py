@@ -34,8 +34,8 @@ def explain_absence(module: str) -> str | None:
     if extra is None or find_spec(package):
         return None
     return (
-        f"This needs {package}, which is not installed. Install all that it needs with: "
-        f"pip install 'fashion[{extra}]'; in a checkout: make setup"
+        f"This needs {package}, which is not installed. In the project's folder, make setup installs everything, and "
+        f"pip install '.[{extra}]' what this needs"
     )
 
 

@@ -81,7 +81,9 @@ def test_a_command_whose_extra_is_lacking_names_it_in_one_line(python, project, 
     assert said.returncode == 1
     first, *others = said.stderr.splitlines()
     assert first.startswith("error: This needs ")
-    assert f"pip install 'fashion[{extra}]'; in a checkout: make setup" in first
+    assert first.endswith(
+        f"In the project's folder, make setup installs everything, and pip install '.[{extra}]' what this needs"
+    )
     assert others == ["More about git, variables, proxies, ports, disk and services: fashion doctor"]
     # What make setup installs has it: tests/integration/test_setup.py follows that, and here it is.
     assert "not installed" not in run(sys.executable, *FASHION, "validate", FASHION_HOME=str(project.root)).stderr
@@ -91,6 +93,6 @@ def test_without_prefect_the_flows_name_the_extra_in_one_line(python):
     said = run(python, "-m", "flows.services", "up", PYTHONPATH=str(SOURCE))
     assert said.returncode == 1
     assert said.stderr == (
-        "error: This needs prefect, which is not installed. Install all that it needs with: pip install "
-        "'fashion[flows]'; in a checkout: make setup\n"
+        "error: This needs prefect, which is not installed. In the project's folder, make setup installs everything, "
+        "and pip install '.[flows]' what this needs\n"
     )
