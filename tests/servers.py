@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import httpx
 import psycopg
@@ -19,6 +20,9 @@ import pytest
 
 from fashion.arrays import Bytes
 from fashion.paths import Project
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import TaskRun
 
 PATIENCE_SECONDS = 600
 """How long anything is waited for: so that a hang ends, and no busy machine is taken for one."""
@@ -141,6 +145,22 @@ def wait_until(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def read_task_runs(flow_run: UUID) -> list["TaskRun"]:
+    """The task runs of a flow run that is over, as the Prefect server of `PREFECT_API_URL` knows them, in order.
+
+    It learns of them from a queue of events: all of them are known once a task of our own that came later is.
+    """
+    from prefect import get_client, task
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, TaskRunFilter, TaskRunFilterId
+
+    later = task(lambda: None, name="later")(return_state=True).state_details.task_run_id
+    with get_client(sync_client=True) as client:
+        known = TaskRunFilter(id=TaskRunFilterId(any_=[later]))
+        wait_until(lambda: any(run.state.is_final() for run in client.read_task_runs(task_run_filter=known)))
+        runs = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[flow_run])))
+    return sorted((run for run in runs if run.id != later), key=lambda run: run.start_time)
 
 
 def wait_for_postgresql(address: str, process: "subprocess.Popen[bytes]") -> None:

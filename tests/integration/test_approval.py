@@ -174,6 +174,8 @@ def test_nobody_is_asked_about_what_the_judgement_refuses(trained_project):
 def prefect_that_answers(status, body):
     class Answering(http.server.BaseHTTPRequestHandler):
         def do_POST(self):
+            # A connection that is closed with the question unread is reset, and the answer lost.
+            self.rfile.read(int(self.headers["Content-Length"]))
             self.send_response(status)
             self.end_headers()
             self.wfile.write(body)

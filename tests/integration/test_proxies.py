@@ -22,6 +22,7 @@ class Healthy(BaseHTTPRequestHandler):
         self.wfile.write(b"true")
 
     def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
         self.send_response(200)
         self.end_headers()
         self.wfile.write(b"[]")

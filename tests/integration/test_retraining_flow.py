@@ -24,7 +24,7 @@ from flows.monitoring import EVENT, monitoring
 from flows.pipeline import PIPELINE
 from flows.retraining import retraining
 from tests.projects import edit_params, log_predictions
-from tests.servers import PATIENCE_SECONDS
+from tests.servers import PATIENCE_SECONDS, read_task_runs
 from tests.traffic import Traffic, inverted
 
 ENOUGH = 150
@@ -63,9 +63,9 @@ def served(trained_project, at_server):
 def run(flow, **parameters):
     """The final state, the names of the tasks, and the announcements among the artifacts."""
     state = flow(**parameters, return_state=True)
+    tasks = read_task_runs(state.state_details.flow_run_id)
     with get_client(sync_client=True) as client:
         own = FlowRunFilter(id=FlowRunFilterId(any_=[state.state_details.flow_run_id]))
-        tasks = sorted(client.read_task_runs(flow_run_filter=own), key=lambda task: task.start_time)
         artifacts = client.read_artifacts(flow_run_filter=own)
     announced = [artifact.description for artifact in artifacts if artifact.key == "announcements"]
     return state, [task.name for task in tasks], announced

@@ -70,8 +70,10 @@ def judge(project):
 def test_a_candidate_that_is_better_than_the_champion_alone_is_held_against_the_best_champion_of_before(series):
     _, registered = series
     assert registered.verdict == "challenger"
-    (reason,) = registered.judgement.reasons
+    # How many classes lose as well depends on how the instruction set rounds.
+    reason, *others = registered.judgement.reasons
     assert reason.startswith("its accuracy may be below that of version 1, the most accurate champion so far, by more")
+    assert all("below that of version 1, the most accurate champion so far" in other for other in others)
     first, second, *_ = registered.judgement.lines
     assert (first.figure, first.verdict) == ("accuracy", "better")
     assert (second.figure, second.verdict) == ("accuracy against version 1", "may be worse")

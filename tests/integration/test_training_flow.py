@@ -39,7 +39,7 @@ from flows.services.slot import LIMIT, training_slot
 from flows.training import training
 from tests.conftest import copy_prefect
 from tests.projects import SOURCE, copy_cache, edit_params
-from tests.servers import PATIENCE_SECONDS
+from tests.servers import PATIENCE_SECONDS, read_task_runs
 
 HOLD_THE_SLOT = """
 import sys
@@ -76,12 +76,11 @@ def test_a_server_that_does_not_know_this_project_is_refused_in_words(project, a
 def run_flow(**parameters):
     """The run's final state, and everything the server knows about it."""
     state = training(**parameters, return_state=True)
+    tasks = read_task_runs(state.state_details.flow_run_id)
     with get_client(sync_client=True) as client:
         run = client.read_flow_run(state.state_details.flow_run_id)
         own = FlowRunFilter(id=FlowRunFilterId(any_=[run.id]))
-        tasks = client.read_task_runs(flow_run_filter=own)
         artifacts = client.read_artifacts(flow_run_filter=own)
-    tasks.sort(key=lambda task: task.start_time)
     artifacts.sort(key=lambda artifact: artifact.created)  # Of two with one key, the later one is shown.
     return state, run, tasks, {artifact.key: artifact for artifact in artifacts}
 

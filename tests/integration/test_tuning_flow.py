@@ -5,6 +5,7 @@ from prefect import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
 from flows.tuning import tuning
+from tests.servers import read_task_runs
 
 
 def test_the_flow_brings_the_data_up_to_date_searches_and_shows_what_it_found(trained_project, at_server):
@@ -18,9 +19,9 @@ def test_the_flow_brings_the_data_up_to_date_searches_and_shows_what_it_found(tr
     # Nothing but the recipe in use was tried, so there was nothing to compare it with.
     assert state.message == "There was no complete trial besides baseline: nothing to compare it with."
     assert state.name == "Completed", state.message
+    tasks = read_task_runs(state.state_details.flow_run_id)
     with get_client(sync_client=True) as client:
         own = FlowRunFilter(id=FlowRunFilterId(any_=[state.state_details.flow_run_id]))
-        tasks = sorted(client.read_task_runs(flow_run_filter=own), key=lambda task: task.start_time)
         artifacts = client.read_artifacts(flow_run_filter=own)
         run = client.read_flow_run(state.state_details.flow_run_id)
     assert [task.name for task in tasks] == ["fetch", "validate", "prepare", "search"]

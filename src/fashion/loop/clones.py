@@ -4,6 +4,7 @@ Digests have no order. What a clone has had is known by its git history: data.dv
 were set back on purpose, in git, are not behind.
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
@@ -13,11 +14,13 @@ from fashion.adapters.predictions import Collection, PredictionLog, collecting, 
 from fashion.adapters.tracking.address import registry_of
 from fashion.adapters.tracking.tags import DATA_VERSION, SYNTHETIC_DATA
 from fashion.adapters.versioning.pinning import is_cached
-from fashion.errors import DataError
+from fashion.errors import DataError, ServiceError
 from fashion.params import Params
 from fashion.paths import Project
 from fashion.settings import is_shared, predictions_url, tracking_uri
 from fashion.stages.batches import newest_batch
+
+logger = logging.getLogger(__name__)
 
 CURE = "Type: git pull, then: dvc pull data.dvc"
 
@@ -46,13 +49,14 @@ def taking_turns(project: Project, params: Params, log: PredictionLog) -> Iterat
 def check_data(project: Project, params: Params) -> None:
     """Check that a training here would learn from what the others have, as far as servers are shared.
 
+    A training needs no prediction log: if that is away, a warning says what was not checked.
+
     Raises:
         DataError: this clone lacks the batch that was collected last, or the data of the champion.
-        ServiceError: the prediction log or MLflow is away.
+        ServiceError: MLflow is away.
     """
-    if is_shared(url := predictions_url(project)):
-        with closing(PredictionLog(url)) as log:
-            check_collected(project, last_collection(log, params.register_.name))
+    if is_shared(predictions_url(project)):
+        check_collected(project, _last_collection(project, params))
     if is_shared(tracking_uri(project)):
         _check_champion(project, params)
 
@@ -72,6 +76,15 @@ def check_collected(project: Project, last: Collection | None) -> None:
             f"The data of this clone are behind: it lacks batch {last.batch}, collected by {last.clone}. {CURE}. If "
             "that does not bring it, data.dvc has still to be committed and pushed there"
         )
+
+
+def _last_collection(project: Project, params: Params) -> Collection | None:
+    try:
+        with closing(PredictionLog(predictions_url(project))) as log:
+            return last_collection(log, params.register_.name)
+    except ServiceError as error:
+        logger.warning("Whether another clone has collected labels that are lacking here was not checked: %s", error)
+        return None
 
 
 def _check_champion(project: Project, params: Params) -> None:
