@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 
 import httpx
 import uvicorn
@@ -141,8 +142,10 @@ def _await_start(process: subprocess.Popen[bytes], address: str, log: Path) -> N
             # On a full disk the log is empty. Prefect does not get past a database whose making was interrupted.
             database = Path(os.environ.get("PREFECT_HOME", "~/.prefect")) / "prefect.db"
             raise ServiceError(
-                f"The temporary Prefect server has ended; see {log}. Is its disk full (df -h {log.parent})? Was its "
-                f"first start interrupted? Then its database is half made; remove it with: rm {database}*"
+                f"The temporary Prefect server has ended; see {log}. "
+                f"Is its disk full (df -h {quote(str(log.parent))})? "
+                "Was its first start interrupted? Then its database is half made; remove it with: "
+                f"rm {quote(str(database))}*"
             )
         if time.monotonic() > deadline:
             raise ServiceError(

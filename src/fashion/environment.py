@@ -3,6 +3,7 @@
 import os
 import sys
 from pathlib import Path
+from shlex import quote
 
 from fashion.defaults import read_defaults
 from fashion.errors import SetupError
@@ -81,7 +82,7 @@ def check_environment(project: Project) -> None:
     if made_for != home:
         raise SetupError(
             f"The virtual environment {sys.prefix} was made for {made_for}, then copied or moved. Make a new one: "
-            f"cd {home} && make setup"
+            f"cd {quote(str(home))} && make setup"
         )
     if code not in (home, project.root):
         raise SetupError(
@@ -91,7 +92,7 @@ def check_environment(project: Project) -> None:
     if project.root != home and _made_for(project.root):
         raise SetupError(
             f"The environment of {home} is active in {project.root}, which has its own. "
-            f"Type: source {project.root}/.venv/bin/activate"
+            f"Type: source {quote(f'{project.root}/.venv/bin/activate')}"
         )
 
 

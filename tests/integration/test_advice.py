@@ -3,6 +3,7 @@
 import http.server
 import json
 import os
+import shlex
 import shutil
 import threading
 from contextlib import contextmanager
@@ -43,7 +44,7 @@ from flows import progress
 from flows.artifacts import print_summary
 from tests.advice import follow
 from tests.candidates import make_candidate
-from tests.conftest import use_environment
+from tests.conftest import copy_template, use_environment
 from tests.integration.test_predict import read_only
 from tests.integration.test_promotion import add_versions
 from tests.projects import commit, copy_pipeline, edit_params, log_predictions
@@ -238,25 +239,29 @@ def make_real(project, params):
 
 
 @pytest.mark.advice("rm", "loop/collect.py", "loop/refused_labels.py", "pages/needs.py")
-def test_refused_labels_are_tried_again_as_they_are_when_the_list_of_them_is_removed(small_project):
-    params = edit_params(small_project, {"collect": {"at_least": 120}})
+def test_refused_labels_are_tried_again_as_they_are_when_the_list_of_them_is_removed(
+    small_template, tmp_path, monkeypatch
+):
+    project = copy_template(small_template, tmp_path / "a folder", monkeypatch)
+    params = edit_params(project, {"collect": {"at_least": 120}})
     images, labels = draw(120, 10, (28, 28), seed=11)
-    log_predictions(small_project, images, [(label + 1) % 10 for label in labels])
-    path = small_project.state / "refused.csv"
+    log_predictions(project, images, [(label + 1) % 10 for label in labels])
+    path = project.state / "refused.csv"
+    remove = f"rm {shlex.quote(str(path))}"
     for _ in range(2):
         with pytest.raises(DataError, match="With the 120 new labels") as told:
-            collect(small_project, params)
-        assert collect(small_project, params).batch is None
-        (need,) = of_refused(count_refused(small_project, params), str(path))
+            collect(project, params)
+        assert collect(project, params).batch is None
+        (need,) = of_refused(count_refused(project, params), str(path))
         assert need.what.startswith("120 labels")
-        assert f"rm {path}" in str(told.value)
-        follow(small_project, need.ways, f"rm {path}")
+        assert remove in str(told.value)
+        follow(project, need.ways, remove)
     path.write_text("id,label_number\n", encoding="utf-8")
     with pytest.raises(ArtifactError, match="refused.csv is damaged") as told:
-        collect(small_project, params)
-    follow(small_project, told.value, f"rm {path}")
+        collect(project, params)
+    follow(project, told.value, remove)
     with pytest.raises(DataError, match="With the 120 new labels"):
-        collect(small_project, params)
+        collect(project, params)
 
 
 @pytest.mark.advice("fashion fetch --synthetic", "stages/restoring.py")

@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from shlex import quote
 
 import psutil
 
@@ -27,7 +28,8 @@ def check_folder(project: Project) -> Finding:
             "folder",
             PROBLEM,
             f"{user} may not write to {closed[0]}",
-            f"work as its owner ({closed[0].owner()}), or change the owner to this user: chown -R {user} {closed[0]}",
+            f"work as its owner ({closed[0].owner()}), or change the owner to this user: chown -R {user} "
+            f"{quote(str(closed[0]))}",
         )
     foreign = _owned_by_others(project)
     if foreign:
@@ -35,7 +37,8 @@ def check_folder(project: Project) -> Finding:
             "folder",
             PROBLEM,
             f"{foreign} belongs to {foreign.owner()}: something ran as another user",
-            f"make one user the owner of the project: chown -R {psutil.Process().username()} {project.root}",
+            f"make one user the owner of the project: chown -R {psutil.Process().username()} "
+            f"{quote(str(project.root))}",
         )
     return Finding("folder", WELL, f"{project.root}")
 

@@ -14,6 +14,21 @@ DRAWN = 1000
 """Batches, to see what they have."""
 
 
+def least_support(support: pd.DataFrame, shares: Sequence[float]) -> float:
+    """Return what the labels of a batch should have of support at least, on average.
+
+    Halfway between labels that were dealt out at random, in these shares, and what test images have; but less if a
+    small batch of such images is below that by chance.
+
+    Args:
+        support: `label_support` of test images.
+    """
+    found = support["label_support"].to_numpy()
+    by_chance = float(np.square(shares).sum())
+    means = found[np.random.default_rng(0).integers(len(found), size=(DRAWN, FEWEST_IN_BATCH))].mean(axis=1)
+    return _rounded_down(min((by_chance + found.mean()) / 2, np.quantile(means, REFUSED)))
+
+
 def least_support_of_a_class(support: pd.DataFrame, left: float) -> float:
     """Return what the labels of every class of a batch should have of support at least; 0: nothing can be asked.
 
@@ -31,7 +46,7 @@ def least_support_of_a_class(support: pd.DataFrame, left: float) -> float:
     sums = np.bincount(cells, support["label_support"].to_numpy()[rows].ravel(), minlength=size)
     means = np.divide(sums, counts, out=np.ones(size), where=counts > 0).reshape(DRAWN, -1)
     usual = left * support["class_label_support"].min()
-    return float(np.floor(1000 * min(usual, np.quantile(means.min(axis=1), REFUSED))) / 1000)
+    return _rounded_down(min(usual, np.quantile(means.min(axis=1), REFUSED)))
 
 
 def divergence_by_chance(shares: Sequence[float]) -> float:
@@ -39,3 +54,7 @@ def divergence_by_chance(shares: Sequence[float]) -> float:
     wanted = np.array(shares)
     found = np.random.default_rng(0).multinomial(FEWEST_IN_BATCH, wanted / wanted.sum(), DRAWN) / FEWEST_IN_BATCH
     return round(float(np.quantile(rel_entr(found, wanted).sum(axis=1), 1 - REFUSED)), 3)
+
+
+def _rounded_down(share: float) -> float:
+    return float(np.floor(1000 * share) / 1000)

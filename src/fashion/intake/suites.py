@@ -9,9 +9,8 @@ import pandas as pd
 
 from fashion.arrays import LabelledImages
 from fashion.images.descriptors import describe_dataset
-from fashion.images.labels import label_support
-from fashion.images.parts import sample, shrink
-from fashion.intake.chance import FEWEST_IN_BATCH, divergence_by_chance, least_support_of_a_class
+from fashion.intake import chance
+from fashion.intake.support import SEVERITY, measure_support
 
 BLANK_BELOW = 0.5
 """Of the contrast that 99 % of the images exceed."""
@@ -20,11 +19,9 @@ WIDER = 0.1
 NEAR_MEAN = 0.25
 """How many of their standard deviations the mean of a column may move."""
 SUPPORT_LEFT = 0.5
-"""Of what the labels of the test images have among the training images."""
+"""Of what the labels of a class have where the images have changed in the way that leaves them the least."""
 DIVERGENCE, DIVERGENCE_OF_BATCH = 0.01, 0.1
 """Kullback and Leibler's, in nats, from the shares of the classes."""
-COMPARED_EDGE, COMPARED_NEW, COMPARED_KNOWN = 16, 1000, 5000
-"""Labels are compared on reduced images, and on so many: enough for a limit that is half of what is found."""
 
 Suite = list[dict[str, Any]]
 TYPES = {"split": "str", "content_hash": "str"} | dict.fromkeys(
@@ -41,8 +38,8 @@ class Measured:
     """The descriptors of both splits."""
     shares: Mapping[str, Sequence[float]]
     """Of the classes, by split."""
-    support: pd.DataFrame
-    """How well the labels of test images agree with those of similar training images, and `label`."""
+    support: Mapping[str, pd.DataFrame]
+    """How well the labels of test images agree with those of similar images, by how the images have changed."""
 
     @property
     def classes(self) -> list[int]:
@@ -59,14 +56,7 @@ def measure(train: LabelledImages, test: LabelledImages, classes: int) -> Measur
         name: (np.bincount(split.labels, minlength=classes) / len(split.labels)).tolist()
         for name, split in splits.items()
     }
-    new, known = sample(len(test.labels), COMPARED_NEW), sample(len(train.labels), COMPARED_KNOWN)
-    support = label_support(
-        shrink(test.images[new], COMPARED_EDGE),
-        test.labels[new],
-        shrink(train.images[known], COMPARED_EDGE),
-        train.labels[known],
-    )
-    return Measured(describe_dataset(splits), shares, support.assign(label=test.labels[new]))
+    return Measured(describe_dataset(splits), shares, measure_support(train, test))
 
 
 def derive_suites(measured: Measured, origin: str) -> dict[str, Suite]:
@@ -208,36 +198,41 @@ def _balance(shares: Sequence[float], threshold: float, reason: str) -> dict[str
 
 def _batch(measured: Measured) -> Suite:
     columns = [*measured.table.columns, "label_support", "class_label_support"]
+    shares = measured.shares["train"]
     wrong = "the table does not have the columns that the other expectations check"
-    support = _half(measured.support["label_support"].mean())
-    half = f"{SUPPORT_LEFT:.0%} of what test images have among training images"
     few = "too few images to judge their labels"
     far = "the classes are far from as frequent as they were: is one missing, or are two confused?"
-    mixed = "the labels disagree with those of similar images: were they mixed up?"
-    confused = "the labels of one class disagree with those of similar images: is it confused with another?"
-    mean, least = "expect_column_mean_to_be_between", "expect_column_min_to_be_between"
-    drawn = f"{half}, or what 98 % of batches of {FEWEST_IN_BATCH} test images have"
-    of_class = least_support_of_a_class(measured.support, SUPPORT_LEFT)
     return [
         _expect("expect_table_columns_to_match_ordered_list", "fail", wrong, column_list=columns),
         *_form(measured),
         *_limits(measured)[:3],
-        _expect("expect_table_row_count_to_be_between", "fail", few, min_value=FEWEST_IN_BATCH),
-        _balance(
-            measured.shares["train"], max(DIVERGENCE_OF_BATCH, divergence_by_chance(measured.shares["train"])), far
-        ),
-        _expect(mean, "fail", mixed, half, column="label_support", min_value=support),
-        # Where it is usual that nothing supports a class, no batch can be told by that.
-        *(
-            [_expect(least, "fail", confused, drawn, column="class_label_support", min_value=of_class)]
-            if of_class
-            else []
-        ),
+        _expect("expect_table_row_count_to_be_between", "fail", few, min_value=chance.FEWEST_IN_BATCH),
+        _balance(shares, max(DIVERGENCE_OF_BATCH, chance.divergence_by_chance(shares)), far),
+        *_credible(measured.support, shares),
     ]
 
 
-def _half(support: float) -> float:
-    return round(SUPPORT_LEFT * float(support), 3)
+def _credible(support: Mapping[str, pd.DataFrame], shares: Sequence[float]) -> Suite:
+    mean, after = min((chance.least_support(table, shares), name) for name, table in support.items())
+    least, after_of_class = min(
+        (chance.least_support_of_a_class(table, SUPPORT_LEFT), name) for name, table in support.items()
+    )
+    mixed = "the labels disagree with those of similar images: were they mixed up?"
+    confused = "the labels of one class disagree with those of similar images: is it confused with another?"
+    have = (
+        f"what test images have after {{}} {SEVERITY}, or what 98 % of batches of {chance.FEWEST_IN_BATCH} of them have"
+    )
+    halfway, left = (
+        f"halfway between chance and {have.format(after)}",
+        f"{SUPPORT_LEFT:.0%} of {have.format(after_of_class)}",
+    )
+    expected = [
+        _expect("expect_column_mean_to_be_between", "fail", mixed, halfway, column="label_support", min_value=mean)
+    ]
+    if least:  # Where it is usual that nothing supports a class, no batch can be told by that.
+        column = "class_label_support"
+        expected += [_expect("expect_column_min_to_be_between", "fail", confused, left, column=column, min_value=least)]
+    return expected
 
 
 def _expect(kind: str, on_breach: str, reason: str, derived: str | None = None, **kwargs: Any) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from shlex import quote
 
 import pandas as pd
 
@@ -185,7 +186,7 @@ def _complain(project: Project, tried: Trials) -> str:
         f"With the {len(first.labelled.labels):,} new labels the data are not fit to learn from:\n"
         f"{explain(first.found)}\nNothing was changed. Look at {first.refused}: pictures with labels, quarantine.csv, "
         f"docs/index.html. The labels given by {', '.join(tried.without)} are left out from now on, until they are "
-        f"corrected (POST /feedback again). To try them again as they are: rm {refused_labels(project)}"
+        f"corrected (POST /feedback again). To try them again as they are: rm {quote(str(refused_labels(project)))}"
     )
 
 

@@ -5,6 +5,7 @@ They are listed in .state/refused.csv, by the prediction and the label's own num
 
 from hashlib import sha256
 from pathlib import Path
+from shlex import quote
 
 import pandas as pd
 
@@ -59,7 +60,9 @@ def _read(path: Path) -> pd.DataFrame:
     except FileNotFoundError:
         return pd.DataFrame(columns=COLUMNS, dtype="str")
     except (ValueError, KeyError) as error:
-        raise ArtifactError(f"{path} is damaged ({error}). To try all labels listed there again: rm {path}") from error
+        raise ArtifactError(
+            f"{path} is damaged ({error}). To try all labels listed there again: rm {quote(str(path))}"
+        ) from error
 
 
 def _rules(project: Project, params: Params) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from shlex import quote
 
 from fashion.adapters.orchestration import FlowRun
 from fashion.adapters.predictions import Use
@@ -71,5 +72,5 @@ def of_refused(count: int, path: str) -> Iterator[Need]:
     if count:
         yield Need(
             f"{count:,} labels made the data unfit to learn from, and were refused; .state/refused shows them.",
-            (f"correct them; or to try them again as they are: rm {path}",),
+            (f"correct them; or to try them again as they are: rm {quote(path)}",),
         )
