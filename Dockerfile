@@ -1,5 +1,6 @@
 # Two images: `service` answers with the champion; `worker` runs flows, and is Prefect's and MLflow's server, too.
-# docs/containers.md says how they are built and used. Any base will do that has Python 3.11 with venv as python3.
+# docs/containers.md says how they are built and used. Any base of Debian's will do that has Python 3.11
+# as python3, with venv and libstdc++.
 ARG BASE=docker.io/library/python:3.11-slim-bookworm
 
 # What installs, by the hashes of the list; no image below has it. Where packages come from is the affair of who builds:

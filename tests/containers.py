@@ -21,7 +21,7 @@ import pytest
 
 from tests.projects import SOURCE
 
-PACKAGES = "ca-certificates,coreutils,dash,diffutils,findutils,python3-venv,sed,util-linux"
+PACKAGES = "ca-certificates,coreutils,dash,diffutils,findutils,libstdc++6,python3-venv,sed,util-linux"
 """What the service's stages use of a base. Unpacked and not configured: that takes a third of debootstrap's time."""
 ENTER = """set -e
 root=$1 volume=$2; shift 2

@@ -1,4 +1,4 @@
-"""`fashion serve` behind a real nginx: with the lines of docs/serving.md, with as few as it takes, with compose.yaml's."""
+"""`fashion serve` behind a real nginx: with the lines of docs/serving.md, with as few as it takes, in compose.yaml."""
 
 import re
 import shutil
@@ -104,5 +104,7 @@ def test_the_proxy_of_compose_ends_tls_and_lets_nobody_past_without_a_key(tmp_pa
             trusted = ssl.create_default_context(cafile=certificate)
             with httpx.Client(verify=trusted, headers={"Host": "fashion.example", "Origin": PUBLIC}) as client:
                 address = f"https://127.0.0.1:{port}/predict"
-                asked = [client.post(address, json=CONTENT, headers={"X-API-Key": name}) for name in ("secret", "wrong")]
+                asked = [
+                    client.post(address, json=CONTENT, headers={"X-API-Key": name}) for name in ("secret", "wrong")
+                ]
     assert [answer.status_code for answer in asked] == [200, 401]

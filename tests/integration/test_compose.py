@@ -1,4 +1,4 @@
-"""What compose.yaml has done once: the databases and their owners, in a real PostgreSQL; the bucket, in an S3 server."""
+"""What compose.yaml does once: databases and their owners, in a real PostgreSQL; the bucket, in an S3 server."""
 
 import subprocess
 import sys

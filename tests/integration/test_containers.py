@@ -1,4 +1,4 @@
-"""The service's image: built from the Dockerfile, started as a container, asked, stopped; and what the worker's refuses."""
+"""The service's image: built from the Dockerfile, started as a container, asked, stopped; what the worker's refuses."""
 
 import os
 import shutil
@@ -102,6 +102,8 @@ def test_the_worker_refuses_a_clone_with_another_list_of_packages(tmp_path):
     words = [word.replace("/opt/fashion/requirements.lock", str(of_the_image)) for word in words]
     for packages, expected in (("one==2\n", 1), ("one==1\n", 0)):
         of_the_image.write_text(packages)
-        entered = subprocess.run([*words, name, "echo", "$one"], cwd=tmp_path, capture_output=True, text=True, check=False)
+        entered = subprocess.run(
+            [*words, name, "echo", "$one"], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
         assert entered.returncode == expected
     assert entered.stdout == "$one\n"
