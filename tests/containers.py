@@ -118,7 +118,7 @@ class Image:
 
     def enter(self, volume: Path, command: list[str], **variables: str) -> list[str]:
         """The command as process 1 of a container; `volume` is its /fashion/.state."""
-        alone = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", ENTER, "sh")
+        alone = ("unshare", "--mount", "--pid", "--fork", "sh", "-c", ENTER, "sh")
         return [*alone, str(self.root), str(volume), *self.words(command, variables)]
 
 
@@ -150,6 +150,10 @@ def started(image: Image, volume: Path, log: Path, **variables: str) -> Iterator
     try:
         yield Container(image, process, variables)
     finally:
+        # All of a process namespace end with its process 1. What unshare sets for that is lost with the change of user.
+        if process.poll() is None:
+            for first_process in psutil.Process(process.pid).children():
+                first_process.kill()
         process.kill()
         process.wait()
 
