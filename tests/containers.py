@@ -131,14 +131,16 @@ class Container:
     variables: Mapping[str, str]
 
     def is_well(self) -> bool:
-        """Whether the command of HEALTHCHECK, run inside, says so."""
-        inside = ["nsenter", "--target", str(self.first()), "--mount", "--pid"]
+        """Whether the command of HEALTHCHECK, run inside, says so; not before there is a process 1."""
+        if not (first := self.processes()):
+            return False
+        inside = ["nsenter", "--target", str(first[0].pid), "--mount", "--pid"]
         command = [*inside, *self.image.words(self.image.check, self.variables)]
         return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
-    def first(self) -> int:
-        """The number of process 1 here."""
-        return int(psutil.Process(self.process.pid).children()[0].pid)
+    def processes(self) -> list[psutil.Process]:
+        """Process 1, while it runs: all others end with it."""
+        return list(psutil.Process(self.process.pid).children()) if self.process.poll() is None else []
 
 
 @contextmanager
@@ -147,13 +149,12 @@ def started(image: Image, volume: Path, log: Path, **variables: str) -> Iterator
     with log.open("wb") as output:
         command = image.enter(volume, image.command, **variables)
         process = subprocess.Popen(command, stdout=output, stderr=output)
+    container = Container(image, process, variables)
     try:
-        yield Container(image, process, variables)
+        yield container
     finally:
-        # All of a process namespace end with its process 1. What unshare sets for that is lost with the change of user.
-        if process.poll() is None:
-            for first_process in psutil.Process(process.pid).children():
-                first_process.kill()
+        for first_process in container.processes():
+            first_process.kill()
         process.kill()
         process.wait()
 

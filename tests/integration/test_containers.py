@@ -75,7 +75,8 @@ def test_the_service_answers_in_its_container_and_ends_when_it_is_asked_to(
         with httpx.Client(base_url=address, headers={"X-API-Key": KEY}, timeout=PATIENCE_SECONDS) as client:
             predictions = client.post("/predict", json=content).raise_for_status().json()["predictions"]
             status = client.get("/status", headers={"accept": "text/html"})
-        os.kill(container.first(), signal.SIGTERM)
+        [first] = container.processes()
+        first.send_signal(signal.SIGTERM)
         assert container.process.wait(PATIENCE_SECONDS) == 128 + signal.SIGTERM
     found = [[one["probabilities"][name] for name in champion.classes] for one in predictions]
     np.testing.assert_allclose(found, expected, atol=1e-6)
