@@ -1,4 +1,4 @@
-"""`make up` and `make down`: python -m flows.services."""
+"""`make up` and `make down`, and what a container asks of its worker: python -m flows.services."""
 
 import argparse
 import sys
@@ -9,11 +9,11 @@ from fashion.environment import apply_environment
 from fashion.errors import FashionError
 from fashion.settings import load_project
 from flows.services.supervisor import down, up
-from flows.services.worker import work
+from flows.services.worker import check, work
 
 
 def main() -> None:
-    actions = {"up": up, "down": down, "work": work}
+    actions = {"up": up, "down": down, "work": work, "check": check}
     parser = argparse.ArgumentParser(prog="python -m flows.services", description=__doc__)
     parser.add_argument("action", choices=actions)
     action = actions[parser.parse_args().action]

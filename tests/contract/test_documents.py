@@ -298,6 +298,8 @@ def test_every_deployment_in_the_readme_is_in_prefect_yaml():
     [
         "prefect.yaml",
         "dvc.yaml",
+        "Dockerfile",
+        "compose.yaml",
         "Makefile",
         "setup.sh",
         ".env",

@@ -243,6 +243,7 @@ def test_a_deployment_runs_to_its_end_and_nothing_is_left_after_down(services):
         assert f"http://127.0.0.1:{port}" in log.read_text()
     assert (trained_project.state / "prefect" / "tmp" / "runner_storage").is_dir()
 
+    wait_until(lambda: run(trained_project, "flows.services", "check").returncode == 0)
     watched = run(trained_project, *TRAIN, "--watch")
     assert watched.returncode == 0, watched.stdout + watched.stderr + log.read_text()
     assert "Completed" in watched.stdout
@@ -271,6 +272,9 @@ def test_a_deployment_runs_to_its_end_and_nothing_is_left_after_down(services):
     assert psutil.wait_procs(everything, timeout=PATIENCE_SECONDS)[1] == []
 
     assert state_of(trained_project, seed=3) == ("Cancelled", 0)
+    checked = run(trained_project, "flows.services", "check")
+    assert checked.returncode == 1
+    assert re.match(r"error: http://\S+/api/work_pools/fashion/workers/filter does not answer: ", checked.stderr)
 
 
 def test_a_port_that_is_taken_is_said_before_anything_starts(project, ports):
