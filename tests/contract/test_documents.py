@@ -192,6 +192,7 @@ QUOTED = {
     "robustness": "docs/judgement.md",
     "series": "docs/judgement.md",
     "cluster": "docs/cluster.md",
+    "growth": "docs/datasets.md",
     "demo": "docs/loop.md",
     "serving": "docs/serving.md",
     "exports": "docs/serving.md",

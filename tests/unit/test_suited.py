@@ -32,6 +32,14 @@ def test_many_images_are_trained_on_like_those_that_the_project_ships_with():
     assert (recipe.epochs, recipe.batch_size, recipe.augmentation.shift) == (7, 256, 1)
 
 
+def test_the_memory_of_a_step_does_not_grow_with_the_number_of_large_images():
+    batches = {
+        images: suited_recipe([images // 10] * 10, (160, 160, 3)).batch_size for images in (5_000, 20_000, 500_000)
+    }
+    assert batches == {5_000: 32, 20_000: 64, 500_000: 64}
+    assert suited_recipe([1_000] * 10, (1024, 1024, 3)).batch_size == 32
+
+
 def test_unequal_classes_are_made_up_for_only_where_their_numbers_are_far_apart():
     assert suited_recipe([1_820, 64, 170], PHOTOS).class_weights == "logit_adjusted"
     assert suited_recipe([170, 64, 100], PHOTOS).class_weights == "none"

@@ -13,6 +13,8 @@ TIMES_FOR_COLOUR = 2
 STEPS_OF_AN_EPOCH = 100
 """What the batches are made small for, so that few images are learned from in many small steps."""
 SMALLEST_BATCH, LARGEST_BATCH = 32, 256
+MOST_PIXELS = 1 << 21
+"""Of a batch, unless it is the smallest: a step keeps what every layer made of each of them (docs/datasets.md)."""
 FEWEST_EPOCHS, MOST_EPOCHS = 7, 200
 UNEQUAL = 3
 """Times as many images in the most frequent class as in the rarest, from which on the training makes up for it."""
@@ -23,7 +25,7 @@ LARGE_SIDE = 48
 def suited_recipe(counts: Sequence[int], shape: Shape) -> Recipe:
     """Return a recipe for training images of that shape (height, width, channels), `counts` of them in each class.
 
-    - Batches so small that an epoch has about `STEPS_OF_AN_EPOCH` steps, and epochs until there are `STEPS`.
+    - Batches so small that an epoch has about `STEPS_OF_AN_EPOCH` steps or more, and epochs until there are `STEPS`.
     - Adjusted logits where some classes have far fewer images than others, so that accuracy is not bought from the rare
       ones.
     - Colour means photos or drawings, whose mirror image is one of the same class, which fill the frame, and which show
@@ -31,7 +33,7 @@ def suited_recipe(counts: Sequence[int], shape: Shape) -> Recipe:
       twice as long, with dropout. Grey may be writing, and stands on black: it is moved by a pixel.
     """
     images = max(1, sum(counts))
-    batch_size = _batch_size(images)
+    batch_size = _batch_size(images, shape[0] * shape[1])
     unequal = max(counts) > UNEQUAL * max(1, min(counts))
     colour, large = shape[2] == 3, min(shape[:2]) >= LARGE_SIDE
     steps = STEPS * TIMES_FOR_COLOUR if colour else STEPS
@@ -51,7 +53,8 @@ def suited_recipe(counts: Sequence[int], shape: Shape) -> Recipe:
     )
 
 
-def _batch_size(images: int) -> int:
+def _batch_size(images: int, pixels: int) -> int:
     """Return the power of two that gives an epoch about as many steps as wanted, within limits."""
-    wanted: int = 1 << math.floor(math.log2(max(1, images / STEPS_OF_AN_EPOCH)))
+    most = max(1, min(images / STEPS_OF_AN_EPOCH, MOST_PIXELS / pixels))
+    wanted: int = 1 << math.floor(math.log2(most))
     return max(SMALLEST_BATCH, min(LARGEST_BATCH, wanted))
