@@ -20,6 +20,8 @@ import re
 USER = re.compile(r'(?<=://)(?:[^\s/?#"<>]*|[^\s/?#"<>:]*:(?!\d*[/?#])[^\s"<>@]*)@')
 """In a URL: a user's name and password. The second form is a password with a slash, which SQLAlchemy accepts."""
 SECRET = re.compile(r"([?&;][\w.%-]*(?:pass|pwd|secret|token|signature|key)[\w.%-]*=)[^\s&;#\"'<>]+", re.IGNORECASE)
+CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+"""What moves a terminal's cursor, or cannot be written as UTF-8; file names and the words of libraries have them."""
 
 
 def without_secrets(text: str) -> str:
@@ -28,10 +30,13 @@ def without_secrets(text: str) -> str:
 
 
 class FashionError(Exception):
-    """Says what happened, where, what was expected and found, and what to do next; never a password in a URL."""
+    """Says what happened, where, what was expected and found, and what to do next.
+
+    It never has a password in a URL, nor a control character.
+    """
 
     def __init__(self, message: str) -> None:
-        super().__init__(without_secrets(message))
+        super().__init__(CONTROLS.sub("\N{REPLACEMENT CHARACTER}", without_secrets(message)))
 
 
 class ParamsError(FashionError):

@@ -1,6 +1,7 @@
 """Fuzz every reader for long; writes benchmarks/fuzz.json and benchmarks/fuzz.md.
 
-    python -m tests.fuzz --seconds 60      # for each of seven readers and two engines: fourteen minutes
+    python -m tests.fuzz --seconds 60            # for each of eight readers and two engines: sixteen minutes
+    python -m tests.fuzz --seconds 60 sources    # for one; what was found for the others stays
 
 Hypothesis makes inputs that keep the form of their format; atheris (libFuzzer), where it is installed, is led by
 coverage. Each runs in a process of its own under the limits of tests/fuzz/worker.py. Failing inputs are kept in
@@ -24,10 +25,15 @@ HEADS = ("reader", "engine", "inputs", "refused", "minutes", "slowest input", "p
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("readers", nargs="*", choices=[*TARGETS, []], metavar="READER", help="by default, all of them")
     parser.add_argument("--seconds", type=float, default=60)
-    seconds = parser.parse_args().seconds
+    arguments = parser.parse_args()
+    chosen, seconds = arguments.readers or list(TARGETS), arguments.seconds
     engines = ["hypothesis", "atheris"] if find_spec("atheris") else ["hypothesis"]
-    tallies = [fuzz(name, engine, seconds) for name in TARGETS for engine in engines]
+    before = json.loads(RESULTS.read_text(encoding="utf-8"))
+    found = [fuzz(name, engine, seconds) for name in chosen for engine in engines]
+    known = [*found, *(tally for tally in before if tally["target"] not in chosen)]
+    tallies = sorted(known, key=lambda tally: list(TARGETS).index(tally["target"]))
     write_json(RESULTS, tallies)
     write_text(TABLE, render(tallies))
     print(TABLE.read_text(encoding="utf-8"))

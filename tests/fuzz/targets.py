@@ -11,8 +11,10 @@ import json
 import struct
 import tempfile
 import warnings
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,8 @@ from numpy.typing import NDArray
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = (28, 28)
+SOURCES = (".zip", ".parquet", "")
+"""How the names of files end that hold many pictures."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,35 @@ def read_photograph(content: bytes, folder: Path) -> None:
     for kind, seen in zip((form, whole), zip(*pairs, strict=True), strict=False):
         assert all(one.image.shape == kind.shape and one.image.dtype == np.uint8 for one in seen)
     assert all(message.message.isprintable() for message in refused)
+    _raise_first(refused)
+
+
+def read_source(content: bytes, folder: Path) -> None:
+    """The first byte says whether `fashion predict --output` is given an archive, a shard or an IDX file.
+
+    Of its stretches the first three are answered: a file of many small images has any number.
+    """
+    from fashion.batch.idx import unpack
+    from fashion.batch.seeing import see_stretch
+    from fashion.batch.sources import Search
+    from fashion.batch.stretches import Images
+    from fashion.images.photos import Form, Seen
+    from fashion.params import PicturesParams
+
+    path, unpacked = folder / f"source{SOURCES[content[0] % 3 if content else 0]}", folder / "unpacked"
+    path.write_bytes(content[1:])
+    form = Form(SIZE, PicturesParams())
+    seen: list[Seen | str] = []
+    for stretch in islice(Search(path, at_once=2).stretches(), 3):
+        compressed = isinstance(stretch, Images) and stretch.compressed
+        if compressed and not unpacked.exists():
+            unpack(path, path.name, unpacked)
+        found = [one for _, one in see_stretch(path, stretch, unpacked if compressed else None, form)]
+        assert len(found) == len(stretch)
+        seen += found
+    assert all(one.image.shape == form.shape for one in seen if isinstance(one, Seen))
+    refused = [one for one in seen if isinstance(one, str)]
+    assert all(reason.isprintable() for reason in refused)
     _raise_first(refused)
 
 
@@ -193,6 +226,22 @@ def _shard_seeds() -> list[bytes]:
             pq.write_table(table, path, **options)
             seeds.append(path.read_bytes())
     return seeds
+
+
+def _source_seeds() -> list[bytes]:
+    pictures = {f"{number} ü.png": picture for number, picture in enumerate(_photograph_seeds()[:6])}
+    archives = []
+    for how in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA):
+        stream = io.BytesIO()
+        with zipfile.ZipFile(stream, "w", how) as archive:
+            for name, picture in {**pictures, "../up.png": b"", "notes.txt": b"", "__MACOSX/._a.png": b""}.items():
+                archive.writestr(name, picture)
+        archives.append(b"\0" + stream.getvalue())
+    images = struct.pack(">HBB3I", 0, 8, 3, 5, 30, 20) + bytes(range(250)) * 12
+    large = struct.pack(">HBB3I", 0, 8, 3, 1, 9_000, 9_000) + bytes(9_000 * 9_000)
+    plain = [images, struct.pack(">HBB4I", 0, 8, 4, 2, 28, 28, 3) + bytes(range(196)) * 24]
+    packed = [gzip.compress(one, mtime=0) for one in (*plain, large)]
+    return [*archives, *(b"\1" + shard for shard in _shard_seeds()), *(b"\2" + one for one in (*plain, *packed))]
 
 
 def _photograph_seeds() -> list[bytes]:
@@ -384,6 +433,7 @@ _YAML_TOKENS = (
     b"train:\n",
     b"epochs: ",
 )
+_ARCHIVE_TOKENS = (b"PK\3\4", b"PK\1\2", b"PK\5\6", b"PK\6\6", b"PK\6\7", b"\0\0\x08\3", b"\0\0\x08\4", b"PAR1")
 _BINARY_TOKENS = (
     b"\0\0\0\0",
     b"\xff\xff\xff\xff",
@@ -399,6 +449,9 @@ TARGETS = {
     "idx": Target(("fashion.images.idx",), read_idx, _idx_seeds, _BINARY_TOKENS),
     "shards": Target(("fashion.stages.pictures",), read_shard, _shard_seeds, _BINARY_TOKENS),
     "photographs": Target(("fashion.registry.predict",), read_photograph, _photograph_seeds, _BINARY_TOKENS),
+    "sources": Target(
+        ("fashion.batch.sources", "fashion.batch.seeing"), read_source, _source_seeds, _ARCHIVE_TOKENS + _BINARY_TOKENS
+    ),
     "params": Target(("fashion.params",), read_params, _params_seeds, _YAML_TOKENS, _params_trees),
     "suites": Target(("fashion.adapters.quality",), read_suite, _suite_seeds, _SUITE_TOKENS, _suite_trees),
     "checks": Target(("fashion.adapters.quality",), check_suite, _suite_seeds, _SUITE_TOKENS, _suite_trees),

@@ -13,7 +13,16 @@ from PIL import Image
 from fashion.images.idx import LARGEST_BYTES
 from tests.fuzz.targets import ROOT, TARGETS
 
-INPUTS = {"idx": 400, "shards": 200, "photographs": 400, "params": 150, "suites": 300, "checks": 20, "artifacts": 300}
+INPUTS = {
+    "idx": 400,
+    "shards": 200,
+    "photographs": 400,
+    "sources": 200,
+    "params": 150,
+    "suites": 300,
+    "checks": 20,
+    "artifacts": 300,
+}
 """By what a reader takes for one; a few seconds each. `python -m tests.fuzz` tries more."""
 PATIENCE_SECONDS = 100
 """Of processor time, for one input: what no machine needs, so that only an input without end is stopped."""

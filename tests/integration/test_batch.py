@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import sqlite3
+import struct
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -197,6 +198,15 @@ def test_images_of_another_form_in_an_idx_file_are_brought_into_that_of_the_mode
     _, same = ask(found, tmp_path / "files", tmp_path / "answers of files")
     np.testing.assert_array_equal(np.stack(rows["probabilities"]), np.stack(same["probabilities"]))
     assert list(rows["reason"].fillna("")) == list(same["reason"].fillna(""))
+
+
+def test_an_image_of_an_idx_file_that_is_too_large_is_not_brought_into_memory(found, tmp_path):
+    source = tmp_path / "images.idx"
+    with source.open("wb") as stream:
+        stream.write(struct.pack(">HBB3I", 0, 8, 3, 2, 60_000, 60_000))
+        stream.truncate(16 + 2 * 60_000**2)  # A file with a hole: it takes no room on the disk.
+    _, rows = ask(found, source, tmp_path / "answers")
+    assert set(rows["reason"]) == {"claims 60000 x 60000, more than 40000000 pixels; reduce its size"}
 
 
 def write_shards_of(folder, labelled=True):

@@ -1,6 +1,6 @@
 import pytest
 
-from fashion.errors import ServiceError, without_secrets
+from fashion.errors import FashionError, ServiceError, without_secrets
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,9 @@ def test_an_address_is_shown_without_its_secrets_wherever_it_stands(address, sho
     words = f'GET {address} "{address}" <{address}>\n{address}'
     assert without_secrets(words) == f'GET {shown} "{shown}" <{shown}>\n{shown}'
     assert str(ServiceError(words)) == without_secrets(words)
+
+
+def test_what_would_move_a_cursor_or_cannot_be_written_is_not_shown():
+    assert (
+        str(FashionError("a\x1b[2J\x0f\r\x9b\ud800b\n\tä\u202f1")) == "a\ufffd[2J\ufffd\ufffd\ufffd\ufffdb\n\tä\u202f1"
+    )

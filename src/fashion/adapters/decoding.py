@@ -120,7 +120,7 @@ def _opened(stream: BinaryIO, name: str) -> Iterator[Image.Image]:
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-                _check_size(image, name)
+                check_size(*image.size, name)
                 yield image
     except DataError:
         raise
@@ -134,8 +134,12 @@ def _opened(stream: BinaryIO, name: str) -> Iterator[Image.Image]:
         raise DataError(f"{name}: the picture is damaged ({reason})") from error
 
 
-def _check_size(image: Image.Image, name: str) -> None:
-    width, height = image.size
+def check_size(width: int, height: int, name: str) -> None:
+    """Check the size of a picture before it is decoded.
+
+    Raises:
+        DataError: it has more than `MOST_PIXELS` pixels.
+    """
     if width * height > MOST_PIXELS:
         raise DataError(f"{name}: claims {width} x {height}, more than {MOST_PIXELS} pixels; reduce its size")
 

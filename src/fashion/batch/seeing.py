@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from zipfile import ZipFile
 
-from fashion.adapters.decoding import read_picture, readable_name
+from fashion.adapters.decoding import check_size, read_picture, readable_name
 from fashion.adapters.shards import read_stretch
 from fashion.arrays import Bytes
 from fashion.batch.idx import map_images
@@ -47,6 +47,7 @@ def _see(content: Content, name: str, form: Form, is_dataset: bool) -> Seen:
     if is_dataset and pixels.reshape(*pixels.shape[:2], -1).shape == form.shape:
         return Seen(pixels.reshape(form.shape), cluttered=False)
     if not isinstance(content, bytes):
+        check_size(pixels.shape[1], pixels.shape[0], name)
         pixels = read_picture(io.BytesIO(encode_png(content)), name).pixels  # Its edges may be too long, as a file's.
     return see(pixels, form)
 
