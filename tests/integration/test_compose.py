@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import boto3
+import httpx
 import psycopg
 import pytest
 from moto.server import ThreadedMotoServer
@@ -33,6 +34,7 @@ def test_the_bucket_is_made_and_found_when_it_is_there(monkeypatch):
     server.start()
     try:
         address = "http://{}:{}".format(*server.get_host_and_port())
+        httpx.post(f"{address}/moto-api/reset").raise_for_status()  # All of its servers in a process have one memory.
         for name, value in (bucket["environment"] | {"MLFLOW_S3_ENDPOINT_URL": address}).items():
             monkeypatch.setenv(name, value)
         for _ in range(2):
