@@ -7,10 +7,11 @@ import time
 
 import httpx
 
+from fashion.adapters.orchestration import has_worker
 from fashion.cli.terminal import console
 from fashion.errors import ServiceError, without_secrets
 from fashion.paths import Project
-from fashion.settings import headers_for_prefect, tracking_uri
+from fashion.settings import tracking_uri
 from flows.services.processes import POOL, is_local, mlflow_address, prefect_address
 
 START_SECONDS = 300.0
@@ -41,15 +42,11 @@ def check(_: Project) -> None:
     """Check that the server hears from a worker of the pool, as it should every half minute.
 
     Raises:
-        ServiceError: it does not, or does not answer.
+        ServiceError: it does not, or is away.
     """
-    address = f"{prefect_address()}/api/work_pools/{POOL}/workers/filter"
-    try:
-        answer = httpx.post(address, json={}, headers=headers_for_prefect(), timeout=10).raise_for_status()
-    except httpx.HTTPError as error:
-        raise ServiceError(f"{address} does not answer: {error}") from error
-    if not any(worker["status"] == "ONLINE" for worker in answer.json()):
-        raise ServiceError(f"{prefect_address()} hears from no worker of the pool {POOL}")
+    address = f"{prefect_address()}/api"
+    if not has_worker(address, POOL):
+        raise ServiceError(f"{address} hears from no worker of the pool {POOL}; what the worker printed last says why")
 
 
 def _set_up(project: Project) -> None:

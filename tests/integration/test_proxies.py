@@ -60,6 +60,9 @@ def test_services_of_this_machine_are_asked_directly(project, address, proxy, va
     tracking.check(address)
     with pytest.raises(ServiceError, match="No run that waits"):
         orchestration.find_paused_run(f"{address}/api", "2")
+    monkeypatch.setenv("PREFECT_API_URL", f"{address}/api")
+    with pytest.raises(ServiceError, match="hears from no worker of the pool fashion; what the worker printed"):
+        services.check(project)
 
 
 def test_hosts_that_a_user_keeps_from_the_proxy_stay_kept_from_it(project, proxy, monkeypatch):

@@ -1,4 +1,4 @@
-"""The runs of flows that there were, and those that wait for a person."""
+"""The runs of flows that there were, and those that wait for a person; whether there is a worker."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -44,7 +44,11 @@ class _Run(Run):
     start_time: datetime | None = None
 
 
-FLOWS, RUNS = TypeAdapter(list[_Flow]), TypeAdapter(list[_Run])
+class _Worker(BaseModel):
+    status: str
+
+
+FLOWS, RUNS, WORKERS = TypeAdapter(list[_Flow]), TypeAdapter(list[_Run]), TypeAdapter(list[_Worker])
 
 
 def read_runs(address: str, limit: int) -> list[FlowRun] | None:
@@ -67,6 +71,16 @@ def read_runs(address: str, limit: int) -> list[FlowRun] | None:
         if isinstance(error.__cause__, httpx.ConnectError) and urlsplit(address).hostname in LOOPBACK:
             return None
         raise
+
+
+def has_worker(address: str, pool: str) -> bool:
+    """Return whether the server has lately heard from a worker of a pool.
+
+    Raises:
+        ServiceError: Prefect is away, or refused.
+    """
+    workers = ask(address, f"POST work_pools/{pool}/workers/filter", WORKERS, {}, TIMEOUT)
+    return any(worker.status == "ONLINE" for worker in workers)
 
 
 def _read(address: str, limit: int) -> list[FlowRun]:
