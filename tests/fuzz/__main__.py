@@ -1,7 +1,7 @@
 """Fuzz every reader for long; writes benchmarks/fuzz.json and benchmarks/fuzz.md.
 
-    python -m tests.fuzz --seconds 60            # for each of eight readers and two engines: sixteen minutes
-    python -m tests.fuzz --seconds 60 sources    # for one; what was found for the others stays
+    python -m tests.fuzz --seconds 60              # for each of eight readers and two engines: sixteen minutes
+    python -m tests.fuzz --seconds 60 --reader idx # for one; what was found for the others stays
 
 Hypothesis makes inputs that keep the form of their format; atheris (libFuzzer), where it is installed, is led by
 coverage. Each runs in a process of its own under the limits of tests/fuzz/worker.py. Failing inputs are kept in
@@ -25,10 +25,10 @@ HEADS = ("reader", "engine", "inputs", "refused", "minutes", "slowest input", "p
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("readers", nargs="*", choices=[*TARGETS, []], metavar="READER", help="by default, all of them")
+    parser.add_argument("--reader", action="append", choices=TARGETS, help="this one alone; may be repeated")
     parser.add_argument("--seconds", type=float, default=60)
     arguments = parser.parse_args()
-    chosen, seconds = arguments.readers or list(TARGETS), arguments.seconds
+    chosen, seconds = arguments.reader or list(TARGETS), arguments.seconds
     engines = ["hypothesis", "atheris"] if find_spec("atheris") else ["hypothesis"]
     before = json.loads(RESULTS.read_text(encoding="utf-8"))
     found = [fuzz(name, engine, seconds) for name in chosen for engine in engines]

@@ -219,13 +219,8 @@ def _credible(support: Mapping[str, pd.DataFrame], shares: Sequence[float]) -> S
     )
     mixed = "the labels disagree with those of similar images: were they mixed up?"
     confused = "the labels of one class disagree with those of similar images: is it confused with another?"
-    have = (
-        f"what test images have after {{}} {SEVERITY}, or what 98 % of batches of {chance.FEWEST_IN_BATCH} of them have"
-    )
-    halfway, left = (
-        f"halfway between chance and {have.format(after)}",
-        f"{SUPPORT_LEFT:.0%} of {have.format(after_of_class)}",
-    )
+    halfway = f"halfway between chance and {_found_after(after)}"
+    left = f"{SUPPORT_LEFT:.0%} of {_found_after(after_of_class)}"
     expected = [
         _expect("expect_column_mean_to_be_between", "fail", mixed, halfway, column="label_support", min_value=mean)
     ]
@@ -233,6 +228,11 @@ def _credible(support: Mapping[str, pd.DataFrame], shares: Sequence[float]) -> S
         column = "class_label_support"
         expected += [_expect("expect_column_min_to_be_between", "fail", confused, left, column=column, min_value=least)]
     return expected
+
+
+def _found_after(change: str) -> str:
+    batches = f"98 % of batches of {chance.FEWEST_IN_BATCH} of them"
+    return f"what test images have after {change} {SEVERITY}, or what {batches} have"
 
 
 def _expect(kind: str, on_breach: str, reason: str, derived: str | None = None, **kwargs: Any) -> dict[str, Any]:
