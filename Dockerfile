@@ -45,7 +45,7 @@ COPY --from=worker-packages /opt/fashion /opt/fashion
 # A user without a name, as whoever owns a clone may have: what asks for a name and a home folder gets these.
 ENV PATH=/opt/fashion/bin:$PATH FASHION_HOME=/fashion HOME=/tmp USER=fashion
 WORKDIR /fashion
-COPY .env LICENSE README.md dvc.yaml params.yaml prefect.yaml pyproject.toml requirements.lock ./
+COPY .env LICENSE README.md defaults.env dvc.yaml params.yaml prefect.yaml pyproject.toml requirements.lock ./
 COPY flows flows
 COPY src src
 RUN uv pip install --editable . --quiet --python /opt/fashion/bin/python --no-deps --no-build-isolation --no-index --no-cache \
@@ -62,7 +62,7 @@ FROM ${BASE} AS service
 COPY --from=service-packages /opt/fashion /opt/fashion
 ENV PATH=/opt/fashion/bin:$PATH FASHION_HOME=/fashion FASHION_SERVE_PORT=8000 HOME=/tmp USER=fashion
 WORKDIR /fashion
-COPY .env dvc.yaml params.yaml ./
+COPY .env defaults.env dvc.yaml params.yaml ./
 RUN mkdir .state && chown 10001:10001 .state
 USER 10001:10001
 EXPOSE 8000

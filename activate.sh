@@ -1,5 +1,5 @@
-# Stands before Python's own .venv/bin/activate, with the project's folder in fashion_root: sets the defaults of .env for
-# every variable that is not set already. `deactivate` takes back those that it set, unless they were changed since.
+# Stands before Python's own .venv/bin/activate, with the project's folder in fashion_root: sets the defaults for every
+# variable that is not set already. `deactivate` takes back those that it set, unless they were changed since.
 fashion_script=${BASH_SOURCE-}
 [ -z "${ZSH_VERSION-}" ] || eval 'fashion_script=${(%):-%x}'
 # Other shells do not say which file they read; it is taken for the one that lies here, if there is one.
@@ -22,7 +22,7 @@ fashion_set_default() {
     fi
 }
 
-# Python knows how .env is read; it answers with a call of the function above for each variable.
+# Python knows how the defaults are read; it answers with a call of the function above for each variable.
 fashion_set_defaults() {
     export _FASHION_SET=
     eval "$("$fashion_root/.venv/bin/python" -I -X utf8 "$fashion_root/src/fashion/defaults.py" "$fashion_root")"

@@ -9,7 +9,7 @@ from fashion.importing import explain_absence
 if explanation := explain_absence("prefect"):
     sys.exit(f"error: {explanation}")
 
-# Prefect reports its first import from a terminal to its makers, before an entry point could apply the rest of .env.
+# Prefect reports its first import from a terminal to its makers, before an entry point could apply the defaults.
 os.environ.setdefault("DO_NOT_TRACK", "true")
 
 # Importing Prefect makes some hundred thousand objects that live as long as the process. As often as the collector

@@ -33,6 +33,7 @@ PARTS = (
     ".gitattributes",
     ".gitignore",
     "benchmarks/first_run.json",
+    "defaults.env",
     "dvc.yaml",
     "expectations",
     "flows",

@@ -1,7 +1,7 @@
 """Runs whose process is gone do not stay `Running`: an automation of Prefect's that misses their heartbeats.
 
-A flow sends a heartbeat every PREFECT_FLOWS_HEARTBEAT_FREQUENCY seconds (.env). What was killed while the server was
-down, too, is found when the server is back: it keeps what it waits for in its database.
+A flow sends a heartbeat every PREFECT_FLOWS_HEARTBEAT_FREQUENCY seconds (defaults.env). What was killed while the
+server was down, too, is found when the server is back: it keeps what it waits for in its database.
 """
 
 from datetime import timedelta

@@ -23,7 +23,7 @@ images       core: IDX, descriptors, splits, augmentation, photos (a decoded pic
 model        core: the networks and their training
 params       params.yaml: everything that changes a result, with its bounds
 
-At the bottom stand single modules: `settings`, `environment` and `defaults` (variables and .env), `paths` (names of
+At the bottom stand single modules: `settings`, `environment` and `defaults` (variables), `paths` (names of
 files and folders), `arrays` (the arrays that pass between rooms), `errors`, `reading` (files that may be missing or
 damaged), `storage` (files written whole or not at all), `locks`, and some smaller ones. Prefect's flows, and the
 processes that they need, are beside this package: `flows` and `flows.services`.

@@ -1,4 +1,4 @@
-"""The environment of every process: the defaults in .env, and variables that must not come from another project."""
+"""The environment of every process: the project's defaults, and variables that must not come from another project."""
 
 import os
 import sys
@@ -26,12 +26,12 @@ trainings and other defaults of Keras (its keras.json), and settings of multi-pr
 
 
 def environment_defaults(project: Project) -> dict[str, str]:
-    """Return the variables of the project's .env file, with paths under .state made absolute."""
+    """Return the variables of the project's defaults.env and .env, with paths under .state made absolute."""
     return read_defaults(project.root)
 
 
 def apply_environment(project: Project) -> None:
-    """Set every variable of .env that the user has not set. Called by entry points before a tool is imported.
+    """Set every default that the user has not set. Called by entry points before a tool is imported.
 
     Raises:
         ParamsError: the environment or a variable belongs to another project.

@@ -29,7 +29,7 @@ ELSEWHERE = {"127.0.0.1": "0.0.0.0", "sqlite:///": "postgresql+psycopg://"}
 
 @pytest.fixture
 def made_up(project, monkeypatch):
-    """The commands and environments of `make up` with the defaults of .env."""
+    """The commands and environments of `make up` with the defaults."""
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:4200/api")
     return service_commands(project), service_environments(project)
 
@@ -45,7 +45,7 @@ def test_the_servers_run_by_the_commands_of_make_up(project, made_up):
 def test_the_servers_have_the_settings_of_make_up(made_up):
     _, environments = made_up
     for name in (PREFECT, MLFLOW):
-        assert SERVICES[name]["env_file"] == ".env"
+        assert SERVICES[name]["env_file"] == ["defaults.env", ".env"]
     origins = "PREFECT_SERVER_CORS_ALLOWED_ORIGINS"
     assert SERVICES[PREFECT]["environment"][origins] == environments[PREFECT][origins]
     hosts = "MLFLOW_SERVER_ALLOWED_HOSTS"

@@ -304,6 +304,7 @@ def test_every_deployment_in_the_readme_is_in_prefect_yaml():
         "Makefile",
         "setup.sh",
         ".env",
+        "defaults.env",
         "requirements.lock",
         "requirements-dev.lock",
         "requirements-serve.lock",

@@ -17,7 +17,7 @@ BENCHMARKS = [
 
 
 def run(project, *arguments, **variables):
-    """What a process prints in which nobody has set a default of .env."""
+    """What a process prints in which nobody has set a default."""
     defaults = environment_defaults(project)
     kept = {name: value for name, value in os.environ.items() if name not in defaults}
     command = [sys.executable, *arguments]

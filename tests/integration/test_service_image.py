@@ -90,7 +90,13 @@ def test_the_service_answers_in_its_container_and_ends_when_it_is_asked_to(
 
 
 def test_the_image_has_what_serving_needs_and_nothing_that_installs(image):
-    assert {path.name for path in (image.root / "fashion").iterdir()} == {".env", ".state", "dvc.yaml", "params.yaml"}
+    assert {path.name for path in (image.root / "fashion").iterdir()} == {
+        ".env",
+        ".state",
+        "defaults.env",
+        "dvc.yaml",
+        "params.yaml",
+    }
     assert {path.name for path in (image.root / "opt").iterdir()} == {"fashion"}
     [packages] = (image.root / "opt" / "fashion").glob("lib/python*/site-packages")
     assert not [name for name in ("pip", "setuptools", "uv", "tensorflow", "prefect") if (packages / name).exists()]

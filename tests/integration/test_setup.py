@@ -12,10 +12,10 @@ from pathlib import Path
 import dotenv
 import pytest
 
-from fashion.defaults import read_defaults
+from fashion.defaults import FILES, read_defaults
 from tests.projects import SOURCE
 
-PARTS = (".env", "Makefile", "activate.sh", "benchmarks", "pyproject.toml", "setup.sh", "src")
+PARTS = (".env", "Makefile", "activate.sh", "benchmarks", "defaults.env", "pyproject.toml", "setup.sh", "src")
 DEFAULTS = "src/fashion/defaults.py"
 UV = """import pathlib, sys
 def main():
@@ -201,14 +201,16 @@ def test_a_shell_reads_the_defaults_as_python_does_whatever_the_folder_and_the_l
         "F=",
         "G=ä$A",
     ]
-    (other / ".env").write_text("\n".join(lines), encoding="utf-8")
+    (other / "defaults.env").write_text("\n".join(["C=less", *lines[:2]]), encoding="utf-8")
+    (other / ".env").write_text("\n".join(lines[2:]), encoding="utf-8")
     expected = read_defaults(other) | {"F": "mine"}
     script = """set -eu
     F=mine
     . .venv/bin/activate
     printf '%s\\n' "$A" "$B" "$C" "$D" "$E" "$F" "$G" """
     result = activated(shell, script, other, LC_ALL="C")
-    assert result.stdout.splitlines() == [*expected.values()], result.stderr
+    assert result.stdout.splitlines() == [expected[name] for name in "ABCDEFG"], result.stderr
+    assert expected["C"] == "a=b"
     assert expected["A"] == "one two"
 
 
@@ -261,7 +263,8 @@ def pretend(made, other):
     """Another project, whose environment is only pretended: what counts is the shell."""
     bin_folder = other / ".venv" / "bin"
     bin_folder.mkdir(parents=True)
-    shutil.copy(SOURCE / ".env", other)
+    for name in FILES:
+        shutil.copy(SOURCE / name, other)
     shutil.copytree(made / "src", other / "src")
     (bin_folder / "python").write_text(f'#!/bin/sh\nexec "{made}/.venv/bin/python" "$@"\n', encoding="utf-8")
     (bin_folder / "python").chmod(0o755)

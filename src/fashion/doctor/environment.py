@@ -44,7 +44,7 @@ def _split(message: str) -> tuple[str, str]:
 
 
 def check_variables(project: Project) -> Finding:
-    """Find the tools' variables that differ from .env: those set outside take precedence."""
+    """Find the tools' variables that differ from the defaults: those set outside take precedence."""
     try:
         check_registry_address(project)
     except ParamsError as error:
@@ -53,9 +53,9 @@ def check_variables(project: Project) -> Finding:
     set_here = {name: value for name, value in sorted(os.environ.items()) if STEERING.fullmatch(name) and value}
     foreign = [name for name, value in set_here.items() if ours.get(name) != value]
     if foreign:
-        said = f"set outside .env, and taking precedence over it: {', '.join(foreign)}"
+        said = f"set outside defaults.env and .env, and taking precedence over it: {', '.join(foreign)}"
         return Finding("variables", NOTE, said, f"if that is not intended: unset {' '.join(foreign)}")
-    return Finding("variables", WELL, "those of .env")
+    return Finding("variables", WELL, "those of defaults.env and .env")
 
 
 def check_proxies(_: Project) -> Finding:
