@@ -40,14 +40,22 @@ def log_folder(registry: Registry, version: Version, folder: Path, name: str) ->
 
 @in_words
 def fetch_folder(registry: Registry, version: Version, name: str, folder: Path) -> bool:
-    """Bring the files that were logged under `name` into the existing `folder`; False when there is none."""
-    client = MlflowClient(registry.uri)
-    files = [file for file in client.list_artifacts(version.run_id, name) if not file.is_dir]
-    # Without a destination MLflow leaves a folder of its own in the system's temporary one for every file of a server.
+    """Bring the files that were logged under `name` into the existing `folder`; False when there is none.
+
+    By the address of the run's artifacts, since MLflow asks three more times for every file of a run: it looks whether
+    the run has a model of that name.
+    """
+    artifacts = MlflowClient(registry.uri).get_run(version.run_id).info.artifact_uri
+    source = {"artifact_uri": f"{artifacts}/{name}", "tracking_uri": registry.uri}
+    if all(entry.is_dir for entry in mlflow.artifacts.list_artifacts(**source)):
+        return False
+    # Without a destination MLflow leaves a folder of its own in the system's temporary one.
     with TemporaryDirectory() as place:
-        for file in files:
-            shutil.copy(client.download_artifacts(version.run_id, file.path, place), folder)
-    return bool(files)
+        fetched = Path(mlflow.artifacts.download_artifacts(**source, dst_path=place))
+        for file in fetched.iterdir():
+            if file.is_file():
+                shutil.copy(file, folder)
+    return True
 
 
 @in_words
