@@ -8,7 +8,7 @@ ARG BASE=docker.io/library/python:3.11-slim-bookworm
 FROM ${BASE} AS tools
 ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
 WORKDIR /fashion
-COPY requirements.lock ./
+COPY requirements.lock slim.sh ./
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
     --mount=type=secret,id=certificates,target=/etc/ssl/certs/ca-certificates.crt \
     python3 -m venv /opt/tools \
@@ -21,7 +21,8 @@ COPY requirements-serve.lock ./
 RUN --mount=type=secret,id=uv,target=/etc/uv/uv.toml \
     --mount=type=secret,id=certificates,target=/etc/ssl/certs/ca-certificates.crt \
     /opt/tools/bin/uv pip sync requirements-serve.lock --quiet --python /opt/fashion/bin/python --require-hashes \
-        --compile-bytecode --no-cache
+        --compile-bytecode --no-cache \
+    && sh slim.sh /opt/fashion/lib/python*/site-packages
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
 RUN /opt/tools/bin/python -m pip wheel . --quiet --disable-pip-version-check --no-deps --no-build-isolation \
@@ -29,13 +30,12 @@ RUN /opt/tools/bin/python -m pip wheel . --quiet --disable-pip-version-check --n
     && /opt/tools/bin/uv pip install /opt/wheels/* --quiet --python /opt/fashion/bin/python --no-deps --no-index \
         --compile-bytecode --no-cache
 
-# Without TensorFlow's C++ headers, as in setup.sh.
 FROM tools AS worker-packages
 RUN --mount=type=secret,id=uv,target=/etc/uv/uv.toml \
     --mount=type=secret,id=certificates,target=/etc/ssl/certs/ca-certificates.crt \
     /opt/tools/bin/uv pip sync requirements.lock --quiet --python /opt/fashion/bin/python --require-hashes \
         --compile-bytecode --no-cache \
-    && rm -rf /opt/fashion/lib/python*/site-packages/tensorflow/include
+    && sh slim.sh /opt/fashion/lib/python*/site-packages
 
 FROM ${BASE} AS worker
 RUN apt-get update --quiet --quiet \

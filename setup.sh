@@ -39,7 +39,7 @@ files = b"".join(open(name, "rb").read() for name in sys.argv[1:])
 print("folder", os.getcwd())
 print("python", platform.python_version())
 print("files", hashlib.sha256(files).hexdigest())
-' requirements.lock requirements-dev.lock pyproject.toml setup.sh activate.sh)
+' requirements.lock requirements-dev.lock pyproject.toml setup.sh slim.sh activate.sh)
 installed=$(cat .venv/.installed 2>/dev/null || :)
 case $installed in *requirements-dev.lock) lock=requirements-dev.lock ;; esac
 [ "$installed" != "$facts
@@ -72,8 +72,7 @@ fi
 uv() { .venv/bin/uv pip "$@" --python .venv/bin/python; }
 # shellcheck disable=SC2086
 uv $way "$lock" --compile-bytecode --require-hashes
-# TensorFlow's C++ headers: a tenth of everything, and only for those who compile operations of their own.
-rm -rf .venv/lib/python*/site-packages/tensorflow/include
+sh slim.sh .venv/lib/python*/site-packages
 uv install --no-deps --no-build-isolation --editable .
 
 "$base" -m venv --without-pip .venv # Writes Python's own .venv/bin/activate again.

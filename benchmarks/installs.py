@@ -60,13 +60,16 @@ def install(folder: Path, lock: str) -> Path:
     subprocess.run([*uv, "venv", "--quiet", "--python", sys.executable, str(folder)], check=True)
     options = ("--compile-bytecode", "--require-hashes", "--python", str(python))
     subprocess.run([*uv, "pip", "sync", "--quiet", *options, lock], cwd=ROOT, check=True)
-    for headers in folder.glob("lib/python*/site-packages/tensorflow/include"):
-        shutil.rmtree(headers)  # As setup.sh does.
+    subprocess.run(["sh", "slim.sh", str(site_packages(python))], cwd=ROOT, check=True)
     return python
 
 
+def site_packages(python: Path) -> Path:
+    return next(python.parents[1].glob("lib/python*/site-packages"))
+
+
 def weigh(python: Path) -> dict[str, int]:
-    packages = next(python.parents[1].glob("lib/python*/site-packages"))
+    packages = site_packages(python)
     return {"packages": len(list(packages.glob("*.dist-info"))), "disk_bytes": size(packages)}
 
 

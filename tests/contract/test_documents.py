@@ -303,6 +303,7 @@ def test_every_deployment_in_the_readme_is_in_prefect_yaml():
         "compose.yaml",
         "Makefile",
         "setup.sh",
+        "slim.sh",
         ".env",
         "defaults.env",
         "requirements.lock",

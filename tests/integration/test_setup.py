@@ -15,7 +15,17 @@ import pytest
 from fashion.defaults import FILES, read_defaults
 from tests.projects import SOURCE
 
-PARTS = (".env", "Makefile", "activate.sh", "benchmarks", "defaults.env", "pyproject.toml", "setup.sh", "src")
+PARTS = (
+    ".env",
+    "Makefile",
+    "activate.sh",
+    "benchmarks",
+    "defaults.env",
+    "pyproject.toml",
+    "setup.sh",
+    "slim.sh",
+    "src",
+)
 DEFAULTS = "src/fashion/defaults.py"
 UV = """import pathlib, sys
 def main():
@@ -133,10 +143,14 @@ def test_testing_adds_and_running_removes_nothing(made, wheel, tmp_path):
     with (folder / "requirements.lock").open("a") as lock:
         lock.write("# changed\n")
     [packages] = folder.glob(".venv/lib/python*/site-packages")
-    (packages / "tensorflow" / "include").mkdir(parents=True)
-    (packages / "tensorflow" / "include" / "op.h").touch()
+    unused = ("tensorflow/include/op.h", "pandas/tests/t.py", "numpy/tests/t.py", "scipy/a/b/tests/t.py")
+    used = ("tensorflow/python/t.py", "pandas/testing.py", "scipy/a/b/t.py", "evidently/tests/t.py", "jinja2/tests.py")
+    for name in (*unused, *used):
+        (packages / name).parent.mkdir(parents=True, exist_ok=True)
+        (packages / name).touch()
     assert make(folder, "setup", wheel).returncode == 0
-    assert list((packages / "tensorflow").iterdir()) == []
+    assert not any((packages / name).parent.exists() for name in unused[:2])
+    assert [name for name in (*unused, *used) if (packages / name).exists()] == [*used]
     assert asked(folder) == [*added, "pip sync requirements-dev.lock", "pip install"]
 
 
