@@ -8,7 +8,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -347,9 +347,15 @@ def forget_artifact_folders() -> None:
         utils._artifact_repos_cache.clear()
 
 
+@cache
+def shipped_defaults() -> dict[str, str]:
+    """Read once: every test needs them."""
+    return environment_defaults(Project(SOURCE))
+
+
 def use_environment(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every tool's state goes below `project`, and Prefect has no server unless the test starts one."""
-    defaults = environment_defaults(project) or environment_defaults(Project(SOURCE))
+    defaults = environment_defaults(project) or shipped_defaults()
     for name, value in defaults.items():
         monkeypatch.setenv(name, value.replace(str(SOURCE), str(project.root)))
     monkeypatch.delenv("PREFECT_API_URL", raising=False)

@@ -191,6 +191,7 @@ QUOTED = {
     "gates": "docs/judgement.md",
     "robustness": "docs/judgement.md",
     "series": "docs/judgement.md",
+    "batch": "docs/batch.md",
     "cluster": "docs/cluster.md",
     "growth": "docs/datasets.md",
     "demo": "docs/loop.md",
