@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from dotenv import dotenv_values
 
 from fashion.environment import environment_defaults
 from fashion.paths import Project
@@ -25,6 +26,16 @@ def run(project, *arguments, **variables):
         command, cwd=project.root, env=kept | variables, capture_output=True, text=True, check=False
     )
     return result.stdout
+
+
+def test_prefect_which_is_slow_to_read_dotenv_finds_nothing_there_but_what_it_needs():
+    """Decision 5: the others stand in defaults.env, which it does not read."""
+    assert set(dotenv_values(SOURCE / ".env")) == {
+        "PREFECT_API_URL",
+        "PREFECT_HOME",
+        "PREFECT_SERVER_ANALYTICS_ENABLED",
+    }
+    assert not dotenv_values(SOURCE / ".env").keys() & dotenv_values(SOURCE / "defaults.env").keys()
 
 
 @pytest.mark.parametrize("module", ["fashion.cli", "flows.services"])
