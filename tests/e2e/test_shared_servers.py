@@ -31,7 +31,7 @@ from tests.advice import follow
 from tests.conftest import copy_template, use_environment
 from tests.faults.commands import must, run, start
 from tests.projects import SOURCE, copy_cache, edit_params, git, make_quick
-from tests.servers import PATIENCE_SECONDS, Service, end, postgresql, reserved_port, wait_until
+from tests.servers import PATIENCE_SECONDS, Service, end, is_well, postgresql, reserved_port, wait_until
 
 DOCUMENT = (SOURCE / "docs" / "remote.md").read_text(encoding="utf-8")
 PLACEHOLDERS = {"https://s3.example.com", "my-bucket", "fashion:PASSWORD@db.example.com", "127.0.0.1:4200"}
@@ -89,16 +89,16 @@ def prefect_on(variables, home):
     with log.open("wb") as output:
         process = subprocess.Popen(command, env=environment, stdout=output, stderr=output, start_new_session=True)
     try:
-        wait_until(lambda: is_well(variables["PREFECT_API_URL"], process, log))
+        wait_until(lambda: has_started(variables["PREFECT_API_URL"], process, log))
         yield
     finally:
         end(process)
 
 
-def is_well(address, process, log):
+def has_started(address, process, log):
     assert process.poll() is None, log.read_text()
     try:
-        return httpx.get(f"{address}/health", timeout=5).is_success
+        return is_well(f"{address}/health")
     except httpx.TransportError:
         return False
 
