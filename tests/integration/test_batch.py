@@ -7,6 +7,7 @@ import re
 import shutil
 import sqlite3
 import struct
+import threading
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -22,7 +23,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from fashion.adapters.answers import METADATA
+from fashion.adapters.litert import Session
 from fashion.adapters.shards import Row, write_shard
+from fashion.batch import answering
 from fashion.batch.answer import Wanted, answer, answer_with
 from fashion.batch.folder import LOCK, SUMMARY, held
 from fashion.batch.plan import PLAN
@@ -268,6 +271,25 @@ def test_a_run_that_was_stopped_goes_on_and_makes_the_same(found, tmp_path):
     assert (output / SUMMARY).read_text() == (whole / SUMMARY).read_text()
 
 
+class Own(Session):
+    """A session that only the thread that opened it uses."""
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.thread = threading.get_ident()
+
+    def run(self, images):
+        assert self.thread == threading.get_ident()
+        return super().run(images)
+
+
+def test_each_thread_of_a_process_asks_a_session_of_its_own(found, tmp_path, monkeypatch):
+    """A worker of a cluster that was started without `--nthreads 1` has several."""
+    monkeypatch.setattr(answering, "Session", Own)
+    _, rows = ask(found, save(tmp_path / "shop"), tmp_path / "answers", 1, ThreadPoolExecutor(4))
+    assert classes_of(rows) == EXPECTED
+
+
 def test_a_shard_that_was_damaged_or_is_of_another_plan_is_written_anew(found, tmp_path):
     source, output = save(tmp_path / "shop"), tmp_path / "answers"
     ask(found, source, output)
@@ -282,13 +304,14 @@ def test_a_shard_that_was_damaged_or_is_of_another_plan_is_written_anew(found, t
     assert first.read_bytes() == content
 
 
-def test_answers_are_in_the_log_once_if_asked_and_what_was_begun_without_is_not_mixed(found, tmp_path):
+@pytest.mark.parametrize("whole", [0, 1])
+def test_answers_are_in_the_log_once_if_asked_and_what_was_begun_without_is_not_mixed(found, tmp_path, whole):
     source, output, url = save(tmp_path / "shop"), tmp_path / "answers", f"sqlite:///{tmp_path}/log.db"
     (source / "broken.png").write_bytes(b"?")
     wanted = Wanted(source, output, 3, url)
     with pytest.raises(StoppedError), Stopping(2) as executor:
         answer_with(found, "bands", wanted, executor, lambda *_: None)
-    for path in sorted(output.glob("*.parquet"))[1:]:
+    for path in sorted(output.glob("*.parquet"))[whole:]:
         path.unlink()  # As if it was killed between the log and the file.
     with ThreadPoolExecutor(1) as executor:
         answer_with(found, "bands", wanted, executor, lambda *_: None)

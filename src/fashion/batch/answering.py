@@ -1,11 +1,11 @@
 """One shard of answers, from its pictures to its file. It runs in a process that need have nothing else in common."""
 
 import math
+import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
@@ -29,6 +29,8 @@ AT_ONCE, PIXELS_AT_ONCE = 64, 4_000_000
 """Images that the model answers at a time: at most so many, and of so many pixels unless one alone has more."""
 SHOWN = 3
 """Pictures that were refused that a shard names."""
+_OPENED = threading.local()
+"""In each thread: the model that it has opened, as `model`, and what there is to answer with, as `ready`."""
 
 
 Picture = tuple[str, Seen | str]
@@ -130,9 +132,16 @@ def answer_shard(work: Work) -> Tally:
     return tally
 
 
-@lru_cache(maxsize=1)
 def _open(model: Model) -> tuple[Session, Abstention | None]:
-    """Open the model once in each process; one thread is enough where there is a process for each core."""
+    """Open the model once in each thread: a worker of a cluster may have several, and only one may use a session."""
+    if getattr(_OPENED, "model", None) != model:
+        _OPENED.ready = _load(model)
+        _OPENED.model = model
+    return _OPENED.ready  # type: ignore[no-any-return] - what a thread has of its own has no type
+
+
+def _load(model: Model) -> tuple[Session, Abstention | None]:
+    """Return a session of one thread, which is enough where there is a process for each core, and the rule."""
     session = Session(model.file, model.form.shape, threads=1)
     found = session.run(np.zeros((1, *model.form.shape), np.uint8)).probabilities.shape[1]
     if found != len(model.classes):
