@@ -234,6 +234,33 @@ def test_a_decision_on_an_old_view_is_refused_and_leaves_nothing(trained_project
     assert "I was first" in follow(trained_project, told.value, "fashion history")
 
 
+@pytest.mark.advice("fashion history", "adapters/tracking/ledger.py")
+def test_a_decision_does_not_undo_a_move_that_was_made_in_mlflow_meanwhile(trained_project):
+    two, three = add_versions(trained_project, 2)
+    promote(trained_project, load(trained_project), two, "for now")
+    seen = tracking.settle(registry(trained_project))
+    MlflowClient(registry(trained_project).uri).set_registered_model_alias("fashion-classifier", "champion", "1")
+    version = tracking.get_version(registry(trained_project), three)
+    decision = promotion.decide(seen, version, Judgement(False, ("worse",)), None, False)
+    words = f"moved in MLflow meanwhile: champion is version 1, was {two}. Nothing was changed"
+    with pytest.raises(ServiceError, match=words) as told:
+        tracking.record(registry(trained_project), seen, decision)
+    assert champion(trained_project) == "1"
+    assert "for now" in follow(trained_project, told.value, "fashion history")
+    assert tracking.settle(registry(trained_project)).changes[-1].moves == (("champion", two, "1"),)
+
+
+def test_a_number_with_leading_zeros_is_the_version_that_mlflow_takes_it_for(trained_project):
+    two, three = add_versions(trained_project, 2)
+    promote(trained_project, load(trained_project), two, "next")
+    promote(trained_project, load(trained_project), f"0{three}", "typed so")
+    assert champion(trained_project) == three
+    assert not promote(trained_project, load(trained_project), f"0{three}", "again").changed
+    assert roll_back(trained_project, load(trained_project), None, "complaints").champion == two
+    assert champion(trained_project) == two
+    assert tracking.read_ledger(registry(trained_project)).in_order
+
+
 def test_a_crash_between_entry_and_alias_is_mended_by_the_next_command(trained_project, monkeypatch):
     two, three = add_versions(trained_project, 2)
     with monkeypatch.context() as patch:

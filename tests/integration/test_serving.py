@@ -1063,6 +1063,17 @@ def test_a_version_of_the_same_number_from_a_registry_that_was_made_anew_takes_o
     champions.current.retire()
 
 
+def test_without_the_registry_the_version_in_use_stays_even_if_an_older_one_is_remembered(tmp_path):
+    older, newer = (make_champion(tmp_path, number) for number in ("1", "2"))
+    registry = Registry(newer)
+    champions = Champions(registry, newer)
+    registry.found = replace(older, trouble="No MLflow server answers")
+    asyncio.run(champions.look())
+    assert (champions.current.version.number, champions.registry_up) == ("2", False)
+    assert champions.trouble == "No MLflow server answers"
+    champions.current.retire()
+
+
 def test_a_damaged_or_missing_successor_leaves_the_champion_where_it_is(tmp_path, caplog):
     first, damaged = make_champion(tmp_path, "1"), make_champion(tmp_path, "2")
     damaged.champion.model.write_bytes(b"no model")

@@ -47,8 +47,9 @@ def promote(project: Project, params: Params, number: str, reason: str, force: b
     registry = registry_of(project, params)
     tracking.check(registry.uri)
     ledger = tracking.settle(registry)
-    decision = tracking.Decision(PROMOTE, number, ledger.aliases.with_champion(number), reason, force)
-    return _enthrone(project, registry, ledger, number, decision)
+    version = existing(registry, number)
+    decision = tracking.Decision(PROMOTE, version.number, ledger.aliases.with_champion(version.number), reason, force)
+    return _enthrone(project, registry, ledger, version, decision)
 
 
 def roll_back(project: Project, params: Params, number: str | None, reason: str, force: bool = False) -> Promotion:
@@ -69,9 +70,9 @@ def roll_back(project: Project, params: Params, number: str | None, reason: str,
             f"Version {number} of {registry.name} was never champion; make it champion with: "
             f"fashion promote {number} --reason '...'"
         )
-    target = number or _predecessor(registry, ledger)
-    decision = tracking.Decision(ROLLBACK, target, ledger.aliases.with_champion(target), reason, force)
-    return _enthrone(project, registry, ledger, target, decision)
+    version = existing(registry, number or _predecessor(registry, ledger))
+    decision = tracking.Decision(ROLLBACK, version.number, ledger.aliases.with_champion(version.number), reason, force)
+    return _enthrone(project, registry, ledger, version, decision)
 
 
 def line(changes: Sequence[tracking.Change]) -> list[str]:
@@ -131,17 +132,20 @@ def decide(
 
 
 def _enthrone(
-    project: Project, registry: tracking.Registry, ledger: tracking.Ledger, number: str, decision: tracking.Decision
+    project: Project,
+    registry: tracking.Registry,
+    ledger: tracking.Ledger,
+    version: tracking.Version,
+    decision: tracking.Decision,
 ) -> Promotion:
     before = ledger.aliases.champion
-    if before == number:
-        return Promotion(registry.name, before, number, changed=False)
-    version = existing(registry, number)
+    if before == version.number:
+        return Promotion(registry.name, before, version.number, changed=False)
     _check_gates(version, registry, decision.forced)
     check_loadable(project, registry, version)
     tracking.record(registry, ledger, decision)
     note_outcome(registry, tracking.read_ledger(registry), version)
-    return Promotion(registry.name, before, number, changed=True)
+    return Promotion(registry.name, before, version.number, changed=True)
 
 
 def _predecessor(registry: tracking.Registry, ledger: tracking.Ledger) -> str:
@@ -156,7 +160,7 @@ def _predecessor(registry: tracking.Registry, ledger: tracking.Ledger) -> str:
 
 
 def existing(registry: tracking.Registry, number: str) -> tracking.Version:
-    """Return the version; raises PromotionError if there is none of this number."""
+    """Return the version; raises PromotionError if there is none of this number, which MLflow knows as 3 and as 03."""
     version = tracking.get_version(registry, number)
     if version is None:
         known = ", ".join(one.number for one in tracking.list_versions(registry)) or "none"

@@ -104,7 +104,8 @@ class Champions:
     async def _look(self) -> None:
         try:
             found = await run_apart(self._find)
-            if found.version.identity != self.current.version.identity:
+            # Without the registry there is only what was remembered, perhaps an older one.
+            if found.trouble is None and found.version.identity != self.current.version.identity:
                 self._swap(await run_apart(partial(Served, found)))
             trouble, registry_up = found.trouble, found.trouble is None or found.absent
         except FashionError as error:

@@ -68,8 +68,9 @@ def record(registry: Registry, seen: Ledger, decision: Decision) -> Change:
         seen: the ledger on which the decision rests.
 
     Raises:
-        ServiceError: another change came first, or MLflow refused.
+        ServiceError: another change came first, or the aliases were moved past the ledger, or MLflow refused.
     """
+    _check_unmoved(registry, seen)
     change = Change(
         number=len(seen.changes) + 1,
         time=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -81,6 +82,17 @@ def record(registry: Registry, seen: Ledger, decision: Decision) -> Change:
         _claim(registry, change)
         _carry_out(registry, change)
     return change
+
+
+def _check_unmoved(registry: Registry, seen: Ledger) -> None:
+    """Check that nobody has moved an alias in MLflow since; for changes of the ledger, `_claim` does so."""
+    now = read_ledger(registry)
+    if len(now.changes) == len(seen.changes) and now.aliases != seen.aliases:
+        raise ServiceError(
+            f"The aliases of {registry.name} were moved in MLflow meanwhile: champion is version "
+            f"{now.aliases.champion}, was {seen.aliases.champion}. Nothing was changed; look at it with `fashion "
+            "history`, then try again."
+        )
 
 
 def _patiently(registry: Registry) -> Ledger:
