@@ -4,23 +4,24 @@
 
 The detector is built from the validation images and calibrated on them, with the numbers of params.yaml. The windows
 are drawn from the test images, which have no part in that: 500 clean ones of each size, and 500 of each corruption,
-severity and size. The model is the exported one, as it answers in service.
+severity and size. The model is the exported one, as it answers in service. A champion that has learned from collected
+images is compared with its own first predictions: test images stand for those, too, and others for its windows.
 """
 
 import argparse
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from benchmarks.drift_page import SIZES, Clean, Detection, draw, render
+from benchmarks.drift_page import SIZES, Clean, Detection, Settled, draw, render
 from benchmarks.results import ROOT, save
 from fashion.adapters import litert
 from fashion.environment import apply_environment
 from fashion.evaluation.alarm import Verdict, decide
-from fashion.evaluation.drift import Detector, Sample, build_detector, descriptor_values, measure
+from fashion.evaluation.drift import Detector, Sample, build_detector, descriptor_values, draw_labels, measure
 from fashion.evaluation.limits import WEIGHTS, Limit, calibrate, score
 from fashion.images.corruptions import (
     CORRUPTIONS,
@@ -37,6 +38,8 @@ from fashion.stages.dataset import load_split
 
 PICTURE = ROOT / "docs" / "drift.svg"
 LABEL_NOISE_NAME = "label noise"
+REFERENCES, WINDOWS_EACH = 200, 24
+"""Champions with first predictions of their own, and the clean windows that each is shown."""
 Windows = NDArray[np.integer]
 
 
@@ -64,14 +67,19 @@ def main() -> None:
     split = load_split(bench.project, "test")
     test = see(bench.project, np.array(split.images), split.labels)
     clean = list(measure_clean(bench, test, random))
+    settled = list(measure_settled(bench, test))
     detections = [
         *measure_corruptions(bench, np.array(split.images), split.labels, random),
         *measure_mixes(bench, test, random),
         *measure_label_noise(bench, test, random),
     ]
     rule = bench.params.monitor.alarm.model_dump()
-    content = {"clean": [asdict(one) for one in clean], "detections": [asdict(one) for one in detections]}
-    page = render(bench.params.monitor.alarm, bench.windows, clean, detections)
+    content = {
+        "clean": [asdict(one) for one in clean],
+        "settled": [asdict(one) for one in settled],
+        "detections": [asdict(one) for one in detections],
+    }
+    page = render(bench.params.monitor.alarm, bench.windows, clean, settled, detections)
     save(__file__, {"rule": rule, "weights": dict(WEIGHTS), **content}, page)
     draw(detections, PICTURE)
 
@@ -121,6 +129,26 @@ def clean_figures(bench: Bench, scores: Mapping[str, NDArray[np.floating]], size
         count_alarms(scores, bench.params),
         {name: int((values > 1).sum()) for name, values in scores.items()},
     )
+
+
+def measure_settled(bench: Bench, test: Sample) -> Iterator[Settled]:
+    """Measure windows beside references drawn as a champion's first predictions come: at random, unlabelled."""
+    monitor, random = bench.params.monitor, np.random.default_rng(2)
+    for size in SIZES:
+        found = []
+        for _ in range(REFERENCES):
+            order = random.permutation(len(test))
+            first, later = test.rows(order[: monitor.settling]), test.rows(order[monitor.settling :])
+            first = replace(first, labels=draw_labels(first.probabilities))
+            detector = build_detector(first, monitor.overconfidence_tolerated, mix_by_chance=True)
+            limits = calibrate(detector, size, 0, monitor.alarm.false_alarm_rate)
+            windows = random.integers(0, len(later), (WINDOWS_EACH, size))
+            scores = score(limits, measure(detector, later), windows)
+            found.append((int(is_drifted(scores).sum()), count_alarms(scores, bench.params) > 0))
+        drifted, alarmed = (sum(column) for column in zip(*found, strict=True))
+        interval = binomtest(alarmed, REFERENCES).proportion_ci(0.95, method="exact")
+        low, high = float(interval.low), float(interval.high)
+        yield Settled(size, REFERENCES, REFERENCES * WINDOWS_EACH, drifted, alarmed, low, high)
 
 
 def count_alarms(scores: Mapping[str, NDArray[np.floating]], params: Params) -> int:

@@ -28,6 +28,22 @@ class Clean:
 
 
 @dataclass(frozen=True)
+class Settled:
+    """Of clean windows of one size that were compared with a champion's own first predictions."""
+
+    size: int
+    references: int
+    """Each of other predictions, with as many windows."""
+    windows: int
+    drifted: int
+    alarmed: int
+    """References with which there was a false alarm."""
+    low: float
+    high: float
+    """Exact 95 % interval of the share of such references, Clopper and Pearson's."""
+
+
+@dataclass(frozen=True)
 class Detection:
     """Share of the windows of one corruption, severity and size that count as drifted."""
 
@@ -38,7 +54,9 @@ class Detection:
     by_statistic: Mapping[str, float]
 
 
-def render(alarm: AlarmParams, windows: int, clean: list[Clean], detections: list[Detection]) -> str:
+def render(
+    alarm: AlarmParams, windows: int, clean: list[Clean], settled: list[Settled], detections: list[Detection]
+) -> str:
     """Return the figures as the tables that the documents quote."""
     aimed = {one.corruption: one.rate for one in detections if (one.size, one.severity) == (AIM_SIZE, AIM_SEVERITY)}
     numbers = list(dict.fromkeys(one.windows for one in clean))
@@ -47,9 +65,12 @@ def render(alarm: AlarmParams, windows: int, clean: list[Clean], detections: lis
         f"Clean windows that count as drifted, at most {alarm.false_alarm_rate:.0%} allowed, and alarms "
         f"({alarm.needed} of the last {alarm.of} windows):",
         _clean_table(clean),
+        "The same for champions that are compared with their own first predictions (`monitor.settling`):",
+        _settled_table(settled),
         f"Windows that count as drifted, {windows:,} a figure, by size and severity (1 to 5):",
         _detection_table(detections),
         *(_false_aim([one for one in clean if one.windows == number], alarm.false_alarm_rate) for number in numbers),
+        _settled_aim(settled, alarm.false_alarm_rate),
         f"Aim, {AIM:.0%} of windows of {AIM_SIZE} at severity {AIM_SEVERITY}: "
         f"{'not met for ' + ', '.join(missed) if missed else 'met for every corruption'}; "
         f"the lowest rate is {min(aimed.values()):.1%}.",
@@ -61,6 +82,32 @@ def _false_aim(clean: list[Clean], allowed: float) -> str:
     verdict = "met" if most <= allowed else "not met"
     return (
         f"Aim, at most {allowed:.0%} false, by {clean[0].windows:,} windows: {verdict}; the highest rate is {most:.2%}."
+    )
+
+
+def _settled_aim(settled: list[Settled], allowed: float) -> str:
+    most = max(one.drifted / one.windows for one in settled)
+    verdict = "met" if most <= allowed else "not met"
+    return (
+        f"Aim, at most {allowed:.0%} false beside a champion's own first predictions: {verdict}; the highest rate is "
+        f"{most:.2%}."
+    )
+
+
+def _settled_table(settled: list[Settled]) -> str:
+    rows = (
+        [
+            f"{one.size:,}",
+            f"{one.references:,}",
+            f"{one.windows:,}",
+            f"{one.drifted} ({one.drifted / one.windows:.2%})",
+            f"{one.alarmed} ({one.low:.1%} to {one.high:.1%})",
+        ]
+        for one in settled
+    )
+    return table(
+        ["images in a window", "champions", "windows", "drifted", "champions with a false alarm, exact 95 % interval"],
+        rows,
     )
 
 

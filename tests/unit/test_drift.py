@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fashion.evaluation.drift import Sample, build_detector, descriptor_values, draw_labels, measure
+from fashion.evaluation.drift import Detector, Sample, build_detector, descriptor_values, draw_labels, measure
 from fashion.evaluation.limits import _resample, calibrate, score
 from fashion.images.descriptors import WATCHED
 
@@ -15,9 +15,12 @@ RANDOM = np.random.default_rng(0)
 CENTRES = RANDOM.normal(0, 2, (CLASSES, AXES))
 
 
-def draw(count, random, shares=None, moved=0.0, spread=1.0, wrong=0.0):
-    """Images of a world of four classes, each a Gaussian, seen by the classifier that is best for it."""
-    truth = random.choice(CLASSES, count, p=shares)
+def draw(count, random, shares=None, moved=0.0, spread=1.0, wrong=0.0, by_design=False):
+    """Images of a world of four classes, each a Gaussian, seen by the classifier that is best for it.
+
+    Their shares are by chance, as in a stream, or by design, as in a split.
+    """
+    truth = np.arange(count) % CLASSES if by_design else random.choice(CLASSES, count, p=shares)
     embeddings = CENTRES[truth] + random.normal(0, spread, (count, AXES)) + moved
     distances = ((embeddings[:, None] - CENTRES) ** 2).sum(axis=2)
     probabilities = np.exp(-(distances - distances.min(axis=1, keepdims=True)) / 2)
@@ -29,7 +32,7 @@ def draw(count, random, shares=None, moved=0.0, spread=1.0, wrong=0.0):
 
 @pytest.fixture(scope="module")
 def detector():
-    return build_detector(draw(2000, np.random.default_rng(1)), tolerance=0.01)
+    return build_detector(draw(2000, np.random.default_rng(1), by_design=True), tolerance=0.01)
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +40,9 @@ def limits(detector):
     return calibrate(detector, SIZE, SIZE, RATE)
 
 
-def drifted(detector, limits, sample):
+def drifted(detector, limits, sample, size=SIZE):
     """By statistic, the share of windows of a sample that are beyond the threshold."""
-    windows = np.random.default_rng(2).integers(0, len(sample), (WINDOWS, SIZE))
+    windows = np.random.default_rng(2).integers(0, len(sample), (WINDOWS, size))
     scores = score(limits, measure(detector, sample), windows)
     return {name: (values > 1).mean() for name, values in scores.items()} | {
         "any": np.any([values > 1 for values in scores.values()], axis=0).mean()
@@ -122,7 +125,7 @@ def test_a_small_reference_with_constant_features_gives_finite_scores():
 
 def test_clean_windows_are_drawn_with_the_mix_of_the_reference():
     classes = np.repeat([0, 1, 2], [10, 30, 60])
-    windows = _resample(classes, 1000, np.random.default_rng(8))
+    windows = _resample(Detector({}, classes, 0.0, {}, classes), 1000, np.random.default_rng(8))
     np.testing.assert_allclose(windows.sum(axis=1), 1)
     shares = [windows[:, classes == label].sum(axis=1).mean() for label in range(3)]
     np.testing.assert_allclose(shares, [0.1, 0.3, 0.6], atol=0.01)
@@ -136,12 +139,32 @@ def test_descriptors_are_taken_by_name():
 def test_a_reference_that_nobody_has_labelled_is_as_good():
     """400 predictions of a world that has moved; clean windows of that world are clean, others are not."""
     first = draw(400, np.random.default_rng(11), moved=1.0)
-    detector = build_detector(replace(first, labels=draw_labels(first.probabilities)), tolerance=0.01)
+    detector = build_detector(replace(first, labels=draw_labels(first.probabilities)), 0.01, mix_by_chance=True)
     limits = calibrate(detector, SIZE, SIZE, RATE)
     assert drifted(detector, limits, draw(20_000, np.random.default_rng(12), moved=1.0))["any"] <= RATE
     assert drifted(detector, limits, draw(20_000, np.random.default_rng(13), moved=1.5))["embeddings"] == 1
     wrong = draw(20_000, np.random.default_rng(14), moved=1.0, wrong=0.2)
     assert drifted(detector, limits, wrong)["labels"] > 0.9
+
+
+def test_a_mix_by_chance_is_as_uncertain_as_that_of_both_halves_together():
+    classes = np.repeat([0, 1, 2], [10, 30, 60])
+    windows = _resample(Detector({}, classes, 0.0, {}, classes, mix_by_chance=True), 1000, np.random.default_rng(8))
+    shares = np.array([windows[:, classes == label].sum(axis=1) for label in range(3)])
+    np.testing.assert_allclose(shares.mean(axis=1), [0.1, 0.3, 0.6], atol=0.01)
+    expected = [np.sqrt(share * (1 - share) * (1 / 1000 + 1 / 200)) for share in (0.1, 0.3, 0.6)]
+    np.testing.assert_allclose(shares.std(axis=1), expected, rtol=0.1)
+
+
+def test_clean_windows_rarely_drift_from_first_predictions_whose_mix_is_by_chance():
+    """Of 400 predictions the shares of four classes are two points off; windows of 2,000 see that in every look."""
+    world = draw(20_000, np.random.default_rng(15))
+    rates = []
+    for seed in range(8):
+        first = draw(400, np.random.default_rng(100 + seed))
+        detector = build_detector(replace(first, labels=draw_labels(first.probabilities)), 0.01, mix_by_chance=True)
+        rates.append(drifted(detector, calibrate(detector, 2000, 0, RATE), world, 2000)["any"])
+    assert np.mean(rates) <= RATE
 
 
 def test_labels_are_drawn_as_the_probabilities_say():

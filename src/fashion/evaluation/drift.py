@@ -17,7 +17,7 @@ What the model says, tested for each aspect at its share of the level, was the b
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -33,7 +33,8 @@ IMAGES_PER_AXIS = 20
 """A covariance is trusted along no more axes than it has these many images each."""
 SHRINKAGE = 0.01
 FARTHEST = 5.0
-"""In standard deviations; the squares of features beyond it count no more."""
+"""In standard deviations; a feature beyond it counts no more, where its square counts, too. Of a model that is sure of
+nearly every image, a few hundred predictions do not show how far apart the others lie."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,8 @@ class Detector:
     clean: Mapping[str, Floats]
     classes: Labels
     """The class of each row of `clean`, ascending."""
+    mix_by_chance: bool = False
+    """Whether the shares of the classes in the reference are those of a sample, and not by design."""
 
 
 def descriptor_values(table: pd.DataFrame) -> Floats:
@@ -103,11 +106,12 @@ def draw_labels(probabilities: Floats) -> Labels:
     return drawn
 
 
-def build_detector(reference: Sample, tolerance: float) -> Detector:
+def build_detector(reference: Sample, tolerance: float, mix_by_chance: bool = False) -> Detector:
     """Return a detector of departures from `reference`, images that are all labelled and not trained on.
 
     Args:
         tolerance: by how much a good model's accuracy may fall short of its mean confidence.
+        mix_by_chance: whether the reference is images as they came, and no split with a share of each class.
     """
     order = np.random.default_rng(0).permutation(len(reference))  # Divided into halves, class by class.
     order = order[np.argsort(reference.labels[order], kind="stable")]
@@ -115,11 +119,11 @@ def build_detector(reference: Sample, tolerance: float) -> Detector:
     axes = {
         name: _fit(values, squares=name in ("descriptors", "confidence")) for name, values in _features(half).items()
     }
-    detector = Detector(axes, half.probabilities.mean(axis=0), tolerance, {}, other.labels)
+    detector = Detector(axes, half.probabilities.mean(axis=0), tolerance, {}, other.labels, mix_by_chance)
     clean = measure(detector, other)
     # The worst that still counts as clean is an accuracy that falls short by the whole tolerance.
     clean[LABELS] = clean[LABELS] - [clean[LABELS][:, 0].mean(), 0]
-    return Detector(axes, detector.shares, tolerance, clean, other.labels)
+    return replace(detector, clean=clean)
 
 
 def measure(detector: Detector, sample: Sample) -> dict[str, Floats]:
@@ -168,7 +172,8 @@ def _expand(features: Floats, centre: Floats, scale: Floats, squares: bool) -> F
     standard = (features - centre) / scale
     if not squares:
         return standard
-    return np.column_stack([standard, np.minimum(standard**2, FARTHEST**2)])
+    near = standard.clip(-FARTHEST, FARTHEST)
+    return np.column_stack([near, near**2])
 
 
 def _likelihood_ratios(probabilities: Floats, shares: Floats) -> Floats:

@@ -75,23 +75,29 @@ def _draw(detector: Detector, size: int, labelled: int) -> Iterator[dict[str, Fl
     """Yield the statistics of clean windows, `AT_ONCE` at a time; `labels` only if there are any."""
     random = np.random.default_rng(0)
     for _ in range(RESAMPLES // AT_ONCE):
-        windows = _resample(detector.classes, size, random)
+        windows = _resample(detector, size, random)
         means = {name: windows @ values for name, values in detector.clean.items()}
         if labelled:
-            means[LABELS] = _resample(detector.classes, labelled, random) @ detector.clean[LABELS]
+            means[LABELS] = _resample(detector, labelled, random) @ detector.clean[LABELS]
         found = statistics(means, size, labelled)
         yield found if labelled else {name: values for name, values in found.items() if name != LABELS}
 
 
-def _resample(classes: Labels, size: int, random: np.random.Generator) -> Floats:
+def _resample(detector: Detector, size: int, random: np.random.Generator) -> Floats:
     """Draw how often each image is in each window, as shares of the window: (AT_ONCE, images).
 
-    The mix of the classes is what it is; the images of each class are a sample, so they are resampled.
+    The images of each class are a sample, so they are resampled. So is the mix of the classes if it is by chance: that
+    of the whole reference, of which both halves have the same.
     """
-    images = len(classes)
+    classes, images = detector.classes, len(detector.classes)
     first, after = (np.searchsorted(classes, classes, side) for side in ("left", "right"))
     population = random.integers(first, after, (AT_ONCE, images))
-    chosen = np.take_along_axis(population, random.integers(0, images, (AT_ONCE, size)), axis=1)
+    if detector.mix_by_chance:
+        mix = random.integers(0, images, (AT_ONCE, 2 * images))
+        places = np.take_along_axis(mix, random.integers(0, 2 * images, (AT_ONCE, size)), axis=1)
+    else:
+        places = random.integers(0, images, (AT_ONCE, size))
+    chosen = np.take_along_axis(population, places, axis=1)
     cells = (chosen + np.arange(AT_ONCE)[:, None] * images).ravel()
     return np.bincount(cells, minlength=AT_ONCE * images).reshape(AT_ONCE, images) / size
 

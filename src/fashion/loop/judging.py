@@ -33,7 +33,7 @@ def score_window(params: MonitorParams, known: Known, window: Window) -> dict[st
             f"The log also holds predictions of a different model that was version {window.versions[0]}, with other "
             "numbers of classes or embeddings. Give each registry its own log: FASHION_PREDICTIONS_URL"
         )
-    detector = build_detector(reference, params.overconfidence_tolerated)
+    detector = build_detector(reference, params.overconfidence_tolerated, mix_by_chance=known.settled)
     limits = calibrate(detector, len(sample), int((sample.labels >= 0).sum()), params.alarm.false_alarm_rate)
     scores = score(limits, measure(detector, sample), np.arange(len(sample))[None])
     return {name: float(value[0]) for name, value in scores.items()}

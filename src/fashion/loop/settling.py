@@ -42,7 +42,7 @@ def settle(folder: Path, known: Known, window: Window, size: int, by_hand: bool)
         _write(folder, known, window.part(slice(size)))
     try:
         ids = load_json(folder / IDS, LARGEST_ARTIFACT_BYTES)
-        settled = Known(read_reference(folder), read_descriptors(folder), known.examples)
+        settled = Known(read_reference(folder), read_descriptors(folder), known.examples, settled=True)
     except (OSError, ValueError, ArtifactError) as error:
         raise ArtifactError(
             f"{folder} is damaged ({error}). Remove it: the next predictions become the reference"

@@ -49,6 +49,8 @@ class Known:
     descriptors: pd.DataFrame
     """The descriptors of the reference's images, with the columns of `fashion.images.descriptors.describe`."""
     examples: Examples
+    settled: bool = False
+    """Whether the reference is the champion's first predictions: its classes are as frequent as chance had it."""
 
 
 def write_reference(folder: Path, reference: Reference, images: Bytes) -> None:
