@@ -14,7 +14,8 @@ from fashion.evaluation.alarm import Verdict
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 RANDOM = np.random.default_rng(0)
 KINDS = ("sqlite", "postgresql")
-TABLES = ("predictions", "labels", "windows", "counters", "pictures", "collections", "prediction_log_version")
+TABLES = ("predictions", "labels", "windows", "counters", "pictures", "collections", "removed_requests")
+TABLES += ("prediction_log_version",)
 EARLIER = {
     "predictions": """id VARCHAR(36) NOT NULL PRIMARY KEY, time {TIME} NOT NULL, model_version VARCHAR(64) NOT NULL,
         image {BLOB} NOT NULL, height INTEGER NOT NULL, width INTEGER NOT NULL, probabilities {BLOB} NOT NULL,

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import groupby
+from itertools import dropwhile, groupby
 from math import log
 
 from fashion.evaluation.survey import Survey
@@ -106,6 +106,8 @@ class Expected:
     limits: Limits
     predictions: dict[str, Prediction] = field(default_factory=dict)
     """Those in the log, by id, in the order in which they arrived."""
+    requests: dict[str, bool] = field(default_factory=dict)
+    """By id, in the order of arrival, every prediction whose label was requested: whether it was removed with one."""
     labels: dict[str, Label] = field(default_factory=dict)
     """The newest of each prediction in the log."""
     data: Data = field(default_factory=Data)
@@ -121,8 +123,9 @@ class Expected:
 
     @property
     def survey(self) -> Survey:
-        """How many labels were asked for, and how many have come, up to the newest that has."""
-        answered = [one in self.labels for one, prediction in self.predictions.items() if prediction.asked]
+        """How many labels were asked for, and how many have come, from the oldest in the log to the newest that has."""
+        requests = dropwhile(lambda one: one not in self.predictions, self.requests)
+        answered = [self.requests[one] or one in self.labels for one in requests]
         while answered and not answered[-1]:
             answered.pop()
         return Survey(len(answered), sum(answered))
@@ -174,11 +177,16 @@ class Expected:
                     tested[image] = self.data.held[image].name
         return learned, tested
 
+    def arrive(self, predictions: Mapping[str, Prediction]) -> None:
+        self.predictions |= predictions
+        self.requests |= {one: False for one, prediction in predictions.items() if prediction.asked}
+
     def forget(self, remaining: Sequence[str]) -> set[str]:
         """Forget all predictions but these; the ids of the others."""
         gone = set(self.predictions) - set(remaining)
         for prediction in gone:
-            del self.predictions[prediction]
+            if self.predictions.pop(prediction).asked:
+                self.requests[prediction] = prediction in self.labels
             self.labels.pop(prediction, None)
         return gone
 

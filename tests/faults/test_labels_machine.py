@@ -128,7 +128,7 @@ class Labels(RuleBasedStateMachine):
         records = [make_record(project, name, which, asked, look()) for which, asked in chosen]
         self.log.write(records)
         made = {record.id: Prediction(record.image.tobytes(), record.asked) for record in records}
-        self.expected[name].predictions |= made
+        self.expected[name].arrive(made)
         return list(made)
 
     @precondition(lambda self: any(expected.predictions for expected in self.expected.values()))

@@ -93,7 +93,7 @@ def test_a_log_of_earlier_code_goes_on_with_everything_that_is_in_it(earlier):
         assert [one.by_class for one in WindowHistory(log).read(10)][1] == {"3": (1, 0)}
 
 
-@pytest.mark.parametrize("revision", ["0002", "0003", "0004"])
+@pytest.mark.parametrize("revision", ["0002", "0003", "0004", "0005"])
 def test_a_log_of_an_earlier_revision_keeps_its_rows_and_takes_pictures(url, monkeypatch, revision):
     """0.2.0 made 0002."""
     with monkeypatch.context() as earlier:

@@ -2,17 +2,22 @@
 
 from datetime import UTC, datetime, timedelta
 
-from fashion.adapters.predictions import Forgotten, count_waiting, forget, mark_collected
+from sqlalchemy import func, select
+
+from fashion.adapters.predictions import Forgotten, Model, count_waiting, forget, mark_collected, read_survey
+from fashion.adapters.predictions.tables import removed_requests
+from fashion.evaluation.survey import Survey
 from tests.logs import record, record_at
 
 NOW = datetime.now(UTC)
 DAY = timedelta(days=1)
 SHAPE = (28, 28, 1)
+OURS = Model("ours", tuple("abc"))
 
 
-def write(log, count, labelled=0, moment=NOW):
+def write(log, count, labelled=0, moment=NOW, **changes):
     """Log predictions, of which the first ones have a label; their ids."""
-    records = [record_at(moment) for _ in range(count)]
+    records = [record_at(moment, **changes) for _ in range(count)]
     log.write(records)
     for one in records[:labelled]:
         log.add_label(one.id, 1, "test")
@@ -91,3 +96,53 @@ def test_rows_that_were_collected_are_read_as_ever(log):
     found = log.read_labels(SHAPE)
     assert (list(found["id"]), list(found["collected"])) == ([one.id], [True])
     assert list(log.read_window().labels) == [4]
+
+
+def request(log, count, labelled=0, model="ours"):
+    return write(log, count, labelled, model=model, asked=True)
+
+
+def count_removed_requests(log):
+    with log.transaction() as connection:
+        return connection.scalar(select(func.count()).select_from(removed_requests))
+
+
+def test_requests_that_are_removed_unanswered_lower_the_response_until_the_labels_are_collected(log):
+    """Labels that wait stay in the log: of what is left, all have one."""
+    request(log, 10, labelled=1)
+    request(log, 10, labelled=1)
+    request(log, 5, model="another")
+    write(log, 3)
+    assert read_survey(log, OURS) == Survey(11, 2)
+    for _ in range(2):
+        forget(log, NOW + DAY, beyond=0)
+        assert read_survey(log, OURS) == Survey(11, 2)
+        assert read_survey(log, Model("another", ())) == Survey(0, 0)
+    request(log, 4, labelled=4)
+    assert read_survey(log, OURS) == Survey(24, 6)
+    mark_collected(log, log.read_labels(SHAPE))
+    request(log, 3, labelled=2)
+    forget(log, NOW - DAY, beyond=3)
+    assert read_survey(log, OURS) == Survey(2, 2)
+    assert count_removed_requests(log) == 0
+
+
+def test_requests_that_are_removed_with_a_collected_label_still_count_as_answered(log):
+    request(log, 1, labelled=1)
+    (waiting,) = log.read_labels(SHAPE)["id"]
+    request(log, 8, labelled=8)
+    read = log.read_labels(SHAPE)
+    mark_collected(log, read[read["id"] != waiting])
+    request(log, 1)
+    forget(log, NOW + DAY, beyond=0)
+    assert there(log) == [waiting]
+    assert read_survey(log, OURS) == Survey(9, 9)
+
+
+def test_of_too_many_removed_requests_the_newest_are_counted(log, monkeypatch):
+    monkeypatch.setattr("fashion.adapters.predictions.retention.KEPT_FOR_LABELS", 3)
+    request(log, 6, labelled=1)
+    forget(log, NOW + DAY, beyond=0)
+    assert count_removed_requests(log) == 3
+    request(log, 1, labelled=1)
+    assert read_survey(log, OURS) == Survey(5, 2)

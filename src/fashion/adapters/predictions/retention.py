@@ -4,11 +4,27 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pandas as pd
-from sqlalchemy import Column, ColumnElement, Connection, Select, Table, and_, delete, exists, func, or_, select, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Select,
+    Table,
+    and_,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    true,
+    update,
+)
 
 from fashion.adapters.predictions.log import IDS_AT_ONCE, PredictionLog
 from fashion.adapters.predictions.order import AHEAD
-from fashion.adapters.predictions.tables import ARRIVED, labels, pictures, predictions
+from fashion.adapters.predictions.tables import ARRIVED, labels, pictures, predictions, removed_requests
+from fashion.adapters.predictions.wanted import ANSWERED
 
 AT_ONCE = 5000
 """Predictions that are removed in one transaction: others may write in between."""
@@ -50,7 +66,8 @@ class Forgotten:
 def forget(log: PredictionLog, before: datetime, beyond: int) -> Forgotten:
     """Remove predictions made before a moment and all but the newest `beyond`, with their labels and pictures.
 
-    Those with a label that was not collected stay, the newest `KEPT_FOR_LABELS` of them.
+    Those with a label that was not collected stay, the newest `KEPT_FOR_LABELS` of them. Removed ones whose label was
+    requested at random are still counted, as many at most, while one from before them stays.
     """
     with log.transaction() as connection:
         end = max(_last_beyond(connection, beyond), _last_before(connection, before))
@@ -60,7 +77,9 @@ def forget(log: PredictionLog, before: datetime, beyond: int) -> Forgotten:
         waiting_count = _count(connection, waiting)
         lost = _count(connection, waiting.where(predictions.c.number <= none_kept_to))
     old = and_(ARRIVED, predictions.c.number <= end, or_(~WAITS, predictions.c.number <= none_kept_to))
-    return Forgotten(_remove(log, predictions, old), waiting_count - lost, lost)
+    forgotten = Forgotten(_remove(log, predictions, old), waiting_count - lost, lost)
+    _forget_requests(log)
+    return forgotten
 
 
 def forget_pictures(log: PredictionLog, beyond: int) -> int:
@@ -148,12 +167,32 @@ def _remove_some(log: PredictionLog, table: Table, old: ColumnElement[bool]) -> 
         if last is None:
             return 0, None
         these = and_(old, table.c.number <= last)
-        if table is predictions:
-            # A label that comes in between makes its prediction one that waits: neither is removed.
-            gone = select(predictions.c.id).where(these)
-            for other in (labels, pictures):
-                connection.execute(delete(other).where(other.c.prediction_id.in_(gone)))
-        return connection.execute(delete(table).where(these)).rowcount, last
+        if table is pictures:
+            return connection.execute(delete(pictures).where(these)).rowcount, last
+        return _remove_predictions(connection, these), last
+
+
+def _remove_predictions(connection: Connection, these: ColumnElement[bool]) -> int:
+    """Remove predictions with what belongs to them. One that gets a label in between waits, and stays."""
+    columns = predictions.c.number, predictions.c.model, ANSWERED.label("answered")
+    requests = connection.execute(select(*columns).where(these, predictions.c.asked)).all()
+    gone = select(predictions.c.id).where(these)
+    for other in (labels, pictures):
+        connection.execute(delete(other).where(other.c.prediction_id.in_(gone)))
+    removed = set(connection.scalars(delete(predictions).where(these).returning(predictions.c.number)))
+    if rows := [row._asdict() for row in requests if row.number in removed]:
+        connection.execute(insert(removed_requests), rows)
+    return len(removed)
+
+
+def _forget_requests(log: PredictionLog) -> None:
+    """Forget the removed requests that are older than all in the log, and all but the newest `KEPT_FOR_LABELS`."""
+    number = removed_requests.c.number
+    with log.transaction() as connection:
+        oldest = connection.scalar(select(func.min(predictions.c.number)).where(predictions.c.asked))
+        surplus = connection.scalar(select(number).order_by(number.desc()).offset(KEPT_FOR_LABELS).limit(1)) or 0
+        old = or_(number <= surplus, number < oldest) if oldest is not None else true()
+        connection.execute(delete(removed_requests).where(old))
 
 
 def _count(connection: Connection, rows: Select[tuple[int]]) -> int:

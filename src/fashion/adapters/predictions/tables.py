@@ -122,6 +122,16 @@ Index(
     postgresql_where=labels.c.collected.is_(None),
 )
 
+removed_requests = Table(
+    "removed_requests",
+    metadata,
+    # Predictions whose label was requested at random and that are no longer in the log: labels that wait to be
+    # collected stay in it, and the response rate must not be that of what stays.
+    Column("number", BigInteger, primary_key=True, autoincrement=False),  # of the prediction
+    Column("model", Text),  # as in `predictions`
+    Column("answered", Boolean, nullable=False),  # whether it had a label
+)
+
 collections = Table(
     "collections",
     metadata,

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sqlalchemy import ColumnElement, exists, func, select
+from sqlalchemy import ColumnElement, exists, func, select, union_all
 
 from fashion.adapters.predictions.log import PredictionLog
-from fashion.adapters.predictions.tables import Model, labels, pictures, predictions
+from fashion.adapters.predictions.tables import Model, labels, pictures, predictions, removed_requests
 from fashion.arrays import Bytes
 from fashion.evaluation.survey import Survey
 
@@ -79,17 +79,20 @@ def _image(row: Any) -> Bytes:
 def read_survey(log: PredictionLog, model: Model) -> Survey:
     """Count the labels that were asked for at random, and those that have come, up to the newest that has.
 
-    Later ones may still be answered: who labels begins with the oldest.
+    Later ones may still be answered: who labels begins with the oldest. The count begins with the oldest that is in the
+    log, and includes those removed since.
 
     Raises:
         ServiceError: the log is away.
     """
-    asked = predictions.c.asked & model.rows(predictions)
+    mine = predictions.c.asked & model.rows(predictions)
+    oldest = select(func.min(predictions.c.number)).where(mine).scalar_subquery()
+    there = select(predictions.c.number, ANSWERED.label("answered")).where(mine)
+    removed = select(removed_requests.c.number, removed_requests.c.answered)
+    removed = removed.where(removed_requests.c.model == model.name, removed_requests.c.number > oldest)
+    requests = union_all(there, removed).subquery()
+    newest = select(func.max(requests.c.number)).where(requests.c.answered).scalar_subquery()
+    counts = select(func.count(), func.count().filter(requests.c.answered)).where(requests.c.number <= newest)
     with log.transaction() as connection:
-        newest = connection.scalar(select(func.max(predictions.c.number)).where(asked, ANSWERED)) or 0
-
-        def count(chosen: ColumnElement[bool]) -> int:
-            rows = select(func.count()).select_from(predictions).where(chosen, predictions.c.number <= newest)
-            return connection.scalar(rows) or 0
-
-        return Survey(asked=count(asked), answered=count(asked & ANSWERED))
+        asked, answered = connection.execute(counts).one()
+    return Survey(asked, answered)

@@ -16,7 +16,7 @@ from fashion.errors import ServiceError
 if TYPE_CHECKING:
     from alembic.script import ScriptDirectory
 
-NEWEST = "0005"
+NEWEST = "0006"
 """The revision of `tables`."""
 VERSION_TABLE = "prediction_log_version"
 LOCK_SECONDS = 60
