@@ -158,7 +158,7 @@ def test_a_reference_of_the_first_predictions_that_is_damaged_says_what_to_do(wa
 
 def test_too_few_predictions_wait_and_of_too_many_the_newest_are_looked_at_and_none_of_another_version(watched):
     project, params, traffic = watched
-    params = edit_params(project, {"monitor": {"largest_window": 110}})
+    params = edit_params(project, {"monitor": {"largest_window": 110, "settling": 100}})
     traffic.send(150, inverted, version="7")
     nothing = monitor(project, params)
     assert (nothing.judged, len(nothing.window), nothing.to_dict()["start"]) == (None, 0, None)

@@ -60,6 +60,8 @@ def test_the_shipped_parameters_are_valid():
         ("data.train_images.name", "../../etc/passwd", "data.train_images.name"),
         ("evaluate.gates.accuracy_at_least", float("nan"), "evaluate.gates.accuracy_at_least"),
         ("train.recipes.compact.patience", 2, "remove patience, or set schedule: constant"),
+        ("monitor.largest_window", 99, "99 is less than alarm.smallest_window, 100"),
+        ("monitor.largest_window", 300, "300 is less than settling, 400"),
         ("monitor.alarm.needed", 4, "4 of the last 3 windows can never be drifted"),
     ],
 )

@@ -42,8 +42,10 @@ class MonitorParams(Section):
 
     @model_validator(mode="after")
     def _a_window_can_be_judged(self) -> Self:
-        if self.largest_window < self.alarm.smallest_window:
-            raise ValueError(f"largest_window: {self.largest_window} is less than alarm.smallest_window")
+        needed = {"alarm.smallest_window": self.alarm.smallest_window, "settling": self.settling}
+        for name, predictions in needed.items():
+            if self.largest_window < predictions:
+                raise ValueError(f"largest_window: {self.largest_window} is less than {name}, {predictions}")
         return self
 
 
