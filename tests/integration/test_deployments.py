@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from prefect import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.states import Completed, Crashed, Pending, Running
 from prefect.variables import Variable
 from prefect.workers.process import ProcessJobConfiguration, ProcessWorker
 
@@ -30,7 +31,7 @@ ALL = {
 def client(project, at_server):
     at_server(project)
     with get_client(sync_client=True) as client:
-        client.create_work_pool(WorkPoolCreate(name="fashion", type="process"))
+        create_pool(client, "fashion")
         yield client
 
 
@@ -52,9 +53,29 @@ def describe(project, text):
     path.write_text(path.read_text().replace(old, text))
 
 
+def check_due_runs(client):
+    """Of the hourly runs that became due while no worker was there one starts; every training is kept."""
+    deployments = {one.entrypoint: one.id for one in client.read_deployments()}
+    monitoring, training = (
+        [client.create_flow_run_from_deployment(deployments[f"flows/{name}.py:{name}"]).id for _ in range(3)]
+        for name in ("monitoring", "training")
+    )
+
+    def propose(run, state):
+        return client.set_flow_run_state(run, state).state.type
+
+    # A worker asks this for every run that is due, before it starts a process.
+    assert [propose(run, Pending()) for run in monitoring] == ["PENDING", "CANCELLED", "CANCELLED"]
+    assert [propose(run, Pending()) for run in training] == ["PENDING"] * 3
+    propose(monitoring[0], Crashed())
+    following = client.create_flow_run_from_deployment(deployments["flows/monitoring.py:monitoring"]).id
+    assert [propose(following, state) for state in (Pending(), Running(), Completed())][:2] == ["PENDING", "RUNNING"]
+
+
 def test_what_a_person_switched_off_stays_off_when_deployments_are_made_again(project, client):
     deploy(project, client)
     assert switched_off(client) == set()
+    check_due_runs(client)  # Here, as it takes ten seconds to make the deployments.
 
     (training,) = (one for one in client.read_deployments() if one.entrypoint == "flows/training.py:training")
     (weekly,) = (one for one in client.read_deployments() if one.name == "weekly")
