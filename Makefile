@@ -39,7 +39,7 @@ ifeq ($(DATA),synthetic)
 	git ls-files -z --cached --others --exclude-standard -- ':!data.dvc' ':!dvc.lock' | tar --null -T - -cf - | tar -xf - -C $(SYNTHETIC)
 	test -d $(SYNTHETIC)/.git || git init --quiet $(SYNTHETIC)
 	cd $(SYNTHETIC) && env -u FASHION_HOME MLFLOW_TRACKING_URI=sqlite:///.state/mlflow.db \
-		python -m flows.training --synthetic --reason synthetic
+		FASHION_PREDICTIONS_URL=sqlite:///.state/predictions.db python -m flows.training --synthetic --reason synthetic
 else
 	python -m flows.training
 endif

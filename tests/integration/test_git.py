@@ -4,6 +4,8 @@ import os
 import re
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +16,7 @@ from fashion.params import load_params
 from fashion.paths import Project
 from fashion.stages.fetch import Drawing, draw_data, fetch
 from tests.advice import follow
+from tests.faults.commands import must
 from tests.projects import SOURCE, commit, git
 
 
@@ -231,6 +234,22 @@ def test_the_synthetic_project_is_not_begun_without_a_repository(tmp_path, monke
     name_author(monkeypatch)
     follow(Project(tmp_path), result.stderr, "git init && git add --all && git commit --message 'As downloaded'")
     follow(Project(tmp_path), "make repository", "make repository")
+
+
+def test_the_synthetic_project_uses_no_registry_or_log_that_clones_share(repository, monkeypatch):
+    shutil.copy(SOURCE / "Makefile", repository.root)
+    (repository.root / "flows").mkdir()
+    show = "import os; print(*sorted(f'{name}={value}' for name, value in os.environ.items()), sep='\\n')"
+    (repository.root / "flows" / "training.py").write_text(show)
+    shared = {"MLFLOW_TRACKING_URI": "http://mlflow.example", "FASHION_PREDICTIONS_URL": "postgresql://log.example/all"}
+    for name, value in {**shared, "FASHION_HOME": str(repository.root)}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    lines = must(repository, "make", "run", "DATA=synthetic", "--old-file=setup").splitlines()
+    assert "MLFLOW_TRACKING_URI=sqlite:///.state/mlflow.db" in lines
+    assert "FASHION_PREDICTIONS_URL=sqlite:///.state/predictions.db" in lines
+    assert f"PWD={repository.state / 'synthetic'}" in lines
+    assert not any(line.startswith("FASHION_HOME=") for line in lines)
 
 
 @pytest.mark.advice("git fetch --unshallow", "adapters/git.py")
