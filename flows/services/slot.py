@@ -32,6 +32,8 @@ from fashion.locks import OnWait, hold, training_lock, wait_until
 from fashion.paths import Project
 
 LIMIT = "training"
+FLOWS = ("training", "retraining", "tuning")
+"""All that take the slot."""
 LEASE_SECONDS = 60.0
 """The shortest that Prefect allows: how long a training that was killed elsewhere keeps the slot."""
 
@@ -104,13 +106,13 @@ def _try_to_acquire(client: SyncPrefectClient) -> list[UUID]:
 
 
 def _others(client: SyncPrefectClient) -> str:
-    """The names of the trainings that run elsewhere on the same server."""
+    """The names of the trainings, retrainings and searches that run elsewhere on the same server."""
     runs = client.read_flow_runs(
-        flow_filter=FlowFilter(name=FlowFilterName(any_=[LIMIT])),
+        flow_filter=FlowFilter(name=FlowFilterName(any_=list(FLOWS))),
         flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.RUNNING]))),
     )
     names = [f"run {run.name}" for run in runs if str(run.id) != flow_run.id]
-    return ", ".join(names) or f"the lease of a training that was killed, at most {LEASE_SECONDS:.0f} s"
+    return ", ".join(names) or f"the lease of a run that was killed, at most {LEASE_SECONDS:.0f} s"
 
 
 @contextmanager

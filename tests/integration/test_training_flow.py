@@ -35,7 +35,7 @@ from fashion.settings import headers_for_prefect, tracking_uri
 from flows import training as training_module
 from flows.pipeline import PIPELINE
 from flows.services.server import prefect_server
-from flows.services.slot import LIMIT, training_slot
+from flows.services.slot import FLOWS, LIMIT, training_slot
 from flows.training import training
 from tests.conftest import copy_prefect
 from tests.projects import SOURCE, copy_cache, edit_params
@@ -48,7 +48,7 @@ from prefect import flow
 from fashion.paths import Project
 from flows.services.slot import training_slot
 
-@flow(name="training", flow_run_name="the first")
+@flow(name=sys.argv[2], flow_run_name="the first")
 def hold():
     with training_slot(Project(Path(sys.argv[1])), print):
         print("holding", flush=True)
@@ -337,8 +337,8 @@ def holder(client, project):
     """Starts another process that holds the training slot until its input ends; killed at the end if it is there."""
     processes = []
 
-    def start():
-        command = [sys.executable, "-c", HOLD_THE_SLOT, str(project.root)]
+    def start(flow="training"):
+        command = [sys.executable, "-c", HOLD_THE_SLOT, str(project.root), flow]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         process = subprocess.Popen(command, cwd=SOURCE, text=True, env=os.environ.copy(), **pipes)
         processes.append(process)
@@ -410,9 +410,11 @@ def test_a_training_that_was_killed_holds_up_nobody_and_does_not_run_for_ever(cl
     assert client.read_global_concurrency_limit_by_name(LIMIT).active_slots == 0
 
 
-def test_trainings_of_two_projects_on_one_server_wait_for_each_other(client, project, holder, tmp_path):
-    said, _ = hold_once(Project(tmp_path / "another"), until=holder())
+def test_what_two_projects_on_one_server_train_takes_turns_and_says_for_which_run(client, project, holder, tmp_path):
+    said, _ = hold_once(Project(tmp_path / "another"), until=holder("retraining"))
     assert said == ["run the first"]
+    flows = (SOURCE / "flows").glob("*.py")
+    assert sorted(FLOWS) == sorted(path.stem for path in flows if "with training_slot(" in path.read_text())
 
 
 @pytest.fixture
