@@ -106,10 +106,11 @@ def up(project: Project) -> None:
     with try_hold(_lock(project)) as lock:
         if lock is None:
             raise ServiceError("The services are up already. End them with: make down")
+        # Before what takes a second: until then, `down` would ask whoever has the number of the last supervisor.
+        lock.write({"run": "make up", "process": str(os.getpid()), "place": place()})
         check_ports(project)
         if PREFECT in service_commands(project):
             _require_authentication(project)
-        lock.write({"run": "make up", "process": str(os.getpid()), "place": place()})
         supervisor = Supervisor(Log(project.state / "logs"))
         commands, environments = service_commands(project), service_environments(project)
         for name, command in commands.items():
@@ -118,6 +119,7 @@ def up(project: Project) -> None:
             supervisor.add_process(name, line, env=environments[name], cwd=str(project.root))
         signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))  # The terminal was closed.
         supervisor.loop()
+        lock.write({})
     if supervisor.ended:
         raise ServiceError(f"{' and '.join(supervisor.ended)} ended, so all were ended; see {project.state / 'logs'}")
 
@@ -148,6 +150,8 @@ def _ask_to_end(project: Project) -> None:
     holder = read_holder(_lock(project))
     if holder.get("place", place()) != place():
         raise ServiceError("The services run on another host, or in another container; end them there")
+    if "process" not in holder:
+        raise ServiceError("The services are just starting; try again: make down")
     try:
         os.kill(int(holder["process"]), signal.SIGTERM)
     except ProcessLookupError:

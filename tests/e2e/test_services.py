@@ -14,6 +14,7 @@ import psutil
 import pytest
 from playwright.sync_api import expect
 
+from fashion.locks import read_holder
 from fashion.params import load_params
 from fashion.registry.overview import list_changes
 from fashion.settings import headers_for_prefect
@@ -309,4 +310,5 @@ def test_a_service_that_dies_ends_all_and_is_named(project, prefect_template, po
         up.terminate()
         up.wait(timeout=60)
     assert "error: mlflow ended, so all were ended" in log.read_text()
+    assert read_holder(project.state / "services.lock") == {}
     assert psutil.wait_procs(everything, timeout=PATIENCE_SECONDS)[1] == []

@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import subprocess
+import sys
 from contextlib import ExitStack
 
 import psutil
@@ -13,6 +14,7 @@ import pytest
 from fashion.adapters.versioning import data_version, read_lock, reproduce
 from fashion.adapters.versioning.pinning import changing_data, pin
 from fashion.errors import ServiceError
+from fashion.leftovers import place
 from fashion.locks import between_trainings, hold, one_at_a_time, read_holder, training_lock, try_hold
 from flows.services.supervisor import down
 from tests.faults.commands import run, start, wait_until
@@ -238,3 +240,30 @@ def test_make_down_ends_no_process_that_has_the_number_of_one_in_another_contain
             down(pipeline)
         assert innocent.poll() is None
         innocent.kill()
+
+
+def test_make_down_ends_what_is_just_starting_and_not_what_has_its_number_of_last_time(project, new_port):
+    """It takes a second to import what the services need."""
+    ports = {"PREFECT_API_URL": f"http://127.0.0.1:{new_port()}/api", "FASHION_MLFLOW_PORT": str(new_port())}
+    with subprocess.Popen(["sleep", "600"]) as innocent:
+        with hold(project.state / "services.lock", print) as lock:
+            lock.write({"run": "make up", "process": str(innocent.pid), "place": place()})
+        command = [sys.executable, "-m", "flows.services", "up"]
+        with start(project, *command, variables=ports) as starting:
+            try:
+                wait_until(lambda: has_open(starting, "services.lock"), starting)
+                down(project)
+                starting.wait(timeout=PATIENCE_SECONDS)
+                assert innocent.poll() is None
+            finally:
+                starting.terminate()
+                innocent.kill()
+
+
+def has_open(process, name):
+    return any(file.path.endswith(name) for file in psutil.Process(process.pid).open_files())
+
+
+def test_make_down_says_so_when_it_is_not_known_yet_who_starts(pipeline):
+    with hold(pipeline.state / "services.lock", print), pytest.raises(ServiceError, match="just starting"):
+        down(pipeline)
