@@ -822,6 +822,25 @@ def test_what_cannot_be_written_before_the_end_is_lost_and_said(tmp_path, caplog
     assert "3 predictions are lost" in caplog.text
 
 
+def test_predictions_that_wait_are_bounded_by_the_memory_that_they_take_whatever_the_size_of_the_images(
+    tmp_path, monkeypatch
+):
+    one = record()
+    size = one.image.nbytes + one.probabilities.nbytes + one.embedding.nbytes
+    monkeypatch.setattr("fashion.serving.recorder.MOST_BYTES", 2 * size)
+    (tmp_path / "log.db").mkdir()
+    recorder = Recorder(PredictionLog(f"sqlite:///{tmp_path}/log.db"), Retention(90, 100, pictures=0))
+    recorder.add([record() for _ in range(5)])
+    wait_until(lambda: recorder.trouble)
+    assert (recorder.waiting, recorder.lost) == (2, 3)
+    (tmp_path / "log.db").rmdir()
+    wait_until(lambda: recorder.written == 2)
+    recorder.add([record() for _ in range(2)])  # There is room again.
+    wait_until(lambda: recorder.written == 4)
+    recorder.close()
+    assert recorder.lost == 3
+
+
 def test_the_shares_of_requests_and_log_in_the_end_leave_two_seconds_of_five():
     """`python -m benchmarks.soak` measures what becomes of it."""
     assert DRAIN_SECONDS + CLOSE_SECONDS <= 3

@@ -13,7 +13,9 @@ from fashion.adapters.predictions import PredictionLog, Record, Retention, forge
 from fashion.errors import ServiceError
 
 CAPACITY = 20_000
-"""The most predictions that wait, some 40 MB; when there is no room, further ones are lost and counted."""
+"""The most predictions that wait, 40 MB of 28 x 28 pixels; when there is no room, further ones are lost and counted."""
+MOST_BYTES = 256 << 20
+"""Of them likewise, whatever the size of the images: 1,780 of 224 x 224 pixels in colour."""
 MOST_PICTURE_BYTES = 64 << 20
 """Of the pictures that wait with them; when there is no room, predictions wait without, and that is counted."""
 BATCH = 500
@@ -33,6 +35,24 @@ P = ParamSpec("P")
 logger = logging.getLogger(__name__)
 
 
+class _Room:
+    """The bytes that wait. One thread may take room while another one leaves it."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        # Each is changed by one thread.
+        self._taken = self._left = 0
+
+    def take(self, size: int) -> bool:
+        """Take room, and return whether there was any."""
+        fits = self._taken - self._left + size <= self._most
+        self._taken += size * fits
+        return fits
+
+    def leave(self, size: int) -> None:
+        self._left += size
+
+
 class Recorder:
     """A bounded queue and the thread that empties it into the log."""
 
@@ -45,8 +65,7 @@ class Recorder:
         self._clean_at = 0.0
         self.written = 0
         self.lost = 0
-        # Each is changed by one thread: bytes of pictures that were taken, and that wait no more.
-        self._bytes_taken = self._bytes_gone = 0
+        self._room, self._picture_room = _Room(MOST_BYTES), _Room(MOST_PICTURE_BYTES)
         self.pictures_lost = 0
         """Pictures that were left out, since too many were waiting."""
         self.kept = 0
@@ -74,18 +93,17 @@ class Recorder:
     def add(self, records: Sequence[Record]) -> None:
         """Take predictions without waiting. Call it from one thread at a time."""
         room = max(0, self._capacity - len(self._waiting))
-        self._ids.update(record.id for record in records[:room])
-        self._waiting.extend(map(self._with_room, records[:room]))
-        self.lost += len(records[room:])
+        taken = [self._without_surplus(record) for record in records[:room] if self._room.take(_bytes(record))]
+        self._ids.update(record.id for record in taken)
+        self._waiting.extend(taken)
+        self.lost += len(records) - len(taken)
 
-    def _with_room(self, record: Record) -> Record:
+    def _without_surplus(self, record: Record) -> Record:
         """Return a prediction, without its picture if there is no room for that."""
-        size = _picture_bytes(record)
-        if size and self._bytes_taken - self._bytes_gone + size > MOST_PICTURE_BYTES:
-            self.pictures_lost += 1
-            return replace(record, picture=None)
-        self._bytes_taken += size
-        return record
+        if record.picture is None or self._picture_room.take(len(record.picture)):
+            return record
+        self.pictures_lost += 1
+        return replace(record, picture=None)
 
     def holds(self, prediction_id: str) -> bool:
         """Return whether a prediction is on its way into the log."""
@@ -144,7 +162,8 @@ class Recorder:
         for _ in range(count):
             record = self._waiting.popleft()
             self._ids.discard(record.id)
-            self._bytes_gone += _picture_bytes(record)
+            self._room.leave(_bytes(record))
+            self._picture_room.leave(len(record.picture or b""))
 
     def _clean(self) -> None:
         if time.monotonic() < self._clean_at or self._closing.is_set():
@@ -167,8 +186,9 @@ class Recorder:
             logger.info("Removed the pictures of %d older predictions", pictures)
 
 
-def _picture_bytes(record: Record) -> int:
-    return len(record.picture or b"")
+def _bytes(record: Record) -> int:
+    """Return how much memory a prediction takes, without its picture."""
+    return record.image.nbytes + record.probabilities.nbytes + record.embedding.nbytes
 
 
 def _do(failure: str, work: Callable[P, object], *arguments: P.args, **options: P.kwargs) -> bool:
