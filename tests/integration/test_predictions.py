@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from sqlalchemy import delete, text
+from sqlalchemy.exc import IntegrityError
 
 from fashion.adapters.predictions import (
     JudgedWindow,
@@ -183,9 +184,15 @@ def test_writing_again_what_is_there_changes_nothing(log):
     assert log.count() == 2
 
 
-def test_a_batch_that_cannot_be_written_leaves_nothing_behind(log):
-    with pytest.raises(ServiceError):
+def test_a_batch_that_the_database_refuses_leaves_nothing_behind_and_is_not_called_a_log_that_is_away(log):
+    with pytest.raises(IntegrityError):
         log.write([record(), record(id=None)])
+    assert log.count() == 0
+
+
+def test_an_error_of_whoever_uses_a_transaction_is_not_blamed_on_the_log(log):
+    with pytest.raises(PermissionError, match="not mine"), log.transaction():
+        raise PermissionError("not mine")
     assert log.count() == 0
 
 

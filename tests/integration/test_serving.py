@@ -801,13 +801,13 @@ def test_what_waits_is_written_at_shutdown(tmp_path):
     assert service.recorder.lost == 0
 
 
-def record():
+def record(probability=1):
     return Record(
         id=new_id(),
         time=datetime.now(UTC),
         model_version="1",
         image=IMAGES[0],
-        probabilities=np.ones(5, np.float32),
+        probabilities=np.full(5, probability, np.float32),
         embedding=np.ones(4, np.float32),
         reason=None,
     )
@@ -820,6 +820,20 @@ def test_what_cannot_be_written_before_the_end_is_lost_and_said(tmp_path, caplog
     recorder.close(seconds=0.5)
     assert recorder.lost == 3
     assert "3 predictions are lost" in caplog.text
+
+
+def test_predictions_that_the_database_refuses_are_lost_alone_and_block_no_others(tmp_path, caplog):
+    log = PredictionLog(f"sqlite:///{tmp_path}/log.db")
+    recorder = Recorder(log, Retention(90, 100, pictures=0))
+    valid = [place not in (0, 7, 8) for place in range(11)]
+    records = [record(1 if one else np.nan) for one in valid]  # SQLite takes no NaN.
+    recorder.add(records)
+    wait_until(lambda: not recorder.waiting)
+    recorder.close()
+    assert (recorder.written, recorder.lost, recorder.trouble) == (8, 3, None)
+    assert [log.knows(one.id) for one in records] == valid
+    assert "3 of these 11 predictions are lost" in caplog.text
+    assert caplog.text.count("ERROR") == 2
 
 
 def test_predictions_that_wait_are_bounded_by_the_memory_that_they_take_whatever_the_size_of_the_images(

@@ -144,12 +144,26 @@ class Recorder:
             count = min(BATCH, len(self._waiting))
             # By index, because others append in the meantime.
             records = [self._waiting[index] for index in range(count)]
-            if _do("Predictions cannot be written", self._ask, records):
-                self.written += count
-            else:  # Invalid rows must not block all later ones.
-                self.lost += count
-            self._drop(count)
+            if not _do("Predictions cannot be written", self._put, records):
+                lost = self._put_valid(records)
+                logger.error("%d of these %d predictions are lost", lost, count)
             self._trouble = None
+
+    def _put(self, records: Sequence[Record]) -> None:
+        """Write the predictions that have waited longest."""
+        self._ask(records)
+        self.written += len(records)
+        self._drop(len(records))
+
+    def _put_valid(self, records: Sequence[Record]) -> int:
+        """Write those of refused predictions that are valid, half by half; return how many are not, and so are lost."""
+        if len(records) == 1:
+            self.lost += 1
+            self._drop(1)
+            return 1
+        middle = len(records) // 2
+        halves = (records[:middle], records[middle:])
+        return sum(self._put_valid(half) for half in halves if not _do(None, self._put, half))
 
     def _ask(self, records: Sequence[Record]) -> None:
         self._asked_at = time.monotonic()
@@ -191,8 +205,11 @@ def _bytes(record: Record) -> int:
     return record.image.nbytes + record.probabilities.nbytes + record.embedding.nbytes
 
 
-def _do(failure: str, work: Callable[P, object], *arguments: P.args, **options: P.kwargs) -> bool:
+def _do(failure: str | None, work: Callable[P, object], *arguments: P.args, **options: P.kwargs) -> bool:
     """Do something with the log, and return whether it succeeded; a bug is logged, and the thread goes on.
+
+    Args:
+        failure: what a bug is called; None where it was logged before.
 
     Raises:
         ServiceError: the log is unavailable; the call can be repeated.
@@ -202,6 +219,7 @@ def _do(failure: str, work: Callable[P, object], *arguments: P.args, **options: 
     except ServiceError:
         raise
     except Exception:
-        logger.exception(failure)
+        if failure:
+            logger.exception(failure)
         return False
     return True

@@ -1,4 +1,4 @@
-"""Reaching the database of the prediction log: its address, and how long to be patient with it."""
+"""Reaching the database of the prediction log: its address, how long to be patient with it, and what if it is away."""
 
 import sqlite3
 import time
@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from fashion.errors import ParamsError
+from fashion.errors import ParamsError, ServiceError
 
 DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg"}
 PATIENCE_SECONDS = 5
@@ -81,3 +81,16 @@ def lock_out_others(connection: Connection) -> None:
         connection.execute(select(func.pg_advisory_xact_lock(7_201_634)))
     else:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def unusable(engine: Engine, error: Exception) -> ServiceError:
+    """Return the error that says why the log cannot be used, and what to do."""
+    where = engine.url.render_as_string(hide_password=True)
+    reason = " ".join(str(getattr(error, "orig", None) or error).split())
+    return ServiceError(f"The prediction log {where} cannot be used ({reason}). {_advice(reason)}")
+
+
+def _advice(reason: str) -> str:
+    if "database is locked" in reason:
+        return "Another program has locked it; end that program and try again."
+    return "Start the database, free disk space, or point FASHION_PREDICTIONS_URL to another one."

@@ -95,9 +95,7 @@ class WindowHistory:
         try:
             with self._log.transaction() as connection:
                 connection.execute(insert(windows), row)
-        except ServiceError as error:
-            if not isinstance(error.__cause__, IntegrityError):
-                raise
+        except IntegrityError as error:
             raise ServiceError(
                 f"Window {window.number} was recorded by another monitor of this prediction log in the meantime; this "
                 "look is discarded. Run one monitor per log. To see what the other found: fashion monitor --history"

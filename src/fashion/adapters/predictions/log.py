@@ -12,11 +12,11 @@ from uuid import UUID
 import pandas as pd
 from sqlalchemy import Connection, case, delete, exists, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from fashion.adapters.predictions import migrations
-from fashion.adapters.predictions.engine import lock_out_others, make_engine
+from fashion.adapters.predictions.engine import lock_out_others, make_engine, unusable
 from fashion.adapters.predictions.order import complete_order, describe_clock, take_numbers
 from fashion.adapters.predictions.rows import (
     Label,
@@ -30,7 +30,6 @@ from fashion.adapters.predictions.rows import (
 )
 from fashion.adapters.predictions.tables import ARRIVED, Model, ModelVersion, labels, pictures, predictions
 from fashion.arrays import Shape
-from fashion.errors import ServiceError
 
 IDS_AT_ONCE = 500
 """Ids in one question; databases limit how many a statement may hold."""
@@ -55,7 +54,8 @@ def _least_id(moment: datetime) -> str:
 class PredictionLog:
     """The log at an address of SQLAlchemy's; nothing is opened before it is needed. For any number of threads.
 
-    An address that is none raises ParamsError; every method raises ServiceError when the database is away, or refuses.
+    An address that is none raises ParamsError; every method raises ServiceError when the database is away. Rows that
+    it refuses would be refused again: SQLAlchemy's IntegrityError and DataError, which are bugs, stay as they are.
     """
 
     def __init__(self, url: str) -> None:
@@ -210,15 +210,22 @@ class PredictionLog:
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """Open a transaction; for this package alone."""
+        """Open a transaction; for this package alone. An OSError of the block is not the log's, and stays as it is."""
+        with self._connect() as connection:
+            try:
+                with connection.begin():
+                    yield connection
+            except (IntegrityError, DataError):
+                raise
+            except DBAPIError as error:
+                raise unusable(self._engine, error) from error
+
+    def _connect(self) -> Connection:
         try:
             self._prepare()
-            with self._engine.begin() as connection:
-                yield connection
+            return self._engine.connect()
         except (DBAPIError, PoolTimeout, OSError) as error:
-            where = self._engine.url.render_as_string(hide_password=True)
-            reason = " ".join(str(getattr(error, "orig", None) or error).split())
-            raise ServiceError(f"The prediction log {where} cannot be used ({reason}). {_advice(reason)}") from error
+            raise unusable(self._engine, error) from error
 
     def _prepare(self) -> None:
         """Bring the log up to date, once; another thread or process may try at the same time, and waits."""
@@ -236,9 +243,3 @@ class PredictionLog:
 def _picture_rows(records: Sequence[Record], numbers: Mapping[str, int]) -> list[dict[str, Any]]:
     sent = {record.id: record.picture for record in records if record.picture is not None}
     return [{"prediction_id": one, "number": numbers[one], "picture": picture} for one, picture in sent.items()]
-
-
-def _advice(reason: str) -> str:
-    if "database is locked" in reason:
-        return "Another program has locked it; end that program and try again."
-    return "Start the database, free disk space, or point FASHION_PREDICTIONS_URL to another one."
