@@ -315,6 +315,39 @@ def test_a_champion_deleted_in_mlflow_does_not_block_the_next_one(trained_projec
     assert promote(trained_project, load(trained_project), two, "next").champion == two
 
 
+def test_a_model_that_was_deleted_and_made_anew_is_judged_whatever_the_history_says_of_its_former_versions(
+    trained_project,
+):
+    two, three = add_versions(trained_project, 2)
+    promote(trained_project, load(trained_project), two, "the former second")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ledger_module, "_carry_out", lambda *_: None)
+        promote(trained_project, load(trained_project), three, "power fails")
+    MlflowClient(registry(trained_project).uri).delete_registered_model("fashion-classifier")
+    assert len(list_changes(trained_project, load(trained_project))) == 3
+    anew = register(trained_project, load(trained_project))
+    assert (anew.version, anew.verdict, champion(trained_project)) == ("1", "champion", "1")
+    assert anew.judgement.promoted
+    newest, *former = list_changes(trained_project, load(trained_project))
+    assert (newest.number, newest.action, newest.moves) == (4, "register", (("champion", None, "1"),))
+    assert [one.reason for one in former][:2] == ["power fails", "the former second"]
+    add_versions(trained_project)
+    with pytest.raises(PromotionError, match="no champion before the present one"):
+        roll_back(trained_project, load(trained_project), None, "to which?")
+    with pytest.raises(PromotionError, match="2 of fashion-classifier was never champion"):
+        roll_back(trained_project, load(trained_project), "2", "another model's")
+
+
+def test_entries_of_earlier_code_are_of_the_model_that_was_there_when_they_were_made():
+    entry = replace(change("promote", None, "1"), time="2026-11-28T12:00:00+00:00")
+    noon = 1_795_867_200_000
+    assert [entry.is_of(created) for created in (noon - 1, noon, noon + 999, noon + 1000, None)] == [
+        *(True, True, True, False, False)
+    ]
+    stamped = replace(entry, model_created=noon)
+    assert [stamped.is_of(created) for created in (noon - 1, noon, noon + 1, None)] == [False, True, False, False]
+
+
 def test_a_deleted_history_says_how_to_bring_it_back(trained_project):
     client = MlflowClient(registry(trained_project).uri)
     client.delete_experiment(client.get_experiment_by_name("fashion-classifier-history").experiment_id)

@@ -108,10 +108,14 @@ def list_models(project: Project, params: Params) -> Models:
 
 
 def list_changes(project: Project, params: Params) -> tuple[tracking.Change, ...]:
-    """Return every change of an alias, the newest first. Raises ServiceError when MLflow is away."""
+    """Return every change of an alias, the newest first, and those of models that were deleted in MLflow.
+
+    Raises:
+        ServiceError: MLflow is away.
+    """
     registry = registry_of(project, params)
     tracking.check(registry.uri)
-    return tracking.read_ledger(registry).changes[::-1]
+    return tracking.read_ledger(registry).entries[::-1]
 
 
 def change_to_dict(change: tracking.Change) -> dict[str, Any]:

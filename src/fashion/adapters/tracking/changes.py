@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import Any
 
 LONGEST_ENTRY = 6000
@@ -65,6 +66,20 @@ class Change:
     """Tells two equal changes apart."""
     via: str | None = None
     """As in `Decision`; the entries of earlier days have none."""
+    model_created: int | None = None
+    """When the registered model was, by MLflow, in milliseconds; the entries of earlier days do not say."""
+
+    def is_of(self, created: int | None) -> bool:
+        """Return whether it is about the registered model that was created then, not an earlier one of its name.
+
+        Args:
+            created: as `model_created`; None if there is no such model.
+        """
+        if created is None:
+            return False
+        if self.model_created is None:
+            return datetime.fromisoformat(self.time).timestamp() >= created // 1000
+        return self.model_created == created
 
     @property
     def moves(self) -> tuple[tuple[str, str | None, str | None], ...]:
@@ -79,11 +94,24 @@ class Change:
 
 @dataclass(frozen=True)
 class Ledger:
-    """All changes, oldest first, whether the last one is carried out, and where the aliases point now."""
+    """All changes, oldest first, which of them are carried out, and where the aliases point now."""
 
-    changes: tuple[Change, ...]
-    finished: bool
+    entries: tuple[Change, ...]
+    """Those of models of the same name that were deleted in MLflow, too."""
+    done: frozenset[int]
+    """The numbers of those that were carried out."""
     aliases: Aliases
+    model_created: int | None
+    """As that of `Change`; None if there is no such model."""
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """Those of the model that there is: the versions of a deleted one had the same numbers."""
+        return tuple(change for change in self.entries if change.is_of(self.model_created))
+
+    @property
+    def finished(self) -> bool:
+        return all(change.number in self.done for change in self.changes[-1:])
 
     @property
     def expected(self) -> Aliases:

@@ -35,11 +35,11 @@ def read_ledger(registry: Registry) -> Ledger:
     with explained(registry):
         client = MlflowClient(registry.uri)
         run_id = _find(client, registry)
-        entries = dict(client.get_run(run_id).data.params) if run_id else {}
-        aliases = _aliases(client, registry)
-    changes = tuple(from_entry(entries[key]) for key in sorted(entries) if key.startswith(CHANGE))
-    finished = not changes or _done(changes[-1]) in entries
-    return Ledger(changes, finished, aliases)
+        params = dict(client.get_run(run_id).data.params) if run_id else {}
+        aliases, created = _aliases(client, registry)
+    entries = tuple(from_entry(params[key]) for key in sorted(params) if key.startswith(CHANGE))
+    done = frozenset(change.number for change in entries if _done(change) in params)
+    return Ledger(entries, done, aliases, created)
 
 
 def settle(registry: Registry) -> Ledger:
@@ -72,10 +72,11 @@ def record(registry: Registry, seen: Ledger, decision: Decision) -> Change:
     """
     _check_unmoved(registry, seen)
     change = Change(
-        number=len(seen.changes) + 1,
+        number=len(seen.entries) + 1,
         time=datetime.now(UTC).isoformat(timespec="seconds"),
         before=seen.expected,
         key=uuid4().hex,
+        model_created=seen.model_created,
         **vars(decision) | {"who": decision.who or author()},
     )
     with explained(registry):
@@ -112,7 +113,7 @@ def _claim(registry: Registry, change: Change) -> None:
     try:
         client.log_param(run_id, f"{CHANGE}{change.number:06}", to_entry(change))
     except MlflowException:
-        first = next((one for one in read_ledger(registry).changes if one.number == change.number), None)
+        first = next((one for one in read_ledger(registry).entries if one.number == change.number), None)
         if first is None:
             raise
         if first.key != change.key:
@@ -133,7 +134,7 @@ def _carry_out(registry: Registry, change: Change) -> None:
         _point(client, registry, CHAMPION, change.after.champion)
         _point(client, registry, CHALLENGER, change.after.challenger)
         client.log_param(run_id, _done(change), "yes")
-        latest = read_ledger(registry).changes[-1]
+        latest = read_ledger(registry).entries[-1]
         if latest.number == change.number:
             return
         change = latest
@@ -152,15 +153,16 @@ def _point(client: MlflowClient, registry: Registry, alias: str, number: str | N
         logger.warning("Version %s of %s is gone: %s stays where it is", number, registry.name, alias)
 
 
-def _aliases(client: MlflowClient, registry: Registry) -> Aliases:
+def _aliases(client: MlflowClient, registry: Registry) -> tuple[Aliases, int | None]:
+    """Return where the aliases point, and when the registered model was created; None if there is none."""
     try:
-        found = client.get_registered_model(registry.name).aliases
+        found = client.get_registered_model(registry.name)
     except MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return Aliases()
+            return Aliases(), None
         raise
-    numbers = {alias: str(found[alias]) for alias in (CHAMPION, CHALLENGER) if alias in found}
-    return Aliases(**numbers)
+    numbers = {alias: str(found.aliases[alias]) for alias in (CHAMPION, CHALLENGER) if alias in found.aliases}
+    return Aliases(**numbers), int(found.creation_timestamp)
 
 
 def _find(client: MlflowClient, registry: Registry) -> str | None:
