@@ -470,19 +470,43 @@ def read_all(source):
     return zip(source.items, source.read(source.items), strict=True)
 
 
+def write_pair(folder, part, images, labels, compressed=True):
+    """The two IDX files of a part, named as MNIST's are."""
+    folder.mkdir(exist_ok=True)
+    contents = {"images-idx3-ubyte": write_images(images), "labels-idx1-ubyte": write_idx(labels.astype(np.uint8))}
+    for name, content in contents.items():
+        path = folder / f"{part}-{name}{'.gz' if compressed else ''}"
+        path.write_bytes(content if compressed else gzip.decompress(content))
+
+
 @pytest.mark.parametrize("compressed", [True, False])
 def test_idx_files_are_read_plain_and_compressed(tmp_path, compressed):
     images, labels = draw_pictures(20, channels=1)
     for part in ("train", "t10k"):
-        contents = {"images-idx3-ubyte": write_images(images), "labels-idx1-ubyte": write_idx(labels.astype(np.uint8))}
-        for name, content in contents.items():
-            path = tmp_path / f"{part}-{name}{'.gz' if compressed else ''}"
-            path.write_bytes(content if compressed else gzip.decompress(content))
+        write_pair(tmp_path, part, images, labels, compressed)
     source = open_source(tmp_path)
     assert [item.split for item in source.items] == ["test"] * 20 + ["train"] * 20
     assert [item.label for item in source.items[20:]] == [str(label) for label in labels]
     for image, (_, content) in zip(images, list(read_all(source))[20:], strict=True):
         np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(content))), image[..., 0])
+
+
+def test_idx_files_say_their_split_anywhere_in_their_names(tmp_path):
+    images, labels = draw_pictures(8, channels=1)
+    parts = {"emnist-letters-train": "train", "emnist-letters-test": "test", "emnist_letters_val": "validation"}
+    for part in parts:
+        write_pair(tmp_path, part, images, labels)
+    found = {item.name.split("images")[0].rstrip("-"): item.split for item in open_source(tmp_path).items}
+    assert found == parts
+
+
+def test_an_idx_file_that_is_there_plain_and_compressed_counts_once(tmp_path):
+    images, labels = draw_pictures(20, channels=1)
+    for part, compressed in (("train", True), ("t10k", True), ("train", False), ("t10k", False)):
+        write_pair(tmp_path, part, images, labels, compressed)
+    (tmp_path / "train-labels-idx1-ubyte").unlink()
+    source = open_source(tmp_path)
+    assert [item.split for item in source.items] == ["test"] * 20 + ["train"] * 20
 
 
 def test_a_tables_splits_and_groups_are_kept(folder):

@@ -1,5 +1,6 @@
 """IDX files, MNIST's layout, plain or gzipped: images and labels, of training and of testing."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -7,16 +8,21 @@ from fashion.arrays import Bytes
 from fashion.errors import DataError
 from fashion.images.encoding import encode_png
 from fashion.images.idx import read_idx, read_plain_idx
+from fashion.intake.layout import SPLIT_NAMES
 from fashion.intake.sources.source import Item, Source
 
 GZIP = b"\x1f\x8b"
-TESTING = ("t10k", "test")
-"""How the names of the files for testing begin."""
+SPLIT_WORDS = {**SPLIT_NAMES, "t10k": "test"}
+"""Which split a word in the name of a file says."""
 
 
 def find_idx(folder: Path) -> list[tuple[Path, Path]]:
-    """Return the pairs of images and labels in a folder: names that differ in these words and in the dimensions."""
-    files = {path.name: path for path in sorted(folder.iterdir()) if path.is_file() and "ubyte" in path.name}
+    """Return the pairs of images and labels in a folder: names that differ in these words and in the dimensions.
+
+    Of a file that is there plain and compressed, as after `gunzip --keep`, the plain one is taken.
+    """
+    there = {path.name: path for path in sorted(folder.iterdir()) if path.is_file() and "ubyte" in path.name}
+    files = {name: path for name, path in there.items() if not name.endswith(".gz") or name[:-3] not in there}
     images = [name for name in files if "images" in name]
     labels = {name.split("labels")[0]: name for name in files if "labels" in name}
     found = [(files[name], labels.get(name.split("images")[0])) for name in images]
@@ -48,7 +54,8 @@ def open_idx(name: str, pairs: Sequence[tuple[Path, Path]]) -> Source:
 def _split(path: Path, several: bool) -> str | None:
     if not several:
         return None
-    return "test" if path.name.lower().startswith(TESTING) else "train"
+    words = re.split(r"[-_.]", path.name.lower())
+    return next((SPLIT_WORDS[word] for word in reversed(words) if word in SPLIT_WORDS), "train")
 
 
 def _read(path: Path, dimensions: int | tuple[int, ...]) -> Bytes:
