@@ -446,10 +446,10 @@ def as_folder_with_table(folder):
     return folder
 
 
-def as_shards(folder):
+def as_shards(folder, names=()):
+    names = names or sorted(CLASSES)
     target = folder.with_name("shards")
     target.mkdir()
-    names = sorted(CLASSES)
     paths = files_below(folder)
     rows = [Row(path.read_bytes(), names.index(path.parent.name)) for path in paths]
     write_shard(target / "train-00000-of-00002.parquet", rows[:30], names)
@@ -507,6 +507,23 @@ def test_an_idx_file_that_is_there_plain_and_compressed_counts_once(tmp_path):
     (tmp_path / "train-labels-idx1-ubyte").unlink()
     source = open_source(tmp_path)
     assert [item.split for item in source.items] == ["test"] * 20 + ["train"] * 20
+
+
+def test_labels_of_idx_files_may_begin_at_one(project, tmp_path):
+    images, labels = draw_pictures(80, channels=1)
+    write_pair(tmp_path / "letters", "train", images, labels + 1)
+    run(tmp_path / "letters", "--yes")
+    assert load_params(project.params).data.classes == ("1", "2", "3", "4")
+
+
+def test_classes_that_shards_name_and_have_no_pictures_of_are_left_out_and_named(project, folder):
+    target = as_shards(folder, ["Aardvark", *sorted(CLASSES), "no picture"])
+    assert "Classes without pictures, which are left out: Aardvark, no picture." in run(target, "--yes", "--size", "16")
+    data = load_params(project.params).data
+    assert data.classes == tuple(sorted(CLASSES))
+    labels = np.concatenate([part.labels for part in read_raw(project, data).values()])
+    assert np.bincount(labels).tolist() == [len(files_below(folder / name)) for name in data.classes]
+    run(target, "--dry-run", "--skip", "no picture")
 
 
 def test_a_tables_splits_and_groups_are_kept(folder):

@@ -59,14 +59,15 @@ def arrange(scanned: Scanned, known: Sequence[str], given: Sequence[str] | None,
 
     Args:
         known: classes in the order that they had so far.
-        given: classes in the order that the source has for them, if it has one.
+        given: classes in the order that the source has for them, if it has one; those without pictures are left out.
         seed: decides what is held out.
 
     Raises:
         DataError: classes have too few pictures.
     """
     names = [item.label for item in scanned.items]
-    classes = _continue(known, given) if given else order_classes(names, known)
+    there = set(names)
+    classes = _continue(known, [name for name in given if name in there]) if given else order_classes(there, known)
     number = {name: place for place, name in enumerate(classes)}
     labels = np.array([number[name] for name in names], np.int64)
     with ThreadPoolExecutor() as threads:

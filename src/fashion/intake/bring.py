@@ -83,7 +83,7 @@ def plan(project: Project, params: Params, wanted: Wanted, progress: Progress) -
         DiskError: the disk is too small.
     """
     source = wanted.source
-    check_classes([item.label for item in source.items] if source.classes is None else source.classes)
+    check_classes(item.label for item in source.items)
     record = read_record(project.root)
     known = record if record and record.name == wanted.name else None
     _check_room(project, sum(item.size for item in source.items))

@@ -43,6 +43,8 @@ class Found:
     transparent: int
     refused: dict[str, str]
     passed_over: tuple[str, ...]
+    empty: tuple[str, ...]
+    """Classes that the source names, and has no pictures of."""
     exact: Repeated
     near: Repeated
     """Without the exact copies."""
@@ -84,6 +86,7 @@ def find(source: Source, scanned: Scanned, arranged: Arranged) -> Found:
         transparent=sum(one.transparent for one in scanned.looked),
         refused=scanned.refused,
         passed_over=tuple(source.passed_over),
+        empty=tuple(name for name in source.classes or () if name not in arranged.classes),
         exact=_repeated(hashes, hashes, scanned, arranged),
         near=_repeated(arranged.groups, hashes, scanned, arranged),
         leaked=arranged.splits.count(LEFT_OUT),

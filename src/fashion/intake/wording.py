@@ -77,6 +77,8 @@ def _not_taken(found: Found) -> Iterator[str]:
         yield f"{len(found.refused):,} pictures cannot be used (artifacts/import/refused.csv):{_named(found.refused)}"
     if found.passed_over:
         yield f"{len(found.passed_over):,} files are no pictures: {_listed(found.passed_over)}"
+    if found.empty:
+        yield f"Classes without pictures, which are left out: {_listed(found.empty)}."
 
 
 def _named(refused: Mapping[str, str]) -> str:

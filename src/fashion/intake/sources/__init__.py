@@ -72,7 +72,7 @@ def _holds_pictures(path: Path) -> bool:
 
 
 def _without(source: Source, skipped: Sequence[str]) -> Source:
-    labels = {item.label for item in source.items}
+    labels = {item.label for item in source.items} | set(source.classes or ())
     if unknown := [name for name in skipped if name not in labels]:
         raise DataError(f"--skip {unknown[0]}: there is no such class; found {', '.join(sorted(labels)[:10])}")
     classes = tuple(name for name in source.classes if name not in skipped) if source.classes else None

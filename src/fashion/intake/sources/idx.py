@@ -47,8 +47,7 @@ def open_idx(name: str, pairs: Sequence[tuple[Path, Path]]) -> Source:
         items += [
             Item(f"{path.name}[{row}]", str(label), split, size=size) for row, label in enumerate(labels.tolist())
         ]
-    classes = tuple(str(number) for number in range(1 + max(int(item.label) for item in items))) if items else ()
-    return Source(name, items, lambda chosen: _encode(arrays, chosen), classes=classes)
+    return Source(name, items, lambda chosen: _encode(arrays, chosen))
 
 
 def _split(path: Path, several: bool) -> str | None:

@@ -36,4 +36,4 @@ class Source:
     passed_over: Sequence[str] = ()
     """Files that are no pictures."""
     classes: tuple[str, ...] | None = None
-    """In their order, if the source says."""
+    """In their order, if the source says; perhaps some without a picture."""
