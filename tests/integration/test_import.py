@@ -19,9 +19,11 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from fashion.adapters.decoding import MOST_BYTES
 from fashion.adapters.shards import Row, write_shard
 from fashion.adapters.versioning.pinning import pin
 from fashion.cli import app
+from fashion.errors import DataError
 from fashion.images.encoding import encode_png
 from fashion.images.idx import write_idx, write_images
 from fashion.images.synthetic import draw
@@ -381,6 +383,28 @@ def only_damaged(folder):
         path.write_bytes(path.read_bytes()[:40])
 
 
+def one_heic(folder):
+    for path in (folder / "9").iterdir():
+        path.rename(path.with_suffix(".heic"))
+
+
+def one_linked(folder):
+    (folder / "9").rename(folder.with_name("elsewhere"))
+    (folder / "9").mkdir()
+    for path in folder.with_name("elsewhere").iterdir():
+        (folder / "9" / path.name).symlink_to(path)
+
+
+def one_too_large(folder):
+    for path in (folder / "9").iterdir():
+        os.truncate(path, MOST_BYTES + 1)
+
+
+def one_nowhere(folder):
+    as_csv(folder)
+    shutil.rmtree(folder / "9")
+
+
 BAD = {
     empty: "has no pictures",
     no_pictures: "has no pictures",
@@ -390,6 +414,10 @@ BAD = {
     two_cases: "'Food & Drink' and 'food & drink' differ in capital letters only",
     only_heic: "has no picture that can be used. The first of 80",
     only_damaged: "None of the pictures of '9' can be used",
+    one_heic: "None of the pictures of '9' can be used. The first: 9/0-001.heic: HEIC is not read",
+    one_linked: "None of the pictures of '9' can be used. The first: 9/0-001.png: a link, which is not followed",
+    one_too_large: "None of the pictures of '9' can be used. The first: 9/0-001.png: has more than",
+    one_nowhere: "None of the pictures of '9' can be used. The first: labels.csv, row ",
 }
 
 
@@ -401,6 +429,20 @@ def test_a_folder_that_cannot_be_used_is_refused_in_one_line_and_nothing_is_lost
     assert BAD[spoil] in words
     assert "\n" not in words
     assert state_of(project) == before
+
+
+@pytest.mark.parametrize("spoil", [one_heic, one_linked, one_too_large, one_nowhere])
+def test_a_class_of_which_nothing_can_be_used_may_be_left_out(folder, spoil):
+    spoil(folder)
+    source = open_source(folder, ["9"])
+    assert {item.label for item in source.items} == set(CLASSES) - {"9"}
+    assert not source.refused
+
+
+def test_a_class_of_which_nothing_can_be_used_is_named_in_an_archive_too(folder):
+    one_heic(folder)
+    with pytest.raises(DataError, match="None of the pictures of '9' can be used"):
+        open_source(as_zip(folder))
 
 
 def test_single_files_that_cannot_be_used_are_listed_with_a_reason_and_the_rest_is_taken(project, folder, tmp_path):

@@ -26,7 +26,7 @@ from fashion.intake.parameters import (
 )
 from fashion.intake.record import RECORD, Record, read_record
 from fashion.intake.scan import Progress, Scanned, digest_of, scan
-from fashion.intake.sources import Source
+from fashion.intake.sources import Source, unusable_class
 from fashion.intake.suite_files import by_key, read_suite, write_suites
 from fashion.intake.suites import Measured, derive_suites, fit_counts, measure
 from fashion.params import DataFile, Params, load_params
@@ -136,10 +136,7 @@ def _check_usable(source: Source, scanned: Scanned) -> None:
     for item in source.items:
         if item.label not in there:
             name = readable_name(item.name)
-            raise DataError(
-                f"None of the pictures of {item.label!r} can be used. The first: {name}: {scanned.refused[name]}. "
-                "Replace them, or leave the class out with --skip"
-            )
+            raise unusable_class(item.label, name, scanned.refused[name])
 
 
 def _edited(project: Project, known: Record | None) -> Iterator[str]:

@@ -56,6 +56,16 @@ class Layout:
     """Files that seem to be pictures and cannot be used, and why."""
     passed_over: tuple[PurePosixPath, ...]
     """Files that are no pictures."""
+    depth: int
+    """How many folders are around everything."""
+    has_splits: bool
+    """Whether the folders in these are splits, and the classes are in them."""
+
+    def label(self, path: PurePosixPath) -> str | None:
+        """Return the class of what its name says is a picture, whether or not it can be used; None of anything else."""
+        is_picture = path.suffix.lower() in (*READ, *UNSUPPORTED) and not is_leftover(path)
+        place = _place(path.parts[self.depth :], self.has_splits) if is_picture else None
+        return place.label if place else None
 
 
 def lay_out(paths: Iterable[PurePosixPath]) -> Layout:
@@ -74,14 +84,11 @@ def lay_out(paths: Iterable[PurePosixPath]) -> Layout:
     splits = bool(tops) and {name.lower() for name in tops | flat} <= set(SPLIT_NAMES)
     places = {}
     for path in pictures:
-        parts = path.parts[depth:]
-        if len(parts) < (3 if splits else 2):
-            refused[path] = "it lies in no folder of a class"
-        elif splits:
-            places[path] = Place(parts[1], SPLIT_NAMES[parts[0].lower()])
+        if place := _place(path.parts[depth:], splits):
+            places[path] = place
         else:
-            places[path] = Place(parts[0], None)
-    return Layout(places, refused, tuple(passed_over))
+            refused[path] = "it lies in no folder of a class"
+    return Layout(places, refused, tuple(passed_over), depth, splits)
 
 
 def check_classes(names: Iterable[str]) -> None:
@@ -148,6 +155,14 @@ def _depth_of_wrapping(pictures: Sequence[PurePosixPath]) -> int:
             break
         depth += 1
     return depth
+
+
+def _place(parts: Sequence[str], has_splits: bool) -> Place | None:
+    """Return where a picture stands, by the parts of its path; None if it lies in no folder of a class."""
+    if not has_splits:
+        return Place(parts[0], None) if len(parts) > 1 else None
+    known = len(parts) > 2 and parts[0].lower() in SPLIT_NAMES
+    return Place(parts[1], SPLIT_NAMES[parts[0].lower()]) if known else None
 
 
 def _why_unusable(name: str) -> str | None:

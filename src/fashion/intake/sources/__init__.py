@@ -10,10 +10,10 @@ from fashion.intake.sources.archive import open_archive
 from fashion.intake.sources.folder import open_folder
 from fashion.intake.sources.idx import find_idx, open_idx
 from fashion.intake.sources.shards import open_shards
-from fashion.intake.sources.source import Item, Source
+from fashion.intake.sources.source import Item, Source, unusable_class
 from fashion.intake.sources.table import is_table, open_table
 
-__all__ = ["Item", "Source", "open_source"]
+__all__ = ["Item", "Source", "open_source", "unusable_class"]
 
 
 def open_source(path: Path, skipped: Sequence[str] = ()) -> Source:
@@ -23,7 +23,8 @@ def open_source(path: Path, skipped: Sequence[str] = ()) -> Source:
         skipped: classes that are left out.
 
     Raises:
-        DataError: there is nothing, it is of no known kind, or there is no such class to leave out.
+        DataError: there is nothing, it is of no known kind, a class has nothing that can be used, or there is no such
+            class to leave out.
     """
     if not path.exists():
         raise DataError(f"{path} does not exist; expected a folder with pictures, one folder a class")
@@ -35,6 +36,10 @@ def open_source(path: Path, skipped: Sequence[str] = ()) -> Source:
         )
     if not source.items:
         raise DataError(f"{path} has no pictures; expected one folder a class, with PNG, JPEG, WebP, GIF or BMP files")
+    there = {item.label for item in source.items}
+    for name, label in source.refused_labels.items():
+        if label not in there:
+            raise unusable_class(label, name, source.refused[name])
     return source
 
 
@@ -72,8 +77,12 @@ def _holds_pictures(path: Path) -> bool:
 
 
 def _without(source: Source, skipped: Sequence[str]) -> Source:
-    labels = {item.label for item in source.items} | set(source.classes or ())
+    labels = {item.label for item in source.items} | set(source.classes or ()) | set(source.refused_labels.values())
     if unknown := [name for name in skipped if name not in labels]:
         raise DataError(f"--skip {unknown[0]}: there is no such class; found {', '.join(sorted(labels)[:10])}")
     classes = tuple(name for name in source.classes if name not in skipped) if source.classes else None
-    return replace(source, items=[item for item in source.items if item.label not in skipped], classes=classes)
+    items = [item for item in source.items if item.label not in skipped]
+    refused_labels = {name: label for name, label in source.refused_labels.items() if label not in skipped}
+    gone = source.refused_labels.keys() - refused_labels.keys()
+    refused = {name: reason for name, reason in source.refused.items() if name not in gone}
+    return replace(source, items=items, refused=refused, refused_labels=refused_labels, classes=classes)

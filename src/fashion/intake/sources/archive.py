@@ -26,11 +26,13 @@ def open_archive(path: Path) -> Source:
     items = [
         Item(str(name), place.label, place.split, size=members[name].file_size) for name, place in layout.places.items()
     ]
+    refused = {**layout.refused, **odd}
     return Source(
         path.resolve().stem,
         items,
         lambda chosen: _read(archive, members, chosen),
-        {readable_name(str(name)): reason for name, reason in {**layout.refused, **odd}.items()},
+        {readable_name(str(name)): reason for name, reason in refused.items()},
+        {readable_name(str(name)): label for name in refused if (label := layout.label(name))},
         [readable_name(str(name)) for name in layout.passed_over],
     )
 

@@ -47,6 +47,7 @@ def open_folder(folder: Path) -> Source:
         items,
         lambda chosen: read_files(folder, chosen),
         {readable_name(str(path)): reason for path, reason in refused.items()},
+        {readable_name(str(path)): label for path in refused if (label := layout.label(path))},
         [readable_name(str(path)) for path in layout.passed_over],
     )
 

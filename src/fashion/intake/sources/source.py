@@ -22,6 +22,14 @@ class Item:
     """Bytes."""
 
 
+def unusable_class(label: str, name: str, reason: str) -> DataError:
+    """Return the error about a class of whose pictures none can be used, by the first of them."""
+    return DataError(
+        f"None of the pictures of {label!r} can be used. The first: {name}: {reason}. "
+        "Replace them, or leave the class out with --skip"
+    )
+
+
 @dataclass(frozen=True)
 class Source:
     """Where pictures come from."""
@@ -33,6 +41,8 @@ class Source:
     """Yields each item's picture file, or why there is none, in their order."""
     refused: Mapping[str, str] = field(default_factory=dict)
     """Pictures that cannot be used, by name, and why."""
+    refused_labels: Mapping[str, str] = field(default_factory=dict)
+    """The names of their classes, by the same names, where these are known."""
     passed_over: Sequence[str] = ()
     """Files that are no pictures."""
     classes: tuple[str, ...] | None = None

@@ -26,19 +26,20 @@ def open_table(path: Path) -> Source:
     """
     folder = path.resolve().parent
     rows = _read_rows(path)
-    items, refused = [], {}
+    items, refused, refused_labels = [], {}, {}
     for number, row in enumerate(rows, start=1):
         where = f"{path.name}, row {number}"
         item = _item(row, where)
         if reason := _why_unusable(folder, item.name):
-            refused[f"{where}: {readable_name(item.name)}"] = reason
+            name = f"{where}: {readable_name(item.name)}"
+            refused[name], refused_labels[name] = reason, item.label
         else:
             size = (folder / item.name).stat().st_size
             items.append(Item(item.name, item.label, item.split, item.group, size))
     if refused and not items:
         name, reason = next(iter(refused.items()))
         raise DataError(f"None of the {len(rows):,} pictures of {path} can be used. The first: {name}: {reason}")
-    return Source(path.resolve().stem, items, lambda chosen: read_files(folder, chosen), refused)
+    return Source(path.resolve().stem, items, lambda chosen: read_files(folder, chosen), refused, refused_labels)
 
 
 def is_table(path: Path) -> bool:
