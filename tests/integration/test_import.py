@@ -170,6 +170,8 @@ def test_without_a_folder_it_says_how_to_name_one(project, folder):
 
 
 @pytest.mark.advice("fashion import --undo", "cli/intake.py")
+@pytest.mark.advice("git add", "intake/switch.py")
+@pytest.mark.advice("git commit --all --message", "intake/switch.py")
 def test_every_import_is_taken_back_byte_by_byte_and_collected_batches_stay_while_the_classes_do(project, folder):
     starts = project.start / "champion.keras", project.backbones / "MobileNetV2.h5"
     for path in starts:
@@ -189,9 +191,17 @@ def test_every_import_is_taken_back_byte_by_byte_and_collected_batches_stay_whil
     make_folder(folder, 20, seed=5)
     run(folder, "--yes")
     assert batch.exists()
-    for name in ("My-birds", "fashion-classifier"):
-        assert name in run("--undo")
-        assert state_of(project) == states.pop()
+    assert "My-birds" in run("--undo")
+    assert state_of(project) == states[1]
+    words = run("--undo", fails=True)
+    assert "Collected since the import, and in no commit: data/batches/2026-11-01" in words
+    assert state_of(project) == states[1]
+    for command in re.findall(r"Keep them with: (.*);", words)[0].split(" && "):
+        type_command(project, command)
+    said = run("--undo")
+    assert "fashion-classifier" in said
+    assert "in the data.dvc of the last commit only: data/batches/2026-11-01" in said
+    assert state_of(project) == states[0]
     assert "nothing was imported here" in run("--undo", fails=True)
 
 

@@ -98,14 +98,17 @@ def _undo(project: "Project") -> None:
     with heavy_imports():
         from fashion.intake import switch
 
+    lost: list[str] = []
     with between_trainings(project, "fashion import --undo"):
         if switch.is_unfinished(project):
             switch.recover(project)
         else:
             switch.check_uncommitted(project)
-            switch.go_back(project)
+            lost = switch.go_back(project)
     name = load_params(project.params).register_.name
     console.print(f"The former dataset is back: data/, data.dvc, params.yaml, expectations/ ({name}).")
+    if lost:
+        console.print(f"Collected since, and in the data.dvc of the last commit only: {', '.join(lost)}.")
 
 
 def _ask(folder: Path) -> None:

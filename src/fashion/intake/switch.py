@@ -22,6 +22,8 @@ from fashion.storage import file_digest, files_below, move_folder, write_json, w
 WORDS = (PARAMS, "expectations", RECORD, PIN)
 """What git owns of a dataset."""
 EDITED_BY_PEOPLE = (PARAMS, "expectations", RECORD)
+BATCHES = "batches.json"
+"""Beside the words: the names of the batches that the data have."""
 
 
 @contextmanager
@@ -53,18 +55,26 @@ def switch(project: Project, stage: Path) -> None:
         _journal(project).unlink()
 
 
-def go_back(project: Project) -> None:
-    """Bring back the dataset before the last import.
+def go_back(project: Project) -> list[str]:
+    """Bring back the dataset before the last import; return the batches that were collected since, which it lacks.
 
     Raises:
-        DataError: nothing was imported here.
+        DataError: nothing was imported here, or no commit has those batches; nothing has changed then.
         ServiceError: the former data are not in DVC's cache, nor in its remote; nothing has changed.
     """
     if not (kept := _kept(project)):
         raise DataError("There is no former dataset: nothing was imported here. What git has: git log -- params.yaml")
     with changing_data(project):
+        lost = _collected_since(project, kept[-1])
+        if lost and (pin(project) or PIN in _changed(project)):
+            raise DataError(
+                f"Collected since the import, and in no commit: {', '.join(lost)}; going back would lose them. Keep "
+                "them with: git add data.dvc import.json && git commit --all --message 'Batches collected since the "
+                "import'; then type the same command again"
+            )
         write_json(_journal(project), kept[-1].name)
         _restore(project, kept[-1])
+    return lost
 
 
 def is_unfinished(project: Project) -> bool:
@@ -94,13 +104,10 @@ def check_uncommitted(project: Project) -> None:
         GitError: as `git.read_source`; or the project is in no repository.
     """
     git.check_repository(project)
-    source = git.read_source(project)
-    prefix = f"{source.folder}/" if source.folder else ""
-    names = {path.removeprefix(prefix) for path in source.changed}
     ours = _written(project)
     changed = [
         name
-        for name in sorted(names)
+        for name in sorted(_changed(project))
         if name.split("/")[0] in EDITED_BY_PEOPLE and _digest(project.root / name) != ours.get(name)
     ]
     if changed:
@@ -108,6 +115,13 @@ def check_uncommitted(project: Project) -> None:
             f"{', '.join(changed)}: changed and not committed, and an import would replace that. Commit it with: "
             f"git commit --message 'My changes' -- {' '.join(changed)}"
         )
+
+
+def _changed(project: Project) -> set[str]:
+    """Return what of the project differs from the last commit, by paths in the project."""
+    source = git.read_source(project)
+    prefix = f"{source.folder}/" if source.folder else ""
+    return {path.removeprefix(prefix) for path in source.changed}
 
 
 def _keep(project: Project) -> Path:
@@ -120,8 +134,23 @@ def _keep(project: Project) -> Path:
     folder.mkdir(parents=True)
     for name in WORDS:
         _copy(project.root / name, folder / name)
+    write_json(folder / BATCHES, _batches(project))
     move_folder(folder, target)
     return target
+
+
+def _batches(project: Project) -> list[str]:
+    """Return the batches in data/, by their paths in the project."""
+    found = sorted(project.batches.iterdir()) if project.batches.exists() else []
+    # One that is half written begins with a dot.
+    return [path.relative_to(project.root).as_posix() for path in found if not path.name.startswith(".")]
+
+
+def _collected_since(project: Project, former: Path) -> list[str]:
+    path = former / BATCHES
+    with translate_damage(path, "remove it; every batch then counts as new", DataError):
+        known = load_json(path, LARGEST_ARTIFACT_BYTES) if path.exists() else []
+        return [name for name in _batches(project) if name not in known]
 
 
 def _replace(project: Project, stage: Path) -> None:
