@@ -28,9 +28,11 @@ from fashion.images.encoding import encode_png
 from fashion.images.idx import write_idx, write_images
 from fashion.images.synthetic import draw
 from fashion.intake import switch
+from fashion.intake.scan import scan
 from fashion.intake.sources import open_source
 from fashion.params import load_params
 from fashion.stages.fetch import Drawing, draw_data
+from fashion.stages.pictures import see_picture
 from fashion.stages.prepare import prepare
 from fashion.stages.raw import read_batches, read_raw
 from fashion.stages.validate import validate
@@ -125,6 +127,21 @@ def test_grey_pictures_that_are_kept_in_colour_count_as_grey(project, tmp_path):
     params = load_params(project.params)
     assert params.data.shape == (*SIZE, 1)
     assert read_raw(project, params.data)["train"].images.shape[3] == 1
+
+
+def test_grey_pictures_with_a_tint_are_measured_as_the_stages_see_them(project, tmp_path):
+    folder = make_folder(tmp_path / "scans", channels=1)
+    for path in files_below(folder):
+        grey = np.asarray(Image.open(path).resize((40, 40))).astype(int)[..., None]
+        Image.fromarray(np.add(grey, [3, 0, -3]).clip(0, 255).astype(np.uint8)).save(path)
+    run(folder, "--yes", "--size", "16")
+    params = load_params(project.params)
+    assert params.data.shape == (*SIZE, 1)
+    assert validate(project, params).success
+    source = open_source(folder)
+    scanned = scan(project, source, None, SIZE, lambda done, of: None)
+    seen = [see_picture(content, item.name, scanned.form) for item, content in read_all(source)]
+    np.testing.assert_array_equal(scanned.images, seen)
 
 
 def test_given_splits_stay_and_what_leaks_between_them_is_left_out(project, tmp_path):

@@ -9,7 +9,7 @@ from hashlib import blake2b
 import numpy as np
 
 from fashion.adapters.decoding import claimed_size, read_picture, readable_name
-from fashion.arrays import Bytes
+from fashion.arrays import Bytes, Shape
 from fashion.errors import DataError
 from fashion.images.parts import sample
 from fashion.images.photos import Form, see
@@ -23,6 +23,8 @@ SAMPLED = 100
 """Pictures that decide about the form, spread over all."""
 AT_ONCE, BYTES_AT_ONCE = 100, 8 << 20
 """Pictures that a process decodes at a time: at most so many, and of so many bytes unless one alone has more."""
+COLOUR, GREY = 3, 1
+"""Channels."""
 COLOURLESS = 8
 """The most that red, green and blue may differ in a grey picture that is kept in colour: JPEG changes them a little."""
 
@@ -74,12 +76,14 @@ def scan(project: Project, source: Source, known: Form | None, size: Size | None
     form = known or choose_form(_sample(source, refused), size)
     if known and size:
         form = replace(known, size=size)
+    # Whether all are grey is known at the end, and the stages reduce to grey first, then in size.
+    forms = (form,) if known else (form, _with_channels(form, GREY))
     looked: list[Looked] = []
     items: list[Item] = []
     done = 0
     with unnamed_file(project.state) as file:
         parts = _parts(source)
-        for images, found in on_all_workers(partial(_look, form=form), parts):
+        for images, found in on_all_workers(partial(_look, forms=forms), parts):
             file.write(images.data)
             for item, one in zip(source.items[done : done + len(found)], found, strict=True):
                 if isinstance(one, str):
@@ -89,14 +93,23 @@ def scan(project: Project, source: Source, known: Form | None, size: Size | None
                     looked.append(one)
             done += len(found)
             progress(done, len(source.items))
-        images = map_bytes(file, (len(items), *form.shape))
+        images = map_bytes(file, (len(items), *_shape(forms)))
     if not items:
         raise DataError(_none_usable(refused))
-    if not known and all(one.grey for one in looked):
-        # Of equal colours each one is the brightness.
-        form = replace(form, pictures=form.pictures.model_copy(update={"channels": 1}))
-        images = images[..., :1]
+    if not known:
+        is_grey = all(one.grey for one in looked)
+        form = forms[is_grey]
+        images = images[..., COLOUR:] if is_grey else images[..., :COLOUR]
     return Scanned(form, tuple(items), tuple(looked), images, refused)
+
+
+def _with_channels(form: Form, channels: int) -> Form:
+    return replace(form, pictures=form.pictures.model_copy(update={"channels": channels, "isolate": False}))
+
+
+def _shape(forms: Sequence[Form]) -> Shape:
+    """Return the shape of the images of a picture in several forms of one size, channels behind channels."""
+    return (*forms[0].size, sum(form.pictures.channels for form in forms))
 
 
 def _none_usable(refused: dict[str, str]) -> str:
@@ -141,8 +154,11 @@ def _in_parts(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
         yield items[start:]
 
 
-def _look(part: list[Unread], form: Form) -> tuple[Bytes, list[Looked | str]]:
-    """Return the images of the pictures that can be used, and for each picture what it is like, or why it cannot."""
+def _look(part: list[Unread], forms: Sequence[Form]) -> tuple[Bytes, list[Looked | str]]:
+    """Return the images of the pictures that can be used, and for each picture what it is like, or why it cannot.
+
+    The images are (n, height, width, channels of all forms).
+    """
     images: list[Bytes] = []
     found: list[Looked | str] = []
     for name, content in part:
@@ -150,27 +166,29 @@ def _look(part: list[Unread], form: Form) -> tuple[Bytes, list[Looked | str]]:
             found.append(content)
             continue
         try:
-            image, looked = _look_at(content, name, form)
+            image, looked = _look_at(content, name, forms)
         except DataError as error:
             found.append(_reason(error, name))
         else:
             images.append(image)
             found.append(looked)
-    return np.array(images, np.uint8).reshape(-1, *form.shape), found
+    return np.array(images, np.uint8).reshape(-1, *_shape(forms)), found
 
 
-def _look_at(content: bytes, name: str, form: Form) -> tuple[Bytes, Looked]:
+def _look_at(content: bytes, name: str, forms: Sequence[Form]) -> tuple[Bytes, Looked]:
     pixels = read_picture(io.BytesIO(content), name).pixels
     width, height = claimed_size(io.BytesIO(content), name)
-    image = see(pixels, form).image
+    images = [see(pixels, form).image for form in forms]
+    # In the size of an image, where what JPEG has changed is averaged.
+    colours = images[0] if images[0].shape[2] == COLOUR else see(pixels, _with_channels(forms[0], COLOUR)).image
     looked = Looked(
         max(width, height),
         (height, width),
         is_transparent(pixels),
-        bool(np.ptp(image, axis=2).max() <= COLOURLESS),
+        bool(np.ptp(colours, axis=2).max() <= COLOURLESS),
         digest_of(content),
     )
-    return image, looked
+    return np.concatenate(images, axis=2), looked
 
 
 def digest_of(content: bytes) -> bytes:
