@@ -76,7 +76,7 @@ def _measure(dataset: str, images: Bytes, names: Sequence[str], sheets: Path | N
         _draw_sheet(images, chosen).save(sheets / f"{dataset}.png")
     verdicts = {(row[0], row[1]): row[2] for row in json.loads(SEEN.read_text(encoding="utf-8")).get(dataset, [])}
     judged = [verdicts[pair] for pair in drawn if pair in verdicts]
-    sizes = np.bincount(group_copies(images, [None] * len(images)))
+    sizes = np.bincount(group_copies(images))
     return {
         "images": len(images),
         "pairs": len(pairs),
@@ -106,7 +106,7 @@ def _find_altered(images: Bytes) -> dict[str, float]:
     found = {}
     for name, alter in ALTERATIONS.items():
         altered = np.stack([alter(image, random).reshape(image.shape) for image in chosen])
-        groups = group_copies(np.concatenate([chosen, altered]), [None] * (2 * ALTERED))
+        groups = group_copies(np.concatenate([chosen, altered]))
         found[name] = float((groups[:ALTERED] == groups[ALTERED:]).mean())
     return found
 

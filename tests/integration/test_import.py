@@ -601,6 +601,19 @@ def test_a_tables_splits_and_groups_are_kept(folder):
     assert {(item.split, item.group) for item in items} == {("train", "a"), ("test", None)}
 
 
+def test_pictures_of_a_group_are_no_near_copies(project, folder):
+    table = as_table(folder, folder / "labels.csv", group=[str(number // 4) for number in range(80)])
+    said = run(table, "--dry-run")
+    assert "near copies of each other" not in said
+    assert "the largest has 4 pictures" in said
+
+
+def test_pictures_in_colour_do_not_count_as_grey_where_the_images_of_the_dataset_are(project, tmp_path):
+    run(make_folder(tmp_path / "grey", channels=1), "--yes", "--name", "birds")
+    assert "0 of 80 are grey" in run(make_folder(tmp_path / "colour"), "--dry-run", "--name", "birds")
+    assert "80 of 80 are grey" in run(tmp_path / "grey", "--dry-run", "--name", "birds")
+
+
 def test_paths_that_leave_the_folder_or_do_not_exist_are_refused(folder, tmp_path):
     outside = tmp_path / "outside.png"
     outside.write_bytes(encode_png(draw_pictures(1)[0][0]))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fashion.images.assignment import LEFT_OUT, Fractions, assign_splits, group_copies
+from fashion.images.assignment import LEFT_OUT, Fractions, assign_splits, group_copies, join_given
 from fashion.images.synthetic import draw
 from tests.traffic import frames
 
@@ -101,17 +101,20 @@ def test_a_large_group_does_not_become_the_whole_test_split():
 def test_no_images_are_no_trouble():
     found = assign(np.empty(0, np.int64))
     assert (found.split, found.too_rare, found.largest_group) == ((), (), 0)
-    assert group_copies(np.empty((0, 28, 28, 3), np.uint8), []).shape == (0,)
+    assert group_copies(np.empty((0, 28, 28, 3), np.uint8)).shape == (0,)
+    assert join_given(np.empty(0, np.int64), []).shape == (0,)
 
 
 def test_near_copies_and_given_groups_are_joined_in_chains():
     images = np.concatenate([IMAGES[:5], frames(IMAGES[1], 2, seed=1), IMAGES[10:12]])
     given = [None, None, None, "a", "b", None, "a", "b", None]
-    assert group_copies(images, given).tolist() == [0, 1, 2, 1, 3, 1, 1, 3, 4]
+    copies = group_copies(images)
+    assert copies.tolist() == [0, 1, 2, 3, 4, 1, 1, 5, 6]
+    assert join_given(copies, given).tolist() == [0, 1, 2, 1, 3, 1, 1, 3, 4]
 
 
 def test_equal_images_are_one_group_even_if_they_have_one_shade():
     images = np.zeros((4, 8, 8, 3), np.uint8)
     images[2] = 9
-    assert group_copies(images, [None] * 4).tolist() == [0, 0, 1, 0]
-    assert group_copies(images, ["a", None, "a", None]).tolist() == [0, 0, 0, 0]
+    assert group_copies(images).tolist() == [0, 0, 1, 0]
+    assert join_given(group_copies(images), ["a", None, "a", None]).tolist() == [0, 0, 0, 0]

@@ -40,21 +40,25 @@ class Assignment:
     """Images in it."""
 
 
-def group_copies(images: Bytes, given: Sequence[str | None], run: Run = map) -> NDArray[np.int64]:
-    """Return the number of each image's group, (n,).
-
-    Images with the same given group share a number, and so do equal images, near copies, and whatever is linked by a
-    chain of these.
+def group_copies(images: Bytes, run: Run = map) -> NDArray[np.int64]:
+    """Return the number of each image's group, (n,): of equal images, near copies, and what a chain of these links.
 
     Args:
         images: (n, height, width, channels).
-        given: what is known of each image's group, None for nothing.
         run: as in `prepare_search`.
     """
     # A picture of one shade is no near copy of anything, but it may be there twice.
     equal = _first_of_each([blake2b(image.tobytes(), digest_size=16).digest() for image in images])
-    groups = join_groups(_first_of_each(given), np.arange(len(images)), equal)
-    return _number(group_near_copies(images, groups, run))
+    return _number(group_near_copies(images, equal, run))
+
+
+def join_given(groups: NDArray[np.int64], given: Sequence[str | None]) -> NDArray[np.int64]:
+    """Return new numbers of the groups, (n,), after those of images with the same given group were joined.
+
+    Args:
+        given: what is known of each image's group, None for nothing.
+    """
+    return _number(join_groups(groups, np.arange(len(groups)), _first_of_each(given)))
 
 
 def _first_of_each(names: Sequence[Hashable]) -> NDArray[np.int64]:

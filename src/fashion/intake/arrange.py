@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fashion.arrays import LabelledImages
 from fashion.errors import DataError
-from fashion.images.assignment import Fractions, assign_splits, group_copies
+from fashion.images.assignment import Fractions, assign_splits, group_copies, join_given
 from fashion.intake.layout import order_classes
 from fashion.intake.scan import Scanned
 from fashion.intake.sources import Item
@@ -30,6 +30,8 @@ class Arranged:
     classes: tuple[str, ...]
     labels: NDArray[np.int64]
     """The number of each picture's class, (n,)."""
+    copies: NDArray[np.int64]
+    """The number of each picture's group of near copies, (n,)."""
     groups: NDArray[np.int64]
     """The number of each picture's group, (n,): near copies, and what the source puts together."""
     splits: tuple[str, ...]
@@ -71,9 +73,10 @@ def arrange(scanned: Scanned, known: Sequence[str], given: Sequence[str] | None,
     number = {name: place for place, name in enumerate(classes)}
     labels = np.array([number[name] for name in names], np.int64)
     with ThreadPoolExecutor() as threads:
-        groups = group_copies(scanned.images, [item.group for item in scanned.items], threads.map)
+        copies = group_copies(scanned.images, threads.map)
+    groups = join_given(copies, [item.group for item in scanned.items])
     assigned = assign_splits(labels, groups, _given(scanned.items), HELD_OUT, seed)
-    arranged = Arranged(classes, labels, groups, assigned.split, assigned.largest_group)
+    arranged = Arranged(classes, labels, copies, groups, assigned.split, assigned.largest_group)
     if rare := [name for label, name in enumerate(classes) if _is_too_rare(arranged, label)]:
         raise DataError(_too_rare(rare, Counter(names)))
     return arranged

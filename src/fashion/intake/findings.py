@@ -88,7 +88,7 @@ def find(source: Source, scanned: Scanned, arranged: Arranged) -> Found:
         passed_over=tuple(source.passed_over),
         empty=tuple(name for name in source.classes or () if name not in arranged.classes),
         exact=_repeated(hashes, hashes, scanned, arranged),
-        near=_repeated(arranged.groups, hashes, scanned, arranged),
+        near=_repeated(arranged.copies, hashes, scanned, arranged),
         leaked=arranged.splits.count(LEFT_OUT),
         largest_group=arranged.largest_group,
         content=content,

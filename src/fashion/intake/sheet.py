@@ -26,7 +26,7 @@ def write_sheet(folder: Path, scanned: Scanned, arranged: Arranged) -> None:
     title = f"What the model will see: {height} x {width} pixels, {'grey' if channels == 1 else 'in colour'}"
     refused = pd.DataFrame(scanned.refused.items(), columns=["picture", "reason"])
     leaked = [scanned.items[place].name for place in arranged.rows(LEFT_OUT)]
-    reason = "it, or a near copy of it, is in a later split"
+    reason = "it, a near copy of it or a picture of its group is in a later split"
     with atomic_folder(folder) as target:
         contact_sheet(scanned.images[shown], captions, target / SHEET, title)
         write_text(target / REFUSED, refused.to_csv(index=False))

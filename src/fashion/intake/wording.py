@@ -60,8 +60,8 @@ def _copies(found: Found) -> Iterator[str]:
         yield f"Groups stay on one side of every split; the largest has {found.largest_group:,} pictures."
     if found.leaked:
         yield (
-            f"{found.leaked:,} pictures are left out, since they or near copies of them are in a later split "
-            "(artifacts/import/left_out.csv)."
+            f"{found.leaked:,} pictures are left out, since they, near copies of them or others of their group are in "
+            "a later split (artifacts/import/left_out.csv)."
         )
 
 
