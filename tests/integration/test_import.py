@@ -172,9 +172,12 @@ def test_a_dry_run_shows_everything_and_writes_nothing(project, folder):
 @pytest.mark.advice("git commit --all", "cli/intake.py")
 def test_where_nobody_can_be_asked_it_says_what_to_type_and_then_how_to_keep_it(project, folder):
     before = state_of(project)
-    words = run(folder, fails=True)
+    words = run(folder, "--skip", "Food & Drink", "--size", "12x20", "--name", "birds", "--skip", "10", fails=True)
     assert state_of(project) == before
     output = run(*shlex.split(words.split("type: fashion import ")[1]))
+    params = load_params(project.params)
+    assert params.data.classes == ("9", "<b>bold")
+    assert (params.data.image_size, params.register_.name) == ((12, 20), "birds")
     for command in re.findall(r"Keep it with: (.*)", output)[0].split(" && "):
         type_command(project, f"{command} --message Birds" if "commit" in command else command)
     assert git(project.root, "status", "--porcelain") == ""

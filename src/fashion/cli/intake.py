@@ -74,7 +74,8 @@ def import_(
         console.print("Nothing was written (--dry-run).")
         return
     if not yes:
-        _ask(folder)
+        chosen = [("--name", name), ("--size", size), *(("--skip", one) for one in skip or [])]
+        _ask(shlex.join([str(folder), *(word for option, value in chosen if value for word in (option, value))]))
     with between_trainings(project, "fashion import"):
         bring.carry_out(project, params, plan)
     console.print("The dataset is in place. See what changed with: git diff")
@@ -111,11 +112,10 @@ def _undo(project: "Project") -> None:
         console.print(f"Collected since, and in the data.dvc of the last commit only: {', '.join(lost)}.")
 
 
-def _ask(folder: Path) -> None:
+def _ask(arguments: str) -> None:
     if not sys.stdin.isatty():
         raise DataError(
-            f"Nothing was written, and nobody can be asked here. To go on, type: "
-            f"fashion import {shlex.quote(str(folder))} --yes"
+            f"Nothing was written, and nobody can be asked here. To go on, type: fashion import {arguments} --yes"
         )
     if not typer.confirm("Make this the dataset?"):
         raise typer.Abort
