@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from fashion.adapters.decoding import readable_name
 from fashion.adapters.plots import contact_sheet
 from fashion.images.assignment import LEFT_OUT
 from fashion.intake.arrange import Arranged
@@ -25,7 +26,7 @@ def write_sheet(folder: Path, scanned: Scanned, arranged: Arranged) -> None:
     height, width, channels = scanned.form.shape
     title = f"What the model will see: {height} x {width} pixels, {'grey' if channels == 1 else 'in colour'}"
     refused = pd.DataFrame(scanned.refused.items(), columns=["picture", "reason"])
-    leaked = [scanned.items[place].name for place in arranged.rows(LEFT_OUT)]
+    leaked = [readable_name(scanned.items[place].name) for place in arranged.rows(LEFT_OUT)]
     reason = "it, a near copy of it or a picture of its group is in a later split"
     with atomic_folder(folder) as target:
         contact_sheet(scanned.images[shown], captions, target / SHEET, title)
