@@ -623,13 +623,29 @@ def test_paths_that_leave_the_folder_or_do_not_exist_are_refused(folder, tmp_pat
     (folder / "link.png").symlink_to(outside)
     table = folder / "labels.csv"
     inside = files_below(folder / "9")[0].relative_to(folder)
-    names = ["../outside.png", str(outside), "link.png", "nowhere.png", str(inside)]
+    (folder / "circle.png").symlink_to(folder / "circle.png")
+    names = ["../outside.png", str(outside), "link.png", "nowhere.png", "circle.png", "iVBORw0K/" * 999, str(inside)]
     pd.DataFrame({"path": names, "label": "9"}).to_csv(table, index=False)
     source = open_source(table)
     assert [item.name for item in source.items] == [str(inside)]
     reasons = list(source.refused.values())
-    assert [reason.startswith("the path leaves the folder") for reason in reasons] == [True, True, True, False]
+    assert [reason.startswith("the path leaves the folder") for reason in reasons[:3]] == [True, True, True]
     assert reasons[3] == "there is no such file"
+    assert all(reason.startswith("this is no path of a file") for reason in reasons[4:])
+    assert max(map(len, source.refused)) < 150
+
+
+def test_columns_that_differ_in_capital_letters_only_are_refused(folder):
+    table = as_table(folder, folder / "labels.csv", Label="9")
+    with pytest.raises(DataError, match="has several columns label, which differ in capital letters or spaces only"):
+        open_source(table)
+
+
+def test_a_path_with_a_zero_byte_is_refused(folder):
+    table = folder / "labels.parquet"
+    paths = [str(path.relative_to(folder)) for path in files_below(folder / "9")] + ["9/\0.png"]
+    pd.DataFrame({"path": paths, "label": "9"}).to_parquet(table)
+    assert list(open_source(table).refused.values()) == ["this is no path of a file (embedded null byte)"]
 
 
 def test_name_and_size_may_be_chosen_and_a_class_left_out(project, folder):

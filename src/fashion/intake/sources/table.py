@@ -15,6 +15,8 @@ from fashion.reading import DAMAGE
 
 COLUMNS = ("path", "label", "split", "group")
 MOST_BYTES_OF_TABLE = 1 << 30
+LONGEST_SHOWN = 100
+"""Characters of a path that are shown: what stands there may be a whole picture, as text."""
 Row = tuple[str | None, str | None, str | None, str | None]
 
 
@@ -31,7 +33,8 @@ def open_table(path: Path) -> Source:
         where = f"{path.name}, row {number}"
         item = _item(row, where)
         if reason := _why_unusable(folder, item.name):
-            name = f"{where}: {readable_name(item.name)}"
+            shown = readable_name(item.name)
+            name = f"{where}: {shown if len(shown) <= LONGEST_SHOWN else f'{shown[:LONGEST_SHOWN]}...'}"
             refused[name], refused_labels[name] = reason, item.label
         else:
             size = (folder / item.name).stat().st_size
@@ -69,6 +72,11 @@ def _read_rows(path: Path) -> list[Row]:
             f"{path} has no column {' and no column '.join(missing)}; expected path and label, and perhaps split and "
             f"group; found {', '.join(table.columns)}"
         )
+    if double := [column for column in COLUMNS if list(table.columns).count(column) > 1]:
+        raise DataError(
+            f"{path} has several columns {' and '.join(double)}, which differ in capital letters or spaces only; "
+            "expected one, rename the others"
+        )
     if not len(table):
         raise DataError(f"{path} has no rows")
     columns = [_texts(table, column) for column in COLUMNS]
@@ -93,8 +101,11 @@ def _item(row: Row, where: str) -> Item:
 def _why_unusable(folder: Path, name: str) -> str | None:
     """Return why a row's picture is not taken, if so: its path must stay inside of the table's folder."""
     path = Path(os.path.normpath(folder / name))
-    if not path.is_relative_to(folder) or not path.resolve().is_relative_to(folder):
-        return f"the path leaves the folder {folder}"
-    if not path.is_file():
-        return "there is no such file"
-    return f"has more than {MOST_BYTES:,} bytes; reduce its size" if path.stat().st_size > MOST_BYTES else None
+    try:
+        if not path.is_relative_to(folder) or not path.resolve().is_relative_to(folder):
+            return f"the path leaves the folder {folder}"
+        if not path.is_file():
+            return "there is no such file"
+        return f"has more than {MOST_BYTES:,} bytes; reduce its size" if path.stat().st_size > MOST_BYTES else None
+    except (OSError, ValueError, RuntimeError) as error:  # Too long, with a zero byte, or in a circle of links.
+        return f"this is no path of a file ({getattr(error, 'strerror', None) or error})"
