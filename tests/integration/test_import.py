@@ -497,6 +497,18 @@ def as_zip(folder):
     return folder.with_suffix(".zip")
 
 
+@pytest.mark.parametrize(("written", "read"), [("Vögel".encode(), "Vögel"), (b"V\x94\x94gel", "Vöögel")])
+def test_names_in_a_zip_archive_are_read_as_utf_8_where_they_are_even_if_it_does_not_say_so(tmp_path, written, read):
+    path = tmp_path / "birds.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("V--gel/1.png", encode_png(draw_pictures(1)[0][0]))
+        archive.writestr("cat/1.png", b"")
+    path.write_bytes(path.read_bytes().replace(b"V--gel", written))
+    source = open_source(path)
+    assert {item.label for item in source.items} == {read, "cat"}
+    assert not any(isinstance(content, DataError) for _, content in read_all(source))
+
+
 def as_table(folder, path, **columns):
     paths = files_below(folder)
     rows = {"path": [str(path.relative_to(folder)) for path in paths], "label": [path.parent.name for path in paths]}

@@ -10,7 +10,8 @@ from fashion.errors import DataError
 from fashion.intake.layout import lay_out
 from fashion.intake.sources.source import Item, Source
 
-ENCRYPTED = 0x1
+ENCRYPTED, UTF_8 = 0x1, 0x800
+"""Flags of a file in an archive."""
 
 
 def open_archive(path: Path) -> Source:
@@ -51,8 +52,16 @@ def open_zip(path: Path) -> ZipFile:
 
 def path_in_archive(member: ZipInfo) -> PurePosixPath:
     """Return where a file is in the archive; its name goes nowhere else, so `..` and a leading slash do no harm."""
-    parts = [part for part in member.filename.replace("\\", "/").split("/") if part not in ("", ".", "..")]
+    parts = [part for part in _name(member).replace("\\", "/").split("/") if part not in ("", ".", "..")]
     return PurePosixPath(*parts)
+
+
+def _name(member: ZipInfo) -> str:
+    """Return the name of a file: macOS writes UTF-8 without saying so, and it is then read as code page 437."""
+    try:
+        return member.filename if member.flag_bits & UTF_8 else member.filename.encode("cp437").decode()
+    except UnicodeError:
+        return member.filename
 
 
 def why_unusable(member: ZipInfo) -> str | None:
