@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 
 import numpy as np
 import psutil
@@ -134,6 +135,33 @@ def test_shards_are_of_bounded_size_and_named_as_datasets_names_them(tmp_path):
     assert [path.name for path in paths] == [f"test-0000{number}-of-00003.parquet" for number in range(3)]
     assert sorted(path.name for path in tmp_path.iterdir()) == [path.name for path in paths]
     assert [len(read_rows(path, path.name).labels) for path in paths] == [4, 4, 2]
+
+
+def test_large_pictures_are_written_and_read_a_few_at_a_time(tmp_path):
+    sizes = [3 << 20, 3 << 20, 3 << 20, 20 << 20, 1, 2, 3 << 20]
+    rows = [Row(bytes(size), 0) for size in sizes]
+    path = tmp_path / "large.parquet"
+    write_shard(path, rows, CLASSES)
+    metadata = pq.read_metadata(path)
+    assert [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)] == [2, 1, 1, 3]
+    pq.write_table(pq.read_table(path), path, compression="none")  # As pandas: all rows in one group.
+    parts = list(read_pictures(path, path.name, np.ones(len(rows), np.bool_)))
+    assert [[len(one.content) for one in part] for part in parts] == [sizes[:2], sizes[2:3], sizes[3:4], sizes[4:]]
+
+
+def test_no_part_stays_in_memory_until_all_are_done():
+    alive = []
+
+    def parts():
+        for _ in range(12):
+            part = np.zeros(100)
+            alive.append(weakref.ref(part))
+            yield part
+
+    done = seeing.on_all_workers(len, parts())
+    assert [next(done) for _ in range(6)] == [100] * 6
+    assert not any(part() is not None for part in alive[:5])
+    assert list(done) == [100] * 6
 
 
 def test_the_split_is_that_of_the_row_or_of_the_files_name(dataset):

@@ -74,10 +74,13 @@ def on_all_workers(work: Callable[[Part], Result], parts: Iterable[Part]) -> Ite
     if len(first) < WORTHWHILE:
         yield from map(work, first)
         return
+    # Neither a name nor `chain`, which keeps its arguments, holds the first parts in memory until all are done.
+    parts = chain(iter(first), parts)
+    del first
     waiting = deque[Future[Result]]()
     with workers() as found:
         try:
-            for part in chain(first, parts):
+            for part in parts:
                 waiting.append(found.executor.submit(work, part))
                 if len(waiting) > 2 * found.places:
                     yield waiting.popleft().result()

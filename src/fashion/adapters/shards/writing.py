@@ -3,14 +3,13 @@
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fashion.adapters.shards.columns import METADATA, ROWS_AT_ONCE
+from fashion.adapters.shards.columns import METADATA, in_parts
 
 SHARD_BYTES = 250 << 20
 """From this size on a new shard is begun; `datasets` makes them up to twice as large."""
@@ -31,9 +30,9 @@ class Row:
 
 def write_shard(path: Path, rows: Iterable[Row], classes: Sequence[str]) -> None:
     """Write a shard; the same rows make the same bytes, with the same release of pyarrow."""
-    rows, schema = iter(rows), _schema(classes)
+    schema = _schema(classes)
     with pq.ParquetWriter(path, schema, use_dictionary=["group", "split"], write_statistics=False) as writer:
-        while part := list(islice(rows, ROWS_AT_ONCE)):
+        for part in in_parts(rows, lambda row: len(row.content)):
             writer.write_batch(pa.RecordBatch.from_pylist([_record(row) for row in part], schema))
 
 
