@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
@@ -27,7 +28,7 @@ from fashion.errors import DataError
 from fashion.images.encoding import encode_png
 from fashion.images.idx import write_idx, write_images
 from fashion.images.synthetic import draw
-from fashion.intake import switch
+from fashion.intake import bring, switch
 from fashion.intake.scan import scan
 from fashion.intake.sources import open_source
 from fashion.params import load_params
@@ -548,6 +549,29 @@ def test_every_kind_of_source_has_the_same_pictures(folder, change):
     assert {(item.label, content) for item, content in read_all(source)} == expected
     assert len(source.items) == 80
     assert not source.refused
+
+
+def test_pictures_in_one_group_of_rows_are_decoded_once_whenever_all_are_read(project, tmp_path, monkeypatch):
+    """Other tools write all rows of a shard as one group, which can only be read from its start."""
+    images, labels = draw_pictures(400)
+    rows = [Row(encode_png(image), int(label)) for image, label in zip(images, labels, strict=True)]
+    path = tmp_path / "birds.parquet"
+    write_shard(path, rows, CLASSES)
+    pq.write_table(pq.read_table(path), path, row_group_size=400)
+    decoded, iter_batches = [], pq.ParquetFile.iter_batches
+
+    def counting(file, *arguments, **options):
+        for batch in iter_batches(file, *arguments, **options):
+            decoded.append(len(batch))
+            yield batch
+
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", counting)
+    wanted = bring.Wanted(open_source(path), "birds", None)
+    made = bring.plan(project, load_params(project.params), wanted, lambda done, count: None)
+    assert sum(decoded) <= 2 * 400  # For the sample, and for the scan.
+    with switch.staging(project) as stage:
+        bring._write_data(stage / "data", made)
+    assert sum(decoded) <= 5 * 400  # Once for each split.
 
 
 def read_all(source):

@@ -34,8 +34,6 @@ from fashion.paths import PARAMS, Project
 from fashion.stages.raw import SALT
 from fashion.storage import file_digest, write_text
 
-AT_ONCE = 100
-"""Pictures in memory while shards are written."""
 SPARE = 64 << 20
 """Bytes of the disk that an import leaves free."""
 
@@ -159,12 +157,10 @@ def _write_data(folder: Path, made: Plan) -> list[DataFile]:
 
 def _rows(made: Plan, split: str) -> Iterator[Row]:
     arranged, groups = made.arranged, made.arranged.group_names()
-    positions = arranged.rows(split)
-    for start in range(0, len(positions), AT_ONCE):
-        part = positions[start : start + AT_ONCE].tolist()
-        for place, content in zip(part, _read_again(made, part), strict=True):
-            path = readable_name(made.scanned.items[place].name)
-            yield Row(content, int(arranged.labels[place]), path, groups[place], split)
+    positions = arranged.rows(split).tolist()
+    for place, content in zip(positions, _read_again(made, positions), strict=True):
+        path = readable_name(made.scanned.items[place].name)
+        yield Row(content, int(arranged.labels[place]), path, groups[place], split)
 
 
 def _read_again(made: Plan, positions: Sequence[int]) -> Iterator[bytes]:

@@ -1,7 +1,7 @@
 """Every picture of a source, decoded once by all workers: what the model will see, and what was found on the way."""
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import blake2b
@@ -9,6 +9,7 @@ from hashlib import blake2b
 import numpy as np
 
 from fashion.adapters.decoding import claimed_size, read_picture, readable_name
+from fashion.adapters.shards import in_parts
 from fashion.arrays import Bytes, Shape
 from fashion.errors import DataError
 from fashion.images.parts import sample
@@ -21,8 +22,6 @@ from fashion.stages.pictures import on_all_workers
 
 SAMPLED = 100
 """Pictures that decide about the form, spread over all."""
-AT_ONCE, BYTES_AT_ONCE = 100, 8 << 20
-"""Pictures that a process decodes at a time: at most so many, and of so many bytes unless one alone has more."""
 COLOUR, GREY = 3, 1
 """Channels."""
 COLOURLESS = 8
@@ -135,23 +134,12 @@ def _sample(source: Source, refused: dict[str, str]) -> list[Sampled]:
 
 
 def _parts(source: Source) -> Iterator[list[Unread]]:
-    for chosen in _in_parts(source.items):
-        contents = source.read(chosen)
-        yield [
-            (item.name, _reason(content, item.name) if isinstance(content, DataError) else content)
-            for item, content in zip(chosen, contents, strict=True)
-        ]
-
-
-def _in_parts(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
-    start = size = 0
-    for place, item in enumerate(items):
-        if place > start and (place - start >= AT_ONCE or size + item.size > BYTES_AT_ONCE):
-            yield items[start:place]
-            start, size = place, 0
-        size += item.size
-    if start < len(items):
-        yield items[start:]
+    contents = source.read(source.items)  # Of all at once: then a file that holds many is read from start to end.
+    unread = (
+        (item.name, _reason(content, item.name) if isinstance(content, DataError) else content)
+        for item, content in zip(source.items, contents, strict=True)
+    )
+    return in_parts(unread, lambda one: len(one[1]))
 
 
 def _look(part: list[Unread], forms: Sequence[Form]) -> tuple[Bytes, list[Looked | str]]:

@@ -5,6 +5,7 @@ Columns: `image` {bytes, path}, the picture file as it is; `label`, the number o
 Source: `Image` and `ClassLabel` in `datasets.features`, `ArrowWriter._build_metadata` in `datasets.arrow_writer`.
 """
 
+from fashion.adapters.shards.columns import in_parts
 from fashion.adapters.shards.reading import (
     Rows,
     Stored,
@@ -22,6 +23,7 @@ __all__ = [
     "Stored",
     "column_names",
     "count_pictures",
+    "in_parts",
     "read_pictures",
     "read_rows",
     "read_stretch",

@@ -38,7 +38,7 @@ class Source:
     """Of the dataset, unless the user gives it another."""
     items: Sequence[Item]
     read: Callable[[Sequence[Item]], Iterator["bytes | DataError"]]
-    """Yields each item's picture file, or why there is none, in their order."""
+    """Yields each item's picture file, or why there is none, in their order; few are in memory at a time."""
     refused: Mapping[str, str] = field(default_factory=dict)
     """Pictures that cannot be used, by name, and why."""
     refused_labels: Mapping[str, str] = field(default_factory=dict)
