@@ -130,6 +130,10 @@ def test_whatever_a_picture_shows_it_is_small_or_left_out(side, channels):
         assert decode(content).shape[:2] == (side, side)
 
 
+def test_of_a_picture_that_a_model_sees_in_large_a_small_one_is_kept():
+    assert decode(encode_picture(photograph((600, 450)))).shape == (300, LONGEST, 3)
+
+
 def test_transparency_that_hides_nothing_is_not_kept():
     opaque = np.dstack([photograph((400, 267)), np.full((267, 400), 255, np.uint8)])
     assert encode_picture(opaque) == encode_picture(opaque[..., :3])

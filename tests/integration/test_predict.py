@@ -187,6 +187,17 @@ def test_a_large_photograph_is_kept_small(tmp_path):
     assert_is_the_shirt(seen(tmp_path / "large.jpg"))
 
 
+def test_of_a_large_photograph_as_many_pixels_are_kept_as_a_large_image_has(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (600, 512, 3), np.uint8)
+    form = Form((600, 512), PicturesParams(channels=3, isolate=False, fit="crop", ground=0))
+    Image.fromarray(noise).save(tmp_path / "large.png")
+    (tmp_path / "large.idx").write_bytes(gzip.decompress(write_idx(noise[None])))
+    samples, _ = stage.read_samples([tmp_path / "large.png", tmp_path / "large.idx"], form)
+    for sample in samples:
+        np.testing.assert_array_equal(sample.seen.image, noise)
+    assert len(samples) == 2
+
+
 @pytest.mark.parametrize("channels", [(), (1,), (3,)])
 @pytest.mark.parametrize("compressed", [True, False])
 def test_an_idx_file_gives_all_its_images_by_number(tmp_path, compressed, channels):

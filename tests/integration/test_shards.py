@@ -347,6 +347,15 @@ def test_the_pictures_of_a_batch_are_kept_as_they_were_sent(dataset, tmp_path):
     assert again.labels.tolist() == [0, 1, 2, 0]
 
 
+def test_images_of_many_pixels_come_back_from_a_batch_as_they_were(dataset, tmp_path):
+    edit_params(dataset, {"data": {"image_size": [300, 640]}})
+    params = with_digests(dataset).data
+    images = np.random.default_rng(0).integers(0, 256, (2, 300, 640, 3), np.uint8)
+    batch = LabelledImages(images, np.array([0, 1], np.uint8))
+    shards.write_batch(params, tmp_path, batch, [None, picture(1, (300, 640, 3))])
+    np.testing.assert_array_equal(shards.read_batch(dataset, params, tmp_path).images, images)
+
+
 def test_many_pictures_are_decoded_by_processes_in_their_order(dataset):
     count = 620
     drawn, labels = draw(count, 3, SIZE, seed=4, channels=3)

@@ -25,7 +25,8 @@ MOST_BYTES = 4 * MOST_PIXELS
 MOST_IDX_BYTES, MOST_IDX_IMAGES = 10_000_000, 10_000
 """The limits of one IDX file: the test set of 10,000 images of 28 x 28, which takes seconds, is accepted."""
 LONGEST = 400
-"""Pixels of the longest edge that are kept: many times what a model sees, a few hundred kilobytes per picture."""
+"""Pixels of the longest edge that are kept, more for larger images: many times what most models see, a few hundred
+kilobytes per picture."""
 GZIP, IDX = b"\x1f\x8b", b"\0\0\x08"
 """First bytes of a compressed and of a plain IDX file of unsigned bytes."""
 
@@ -38,10 +39,13 @@ class Picture:
     pixels: Bytes
 
 
-def read_pictures(path: Path) -> list[Picture]:
+def read_pictures(path: Path, needed: int = 0) -> list[Picture]:
     """Read a picture from a file, upright, longest edge at most 400 pixels, or all images of an IDX file: `file[0]`.
 
     Of an animated picture the first frame is read.
+
+    Args:
+        needed: pixels of the longest edge that are kept, too, if they are more than 400: those of a model's images.
 
     Raises:
         DataError: the file cannot be read; the message names it and says why, in one line.
@@ -54,20 +58,20 @@ def read_pictures(path: Path) -> list[Picture]:
             magic = stream.read(len(IDX))
             stream.seek(0)
             if magic.startswith((GZIP, IDX)):
-                return _read_idx_images(stream, name, compressed=magic.startswith(GZIP))
-            return [read_picture(stream, name)]
+                return _read_idx_images(stream, name, magic.startswith(GZIP), needed)
+            return [read_picture(stream, name, needed)]
     except OSError as error:
         raise DataError(f"{name}: {error.strerror or error}") from error
 
 
-def read_picture(stream: BinaryIO, name: str) -> Picture:
+def read_picture(stream: BinaryIO, name: str, needed: int = 0) -> Picture:
     """Read the picture in a stream, like `read_pictures`; IDX files are refused.
 
     Raises:
         DataError: it cannot be read; the message begins with the name.
     """
     with _opened(stream, name) as image:
-        return Picture(name, _pixels(image))
+        return Picture(name, _pixels(image, max(LONGEST, needed)))
 
 
 def claimed_pixels(stream: BinaryIO, name: str) -> int:
@@ -92,7 +96,7 @@ def readable_name(path: Path | str) -> str:
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(path))
 
 
-def _read_idx_images(stream: BinaryIO, name: str, compressed: bool) -> list[Picture]:
+def _read_idx_images(stream: BinaryIO, name: str, compressed: bool, needed: int) -> list[Picture]:
     images = (read_idx if compressed else read_plain_idx)(stream, name, (3, 4), MOST_IDX_BYTES)
     if not images.size:
         raise DataError(f"{name}: the IDX file contains no images (shape {images.shape})")
@@ -102,7 +106,8 @@ def _read_idx_images(stream: BinaryIO, name: str, compressed: bool) -> list[Pict
         raise DataError(f"{name}: expected 1, 3 or 4 channels, found {images.shape[3]} (shape {images.shape})")
     if images.shape[3:] == (1,):
         images = without_channel(images)
-    return [Picture(f"{name}[{number}]", _shrink(Image.fromarray(image))) for number, image in enumerate(images)]
+    longest = max(LONGEST, needed)
+    return [Picture(f"{name}[{place}]", _shrink(Image.fromarray(image), longest)) for place, image in enumerate(images)]
 
 
 @contextmanager
@@ -144,15 +149,15 @@ def check_size(width: int, height: int, name: str) -> None:
         raise DataError(f"{name}: claims {width} x {height}, more than {MOST_PIXELS} pixels; reduce its size")
 
 
-def _pixels(image: Image.Image) -> Bytes:
+def _pixels(image: Image.Image, longest: int) -> Bytes:
     # A JPEG is decoded at a half, a quarter or an eighth of its size if that is enough.
-    image.draft(None, (2 * LONGEST, 2 * LONGEST))
+    image.draft(None, (2 * longest, 2 * longest))
     ImageOps.exif_transpose(image, in_place=True)
-    return _shrink(_eight_bits(image))
+    return _shrink(_eight_bits(image), longest)
 
 
-def _shrink(image: Image.Image) -> Bytes:
-    image.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
+def _shrink(image: Image.Image, longest: int) -> Bytes:
+    image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
     return np.array(image, np.uint8)
 
 

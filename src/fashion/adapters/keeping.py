@@ -13,11 +13,15 @@ QUALITIES = (90, 60)
 """The second is for pictures that are too large in the first: noise of 400 x 400 takes 144 kB, and 76 kB."""
 MOST_BYTES = 100_000
 """Of one picture. Photographs of 400 pixels take some 35 kB; what is larger at either quality is noise."""
+LONGEST = 400
+"""Pixels of the longest edge, also where a model sees larger images."""
 OPAQUE = 255
 
 
 def encode_picture(pixels: Bytes) -> bytes | None:
     """Return a picture as a file: WebP without loss if it is small, else JPEG, or WebP where it is transparent.
+
+    Its longest edge has at most `LONGEST` pixels.
 
     Args:
         pixels: uint8 grey (h, w), RGB (h, w, 3) or RGBA (h, w, 4).
@@ -28,6 +32,7 @@ def encode_picture(pixels: Bytes) -> bytes | None:
     if pixels.ndim == 3 and pixels.shape[2] == 4 and pixels[..., 3].min() == OPAQUE:
         pixels = pixels[..., :3]
     image = Image.fromarray(pixels)
+    image.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
     if image.width * image.height <= LOSSLESS_PIXELS:
         return _save(image, "WEBP", lossless=True, quality=0, method=0)
     # JPEG is ten times faster than WebP, and 15 % larger.

@@ -43,12 +43,14 @@ def _see(content: Content, name: str, form: Form, is_dataset: bool) -> Seen:
     """
     if isinstance(content, DataError):
         raise content
-    pixels = content if not isinstance(content, bytes) else read_picture(io.BytesIO(content), name).pixels
+    needed = max(form.size)
+    pixels = content if not isinstance(content, bytes) else read_picture(io.BytesIO(content), name, needed).pixels
     if is_dataset and pixels.reshape(*pixels.shape[:2], -1).shape == form.shape:
         return Seen(pixels.reshape(form.shape), cluttered=False)
     if not isinstance(content, bytes):
         check_size(pixels.shape[1], pixels.shape[0], name)
-        pixels = read_picture(io.BytesIO(encode_png(content)), name).pixels  # Its edges may be too long, as a file's.
+        # Its edges may be too long, as a file's.
+        pixels = read_picture(io.BytesIO(encode_png(content)), name, needed).pixels
     return see(pixels, form)
 
 

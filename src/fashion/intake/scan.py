@@ -164,7 +164,7 @@ def _look(part: list[Unread], forms: Sequence[Form]) -> tuple[Bytes, list[Looked
 
 
 def _look_at(content: bytes, name: str, forms: Sequence[Form]) -> tuple[Bytes, Looked]:
-    pixels = read_picture(io.BytesIO(content), name).pixels
+    pixels = read_picture(io.BytesIO(content), name, max(forms[0].size)).pixels
     width, height = claimed_size(io.BytesIO(content), name)
     images = [see(pixels, form).image for form in forms]
     # In the size of an image, where what JPEG has changed is averaged.

@@ -94,7 +94,7 @@ def read_samples(files: Sequence[Path], form: Form) -> tuple[tuple[Sample, ...],
 
 def _read(file: Path, form: Form) -> Iterator[Sample | Refused]:
     try:
-        pictures = read_pictures(file)
+        pictures = read_pictures(file, max(form.size))
     except DataError as error:
         yield Refused(readable_name(file), str(error))
         return

@@ -206,7 +206,7 @@ def see(stream: BinaryIO, name: str, form: Form, kept: bool) -> tuple[photos.See
     Raises:
         DataError: it cannot be read, or shows nothing.
     """
-    picture = read_picture(stream, name)
+    picture = read_picture(stream, name, max(form.size))
     try:
         seen = photos.see(picture.pixels, form)
     except DataError as error:

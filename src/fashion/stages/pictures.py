@@ -50,7 +50,7 @@ def see_picture(content: bytes, name: str, form: Form) -> Bytes:
     Raises:
         DataError: it cannot be decoded, or nothing stands out where an object is to be isolated.
     """
-    pixels = read_picture(io.BytesIO(content), name).pixels
+    pixels = read_picture(io.BytesIO(content), name, max(form.size)).pixels
     if pixels.reshape(*pixels.shape[:2], -1).shape == form.shape:
         return pixels.reshape(form.shape)
     try:
