@@ -29,8 +29,6 @@ AT_ONCE, PIXELS_AT_ONCE = 64, 4_000_000
 """Images that the model answers at a time: at most so many, and of so many pixels unless one alone has more."""
 SHOWN = 3
 """Pictures that were refused that a shard names."""
-_OPENED = threading.local()
-"""In each thread: the model that it has opened, as `model`, and what there is to answer with, as `ready`."""
 
 
 Picture = tuple[str, Seen | str]
@@ -67,6 +65,17 @@ class Model:
     version: str
     classes: tuple[str, ...]
     form: Form
+
+
+class _Opened(threading.local):
+    """What each thread has opened of its own."""
+
+    model: Model | None = None
+    ready: tuple[Session, Abstention | None]
+    """What to answer with: the model, and the rule by which it abstains."""
+
+
+_OPENED = _Opened()
 
 
 @dataclass(frozen=True)
@@ -134,10 +143,10 @@ def answer_shard(work: Work) -> Tally:
 
 def _open(model: Model) -> tuple[Session, Abstention | None]:
     """Open the model once in each thread: a worker of a cluster may have several, and only one may use a session."""
-    if getattr(_OPENED, "model", None) != model:
+    if _OPENED.model != model:
         _OPENED.ready = _load(model)
         _OPENED.model = model
-    return _OPENED.ready  # type: ignore[no-any-return] - what a thread has of its own has no type
+    return _OPENED.ready
 
 
 def _load(model: Model) -> tuple[Session, Abstention | None]:
