@@ -1,7 +1,7 @@
 """Every picture of a source, decoded once by all workers: what the model will see, and what was found on the way."""
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import blake2b
