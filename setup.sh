@@ -1,6 +1,6 @@
 # sh setup.sh LOCK [PYTHON]: make .venv, or bring it in step with LOCK. What testing needs is added, and never removed.
 # .venv/.installed, written last, says for which folder and Python the environment was made, and from which files:
-# another folder or Python makes a new one, other files change what they ask for.
+# another folder or Python makes a new one, other files change what they ask for. While that goes on, it names no files.
 set -eu
 lock=$1
 python=${2-}
@@ -45,6 +45,12 @@ case $installed in *requirements-dev.lock) lock=requirements-dev.lock ;; esac
 [ "$installed" != "$facts
 $lock" ] || exit 0
 
+note() {
+    echo "$1
+$lock" >.venv/installed.new
+    mv .venv/installed.new .venv/.installed
+}
+
 # The interpreter of which .venv is made, also when it was found by way of .venv itself.
 base=$("$python" -c 'import sys; print(sys._base_executable)')
 way=sync
@@ -68,6 +74,9 @@ print(
 elif [ "${installed%
 *}" = "$facts" ]; then
     way="install --requirements"
+else
+    # Interrupted, this leaves packages of two lists: in step with neither, whichever files are there next time.
+    note "${facts%files *}files changing"
 fi
 uv() { .venv/bin/uv pip "$@" --python .venv/bin/python; }
 # shellcheck disable=SC2086
@@ -88,6 +97,4 @@ for shell in bash zsh; do
     [ ! -f .venv/bin/fashion ] || _FASHION_COMPLETE=source_$shell .venv/bin/fashion >.venv/completion.$shell
 done
 mkdir -p .state
-echo "$facts
-$lock" >.venv/installed.new
-mv .venv/installed.new .venv/.installed
+note "$facts"

@@ -31,6 +31,7 @@ UV = """import pathlib, sys
 def main():
     with pathlib.Path(sys.prefix, "uv.log").open("a") as log:
         print(*sys.argv[1:], file=log)
+    return int(pathlib.Path(sys.prefix, "interrupted").exists())
 """
 OTHERS_SETTINGS = {
     "PIP_USER": "1",
@@ -152,6 +153,19 @@ def test_testing_adds_and_running_removes_nothing(made, wheel, tmp_path):
     assert not any((packages / name).parent.exists() for name in unused[:2])
     assert [name for name in (*unused, *used) if (packages / name).exists()] == [*used]
     assert asked(folder) == [*added, "pip sync requirements-dev.lock", "pip install"]
+    check_interrupted(folder, wheel)  # Here, as it takes seconds to set up a folder.
+
+
+def check_interrupted(folder, wheel):
+    """An update that was interrupted leaves packages of two lists, although the files go back to those from before."""
+    before, lock = asked(folder), (folder / "requirements.lock").read_text()
+    (folder / "requirements.lock").write_text(f"{lock}# changed again\n")
+    (folder / ".venv" / "interrupted").touch()
+    assert make(folder, "setup", wheel).returncode != 0
+    (folder / "requirements.lock").write_text(lock)
+    (folder / ".venv" / "interrupted").unlink()
+    assert make(folder, "setup", wheel).returncode == make(folder, "setup", wheel).returncode == 0
+    assert asked(folder) == [*before, *["pip sync requirements-dev.lock"] * 2, "pip install"]
 
 
 def test_a_uv_whose_hash_is_not_in_the_lock_is_not_installed(wheel, tmp_path):
