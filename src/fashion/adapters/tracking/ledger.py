@@ -88,7 +88,7 @@ def record(registry: Registry, seen: Ledger, decision: Decision) -> Change:
 def _check_unmoved(registry: Registry, seen: Ledger) -> None:
     """Check that nobody has moved an alias in MLflow since; for changes of the ledger, `_claim` does so."""
     now = read_ledger(registry)
-    if len(now.changes) == len(seen.changes) and now.aliases != seen.aliases:
+    if len(now.entries) == len(seen.entries) and now.aliases != seen.aliases:
         raise ServiceError(
             f"The aliases of {registry.name} were moved in MLflow meanwhile: champion is version "
             f"{now.aliases.champion}, was {seen.aliases.champion}. Nothing was changed; look at it with `fashion "
