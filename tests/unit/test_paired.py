@@ -173,6 +173,27 @@ def test_models_that_are_calibrated_alike_are_rarely_told_apart():
     assert np.mean(found) > 0.87
 
 
+@pytest.mark.parametrize("images", [20, 50, 100, 400])
+def test_overconfidence_is_no_better_calibration_where_both_models_are_right_about_nearly_everything(images):
+    """Both are right about 99 of 100 images; the candidate says 99.95 %, the champion 98.5 %, which is nearer."""
+    rng, won = np.random.default_rng(10), 0
+    for _ in range(100):
+        labels, right = np.zeros(images, int), rng.uniform(size=images) < 0.99
+        models = []
+        for mean, deviation in ((0.9995, 0.0003), (0.985, 0.01)):
+            stated = rng.normal(mean, deviation, images).clip(0.5, 1)
+            models.append(np.where(right, [stated, 1 - stated], [1 - stated, stated]).T)
+        won += calibration_difference(labels, *models, 15, 0.95).high < 0
+    assert won == 0
+
+
+def test_a_model_that_is_better_calibrated_on_many_images_is_seen_to_be():
+    rng = np.random.default_rng(11)
+    labels = rng.integers(0, 2, 10_000)
+    difference = calibration_difference(labels, answers(rng, labels, 0.0), answers(rng, labels, 0.03), 15, 0.95)
+    assert difference.high < 0
+
+
 def test_a_slow_moment_that_meets_both_models_is_no_difference():
     rng = np.random.default_rng(7)
     moments = rng.exponential(1.0, 200)

@@ -33,7 +33,7 @@ IMAGES_PER_AXIS = 20
 """A covariance is trusted along no more axes than it has these many images each."""
 SHRINKAGE = 0.01
 FARTHEST = 5.0
-"""In standard deviations; a feature beyond it counts no more, where its square counts, too. Of a model that is sure of
+"""In standard deviations; squares of features beyond it count no more, nor do confidences: of a model that is sure of
 nearly every image, a few hundred predictions do not show how far apart the others lie."""
 
 
@@ -64,12 +64,15 @@ class Axes:
     centre: Floats
     scale: Floats
     squares: bool
+    farthest: float
+    """In standard deviations; features beyond it count no more."""
     mean: Floats
     whitening: Floats
 
     def of(self, features: Floats) -> Floats:
         """Turn features (n, features) into coordinates (n, axes)."""
-        whitened: Floats = (_expand(features, self.centre, self.scale, self.squares) - self.mean) @ self.whitening
+        standard = ((features - self.centre) / self.scale).clip(-self.farthest, self.farthest)
+        whitened: Floats = (_expand(standard, self.squares) - self.mean) @ self.whitening
         return whitened
 
 
@@ -117,7 +120,8 @@ def build_detector(reference: Sample, tolerance: float, mix_by_chance: bool = Fa
     order = order[np.argsort(reference.labels[order], kind="stable")]
     half, other = reference.rows(order[::2]), reference.rows(order[1::2])
     axes = {
-        name: _fit(values, squares=name in ("descriptors", "confidence")) for name, values in _features(half).items()
+        name: _fit(values, name in ("descriptors", "confidence"), FARTHEST if name == "confidence" else np.inf)
+        for name, values in _features(half).items()
     }
     detector = Detector(axes, half.probabilities.mean(axis=0), tolerance, {}, other.labels, mix_by_chance)
     clean = measure(detector, other)
@@ -157,23 +161,19 @@ def _features(sample: Sample) -> dict[str, Floats]:
     }
 
 
-def _fit(features: Floats, squares: bool) -> Axes:
+def _fit(features: Floats, squares: bool, farthest: float) -> Axes:
     centre, scale = features.mean(axis=0), features.std(axis=0)
     # A feature that is constant in the reference would make the smallest change infinite.
     scale = np.maximum(scale, 0.01 * scale.max() + 1e-6)
-    expanded = _expand(features, centre, scale, squares)
+    expanded = _expand(((features - centre) / scale).clip(-farthest, farthest), squares)
     variances, directions = np.linalg.eigh(np.atleast_2d(np.cov(expanded, rowvar=False)))
     kept = slice(-max(1, min(len(variances), len(features) // IMAGES_PER_AXIS)), None)
     deviations = np.sqrt(variances[kept].clip(0) + SHRINKAGE * variances.mean() + 1e-12)
-    return Axes(centre, scale, squares, expanded.mean(axis=0), directions[:, kept] / deviations)
+    return Axes(centre, scale, squares, farthest, expanded.mean(axis=0), directions[:, kept] / deviations)
 
 
-def _expand(features: Floats, centre: Floats, scale: Floats, squares: bool) -> Floats:
-    standard = (features - centre) / scale
-    if not squares:
-        return standard
-    near = standard.clip(-FARTHEST, FARTHEST)
-    return np.column_stack([near, near**2])
+def _expand(standard: Floats, squares: bool) -> Floats:
+    return np.column_stack([standard, np.minimum(standard**2, FARTHEST**2)]) if squares else standard
 
 
 def _likelihood_ratios(probabilities: Floats, shares: Floats) -> Floats:

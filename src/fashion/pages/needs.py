@@ -36,7 +36,8 @@ def of_log(use: Use, params: Params) -> Iterator[Need]:
     """Yield an alarm that is not over, labels that nobody gave yet, and labels that nothing has learned from."""
     version = use.windows[-1].model_version if use.windows else None
     mine = [window for window in use.windows if window.model_version == version]
-    alarm = next((window for window in mine[::-1][: params.monitor.alarm.cool_down] if window.alarm), None)
+    newest = mine[::-1][: max(1, params.monitor.alarm.cool_down)]
+    alarm = next((window for window in newest if window.alarm), None)
     if alarm:
         way = "see how it went on, with the labels that have come since: fashion monitor --history"
         where = f"/status/windows/{alarm.number}/index.html"

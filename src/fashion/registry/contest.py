@@ -1,6 +1,6 @@
 """Candidate and champion answer the same images, in the form in which they are served, and are compared."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -150,8 +150,16 @@ def _on_shared_classes(task: Task, ours: Contestant, theirs: Contestant) -> tupl
             if kept[key].any()
         },
         slices={name: chosen[kept[TEST]] for name, chosen in task.slices.items()},
+        unjudged=(*task.unjudged, *_emptied(task, kept[TEST])),
     )
     return narrowed, _narrow(ours, kept), _narrow(theirs, kept)
+
+
+def _emptied(task: Task, kept: Booleans) -> Iterator[str]:
+    """Yield the slices, in words, that lose all their images."""
+    for name, chosen in task.slices.items():
+        if chosen.any() and not chosen[kept].any():
+            yield f"{WORDS[name]} (all of classes that only the candidate knows)"
 
 
 def _narrow(one: Contestant, kept: Mapping[str, Booleans]) -> Contestant:

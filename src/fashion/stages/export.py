@@ -16,6 +16,7 @@ from fashion.errors import SetupError
 from fashion.evaluation.estimates import exact
 from fashion.evaluation.gates import Gate, at_least
 from fashion.evaluation.metrics import agreement
+from fashion.images.parts import sample
 from fashion.model.networks import answer
 from fashion.params import ExportGates, Params
 from fashion.paths import CLASSES, KERAS, LITERT, REPORT, Project
@@ -114,7 +115,9 @@ def _onnx(agreement_at_least: float) -> Format:
 
 
 def _write_int8(project: Project, model: keras.Model, path: Path) -> None:
-    exports.export_litert_int8(model, path, load_split(project, "train").images[:REPRESENTATIVE])
+    images = load_split(project, "train").images
+    # At random: an imported dataset has its classes one after the other.
+    exports.export_litert_int8(model, path, images[sample(len(images), REPRESENTATIVE)])
 
 
 def _run_litert(path: Path, images: Bytes) -> NDArray[np.float32]:

@@ -170,8 +170,8 @@ def _judged(kept: Kept) -> list[dict[str, str]]:
 
 
 def _averages(metrics: Mapping[str, Any]) -> list[tuple[str, list[float]]]:
-    """Return precision, recall and F1 over all classes: each class alike, and each image alike."""
-    of_classes = list(metrics["per_class"].values())
+    """Return precision, recall and F1 over all classes with test images: each class alike, and each image alike."""
+    of_classes = [one for one in metrics["per_class"].values() if one["support"]]
     weights = [one["support"] for one in of_classes]
     names = ("precision", "recall", "f1")
     macro = [float(np.mean([one[name] for one in of_classes])) for name in names]

@@ -164,7 +164,7 @@ function paint(canvas, image) {
 async function showModel() {
   const model = await call("/model");
   find("model").textContent = `${model.model}, version ${model.version}`;
-  find("label").replaceChildren(new Option("Choose a label", ""), ...model.classes.map((name) => new Option(name)));
+  find("label").replaceChildren(new Option("Choose a label", ""), ...model.classes.map((name) => new Option(name, name)));
   find("names").replaceChildren(...model.classes.map(nameButton));
 }
 
