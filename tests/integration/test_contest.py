@@ -109,6 +109,13 @@ def test_a_class_that_only_the_champion_knows_is_named_and_its_answers_count_as_
     assert judgement.reasons[-1] == "no longer known: top, which version 1 knows; a person has to agree to that"
 
 
+def test_a_slice_of_a_new_class_alone_is_named_as_not_judged(models, two_bands, task):
+    both = replace(task, slices={"rare_class": task.splits["test"].labels == 2, "dark": task.splits["test"].labels < 2})
+    evidence = compare(both, models[0], two_bands, ("low", "middle"))
+    assert list(evidence.test.slices) == ["dark"]
+    assert evidence.unjudged == (f"{WORDS['rare_class']} (all of classes that only the candidate knows)",)
+
+
 def test_recent_images_of_a_new_class_alone_judge_nobody(models, two_bands, task):
     high = task.splits["test"].labels == 2
     recent = LabelledImages(task.splits["test"].images[high], task.splits["test"].labels[high])

@@ -14,8 +14,8 @@ from fashion.errors import SetupError
 from fashion.model.networks import answer
 from fashion.params import ExportGates, load_params
 from fashion.stages.classifier import load_classifier
-from fashion.stages.dataset import load_split
-from fashion.stages.export import export, formats_of
+from fashion.stages.dataset import load_split, write_split
+from fashion.stages.export import _write_int8, export, formats_of
 from tests.candidates import make_candidate
 from tests.projects import edit_params
 
@@ -26,6 +26,20 @@ def shipped_project(trained_project):
     edit_params(trained_project, {"export": {"gates": {"onnx_agreement_at_least": 0.9999}}})
     make_candidate(trained_project, recipe="compact", recipes={"compact": {"epochs": 2, "batch_size": 32}})
     return trained_project
+
+
+def test_the_int8_model_is_calibrated_with_images_of_all_classes_also_if_they_stand_one_after_the_other(
+    project, monkeypatch
+):
+    project.dataset.mkdir(parents=True)
+    labels = np.repeat(np.arange(10, dtype=np.uint8), 800)
+    write_split(
+        project.dataset, "train", [(np.tile(labels[:, None, None, None], (1, 8, 8, 1)), np.arange(8000))], labels
+    )
+    seen = []
+    monkeypatch.setattr(exports, "export_litert_int8", lambda model, path, images: seen.append(images))
+    _write_int8(project, None, project.export / "model_int8.tflite")
+    assert set(np.unique(seen[0])) == set(range(10))
 
 
 def test_every_export_gives_the_probabilities_of_the_keras_model(shipped_project):

@@ -62,6 +62,12 @@ def test_an_alarm_needs_a_person_until_it_has_cooled_down_or_another_version_is_
     assert list(needs.of_log(use(alarm, judged(2, version="2")), PARAMS)) == []
 
 
+def test_an_alarm_of_the_last_look_needs_a_person_without_any_cooling_down():
+    alarm = PARAMS.monitor.alarm.model_copy(update={"cool_down": 0})
+    params = PARAMS.model_copy(update={"monitor": PARAMS.monitor.model_copy(update={"alarm": alarm})})
+    assert len(list(needs.of_log(use(judged(1), judged(2, Verdict.ALARM)), params))) == 1
+
+
 def test_labels_that_are_wanted_or_waiting_and_the_last_run_of_a_flow_that_failed_need_a_person():
     at_least = PARAMS.collect.at_least
     assert [need.what[:2] for need in needs.of_log(use(wanted=7), PARAMS)] == ["7 "]
