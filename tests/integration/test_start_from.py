@@ -1,6 +1,7 @@
 """`fashion start-from`: a registered version becomes the start of the next trainings, kept with their data."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -9,11 +10,11 @@ from typer.testing import CliRunner
 
 from fashion.adapters.tracking.address import registry_of
 from fashion.adapters.tracking.versions import get_version
-from fashion.adapters.versioning.pinning import pull_for
+from fashion.adapters.versioning.pinning import pin, pull_for
 from fashion.adapters.weights import read_weights
 from fashion.cli import app
 from fashion.cli.lineage import _start_lines
-from fashion.errors import ArtifactError, LineageError, ParamsError, TrainingError
+from fashion.errors import ArtifactError, DataError, LineageError, ParamsError, TrainingError
 from fashion.evaluation.reproduction import compare_weights
 from fashion.params import load_params
 from fashion.registry.start_from import start_from
@@ -104,6 +105,28 @@ def test_a_missing_file_comes_back_from_the_registry_or_is_done_without(started_
     assert load_start(started_project, start) is not None
     follow(started_project, told.value, f"fashion {DOWN}")
     assert load(started_project).train.start_from is None
+
+
+@pytest.mark.advice("dvc pull", "adapters/versioning/pinning.py")
+def test_in_a_clone_without_its_data_nothing_is_pinned_in_their_place(trained_project, tmp_path):
+    batch = trained_project.batches / "one"
+    batch.mkdir(parents=True)
+    (batch / "note").write_text("collected")
+    pin(trained_project)
+    pinned = (trained_project.root / "data.dvc").read_bytes()
+    must(trained_project, "dvc", "remote", "add", "--default", "here", str(tmp_path / "remote"))
+    must(trained_project, "dvc", "push", "data.dvc")
+    shutil.rmtree(trained_project.batches)
+    with pytest.raises(
+        DataError, match=r"data.dvc pins \d files, and \d are in .* would know the others no more"
+    ) as told:
+        start_from(trained_project, load(trained_project), "champion")
+    assert (trained_project.root / "data.dvc").read_bytes() == pinned
+    assert not trained_project.start.exists()
+    follow(trained_project, told.value, "dvc pull data.dvc")
+    assert (batch / "note").read_text() == "collected"
+    start_from(trained_project, load(trained_project), "champion")
+    assert (trained_project.root / "data.dvc").read_bytes() != pinned
 
 
 @pytest.mark.advice("dvc repro", "cli/starting.py")

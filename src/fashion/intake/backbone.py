@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fashion.adapters.git import check_repository
-from fashion.adapters.versioning.pinning import changing_data, pin
+from fashion.adapters.versioning.pinning import changing_data, check_whole, pin
 from fashion.errors import DataError, ParamsError
 from fashion.params import Backbone, BackboneName, Params, Recipe
 from fashion.params.editing import edit, read_as
@@ -61,6 +61,7 @@ def take_weights(project: Project, params: Params, backbone: BackboneName, file:
         raise DataError(f"{file} is not a file of weights: expected a name that ends in .h5; {advise(backbone)}")
     for image_file in params.data.files:  # Without them, data.dvc would know them no more.
         find_file(project, image_file)
+    check_whole(project, params)
     weights = read_backbone(backbone, file).count_params()
     digest = file_digest(file)
     path = project.backbones / f"{backbone}-{digest[:16]}{_ending(file)}"

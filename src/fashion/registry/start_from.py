@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from fashion.adapters import tracking
 from fashion.adapters.git import check_repository
 from fashion.adapters.tracking.address import registry_of
-from fashion.adapters.versioning.pinning import changing_data, pin
+from fashion.adapters.versioning.pinning import changing_data, check_whole, pin
 from fashion.errors import DataError, ParamsError, TrainingError
 from fashion.model.architectures import structure_of
 from fashion.model.networks import classifier
@@ -47,7 +47,7 @@ def start_from(project: Project, params: Params, which: str, name: str | None = 
 
     Raises:
         ArtifactError: the model of the version is damaged.
-        DataError: data/ cannot be written to.
+        DataError: data/ cannot be written to, or lacks files that data.dvc pins.
         DiskError: the disk is full.
         LineageError: there is no such version, or the project is not in a git repository.
         ParamsError: params.yaml is written in a way in which it cannot be edited.
@@ -55,6 +55,7 @@ def start_from(project: Project, params: Params, which: str, name: str | None = 
         TrainingError: no layer of the version fits the recipe in use.
     """
     check_repository(project)
+    check_whole(project, params)
     registry = registry_of(project, params)
     registry = replace(registry, name=name) if name else registry
     tracking.check(registry.uri)
@@ -90,6 +91,7 @@ def start_from_nothing(project: Project, params: Params) -> StartFrom | None:
     if before:
         write_text(project.params, _edited(project, params, None))
     if project.start.exists():  # Also where an earlier call was killed before it had removed it.
+        check_whole(project, params)
         with writing_explained(project.data), changing_data(project):
             _keep_only(project, None)
             pin(project)

@@ -17,10 +17,12 @@ from dvc.lock import LockError
 from dvc.repo import Repo
 from dvc.rwlock import rwlock
 
-from fashion.adapters.versioning.records import PIN
-from fashion.errors import ServiceError
+from fashion.adapters.versioning.records import PIN, pinned_files
+from fashion.errors import DataError, ServiceError
 from fashion.locks import forget_dead_users, one_at_a_time, wait_until
+from fashion.params import Params
 from fashion.paths import Project
+from fashion.storage import files_below
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """Of this disk: no other source would help."""
@@ -50,6 +52,25 @@ def changing_data(project: Project) -> Iterator[None]:
         for stage in READERS:
             held.enter_context(one_at_a_time(project, stage, by="the command that changes data/"))
         yield
+
+
+def check_whole(project: Project, params: Params) -> None:
+    """Check that data/ has all files that data.dvc pins, before something is added to it: the others would be dropped.
+
+    Models and weights that trainings start from may be missing; they come back from elsewhere.
+
+    Raises:
+        DataError: files are missing, or data.dvc is damaged.
+    """
+    backbones = (recipe.backbone for recipe in params.train.recipes.values())
+    starts = {one.path for one in (params.train.start_from, *backbones) if one}
+    missing = sum(not (project.root / path).is_file() for path in starts)
+    pinned, there = pinned_files(project), len(files_below(project.data))
+    if there + missing < pinned:
+        raise DataError(
+            f"data.dvc pins {pinned} files, and {there} are in {project.data}; it would know the others no more. Get "
+            "them with: dvc pull data.dvc"
+        )
 
 
 def pin(project: Project) -> bool:
