@@ -17,7 +17,7 @@ from fashion.cli.lineage import _start_lines
 from fashion.errors import ArtifactError, DataError, LineageError, ParamsError, TrainingError
 from fashion.evaluation.reproduction import compare_weights
 from fashion.params import load_params
-from fashion.registry.start_from import start_from
+from fashion.registry.start_from import start_from, start_from_nothing
 from fashion.stages.classifier import load_classifier
 from fashion.stages.start import load_start
 from fashion.stages.train import train
@@ -127,6 +127,12 @@ def test_in_a_clone_without_its_data_nothing_is_pinned_in_their_place(trained_pr
     assert (batch / "note").read_text() == "collected"
     start_from(trained_project, load(trained_project), "champion")
     assert (trained_project.root / "data.dvc").read_bytes() != pinned
+    shutil.rmtree(trained_project.batches)
+    files = (trained_project.params, trained_project.root / "data.dvc")
+    before = [path.read_bytes() for path in files]
+    with pytest.raises(DataError, match="would know the others no more"):
+        start_from_nothing(trained_project, load(trained_project))
+    assert [path.read_bytes() for path in files] == before
 
 
 @pytest.mark.advice("dvc repro", "cli/starting.py")

@@ -71,8 +71,8 @@ class Axes:
 
     def of(self, features: Floats) -> Floats:
         """Turn features (n, features) into coordinates (n, axes)."""
-        standard = ((features - self.centre) / self.scale).clip(-self.farthest, self.farthest)
-        whitened: Floats = (_expand(standard, self.squares) - self.mean) @ self.whitening
+        expanded = _expand(features, self.centre, self.scale, self.squares, self.farthest)
+        whitened: Floats = (expanded - self.mean) @ self.whitening
         return whitened
 
 
@@ -165,14 +165,15 @@ def _fit(features: Floats, squares: bool, farthest: float) -> Axes:
     centre, scale = features.mean(axis=0), features.std(axis=0)
     # A feature that is constant in the reference would make the smallest change infinite.
     scale = np.maximum(scale, 0.01 * scale.max() + 1e-6)
-    expanded = _expand(((features - centre) / scale).clip(-farthest, farthest), squares)
+    expanded = _expand(features, centre, scale, squares, farthest)
     variances, directions = np.linalg.eigh(np.atleast_2d(np.cov(expanded, rowvar=False)))
     kept = slice(-max(1, min(len(variances), len(features) // IMAGES_PER_AXIS)), None)
     deviations = np.sqrt(variances[kept].clip(0) + SHRINKAGE * variances.mean() + 1e-12)
     return Axes(centre, scale, squares, farthest, expanded.mean(axis=0), directions[:, kept] / deviations)
 
 
-def _expand(standard: Floats, squares: bool) -> Floats:
+def _expand(features: Floats, centre: Floats, scale: Floats, squares: bool, farthest: float) -> Floats:
+    standard = ((features - centre) / scale).clip(-farthest, farthest)
     return np.column_stack([standard, np.minimum(standard**2, FARTHEST**2)]) if squares else standard
 
 

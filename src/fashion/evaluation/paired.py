@@ -159,14 +159,14 @@ def calibration_difference(
     """
     gaps = np.concatenate([_gaps(candidate, labels, bins), _gaps(champion, labels, bins)], axis=1)
     means = gaps.mean(axis=0)
+    ours, theirs = (float(np.abs(part).sum()) for part in (means[:bins], means[bins:]))
+    if min(np.count_nonzero(one.argmax(axis=1) != labels) for one in (candidate, champion)) < MISTAKES_AT_LEAST:
+        return Difference(ours, theirs, -1.0, 1.0)
     covariance = np.cov(gaps, rowvar=False) / len(labels)
     draws = np.random.default_rng(SEED).multivariate_normal(means, covariance, size=RESAMPLES, method="eigh")
-    ours, theirs = np.abs(means[:bins]).sum(), np.abs(means[bins:]).sum()
     spread = np.std(np.abs(draws[:, :bins]).sum(axis=1) - np.abs(draws[:, bins:]).sum(axis=1))
     margin = norm.ppf((1 + confidence) / 2) * spread
-    if min(np.count_nonzero(one.argmax(axis=1) != labels) for one in (candidate, champion)) < MISTAKES_AT_LEAST:
-        return Difference(float(ours), float(theirs), -1.0, 1.0)
-    return Difference(float(ours), float(theirs), float(ours - theirs - margin), float(ours - theirs + margin))
+    return Difference(ours, theirs, float(ours - theirs - margin), float(ours - theirs + margin))
 
 
 def _gaps(probabilities: Floats, labels: Counts, bins: int) -> Floats:

@@ -88,10 +88,11 @@ def start_from_nothing(project: Project, params: Params) -> StartFrom | None:
         DataError, DiskError, ParamsError, ServiceError: as `start_from`.
     """
     before = params.train.start_from
+    if project.start.exists():
+        check_whole(project, params)
     if before:
         write_text(project.params, _edited(project, params, None))
     if project.start.exists():  # Also where an earlier call was killed before it had removed it.
-        check_whole(project, params)
         with writing_explained(project.data), changing_data(project):
             _keep_only(project, None)
             pin(project)
