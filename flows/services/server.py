@@ -71,11 +71,19 @@ def _environment(**variables: str) -> Iterator[None]:
     try:
         yield
     finally:
-        APILogHandler().flush()  # The last lines of the log, before their destination is gone.
+        deliver()
         for name in variables:
             del os.environ[name]
         os.environ.update(before)
         refresh_global_settings_context()
+
+
+def deliver() -> None:
+    """Send the last lines of the log and the last events, before the server goes to which this process sent them.
+
+    Prefect's threads that send them end with it: they would go on sending to that server when there is another.
+    """
+    APILogHandler().flush()
 
 
 def answers(address: str) -> bool:

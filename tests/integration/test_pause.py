@@ -27,7 +27,7 @@ from fashion.paths import Project
 from fashion.registry.register import Registration
 from flows import approval
 from flows.pipeline import unless_stopped
-from flows.services.server import SETTINGS, answers
+from flows.services.server import SETTINGS, answers, deliver
 from tests.conftest import use_environment
 from tests.projects import SOURCE
 from tests.servers import end, wait_until
@@ -118,6 +118,7 @@ def own_server(tmp_path_factory):
         assert process.poll() is None, (home.root / "log").read_text()[-2000:]
         yield address, orders
     finally:
+        deliver()
         process.stdin.close()
         end(process)
 
