@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from distributed import Client
-
+from fashion.adapters.cluster import connect
 from tests.servers import PATIENCE_SECONDS, end, reserved_port
 
 DASK = Path(sys.executable).parent / "dask"
@@ -31,12 +30,12 @@ class Cluster:
 
     def wait(self, count: int) -> None:
         """Wait until there are so many workers."""
-        with Client(self.address, timeout=PATIENCE_SECONDS, set_as_default=False) as client:
+        with connect(self.address) as client:
             client.wait_for_workers(count, timeout=PATIENCE_SECONDS)
 
     def busy(self) -> list[str]:
         """The names of the workers that have work."""
-        with Client(self.address, timeout=PATIENCE_SECONDS, set_as_default=False) as client:
+        with connect(self.address) as client:
             names = {address: about["id"] for address, about in client.scheduler_info()["workers"].items()}
             return [str(names[address]) for address, work in client.processing().items() if work and address in names]
 

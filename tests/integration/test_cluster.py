@@ -12,10 +12,10 @@ from time import sleep
 import numpy as np
 import pandas as pd
 import pytest
-from distributed import Client
+from distributed import SchedulerPlugin
 from PIL import Image
 
-from fashion.adapters.cluster import cluster
+from fashion.adapters.cluster import cluster, connect
 from fashion.adapters.shards import Stored
 from fashion.adapters.studies import COMPLETE
 from fashion.batch.answer import Wanted, answer, answer_with
@@ -108,7 +108,7 @@ def test_a_worker_of_another_version_or_with_other_folders_is_refused_by_name(da
 
 
 def number_of_workers(dask):
-    with Client(dask.address, set_as_default=False) as client:
+    with connect(dask.address) as client:
         return len(client.scheduler_info()["workers"])
 
 
@@ -208,6 +208,26 @@ def test_whoever_leaves_takes_the_work_back_and_lets_the_workers_be(dask):
     assert all(future.done() for future in futures)
     wait_until(lambda: not dask.busy())
     assert number_of_workers(dask) == 2
+
+
+def test_who_comes_while_another_takes_work_back_is_let_in(dask):
+    class Cancelling(SchedulerPlugin):  # Here, so that it is sent whole: the scheduler has not our tests.
+        """The next client hears with its welcome what another one cancels."""
+
+        name = "cancelling"
+        heard = False
+
+        def add_client(self, scheduler, client):
+            if not self.heard:
+                self.heard = True
+                scheduler.loop.add_callback(scheduler.report, {"op": "cancelled-keys", "keys": []})
+
+    with connect(dask.address) as client:
+        client.register_plugin(Cancelling())
+    assert open_cluster(dask.address) == 2
+    with connect(dask.address) as client:
+        assert client.run_on_scheduler(lambda dask_scheduler: dask_scheduler.plugins["cancelling"].heard)
+        client.unregister_scheduler_plugin("cancelling")
 
 
 def test_a_scheduler_that_goes_away_is_said(tmp_path):

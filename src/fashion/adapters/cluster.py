@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +16,7 @@ from fashion.errors import ServiceError
 
 PATIENCE_SECONDS = 10
 """How long a scheduler may take to answer."""
+ATTEMPTS = 10
 
 
 class Cluster(Executor):
@@ -60,20 +61,32 @@ def cluster(address: str, read: Sequence[Path], written: Sequence[Path]) -> Iter
         ServiceError: the scheduler is away, there is no worker, or one that has another version of this package or
             does not see a path.
     """
-    try:
-        client = Client(address, timeout=PATIENCE_SECONDS, set_as_default=False, name="fashion")
-    except (OSError, ValueError) as error:
-        raise ServiceError(
-            f"No scheduler of Dask answers at {address} (FASHION_EXECUTOR; {type(error).__name__}). Start one: dask "
-            "scheduler; or work in processes of this machine, without FASHION_EXECUTOR"
-        ) from error
-    with client:
+    with connect(address) as client:
         _check_workers(client, address, read, written)
         workers = Cluster(client)
         try:
             yield workers
         finally:
             workers.shutdown(cancel_futures=True)
+
+
+def connect(address: str) -> Client:
+    """Return a client of the scheduler at an address. Raises ServiceError: none answers."""
+    for _ in range(ATTEMPTS - 1):
+        # A scheduler tells all clients what any of them cancels. One that hears of it with its welcome fails.
+        with suppress(AssertionError):
+            return _connect(address)
+    return _connect(address)
+
+
+def _connect(address: str) -> Client:
+    try:
+        return Client(address, timeout=PATIENCE_SECONDS, set_as_default=False, name="fashion")
+    except (OSError, ValueError) as error:
+        raise ServiceError(
+            f"No scheduler of Dask answers at {address} (FASHION_EXECUTOR; {type(error).__name__}). Start one: dask "
+            "scheduler; or work in processes of this machine, without FASHION_EXECUTOR"
+        ) from error
 
 
 def look(paths: Sequence[str]) -> tuple[str, list[str]]:
