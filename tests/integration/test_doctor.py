@@ -3,9 +3,9 @@
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -163,14 +163,39 @@ def test_a_port_that_another_program_has_is_named_with_the_program(project, new_
     monkeypatch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{new_port()}/api")
     assert services.check_ports(project).verdict == WELL
     port = new_port()
-    with socket.create_server(("127.0.0.1", port)):
-        monkeypatch.setenv("FASHION_SERVE_PORT", str(port))
+    monkeypatch.setenv("FASHION_SERVE_PORT", str(port))
+    with listening(sys._base_executable, port) as process:  # A Python that is not of this environment.
         found = services.check_ports(project)
         assert found.verdict == PROBLEM
-        assert f"{port} is in use by {psutil.Process().name()} (process {os.getpid()})" in found.said
+        assert f"{port} is in use by {psutil.Process(process.pid).name()} (process {process.pid})" in found.said
         assert "FASHION_SERVE_PORT" in found.advice
         with hold(project.state / "services.lock", on_wait=lambda _: None):
-            assert services.check_ports(project).verdict == WELL
+            assert services.check_ports(project).verdict == PROBLEM
+
+
+def test_ports_that_the_projects_own_services_have_are_well(project, new_port, monkeypatch):
+    mlflow, serve = new_port(), new_port()
+    for name, port in (("FASHION_MLFLOW_PORT", mlflow), ("FASHION_SERVE_PORT", serve)):
+        monkeypatch.setenv(name, str(port))
+    monkeypatch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{new_port()}/api")
+    with listening(sys.executable, serve):
+        assert services.check_ports(project).said == f"this project's services are at {serve}"
+    with listening(sys.executable, mlflow):
+        assert services.check_ports(project).verdict == PROBLEM, "`make up` would find it taken."
+        with hold(project.state / "services.lock", on_wait=lambda _: None):
+            assert services.check_ports(project).said == f"this project's services are at {mlflow}"
+
+
+@contextmanager
+def listening(python, port):
+    """A process of this Python that listens."""
+    listen = f"import socket; found = socket.create_server(('127.0.0.1', {port})); print(flush=True); input()"
+    with subprocess.Popen([python, "-c", listen], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        try:
+            process.stdout.readline()
+            yield process
+        finally:
+            process.kill()
 
 
 def test_data_that_are_pinned_and_not_there_are_noticed(small_project):

@@ -1,8 +1,9 @@
 """The data, and the services that keep the project's records."""
 
 import socket
+import sys
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -44,12 +45,14 @@ def check_ports(project: Project) -> Finding:
     if prefect.hostname in LOOPBACK and prefect.port:
         ports["PREFECT_API_URL"] = prefect.port
     taken = {name: port for name, port in ports.items() if port and not _is_free(port)}
-    if taken and _services_are_up(project):
-        return Finding("ports", WELL, f"the services of `make up` are at {_listed(taken.values())}")
-    if taken:
-        said = "; ".join(f"{port} is in use{_by_whom(port)}" for port in taken.values())
-        return Finding("ports", PROBLEM, said, f"stop what listens there, or set {' and '.join(taken)} to free ports")
-    return Finding("ports", WELL, f"{_listed(ports.values())} are free")
+    if not taken:
+        return Finding("ports", WELL, f"{_listed(ports.values())} are free")
+    up = _services_are_up(project)
+    others = {name: port for name, port in taken.items() if not _is_own(port, up, serves=name == "FASHION_SERVE_PORT")}
+    if others:
+        said = "; ".join(f"{port} is in use{_by_whom(port)}" for port in others.values())
+        return Finding("ports", PROBLEM, said, f"stop what listens there, or set {' and '.join(others)} to free ports")
+    return Finding("ports", WELL, f"this project's services are at {_listed(taken.values())}")
 
 
 def check_prefect(_: Project) -> Finding:
@@ -124,13 +127,27 @@ def _services_are_up(project: Project) -> bool:
         return lock is None
 
 
+def _is_own(port: int, up: bool, serves: bool) -> bool:
+    """Whether a program of this environment listens where it may: `fashion serve`, or what `make up` started."""
+    with suppress(psutil.Error):
+        if process := _listener(port):
+            return (up or serves) and Path(*process.cmdline()[:1]).is_relative_to(sys.prefix)
+    return up
+
+
 def _by_whom(port: int) -> str:
-    """Return the program that listens; empty if the system does not say, as about other users' programs."""
-    try:
-        listening = [one for one in psutil.net_connections("tcp") if one.laddr and one.laddr.port == port and one.pid]
-        return f" by {psutil.Process(listening[0].pid).name()} (process {listening[0].pid})" if listening else ""
-    except psutil.Error:
-        return ""
+    with suppress(psutil.Error):
+        if process := _listener(port):
+            return f" by {process.name()} (process {process.pid})"
+    return ""
+
+
+def _listener(port: int) -> psutil.Process | None:
+    """Return the process that listens; None if the system does not say, as about other users' programs."""
+    for one in psutil.net_connections("tcp"):
+        if one.pid and one.status == psutil.CONN_LISTEN and one.laddr.port == port:
+            return psutil.Process(one.pid)
+    return None
 
 
 def _listed(ports: Iterable[int]) -> str:
