@@ -7,8 +7,10 @@ import re
 import signal
 import time
 from dataclasses import replace
+from datetime import datetime, timedelta
 from difflib import ndiff
 
+import numpy as np
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
@@ -21,10 +23,11 @@ from fashion.adapters.tracking.runs import live_run
 from fashion.cli import app
 from fashion.errors import ArtifactError, ParamsError, TrainingError
 from fashion.experiments.adopt import adopt
+from fashion.experiments.finals import seconds_spent
 from fashion.experiments.results import WINNER
-from fashion.experiments.search import Budget, Entrant, Limits, Search, Watch, budget_of
+from fashion.experiments.search import MOST_FAILURES, Budget, Entrant, Limits, Search, Watch, budget_of, run_trials
 from fashion.experiments.trainers import Trainers
-from fashion.experiments.trial import Job, StoppedError, train_apart
+from fashion.experiments.trial import Job, Outcome, Progress, StoppedError, train_apart
 from fashion.experiments.tune import forecast, place_of, tune
 from fashion.params import load_params, recipe_with
 from fashion.settings import tracking_uri
@@ -232,6 +235,51 @@ def test_a_search_that_is_stopped_or_killed_keeps_what_it_has_and_goes_on(traine
     with open_study(place_of(trained_project, "study"), 1, 0.3) as study:
         below = runs_below(trained_project, study.notes["run"])
     assert RUNNING.upper() not in {run.info.status for run in below}
+
+
+class FailingFromTheSecondOn(Trainers):
+    """The first training succeeds, and no other."""
+
+    trained = 0
+
+    def train(self, job, on_epoch):
+        self.trained += 1
+        if self.trained > 1:
+            raise TrainingError("the loss is not finite")
+        on_epoch(Progress(1, 1, {"validation_accuracy": 0.5}))
+        return Outcome(0.5, np.array([True, False]), 1.0)
+
+
+def test_a_search_that_has_begun_to_fail_ends_with_what_it_has_and_may_try_again(trained_project, caplog):
+    params = load_params(trained_project.params)
+    registry = replace(registry_of(trained_project, params), experiment=TUNING)
+    place = place_of(trained_project, "study")
+    with live_run(registry, "a search", {}, {}) as parent, open_study(place, 1, 0.3) as study:
+        search = Search(
+            trained_project, params, study, QUIET, registry, parent.run_id, trainers := FailingFromTheSecondOn()
+        )
+        for tried in (1 + MOST_FAILURES, 1 + 2 * MOST_FAILURES):
+            run_trials(search, Limits(Budget(trials=20), 0.0, 1, time.monotonic()))
+            assert (trainers.trained, len(study.trials)) == (tried, tried)
+            assert "The search ends with what it has" in caplog.text
+            caplog.clear()
+
+
+def test_the_time_between_a_stop_and_going_on_is_not_used_and_a_stop_is_no_failure(trained_project):
+    params = load_params(trained_project.params)
+    place = place_of(trained_project, "study")
+    with open_study(place, 1, 0.3) as study:
+        stopped = study.ask(params.tune.space)
+        study.report(stopped.number, 0.5, 0.9)
+    begun = next(entry["datetime_start"] for entry in journal(trained_project) if "datetime_start" in entry)
+    earlier = (datetime.fromisoformat(begun) - timedelta(hours=10)).isoformat()
+    path = trained_project.studies / "study.log"
+    path.write_text(path.read_text().replace(begun, earlier))
+    with open_study(place, 1, 0.3) as study:
+        study.restart_stopped()
+        (found,) = study.trials
+        assert (found.state, found.has_failed) == (FAILED, False)
+        assert 0 < seconds_spent(study) < 3600
 
 
 def trial(number, state, seconds):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fashion.adapters.studies import COMPLETE, FAILED, RUNNING, Study, Trial
+from fashion.adapters.studies import COMPLETE, FAILED, PRUNED, RUNNING, Study, Trial
 from fashion.adapters.tracking.address import Registry
 from fashion.adapters.tracking.runs import PARENT, live_run
 from fashion.errors import ParamsError, TrainingError
@@ -18,7 +18,7 @@ from fashion.paths import Project
 
 USUAL_TRIALS = 20
 MOST_FAILURES = 5
-"""Trials that may fail before the first one succeeds: after that it is not the values."""
+"""Trials of a call that may fail one after another: more of the same are not going to succeed."""
 SECONDS_PER_MINUTE = 60.0
 TIME_WAS_OVER = "the time was over"
 
@@ -154,15 +154,16 @@ def run_trials(search: Search, limits: Limits) -> None:
     own = {key: value_of(search.in_use, key) for key in space}
     if not study.trials and all(holds(space[key], value) for key, value in own.items()):
         study.suggest_first(own)
+    before = len(study.trials)
     with search.trainers.side_by_side() as trainings:
-        while limits.allow_another(study.trials):
-            _check_failures(study.trials)
+        while limits.allow_another(study.trials) and not _do_nothing_but_fail(study.trials[before:]):
             trial = study.ask(space)
             search.watch.on_trial(study.trials)
             trainings.begin(_try, search, trial, limits)
             if not limits.allow_another(study.trials):
                 trainings.wait_for_all()  # One that fails leaves its place in the budget to another.
-    _check_failures(study.trials)
+    if _do_nothing_but_fail(study.trials[before:]):
+        _end_failing(study.trials)
 
 
 def _try(search: Search, trial: Trial, limits: Limits) -> None:
@@ -192,11 +193,22 @@ def _try(search: Search, trial: Trial, limits: Limits) -> None:
     search.watch.on_trial(study.trials)
 
 
-def _check_failures(trials: list[Trial]) -> None:
-    """Raise a TrainingError where nothing has succeeded, and more of the same is not going to."""
-    failed = [trial for trial in trials if trial.state == FAILED]
-    if len(failed) >= MOST_FAILURES and len(failed) == sum(trial.state != RUNNING for trial in trials):
-        raise TrainingError(
-            f"All {len(failed)} trials failed, the last one with: {failed[-1].reason}\nNarrow tune.space in "
-            "params.yaml, and begin anew with: fashion tune --restart"
+def _do_nothing_but_fail(trials: list[Trial]) -> bool:
+    ended = [trial for trial in trials if trial.state != RUNNING]
+    return len(ended) >= MOST_FAILURES and all(trial.has_failed for trial in ended[-MOST_FAILURES:])
+
+
+def _end_failing(trials: list[Trial]) -> None:
+    """Raise a TrainingError where nothing has succeeded; otherwise there is something to compare."""
+    failed = [trial for trial in trials if trial.has_failed]
+    if any(trial.state in (COMPLETE, PRUNED) for trial in trials):
+        logger.warning(
+            "The last %d trials failed, the last one with: %s. The search ends with what it has",
+            MOST_FAILURES,
+            failed[-1].reason,
         )
+        return
+    raise TrainingError(
+        f"All {len(failed)} trials failed, the last one with: {failed[-1].reason}\nNarrow tune.space in "
+        "params.yaml, and begin anew with: fashion tune --restart"
+    )

@@ -1,5 +1,6 @@
 """A search and its trials."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,7 @@ STATES = {
     TrialState.FAIL: FAILED,
     TrialState.RUNNING: RUNNING,
 }
-ABOUT, REASON = "about", "reason"
+ABOUT, REASON, SECONDS = "about", "reason", "seconds"
 STOPPED = "its process was stopped"
 
 
@@ -36,6 +37,11 @@ class Trial:
     reason: str = ""
     """Why it failed or was stopped."""
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether it could not be trained; one whose process was stopped from outside might have been."""
+        return self.state == FAILED and self.reason != STOPPED
+
 
 class Study:
     """A search for the recipe with the best validation accuracy, which this process alone goes on with."""
@@ -43,6 +49,7 @@ class Study:
     def __init__(self, study: optuna.Study) -> None:
         self.optuna = study
         self._open: dict[int, optuna.Trial] = {}
+        self._begun: dict[int, float] = {}
 
     @property
     def about(self) -> Any:
@@ -71,10 +78,12 @@ class Study:
         """Begin a trial."""
         trial = self.optuna.ask({key: _distribution(knob) for key, knob in space.items()})
         self._open[trial.number] = trial
+        self._begun[trial.number] = time.monotonic()
         return Trial(trial.number, dict(trial.params), RUNNING, None, 0.0)
 
     def report(self, number: int, done: float, accuracy: float) -> bool:
         """Record the validation accuracy after a share of the training; return whether to stop it there."""
+        self._open[number].set_user_attr(SECONDS, time.monotonic() - self._begun[number])
         self._open[number].report(accuracy, int(done * TENTHS))
         return bool(self._open[number].should_prune())
 
@@ -97,14 +106,21 @@ class Study:
 
 
 def _trial(trial: FrozenTrial) -> Trial:
+    reason = str(trial.user_attrs.get(REASON, STOPPED if trial.state == TrialState.FAIL else ""))
+    # One that was stopped was closed by whoever went on with the search, hours or days later.
+    seconds = trial.user_attrs.get(SECONDS, 0.0) if reason == STOPPED else _duration(trial)
     return Trial(
         number=trial.number,
         values=dict(trial.params),
         state=STATES[trial.state],
         accuracy=trial.value if trial.state == TrialState.COMPLETE else None,
-        seconds=trial.duration.total_seconds() if trial.duration else 0.0,
-        reason=str(trial.user_attrs.get(REASON, STOPPED if trial.state == TrialState.FAIL else "")),
+        seconds=seconds,
+        reason=reason,
     )
+
+
+def _duration(trial: FrozenTrial) -> float:
+    return trial.duration.total_seconds() if trial.duration else 0.0
 
 
 def _distribution(knob: Knob) -> BaseDistribution:
