@@ -608,6 +608,14 @@ def test_idx_files_say_their_split_anywhere_in_their_names(tmp_path):
     assert found == parts
 
 
+def test_idx_files_of_several_datasets_are_refused_and_named(tmp_path):
+    images, labels = draw_pictures(8, channels=1)
+    for part in ("emnist-letters-train", "emnist-letters-test", "emnist-mnist-train", "emnist-mnist-test"):
+        write_pair(tmp_path, part, images, labels)
+    with pytest.raises(DataError, match="the IDX files of 2 datasets: emnist-letters, emnist-mnist. Move those of one"):
+        open_source(tmp_path)
+
+
 def test_an_idx_file_that_is_there_plain_and_compressed_counts_once(tmp_path):
     images, labels = draw_pictures(20, channels=1)
     for part, compressed in (("train", True), ("t10k", True), ("train", False), ("t10k", False)):

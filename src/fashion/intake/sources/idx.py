@@ -33,8 +33,14 @@ def open_idx(name: str, pairs: Sequence[tuple[Path, Path]]) -> Source:
     """Read IDX files, which are arrays; each image becomes a PNG file once it is asked for.
 
     Raises:
-        DataError: a file is damaged, or the two of a pair disagree.
+        DataError: a file is damaged, the two of a pair disagree, or the pairs are of several datasets, as EMNIST's.
     """
+    datasets = sorted({_dataset(path) for path, _ in pairs})
+    if len(datasets) > 1:
+        raise DataError(
+            f"{name} holds the IDX files of {len(datasets)} datasets: {', '.join(datasets)}. Move those of one into a "
+            "folder of its own, and import that"
+        )
     arrays: dict[str, Bytes] = {}
     items = []
     for path, other in pairs:
@@ -53,8 +59,18 @@ def open_idx(name: str, pairs: Sequence[tuple[Path, Path]]) -> Source:
 def _split(path: Path, several: bool) -> str | None:
     if not several:
         return None
-    words = re.split(r"[-_.]", path.name.lower())
+    words = _words(path.name)
     return next((SPLIT_WORDS[word] for word in reversed(words) if word in SPLIT_WORDS), "train")
+
+
+def _dataset(path: Path) -> str:
+    """Return what is left of the name of a file of images without its split."""
+    words = _words(path.name.split("images")[0])
+    return "-".join(word for word in words if word not in SPLIT_WORDS).strip("-") or "one without a name"
+
+
+def _words(name: str) -> list[str]:
+    return re.split(r"[-_.]", name.lower())
 
 
 def _read(path: Path, dimensions: int | tuple[int, ...]) -> Bytes:
