@@ -55,8 +55,10 @@ def test_an_alarm_needs_a_person_until_it_has_cooled_down_or_another_version_is_
     cool_down = PARAMS.monitor.alarm.cool_down
     alarm = judged(1, Verdict.ALARM)
     later = [judged(2 + number) for number in range(cool_down)]
-    (need,) = needs.of_log(use(alarm, *later[:-1]), PARAMS)
+    (need,) = needs.of_log(use(alarm, *later[:-1]), PARAMS, pages=(1, 2))
     assert "Window 1 of version 1 raised an alarm" in need.what
+    (without_page,) = needs.of_log(use(alarm, *later[:-1]), PARAMS, pages=(2,))
+    assert (without_page.what, without_page.address) == (need.what, None)
     assert need.address == "/status/windows/1/index.html"
     assert list(needs.of_log(use(alarm, *later), PARAMS)) == []
     assert list(needs.of_log(use(alarm, judged(2, version="2")), PARAMS)) == []

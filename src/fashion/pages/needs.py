@@ -1,6 +1,6 @@
 """What of the state of everything needs a person, and what that person can do."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from shlex import quote
 
@@ -32,15 +32,19 @@ def of_registry(standing: Standing) -> Iterator[Need]:
         yield Need(f"{why[:1].upper()}{why[1:]}.", ways)
 
 
-def of_log(use: Use, params: Params) -> Iterator[Need]:
-    """Yield an alarm that is not over, labels that nobody gave yet, and labels that nothing has learned from."""
+def of_log(use: Use, params: Params, pages: Collection[int] = ()) -> Iterator[Need]:
+    """Yield an alarm that is not over, labels that nobody gave yet, and labels that nothing has learned from.
+
+    Args:
+        pages: the numbers of the windows of which there is a page; another clone may have judged some.
+    """
     version = use.windows[-1].model_version if use.windows else None
     mine = [window for window in use.windows if window.model_version == version]
     newest = mine[::-1][: max(1, params.monitor.alarm.cool_down)]
     alarm = next((window for window in newest if window.alarm), None)
     if alarm:
         way = "see how it went on, with the labels that have come since: fashion monitor --history"
-        where = f"/status/windows/{alarm.number}/index.html"
+        where = f"/status/windows/{alarm.number}/index.html" if alarm.number in pages else None
         yield Need(f"Window {alarm.number} of version {version} raised an alarm: {alarm.because}.", (way,), where)
     if use.wanted:
         yield Need(

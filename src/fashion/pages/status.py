@@ -116,7 +116,7 @@ class Board:
         if standing:
             yield from needs.of_registry(standing)
         if use:
-            yield from needs.of_log(use, self._params)
+            yield from needs.of_log(use, self._params, files.windows if files else ())
         if runs:
             yield from needs.of_runs(runs, load_settings().prefect_api_url.removesuffix("/api"))
         if files:

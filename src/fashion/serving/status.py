@@ -83,7 +83,7 @@ def add_status(app: FastAPI, board: Board, describe: Callable[[], Ready]) -> Non
         if found is None:
             raise HTTPException(
                 404,
-                f"no page {name}/{path}: pages that need scripts, such as Evidently's reports, are not "
-                "shown here; open them in artifacts/ on the machine of the service",
+                f"no page {name}/{path} is shown here. It may have been removed, or never been on the machine of the "
+                "service; pages that need scripts, such as Evidently's reports, open from artifacts/ on that machine",
             )
         return FileResponse(found, headers=HEADERS)
