@@ -34,6 +34,7 @@ from benchmarks.results import ROOT, machine
 from benchmarks.story import draw, render, summarise
 from benchmarks.traffic import count_windows, set_aside, traffic
 from fashion.images.idx import read_idx_shape
+from fashion.params import load_params
 from fashion.paths import Project
 from fashion.reading import read_json
 from fashion.settings import headers_for_prefect
@@ -174,7 +175,7 @@ def look(project: Project) -> None:
 
     time.sleep(2)  # The youngest predictions are left for the next look.
     run(["prefect", "deployment", "run", "monitoring/default", "--watch"], project.root)
-    window = read_history(project)[-1]
+    window = read_history(project, load_params(project.params))[-1]
     accuracy = window.accuracy
     figures = [
         f"live accuracy {accuracy.value:.1%}" if accuracy else "no labels yet",

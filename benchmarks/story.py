@@ -10,6 +10,7 @@ import numpy as np
 from benchmarks.results import measured_on, paragraphs, table
 from fashion.adapters.predictions import JudgedWindow, PredictionLog
 from fashion.evaluation.estimates import Estimate, proportion
+from fashion.params import load_params
 from fashion.paths import Project
 from fashion.reading import read_json
 from fashion.settings import predictions_url
@@ -34,7 +35,7 @@ def summarise(
     log.close()
     judgement = read_json(project.judgement / "judgement.json", "make demo")
     frozen = next(line for line in judgement["lines"] if line["figure"] == "accuracy")
-    windows = read_history(project)
+    windows = read_history(project, load_params(project.params))
     alarm = next(window for window in windows if window.alarm)
     return {
         "drift": drift,

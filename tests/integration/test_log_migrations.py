@@ -81,16 +81,16 @@ def test_a_log_of_earlier_code_goes_on_with_everything_that_is_in_it(earlier):
             assert list(window.numbers) == [1, 2, 3, 4, 5, 6]
             assert list(window.labels) == [-1, 5, 4, -1, -1, -1]
             assert (list(window.asked), set(window.sources)) == ([False] * 6, {None})
-            gone, judged = WindowHistory(log).read(10)
+            gone, judged = WindowHistory(log, "m").read(10)
             assert (judged.first_number, judged.last_number, judged.by_class) == (1, 3, {"3": (1, 0)})
             assert gone.first_number > gone.last_number
             assert count_waiting(log) == 2
     with closing(PredictionLog(url)) as log:
         log.write([later := record_at(THEN - timedelta(days=1))])
         assert list(log.read_window(after=judged.last_number).ids) == [*(one.id for one in records[3:]), later.id]
-        WindowHistory(log).refresh(10)
+        WindowHistory(log, "m").refresh(10)
         # Nobody asked for these labels: what earlier code has counted stays.
-        assert [one.by_class for one in WindowHistory(log).read(10)][1] == {"3": (1, 0)}
+        assert [one.by_class for one in WindowHistory(log, "m").read(10)][1] == {"3": (1, 0)}
 
 
 @pytest.mark.parametrize("revision", ["0002", "0003", "0004", "0005"])

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from fashion.adapters.predictions import JudgedWindow, Model, ModelVersion, WindowHistory
+from fashion.adapters.predictions import JudgedWindow, Model, ModelVersion, WindowHistory, read_use
 from fashion.evaluation.alarm import Verdict
-from tests.logs import record
+from tests.logs import judged, record
 
 SHAPE = (28, 28, 1)
 CLOTHES = ("Bag", "Coat", "Dress")
@@ -75,9 +75,9 @@ def test_labels_of_earlier_code_get_the_names_that_their_numbers_had(log):
 def test_windows_count_labels_by_name_whichever_numbers_they_had_when_they_came(log):
     """The champion of today has other classes than the one whose window it is."""
     log.write(records := [says(number, model="clothes", asked=True) for number in (0, 1, 2, 0)])
-    history = WindowHistory(log)
+    history = WindowHistory(log, "clothes")
     first, last = records[0], records[-1]
-    judged = JudgedWindow(
+    window = JudgedWindow(
         number=1,
         time=first.time,
         model_version="1",
@@ -96,13 +96,27 @@ def test_windows_count_labels_by_name_whichever_numbers_they_had_when_they_came(
         model="clothes",
         classes=CLOTHES,
     )
-    history.add(judged)
+    history.add(window)
     for one, name in zip(records, ("Bag", "Bag", "Dress", "Hat"), strict=True):
         log.add_label(one.id, ("Hat", "Dress", "Bag").index(name), "test", name)
     history.refresh(10)
     (counted,) = history.read(10)
     assert counted.by_class == {"0": (2, 1), "2": (1, 1)}
-    assert replace(counted, by_class={}) == judged
+    assert replace(counted, by_class={}) == window
+
+
+def test_windows_and_counts_of_a_model_are_its_own(log):
+    log.write([says(0, model="clothes"), says(1, model="clothes"), theirs := says(0, model="shoes")])
+    log.add_label(theirs.id, 0, "test")
+    ours, others = WindowHistory(log, "clothes"), WindowHistory(log, "shoes")
+    ours.add(window := replace(judged(1), model="clothes"))
+    for number in (2, 3):
+        others.add(replace(judged(number), model="shoes", first_number=3, last_number=3))
+    assert ours.read(2) == [window]
+    assert (ours.next_number(), others.next_number()) == (4, 4)
+    ours_used, others_used = read_use(log, "clothes", windows=2), read_use(log, "shoes", windows=2)
+    assert (ours_used.unjudged, ours_used.uncollected, len(ours_used.windows)) == (1, 0, 1)
+    assert (others_used.unjudged, others_used.uncollected, len(others_used.windows)) == (0, 1, 2)
 
 
 def test_what_was_asked_for_and_who_sent_it_goes_with_the_images(log):

@@ -60,7 +60,7 @@ def test_windows_go_from_clean_to_an_alarm_and_the_history_follows_the_labels(wa
     assert (alarm.judged.number, alarm.judged.verdict) == (3, "alarm")
 
     traffic.label(ids, labels)
-    first, second, third = read_history(project)
+    first, second, third = read_history(project, params)
     predicted = traffic.log.read_window().predicted[300:420]
     assert (second.labelled, second.correct) == (120, int((predicted == labels).sum()))
     assert sum(labelled for labelled, _ in second.by_class.values()) == 120
@@ -101,7 +101,7 @@ def test_labels_that_nobody_asked_for_say_nothing_about_the_accuracy(watched):
     asked = monitor(project, params)
     assert (asked.judged.number, asked.window.survey) == (3, Survey(150, 140))
     assert asked.judged.scores["labels"] > 1
-    first, second, third = read_history(project)
+    first, second, third = read_history(project, params)
     assert (first.labelled, second.labelled, third.labelled) == (0, 60, 140)
     assert "140 randomly requested labels" in (project.monitoring / "3" / PAGE).read_text()
 
@@ -166,7 +166,7 @@ def test_too_few_predictions_wait_and_of_too_many_the_newest_are_looked_at_and_n
     few = monitor(project, params)
     assert (few.judged, few.page) == (None, None)
     assert few.because == "60 predictions; at least 100 are needed (monitor.alarm.smallest_window)"
-    assert read_history(project) == []
+    assert read_history(project, params) == []
     traffic.send(110)
     traffic.send(50, inverted, version="7")
     looked = monitor(project, params).judged
@@ -186,7 +186,7 @@ def test_a_window_chosen_by_hand_is_shown_and_does_not_count(watched):
     assert chosen.because.endswith("selected by hand, so not counted")
     assert chosen.page == project.monitoring / "by-hand" / PAGE
     assert (project.monitoring / PAGE).is_file()
-    assert read_history(project) == []
+    assert read_history(project, params) == []
     counted = monitor(project, params).judged
     assert (counted.number, counted.predictions, counted.alarm) == (1, 230, True)
 
@@ -214,7 +214,7 @@ def test_a_recorded_alarm_stays_unsent_until_somebody_was_told_of_it(watched):
     told = []
     assert [one.number for one in send_alarms(project, params, lambda window: told.append(window) or True)] == [1, 2]
     assert [one.number for one in told] == [1, 2]
-    assert all(one.announced for one in read_history(project))
+    assert all(one.announced for one in read_history(project, params))
     assert send_alarms(project, params, lambda window: True) == []
 
 
@@ -254,7 +254,7 @@ def test_an_alarm_keeps_the_others_quiet_for_as_long_as_params_yaml_says(watched
     params = edit_params(project, {"monitor": {"alarm": {"needed": 1, "of": 1, "cool_down": KEPT + 10}}})
     traffic.send(100)
     assert monitor(project, params).judged.number == 1
-    history = WindowHistory(traffic.log)
+    history = WindowHistory(traffic.log, params.register_.name)
     (clean,) = history.read(1)
     history.add(replace(clean, number=2, verdict=Verdict.ALARM))
     for number in range(3, KEPT + 6):
@@ -272,7 +272,7 @@ def test_of_two_monitors_of_one_log_one_hears_of_the_other(watched, monkeypatch)
 
     def meanwhile(*arguments):
         _, _, windows, *_ = arguments
-        WindowHistory(traffic.log).add(windows[-1])
+        WindowHistory(traffic.log, params.register_.name).add(windows[-1])
         return write_page(*arguments)
 
     traffic.send(100)
@@ -300,7 +300,7 @@ def test_a_clock_that_goes_back_or_was_ahead_hides_nothing_from_the_next_look(wa
 
 
 def test_labels_by_other_names_than_the_champions_are_left_out_and_said(watched, monkeypatch):
-    project, _, traffic = watched
+    project, params, traffic = watched
     ids, labels = traffic.send(100)
     for one, label in zip(ids, labels, strict=True):
         name = "Hat" if label == 0 else traffic.champion.classes[label]
@@ -311,7 +311,7 @@ def test_labels_by_other_names_than_the_champions_are_left_out_and_said(watched,
     assert f"{hats} labels name classes that the champion does not have, and are ignored" in said
     page = (project.monitoring / "1" / PAGE).read_text()
     assert f" {hats} labels name classes that it does not have, and are ignored." in page
-    (window,) = read_history(project)
+    (window,) = read_history(project, params)
     assert window.labelled == 100 - hats
     assert window.by_class["1"][0] == int((labels == 1).sum())
     assert window.correct == int((traffic.log.read_window().predicted == labels)[labels > 0].sum())
@@ -340,7 +340,7 @@ def test_a_damaged_reference_says_how_to_get_it_again(watched, name):
         ArtifactError, match=rf"Version 1 cannot be monitored: .*{name}.* remove .*, and they are fetched"
     ):
         monitor(project, params)
-    assert read_history(project) == []
+    assert read_history(project, params) == []
 
 
 def test_predictions_by_the_same_number_of_another_registry_are_passed_over(watched):

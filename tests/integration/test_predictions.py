@@ -133,7 +133,7 @@ def test_versions_of_one_number_are_told_apart_by_their_identity_and_where_there
     assert list(log.read_window(version=version("1", "1-new")).ids) == [new.id, unknown.id]
     later = version("1", "1-new", created=unknown.time + timedelta(microseconds=1))
     assert list(log.read_window(version=later).ids) == [new.id]
-    history = WindowHistory(log)
+    history = WindowHistory(log, "m")
     judged_old = replace(judged(1, [old]), model_identity="1-old")
     history.add(judged_old)
     assert history.read(10, version("1", "1-old")) == [judged_old]
@@ -257,7 +257,7 @@ def judged(number, records, version="1", verdict=Verdict.CLEAN, first=1):
 
 def test_windows_that_were_judged_are_read_again(log):
     log.write(records := [record() for _ in range(4)])
-    history = WindowHistory(log)
+    history = WindowHistory(log, "m")
     added = [judged(1, records[:2]), judged(2, records[2:3], "2", first=3)]
     added.append(replace(judged(3, records[3:], verdict=Verdict.ALARM, first=4), model="m", classes=("a", "b")))
     for one in added:
@@ -274,7 +274,7 @@ def test_windows_that_were_judged_are_read_again(log):
 def test_labels_that_come_later_are_counted_in_their_windows(log):
     records = [record(asked=True) for _ in range(6)]
     log.write([*records[:3], other := record("2", asked=True), *records[3:]])
-    history = WindowHistory(log)
+    history = WindowHistory(log, "m")
     history.add(replace(judged(1, records[:3]), last_number=4))
     history.add(judged(2, records[3:], first=5))
     right, wrong = int(records[0].probabilities.argmax()), (int(records[1].probabilities.argmax()) + 1) % 10

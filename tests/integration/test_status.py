@@ -67,7 +67,7 @@ def test_the_state_of_a_trained_project_is_told_by_the_command(trained_project):
     log = PredictionLog(f"sqlite:///{project.state}/predictions.db")
     name = load_params(project.params).register_.name
     log.write([record(model=name, asked=True) for _ in range(3)])
-    history = WindowHistory(log)
+    history = WindowHistory(log, name)
     history.add(replace(judged(1), model=name))
     history.add(replace(judged(2, Verdict.ALARM, by_class={"0": (20, 18)}), model=name, because=HOSTILE))
     log.close()
@@ -176,7 +176,7 @@ def serve(folder, home, **options):
 def test_the_page_has_no_scripts_loads_nothing_and_escapes_what_others_wrote(tmp_path, home):
     service = serve(tmp_path, home)
     name = load_params(home.params).register_.name
-    WindowHistory(service.log).add(replace(judged(1, Verdict.ALARM), model=name, because=HOSTILE))
+    WindowHistory(service.log, name).add(replace(judged(1, Verdict.ALARM), model=name, because=HOSTILE))
     with running(service) as address:
         answer = httpx.get(f"{address}/status", timeout=PATIENCE)
         as_json = httpx.get(f"{address}/status?format=json", timeout=PATIENCE).json()

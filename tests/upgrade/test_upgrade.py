@@ -162,7 +162,7 @@ def test_the_next_window_follows_the_one_that_was_judged(old):
     log.close()
     watched = monitor(project, params)
     assert (watched.judged.number, watched.version) == (2, "2")
-    first, second = read_history(project)
+    first, second = read_history(project, params)
     assert (first.labelled, second.labelled) == (120, 0)
 
 

@@ -44,7 +44,7 @@ def monitor(
         from fashion.loop import monitor as stage
 
     if history:
-        _show_history(stage.read_history(project), as_json)
+        _show_history(stage.read_history(project, params), as_json)
         return
     found = stage.monitor(project, params, last=last, since=since.replace(tzinfo=UTC) if since else None)
     if as_json:

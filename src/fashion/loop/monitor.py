@@ -99,14 +99,14 @@ def monitor(project: Project, params: Params, *, last: int | None = None, since:
             return _look(project, params, found, log, _Choice(last, since))
 
 
-def read_history(project: Project) -> list[JudgedWindow]:
-    """Return the last windows that were recorded, the oldest first, with the labels that have come since.
+def read_history(project: Project, params: Params) -> list[JudgedWindow]:
+    """Return the last windows of this registered model, the oldest first, with the labels that have come since.
 
     Raises:
         ServiceError: the log's database is away.
     """
     with closing(PredictionLog(predictions_url(project))) as log:
-        history = WindowHistory(log)
+        history = WindowHistory(log, params.register_.name)
         history.refresh(KEPT)
         return history.read(KEPT)
 
@@ -124,8 +124,8 @@ def send_alarms(project: Project, params: Params, send: Callable[[JudgedWindow],
     """
     sent = []
     with one_at_a_time(project, "monitor"), closing(PredictionLog(predictions_url(project))) as log:
-        history = WindowHistory(log)
-        for window in history.read_unsent(params.register_.name):
+        history = WindowHistory(log, params.register_.name)
+        for window in history.read_unsent():
             if send(window):
                 history.mark_announced(window.number)
                 sent.append(window)
@@ -149,7 +149,7 @@ def _look(project: Project, params: Params, found: Found, log: PredictionLog, ch
     log.name_labels(version, found.champion.classes)
     if clock := log.describe_clock():
         logger.warning(clock)
-    history = WindowHistory(log)
+    history = WindowHistory(log, params.register_.name)
     history.refresh(KEPT)
     earlier = history.read(max(policy.of, policy.cool_down), version)
     after = earlier[-1].last_number if earlier and not by_hand else None
@@ -165,7 +165,7 @@ def _look(project: Project, params: Params, found: Found, log: PredictionLog, ch
     scores = score_window(params.monitor, known, window)
     decision = decide_alone(scores) if by_hand else decide([one.verdict for one in earlier], scores, policy)
     because, past = explain(decision, len(window), policy), history.read(KEPT)
-    judged = judge(window, version, past[-1].number + 1 if past else 1, decision, because)
+    judged = judge(window, version, history.next_number(), decision, because)
     page = _write_page(project, window, [*past, judged], known, by_hand)
     if not by_hand:
         history.add(judged)
@@ -210,8 +210,8 @@ def _write_index(project: Project, windows: Sequence[JudgedWindow]) -> None:
     """List the recorded windows, and remove the pages of earlier ones."""
     from fashion.loop.window_page import write_index  # noqa: PLC0415, as above
 
-    newest = windows[-1].number if windows else 0
+    oldest = windows[0].number if windows else 0
     for folder in project.monitoring.iterdir():
-        if folder.name.isdecimal() and int(folder.name) <= newest - KEPT:
+        if folder.name.isdecimal() and int(folder.name) < oldest:
             shutil.rmtree(folder)
     write_index(project.monitoring, windows)

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from fashion.adapters.predictions.log import PredictionLog
 from fashion.adapters.predictions.rows import NO_LABEL, class_number
-from fashion.adapters.predictions.tables import ModelVersion, labels, predictions, windows
+from fashion.adapters.predictions.tables import ModelVersion, labels, of_model, predictions, windows
 from fashion.errors import ServiceError
 from fashion.evaluation.alarm import Verdict
 from fashion.evaluation.estimates import Estimate, proportion_of
@@ -79,10 +79,17 @@ class JudgedWindow:
 
 
 class WindowHistory:
-    """The table of windows beside the predictions; every method raises ServiceError as those of the log do."""
+    """The windows of a registered model, in a table beside the predictions. Those of earlier code, which name no model,
+    are taken for its own. Every method raises ServiceError as those of the log do."""
 
-    def __init__(self, log: PredictionLog) -> None:
+    def __init__(self, log: PredictionLog, model: str) -> None:
         self._log = log
+        self._model = model
+
+    def next_number(self) -> int:
+        """Return the number of the next window: they are counted over all models that share the log."""
+        with self._log.transaction() as connection:
+            return (connection.scalar(select(func.max(windows.c.number))) or 0) + 1
 
     def add(self, window: JudgedWindow) -> None:
         """Write a window down; its number must be new.
@@ -102,16 +109,16 @@ class WindowHistory:
             ) from error
 
     def read(self, limit: int, version: ModelVersion | None = None) -> list[JudgedWindow]:
-        """Return the last windows, at most `limit`, of one model version or all; the oldest first."""
+        """Return the last windows, at most `limit`, of one version or all; the oldest first."""
         with self._log.transaction() as connection:
-            return _read(connection, limit, version)
+            return self._read(connection, limit, version)
 
-    def read_unsent(self, model: str) -> list[JudgedWindow]:
-        """Return the windows of a registered model whose alarm nobody was told of, the oldest first.
+    def read_unsent(self) -> list[JudgedWindow]:
+        """Return the windows whose alarm nobody was told of, the oldest first.
 
         Earlier code, whose windows name no model, kept no such mark, and told of its alarms at once.
         """
-        chosen = select(windows).where(windows.c.alarm, windows.c.announced.is_(None), windows.c.model == model)
+        chosen = select(windows).where(windows.c.alarm, windows.c.announced.is_(None), windows.c.model == self._model)
         with self._log.transaction() as connection:
             return [_to_window(row) for row in connection.execute(chosen.order_by(windows.c.number))]
 
@@ -126,7 +133,7 @@ class WindowHistory:
         Of predictions that are not in the log any more, the labels stay counted as they were.
         """
         with self._log.transaction() as connection:
-            known = _read(connection, limit, None)
+            known = self._read(connection, limit)
             # All are counted before the first is written, since the service cannot write from then on.
             counted = [replace(window, by_class=_count(connection, window)) for window in known]
             for before, now in zip(known, counted, strict=True):
@@ -134,12 +141,11 @@ class WindowHistory:
                     values = {name: getattr(now, name) for name in CHANGING}
                     connection.execute(update(windows).where(windows.c.number == now.number).values(values))
 
-
-def _read(connection: Connection, limit: int, version: ModelVersion | None) -> list[JudgedWindow]:
-    chosen = select(windows).order_by(windows.c.number.desc()).limit(limit)
-    if version is not None:
-        chosen = chosen.where(version.rows(windows))
-    return [_to_window(row) for row in reversed(connection.execute(chosen).all())]
+    def _read(self, connection: Connection, limit: int, version: ModelVersion | None = None) -> list[JudgedWindow]:
+        chosen = select(windows).where(of_model(windows, self._model)).order_by(windows.c.number.desc()).limit(limit)
+        if version is not None:
+            chosen = chosen.where(version.rows(windows))
+        return [_to_window(row) for row in reversed(connection.execute(chosen).all())]
 
 
 def _to_window(row: Any) -> JudgedWindow:

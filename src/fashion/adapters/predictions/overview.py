@@ -8,7 +8,7 @@ from sqlalchemy import Connection, func, select
 from fashion.adapters.predictions.history import JudgedWindow, WindowHistory
 from fashion.adapters.predictions.log import PredictionLog
 from fashion.adapters.predictions.retention import count_waiting
-from fashion.adapters.predictions.tables import ARRIVED, predictions
+from fashion.adapters.predictions.tables import ARRIVED, of_model, predictions
 from fashion.adapters.predictions.wanted import count_wanted
 
 
@@ -19,15 +19,15 @@ class Use:
     predictions: int
     """In the log, of all models."""
     newest: datetime | None
-    """When the last one was made; None where there is none."""
+    """When the last one of all models was made; None where there is none."""
     unjudged: int
-    """How many came after the last window."""
+    """How many of this model came after its last window."""
     wanted: int
     """Labels that were asked for at random and have not come."""
     uncollected: int
-    """Predictions with a label that was not collected, of all models."""
+    """Predictions of this model with a label that was not collected."""
     windows: tuple[JudgedWindow, ...]
-    """The last ones, of this model or of no known one; the oldest first. Their labels are those of the last look."""
+    """The last ones, the oldest first. Their labels are those of the last look."""
 
 
 def read_use(log: PredictionLog, model: str, windows: int) -> Use:
@@ -40,15 +40,15 @@ def read_use(log: PredictionLog, model: str, windows: int) -> Use:
     Raises:
         ServiceError: the log is away.
     """
-    known = [window for window in WindowHistory(log).read(windows) if window.model in (None, model)]
+    known = WindowHistory(log, model).read(windows)
     with log.transaction() as connection:
         count = connection.scalar(select(func.count()).select_from(predictions).where(ARRIVED)) or 0
         last = predictions.c.time
         newest = connection.scalar(select(last).where(ARRIVED).order_by(predictions.c.number.desc()).limit(1))
-        unjudged = _count_after(connection, known[-1].last_number) if known else count
-    return Use(count, newest, unjudged, count_wanted(log, model), count_waiting(log), tuple(known))
+        unjudged = _count_after(connection, known[-1].last_number if known else 0, model)
+    return Use(count, newest, unjudged, count_wanted(log, model), count_waiting(log, model), tuple(known))
 
 
-def _count_after(connection: Connection, number: int) -> int:
+def _count_after(connection: Connection, number: int, model: str) -> int:
     rows = select(func.count()).select_from(predictions).where(predictions.c.number > number)
-    return connection.scalar(rows) or 0
+    return connection.scalar(rows.where(of_model(predictions, model))) or 0

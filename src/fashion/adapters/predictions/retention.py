@@ -23,7 +23,7 @@ from sqlalchemy import (
 
 from fashion.adapters.predictions.log import IDS_AT_ONCE, PredictionLog
 from fashion.adapters.predictions.order import AHEAD
-from fashion.adapters.predictions.tables import ARRIVED, labels, pictures, predictions, removed_requests
+from fashion.adapters.predictions.tables import ARRIVED, labels, of_model, pictures, predictions, removed_requests
 from fashion.adapters.predictions.wanted import ANSWERED
 
 AT_ONCE = 5000
@@ -96,10 +96,12 @@ def forget_pictures(log: PredictionLog, beyond: int) -> int:
     return _remove(log, pictures, and_(number <= end, or_(~waits, number <= none_kept_to)))
 
 
-def count_waiting(log: PredictionLog) -> int:
-    """Return how many predictions have a label that was not collected."""
+def count_waiting(log: PredictionLog, model: str | None = None) -> int:
+    """Return how many predictions, of a registered model or of all, have a label that was not collected."""
     known = labels.join(predictions, labels.c.prediction_id == predictions.c.id)
     waiting = select(func.count(labels.c.prediction_id.distinct())).select_from(known)
+    if model is not None:
+        waiting = waiting.where(of_model(predictions, model))
     with log.transaction() as connection:
         return connection.scalar(waiting.where(ARRIVED, labels.c.collected.is_(None))) or 0
 

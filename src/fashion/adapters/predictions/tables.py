@@ -175,6 +175,11 @@ windows = Table(
 )
 
 
+def of_model(table: Table, name: str) -> ColumnElement[bool]:
+    """Return which rows of `predictions` or `windows` are about a registered model, or say of none that they are."""
+    return table.c.model.is_(None) | (table.c.model == name)
+
+
 @dataclass(frozen=True)
 class ModelVersion:
     """A model version that is told from those of the same number in other registries, or in one that was made anew."""
@@ -195,7 +200,7 @@ class ModelVersion:
         version = (table.c.model_version == self.number) & ((table.c.model_identity == self.identity) | unknown)
         if self.model is None:
             return version
-        return version & (table.c.model.is_(None) | (table.c.model == self.model))
+        return version & of_model(table, self.model)
 
 
 @dataclass(frozen=True)
