@@ -4,12 +4,14 @@ All take a fraction of a second here and touch no other stage, so the command's 
 """
 
 import errno
+import json
 import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from dvc.exceptions import DvcException, NotDvcRepoError
@@ -17,7 +19,7 @@ from dvc.lock import LockError
 from dvc.repo import Repo
 from dvc.rwlock import rwlock
 
-from fashion.adapters.versioning.records import PIN, pinned_files
+from fashion.adapters.versioning.records import PIN, pinned_files, read_pin
 from fashion.errors import DataError, ServiceError
 from fashion.locks import forget_dead_users, one_at_a_time, wait_until
 from fashion.params import Params
@@ -64,13 +66,30 @@ def check_whole(project: Project, params: Params) -> None:
     """
     backbones = (recipe.backbone for recipe in params.train.recipes.values())
     starts = {one.path for one in (params.train.start_from, *backbones) if one}
-    missing = sum(not (project.root / path).is_file() for path in starts)
+    absent = {project.root / path for path in starts if not (project.root / path).is_file()}
     pinned, there = pinned_files(project), len(files_below(project.data))
-    if there + missing < pinned:
+    if (listed := _listed(project)) is None:  # Of a version that this clone never had, the number alone is known.
+        lost = pinned - there - len(absent)
+    else:
+        lost = sum(not path.is_file() for path in listed - absent)
+    if lost > 0:
         raise DataError(
-            f"data.dvc pins {pinned} files, and {there} are in {project.data}; it would know the others no more. Get "
-            "them with: dvc pull data.dvc"
+            f"data.dvc pins {pinned} files, {lost} of them missing from {project.data}; it would know those no more. "
+            "Get them with: dvc pull data.dvc"
         )
+
+
+def _listed(project: Project) -> set[Path] | None:
+    """Return the files that data.dvc pins; None where DVC's cache does not know this version."""
+    if not (project.root / PIN).exists():
+        return set()
+    version = read_pin(project).md5
+    with _repository(project, "look into its cache") as repository:
+        cache = repository.cache.local
+        if not cache.exists(version):
+            return None
+        entries = json.loads(Path(cache.oid_to_path(version)).read_bytes())
+    return {project.data / entry["relpath"] for entry in entries}
 
 
 def pin(project: Project) -> bool:
