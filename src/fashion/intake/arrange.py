@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fashion.arrays import LabelledImages
 from fashion.errors import DataError
 from fashion.images.assignment import Fractions, assign_splits, group_copies, join_given
 from fashion.intake.layout import order_classes
@@ -46,9 +45,6 @@ class Arranged:
     def learned(self) -> NDArray[np.int64]:
         """Positions of what the stages call the split `train`: `prepare` sets its own part aside for validation."""
         return np.concatenate([self.rows("train"), self.rows("validation")])
-
-    def take(self, scanned: Scanned, rows: NDArray[np.int64]) -> LabelledImages:
-        return LabelledImages(scanned.images[rows], self.labels[rows].astype(np.uint8))
 
     def group_names(self) -> list[str | None]:
         """Return a name for each group of several pictures; a picture alone has none."""

@@ -5,8 +5,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from fashion.adapters.decoding import readable_name
 from fashion.adapters.shards import Row, write_shards
+from fashion.arrays import LabelledImages
 from fashion.errors import DataError, DiskError, ParamsError
 from fashion.evaluation.class_names import NO_CLASSES, SharedClasses, find_shared
 from fashion.images.assignment import SPLITS
@@ -31,6 +34,7 @@ from fashion.intake.suite_files import by_key, read_suite, write_suites
 from fashion.intake.suites import Measured, derive_suites, fit_counts, measure
 from fashion.params import DataFile, Params, load_params
 from fashion.paths import PARAMS, Project
+from fashion.stages.formats.maps import map_rows
 from fashion.stages.raw import SALT
 from fashion.storage import file_digest, write_text
 
@@ -96,7 +100,7 @@ def plan(project: Project, params: Params, wanted: Wanted, progress: Progress) -
     same = arranged.classes[: len(params.data.classes)] == params.data.classes
     batches = bool(known) and same and scanned.form == form
     lost = 0 if batches or not project.batches.exists() else len(list(project.batches.iterdir()))
-    measured, kept = _measure(scanned, arranged), tuple(_edited(project, known))
+    measured, kept = _measure(project, scanned, arranged), tuple(_edited(project, known))
     return Plan(wanted, scanned, arranged, found, measured, record, classes, batches, lost, kept)
 
 
@@ -181,8 +185,11 @@ def _carry_batches(project: Project, data: Path) -> None:
         shutil.copy(project.data / SALT, data / SALT)
 
 
-def _measure(scanned: Scanned, arranged: Arranged) -> Measured:
-    train, test = (arranged.take(scanned, rows) for rows in (arranged.learned, arranged.rows("test")))
+def _measure(project: Project, scanned: Scanned, arranged: Arranged) -> Measured:
+    train, test = (
+        LabelledImages(map_rows(project.state, scanned.images, rows), arranged.labels[rows].astype(np.uint8))
+        for rows in (arranged.learned, arranged.rows("test"))
+    )
     measured = measure(train, test, len(arranged.classes))
     if rare := [name for name, fit in zip(arranged.classes, fit_counts(measured), strict=True) if fit < FEWEST_GROUPS]:
         raise DataError(

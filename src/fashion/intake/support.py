@@ -14,7 +14,7 @@ import pandas as pd
 from fashion.arrays import Bytes, LabelledImages
 from fashion.images.corruptions import CORRUPTIONS, corrupt
 from fashion.images.labels import label_support
-from fashion.images.parts import sample, shrink
+from fashion.images.parts import Parts, sample, shrink
 from fashion.intake.chance import FEWEST_IN_BATCH
 
 UNCHANGED = "unchanged"
@@ -32,7 +32,7 @@ def measure_support(train: LabelledImages, test: LabelledImages) -> Mapping[str,
         smallest that are judged; `label`; and over all these batches, `class_label_support`.
     """
     chosen = sample(len(train.labels), COMPARED_KNOWN)
-    known = LabelledImages(shrink(train.images[chosen], COMPARED_EDGE), train.labels[chosen])
+    known = LabelledImages(Parts({"": train}).take_small(chosen, COMPARED_EDGE), train.labels[chosen])
     new = _take(test, COMPARED_NEW)
     found = {UNCHANGED: _support(new, known)}
     for name in CORRUPTIONS:

@@ -1,5 +1,6 @@
 """Arrays in files without a name: they need no memory of the process, and nothing is left of them when it ends."""
 
+import math
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,9 +8,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fashion.arrays import Bytes
 from fashion.storage import writing_explained
+
+BYTES_AT_ONCE = 1 << 24
+"""Of images that are copied."""
 
 
 @contextmanager
@@ -34,3 +39,16 @@ def map_bytes(file: BinaryIO, shape: tuple[int, ...]) -> Bytes:
         return np.empty(shape, np.uint8)
     # As a plain array: slicing a memmap takes several times as long.
     return np.asarray(np.memmap(file, np.uint8, "r", shape=shape))
+
+
+def map_rows(folder: Path, images: Bytes, rows: NDArray[np.int64]) -> Bytes:
+    """Return a copy of some images (n, height, width, channels), in this order, as a map.
+
+    Raises:
+        DiskError: the disk of `folder` is full.
+    """
+    step = max(1, BYTES_AT_ONCE // math.prod(images.shape[1:]))
+    with unnamed_file(folder) as file:
+        for start in range(0, len(rows), step):
+            file.write(np.ascontiguousarray(images[rows[start : start + step]]).data)
+        return map_bytes(file, (len(rows), *images.shape[1:]))
