@@ -93,6 +93,12 @@ def test_every_link_in_the_documents_leads_to_a_file():
     assert set((ROOT / "docs").glob("*.md")) <= linked
 
 
+def test_every_item_of_a_list_begins_its_line():
+    documents = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    within = re.compile(r"[.;)] - (?=\*\*|[a-z])| -$|\. [2-9]\. (?=[A-Z])", re.MULTILINE)
+    assert [(path.name, found[0]) for path in documents for found in within.finditer(path.read_text())] == []
+
+
 NAMED = re.compile(
     r"(?<![\w./-])((?:src|flows|tests|benchmarks|docs|expectations|\.ci)/(?:[\w.-]+/)*[\w.-]*\w/?)(?:::(\w+))?"
 )
