@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from benchmarks.results import ROOT, paragraphs, save, table
+from benchmarks.results import ROOT, paragraphs, save, table, take_no_arguments
 from fashion.adapters import litert
 from fashion.adapters.decoding import read_pictures
 from fashion.arrays import Booleans, Bytes, Floats
@@ -38,6 +38,7 @@ SECOND_KINDS = {"rotation": (3, 150), "inversion": (5, 3000)}
 
 
 def main() -> None:
+    take_no_arguments(__doc__)
     project = Project(ROOT)
     rule = read_reference(project.evaluation).abstention
     test, params = load_split(project, "test"), load_params(project.params)

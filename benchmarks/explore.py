@@ -11,10 +11,11 @@ import sys
 import time
 from typing import Any
 
-from benchmarks.results import ROOT, machine, measured_on, paragraphs, save, table
+from benchmarks.results import ROOT, machine, measured_on, paragraphs, save, table, take_no_arguments
 
 
 def main() -> None:
+    take_no_arguments(__doc__)
     load_before = os.getloadavg()[0]
     start = time.perf_counter()
     subprocess.run([sys.executable, "-c", "from fashion.cli import main; main()", "explore"], cwd=ROOT, check=True)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.results import ROOT, machine, measured_on, paragraphs, save, table
+from benchmarks.results import ROOT, machine, measured_on, paragraphs, save, table, take_no_arguments
 from fashion.environment import apply_environment
 from fashion.params import load_params
 from fashion.paths import KERAS, Project
@@ -38,6 +38,7 @@ CALLS, WARM_UP = 200, 20
 
 
 def main() -> None:
+    take_no_arguments(__doc__)
     load_before = os.getloadavg()[0]
     project = Project(ROOT)
     apply_environment(project)  # Before the stages import what looks at it.

@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 
 from benchmarks.projects import data_sources
-from benchmarks.results import ROOT, machine
+from benchmarks.results import ROOT, machine, take_no_arguments
 from fashion.environment import environment_defaults
 from fashion.params import load_params
 from fashion.paths import Project
@@ -30,6 +30,7 @@ STEP = re.compile(r"Task run '(\w+)'")
 
 
 def main() -> None:
+    take_no_arguments(__doc__)
     folder = ROOT / ".state" / "first_run"
     shutil.rmtree(folder, ignore_errors=True)
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from benchmarks.results import machine, measured_on, paragraphs, save, table
+from benchmarks.results import machine, measured_on, paragraphs, save, table, take_no_arguments
 from fashion.adapters.decoding import read_pictures
 from fashion.adapters.keeping import encode_picture
 from fashion.arrays import Bytes
@@ -49,6 +49,7 @@ TABLES = {
 
 
 def main() -> None:
+    take_no_arguments(__doc__)
     load_before = os.getloadavg()[0]
     encodings = [_measure_encoding(*one) for one in ENCODINGS.items()]
     cost = {path.name: _measure_cost(path) for path in _photographs()}

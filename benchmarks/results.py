@@ -1,5 +1,6 @@
 """What every benchmark leaves beside its module: figures as JSON, and the tables that the documents quote."""
 
+import argparse
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -13,6 +14,12 @@ from fashion.storage import write_json, write_text
 ROOT = Path(__file__).resolve().parent.parent
 INSTRUCTIONS = re.compile(r"avx2|avx_vnni|avx512(f|_vnni|_bf16|_fp16)|amx_\w+|asimd|sve2?")
 """The flags of a processor by which oneDNN chooses its kernels."""
+
+
+def take_no_arguments(about: str | None) -> None:
+    """Show what a benchmark is about for `--help`, and refuse other arguments instead of measuring."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.parse_args()
 
 
 def save(module: str, figures: Any, page: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.results import ROOT, machine, measured_on, paragraphs, save, table
+from benchmarks.results import ROOT, machine, measured_on, paragraphs, save, table, take_no_arguments
 from fashion.adapters.machine import has_bfloat16
 from fashion.environment import apply_environment
 from fashion.params import Recipe, load_params
@@ -30,6 +30,7 @@ HEADS = ("a step in float32, ms", "with one image in it", f"{TOGETHER} steps in 
 
 
 def main() -> None:
+    take_no_arguments(__doc__)
     apply_environment(Project(ROOT))
     os.environ |= ONE_THREAD
     recipes = load_params(ROOT / "params.yaml").train.recipes

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from benchmarks.results import ROOT, machine, measured_on, paragraphs, save, table
+from benchmarks.results import ROOT, machine, measured_on, paragraphs, save, table, take_no_arguments
 from fashion.arrays import LabelledImages
 from fashion.environment import apply_environment
 from fashion.images.split import stratified_split
@@ -32,6 +32,7 @@ SEED = 1
 
 
 def main() -> None:
+    take_no_arguments(__doc__)
     project = Project(ROOT)
     apply_environment(project)
     recipes = load_params(project.params).train.recipes

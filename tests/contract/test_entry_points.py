@@ -57,6 +57,18 @@ def test_no_benchmark_imports_a_tool_before_it_has_set_the_environment():
     assert run(Project(SOURCE), "-c", looked_at) == "[]\n"
 
 
+def test_every_benchmark_tells_what_it_does_instead_of_measuring():
+    asked = (
+        "import importlib, sys; sys.argv.append('--help')\n"
+        f"for name in {BENCHMARKS}:\n"
+        "    try: importlib.import_module(name).main()\n"
+        "    except SystemExit as end: assert end.code == 0, name\n"
+        "    else: raise AssertionError(name)\n"
+        "print('end')"
+    )
+    assert run(Project(SOURCE), "-c", asked).endswith("end\n")
+
+
 @pytest.mark.parametrize("name", ["experiments", "recipes", "seeds"])
 def test_a_benchmark_that_trains_sets_the_environment_before_it_imports_keras(project, tmp_path, name):
     own = {
