@@ -17,6 +17,8 @@ from fashion.model.architectures import NETWORKS, Structure, Tensor
 BATCH, MOST_PIXELS = 500, 1_000_000
 """Images scored at a time; of large ones fewer, with so many pixels: activations then take at most about 150 MB, and
 images of 160 x 160 pixels half of the processor time that they take with ten times as many."""
+FEW = 100
+"""Images scored at a time where there are no more than twice as many: blank ones to fill a batch cost as much."""
 
 
 def classifier(name: str, shape: Shape, classes: int, structure: Structure | None = None) -> keras.Model:
@@ -121,7 +123,8 @@ def predict_logits(model: keras.Model, images: Bytes) -> NDArray[np.float32]:
 
 def _batches(images: Bytes) -> Iterator[Bytes]:
     """Yield some images at a time, padded with blank ones, since TensorFlow traces a model for every batch size."""
-    size = max(1, min(BATCH, MOST_PIXELS // math.prod(images.shape[1:3])))
+    most = BATCH if len(images) > 2 * FEW else FEW
+    size = max(1, min(most, MOST_PIXELS // math.prod(images.shape[1:3])))
     for start in range(0, len(images), size):
         batch = images[start : start + size]
         yield np.pad(batch, ((0, size - len(batch)), (0, 0), (0, 0), (0, 0)))
