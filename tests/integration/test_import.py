@@ -551,6 +551,37 @@ def test_every_kind_of_source_has_the_same_pictures(folder, change):
     assert not source.refused
 
 
+@pytest.mark.parametrize(
+    ("encoding", "separator", "words"),
+    [
+        ("latin-1", ",", "cannot be read as a table ('utf-8' codec"),
+        ("utf-16", ",", "cannot be read as a table ('utf-8' codec"),
+        ("utf-16", "\t", "cannot be read as a table ('utf-8' codec"),
+        ("utf-8-sig", ";", "has no column path and no column label"),
+        ("utf-8", "\t", "has no column path and no column label"),
+    ],
+)
+def test_a_table_in_a_folder_that_cannot_be_read_is_refused_and_folders_are_no_classes(
+    folder, encoding, separator, words
+):
+    rows = [(str(path.relative_to(folder)), "Vögel") for path in files_below(folder)]
+    text = "\n".join(separator.join(row) for row in [("Path", '"label"'), *rows])
+    (folder / "labels.csv").write_bytes(text.encode(encoding))
+    with pytest.raises(DataError) as refused:
+        open_source(folder)
+    assert words in str(refused.value)
+
+
+def test_a_csv_file_of_other_things_beside_pictures_is_passed_over(folder):
+    notes = folder / "notes.csv"
+    notes.write_bytes("who;what\nich;Vögel".encode("latin-1"))
+    source = open_source(folder)
+    assert ({item.label for item in source.items}, source.passed_over) == (set(CLASSES), ["notes.csv"])
+    notes.unlink()
+    notes.mkdir()
+    assert len(open_source(folder).items) == 80
+
+
 def test_pictures_in_one_group_of_rows_are_decoded_once_whenever_all_are_read(project, tmp_path, monkeypatch):
     """Other tools write all rows of a shard as one group, which can only be read from its start."""
     images, labels = draw_pictures(400)

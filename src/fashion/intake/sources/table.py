@@ -1,12 +1,14 @@
 """A table beside pictures: a CSV or Parquet file with the columns path and label, perhaps split and group."""
 
 import os
+import re
 from pathlib import Path
 from typing import cast
 
 import pandas as pd
 
 from fashion.adapters.decoding import MOST_BYTES, readable_name
+from fashion.adapters.shards import column_names
 from fashion.errors import DataError
 from fashion.intake.layout import SPLIT_NAMES
 from fashion.intake.sources.folder import read_files
@@ -15,6 +17,7 @@ from fashion.reading import DAMAGE
 
 COLUMNS = ("path", "label", "split", "group")
 MOST_BYTES_OF_TABLE = 1 << 30
+MOST_BYTES_OF_HEADER = 1 << 16
 LONGEST_SHOWN = 100
 """Characters of a path that are shown: what stands there may be a whole picture, as text."""
 Row = tuple[str | None, str | None, str | None, str | None]
@@ -46,12 +49,22 @@ def open_table(path: Path) -> Source:
 
 
 def is_table(path: Path) -> bool:
-    """Return whether a file beside pictures names them, and their classes."""
+    """Return whether the header of a file beside pictures names their paths and classes, in any encoding.
+
+    Whether the file can be read is not asked: `open_table` says why it cannot.
+    """
     try:
-        table = pd.read_parquet(path) if path.suffix.lower() == ".parquet" else pd.read_csv(path, nrows=1, dtype=str)
-    except DAMAGE:
-        return False
-    return set(COLUMNS[:2]) <= {str(column).strip().lower() for column in table.columns}
+        names = column_names(path, path.name) if path.suffix.lower() == ".parquet" else _names_in_header(path)
+    except OSError:
+        return path.is_file()
+    return set(COLUMNS[:2]) <= {name.strip().lower() for name in names}
+
+
+def _names_in_header(path: Path) -> list[str]:
+    with path.open("rb") as file:
+        text = file.read(MOST_BYTES_OF_HEADER).decode("ascii", "ignore").replace("\0", "")  # UTF-16 has zero bytes.
+    header = next(iter(text.strip().splitlines()), "")
+    return [name.strip(' "') for name in re.split(r"[,;\t]", header)]
 
 
 def _read_rows(path: Path) -> list[Row]:
