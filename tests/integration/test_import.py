@@ -8,6 +8,7 @@ import re
 import shlex
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import zipfile
@@ -426,6 +427,11 @@ def one_linked(folder):
         (folder / "9" / path.name).symlink_to(path)
 
 
+def one_elsewhere(folder):
+    (folder / "9").rename(folder.with_name("elsewhere"))
+    (folder / "9").symlink_to(folder.with_name("elsewhere"))
+
+
 def one_too_large(folder):
     for path in (folder / "9").iterdir():
         os.truncate(path, MOST_BYTES + 1)
@@ -447,6 +453,7 @@ BAD = {
     only_damaged: "None of the pictures of '9' can be used",
     one_heic: "None of the pictures of '9' can be used. The first: 9/0-001.heic: HEIC is not read",
     one_linked: "None of the pictures of '9' can be used. The first: 9/0-001.png: a link, which is not followed",
+    one_elsewhere: "None of the pictures of '9' can be used. The first: 9: a link, which is not followed",
     one_too_large: "None of the pictures of '9' can be used. The first: 9/0-001.png: has more than",
     one_nowhere: "None of the pictures of '9' can be used. The first: labels.csv, row ",
 }
@@ -462,7 +469,7 @@ def test_a_folder_that_cannot_be_used_is_refused_in_one_line_and_nothing_is_lost
     assert state_of(project) == before
 
 
-@pytest.mark.parametrize("spoil", [one_heic, one_linked, one_too_large, one_nowhere])
+@pytest.mark.parametrize("spoil", [one_heic, one_linked, one_elsewhere, one_too_large, one_nowhere])
 def test_a_class_of_which_nothing_can_be_used_may_be_left_out(folder, spoil):
     spoil(folder)
     source = open_source(folder, ["9"])
@@ -476,16 +483,27 @@ def test_a_class_of_which_nothing_can_be_used_is_named_in_an_archive_too(folder)
         open_source(as_zip(folder))
 
 
+def test_a_class_that_is_a_link_is_named_in_an_archive_too(folder):
+    shutil.rmtree(folder / "9")
+    link = zipfile.ZipInfo("wrapped/9")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    path = as_zip(folder)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(link, "../elsewhere")
+    with pytest.raises(DataError, match="None of the pictures of '9' can be used. The first: wrapped/9: a link"):
+        open_source(path)
+
+
 def test_single_files_that_cannot_be_used_are_listed_with_a_reason_and_the_rest_is_taken(project, folder, tmp_path):
     elsewhere = make_folder(tmp_path / "elsewhere", 4)
     (folder / "9" / "a-link.png").symlink_to(next(iter(files_below(elsewhere))))
-    (folder / "linked").symlink_to(elsewhere)
+    (folder / "9" / "linked").symlink_to(elsewhere)
     (folder / "9" / "photo.HEIC").write_bytes(b"ftypheic")
     (folder / "9" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     (folder / "9" / ".DS_Store").write_bytes(b"")
     assert "80 pictures" in run(folder, "--dry-run")
     listed = pd.read_csv(project.root / "artifacts" / "import" / "refused.csv").set_index("picture")["reason"]
-    assert set(listed.index) == {"9/a-link.png", "linked", "9/photo.HEIC", "9/broken.png"}
+    assert set(listed.index) == {"9/a-link.png", "9/linked", "9/photo.HEIC", "9/broken.png"}
     assert "not followed" in listed["9/a-link.png"]
     assert "convert it" in listed["9/photo.HEIC"]
 

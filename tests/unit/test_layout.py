@@ -43,6 +43,23 @@ def test_a_folder_around_everything_is_looked_through():
     }
 
 
+@pytest.mark.parametrize("unusable", ["dog/1.heic", "dog/1.png", "dog/more/IMG", "dog"])
+@pytest.mark.parametrize("around", ["", "pets/"])
+def test_a_class_of_which_nothing_can_be_used_is_one_although_the_others_have_folders_in_theirs(around, unusable):
+    paths = [PurePosixPath(around, path) for path in ("cat/siamese/1.png", "cat/persian/2.png", unusable)]
+    layout = lay_out(paths[:2], paths[2:]) if unusable != "dog/1.heic" else lay_out(paths)
+    assert {place.label for place in layout.places.values()} == {"cat"}
+    assert layout.label(paths[2]) == "dog"
+
+
+def test_what_cannot_be_used_beside_the_folder_around_everything_or_beside_splits_is_no_class():
+    paths = list(map(PurePosixPath, ["emoji/train/cat/1.png", "emoji/test/dog/2.png", "logo.svg", "emoji/logo.svg"]))
+    links = list(map(PurePosixPath, ["README.md", "emoji/latest", "emoji/train/cat/notes.txt"]))
+    layout = lay_out(paths, links)
+    assert list(layout.places.values()) == [Place("dog", "test"), Place("cat", "train")]
+    assert not any(layout.label(path) for path in (*paths[2:], *links))
+
+
 def test_what_systems_leave_and_what_is_no_picture_is_passed_over():
     names = ["cat/.DS_Store", "cat/Thumbs.db", "__MACOSX/cat/._1.png", "cat/desktop.ini", "README.md", "cat/notes.txt"]
     layout = lay_out(map(PurePosixPath, [*names, "cat/1.png"]))

@@ -62,23 +62,25 @@ class Layout:
     """Whether the folders in these are splits, and the classes are in them."""
 
     def label(self, path: PurePosixPath) -> str | None:
-        """Return the class of what its name says is a picture, whether or not it can be used; None of anything else."""
-        is_picture = path.suffix.lower() in (*READ, *UNSUPPORTED) and not is_leftover(path)
-        place = _place(path.parts[self.depth :], self.has_splits) if is_picture else None
+        """Return the class of what cannot be used and may be a picture or a folder of them; None of anything else."""
+        place = _place(_parts(path)[self.depth :], self.has_splits) if _may_hold_pictures(path) else None
         return place.label if place else None
 
 
-def lay_out(paths: Iterable[PurePosixPath]) -> Layout:
+def lay_out(paths: Iterable[PurePosixPath], odd: Iterable[PurePosixPath] = ()) -> Layout:
     """Return what the paths of files, relative to the folder that was named, say.
 
     A folder is a class, and all pictures below it belong to it. If all folders at the top are named like splits, the
     classes are the folders in them. A single folder around everything, as in many archives, is looked through.
+
+    Args:
+        odd: what is neither a file nor a folder that can be read, such as a link: it may stand for a class.
     """
     known, passed_over = _without_leftovers(sorted(paths))
     refused = {path: reason for path in known if (reason := why_unreadable(path))}
     pictures = [path for path in known if path.suffix.lower() in READ]
     passed_over += [path for path in known if path not in refused and path.suffix.lower() not in READ]
-    depth = _depth_of_wrapping(pictures)
+    depth = _depth_of_wrapping(pictures, [path for path in (*refused, *odd) if _may_hold_pictures(path)])
     tops = {path.parts[depth] for path in pictures if len(path.parts) > depth + 2}
     flat = {path.parts[depth] for path in pictures if len(path.parts) == depth + 2}
     splits = bool(tops) and {name.lower() for name in tops | flat} <= set(SPLIT_NAMES)
@@ -147,11 +149,26 @@ def _without_leftovers(paths: Sequence[PurePosixPath]) -> tuple[list[PurePosixPa
     return kept, left
 
 
-def _depth_of_wrapping(pictures: Sequence[PurePosixPath]) -> int:
-    """Return how many folders are around everything; the last two parts of a path are a class and a picture."""
+def _may_hold_pictures(path: PurePosixPath) -> bool:
+    """Return whether what cannot be used may be a picture; without an ending, it may be a folder of pictures."""
+    return path.suffix.lower() in ("", *READ, *UNSUPPORTED) and not is_leftover(path)
+
+
+def _parts(path: PurePosixPath) -> tuple[str, ...]:
+    """Return the parts of a picture's path; what has no ending stands for a folder with a picture in it."""
+    return path.parts if path.suffix else (*path.parts, "")
+
+
+def _depth_of_wrapping(pictures: Sequence[PurePosixPath], unusable: Sequence[PurePosixPath]) -> int:
+    """Return how many folders are around everything; the last two parts of a path are a class and a picture.
+
+    Beside a class of which nothing can be used, the folders of the others are classes, too.
+    """
     depth = 0
+    parts = [_parts(path) for path in (*pictures, *unusable)]
     while pictures and all(len(path.parts) > depth + 2 for path in pictures):
-        if len({path.parts[depth] for path in pictures}) > 1 or pictures[0].parts[depth].lower() in SPLIT_NAMES:
+        folders = {part[depth] for part in parts if len(part) > depth + 1}
+        if len(folders) > 1 or pictures[0].parts[depth].lower() in SPLIT_NAMES:
             break
         depth += 1
     return depth

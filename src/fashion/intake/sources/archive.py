@@ -23,7 +23,7 @@ def open_archive(path: Path) -> Source:
     archive = open_zip(path)  # Kept open: its list of files is long, and would be read again for every few of them.
     members = {path_in_archive(one): one for one in archive.infolist() if not one.is_dir()}
     odd = {name: reason for name, one in members.items() if (reason := why_unusable(one))}
-    layout = lay_out(name for name in members if name not in odd)
+    layout = lay_out((name for name in members if name not in odd), odd)
     items = [
         Item(str(name), place.label, place.split, size=members[name].file_size) for name, place in layout.places.items()
     ]

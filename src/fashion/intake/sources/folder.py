@@ -34,7 +34,7 @@ def open_folder(folder: Path) -> Source:
     entries = list(walk(folder))
     files = {entry.path: entry.size for entry in entries if not entry.odd}
     odd = {entry.path: entry.odd for entry in entries if entry.odd}
-    layout = lay_out(files)
+    layout = lay_out(files, odd)
     items = [
         Item(str(path), place.label, place.split, size=files[path])
         for path, place in layout.places.items()
