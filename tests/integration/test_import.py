@@ -600,6 +600,15 @@ def test_a_csv_file_of_other_things_beside_pictures_is_passed_over(folder):
     assert len(open_source(folder).items) == 80
 
 
+def test_images_that_are_large_are_made_a_few_at_a_time_although_their_files_are_small(project, tmp_path):
+    source = open_source(make_folder(tmp_path / "birds", 12))
+    done = []
+    scanned = scan(project, source, None, (512, 512), lambda count, of: done.append(count))
+    assert done == [7, 12]  # Of a mebibyte each, in colour and grey.
+    seen = [see_picture(content, item.name, scanned.form) for item, content in read_all(source)]
+    np.testing.assert_array_equal(scanned.images, seen)
+
+
 def test_pictures_in_one_group_of_rows_are_decoded_once_whenever_all_are_read(project, tmp_path, monkeypatch):
     """Other tools write all rows of a shard as one group, which can only be read from its start."""
     images, labels = draw_pictures(400)

@@ -17,13 +17,13 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from fashion.adapters.shards import Row, read_pictures, read_rows, write_shard, write_shards
+from fashion.adapters.shards import Row, Stored, read_pictures, read_rows, write_shard, write_shards
 from fashion.arrays import LabelledImages
 from fashion.errors import DataError
 from fashion.images.encoding import encode_png
-from fashion.images.photos import form_of, see
+from fashion.images.photos import Form, form_of, see
 from fashion.images.synthetic import draw
-from fashion.params import load_params
+from fashion.params import PicturesParams, load_params
 from fashion.stages import pictures as seeing
 from fashion.stages.formats import shards
 from fashion.stages.prepare import prepare
@@ -147,6 +147,15 @@ def test_large_pictures_are_written_and_read_a_few_at_a_time(tmp_path):
     pq.write_table(pq.read_table(path), path, compression="none")  # As pandas: all rows in one group.
     parts = list(read_pictures(path, path.name, np.ones(len(rows), np.bool_)))
     assert [[len(one.content) for one in part] for part in parts] == [sizes[:2], sizes[2:3], sizes[3:4], sizes[4:]]
+
+
+def test_large_images_are_made_of_small_files_a_few_at_a_time():
+    form = Form((512, 512), PicturesParams(channels=3, isolate=False, fit="pad", ground=0))
+    stored = [Stored(str(number), picture(number)) for number in range(12)]
+    parts = list(seeing.see_stored([stored], form))
+    assert [len(images) for images in parts] == [10, 2]
+    expected = [seeing.see_picture(one.content, one.name, form) for one in stored]
+    np.testing.assert_array_equal(np.concatenate(parts), expected)
 
 
 def test_no_part_stays_in_memory_until_all_are_done():

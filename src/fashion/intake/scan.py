@@ -1,6 +1,7 @@
 """Every picture of a source, decoded once by all workers: what the model will see, and what was found on the way."""
 
 import io
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -81,7 +82,7 @@ def scan(project: Project, source: Source, known: Form | None, size: Size | None
     items: list[Item] = []
     done = 0
     with unnamed_file(project.state) as file:
-        parts = _parts(source)
+        parts = _parts(source, math.prod(_shape(forms)))
         for images, found in on_all_workers(partial(_look, forms=forms), parts):
             file.write(images.data)
             for item, one in zip(source.items[done : done + len(found)], found, strict=True):
@@ -133,13 +134,14 @@ def _sample(source: Source, refused: dict[str, str]) -> list[Sampled]:
     return samples
 
 
-def _parts(source: Source) -> Iterator[list[Unread]]:
+def _parts(source: Source, image_bytes: int) -> Iterator[list[Unread]]:
+    """Yield as many pictures at a time as may be in memory with their images, which may be larger than the files."""
     contents = source.read(source.items)  # Of all at once: then a file that holds many is read from start to end.
     unread = (
         (item.name, _reason(content, item.name) if isinstance(content, DataError) else content)
         for item, content in zip(source.items, contents, strict=True)
     )
-    return in_parts(unread, lambda one: len(one[1]))
+    return in_parts(unread, lambda one: len(one[1]) + image_bytes)
 
 
 def _look(part: list[Unread], forms: Sequence[Form]) -> tuple[Bytes, list[Looked | str]]:

@@ -1,6 +1,7 @@
 """Stored pictures become images of the dataset, on all cores or on a cluster."""
 
 import io
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Future
@@ -11,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 
 from fashion.adapters.decoding import read_picture, readable_name
-from fashion.adapters.shards import Stored
+from fashion.adapters.shards import Stored, in_parts
 from fashion.arrays import Bytes
 from fashion.errors import DataError
 from fashion.images.photos import Form, see
@@ -27,13 +28,15 @@ Result = TypeVar("Result")
 
 
 def see_stored(parts: Iterable[list[Stored]], form: Form) -> Iterator[Bytes]:
-    """Yield the images (n, height, width, channels) of each part, in their order.
+    """Yield the images (n, height, width, channels) of all parts, in their order, a few at a time.
 
     Raises:
         DataError: pictures cannot be used; the message names the first of them, and says how many there are.
     """
     refused: list[str] = []
-    for images, reasons in on_all_workers(partial(_see_part, form=form), parts):
+    image_bytes = math.prod(form.shape)  # Perhaps more than those of the file.
+    smaller = (few for part in parts for few in in_parts(part, lambda one: len(one.content or b"") + image_bytes))
+    for images, reasons in on_all_workers(partial(_see_part, form=form), smaller):
         refused += reasons
         if not refused:
             yield images
