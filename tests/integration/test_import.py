@@ -737,6 +737,20 @@ def test_paths_that_leave_the_folder_or_do_not_exist_are_refused(folder, tmp_pat
     assert max(map(len, source.refused)) < 150
 
 
+def test_the_path_that_is_checked_is_the_one_that_is_read(folder, tmp_path):
+    outside = tmp_path / "elsewhere" / "below"
+    outside.mkdir(parents=True)
+    (outside.parent / "a.png").write_bytes(b"secret")
+    (folder / "link").symlink_to(outside)
+    inside = files_below(folder / "9")[0]
+    shutil.copy(inside, folder / "a.png")
+    names = ["link/../a.png", f"nowhere/../9/{inside.name}", f".\\9\\{inside.name}"]
+    pd.DataFrame({"path": names, "label": "9"}).to_csv(folder / "labels.csv", index=False)
+    source = open_source(folder / "labels.csv")
+    assert [item.name for item in source.items] == ["a.png", f"9/{inside.name}", f"9/{inside.name}"]
+    assert [content for _, content in read_all(source)] == [inside.read_bytes()] * 3
+
+
 def test_columns_that_differ_in_capital_letters_only_are_refused(folder):
     table = as_table(folder, folder / "labels.csv", Label="9")
     with pytest.raises(DataError, match="has several columns label, which differ in capital letters or spaces only"):

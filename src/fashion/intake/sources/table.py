@@ -108,7 +108,8 @@ def _item(row: Row, where: str) -> Item:
         raise DataError(f"{where}: expected a path and a label, found none")
     if split is not None and split.lower() not in SPLIT_NAMES:
         raise DataError(f"{where}: the split is {split!r}; expected train, validation or test")
-    return Item(name.replace("\\", "/"), label, SPLIT_NAMES[split.lower()] if split else None, group)
+    # Without `..`, as it is checked: to the system, that of a link is the folder of what it points to.
+    return Item(os.path.normpath(name.replace("\\", "/")), label, SPLIT_NAMES[split.lower()] if split else None, group)
 
 
 def _why_unusable(folder: Path, name: str) -> str | None:
