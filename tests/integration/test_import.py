@@ -674,13 +674,20 @@ def test_idx_files_of_several_datasets_are_refused_and_named(tmp_path):
         open_source(tmp_path)
 
 
-def test_an_idx_file_that_is_there_plain_and_compressed_counts_once(tmp_path):
+@pytest.mark.parametrize("restored", ["-idx", ".idx"])
+def test_an_idx_file_that_is_there_plain_and_compressed_counts_once(tmp_path, restored):
+    """With a dot, as in the name that the compressed file keeps and 7-Zip restores."""
     images, labels = draw_pictures(20, channels=1)
-    for part, compressed in (("train", True), ("t10k", True), ("train", False), ("t10k", False)):
+    for part, compressed in (("train", False), ("t10k", False), ("train", True), ("t10k", True)):
         write_pair(tmp_path, part, images, labels, compressed)
-    (tmp_path / "train-labels-idx1-ubyte").unlink()
+        for path in list(tmp_path.glob("*ubyte")):
+            path.rename(path.with_name(path.name.replace("-idx", restored)))
+    (tmp_path / f"train-labels{restored}1-ubyte").unlink()
     source = open_source(tmp_path)
     assert [item.split for item in source.items] == ["test"] * 20 + ["train"] * 20
+    assert {item.name.split("[")[0] for item in source.items} == {
+        f"{part}-images{restored}3-ubyte" for part in ("t10k", "train")
+    }
 
 
 def test_labels_of_idx_files_may_begin_at_one(project, tmp_path):

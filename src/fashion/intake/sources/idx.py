@@ -21,12 +21,18 @@ def find_idx(folder: Path) -> list[tuple[Path, Path]]:
 
     Of a file that is there plain and compressed, as after `gunzip --keep`, the plain one is taken.
     """
-    there = {path.name: path for path in sorted(folder.iterdir()) if path.is_file() and "ubyte" in path.name}
-    files = {name: path for name, path in there.items() if not name.endswith(".gz") or name[:-3] not in there}
-    images = [name for name in files if "images" in name]
+    found = [path for path in sorted(folder.iterdir()) if path.is_file() and "ubyte" in path.name]
+    # The plain ones come last, and take the place of the compressed.
+    files = {_plain_name(path): path for path in sorted(found, key=lambda path: path.suffix != ".gz")}
+    images = sorted(name for name in files if "images" in name)
     labels = {name.split("labels")[0]: name for name in files if "labels" in name}
-    found = [(files[name], labels.get(name.split("images")[0])) for name in images]
-    return [(path, files[other]) for path, other in found if other]
+    pairs = [(files[name], labels.get(name.split("images")[0])) for name in images]
+    return [(path, files[other]) for path, other in pairs if other]
+
+
+def _plain_name(path: Path) -> str:
+    """Return what a file is called once it is decompressed; 7-Zip restores MNIST's names with a dot before `idx`."""
+    return path.name.removesuffix(".gz").replace(".idx", "-idx")
 
 
 def open_idx(name: str, pairs: Sequence[tuple[Path, Path]]) -> Source:
