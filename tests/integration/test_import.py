@@ -227,6 +227,12 @@ def test_every_import_is_taken_back_byte_by_byte_and_collected_batches_stay_whil
     assert "nothing was imported here" in run("--undo", fails=True)
 
 
+@pytest.mark.parametrize("beside", [["birds"], ["--dry-run"], ["--name", "a"], ["--size", "16"], ["--skip", "9"]])
+def test_going_back_takes_nothing_that_an_import_takes(beside):
+    result = CliRunner().invoke(app, ["import", "--undo", *beside])
+    assert (result.exit_code, "it takes neither a folder" in result.output) == (2, True), result.output
+
+
 def test_after_more_pictures_what_was_derived_is_updated_and_what_was_edited_stays(project, folder):
     run(folder, "--yes")
     text = project.params.read_text().replace(

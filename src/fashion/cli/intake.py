@@ -50,6 +50,8 @@ def import_(
     `make run` trains on them. The same command again, once pictures were added, brings up to date what it derived;
     what you have edited since stays. To write, it waits for a training that is at work.
     """
+    if undo and (folder or name or size or skip or dry_run):
+        raise typer.BadParameter("it takes neither a folder nor an option of an import", param_hint="--undo")
     project, params = start()
     if undo:
         _undo(project)
@@ -78,9 +80,11 @@ def import_(
         _ask(shlex.join([str(folder), *(word for option, value in chosen if value for word in (option, value))]))
     with between_trainings(project, "fashion import"):
         bring.carry_out(project, params, plan)
-    console.print("The dataset is in place. See what changed with: git diff")
-    console.print("Keep it with: git add import.json && git commit --all")
-    console.print("Train on it with: make run. Go back with: fashion import --undo")
+    console.print(
+        "The dataset is in place. See what changed with: git diff\n"
+        "Keep it with: git add import.json && git commit --all\n"
+        "Train on it with: make run. Go back with: fashion import --undo"
+    )
 
 
 def _recover(project: "Project", params: Params) -> Params:
