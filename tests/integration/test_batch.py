@@ -29,6 +29,8 @@ from fashion.batch import answering
 from fashion.batch.answer import Wanted, answer, answer_with
 from fashion.batch.folder import LOCK, SUMMARY, held
 from fashion.batch.plan import PLAN
+from fashion.batch.seeing import see_stretch
+from fashion.batch.stretches import Rows
 from fashion.cli import app
 from fashion.errors import ArtifactError, DataError, ServiceError
 from fashion.images.encoding import encode_png
@@ -38,7 +40,7 @@ from fashion.registry.champion import fetch_champion
 from fashion.registry.predict import predict
 from fashion.stages.raw import read_raw
 from tests.litert_models import band_images
-from tests.services import CLASSES, SIZE, make_champion
+from tests.services import CLASSES, FORM, SIZE, make_champion
 
 IMAGES = band_images(10, SIZE, len(CLASSES))
 EXPECTED = [CLASSES[number % len(CLASSES)] for number in range(len(IMAGES))]
@@ -250,6 +252,48 @@ def test_a_row_without_a_picture_and_damage_within_a_shard_cost_their_rows(found
     assert classes_of(rows) == [*EXPECTED[:2], None, *EXPECTED[3:5], *[None] * 5]
     assert "must contain its pictures" in rows["reason"][2]
     assert all("damaged bytes" in reason for reason in rows["reason"][5:])
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """How many rows of Parquet files are decoded, time after time."""
+    counts, iter_batches = [], pq.ParquetFile.iter_batches
+
+    def counting(file, *arguments, **options):
+        for batch in iter_batches(file, *arguments, **options):
+            counts.append(len(batch))
+            yield batch
+
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", counting)
+    return counts
+
+
+def write_groups(path, size):
+    content = pa.array([{"bytes": encode_png(image)} for image in IMAGES], pa.struct({"bytes": pa.binary()}))
+    pq.write_table(pa.table({"image": content}), path, row_group_size=size)
+    return path
+
+
+def test_rows_in_one_group_are_decoded_once_however_many_stretches_they_are(found, tmp_path, decoded):
+    source = write_groups(tmp_path / "part.parquet", len(IMAGES))
+    for folder in ("answers", "once more"):
+        _, rows = ask(found, source, tmp_path / folder, size=3)
+        assert classes_of(rows) == EXPECTED
+        assert list(rows["path"]) == [f"part.parquet[{row}]" for row in range(len(IMAGES))]
+        assert sum(decoded) == len(IMAGES)
+        decoded.clear()
+
+
+def test_a_stretch_in_another_group_than_the_last_one_decodes_its_own_alone(tmp_path, decoded):
+    """The stretches between are those of other processes."""
+    source = write_groups(tmp_path / "part.parquet", 5)
+    for start, end in ((0, 2), (3, 4), (7, 10), (6, 7), (0, 1)):
+        stretch = Rows("", start, end, 1, 1)
+        seen = list(see_stretch(source, stretch, None, FORM))
+        assert [name for name, _ in seen] == [f"part.parquet[{row}]" for row in range(start, end)]
+        for (_, one), image in zip(seen, IMAGES[start:end], strict=True):
+            np.testing.assert_array_equal(one.image, image)
+    assert decoded == [4, 4, 1, 4, 4]
 
 
 def test_a_run_that_was_stopped_goes_on_and_makes_the_same(found, tmp_path):

@@ -1,13 +1,15 @@
 """The pictures of a stretch, one after the other, as the champion sees them."""
 
 import io
+import threading
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from zipfile import ZipFile
 
 from fashion.adapters.decoding import check_size, read_picture, readable_name
-from fashion.adapters.shards import read_stretch
+from fashion.adapters.shards import Stored, end_of_group, read_from
 from fashion.arrays import Bytes
 from fashion.batch.idx import map_images
 from fashion.batch.stretches import Files, Images, Members, Rows, Stretch
@@ -20,6 +22,20 @@ from fashion.intake.sources.folder import read_files
 
 Content = bytes | Bytes | DataError
 """A picture file, the pixels of an image, or why there is neither."""
+
+
+class _Reading(threading.local):
+    """Up to where each thread has read a shard: rows of one group can only be read from its start."""
+
+    shard: tuple[Path, str, int, int] | None = None
+    """Its path, its name, its size, and when it was changed."""
+    row: int
+    """The next."""
+    pictures: Iterator[Stored]
+    """From that row on."""
+
+
+_READING = _Reading()
 
 
 def see_stretch(source: Path, stretch: Stretch, unpacked: Path | None, form: Form) -> Iterator[tuple[str, Seen | str]]:
@@ -91,12 +107,22 @@ def _read_rows(source: Path, stretch: Rows) -> Iterator[tuple[str, Content]]:
     file = stretch.file or source.name
     names = (f"{file}[{row}]" for row in range(stretch.start, stretch.end))
     try:
-        for part in read_stretch(source / stretch.file, readable_name(file), stretch.start, stretch.end):
-            for stored in part:
-                yield next(names), _stored(stored.content)
+        for stored in _read_stretch(source / stretch.file, readable_name(file), stretch):
+            yield next(names), _stored(stored.content)
     except DataError as error:
         for name in names:
             yield name, error
+
+
+def _read_stretch(path: Path, name: str, stretch: Rows) -> Iterator[Stored]:
+    """Yield the pictures of a stretch; it goes on where the last one ended, if that is in the same group of rows."""
+    shard = (path, name, stretch.size, stretch.changed)
+    known, _READING.shard = _READING.shard, None  # Nothing goes on from what ends with an error.
+    if known != shard or not _READING.row <= stretch.start < end_of_group(path, name, _READING.row):
+        _READING.row, _READING.pictures = stretch.start, read_from(path, name, stretch.start)
+    pictures = _READING.pictures
+    yield from islice(pictures, stretch.start - _READING.row, stretch.end - _READING.row)
+    _READING.shard, _READING.row, _READING.pictures = shard, stretch.end, pictures
 
 
 def _stored(content: bytes | None) -> bytes | DataError:

@@ -11,9 +11,10 @@ from fashion.adapters.shards.reading import (
     Stored,
     column_names,
     count_pictures,
+    end_of_group,
+    read_from,
     read_pictures,
     read_rows,
-    read_stretch,
 )
 from fashion.adapters.shards.writing import Row, write_shard, write_shards
 
@@ -23,10 +24,11 @@ __all__ = [
     "Stored",
     "column_names",
     "count_pictures",
+    "end_of_group",
     "in_parts",
+    "read_from",
     "read_pictures",
     "read_rows",
-    "read_stretch",
     "write_shard",
     "write_shards",
 ]

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,8 @@ def read_pictures(path: Path, name: str, wanted: Booleans) -> Iterator[list[Stor
         DataError: like `read_rows`.
     """
     with _opened(path, name, _check_columns) as file:
-        yield from _read_wanted(file, name, wanted)
+        for pictures in _read_wanted(file, name, wanted):
+            yield from in_parts(pictures, lambda picture: len(picture.content or b""))
 
 
 def count_pictures(path: Path, name: str) -> int:
@@ -103,16 +105,22 @@ def count_pictures(path: Path, name: str) -> int:
         return int(file.metadata.num_rows)
 
 
-def read_stretch(path: Path, name: str, start: int, end: int) -> Iterator[list[Stored]]:
-    """Yield the pictures of the rows from `start` to before `end`, which need not say what they show, a few at a time.
+def end_of_group(path: Path, name: str, row: int) -> int:
+    """Return the first row behind the group of rows that `row` is in, 0 if there is no such row; raises the same."""
+    with _opened(path, name, _check_image) as file:
+        sizes = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
+        return next((end for end in accumulate(sizes) if end > row), 0)
+
+
+def read_from(path: Path, name: str, start: int) -> Iterator[Stored]:
+    """Yield the pictures of the rows from `start` on, which need not say what they show; the file is open meanwhile.
 
     Raises:
         DataError: like `count_pictures`, perhaps after some pictures.
     """
     with _opened(path, name, _check_image) as file:
-        wanted = np.zeros(file.metadata.num_rows, np.bool_)
-        wanted[start:end] = True
-        yield from _read_wanted(file, name, wanted)
+        for pictures in _read_wanted(file, name, np.arange(file.metadata.num_rows) >= start):
+            yield from pictures
 
 
 @contextmanager
@@ -199,13 +207,13 @@ def _class_names(schema: pa.Schema, name: str) -> tuple[str, ...] | None:
     return tuple(map(str, content)) if isinstance(content, list) else None
 
 
-def _read_wanted(file: pq.ParquetFile, name: str, wanted: Booleans) -> Iterator[list[Stored]]:
+def _read_wanted(file: pq.ParquetFile, name: str, wanted: Booleans) -> Iterator[Iterator[Stored]]:
+    """Yield the wanted pictures of each group of rows."""
     start = 0
     for number in range(file.num_row_groups):
         end = start + file.metadata.row_group(number).num_rows
         if wanted[start:end].any():
-            pictures = _read_group(file, number, start, name, wanted)
-            yield from in_parts(pictures, lambda picture: len(picture.content or b""))
+            yield _read_group(file, number, start, name, wanted)
         start = end
 
 
