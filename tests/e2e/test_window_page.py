@@ -52,6 +52,7 @@ def window():
         numbers=np.arange(WINDOW),
         asked=np.zeros(WINDOW, np.bool_),
         sources=(None,) * WINDOW,
+        removed=np.zeros((WINDOW, 2), np.int64),
         unknown_labels=0,
     )
 

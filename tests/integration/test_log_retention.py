@@ -4,7 +4,15 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import func, select
 
-from fashion.adapters.predictions import Forgotten, Model, count_waiting, forget, mark_collected, read_survey
+from fashion.adapters.predictions import (
+    Forgotten,
+    Model,
+    ModelVersion,
+    count_waiting,
+    forget,
+    mark_collected,
+    read_survey,
+)
 from fashion.adapters.predictions.tables import removed_requests
 from fashion.evaluation.survey import Survey
 from tests.logs import record, record_at
@@ -125,6 +133,27 @@ def test_requests_that_are_removed_unanswered_lower_the_response_until_the_label
     forget(log, NOW - DAY, beyond=3)
     assert read_survey(log, OURS) == Survey(2, 2)
     assert count_removed_requests(log) == 0
+
+
+def test_requests_that_are_removed_lower_the_response_of_the_windows_in_which_they_were(log):
+    """Else 100 labels given to mistakes alone count as a random sample as soon as nobody has looked for a month."""
+    ids = request(log, 10, labelled=1)
+    request(log, 8, labelled=1)
+    request(log, 5, model="another")
+    young = request(log, 3, labelled=2)
+    ours = ModelVersion("1", None, NOW - DAY, "ours")
+    read = log.read_labels(SHAPE)
+    mark_collected(log, read[read["label_number"] == 2])
+    before = log.read_window(version=ours).survey
+    assert before == Survey(21, 4)
+    forget(log, NOW - DAY, beyond=3)
+    window = log.read_window(version=ours)
+    assert list(window.ids) == [ids[0], *young]
+    assert window.survey == before
+    assert window.part(slice(1, None)).survey == Survey(20, 3)
+    assert log.read_window(version=ours, limit=3).survey == Survey(3, 2)
+    assert log.read_window(version=ModelVersion("1", None, NOW - DAY, "another")).survey == Survey(0, 0)
+    assert log.read_window().survey == Survey(26, 4)
 
 
 def test_requests_that_are_removed_with_a_collected_label_still_count_as_answered(log):

@@ -15,9 +15,10 @@ from fashion.adapters.predictions.retention import (
     forget_pictures,
     mark_collected,
 )
-from fashion.adapters.predictions.rows import NO_LABEL, Label, Labelled, Record, Window
+from fashion.adapters.predictions.rows import NO_LABEL, Label, Labelled, Record
 from fashion.adapters.predictions.tables import Model, ModelVersion
 from fashion.adapters.predictions.wanted import Wanted, read_survey, read_wanted, read_wanted_picture
+from fashion.adapters.predictions.window import Window
 
 __all__ = [
     "BATCH",

@@ -18,17 +18,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from fashion.adapters.predictions import migrations
 from fashion.adapters.predictions.engine import lock_out_others, make_engine, unusable
 from fashion.adapters.predictions.order import complete_order, describe_clock, take_numbers
-from fashion.adapters.predictions.rows import (
-    Label,
-    Labelled,
-    Record,
-    Window,
-    to_labelled,
-    to_labels,
-    to_rows,
-    to_window,
-)
+from fashion.adapters.predictions.rows import Label, Labelled, Record, to_labelled, to_labels, to_rows
 from fashion.adapters.predictions.tables import ARRIVED, Model, ModelVersion, labels, pictures, predictions
+from fashion.adapters.predictions.window import Window, read
 from fashion.arrays import Shape
 
 IDS_AT_ONCE = 500
@@ -137,7 +129,7 @@ class PredictionLog:
         labelled = window.outerjoin(labels, labels.c.number == newest)
         rows = select(window, labels.c.label, labels.c.name).select_from(labelled).order_by(window.c.number)
         with self.transaction() as connection:
-            return to_window(connection.execute(rows).all(), version.classes if version else None)
+            return read(connection, rows, version)
 
     def read_labels(self, shape: Shape, since: datetime | None = None, model: Model | None = None) -> pd.DataFrame:
         """Return the label that counts of each prediction that has one, in the order in which these labels came.

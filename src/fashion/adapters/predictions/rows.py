@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fashion.arrays import Booleans, Bytes, LabelledImages, Shape
-from fashion.errors import DataError
-from fashion.evaluation.survey import Survey
-from fashion.images.descriptors import describe, describe_colours
+from fashion.images.descriptors import describe
 from fashion.settings import DEFAULT_KEY
 
 NO_LABEL = -1
@@ -65,55 +63,6 @@ class Label:
 
 
 @dataclass(frozen=True)
-class Window:
-    """Predictions in the order in which they arrived; each array has one row a prediction."""
-
-    ids: NDArray[np.str_]
-    times: NDArray[np.datetime64]
-    """UTC, microseconds."""
-    images: Bytes
-    """(n, height, width, channels)."""
-    probabilities: NDArray[np.float32]
-    """(n, classes)."""
-    embeddings: NDArray[np.float32]
-    """(n, d)."""
-    predicted: NDArray[np.int64]
-    labels: NDArray[np.int64]
-    """The newest label of each; -1 where there is none, or where it is none of the reader's classes."""
-    versions: NDArray[np.str_]
-    reasons: tuple[str | None, ...]
-    """Why the model abstained; None where it answered."""
-    descriptors: pd.DataFrame
-    """The columns of `fashion.images.descriptors.describe`."""
-    numbers: NDArray[np.int64]
-    """Of each prediction, by which it arrived."""
-    asked: Booleans
-    """Whether its label was asked for at random."""
-    sources: tuple[str | None, ...]
-    """Who sent the image."""
-    unknown_labels: int
-    """How many labels are left out, since they are none of the reader's classes."""
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    @property
-    def survey(self) -> Survey:
-        return Survey(int(self.asked.sum()), int((self.asked & (self.labels != NO_LABEL)).sum()))
-
-    @property
-    def span(self) -> tuple[datetime, datetime]:
-        """The earliest and the latest time of a prediction, by the clocks of those who made them."""
-        first, final = (time.astype(datetime).replace(tzinfo=UTC) for time in (self.times.min(), self.times.max()))
-        return first, final
-
-    def part(self, chosen: slice) -> "Window":
-        """Return some of the predictions; `unknown_labels` is still that of all."""
-        rows = {name: values[chosen] for name, values in vars(self).items() if name != "unknown_labels"}
-        return Window(**rows, unknown_labels=self.unknown_labels)
-
-
-@dataclass(frozen=True)
 class Labelled(LabelledImages):
     """Images whose true class is known, in the order of their predictions; each array has one row a prediction."""
 
@@ -162,40 +111,6 @@ def _row(record: Record) -> dict[str, Any]:
     }
 
 
-def to_window(rows: Sequence[Any], classes: Sequence[str] | None) -> Window:
-    """Return the window of rows of the table `predictions`, each with `label` and `name` of its newest label or None.
-
-    Raises:
-        DataError: the images have several sizes, or the models several numbers of classes.
-    """
-    shapes = {(row.height, row.width, row.channels, len(row.probabilities), len(row.embedding)) for row in rows}
-    if len(shapes) > 1:
-        raise DataError("The predictions are by models of different inputs or outputs; read those of one version")
-    height, width, channels, *_ = shapes.pop() if shapes else (0, 0, 1)
-    images = _stack([row.image for row in rows], np.uint8).reshape(len(rows), height, width, channels)
-    described = [{name: getattr(row, name) for name in DESCRIPTORS} for row in rows]
-    descriptors = pd.DataFrame(described, columns=DESCRIPTORS)
-    if channels == 3:  # The log holds those of all images only.
-        descriptors = descriptors.join(describe_colours(images))
-    labels = [NO_LABEL if row.label is None else class_number(row.label, row.name, classes) for row in rows]
-    return Window(
-        ids=np.array([row.id for row in rows], dtype=np.str_),
-        times=np.array([row.time.replace(tzinfo=None) for row in rows], dtype="datetime64[us]"),
-        images=images,
-        probabilities=_stack([row.probabilities for row in rows], np.dtype("<f4")),
-        embeddings=_stack([row.embedding for row in rows], np.dtype("<f4")),
-        predicted=np.array([row.predicted for row in rows], dtype=np.int64),
-        labels=np.array(labels, dtype=np.int64),
-        versions=np.array([row.model_version for row in rows], dtype=np.str_),
-        reasons=tuple(row.reason for row in rows),
-        descriptors=descriptors.assign(height=height, width=width),
-        numbers=np.array([row.number for row in rows], dtype=np.int64),
-        asked=np.array([row.asked for row in rows], dtype=np.bool_),
-        sources=tuple(row.source for row in rows),
-        unknown_labels=labels.count(NO_LABEL) - sum(row.label is None for row in rows),
-    )
-
-
 def class_number(label: int, name: str | None, classes: Sequence[str] | None) -> int:
     """Return the number of a label's class among `classes`, -1 if it is none of them.
 
@@ -235,7 +150,7 @@ def to_labelled(table: pd.DataFrame, images: Mapping[str, bytes], shape: Shape) 
     return Labelled(
         ids=table["id"].to_numpy(np.str_),
         times=table["time"].to_numpy("datetime64[us]"),
-        images=_stack([images[one] for one in table["id"]], np.uint8).reshape(len(table), *shape),
+        images=stack([images[one] for one in table["id"]], np.uint8).reshape(len(table), *shape),
         labels=table["label"].to_numpy(np.uint8),
         labelled=table["labelled"].to_numpy("datetime64[us]"),
         asked=table["asked"].to_numpy(np.bool_),
@@ -243,7 +158,7 @@ def to_labelled(table: pd.DataFrame, images: Mapping[str, bytes], shape: Shape) 
     )
 
 
-def _stack(blobs: Sequence[bytes], dtype: Any) -> NDArray[Any]:
+def stack(blobs: Sequence[bytes], dtype: Any) -> NDArray[Any]:
     """Return an array (n, length) of n equally long byte strings."""
     if not blobs:
         return np.empty((0, 0), dtype)
