@@ -10,10 +10,19 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
 
-from fashion.adapters.predictions import PredictionLog, WindowHistory, count_waiting, migrations, read_pictures
+from fashion.adapters.predictions import (
+    Model,
+    PredictionLog,
+    WindowHistory,
+    count_waiting,
+    migrations,
+    read_pictures,
+    read_survey,
+)
 from fashion.adapters.predictions.migrations import NEWEST, VERSION_TABLE, _scripts
 from fashion.adapters.predictions.tables import metadata
 from fashion.errors import ServiceError
+from fashion.evaluation.survey import Survey
 from tests.logs import KINDS, clear, connected, make_earlier, record_at, write_as_earlier
 
 THEN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -107,6 +116,26 @@ def test_a_log_of_an_earlier_revision_keeps_its_rows_and_takes_pictures(url, mon
         ids = [one.id for one in (*records, pictured)]
         assert list(read_pictures(log, ids)) == [None, None, None, b"sent"]
         assert list(log.read_window().numbers) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(("thinned", "survey"), [(True, Survey(8, 5)), (False, Survey(22, 7))])
+def test_requests_among_which_earlier_code_has_removed_some_do_not_count_as_asked_for(
+    url, monkeypatch, thinned, survey
+):
+    """Earlier code kept what was answered, and did not count what it removed."""
+    with monkeypatch.context() as earlier, closing(PredictionLog(url)) as log:
+        earlier.setattr(migrations, "NEWEST", "0005")
+        log.write(records := [record_at(THEN, model="ours", asked=True) for _ in range(22)])
+        for index in (3, 9, 14, 15, 16, 18, 21):
+            log.add_label(records[index].id, 1, "test")
+    with connected(url) as connection:
+        if thinned:
+            answered = "id IN (SELECT prediction_id FROM labels)"
+            connection.execute(text(f"DELETE FROM predictions WHERE number <= 14 AND NOT {answered}"))
+    with closing(PredictionLog(url)) as log:
+        assert read_survey(log, Model("ours", ("a", "b"))) == survey
+        assert log.read_window().survey == survey
+        assert count_waiting(log) == 7
 
 
 def test_processes_that_open_a_log_of_earlier_code_at_once_write_one_after_the_other(url):
