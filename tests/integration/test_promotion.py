@@ -15,6 +15,7 @@ from fashion.adapters import tracking
 from fashion.adapters.tracking import Aliases, Change, Decision
 from fashion.adapters.tracking import ledger as ledger_module
 from fashion.adapters.tracking.address import registry_of
+from fashion.adapters.tracking.changes import from_entry, to_entry
 from fashion.cli import app
 from fashion.errors import PromotionError, ServiceError
 from fashion.params import load_params
@@ -346,6 +347,14 @@ def test_entries_of_earlier_code_are_of_the_model_that_was_there_when_they_were_
     ]
     stamped = replace(entry, model_created=noon)
     assert [stamped.is_of(created) for created in (noon - 1, noon, noon + 1, None)] == [False, True, False, False]
+
+
+def test_what_later_code_adds_to_an_entry_is_passed_over():
+    """Another clone, with later code, may write into the same registry."""
+    known = change("promote", "1", "2")
+    entry = json.loads(to_entry(known)) | {"added_later": "yes"}
+    entry["after"] |= {"retired": "1"}
+    assert from_entry(json.dumps(entry)) == known
 
 
 def test_a_deleted_history_says_how_to_bring_it_back(trained_project):

@@ -5,7 +5,7 @@ import json
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
@@ -131,10 +131,15 @@ def to_entry(change: Change) -> str:
 
 
 def from_entry(entry: str) -> Change:
-    """Return the change of an entry of the ledger."""
+    """Return the change of an entry of the ledger; what later code has added to it is left out."""
     content = json.loads(entry)
-    aliases = {name: Aliases(**content[name]) for name in ("before", "after")}
-    return Change(**content | aliases)
+    aliases = {name: Aliases(**_known(Aliases, content[name])) for name in ("before", "after")}
+    return Change(**_known(Change, content) | aliases)
+
+
+def _known(kind: type[Aliases | Change], content: Mapping[str, Any]) -> dict[str, Any]:
+    names = {one.name for one in fields(kind)}
+    return {name: value for name, value in content.items() if name in names}
 
 
 def author() -> str:
