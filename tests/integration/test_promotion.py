@@ -279,6 +279,20 @@ def test_a_crash_between_entry_and_alias_is_mended_by_the_next_command(trained_p
     assert list_changes(trained_project, load(trained_project))[0].moves == (("champion", two, three),)
 
 
+def test_a_move_in_mlflow_after_a_crash_between_entry_and_alias_stays(trained_project, monkeypatch):
+    two, three, four = add_versions(trained_project, 3)
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger_module, "_carry_out", lambda *_: None)
+        promote(trained_project, load(trained_project), two, "power fails")
+    MlflowClient(registry(trained_project).uri).set_registered_model_alias("fashion-classifier", "champion", three)
+    assert tracking.settle(registry(trained_project)).aliases.champion == three
+    outside, interrupted, _ = list_changes(trained_project, load(trained_project))
+    assert (outside.action, outside.moves) == ("outside", (("champion", two, three),))
+    assert interrupted.moves == (("champion", "1", two),)
+    promote(trained_project, load(trained_project), four, "next")
+    assert tracking.read_ledger(registry(trained_project)).in_order
+
+
 def test_a_process_that_slept_after_its_entry_does_not_undo_a_later_change(trained_project):
     two, three = add_versions(trained_project, 2)
     promote(trained_project, load(trained_project), two, "sleeps before its alias")

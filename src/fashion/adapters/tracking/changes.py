@@ -87,6 +87,11 @@ class Change:
         before, after = asdict(self.before), asdict(self.after)
         return tuple((alias, before[alias], after[alias]) for alias in before if before[alias] != after[alias])
 
+    def explains(self, aliases: Aliases) -> bool:
+        """Return whether each alias is where it was before the change, or where the change moves it."""
+        before, after, now = asdict(self.before), asdict(self.after), asdict(aliases)
+        return all(now[alias] in (before[alias], after[alias]) for alias in now)
+
     def __str__(self) -> str:
         moves = ", ".join(f"{alias} {old or 'none'} → {new or 'none'}" for alias, old, new in self.moves)
         return f"{moves or f'{self.action} version {self.version}'} by {self.who} ({self.reason})"

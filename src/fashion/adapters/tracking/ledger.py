@@ -45,14 +45,15 @@ def read_ledger(registry: Registry) -> Ledger:
 def settle(registry: Registry) -> Ledger:
     """Put the ledger in order: carry out an interrupted change, enter a move that was made past the ledger.
 
+    An interrupted change after which somebody moved an alias in MLflow is only marked as done: the move stays.
+
     Raises:
         ServiceError: as `read_ledger`.
     """
     ledger = _patiently(registry)
     if not ledger.finished:
-        logger.warning("Change %d of the aliases was interrupted: carrying it out", ledger.changes[-1].number)
         with explained(registry):
-            _carry_out(registry, ledger.changes[-1])
+            _finish(registry, ledger.changes[-1], ledger.aliases)
         ledger = read_ledger(registry)
     if ledger.aliases != ledger.expected:
         reason = "found like this: moved in MLflow, or before there was a history"
@@ -121,6 +122,16 @@ def _claim(registry: Registry, change: Change) -> None:
                 f"Another change of {registry.name} came first: {first}. "
                 "Nothing was changed; look at it with `fashion history`, then try again."
             ) from None
+
+
+def _finish(registry: Registry, change: Change, aliases: Aliases) -> None:
+    if change.explains(aliases):
+        logger.warning("Change %d of the aliases was interrupted: carrying it out", change.number)
+        _carry_out(registry, change)
+        return
+    logger.warning("Change %d was interrupted, and the aliases were moved in MLflow since: they stay", change.number)
+    client = MlflowClient(registry.uri)
+    client.log_param(_find(client, registry), _done(change), "yes")
 
 
 def _carry_out(registry: Registry, change: Change) -> None:
