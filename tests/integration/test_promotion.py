@@ -259,6 +259,10 @@ def test_a_number_with_leading_zeros_is_the_version_that_mlflow_takes_it_for(tra
     assert not promote(trained_project, load(trained_project), f"0{three}", "again").changed
     assert roll_back(trained_project, load(trained_project), None, "complaints").champion == two
     assert champion(trained_project) == two
+    promote(trained_project, load(trained_project), three, "once more")
+    assert roll_back(trained_project, load(trained_project), f"0{two}", "typed so").champion == two
+    with pytest.raises(PromotionError, match="has no version 09 "):
+        roll_back(trained_project, load(trained_project), "09", "one that is not there")
     assert tracking.read_ledger(registry(trained_project)).in_order
 
 

@@ -65,12 +65,12 @@ def roll_back(project: Project, params: Params, number: str | None, reason: str,
     registry = registry_of(project, params)
     tracking.check(registry.uri)
     ledger = tracking.settle(registry)
-    if number is not None and number not in {change.after.champion for change in ledger.changes}:
-        raise PromotionError(
-            f"Version {number} of {registry.name} was never champion; make it champion with: "
-            f"fashion promote {number} --reason '...'"
-        )
     version = existing(registry, number or _predecessor(registry, ledger))
+    if version.number not in {change.after.champion for change in ledger.changes}:
+        raise PromotionError(
+            f"Version {version.number} of {registry.name} was never champion; make it champion with: "
+            f"fashion promote {version.number} --reason '...'"
+        )
     decision = tracking.Decision(ROLLBACK, version.number, ledger.aliases.with_champion(version.number), reason, force)
     return _enthrone(project, registry, ledger, version, decision)
 
