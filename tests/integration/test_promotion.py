@@ -251,6 +251,20 @@ def test_a_decision_does_not_undo_a_move_that_was_made_in_mlflow_meanwhile(train
     assert tracking.settle(registry(trained_project)).changes[-1].moves == (("champion", two, "1"),)
 
 
+def test_of_a_move_that_was_made_in_mlflow_meanwhile_only_the_aliases_that_moved_are_named(trained_project):
+    (two,) = add_versions(trained_project)
+    here, client = registry(trained_project), MlflowClient(registry(trained_project).uri)
+    seen = tracking.settle(here)
+    decision = Decision("promote", two, seen.aliases.with_champion(two), "late")
+    client.set_registered_model_alias("fashion-classifier", "challenger", two)
+    with pytest.raises(ServiceError, match=f"meanwhile: challenger is version {two}, was none. Nothing"):
+        tracking.record(here, seen, decision)
+    client.delete_model_version("fashion-classifier", "1")
+    words = f"meanwhile: champion is none, was 1; challenger is version {two}, was none. Nothing"
+    with pytest.raises(ServiceError, match=words):
+        tracking.record(here, seen, decision)
+
+
 def test_a_number_with_leading_zeros_is_the_version_that_mlflow_takes_it_for(trained_project):
     two, three = add_versions(trained_project, 2)
     promote(trained_project, load(trained_project), two, "next")

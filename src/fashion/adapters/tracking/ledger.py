@@ -91,10 +91,18 @@ def _check_unmoved(registry: Registry, seen: Ledger) -> None:
     now = read_ledger(registry)
     if len(now.entries) == len(seen.entries) and now.aliases != seen.aliases:
         raise ServiceError(
-            f"The aliases of {registry.name} were moved in MLflow meanwhile: champion is version "
-            f"{now.aliases.champion}, was {seen.aliases.champion}. Nothing was changed; look at it with `fashion "
-            "history`, then try again."
+            f"The aliases of {registry.name} were moved in MLflow meanwhile: {_list_moves(seen.aliases, now.aliases)}. "
+            "Nothing was changed; look at it with `fashion history`, then try again."
         )
+
+
+def _list_moves(before: Aliases, after: Aliases) -> str:
+    numbers = vars(before)
+    return "; ".join(
+        f"{alias} is {f'version {number}' if number else 'none'}, was {numbers[alias] or 'none'}"
+        for alias, number in vars(after).items()
+        if number != numbers[alias]
+    )
 
 
 def _patiently(registry: Registry) -> Ledger:
