@@ -14,13 +14,14 @@ from fashion.images.slices import WORDS
 from fashion.params import load_params
 from fashion.registry.contest import Task, gather, let_answer, set_task
 from fashion.registry.judgement import judgement_from_dict
-from fashion.registry.wording import markdown, write_judgement
+from fashion.registry.wording import figures_for_tags, markdown, rows, write_judgement
 from tests.litert_models import band_images, write_band_model
 from tests.projects import SOURCE, edit_params
 
 SIZE, CLASSES = (12, 9), 3
 NAMES = ("low", "middle", "high")
 SHIPPED = load_params(SOURCE / "params.yaml")
+CALIBRATION_UNJUDGED = "calibration error (one of the two makes fewer than 10 mistakes)"
 PARAMS = SHIPPED.model_copy(update={"data": SHIPPED.data.model_copy(update={"classes": NAMES})})
 
 
@@ -76,6 +77,20 @@ def test_the_other_way_round_nothing_is_lost_and_a_slice_without_images_has_no_r
     assert not any("corrupted" in reason for reason in judgement.reasons)
 
 
+def test_calibration_is_named_as_not_judged_where_one_of_the_two_makes_too_few_mistakes(models, task):
+    _, _, evidence = judge(task, *models)
+    judgement = write_judgement(Gate(()), evidence, PARAMS.register_.judgement)
+    assert judgement.unjudged == (CALIBRATION_UNJUDGED,)
+    assert f" Not judged: {CALIBRATION_UNJUDGED}." in markdown(judgement)
+    (row,) = (row for row in rows(judgement) if row["figure"] == "calibration error")
+    assert (row["95% interval"], row["verdict"]) == ("", "shown only")
+    assert "interval" not in figures_for_tags(judgement)["judged_calibration_error"]
+    labels = task.splits["test"].labels.copy()
+    labels[:10] = (labels[:10] + 1) % CLASSES
+    mistaken = replace(task, splits={"test": LabelledImages(task.splits["test"].images, labels)})
+    assert judge(mistaken, *models)[2].unjudged == ()
+
+
 @pytest.fixture(scope="module")
 def two_bands(tmp_path_factory):
     """A model from before the third class."""
@@ -113,7 +128,10 @@ def test_a_slice_of_a_new_class_alone_is_named_as_not_judged(models, two_bands, 
     both = replace(task, slices={"rare_class": task.splits["test"].labels == 2, "dark": task.splits["test"].labels < 2})
     evidence = compare(both, models[0], two_bands, ("low", "middle"))
     assert list(evidence.test.slices) == ["dark"]
-    assert evidence.unjudged == (f"{WORDS['rare_class']} (all of classes that only the candidate knows)",)
+    assert evidence.unjudged == (
+        f"{WORDS['rare_class']} (all of classes that only the candidate knows)",
+        CALIBRATION_UNJUDGED,
+    )
 
 
 def test_recent_images_of_a_new_class_alone_judge_nobody(models, two_bands, task):

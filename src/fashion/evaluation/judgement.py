@@ -22,7 +22,7 @@ BETTER, NOT_WORSE, NO_BETTER, NOT_SHOWN, WORSE = "better", "not worse", "no bett
 NOT_COUNTED = "better, but not counted"
 """The whole interval lies on the better side, but not beyond the gain that counts; or the figure is no objective."""
 SHOWN_ONLY = "shown only"
-"""Of the recent test set, while it does not judge."""
+"""Of the recent test set, while it does not judge, and of calibration that could not be judged."""
 LOST = (NOT_SHOWN, WORSE)
 TOO_FEW, UNANSWERED = "images_at_least", "response_at_least"
 """Why the recent test set does not judge: the parameter of `register.judgement.recent` that it does not meet."""
@@ -147,8 +147,11 @@ def _findings(evidence: Evidence, rule: JudgementParams, recent_judges: bool) ->
         yield from (finding for finding in _parts(best, rule) if finding.verdict == WORSE)
     yield from recent
     yield from _parts(test, rule)
+    calibration = evidence.calibration_error
+    otherwise = NO_BETTER if calibration.measured else SHOWN_ONLY
+    verdict = _verdict(-calibration.high, wanted.calibration_error, otherwise)
+    yield Finding(CALIBRATION, ERROR, calibration, verdict, test.opponent)
     for figure, unit, difference, counts_from in (
-        (CALIBRATION, ERROR, evidence.calibration_error, wanted.calibration_error),
         (SIZE, BYTES, evidence.size, _times(wanted.size, evidence.size.champion)),
         (LATENCY, MILLISECONDS, evidence.latency, _times(wanted.latency, evidence.latency.champion)),
     ):

@@ -19,6 +19,8 @@ RESAMPLES_OF_TIMES = 1_000
 """Medians are not drawn as fast as counts."""
 MISTAKES_AT_LEAST = 10
 """Of each of two models whose calibration is compared: the usual condition for taking a share as normal."""
+UNMEASURED = (-1.0, 1.0)
+"""The interval of a difference in calibration between models with fewer mistakes: all differences that there are."""
 HALVINGS = 35
 """Of an interval of length 2: exact to 1e-10."""
 
@@ -35,6 +37,11 @@ class Difference:
     @property
     def value(self) -> float:
         return self.candidate - self.champion
+
+    @property
+    def measured(self) -> bool:
+        """Whether the interval says anything."""
+        return (self.low, self.high) != UNMEASURED
 
 
 @dataclass(frozen=True)
@@ -155,13 +162,13 @@ def calibration_difference(
     from the draws. Source: Efron and Tibshirani (as above), chapters 6 and 21.
 
     That needs mistakes: of a model that is right about all of 50 images nobody knows how sure it may be. Where one of
-    the two has fewer than `MISTAKES_AT_LEAST`, nothing is shown, and the interval holds all differences that there are.
+    the two has fewer than `MISTAKES_AT_LEAST`, nothing is shown, and the interval is `UNMEASURED`.
     """
     gaps = np.concatenate([_gaps(candidate, labels, bins), _gaps(champion, labels, bins)], axis=1)
     means = gaps.mean(axis=0)
     ours, theirs = (float(np.abs(part).sum()) for part in (means[:bins], means[bins:]))
     if min(np.count_nonzero(one.argmax(axis=1) != labels) for one in (candidate, champion)) < MISTAKES_AT_LEAST:
-        return Difference(ours, theirs, -1.0, 1.0)
+        return Difference(ours, theirs, *UNMEASURED)
     covariance = np.cov(gaps, rowvar=False) / len(labels)
     draws = np.random.default_rng(SEED).multivariate_normal(means, covariance, size=RESAMPLES, method="eigh")
     spread = np.std(np.abs(draws[:, :bins]).sum(axis=1) - np.abs(draws[:, bins:]).sum(axis=1))

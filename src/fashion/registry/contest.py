@@ -11,8 +11,14 @@ from fashion.adapters import litert
 from fashion.arrays import Booleans, Bytes, LabelledImages
 from fashion.errors import ArtifactError, DataError
 from fashion.evaluation.class_names import align_columns, find_shared
-from fashion.evaluation.judgement import Comparison, Evidence, compare
-from fashion.evaluation.paired import calibration_difference, count_pairs, exact_difference, latency_difference
+from fashion.evaluation.judgement import CALIBRATION, Comparison, Evidence, compare
+from fashion.evaluation.paired import (
+    MISTAKES_AT_LEAST,
+    calibration_difference,
+    count_pairs,
+    exact_difference,
+    latency_difference,
+)
 from fashion.evaluation.robustness import OnCopies, answer_copies, copies_difference, slice_differences
 from fashion.evaluation.survey import NOBODY_ASKED, Survey
 from fashion.images.slices import WORDS
@@ -22,6 +28,7 @@ from fashion.stages.dataset import RECENT, has_recent, load_split, read_prepared
 from fashion.stages.robustness import MADE_BY, find_members, read_slices
 
 TEST = "test"
+UNCALIBRATED = f"{CALIBRATION} (one of the two makes fewer than {MISTAKES_AT_LEAST} mistakes)"
 
 
 @dataclass(frozen=True)
@@ -102,14 +109,15 @@ def gather(task: Task, ours: Contestant, theirs: Contestant, params: Params) -> 
     candidate, champion = (one.probabilities[TEST] for one in (ours, theirs))
     sizes = [model.stat().st_size for model in models]
     times = litert.latencies(models, test.images[:1])
+    calibration = calibration_difference(test.labels, candidate, champion, bins, confidence)
     return Evidence(
         test=_compare_frozen(task, ours, theirs, params),
-        calibration_error=calibration_difference(test.labels, candidate, champion, bins, confidence),
+        calibration_error=calibration,
         size=exact_difference(sizes[0], sizes[1]),
         latency=latency_difference(times[0], times[1], confidence),
         recent=_compare(RECENT, task, ours, theirs, params) if RECENT in task.splits else None,
         survey=task.survey,
-        unjudged=task.unjudged,
+        unjudged=task.unjudged if calibration.measured else (*task.unjudged, UNCALIBRATED),
         classes=shared,
     )
 

@@ -24,7 +24,7 @@ from fashion.evaluation.judgement import (
     Outcome,
     judge,
 )
-from fashion.evaluation.paired import Difference
+from fashion.evaluation.paired import UNMEASURED, Difference
 from fashion.evaluation.survey import Survey
 from fashion.params import JudgementParams
 from fashion.registry.judgement import Judgement, Line
@@ -238,8 +238,10 @@ def _show_difference(value: float, unit: str) -> str:
 
 
 def _show_interval(low: float, high: float, unit: str) -> str:
-    """Return it as text; empty for the bytes of a file, which are exact."""
-    return "" if unit == BYTES else f"{_signed(low, unit)} to {_signed(high, unit)}"
+    """Return it as text; empty for the bytes of a file, which are exact, and for an error that was not measured."""
+    if unit == BYTES or (unit == ERROR and (low, high) == UNMEASURED):
+        return ""
+    return f"{_signed(low, unit)} to {_signed(high, unit)}"
 
 
 def _signed(value: float, unit: str) -> str:
