@@ -48,7 +48,8 @@ def _to_address(place: str | None) -> str | None:
 class Settings(BaseSettings):
     """Read from the environment by `load_settings`."""
 
-    model_config = SettingsConfigDict(env_prefix="FASHION_", frozen=True)
+    # Whoever empties a variable, as a line NAME= does, means the default: no address is empty.
+    model_config = SettingsConfigDict(env_prefix="FASHION_", frozen=True, env_ignore_empty=True)
 
     home: Path | None = None
     """The project's folder; if unset, the nearest one at or above the working directory."""

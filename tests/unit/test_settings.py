@@ -8,7 +8,7 @@ import pytest
 from fashion.environment import apply_environment, environment_defaults
 from fashion.errors import ParamsError
 from fashion.paths import Project
-from fashion.settings import load_project, load_settings, tracking_uri
+from fashion.settings import load_project, load_settings, predictions_url, tracking_uri
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_a_key_that_not_every_caller_can_send_is_refused_and_not_shown(monkeypat
     assert "cret" not in str(error.value)
 
 
-@pytest.mark.parametrize("key", ["", "secret", "a key", "!~"])
+@pytest.mark.parametrize("key", ["secret", "a key", "!~"])
 def test_a_key_of_ascii_is_taken(monkeypatch, key):
     monkeypatch.setenv("FASHION_SERVE_KEY", key)
     assert load_settings().serve_key.get_secret_value() == key
@@ -174,3 +174,11 @@ def test_a_database_of_mlflow_is_reached_by_the_driver_that_is_installed(project
     assert tracking_uri(project) == "postgresql+psycopg://ann@db.example/mlflow"
     os.environ["MLFLOW_TRACKING_URI"] = "postgresql+psycopg2://ann@db.example/mlflow"
     assert tracking_uri(project) == "postgresql+psycopg2://ann@db.example/mlflow"
+
+
+def test_an_empty_variable_means_the_default(project):
+    empty = ("MLFLOW_TRACKING_URI", "FASHION_PREDICTIONS_URL", "FASHION_SERVE_PORT", "FASHION_SERVE_KEY")
+    os.environ.update(dict.fromkeys(empty, ""))
+    assert tracking_uri(project) == f"sqlite:///{project.root}/.state/mlflow.db"
+    assert predictions_url(project) == f"sqlite:///{project.root}/.state/predictions.db"
+    assert (load_settings().serve_port, load_settings().serve_key) == (8000, None)
