@@ -30,12 +30,12 @@ class Cluster:
 
     def wait(self, count: int) -> None:
         """Wait until there are so many workers."""
-        with connect(self.address) as client:
+        with connect(self.address, PATIENCE_SECONDS) as client:
             client.wait_for_workers(count, timeout=PATIENCE_SECONDS)
 
     def busy(self) -> list[str]:
         """The names of the workers that have work."""
-        with connect(self.address) as client:
+        with connect(self.address, PATIENCE_SECONDS) as client:
             names = {address: about["id"] for address, about in client.scheduler_info()["workers"].items()}
             return [str(names[address]) for address, work in client.processing().items() if work and address in names]
 

@@ -35,7 +35,7 @@ from tests.cluster import running_cluster
 from tests.faults.commands import wait_until
 from tests.integration.test_tuning import edit
 from tests.litert_models import band_images
-from tests.servers import reserved_port
+from tests.servers import PATIENCE_SECONDS, reserved_port
 from tests.services import CLASSES, SIZE, make_champion
 
 IMAGES = band_images(200, SIZE, len(CLASSES))
@@ -108,7 +108,7 @@ def test_a_worker_of_another_version_or_with_other_folders_is_refused_by_name(da
 
 
 def number_of_workers(dask):
-    with connect(dask.address) as client:
+    with connect(dask.address, PATIENCE_SECONDS) as client:
         return len(client.scheduler_info()["workers"])
 
 
@@ -222,10 +222,10 @@ def test_who_comes_while_another_takes_work_back_is_let_in(dask):
                 self.heard = True
                 scheduler.loop.add_callback(scheduler.report, {"op": "cancelled-keys", "keys": []})
 
-    with connect(dask.address) as client:
+    with connect(dask.address, PATIENCE_SECONDS) as client:
         client.register_plugin(Cancelling())
     assert open_cluster(dask.address) == 2
-    with connect(dask.address) as client:
+    with connect(dask.address, PATIENCE_SECONDS) as client:
         assert client.run_on_scheduler(lambda dask_scheduler: dask_scheduler.plugins["cancelling"].heard)
         client.unregister_scheduler_plugin("cancelling")
 

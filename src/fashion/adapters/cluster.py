@@ -17,6 +17,7 @@ from fashion.errors import ServiceError
 PATIENCE_SECONDS = 10
 """How long a scheduler may take to answer."""
 ATTEMPTS = 10
+"""To connect."""
 
 
 class Cluster(Executor):
@@ -61,7 +62,7 @@ def cluster(address: str, read: Sequence[Path], written: Sequence[Path]) -> Iter
         ServiceError: the scheduler is away, there is no worker, or one that has another version of this package or
             does not see a path.
     """
-    with connect(address) as client:
+    with connect(address, PATIENCE_SECONDS) as client:
         _check_workers(client, address, read, written)
         workers = Cluster(client)
         try:
@@ -70,18 +71,18 @@ def cluster(address: str, read: Sequence[Path], written: Sequence[Path]) -> Iter
             workers.shutdown(cancel_futures=True)
 
 
-def connect(address: str) -> Client:
+def connect(address: str, patience_seconds: float) -> Client:
     """Return a client of the scheduler at an address. Raises ServiceError: none answers."""
     for _ in range(ATTEMPTS - 1):
         # A scheduler tells all clients what any of them cancels. One that hears of it with its welcome fails.
         with suppress(AssertionError):
-            return _connect(address)
-    return _connect(address)
+            return _connect(address, patience_seconds)
+    return _connect(address, patience_seconds)
 
 
-def _connect(address: str) -> Client:
+def _connect(address: str, patience_seconds: float) -> Client:
     try:
-        return Client(address, timeout=PATIENCE_SECONDS, set_as_default=False, name="fashion")
+        return Client(address, timeout=patience_seconds, set_as_default=False, name="fashion")
     except (OSError, ValueError) as error:
         raise ServiceError(
             f"No scheduler of Dask answers at {address} (FASHION_EXECUTOR; {type(error).__name__}). Start one: dask "
