@@ -31,9 +31,9 @@ def require_authentication(project: Project) -> Path:
             server, client = _strings()
         if server is None or server != client:
             raise ServiceError(
-                f"A Prefect server would start that this project's own runs may not ask: {SERVER} and {CLIENT} differ, "
-                f"or {path} names an active profile that it does not hold. Set both variables to the same string, or "
-                "neither, and let the file name a profile of its own as active"
+                f"The Prefect server was not started; it would refuse this project's own runs: {SERVER} and {CLIENT} "
+                f"differ, or {path} names an active profile that it does not hold. Set both variables to the same "
+                "string, or neither, and let the file name a profile of its own as active"
             )
         return path
 

@@ -192,6 +192,20 @@ def test_idx_files_plain_and_compressed_are_answered_as_they_are(found, tmp_path
     assert not [name for name in os.listdir(tmp_path / "answers") if name.startswith(".unpacked")]
 
 
+@pytest.mark.parametrize("plain", ["t10k-images-idx3-ubyte", "t10k-images.idx3-ubyte"])
+def test_an_idx_file_that_is_there_plain_and_compressed_is_answered_once(found, tmp_path, plain):
+    """As after `gunzip --keep`, and after 7-Zip, which restores the name with a dot."""
+    source = tmp_path / "source"
+    source.mkdir()
+    content = write_images(IMAGES)
+    (source / "t10k-images-idx3-ubyte.gz").write_bytes(content)
+    (source / "train-images-idx3-ubyte.gz").write_bytes(content)
+    (source / plain).write_bytes(gzip.decompress(content))
+    _, rows = ask(found, source, tmp_path / "answers")
+    assert {name.split("[")[0] for name in rows["path"]} == {plain, "train-images-idx3-ubyte.gz"}
+    assert len(rows) == 2 * len(IMAGES)
+
+
 def test_images_of_another_form_in_an_idx_file_are_brought_into_that_of_the_model(found, tmp_path):
     larger = IMAGES.repeat(3, axis=1).repeat(3, axis=2)
     (tmp_path / "colours.gz").write_bytes(write_images(larger.repeat(3, axis=3)))
@@ -408,8 +422,8 @@ def test_a_source_that_was_repaired_is_answered_into_the_folder_of_the_failure(f
 def test_answers_go_neither_among_the_pictures_nor_among_other_files(found, tmp_path):
     source = save(tmp_path / "shop")
     for output, words in (
-        (source / "answers", "answers must not stand among what is answered"),
-        (source, "answers must not stand among what is answered"),
+        (source / "answers", "answers must not be among the pictures"),
+        (source, "answers must not be among the pictures"),
         (tmp_path, "holds something else: shop"),
     ):
         with pytest.raises(DataError, match=words):
@@ -456,7 +470,7 @@ def without_pictures(source):
     ("name", "make", "words"),
     [
         ("nowhere", lambda source: None, "does not exist; expected a folder, a zip archive, an IDX file or"),
-        ("folder", empty, r"folder has no pictures, and 1 file that is none \(1 \.txt\); expected PNG"),
+        ("folder", empty, r"folder has no pictures, and 1 file that is not a picture \(1 \.txt\); expected PNG"),
         ("shop.zip", lambda source: source.write_bytes(b"PK"), "is not a zip archive that can be read"),
         ("shop.gz", cut, "gzip stream is truncated"),
         ("shop.idx", lambda source: source.write_bytes(b"\0\0\10\3" + bytes(11)), "expected a header of 16 bytes"),
@@ -520,10 +534,10 @@ def test_the_command_says_what_came_of_it(trained_project, tmp_path):
     (source / "broken.png").write_bytes(b"?")
     result = CliRunner().invoke(app, ["predict", str(source), "--output", str(tmp_path / "answers")])
     assert result.exit_code == 0, result.output
-    said = rf"{source}: 5 pictures: 4 answers, of which [0-4] are not to be relied on; 1 refused\."
+    said = rf"{source}: 5 pictures: 4 answers, of which [0-4] should not be relied on; 1 refused\."
     assert re.search(said, result.stdout)
     assert "Refused: 1. The first: broken.png: neither a picture" in result.stdout
-    assert f"The answers are in {tmp_path / 'answers'}: a row a picture, in 1 Parquet shard." in result.stdout
+    assert f"The answers are in {tmp_path / 'answers'}: one row per picture, in 1 Parquet shard." in result.stdout
     for arguments, words in (
         ([str(source), str(source)], "found 2 of them"),
         ([str(source), "--plot", "plot.png"], "found --plot"),

@@ -282,7 +282,7 @@ def test_a_new_class_comes_after_the_known_ones_and_one_that_is_gone_takes_the_c
     shutil.rmtree(folder / "9")
     said = " ".join(run(folder, "--dry-run").split())
     assert "Classes that are gone: 9. Before a model without them becomes champion, a person has to agree." in said
-    assert "do not stay, as their classes or form were others: 1." in said
+    assert "are dropped, as their classes or form differ: 1." in said
     run(folder, "--yes")
     assert load_params(project.params).data.classes == (*known[1:], "Aardvark")
     assert not project.batches.exists()
@@ -320,7 +320,7 @@ def test_an_import_that_is_killed_leaves_the_dataset_that_was_there(project, fol
     assert died.returncode == -signal.SIGKILL, died.stdout + died.stderr
     assert (state_of(project) != before) == put_back
     output = run(folder, "--dry-run")
-    assert ("the dataset before it is back" in output) == put_back
+    assert ("the previous dataset is back" in output) == put_back
     assert state_of(project) == before
     run(folder, "--yes")
     assert load_params(project.params).data.classes == ("9", "10", "<b>bold", "Food & Drink")
@@ -340,7 +340,7 @@ def test_an_import_that_was_killed_while_data_were_switched_is_put_back_by_the_n
         CliRunner().invoke(app, ["import", str(folder), "--yes"])
     assert state_of(project) != before
     output = run(folder, "--dry-run")
-    assert "the dataset before it is back" in output
+    assert "the previous dataset is back" in output
     assert state_of(project) == before
 
 
@@ -454,7 +454,7 @@ BAD = {
     one_class: "Found one class, '10'; expected at least 2 classes",
     one_picture: "Too few different pictures to divide into training, validation and test: '9' (1)",
     many_classes: "Found 304 classes; expected at most 256",
-    two_cases: "'Food & Drink' and 'food & drink' differ in capital letters only",
+    two_cases: "'Food & Drink' and 'food & drink' differ only in capitalisation",
     only_heic: "has no picture that can be used. The first of 80",
     only_damaged: "None of the pictures of '9' can be used",
     one_heic: "None of the pictures of '9' can be used. The first: 9/0-001.heic: HEIC is not read",
@@ -746,7 +746,7 @@ def test_paths_that_leave_the_folder_or_do_not_exist_are_refused(folder, tmp_pat
     reasons = list(source.refused.values())
     assert [reason.startswith("the path leaves the folder") for reason in reasons[:3]] == [True, True, True]
     assert reasons[3] == "there is no such file"
-    assert all(reason.startswith("this is no path of a file") for reason in reasons[4:])
+    assert all(reason.startswith("this is not the path of a file") for reason in reasons[4:])
     assert max(map(len, source.refused)) < 150
 
 
@@ -774,7 +774,7 @@ def test_a_path_with_a_zero_byte_is_refused(folder):
     table = folder / "labels.parquet"
     paths = [str(path.relative_to(folder)) for path in files_below(folder / "9")] + ["9/\0.png"]
     pd.DataFrame({"path": paths, "label": "9"}).to_parquet(table)
-    assert list(open_source(table).refused.values()) == ["this is no path of a file (embedded null byte)"]
+    assert list(open_source(table).refused.values()) == ["this is not the path of a file (embedded null byte)"]
 
 
 def test_name_and_size_may_be_chosen_and_a_class_left_out(project, folder):

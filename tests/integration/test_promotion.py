@@ -495,7 +495,7 @@ def test_the_commands_show_it_as_table_and_as_json(trained_project):
     code, output, errors = typed(trained_project, "promote", two, "--reason", "[bold]better[/bold]")
     assert (code, output) == (0, f"fashion-classifier: champion is version {two}, was 1\n"), errors
     code, output, _ = typed(trained_project, "promote", two, "--reason", "again")
-    assert (code, "is the champion already" in output) == (0, True)
+    assert (code, "is already the champion" in output) == (0, True)
     code, output, errors = typed(trained_project, "promote", "77", "--reason", "x")
     assert (code, "has no version 77" in errors, "Traceback" in errors) == (1, True, False)
     changes = json.loads(typed(trained_project, "history", "--json")[1])

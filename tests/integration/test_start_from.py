@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from fashion.adapters.tracking.address import registry_of
 from fashion.adapters.tracking.versions import get_version
 from fashion.adapters.versioning.pinning import pin, pull_for
+from fashion.adapters.versioning.records import read_pin
 from fashion.adapters.weights import read_weights
 from fashion.cli import app
 from fashion.cli.lineage import _start_lines
@@ -118,7 +119,7 @@ def test_in_a_clone_without_its_data_nothing_is_pinned_in_their_place(trained_pr
     must(trained_project, "dvc", "push", "data.dvc")
     shutil.rmtree(trained_project.batches)
     with pytest.raises(
-        DataError, match=r"data.dvc pins \d files, 1 of them missing from .* would know those no more"
+        DataError, match=r"data.dvc pins \d files, 1 of them missing from .* would no longer know those"
     ) as told:
         start_from(trained_project, load(trained_project), "champion")
     assert (trained_project.root / "data.dvc").read_bytes() == pinned
@@ -131,7 +132,15 @@ def test_in_a_clone_without_its_data_nothing_is_pinned_in_their_place(trained_pr
     (trained_project.data / "note").write_text("As many files as are pinned, but others.")
     files = (trained_project.params, trained_project.root / "data.dvc")
     before = [path.read_bytes() for path in files]
-    with pytest.raises(DataError, match="would know those no more"):
+    with pytest.raises(DataError, match="would no longer know those"):
+        start_from_nothing(trained_project, load(trained_project))
+    assert [path.read_bytes() for path in files] == before
+    (trained_project.data / "note").unlink()
+    listed = next((trained_project.root / ".dvc" / "cache").rglob(f"{read_pin(trained_project).md5[2:]}"))
+    content = listed.read_bytes()
+    listed.unlink()  # DVC protects it against writing.
+    listed.write_bytes(content[:-1])
+    with pytest.raises(DataError, match="1 of them missing"):  # DVC's list is damaged, the number is known.
         start_from_nothing(trained_project, load(trained_project))
     assert [path.read_bytes() for path in files] == before
 

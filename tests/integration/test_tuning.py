@@ -305,7 +305,7 @@ def test_no_budget_is_no_budget(trained_project, monkeypatch):
     monkeypatch.setenv("FASHION_HOME", str(trained_project.root))
     assert budget_of(None, None) == Budget(trials=20)
     for trials, minutes in ((0, None), (None, 0.0), (-1, 5.0), (None, float("nan"))):
-        with pytest.raises(ParamsError, match="expected at least one trial, and more than no time"):
+        with pytest.raises(ParamsError, match="expected at least one trial and more than 0 minutes"):
             budget_of(trials, minutes)
     for option in ("--trials", "--minutes"):
         result = CliRunner().invoke(app, ["tune", option, "0"])

@@ -72,7 +72,7 @@ def test_pictures_that_are_not_read_are_named_with_what_to_do():
     assert {str(path): reason for path, reason in layout.refused.items()} == {
         "cat/1.HEIC": "HEIC is not read; convert it to PNG or JPEG",
         "cat/2.tiff": "TIFF is not read; convert it to PNG or JPEG",
-        "3.png": "it lies in no folder of a class",
+        "3.png": "it is not in the folder of a class",
     }
 
 
@@ -82,8 +82,8 @@ def test_pictures_that_are_not_read_are_named_with_what_to_do():
         ([], "no pictures"),
         (["cat"], "one class, 'cat'"),
         ([f"class {number}" for number in range(300)], "Found 300 classes; expected at most 256"),
-        (["Cat", "dog", "cat"], "'Cat' and 'cat' differ in capital letters only"),
-        (["Cafe\u0301", "Caf\u00e9"], "differ in capital letters only"),
+        (["Cat", "dog", "cat"], "'Cat' and 'cat' differ only in capitalisation"),
+        (["Cafe\u0301", "Caf\u00e9"], "differ only in capitalisation"),
         (["cat", "d" * 101], "101 characters"),
         (["cat", "dog\nhouse"], "not text"),
         (["cat", "dog\udc80"], "not text"),

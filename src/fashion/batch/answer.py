@@ -60,7 +60,7 @@ class Answered:
         tally = self.tally
         answers, doubtful = tally.pictures - tally.refused, sum(tally.abstained.values())
         return (
-            f"{tally.pictures:,} pictures: {answers:,} answers, of which {doubtful:,} are not to be relied on; "
+            f"{tally.pictures:,} pictures: {answers:,} answers, of which {doubtful:,} should not be relied on; "
             f"{tally.refused:,} refused"
         )
 

@@ -58,7 +58,9 @@ def check_place(source: Path, output: Path) -> None:
     if not source.exists():
         raise DataError(f"{source} does not exist; expected {KINDS}")
     if output.resolve().is_relative_to(source.resolve()):
-        raise DataError(f"{output} is in {source}, or is it: answers must not stand among what is answered")
+        raise DataError(
+            f"{output} is {source} or lies in it: answers must not be among the pictures. Name another with --output"
+        )
     if output.exists() and not output.is_dir():
         raise DataError(f"{output} is a file; expected a folder for the answers, which is made if need be")
     if others := _others(output):

@@ -143,7 +143,7 @@ def passed_over(counts: Mapping[str, int]) -> str:
         return ""
     kinds = ", ".join(f"{count:,} {kind or 'without an ending'}" for kind, count in Counter(counts).most_common(3))
     count = sum(counts.values())
-    return f", and {count:,} {'file that is none' if count == 1 else 'files that are none'} ({kinds})"
+    return f", and {count:,} {'file that is not a picture' if count == 1 else 'files that are not pictures'} ({kinds})"
 
 
 def _differs(path: Path, header: Header) -> str:
@@ -153,7 +153,7 @@ def _differs(path: Path, header: Header) -> str:
         "source": "they answer {found}, not {expected}",
         "model": "they are answers of the model {found}, and the project's is {expected}",
         "version": "they are answers of version {found}, and the champion is version {expected}",
-        "identity": "they are answers of another version {version}, of a registry that is no more",
+        "identity": "they are answers of another version {version}, from a registry that no longer exists",
         "logged": "they were begun with another choice of --log",
         "pictures_a_shard": "their shards have {found} pictures, not {expected}",
     }

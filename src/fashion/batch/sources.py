@@ -7,7 +7,7 @@ holds the list of its files.
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from fashion.adapters.decoding import MOST_BYTES, readable_name
 from fashion.adapters.shards import column_names, count_pictures
@@ -56,7 +56,8 @@ class Search:
             if self._holds_pictures(entry):
                 yield from self._rows(str(entry.path))
             elif _is_named_like_idx(entry):
-                yield from self._images(str(entry.path))
+                if not self._is_unpacked_beside(entry.path):
+                    yield from self._images(str(entry.path))
             elif listed := self._listed(entry):
                 waiting.append(listed)
             if len(waiting) == self.at_once:
@@ -70,6 +71,12 @@ class Search:
         if entry.odd or entry.path.suffix.lower() != ".parquet":
             return False
         return "image" in column_names(self.source / entry.path, readable_name(str(entry.path)))
+
+    def _is_unpacked_beside(self, path: PurePosixPath) -> bool:
+        """Return whether a compressed file is there plain, too, as after `gunzip --keep`; 7-Zip puts a dot before idx."""
+        plain = path.with_suffix("") if path.suffix == ".gz" else None
+        names = {plain.name, plain.name.replace("-idx", ".idx")} if plain else set()
+        return any(_is_plain_file(self.source / path.parent / name) for name in names)
 
     def _listed(self, entry: Entry) -> Listed | None:
         """Return a picture, one that cannot be read, or what is no file; None for what is passed over."""
@@ -116,6 +123,10 @@ class Search:
 
     def _name(self, file: str) -> str:
         return readable_name(file or self.source.name)
+
+
+def _is_plain_file(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
 
 
 def _is_named_like_idx(entry: Entry) -> bool:

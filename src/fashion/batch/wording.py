@@ -21,13 +21,14 @@ def sentences(answered: Answered, output: Path) -> list[str]:
     tally = answered.tally
     said = [f"{answered.source}: {answered.in_words}{passed_over(answered.passed_over)}."]
     for reason, count in tally.abstained.items():
-        said.append(f"{reason}: {count:,} answers are not to be relied on, since {EXPLANATIONS[reason]}.")
+        said.append(f"{reason}: {count:,} answers should not be relied on, since {EXPLANATIONS[reason]}.")
     if tally.refused:
         said.append(f"Refused: {tally.refused:,}. The first: {'; '.join(tally.first_refused)}")
     if answered.known:
         said.append(f"{answered.known:,} of {answered.shards:,} shards were there already.")
     said.append(
-        f"The answers are in {output}: a row a picture, in {answered.shards:,} Parquet shard{_plural(answered.shards)}."
+        f"The answers are in {output}: one row per picture, in {answered.shards:,} Parquet "
+        f"shard{_plural(answered.shards)}."
     )
     return said
 

@@ -37,9 +37,9 @@ from fashion.errors import FashionError
 from fashion.importing import absence_explained
 
 GROUPS = {
-    "The pipeline, in its order": (pipeline,),
-    "The data, brought in and looked at": (intake, exploration),
-    "Better recipes and starts": (tuning, learning, starting),
+    "The pipeline, in order": (pipeline,),
+    "Importing and exploring data": (intake, exploration),
+    "Better recipes and starting weights": (tuning, learning, starting),
     "Versions and the champion": (registry, approval, lineage, report),
     "The champion in use": (status, predictions, serving, monitoring, collection, simulation),
     "The machine": (doctor,),

@@ -28,7 +28,7 @@ def doctor(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the table.")] = False,
 ) -> None:
-    """Look at what around the project keeps it from working, and say what to do about it.
+    """Check the environment for what keeps the project from working, and say what to do about it.
 
     The packages, git, variables, proxies, the folder, disk and memory; data, ports, Prefect, MLflow and the prediction
     log. Nothing is changed. Exits with 1 if there is a problem.

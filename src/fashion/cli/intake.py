@@ -29,15 +29,15 @@ def import_(
     folder: Annotated[
         Path | None,
         typer.Argument(
-            help="One folder a class in it, perhaps below train and test; or a zip of that, a table, shards, IDX."
+            help="A folder with one folder per class, perhaps below train and test; or a zip, a table, shards, IDX."
         ),
     ] = None,
     name: Annotated[
         str | None,
-        typer.Option(help="Of the dataset and the model; else that of the folder. The same name again adds."),
+        typer.Option(help="Name of the dataset and model; the folder's by default. The same name again adds to it."),
     ] = None,
     size: Annotated[
-        str | None, typer.Option(help="Of the images: 64, or HEIGHTxWIDTH; else the median, at most 64.")
+        str | None, typer.Option(help="Size of the images: 64, or HEIGHTxWIDTH; by default the median, at most 64.")
     ] = None,
     skip: Annotated[list[str] | None, typer.Option(help="A class to leave out; may be given several times.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what was found, and write nothing.")] = False,
@@ -47,8 +47,8 @@ def import_(
     """Make a folder of pictures the dataset: data/, data.dvc, params.yaml and expectations/ follow from it.
 
     The pictures are copied. First it says what it found, and draws artifacts/import/sheet.png; then it asks. After that
-    `make run` trains on them. The same command again, once pictures were added, brings up to date what it derived;
-    what you have edited since stays. To write, it waits for a training that is at work.
+    `make run` trains on them. Type it again after adding pictures: what it derived is brought up to date, and what you
+    have edited stays. Before it writes, it waits for a running training.
     """
     if undo and (folder or name or size or skip or dry_run):
         raise typer.BadParameter("it takes neither a folder nor an option of an import", param_hint="--undo")
@@ -57,7 +57,7 @@ def import_(
         _undo(project)
         return
     if folder is None:
-        raise ParamsError("Which pictures? Type: fashion import FOLDER, with one folder a class in it")
+        raise ParamsError("Which pictures? Type: fashion import FOLDER, with one folder per class in it")
     with heavy_imports():
         from fashion.intake import bring, switch
         from fashion.intake.sheet import write_sheet
@@ -95,7 +95,7 @@ def _recover(project: "Project", params: Params) -> Params:
         return params
     with between_trainings(project, "fashion import"):
         switch.recover(project)
-    console.print("An import was killed while it was at work: the dataset before it is back.")
+    console.print("An import was killed while it was running: the previous dataset is back.")
     return load_params(project.params)
 
 

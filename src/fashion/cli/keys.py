@@ -43,7 +43,7 @@ def show() -> None:
 
 @app.command(epilog="Example: fashion key remove shop")
 def remove(name: Annotated[str, typer.Argument(help="Its name.")]) -> None:
-    """Remove a key; a service that runs refuses it from its next request on."""
+    """Remove a key; a running service refuses it from the next request on."""
     project, _ = start()
     remove_key(project, name)
     errors.print(f"The key {name} was removed")

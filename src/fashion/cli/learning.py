@@ -33,8 +33,8 @@ def learning_curve(
         str | None,
         typer.Option(
             metavar="N,N,...",
-            help="Numbers of training images, with commas between; without it all of them, a half, a quarter, and so "
-            "on down to a sixteenth, as long as a class has ten.",
+            help="Numbers of training images, separated by commas; without it all of them, a half, a quarter, and so "
+            "on down to a sixteenth, as long as every class has ten.",
         ),
     ] = None,
     seeds: Annotated[
@@ -76,7 +76,7 @@ def _parse(sizes: str | None) -> list[int] | None:
     try:
         return [int(part) for part in sizes.split(",")]
     except ValueError as error:
-        raise ParamsError(f"--sizes {sizes}: expected whole numbers with commas between, such as 500,1000") from error
+        raise ParamsError(f"--sizes {sizes}: expected whole numbers separated by commas, such as 500,1000") from error
 
 
 @contextmanager

@@ -28,10 +28,10 @@ def monitor(
     since: Annotated[
         datetime | None, typer.Option(help="Look at predictions from this time on (UTC); shown, not recorded.")
     ] = None,
-    history: Annotated[bool, typer.Option("--history", help="Show past windows instead of looking.")] = False,
+    history: Annotated[bool, typer.Option("--history", help="Show past windows instead of checking.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")] = False,
 ) -> None:
-    """Compare the champion's predictions since the last look with its reference: has anything drifted?
+    """Compare the champion's predictions since the last check with its reference: has anything drifted?
 
     The result is recorded, and a page about it is written under artifacts/monitoring. With --last or --since you select
     the window yourself: it is judged and shown in the same way, but not recorded, so that no prediction counts twice

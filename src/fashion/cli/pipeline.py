@@ -33,8 +33,8 @@ def fetch(
     """Bring the dataset into data/, each file checked by its SHA-256, and pin it in data.dvc.
 
     Sources are tried in the order of params.yaml (data.sources), or of FASHION_DATA_SOURCES, separated by commas: `dvc`
-    (the default DVC remote), a folder, or an address. An interrupted download goes on where it stopped. It waits for a
-    training that is at work.
+    (the default DVC remote), a folder, or an address. An interrupted download resumes where it stopped. Waits for a
+    running training.
     """
     project, params = start()
     from fashion.stages.fetch import Drawing, draw_data
@@ -55,9 +55,10 @@ def fetch(
 
 @app.command(epilog="Example: fashion validate")
 def validate() -> None:
-    """Hold the expectations of expectations/ against every image; writes artifacts/validation/.
+    """Check every image against the suites in expectations/; writes artifacts/validation/.
 
-    Bad images go into quarantine and are left out of training; too many of them, or a breach that must not be, fail.
+    Bad images go into quarantine and are left out of training; too many of them, or a breach of what must
+    hold, is an error.
     """
     project, params = start()
     with heavy_imports():
@@ -130,7 +131,7 @@ def export() -> None:
 
 @app.command(epilog="Example: fashion register")
 def register() -> None:
-    """Bring the candidate into MLflow; it becomes champion if it fails no gate and passes the judgement.
+    """Register the candidate in MLflow; it becomes champion if it fails no gate and passes the judgement.
 
     Champion and candidate answer the same test images: the candidate must not be worse beyond the margins of
     params.yaml (register.judgement), and be better in at least one objective. A tie changes nothing.

@@ -29,7 +29,7 @@ def predict(
         list[Path],
         typer.Argument(
             help="PNG, JPEG, WebP, GIF or BMP pictures, or IDX files of images. With --output one folder, searched "
-            "below, one zip archive, IDX file or Parquet shard of pictures, of any size."
+            "recursively, or one zip archive, IDX file or Parquet shard of pictures, of any size."
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the table.")] = False,
@@ -40,7 +40,7 @@ def predict(
         Path | None, typer.Option(help="Write the answers into this folder, as Parquet shards, and print a summary.")
     ] = None,
     shard_size: Annotated[
-        int, typer.Option(min=1, max=100_000, help="Pictures in a shard, with --output: what a kill costs at most.")
+        int, typer.Option(min=1, max=100_000, help="Pictures per shard, with --output: the most that a kill can cost.")
     ] = 1024,
     log: Annotated[
         bool,
@@ -55,9 +55,9 @@ def predict(
 
     A file that cannot be read is one line on standard error; the others are still predicted. The exit status is then 1.
 
-    With --output the answers to all pictures of a folder become Parquet shards, a row a picture. One that cannot be
-    read has no class, and the reason. A run that was stopped or killed goes on with the same command. Read them with
-    pandas: read_parquet("answers"), where "answers" is that folder.
+    With --output the answers to all pictures of a folder become Parquet shards, one row per picture. One that cannot
+    be read has a reason instead of a class. To resume a run that was stopped or killed, repeat the command. Read the
+    answers with pandas: read_parquet("answers"), where "answers" is that folder.
     """
     project, params = start()
     if log and not output:

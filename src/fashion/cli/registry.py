@@ -77,10 +77,10 @@ def promote(
 @app.command(epilog="Example: fashion rollback --to 2 --reason 'complaints about shirts'")
 def rollback(
     reason: Reason,
-    to: Annotated[str | None, typer.Option(help="An earlier champion; without it, the one before the present.")] = None,
+    to: Annotated[str | None, typer.Option(help="An earlier champion; by default the previous one.")] = None,
     force: Force = False,
 ) -> None:
-    """Make an earlier champion the champion again. A second rollback goes further back, not forth."""
+    """Make an earlier champion the champion again. A second rollback goes further back, not forward again."""
     project, params = start()
     with heavy_imports():
         from fashion.registry.promotion import roll_back
@@ -117,4 +117,4 @@ def _print_promotion(promotion: "Promotion") -> None:
     if promotion.changed:
         console.print(f"{promotion.name}: champion is version {promotion.champion}, was {promotion.before or 'none'}")
     else:
-        console.print(f"{promotion.name}: version {promotion.champion} is the champion already, nothing changed")
+        console.print(f"{promotion.name}: version {promotion.champion} is already the champion; nothing changed")

@@ -36,7 +36,7 @@ def simulate(
     onset: Annotated[int, typer.Option(min=0, max=1_000_000, help="Images that are sent before it changes.")] = 0,
     label_share: Annotated[
         float,
-        typer.Option(min=0, max=1, callback=_a_number, help="Share of the labels asked for that are given."),
+        typer.Option(min=0, max=1, callback=_a_number, help="Share of the requested labels that are given."),
     ] = 1.0,
     corrections: Annotated[
         float,
@@ -45,7 +45,7 @@ def simulate(
     label_delay: Annotated[
         float, typer.Option(min=0, max=86_400, callback=_a_number, help="Seconds until a label is given.")
     ] = 0.0,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the order and of the change.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the order and of the change.")] = 0,
     url: Annotated[str | None, typer.Option(help="The service; otherwise the one of `fashion serve` here.")] = None,
     source: Annotated[
         tuple[Path, Path] | None,

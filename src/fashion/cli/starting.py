@@ -17,15 +17,15 @@ app = typer.Typer()
 def start_from(
     version: Annotated[str | None, typer.Argument(help="Its number, or `champion` or `challenger`.")] = None,
     model: Annotated[
-        str | None, typer.Option(help="The registered model that has the version, if it is another than register.name.")
+        str | None, typer.Option(help="The registered model that has the version, if it is not register.name.")
     ] = None,
     none: Annotated[bool, typer.Option("--none", help="Start from nothing again.")] = False,
 ) -> None:
     """Let trainings start with the weights of a registered version instead of random ones.
 
-    Its model is copied into data/start and pinned in data.dvc; its digest in params.yaml (train.start_from) has the
-    next `dvc repro` train anew. Layers of the same size take its weights; the others, such as the head where the number
-    of classes is another one, start at random. Which do is shown, and kept in the lineage. Waits for a training.
+    Its model is copied into data/start and pinned in data.dvc; its digest in params.yaml (train.start_from) makes the
+    next `dvc repro` train anew. Layers of the same size take its weights; the others, such as the head if the number
+    of classes differs, start at random. Which ones do is shown, and kept in the lineage. Waits for a running training.
     """
     if none == (version is not None):
         raise typer.BadParameter("name a version, or write --none", param_hint="VERSION")
@@ -53,10 +53,10 @@ def backbone(
     ] = None,
     recipe: Annotated[str, typer.Option(help="The recipe to give it to; a new one is made.")] = "pretrained",
 ) -> None:
-    """Let trainings start with a network that knows photographs already, of which only the head is new.
+    """Let trainings start with a network pretrained on photographs, of which only the head is new.
 
     The file is checked, copied into data/backbones and pinned in data.dvc; a recipe with it is written into params.yaml
-    and put to use. Nothing is downloaded. Waits for a training.
+    and put to use. Nothing is downloaded. Waits for a running training.
     """
     project, params = start()
     before = params.train.recipe
@@ -66,7 +66,7 @@ def backbone(
     with between_trainings(project, "fashion backbone"):
         built = take_weights(project, params, name, file, recipe)
     console.print(f"{name}: {built.weights:,} weights, in {built.backbone.path}", highlight=False)
-    console.print(f"Trainings use the recipe {built.name} now; train.recipe: {before} in params.yaml goes back.")
+    console.print(f"Trainings use the recipe {built.name} now; to go back, set train.recipe: {before} in params.yaml.")
     console.print("params.yaml and data.dvc have changed. Train with: dvc repro")
 
 
@@ -74,4 +74,4 @@ def _tell_removed(was_there: bool) -> None:
     if was_there:
         console.print("Trainings start from nothing again: every weight is drawn at random. Train with: dvc repro")
     else:
-        console.print("Trainings start from nothing already; nothing was changed.")
+        console.print("Trainings already start from nothing; nothing was changed.")

@@ -38,7 +38,7 @@ def tune(
     apply: Annotated[
         bool,
         typer.Option(
-            "--apply", help="Write the winner into params.yaml and choose it; alone: of a search that is over."
+            "--apply", help="Write the winner into params.yaml and use it; without a budget, that of a finished search."
         ),
     ] = False,
 ) -> None:
@@ -67,7 +67,7 @@ def tune(
             return
     name = adopt(project, params, study)
     console.print(f"params.yaml has the recipe {name} now, and uses it. See what changed with: git diff params.yaml")
-    console.print("The next training uses it; what it is worth, the judgement will say.")
+    console.print("The next training uses it; the judgement will show what it is worth.")
 
 
 @contextmanager

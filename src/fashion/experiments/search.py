@@ -106,7 +106,7 @@ def budget_of(trials: int | None, minutes: float | None) -> Budget:
     if trials is None and minutes is None:
         return Budget(USUAL_TRIALS)
     if (trials is not None and trials < 1) or (minutes is not None and not minutes > 0):
-        raise ParamsError(f"{trials} trials and {minutes} minutes: expected at least one trial, and more than no time")
+        raise ParamsError(f"{trials} trials and {minutes} minutes: expected at least one trial and more than 0 minutes")
     return Budget(trials, minutes)
 
 

@@ -124,7 +124,7 @@ def _edited(project: Project, params: Params, name: str, recipe: Recipe) -> str:
     train = params.train.model_copy(update={"recipe": name, "recipes": recipes})
     if read_as(project.params, text) != params.model_copy(update={"train": train}):
         raise ParamsError(
-            f"{project.params} is written in a way in which it cannot be edited; write this recipe there yourself, as "
+            f"{project.params} is formatted in a way that cannot be edited; write this recipe there yourself, as "
             f"train.recipes.{name}: {content}"
         )
     return text

@@ -89,7 +89,7 @@ def lay_out(paths: Iterable[PurePosixPath], odd: Iterable[PurePosixPath] = ()) -
         if place := _place(path.parts[depth:], splits):
             places[path] = place
         else:
-            refused[path] = "it lies in no folder of a class"
+            refused[path] = "it is not in the folder of a class"
     return Layout(places, refused, tuple(passed_over), depth, splits)
 
 
@@ -114,7 +114,7 @@ def check_classes(names: Iterable[str]) -> None:
         key = unicodedata.normalize("NFC", name).casefold()
         if key in alike:
             raise DataError(
-                f"The classes {alike[key]!r} and {name!r} differ in capital letters only; put their pictures together, "
+                f"The classes {alike[key]!r} and {name!r} differ only in capitalisation; put their pictures together, "
                 "or rename one"
             )
         alike[key] = name

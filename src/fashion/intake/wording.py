@@ -43,7 +43,7 @@ def _pictures(plan: Plan) -> Iterator[str]:
     yield f"Pictures: {sizes} pixels (height x width); {kinds}."
     ground = "white" if plan.scanned.form.pictures.ground else "black"
     kind = "in colour" if channels == 3 else "grey"
-    yield f"Images: {height} x {width} pixels, {kind}; {ground} where a picture is transparent or does not reach."
+    yield f"Images: {height} x {width} pixels, {kind}; {ground} where a picture is transparent or leaves a margin."
     given = " and ".join(found.given) or "no split"
     held_out = [split for split in ("validation", "test") if split not in found.given]
     words = (
@@ -76,7 +76,7 @@ def _not_taken(found: Found) -> Iterator[str]:
     if found.refused:
         yield f"{len(found.refused):,} pictures cannot be used (artifacts/import/refused.csv):{_named(found.refused)}"
     if found.passed_over:
-        yield f"{len(found.passed_over):,} files are no pictures: {_listed(found.passed_over)}"
+        yield f"{len(found.passed_over):,} files are not pictures: {_listed(found.passed_over)}"
     if found.empty:
         yield f"Classes without pictures, which are left out: {_listed(found.empty)}."
 
@@ -105,7 +105,7 @@ def _kept(plan: Plan) -> Iterator[str]:
         )
     if plan.lost_batches:
         yield (
-            f"Batches of collected images that do not stay, as their classes or form were others: {plan.lost_batches}. "
+            f"Batches of collected images that are dropped, as their classes or form differ: {plan.lost_batches}. "
             "fashion import --undo brings them back."
         )
     for name in plan.kept:

@@ -98,7 +98,7 @@ def compare(project: Project, params: Params, which: Sequence[str]) -> Compared:
     if not 2 <= len(which) <= MOST:
         raise LineageError(f"{len(which)} to compare: expected 2 to {MOST} versions or runs, such as 1 and 2")
     if repeated := [one for one in which if list(which).count(one) > 1]:
-        raise LineageError(f"{repeated[0]} is named twice; it is the same as itself")
+        raise LineageError(f"{repeated[0]} is named twice; name different versions or runs")
     sides = tuple(_read(project, params, one) for one in which)
     path = project.comparisons / f"{'-'.join(side.name.split()[-1] for side in sides)}.html"
     found = Compared(sides, tuple(_pair(sides[0], side) for side in sides[1:] if _may_pair(sides[0], side)), path)

@@ -43,7 +43,7 @@ def of_log(use: Use, params: Params, pages: Collection[int] = ()) -> Iterator[Ne
     newest = mine[::-1][: max(1, params.monitor.alarm.cool_down)]
     alarm = next((window for window in newest if window.alarm), None)
     if alarm:
-        way = "see how it went on, with the labels that have come since: fashion monitor --history"
+        way = "see what happened next, with the labels that have arrived since: fashion monitor --history"
         where = f"/status/windows/{alarm.number}/index.html" if alarm.number in pages else None
         yield Need(f"Window {alarm.number} of version {version} raised an alarm: {alarm.because}.", (way,), where)
     if use.wanted:

@@ -72,7 +72,7 @@ def _packages(version: Mapping[str, str], remade: Mapping[str, str]) -> Iterator
 def _lock(version: Origin, remade: Origin) -> Iterator[str]:
     if version.requirements_sha256 != remade.requirements_sha256:
         then, now = (str(one.requirements_sha256)[:12] for one in (version, remade))
-        yield f"requirements.lock: SHA-256 {then}, here {now}; a clone of that commit, set up, has the packages of then"
+        yield f"requirements.lock: SHA-256 {then}, here {now}; a clone of that commit, once set up, has those packages"
 
 
 def _brief(value: object) -> str:

@@ -93,7 +93,7 @@ def _bring_data(tree: Project, project: Project, found: Lineage) -> None:
         pinning.pull_for(tree, project)
     except ServiceError as error:
         advice = (
-            "These are drawn images; draw the same again, with the options of then: fashion fetch --synthetic"
+            "These are drawn images; draw the same ones again, with the options used then: fashion fetch --synthetic"
             if found.origin.data.synthetic
             else "Where they still are, type: dvc push. Here: dvc remote add (docs/remote.md says how)"
         )

@@ -130,7 +130,7 @@ def _edited(project: Project, params: Params, start: StartFrom | None) -> str:
     expected = params.model_copy(update={"train": params.train.model_copy(update={"start_from": start})})
     if read_as(project.params, text) != expected:
         wanted = f"write there yourself: {_line(start)}" if start else "remove train.start_from there yourself"
-        raise ParamsError(f"{project.params} is written in a way in which it cannot be edited; {wanted}")
+        raise ParamsError(f"{project.params} is formatted in a way that cannot be edited; {wanted}")
     return text
 
 

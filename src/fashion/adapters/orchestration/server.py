@@ -86,13 +86,13 @@ def ask(
     try:
         return expected.validate_json(response.content)
     except ValidationError as error:
-        raise ServiceError(f"{address} answered what Prefect does not answer to {request}: {error}") from error
+        raise ServiceError(f"{address} gave an answer to {request} that is not Prefect's: {error}") from error
 
 
 def unknown_here(address: str) -> ServiceError:
     """Return the error of a server that another project has started, and that does not know this one."""
     return ServiceError(
-        f"The Prefect server at {address} does not take this project's authentication string. Set "
-        "PREFECT_API_AUTH_STRING to that of the project that started it, which stands in its "
+        f"The Prefect server at {address} does not accept this project's authentication string. Set "
+        "PREFECT_API_AUTH_STRING to that of the project that started it, which is in its "
         ".state/prefect/profiles.toml; or correct PREFECT_API_URL."
     )

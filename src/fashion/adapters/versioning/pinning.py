@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from hashlib import md5
 from pathlib import Path
 from typing import Any
 
@@ -74,13 +75,13 @@ def check_whole(project: Project, params: Params) -> None:
         lost = sum(not path.is_file() for path in listed - absent)
     if lost > 0:
         raise DataError(
-            f"data.dvc pins {pinned} files, {lost} of them missing from {project.data}; it would know those no more. "
+            f"data.dvc pins {pinned} files, {lost} of them missing from {project.data}; it would no longer know those. "
             "Get them with: dvc pull data.dvc"
         )
 
 
 def _listed(project: Project) -> set[Path] | None:
-    """Return the files that data.dvc pins; None where DVC's cache does not know this version."""
+    """Return the files that data.dvc pins; None where DVC's cache does not know this version, or not whole."""
     if not (project.root / PIN).exists():
         return set()
     version = read_pin(project).md5
@@ -88,8 +89,10 @@ def _listed(project: Project) -> set[Path] | None:
         cache = repository.cache.local
         if not cache.exists(version):
             return None
-        entries = json.loads(Path(cache.oid_to_path(version)).read_bytes())
-    return {project.data / entry["relpath"] for entry in entries}
+        content = Path(cache.oid_to_path(version)).read_bytes()
+    if not version.startswith(md5(content, usedforsecurity=False).hexdigest()):
+        return None
+    return {project.data / entry["relpath"] for entry in json.loads(content)}
 
 
 def pin(project: Project) -> bool:

@@ -27,7 +27,7 @@ def open_source(path: Path, skipped: Sequence[str] = ()) -> Source:
             class to leave out.
     """
     if not path.exists():
-        raise DataError(f"{path} does not exist; expected a folder with pictures, one folder a class")
+        raise DataError(f"{path} does not exist; expected a folder with pictures, one folder per class")
     source = _without(_open(path), skipped)
     if not source.items and source.refused:
         name, reason = next(iter(source.refused.items()))
@@ -35,7 +35,7 @@ def open_source(path: Path, skipped: Sequence[str] = ()) -> Source:
             f"{path} has no picture that can be used. The first of {len(source.refused):,}: {name}: {reason}"
         )
     if not source.items:
-        raise DataError(f"{path} has no pictures; expected one folder a class, with PNG, JPEG, WebP, GIF or BMP files")
+        raise DataError(f"{path} has no pictures; expected a folder per class, with PNG, JPEG, WebP, GIF or BMP files")
     there = {item.label for item in source.items}
     for name, label in source.refused_labels.items():
         if label not in there:

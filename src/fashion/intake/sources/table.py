@@ -122,4 +122,4 @@ def _why_unusable(folder: Path, name: str) -> str | None:
             return "there is no such file"
         return f"has more than {MOST_BYTES:,} bytes; reduce its size" if path.stat().st_size > MOST_BYTES else None
     except (OSError, ValueError, RuntimeError) as error:  # Too long, with a zero byte, or in a circle of links.
-        return f"this is no path of a file ({getattr(error, 'strerror', None) or error})"
+        return f"this is not the path of a file ({getattr(error, 'strerror', None) or error})"
