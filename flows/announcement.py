@@ -54,4 +54,5 @@ def _send(destination: str, title: str, text: str) -> None:
     block = Block.load(destination)
     if not isinstance(block, NotificationBlock):
         raise TypeError(f"{destination} is no notification block")
-    cast("Any", block).notify(text, title)  # Outside a coroutine it waits by itself.
+    with block.raise_on_failure():  # Otherwise Slack's, and most others, say nothing of what they could not deliver.
+        cast("Any", block).notify(text, title)  # Outside a coroutine it waits by itself.

@@ -17,6 +17,7 @@ from prefect.events import emit_event
 from prefect.logging import get_run_logger
 from prefect.states import Completed
 
+from fashion.errors import AbsenceError
 from fashion.loop.wording import show_score
 from fashion.params import Params
 from fashion.paths import Project
@@ -57,7 +58,10 @@ def _watch() -> State[Any]:
     from fashion.loop.monitor import send_alarms
 
     project, params = open_project()
-    found = look(project, params)
+    try:
+        found = look(project, params)
+    except AbsenceError as error:  # A result, not a failure that everybody hears of again each hour.
+        return Completed(name="NoChampion", message=str(error))
     send_alarms(project, params, _send)
     get_run_logger().info("%s", found.because)
     return Completed(name=_name(found), message=found.because, data=found.judged)

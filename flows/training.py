@@ -39,8 +39,12 @@ if TYPE_CHECKING:
 
 def name_of_run() -> str:
     """Return what is trained, why and when."""
-    train = load_params(load_project().params).train
-    return f"{train.recipe}, seed {train.seed}, {flow_run.parameters['reason']}, {datetime.now():%Y-%m-%d %H:%M:%S}"
+    try:
+        train = load_params(load_project().params).train
+        what = f"{train.recipe}, seed {train.seed}"
+    except FashionError:  # Said by the run: an error here would be a crash of Prefect's, without its words.
+        what = "training"
+    return f"{what}, {flow_run.parameters['reason']}, {datetime.now():%Y-%m-%d %H:%M:%S}"
 
 
 @flow(name="training", flow_run_name=name_of_run, on_failure=[announce_failure], on_crashed=[announce_failure])

@@ -12,6 +12,8 @@ from fashion.settings import LOOPBACK, load_settings, tracking_uri
 POOL = "fashion"
 OWN = ("127.0.0.1", "localhost")
 """By which a browser of this machine reaches the servers."""
+HTTP_PORT = 80
+"""The port of an address that names none."""
 PREFECT, MLFLOW, WORKER = "prefect", "mlflow", "worker"
 
 
@@ -20,7 +22,9 @@ def service_commands(project: Project) -> dict[str, list[str]]:
     prefect, uri = urlsplit(prefect_address()), tracking_uri(project)
     commands = {}
     if prefect.hostname in LOOPBACK:
-        commands[PREFECT] = _python("prefect", "server", "start", "--host", "127.0.0.1", "--port", str(prefect.port))
+        commands[PREFECT] = _python(
+            "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(_port(prefect_address()))
+        )
     if is_local(uri):
         where = ["--host", "127.0.0.1", "--port", str(load_settings().mlflow_port), "--workers", "1"]
         artifacts = ["--artifacts-destination", str(project.state / "mlflow")]
@@ -34,7 +38,7 @@ def service_environments(project: Project) -> dict[str, dict[str, str]]:
 
     A page is known by its origin; MLflow would take every Host that begins like a private address (10.evil.example).
     """
-    origins = ",".join(f"http://{host}:{urlsplit(prefect_address()).port}" for host in OWN)
+    origins = ",".join(f"http://{host}:{_port(prefect_address())}" for host in OWN)
     hosts = ",".join(f"{host}:{load_settings().mlflow_port}" for host in OWN)
     return {
         PREFECT: {"PREFECT_SERVER_CORS_ALLOWED_ORIGINS": origins} | os.environ,
@@ -45,12 +49,12 @@ def service_environments(project: Project) -> dict[str, dict[str, str]]:
 
 def check_ports(project: Project) -> None:
     """Before anything starts, so that nothing is half up."""
-    ports = {PREFECT: (urlsplit(prefect_address()).port, "PREFECT_API_URL")}
+    ports = {PREFECT: (_port(prefect_address()), "PREFECT_API_URL")}
     ports |= {MLFLOW: (load_settings().mlflow_port, "FASHION_MLFLOW_PORT")}
     for name in service_commands(project).keys() & ports.keys():
         port, variable = ports[name]
         try:
-            socket.create_server(("127.0.0.1", port or 80)).close()
+            socket.create_server(("127.0.0.1", port)).close()
         except OSError as error:
             raise ServiceError(
                 f"Port {port} for {name} is taken ({error.strerror}). End the program that listens there, or choose "
@@ -60,6 +64,10 @@ def check_ports(project: Project) -> None:
 
 def prefect_address() -> str:
     return os.environ.setdefault("PREFECT_API_URL", "http://127.0.0.1:4200/api").removesuffix("/api")
+
+
+def _port(address: str) -> int:
+    return urlsplit(address).port or HTTP_PORT
 
 
 def mlflow_address(project: Project) -> str:

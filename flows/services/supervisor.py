@@ -36,6 +36,8 @@ from flows.services.processes import (
 STOP_SECONDS = {WORKER: 60.0, PREFECT: 15.0, MLFLOW: 15.0}
 """How long a service may take to end when asked, before it is killed; the runs of the worker have as long again."""
 LOG_BYTES = 5_000_000
+ENDED = "ABORT"
+"""What Prefect answers to whoever would cancel a run that has ended by itself."""
 
 
 class Log(Printer):  # type: ignore[misc]
@@ -48,7 +50,9 @@ class Log(Printer):  # type: ignore[misc]
         self._files: dict[str, RotatingFileHandler] = {}
 
     def write(self, message: Message) -> None:
-        super().write(message)
+        # Whoever read it may be gone: a closed terminal, `| tee` that was ended. The services are ended all the same.
+        with suppress(OSError):
+            super().write(message)
         if message.name not in self._files:
             path = self._folder / f"{message.name}.log"
             self._files[message.name] = RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8")
@@ -117,7 +121,8 @@ def up(project: Project) -> None:
             pid_file = shlex.quote(str(_pid_file(project, name)))
             line = f"echo $$ > {pid_file}; exec {shlex.join(command)}"
             supervisor.add_process(name, line, env=environments[name], cwd=str(project.root))
-        signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))  # The terminal was closed.
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # By nohup.
+            signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))  # The terminal was closed.
         supervisor.loop()
         lock.write({})
     if supervisor.ended:
@@ -164,22 +169,25 @@ def _end_runs(worker: int) -> None:
     """Cancel the flow runs of a worker, and wait: asked to end, the worker would kill them and leave them `Running`."""
     with suppress(psutil.NoSuchProcess):
         runs = {child.environ()["PREFECT__FLOW_RUN_ID"]: child for child in psutil.Process(worker).children()}
+        answers = {run: _set_state(run, "CANCELLING") for run in runs}
         for run, child in runs.items():
-            if not _set_state(run, "CANCELLING"):
+            if not answers[run]:
                 child.terminate()
         psutil.wait_procs(list(runs.values()), timeout=STOP_SECONDS[WORKER])
-        for run in runs:
-            _set_state(run, "CANCELLED")
+        for run, answer in answers.items():
+            if answer != ENDED:
+                _set_state(run, "CANCELLED")
 
 
-def _set_state(run: str, state: str) -> bool:
-    """Whether the server took it; it may be gone already."""
+def _set_state(run: str, state: str) -> str:
+    """Return what the server answers; nothing if it did not take the state, or is gone already."""
     content = {"state": {"type": state, "message": "The services were asked to end."}}
     try:
         address = f"{prefect_address()}/api/flow_runs/{run}/set_state"
-        return httpx.post(address, json=content, headers=headers_for_prefect(), timeout=10).is_success
+        answer = httpx.post(address, json=content, headers=headers_for_prefect(), timeout=10)
+        return str(answer.json()["status"]) if answer.is_success else ""
     except httpx.HTTPError:
-        return False
+        return ""
 
 
 def _signal_group(leader: int, signal_number: int) -> None:

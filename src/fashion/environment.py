@@ -14,6 +14,8 @@ ACTIVATED = "_FASHION_SET"
 """What `source .venv/bin/activate` set, one line NAME=value per variable; the user set the others."""
 ONE_ADDRESS = ("MLFLOW_REGISTRY_URI", "MLFLOW_REGISTRY_STORE_URI")
 """With these, MLflow would keep versions apart from the runs that they come from."""
+ADDRESSES = ("MLFLOW_TRACKING_URI", "PREFECT_API_URL")
+"""Variables whose default counts where they are empty, too."""
 FIXED = {"KERAS_BACKEND": "tensorflow"}
 """What the code requires, whatever another project has set."""
 FOREIGN = (
@@ -34,7 +36,7 @@ def apply_environment(project: Project) -> None:
     """Set every default that the user has not set. Called by entry points before a tool is imported.
 
     Raises:
-        ParamsError: the environment or a variable belongs to another project.
+        ParamsError: the environment or a variable belongs to another project, or an address is none.
     """
     check_environment(project)
     for name, value in _activated():
@@ -44,7 +46,11 @@ def apply_environment(project: Project) -> None:
         os.environ.pop(name, None)
     os.environ.update(FIXED)
     for name, value in environment_defaults(project).items():
+        if name in ADDRESSES and not os.environ.get(name):
+            os.environ[name] = value
         os.environ.setdefault(name, value)
+    if address := load_settings().prefect_api_url:
+        os.environ["PREFECT_API_URL"] = address
     check_registry_address(project)
     _keep_proxies_from_loopback()
     _share_certificates()

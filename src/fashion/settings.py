@@ -45,6 +45,16 @@ def _to_address(place: str | None) -> str | None:
     return Path(place).as_uri()
 
 
+def _check_api(address: str) -> str:
+    """Return the address of Prefect's server without a slash at its end, which Prefect takes off, too."""
+    parts = urlsplit(address)
+    if not address:
+        return address
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0 or "/api" not in parts.path:
+        raise ValueError("expected http://host:port/api")
+    return address.rstrip("/")
+
+
 class Settings(BaseSettings):
     """Read from the environment by `load_settings`."""
 
@@ -62,7 +72,7 @@ class Settings(BaseSettings):
     )
     """Where files of runs and versions go if MLflow's address is a database server: s3://bucket/path, or an absolute
     folder. MLflow's server calls it by this name, too."""
-    prefect_api_url: str = Field(default="", validation_alias="PREFECT_API_URL")
+    prefect_api_url: Annotated[str, AfterValidator(_check_api)] = Field(default="", validation_alias="PREFECT_API_URL")
     """Where Prefect's server answers: http://host:port/api."""
     prefect_api_auth_string: SecretStr | None = Field(default=None, validation_alias="PREFECT_API_AUTH_STRING")
     """The credentials for Prefect's server, user:password; those for the server of `make up` are found without it."""

@@ -6,7 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from pathlib import Path
 
 import psutil
 import pytest
@@ -18,7 +19,7 @@ from fashion.leftovers import place
 from fashion.locks import between_trainings, hold, one_at_a_time, read_holder, training_lock, try_hold
 from flows.services.supervisor import down
 from tests.faults.commands import run, start, wait_until
-from tests.projects import copy_pipeline
+from tests.projects import SOURCE, copy_pipeline
 from tests.servers import PATIENCE_SECONDS
 
 READ = "touch reading; while [ ! -e go ]; do sleep 0.1; done; cp data/a b"
@@ -262,6 +263,38 @@ def test_make_down_ends_what_is_just_starting_and_not_what_has_its_number_of_las
 
 def has_open(process, name):
     return any(file.path.endswith(name) for file in psutil.Process(process.pid).open_files())
+
+
+SUPERVISED = """
+import sys
+from pathlib import Path
+from flows.services.supervisor import Log, Supervisor
+folder = Path(sys.argv[1])
+supervisor = Supervisor(Log(folder / "logs"))
+for name in ("prefect", "mlflow", "worker"):
+    supervisor.add_process(name, f"echo $$ > '{folder}/{name}.pid'; exec sleep 600")
+supervisor.loop()
+"""
+
+
+def test_services_end_though_nobody_reads_any_more_what_they_say(tmp_path):
+    """The terminal was closed, or of `make up | tee log` the second was ended first."""
+    reading, writing = os.pipe()
+    command = [sys.executable, "-c", SUPERVISED, str(tmp_path)]
+    with subprocess.Popen(command, cwd=SOURCE, stdout=writing, start_new_session=True) as process:
+        os.close(writing)
+        files = [tmp_path / f"{name}.pid" for name in ("prefect", "mlflow", "worker")]
+        try:
+            wait_until(lambda: all(file.exists() and file.read_text() for file in files), process)
+            os.close(reading)
+            process.terminate()
+            process.wait(PATIENCE_SECONDS)
+            assert not [file.stem for file in files if psutil.pid_exists(int(file.read_text()))]
+        finally:
+            process.kill()
+            for file in filter(Path.exists, files):
+                with suppress(ProcessLookupError):
+                    os.killpg(int(file.read_text()), signal.SIGKILL)
 
 
 def test_make_down_says_so_when_it_is_not_known_yet_who_starts(pipeline):

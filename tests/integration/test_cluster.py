@@ -230,6 +230,11 @@ def test_who_comes_while_another_takes_work_back_is_let_in(dask):
         client.unregister_scheduler_plugin("cancelling")
 
 
+def test_an_encrypted_address_without_certificates_says_where_they_are_named():
+    with pytest.raises(ServiceError, match=r"tls://127.0.0.1:9 \(FASHION_EXECUTOR\) cannot be asked .*\.state/dask"):
+        connect("tls://127.0.0.1:9", 5)
+
+
 def test_a_scheduler_that_goes_away_is_said(tmp_path):
     with running_cluster(tmp_path) as alone:
         alone.start_worker("only")

@@ -78,6 +78,12 @@ def test_the_command_says_what_it_made_and_pushes_it_to_the_remote(served, tmp_p
     assert re.search(r"data/batches/\S+: 150 images, 0 in quarantine\. Learn from them with: dvc repro", result.output)
     digest = data_version(project).removesuffix(".dir")
     assert (remote / "files" / "md5" / digest[:2] / f"{digest[2:]}.dir").is_file()
+    for name, value in (("name", "test"), ("email", "test@localhost")):
+        git(project.root, "config", f"user.{name}", value)
+    result = CliRunner().invoke(app, ["collect", "--commit"], env={"FASHION_HOME": str(project.root)})
+    assert result.exit_code == 0, result.output
+    assert git(project.root, "log", "-1", "--format=%s").strip() == "Data: batches collected earlier"
+    assert not git(project.root, "status", "--short", "data.dvc")
 
 
 def test_the_command_says_why_images_are_in_quarantine_and_where_they_are_shown(served):
@@ -161,7 +167,23 @@ def test_with_an_earlier_version_of_the_data_its_labels_are_new_again(served):
     log_predictions(project, *draw(ENOUGH, 10, (28, 28), seed=11))
     collected = collect(project, params)
     shutil.rmtree(project.batches / collected.batch)
+    pin(project)
     assert collect(project, params) == collected
+
+
+@pytest.mark.advice("dvc pull", "adapters/versioning/pinning.py")
+def test_a_batch_that_is_pinned_and_missing_here_is_not_dropped_from_what_is_pinned(served):
+    """As in a clone after `git pull` without `dvc pull`."""
+    project, params = served
+    log_predictions(project, *draw(ENOUGH, 10, (28, 28), seed=11))
+    batch, pinned = collect(project, params).batch, data_version(project)
+    shutil.rmtree(project.batches / batch)
+    with pytest.raises(DataError, match=r"\d of them missing") as told:
+        collect(project, params)
+    assert data_version(project) == pinned
+    follow(project, told.value, "dvc pull data.dvc")
+    assert collect(project, params).images == 0
+    assert data_version(project) == pinned
 
 
 def test_another_model_in_the_same_log_starts_with_none_of_its_rows(served):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pwd
 import re
 import subprocess
 import sys
@@ -148,6 +149,19 @@ def test_a_full_disk_and_a_full_memory_are_problems(project, monkeypatch):
     monkeypatch.setattr(machine, "MEMORY_NEEDED", 1e9)
     assert machine.check_disk(project).verdict == PROBLEM
     assert machine.check_memory(project).verdict == PROBLEM
+
+
+def test_an_owner_without_a_name_is_told_by_its_number(project, monkeypatch):
+    """As in a container, and on a disk of the network."""
+
+    def fail(number):
+        raise KeyError(number)
+
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    monkeypatch.setattr(pwd, "getpwuid", fail)
+    found = machine.check_folder(project)
+    assert found.verdict == PROBLEM
+    assert f"work as its owner (user {project.root.stat().st_uid})" in found.advice
 
 
 def test_a_processor_that_tensorflow_does_not_run_on_is_a_problem(project, monkeypatch):

@@ -11,6 +11,7 @@ import httpx
 import numpy as np
 import pytest
 from prefect import get_client
+from prefect.blocks.notifications import MattermostWebhook
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
 from fashion.adapters.predictions import WindowHistory
@@ -23,6 +24,7 @@ from fashion.settings import headers_for_prefect
 from flows.monitoring import EVENT, monitoring
 from flows.pipeline import PIPELINE
 from flows.retraining import retraining
+from flows.services.supervisor import ENDED, _set_state
 from tests.projects import edit_params, log_predictions
 from tests.servers import PATIENCE_SECONDS, read_task_runs
 from tests.traffic import Traffic, inverted
@@ -165,13 +167,23 @@ def test_a_destination_that_does_not_answer_stops_nothing_and_is_not_shown(serve
     assert "were they mixed up" in state.message
 
 
-@pytest.mark.parametrize("destination", ["slack-webhook/nobody", "nonsense"])
-def test_a_destination_that_cannot_be_one_stops_nothing_and_is_not_shown(
+@pytest.mark.parametrize("destination", ["slack-webhook/nobody", "nonsense", "mattermost-webhook/away"])
+def test_a_destination_that_cannot_be_told_stops_nothing_and_is_not_shown(
     project, at_server, monkeypatch, caplog, destination
 ):
     at_server(project)
+    MattermostWebhook(hostname="127.0.0.1", port=9, token="secret").save("away", overwrite=True)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     state = fail_unheard(monitoring, destination, monkeypatch, caplog)
+    assert "No MLflow server answers" in state.message
+
+
+def test_without_a_champion_there_is_nothing_to_monitor_and_nothing_to_announce(project, at_server):
+    at_server(project)
+    state, _, announced = run(monitoring)
+    assert (state.type, state.name, announced) == ("COMPLETED", "NoChampion", [])
     assert "has no champion" in state.message
+    assert _set_state(str(state.state_details.flow_run_id), "CANCELLING") == ENDED
 
 
 def events(name, since):

@@ -176,6 +176,14 @@ def test_a_uv_whose_hash_is_not_in_the_lock_is_not_installed(wheel, tmp_path):
     assert not (folder / ".venv" / ".installed").exists()
 
 
+def test_a_dataset_that_make_does_not_know_is_refused_before_anything_runs():
+    command = ["make", "--dry-run", "run", "DATA=sythetic"]
+    found = subprocess.run(command, cwd=SOURCE, capture_output=True, text=True, check=False)
+    assert found.returncode != 0
+    assert "DATA=sythetic: expected real or synthetic" in found.stderr
+    assert not found.stdout
+
+
 @pytest.mark.advice("make setup", "setup.sh")
 def test_a_python_that_will_not_do_is_refused_before_anything_is_made(wheel, tmp_path):
     folder = make_folder(tmp_path / "project", sha256(wheel.read_bytes()).hexdigest())

@@ -353,6 +353,15 @@ def holder(client, project):
         process.stdout.close()
 
 
+def test_a_mistake_in_the_parameters_of_a_deployed_training_is_what_the_run_says(project, at_server):
+    at_server(project)
+    project.params.write_text("train: {seeds: 1}\n")
+    state, *_ = run_flow()
+    assert state.is_failed(), state
+    assert "params.yaml" in state.message
+    assert "seeds" in state.message
+
+
 def test_a_run_has_no_server_of_its_own_on_a_database_for_all(project, monkeypatch):
     monkeypatch.setenv("PREFECT_SERVER_DATABASE_CONNECTION_URL", "postgresql+asyncpg://ann:word@db.example/prefect")
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")

@@ -92,6 +92,24 @@ def test_an_impossible_value_is_named_with_what_was_found(monkeypatch, name, val
     assert "pydantic" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1:4200/api", "http:///api", "http://host:42O0/api", "http://[::1/api", "http://host:4200"]
+)
+def test_an_address_of_prefect_that_is_none_is_named(monkeypatch, address):
+    monkeypatch.setenv("PREFECT_API_URL", address)
+    with pytest.raises(ParamsError, match="PREFECT_API_URL: Value error, .*found") as error:
+        load_settings()
+    assert address in str(error.value)
+
+
+@pytest.mark.parametrize("address", ["http://host/api", "http://host:4200/api", "https://example.org/prefect/api"])
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_an_address_of_prefect_has_no_slash_at_its_end_whoever_reads_it(project, address, slash):
+    os.environ["PREFECT_API_URL"] = address + slash
+    apply_environment(project)
+    assert load_settings().prefect_api_url == os.environ["PREFECT_API_URL"] == address
+
+
 @pytest.mark.parametrize("key", [b"s\xc3\xa9cret-key", b"s\xe9cret-key", b" secret-key", b"secret-\tkey"])
 def test_a_key_that_not_every_caller_can_send_is_refused_and_not_shown(monkeypatch, key):
     monkeypatch.setenv("FASHION_SERVE_KEY", os.fsdecode(key))
@@ -177,7 +195,11 @@ def test_a_database_of_mlflow_is_reached_by_the_driver_that_is_installed(project
 
 
 def test_an_empty_variable_means_the_default(project):
+    (project.root / "defaults.env").write_text("PREFECT_API_URL=http://127.0.0.1:4200/api\n")
     empty = ("MLFLOW_TRACKING_URI", "FASHION_PREDICTIONS_URL", "FASHION_SERVE_PORT", "FASHION_SERVE_KEY")
+    os.environ.update(dict.fromkeys((*empty, "PREFECT_API_URL"), ""))
+    apply_environment(project)
+    assert os.environ["PREFECT_API_URL"] == "http://127.0.0.1:4200/api"
     os.environ.update(dict.fromkeys(empty, ""))
     assert tracking_uri(project) == f"sqlite:///{project.root}/.state/mlflow.db"
     assert predictions_url(project) == f"sqlite:///{project.root}/.state/predictions.db"

@@ -88,6 +88,11 @@ def _connect(address: str, patience_seconds: float) -> Client:
             f"No scheduler of Dask answers at {address} (FASHION_EXECUTOR; {type(error).__name__}). Start one: dask "
             "scheduler; or work in processes of this machine, without FASHION_EXECUTOR"
         ) from error
+    except (TypeError, RuntimeError) as error:
+        raise ServiceError(
+            f"{address} (FASHION_EXECUTOR) cannot be asked with the certificates that Dask knows: {error}. "
+            "Name them in .state/dask: https://distributed.dask.org/en/stable/tls.html"
+        ) from error
 
 
 def look(paths: Sequence[str]) -> tuple[str, list[str]]:

@@ -7,7 +7,7 @@ holds the list of its files.
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from fashion.adapters.decoding import MOST_BYTES, readable_name
 from fashion.adapters.shards import column_names, count_pictures
@@ -51,13 +51,12 @@ class Search:
     def _folder(self) -> Iterator[Stretch]:
         waiting: list[Listed] = []
         for entry in walk(self.source):
-            if is_leftover(entry.path):
+            if is_leftover(entry.path) or self._is_unpacked_beside(entry):
                 continue
             if self._holds_pictures(entry):
                 yield from self._rows(str(entry.path))
             elif _is_named_like_idx(entry):
-                if not self._is_unpacked_beside(entry.path):
-                    yield from self._images(str(entry.path))
+                yield from self._images(str(entry.path))
             elif listed := self._listed(entry):
                 waiting.append(listed)
             if len(waiting) == self.at_once:
@@ -72,11 +71,15 @@ class Search:
             return False
         return "image" in column_names(self.source / entry.path, readable_name(str(entry.path)))
 
-    def _is_unpacked_beside(self, path: PurePosixPath) -> bool:
-        """Return whether a compressed file is there plain, too, as after `gunzip --keep`; 7-Zip puts a dot before idx."""
-        plain = path.with_suffix("") if path.suffix == ".gz" else None
-        names = {plain.name, plain.name.replace("-idx", ".idx")} if plain else set()
-        return any(_is_plain_file(self.source / path.parent / name) for name in names)
+    def _is_unpacked_beside(self, entry: Entry) -> bool:
+        """Return whether a compressed file is there plain, too, as after `gunzip --keep`; 7-Zip writes `.idx`."""
+        plain = self.source / entry.path.with_suffix("")
+        names = {plain.name, plain.name.replace("-idx", ".idx")}
+        return (
+            _is_named_like_idx(entry)
+            and entry.path.suffix == ".gz"
+            and any(_is_plain_file(plain.with_name(name)) for name in names)
+        )
 
     def _listed(self, entry: Entry) -> Listed | None:
         """Return a picture, one that cannot be read, or what is no file; None for what is passed over."""

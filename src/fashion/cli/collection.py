@@ -39,13 +39,16 @@ def collect(
     with between_trainings(project, "fashion collect"):
         collected = run(project, params, since.replace(tzinfo=UTC) if since else None)
     _show(collected, params)
-    if collected.batch is None:
-        return
-    if commit:
-        message = f"Data: {collected.images} labelled images, batch {collected.batch}"
-        git.commit_file(project, project.root / versioning.PIN, message)
-    if pinning.default_remote(project) is not None:
+    if commit:  # Also what an earlier collection, or the flow's, has left to be committed.
+        git.commit_file(project, project.root / versioning.PIN, _message(collected))
+    if (collected.batch or commit) and pinning.default_remote(project) is not None:
         versioning.push(project, console.print, versioning.PIN)
+
+
+def _message(collected: "Collected") -> str:
+    if collected.batch is None:
+        return "Data: batches collected earlier"
+    return f"Data: {collected.images} labelled images, batch {collected.batch}"
 
 
 def _show(collected: "Collected", params: Params) -> None:

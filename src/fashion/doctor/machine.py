@@ -28,7 +28,7 @@ def check_folder(project: Project) -> Finding:
             "folder",
             PROBLEM,
             f"{user} may not write to {closed[0]}",
-            f"work as its owner ({closed[0].owner()}), or change the owner to this user: chown -R {user} "
+            f"work as its owner ({_owner(closed[0])}), or change the owner to this user: chown -R {user} "
             f"{quote(str(closed[0]))}",
         )
     foreign = _owned_by_others(project)
@@ -36,7 +36,7 @@ def check_folder(project: Project) -> Finding:
         return Finding(
             "folder",
             PROBLEM,
-            f"{foreign} belongs to {foreign.owner()}: something ran as another user",
+            f"{foreign} belongs to {_owner(foreign)}: something ran as another user",
             f"make one user the owner of the project: chown -R {psutil.Process().username()} "
             f"{quote(str(project.root))}",
         )
@@ -47,6 +47,14 @@ def _owned_by_others(project: Project) -> Path | None:
     """Return a file under .state that this user cannot write, although the folder is writable."""
     paths = project.state.glob("*") if project.state.is_dir() else ()
     return next((path for path in sorted(paths) if not os.access(path, os.W_OK)), None)
+
+
+def _owner(path: Path) -> str:
+    """Return the name of a file's owner, or the number of one without a name, as in containers and on network disks."""
+    try:
+        return path.owner()
+    except (KeyError, OSError):
+        return f"user {path.lstat().st_uid}"
 
 
 def check_disk(project: Project) -> Finding:

@@ -33,7 +33,7 @@ from fashion.adapters.predictions import (
 )
 from fashion.adapters.tracking.address import registry_of
 from fashion.adapters.tracking.tags import DATA_VERSION
-from fashion.adapters.versioning.pinning import changing_data, pin
+from fashion.adapters.versioning.pinning import changing_data, check_whole, pin
 from fashion.errors import DataError
 from fashion.evaluation.survey import Survey
 from fashion.loop.clones import taking_turns
@@ -98,13 +98,14 @@ def collect(project: Project, params: Params, since: datetime | None = None) -> 
 
     Raises:
         ArtifactError: the list of predictions of a batch, or that of refused labels, is damaged.
-        DataError: the new labels are not fit to learn from, a data file is missing or damaged, or this clone lacks the
-            batch that another one collected last from the same log.
+        DataError: the new labels are not fit to learn from, a data file is missing or damaged, data/ lacks files that
+            data.dvc pins, or this clone lacks the batch that another one collected last from the same log.
         LineageError: the project is not in a git repository, or git refuses to look.
         ServiceError: the prediction log or DVC cannot be used.
         SuiteError: a suite is missing or wrong.
     """
     check_repository(project)
+    check_whole(project, params)
     with closing(PredictionLog(predictions_url(project))) as log, taking_turns(project, params, log):
         return _collect(project, params, log, since)
 
