@@ -1,5 +1,6 @@
 """Candidates for the registry, trained by the stages of this process; the same candidate is made once."""
 
+import os
 import shutil
 from collections.abc import Callable
 from functools import cache
@@ -8,12 +9,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from filelock import FileLock
+
 from fashion.params import Params
 from fashion.paths import Project
 from fashion.stages.evaluate import evaluate
 from fashion.stages.export import export
 from fashion.stages.train import train
 from fashion.storage import folder_digest
+from tests.conftest import CANDIDATES
 from tests.projects import edit_params
 
 
@@ -34,16 +38,23 @@ def measure(project: Project, params: Params) -> None:
 
 
 def _make(folder: Path, inputs: str, stage: Callable[[], object]) -> None:
-    kept = Path(_storage().name, folder.name, sha256(inputs.encode()).hexdigest())
-    if kept.exists():
-        shutil.rmtree(folder)
-        shutil.copytree(kept, folder)
-    else:
+    kept = _storage() / folder.name / sha256(inputs.encode()).hexdigest()
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{kept}.lock"):
+        if kept.exists():
+            shutil.rmtree(folder)
+            shutil.copytree(kept, folder)
+            return
         stage()
-        shutil.copytree(folder, kept)
+        shutil.copytree(folder, f"{kept}.part", dirs_exist_ok=True)
+        Path(f"{kept}.part").rename(kept)
+
+
+def _storage() -> Path:
+    """A folder for all workers of these tests, which pytest removes; elsewhere one that is gone with this process."""
+    return Path(os.environ[CANDIDATES]) if CANDIDATES in os.environ else Path(_own_storage().name)
 
 
 @cache
-def _storage() -> TemporaryDirectory[str]:
-    """Gone when this process ends."""
+def _own_storage() -> TemporaryDirectory[str]:
     return TemporaryDirectory(prefix="fashion-candidates-")

@@ -12,6 +12,9 @@ from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
 
+# Threads of OpenBLAS and OpenMP wait for each other in loops: of several processes a core, each takes the time of many.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import psutil
 import pytest
 from filelock import FileLock
@@ -24,11 +27,15 @@ from tests.servers import end, reserved_port, start_mlflow, wait_for
 REAL_DATA = SOURCE.parent / "shared" / "data" / "fashion-mnist"
 
 
+CANDIDATES = "CANDIDATES_FOLDER"
+"""The variable with the folder in which workers share the candidates that they have trained."""
 MEMORY_FOLDER, MEMORY_BYTES = Path("/dev/shm"), 6 * 10**9
 SLOWEST_FIRST = (
     "e2e/test_services.py",
     "fuzz/test_readers.py",
     "unit/test_training.py",
+    "unit/test_pretrained.py",
+    "unit/test_recipe_training.py",
     "faults/test_killed.py",
     "e2e/test_shared_servers.py",
     "integration/test_collect.py",
@@ -40,7 +47,9 @@ SLOWEST_FIRST = (
     "integration/test_tuning.py",
     "faults/test_registry_away.py",
     "integration/test_explore.py",
+    "integration/test_service_image.py",
     "e2e/test_reproduction.py",
+    "integration/test_promotion.py",
     "integration/test_export.py",
     "faults/test_full_disk.py",
     "integration/test_advice.py",
@@ -57,8 +66,8 @@ SLOWEST_FIRST = (
     "integration/test_another_dataset.py",
     "integration/test_evaluate.py",
 )
-"""Files by the time they take, so that no worker is left alone with a long one at the end. The second and third
-need nothing trained, so that they do not wait until the first has trained it."""
+"""Files by the time they take, so that no worker is left alone with a long one at the end. The second to
+fifth need nothing trained, so that they do not wait until the first has trained it."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -195,10 +204,20 @@ def registry_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_template(tmp_path_factory, "registry", make)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def shared_candidates(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What one worker has trained for the registry is there for all."""
+    os.environ[CANDIDATES] = str(shared_folder(tmp_path_factory) / "candidates")
+
+
+def shared_folder(factory: pytest.TempPathFactory) -> Path:
+    base = factory.getbasetemp()
+    return base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+
+
 def make_template(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
     """The folder that `make` makes, unless another worker has done so or is about to."""
-    base = factory.getbasetemp()
-    shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+    shared = shared_folder(factory)
     folder, made = shared / f"{name}-template", shared / f"{name}-template.made"
     with FileLock(shared / f"{name}-template.lock"), pytest.MonkeyPatch.context() as patch:
         if not made.exists():

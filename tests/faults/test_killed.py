@@ -20,7 +20,7 @@ from fashion.params import load_params
 from fashion.paths import Project
 from tests.conftest import copy_prefect
 from tests.faults.commands import must, run, start, wait_until
-from tests.projects import make_quick
+from tests.projects import copy_cache, make_quick
 
 FOLDERS = ("validation", "dataset", "model", "evaluation", "export")
 """What the stages make, in their order."""
@@ -118,6 +118,7 @@ def test_a_flow_that_is_killed_again_and_again_makes_the_same_in_the_end(
     small_project, trained_template, prefect_template
 ):
     make_quick(small_project)
+    copy_cache(trained_template, small_project, "validate", "prepare")
     copy_prefect(prefect_template, small_project)
     for far_enough in (trains, registers):
         kill_when(far_enough, small_project)

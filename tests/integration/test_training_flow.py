@@ -128,6 +128,13 @@ def test_a_training_with_nothing_to_do_shows_every_step_and_changes_nothing(trai
         assert client.read_global_concurrency_limit_by_name(LIMIT).active_slots == 0
 
 
+@pytest.fixture
+def without_stages(monkeypatch):
+    """The stages change nothing in these tests, and DVC takes a second each to say so."""
+    monkeypatch.setattr("flows.pipeline.PIPELINE", ())
+
+
+@pytest.mark.usefixtures("without_stages")
 def test_a_report_that_cannot_be_written_does_not_fail_the_training(trained_project, at_server):
     at_server(trained_project)
     (gone,) = (trained_project.state / "mlflow").glob("*/artifacts/evaluation/predictions.parquet")
@@ -140,7 +147,7 @@ def test_a_report_that_cannot_be_written_does_not_fail_the_training(trained_proj
 
 
 @pytest.fixture
-def asked(trained_project, at_server):
+def asked(trained_project, at_server, without_stages):
     """A trained project with an empty registry, where a person must agree before anything becomes champion."""
     edit_params(trained_project, {"register": {"name": "asked", "approval": "required"}})
     return at_server(trained_project)
@@ -283,6 +290,7 @@ def test_a_training_that_leaves_the_registry_without_a_champion_ends_as_such_and
     assert state.message.endswith(" although its gates failed: good enough")
 
 
+@pytest.mark.usefixtures("without_stages")
 @pytest.mark.parametrize(("remote", "state"), [("shared", "Completed"), ("/dev/null/folder", "NotPushed")])
 def test_a_training_pushes_to_the_default_remote_and_is_none_the_worse_if_that_fails(
     trained_project, at_server, tmp_path, remote, state

@@ -140,7 +140,7 @@ def test_the_bias_is_what_resampling_the_gaps_adds():
 @pytest.mark.parametrize("images", [1_000, 10_000])
 def test_the_interval_of_the_calibration_error_errs_at_each_end_hardly_more_often_than_it_says(images, truth):
     rng, excess = np.random.default_rng(4), find_excess(truth)
-    found = [calibration_error(*draw_answers(images, excess, rng), 15) for _ in range(400)]
+    found = [calibration_error(*draw_answers(images, excess, rng), 15) for _ in range(150)]
     low, value, high = np.array([(one.corrected.low, one.corrected.value, one.corrected.high) for one in found]).T
     assert np.mean(low > truth + 1e-9) < 0.065
     assert np.mean(high < truth) < 0.065
