@@ -1,12 +1,16 @@
 """Champions one after the other: what each loses against the one before it does not add up."""
 
 import shutil
+import sqlite3
+from contextlib import closing
 
 import pytest
 from mlflow import MlflowClient
 
 from fashion.adapters import tracking
+from fashion.adapters.tracking import address as address_module
 from fashion.adapters.tracking.address import registry_of
+from fashion.errors import ServiceError
 from fashion.params import load_params
 from fashion.registry.gates import read_gate
 from fashion.registry.judging import judge_candidate
@@ -107,3 +111,24 @@ def test_a_champion_of_before_that_counts_no_more_refuses_nobody(series, happene
     assert judgement.promoted, judgement.reason
     assert not [line for line in judgement.lines if line.figure == "accuracy against version 1"]
     assert ("Version 1, a former champion, cannot be compared" in caplog.text) == (happened is without_files)
+
+
+@pytest.mark.parametrize("number", ["2", "1"], ids=["the champion", "the best one of before"])
+def test_nothing_is_judged_while_the_registry_is_away(series, monkeypatch, number):
+    """Another program takes MLflow's database; the twenty seconds for which MLflow waits are left out."""
+    project, registered = series
+    real = tracking.keep_version
+
+    def take(registry, version, folder):
+        if version.number != number:
+            return real(registry, version, folder)
+        database.execute("BEGIN EXCLUSIVE")
+        raise ServiceError("database is locked")
+
+    with closing(sqlite3.connect(project.state / "mlflow.db", isolation_level=None)) as database:
+        with monkeypatch.context() as patch, pytest.raises(ServiceError, match=r"cannot be used \(database is lock"):
+            patch.setattr(address_module, "PATIENCE_SECONDS", 0.1)
+            patch.setattr(tracking, "keep_version", take)
+            judge(project)
+        database.execute("ROLLBACK")
+    assert judge(project).reasons == registered.judgement.reasons

@@ -31,7 +31,6 @@ FEWEST_SHARED = 2
 """Classes that both models must know: telling one class from itself says nothing."""
 NAMED = 5
 """Classes that a message names."""
-INCOMPARABLE = (ServiceError, ArtifactError, DataError)
 logger = logging.getLogger(__name__)
 
 
@@ -44,6 +43,7 @@ def judge_candidate(
 
     Raises:
         ArtifactError: the candidate's own files are missing or damaged.
+        ServiceError: MLflow is away: the judgement has to wait.
     """
     champion = tracking.version_with_alias(registry, tracking.CHAMPION)
     if champion is None:
@@ -59,7 +59,7 @@ def judge_candidate(
         fetch = partial(_fetch, registry, contract, Path(folder))
         try:
             theirs = fetch(champion, task)
-        except INCOMPARABLE as error:
+        except DataError as error:
             return refuse(gate, f"the champion, {name}, cannot be compared: {error}")
         if ours.model.read_bytes() == theirs.model.read_bytes():
             return refuse(gate, f"it is the same model as the champion, {name}, byte for byte")
@@ -88,15 +88,16 @@ def _fetch(
         contract: the candidate's.
 
     Raises:
-        ArtifactError, DataError, ServiceError: it cannot be compared with the candidate, though MLflow is there.
+        DataError: it cannot be compared with the candidate, though MLflow is there.
+        ServiceError: MLflow is away, and nothing can be said about its versions.
     """
     try:
         files = tracking.keep_version(registry, version, folder)
         _check_comparable(contract, files)
         return let_answer(_name(version), files.model, files.classes, task)
-    except INCOMPARABLE:
-        tracking.check(registry.uri)  # Where MLflow itself is away, nothing is said about its versions.
-        raise
+    except (ServiceError, ArtifactError) as error:
+        tracking.check(registry.uri)
+        raise DataError(str(error)) from error
 
 
 def _more_accurate(
@@ -126,7 +127,7 @@ def _best(
     for version in former:
         try:
             return compare_frozen(task, ours, fetch(version, task.frozen), params)
-        except INCOMPARABLE as error:
+        except DataError as error:
             logger.warning("Version %s, a former champion, cannot be compared: %s", version.number, error)
     return None
 
