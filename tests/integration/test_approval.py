@@ -1,8 +1,10 @@
 """What follows from an answer about a proposed version, in a real registry; and how the command meets Prefect."""
 
 import http.server
+import json
 import threading
 from contextlib import contextmanager
+from uuid import UUID
 
 import pytest
 from typer.testing import CliRunner
@@ -13,7 +15,7 @@ from fashion.cli import app
 from fashion.errors import PromotionError, ServiceError
 from fashion.params import load_params
 from fashion.registry import approval
-from fashion.registry.approval import Answer, conclude
+from fashion.registry.approval import Answer, answer, conclude
 from fashion.registry.judgement import Judgement
 from fashion.registry.overview import list_changes, list_models
 from fashion.registry.promotion import decide, promote
@@ -210,3 +212,14 @@ def test_without_a_server_the_command_says_make_up(address):
 def test_an_answer_that_is_none_of_prefects_is_an_error_that_says_so(status, body):
     with prefect_that_answers(status, body) as address, pytest.raises(ServiceError, match=r"127\.0\.0\.1.* answered"):
         orchestration.find_paused_run(address, "2")
+
+
+def test_a_number_means_a_version_of_the_projects_own_model(project, monkeypatch):
+    """Many projects may use one Prefect server, and a project may have had another register.name before."""
+    run = {"id": str(UUID(int=1)), "name": "a run", "tags": ["approval:digits/2"], "state": None}
+    with prefect_that_answers(200, json.dumps([run]).encode()) as address:
+        monkeypatch.setenv("PREFECT_API_URL", address)
+        with pytest.raises(ServiceError, match=r"is 'fashion-classifier/2'\. [^\n]*\n  digits/2, run "):
+            answer(load(project), "2", True, "looks right")
+        for wanted in (run["id"], "a run", "digits/2"):
+            assert orchestration.find_paused_run(address, wanted).about == "digits/2"

@@ -198,7 +198,7 @@ def click(address, run, form):
 
 def command(address, form):
     """The same with the command."""
-    orchestration.resume(address, orchestration.find_paused_run(address, "1"), form)
+    orchestration.resume(address, orchestration.find_paused_run(address, "asked/1"), form)
 
 
 def test_a_click_that_prefect_takes_while_the_run_looks_is_carried_out(address, moments):
@@ -261,7 +261,7 @@ def test_the_command_finds_that_its_answer_was_taken_though_prefect_could_not_sa
 
 def test_the_command_is_not_content_with_the_answer_of_another(address, moments, order):
     def answer(run):
-        waiting = orchestration.find_paused_run(address, "1")
+        waiting = orchestration.find_paused_run(address, "asked/1")
         click(address, run, NO)
         order("lose the answer")
         with pytest.raises(ServiceError, match="too late"):
@@ -376,7 +376,7 @@ def test_the_command_waits_for_the_end_of_the_run_beside_an_answer_of_prefects_t
     said = []
 
     def answer(_):
-        waiting = orchestration.find_paused_run(address, "1")
+        waiting = orchestration.find_paused_run(address, "asked/1")
         orchestration.resume(address, waiting, YES)
         said.append(waiting)
 

@@ -168,7 +168,7 @@ def train_and(answer):
 def paused_run(ended):
     while not ended.wait(0.2):
         with suppress(ServiceError):
-            return orchestration.find_paused_run(os.environ["PREFECT_API_URL"], "1")
+            return orchestration.find_paused_run(os.environ["PREFECT_API_URL"], "asked/1")
     pytest.fail("the run ended without a pause")
 
 
@@ -263,7 +263,7 @@ def test_an_approval_promotes_nothing_when_the_champion_has_changed_while_the_tr
         tags = {"gates": "passed"}
         client.create_model_version("asked", one.source, one.run_id, tags=tags, model_id=one.source.split("/")[-1])
         promote(asked, params, "2", "in a hurry")
-        return answer("1", approved=True, reason="looks right")
+        return answer(params, "1", approved=True, reason="looks right")
 
     (state, *_), said = train_and(approve)
     assert state.result().verdict == "challenger"

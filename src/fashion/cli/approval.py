@@ -9,7 +9,12 @@ from fashion.importing import heavy_imports
 
 app = typer.Typer()
 
-Run = Annotated[str, typer.Argument(help="The paused run: the number of its version, or the run's id or name.")]
+Run = Annotated[
+    str,
+    typer.Argument(
+        help="The paused run: the number of its version (another model's: NAME/NUMBER), or the run's id or name."
+    ),
+]
 
 
 @app.command(epilog="Example: fashion approve 3 --reason 'looked at its mistakes'")
@@ -27,8 +32,8 @@ def refuse(run: Run, reason: Annotated[str, typer.Option(help="Why, in a line; t
 
 
 def _answer(run: str, approved: bool, reason: str) -> None:
-    start()
+    _, params = start()
     with heavy_imports():
         from fashion.registry.approval import answer
 
-    console.print(answer(run, approved, reason), highlight=False)
+    console.print(answer(params, run, approved, reason), highlight=False)

@@ -28,8 +28,11 @@ class Answer:
     reason: str
 
 
-def answer(run: str, approved: bool, reason: str) -> str:
-    """Answer the paused run with this id, name or version as this process's user; return how the run ended.
+def answer(params: Params, run: str, approved: bool, reason: str) -> str:
+    """Answer a paused run as this process's user; return how the run ended.
+
+    Args:
+        run: the number of a version of this project's model; or model/number, or the run's id or name, of any model.
 
     Raises:
         ServiceError: Prefect is away, no such run is paused or several are, somebody else answered first, it was too
@@ -37,7 +40,7 @@ def answer(run: str, approved: bool, reason: str) -> str:
     """
     address = load_settings().prefect_api_url
     decision = "approve" if approved else "refuse"
-    paused = orchestration.find_paused_run(address, run)
+    paused = orchestration.find_paused_run(address, f"{params.register_.name}/{run}" if run.isdecimal() else run)
     form = {"decision": decision, "reason": reason, "who": tracking.author(), "via": f"fashion {decision}"}
     orchestration.resume(address, paused, form)
     return orchestration.await_end(address, paused)

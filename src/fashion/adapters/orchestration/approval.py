@@ -27,10 +27,11 @@ class _Orchestration(BaseModel):
 
 
 def find_paused_run(address: str, wanted: str) -> Run:
-    """Find the run that waits for an answer and has this id, this name, or asks about the version of this number.
+    """Find the run that waits for an answer and has this id, this name, or asks about this version.
 
     Args:
         address: of Prefect's API, http://host:port/api.
+        wanted: of a version model/number: others that use the same server have versions of the same numbers.
 
     Raises:
         ServiceError: Prefect is away, or not exactly one such run waits; the message lists those that do.
@@ -38,7 +39,7 @@ def find_paused_run(address: str, wanted: str) -> Run:
     content = {"flow_runs": {"state": {"type": {"any_": ["PAUSED"]}}}}
     runs = TypeAdapter(list[Run])
     paused = [run for run in ask(address, "POST flow_runs/filter", runs, content) if run.about]
-    found = [run for run in paused if wanted in (run.id, run.name, run.about.rpartition("/")[2])]
+    found = [run for run in paused if wanted in (run.id, run.name, run.about)]
     if len(found) == 1:
         return found[0]
     waiting = "".join(f"\n  {run}" for run in found or paused) or "\n  none"
@@ -118,7 +119,8 @@ def _look(address: str, run: Run) -> State | None:
 
 
 def _by_hand(run: Run) -> str:
+    name, _, number = run.about.rpartition("/")
     return (
         "See how the version stands with `fashion history`; make it the champion by hand with: "
-        f"fashion promote {run.about.rpartition('/')[2]} --reason '...'"
+        f"fashion promote {number} --reason '...' (both where register.name is {name})"
     )
