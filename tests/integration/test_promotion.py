@@ -192,6 +192,29 @@ def test_rolling_back_goes_further_back_each_time_and_never_forth(trained_projec
         roll_back(trained_project, params, None, "three")
 
 
+def test_rolling_back_passes_over_the_present_champion_and_versions_that_were_deleted(trained_project):
+    params, client = load(trained_project), MlflowClient(registry(trained_project).uri)
+    two, three, four = add_versions(trained_project, 3)
+    promote(trained_project, params, two, "next")
+    client.delete_registered_model_alias("fashion-classifier", "champion")
+    promote(trained_project, params, two, "given back")
+    assert line(tracking.read_ledger(registry(trained_project)).changes) == ["1", two, two]
+    assert roll_back(trained_project, params, None, "before it").champion == "1"
+    for number in (two, three, four, two):
+        promote(trained_project, params, number, "next")
+    for number in (three, four):
+        client.delete_model_version("fashion-classifier", number)
+    assert roll_back(trained_project, params, None, "before those that are gone").champion == "1"
+
+
+def test_rolling_back_to_an_empty_number_goes_nowhere(trained_project):
+    (two,) = add_versions(trained_project)
+    promote(trained_project, load(trained_project), two, "next")
+    with pytest.raises(PromotionError, match="has no version  in"):
+        roll_back(trained_project, load(trained_project), "", "a variable that is not set")
+    assert champion(trained_project) == two
+
+
 def test_a_rollback_takes_its_target_and_all_after_it_off_the_line():
     steps = [("register", None, "1"), ("promote", "1", "2"), ("register", "2", "3"), ("rollback", "3", "2")]
     assert line([change(*step) for step in steps]) == ["1", "2"]
@@ -341,7 +364,7 @@ def test_an_alias_that_was_moved_in_mlflow_itself_is_entered_as_such(trained_pro
 def test_a_champion_deleted_in_mlflow_does_not_block_the_next_one(trained_project):
     (two,) = add_versions(trained_project)
     MlflowClient(registry(trained_project).uri).delete_model_version("fashion-classifier", "1")
-    with pytest.raises(PromotionError, match="has no version 1"):
+    with pytest.raises(PromotionError, match="version 1 was champion until the version was deleted in MLflow"):
         roll_back(trained_project, load(trained_project), None, "the last one")
     with pytest.raises(PromotionError, match="has no version 9{25} "):
         promote(trained_project, load(trained_project), "9" * 25, "one that no database can hold")

@@ -53,7 +53,7 @@ def promote(project: Project, params: Params, number: str, reason: str, force: b
 
 
 def roll_back(project: Project, params: Params, number: str | None, reason: str, force: bool = False) -> Promotion:
-    """Make an earlier champion the champion again: `number`, or else the one before the present one.
+    """Make an earlier champion the champion again: `number`, or else the last one before the present one.
 
     A rollback undoes what it passes over, so the next one goes further back, never forward: see `line`.
 
@@ -65,7 +65,7 @@ def roll_back(project: Project, params: Params, number: str | None, reason: str,
     registry = registry_of(project, params)
     tracking.check(registry.uri)
     ledger = tracking.settle(registry)
-    version = existing(registry, number or _predecessor(registry, ledger))
+    version = existing(registry, _predecessor(registry, ledger) if number is None else number)
     if version.number not in {change.after.champion for change in ledger.changes}:
         raise PromotionError(
             f"Version {version.number} of {registry.name} was never champion; make it champion with: "
@@ -149,14 +149,14 @@ def _enthrone(
 
 
 def _predecessor(registry: tracking.Registry, ledger: tracking.Ledger) -> str:
-    champions = line(ledger.changes)
-    if ledger.aliases.champion is None and champions:
-        return champions[-1]
-    if ledger.aliases.champion is None:
+    """Return the last version on the line that is not champion now, and still there."""
+    present, kept = ledger.aliases.champion, {version.number for version in tracking.list_versions(registry)}
+    found = next((one for one in reversed(line(ledger.changes)) if one != present and one in kept), None)
+    if found is None and present is None:
         raise PromotionError(explain_absence(registry))
-    if len(champions) < 2:
+    if found is None:
         raise PromotionError(f"{registry.name} has no champion before the present one; see: fashion history")
-    return champions[-2]
+    return found
 
 
 def existing(registry: tracking.Registry, number: str) -> tracking.Version:
