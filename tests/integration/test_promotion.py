@@ -320,6 +320,36 @@ def test_a_crash_between_entry_and_alias_is_mended_by_the_next_command(trained_p
     assert list_changes(trained_project, load(trained_project))[0].moves == (("champion", two, three),)
 
 
+def test_the_same_command_after_a_crash_notes_that_the_version_is_champion(trained_project, monkeypatch):
+    (two,) = add_versions(trained_project, gates="failed")
+    MlflowClient(registry(trained_project).uri).set_model_version_tag(
+        "fashion-classifier", two, "verdict", "challenger"
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger_module, "_carry_out", lambda *_: None)
+        patch.setattr(promotion, "note_outcome", lambda *_: None)
+        promote(trained_project, load(trained_project), two, "power fails", force=True)
+    assert not promote(trained_project, load(trained_project), two, "power fails", force=True).changed
+    newest = list_models(trained_project, load(trained_project)).models[0]
+    assert (newest.version, newest.aliases, newest.verdict) == (two, ("champion",), "champion")
+    assert newest.reason.endswith(" although its gates failed: power fails")
+
+
+def test_a_version_that_was_made_champion_by_hand_before_its_verdict_is_not_judged_against_itself(trained_project):
+    (two,) = add_versions(trained_project)
+    client = MlflowClient(registry(trained_project).uri)
+    for tag in ("verdict", "reason"):
+        client.delete_model_version_tag("fashion-classifier", two, tag)
+    digest = client.get_model_version("fashion-classifier", "1").tags["artifacts_sha256"]
+    client.delete_model_version_tag("fashion-classifier", "1", "artifacts_sha256")
+    client.set_model_version_tag("fashion-classifier", two, "artifacts_sha256", digest)
+    promote(trained_project, load(trained_project), two, "cannot wait")
+    registered = register(trained_project, load(trained_project))
+    assert (registered.version, registered.verdict) == (two, "champion")
+    assert registered.reason.startswith("promoted by ")
+    assert [one.action for one in list_changes(trained_project, load(trained_project))] == ["promote", "register"]
+
+
 def test_a_move_in_mlflow_after_a_crash_between_entry_and_alias_stays(trained_project, monkeypatch):
     two, three, four = add_versions(trained_project, 3)
     with monkeypatch.context() as patch:

@@ -140,6 +140,7 @@ def _enthrone(
 ) -> Promotion:
     before = ledger.aliases.champion
     if before == version.number:
+        note_outcome(registry, ledger, version)  # The process that made it champion may have been killed before that.
         return Promotion(registry.name, before, version.number, changed=False)
     _check_gates(version, registry, decision.forced)
     check_loadable(project, registry, version)

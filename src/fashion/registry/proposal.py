@@ -20,15 +20,16 @@ def awaits_approval(ledger: tracking.Ledger, number: str) -> bool:
 def note_outcome(registry: tracking.Registry, ledger: tracking.Ledger, version: tracking.Version) -> tracking.Version:
     """Write into the version's tags what people decided about it, unless it is there already.
 
-    That is the outcome of a proposal, or that a refused version was made champion by hand: otherwise its tags would
-    still call it challenger.
+    That is the outcome of a proposal, or that a version was made champion by hand: otherwise its tags would still call
+    a refused one challenger, and one that was never judged would be judged against itself.
     """
     changes = _about(ledger, version.number)
     if not changes or changes[-1].action == PROPOSE:
         return version
     verdict = tracking.CHAMPION if changes[-1].after.champion == version.number else tracking.CHALLENGER
-    was_proposed = changes[0].action == PROPOSE
-    if not was_proposed and version.tags.get(VERDICT) in (None, verdict):
+    was_proposed, noted = changes[0].action == PROPOSE, version.tags.get(VERDICT)
+    left_to_register = noted is None and changes[-1].action == "register"
+    if not was_proposed and (noted == verdict or left_to_register):
         return version
     tags = {REASON: _words(changes[-1]), VERDICT: verdict}
     return version if tags.items() <= version.tags.items() else tracking.tag_version(registry, version, tags)
