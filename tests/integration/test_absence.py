@@ -22,6 +22,7 @@ from fashion.registry.champion import find_champion
 from fashion.registry.promotion import promote
 from fashion.registry.register import register
 from fashion.stages.dataset import load_split
+from fashion.stages.export import export
 from fashion.text import shorten
 from flows.artifacts import print_summary
 from tests.advice import follow
@@ -267,7 +268,7 @@ def printed(project, registration):
 @pytest.mark.advice("fashion models", "flows/artifacts.py")
 def test_the_summary_of_a_run_without_a_champion_says_so_and_recommends_no_prediction(trained_project):
     names = [f"[/b] {name}" for name in load(trained_project).data.classes]
-    edit_params(trained_project, {"data": {"classes": names}})
+    export(trained_project, edit_params(trained_project, {"data": {"classes": names}}))
     registration = measure_and_register(trained_project, STRICT)
     text = printed(trained_project, registration)
     assert "strict version 1 is challenger\n" in text

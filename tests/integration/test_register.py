@@ -150,6 +150,27 @@ def test_artifacts_of_several_versions_of_the_data_are_no_version(trained_projec
     assert data_of(trained_project, register_anew(trained_project)) == {learned}
 
 
+def test_a_version_claims_the_training_that_it_comes_from_and_not_the_one_that_params_yaml_describes_now(
+    trained_project,
+):
+    trained = json.loads((trained_project.model / "training.json").read_text())
+    edit_params(trained_project, {"train": {"seed": trained["seed"] + 1}})
+    version = tracking.get_version(registry_of(trained_project, load(trained_project)), "1")
+    MlflowClient(registry_of(trained_project, load(trained_project)).uri).delete_run(version.run_id)
+    anew = register_anew(trained_project)
+    client = MlflowClient(registry_of(trained_project, load(trained_project)).uri)
+    tags = client.get_model_version("anew", anew.version).tags
+    assert (tags["recipe"], tags["network"], tags["seed"]) == ("baseline", trained["network"], str(trained["seed"]))
+    assert client.get_run(anew.run_id).info.run_name == f"baseline, seed {trained['seed']}"
+
+
+def test_artifacts_of_other_classes_than_those_of_params_yaml_are_no_version(trained_project):
+    _, *others = load(trained_project).data.classes
+    edit_params(trained_project, {"data": {"classes": ["Tee", *others]}})
+    refuses(trained_project, "classes.json is about other classes or images than params.yaml")
+    assert tracking.list_versions(registry_of(trained_project, load(trained_project))) == ()
+
+
 def test_the_content_of_a_folder_has_the_name_that_dvc_gives_it(trained_project):
     assert folder_md5(trained_project.data) == data_version(trained_project)
     (trained_project.data / ".half-written").touch()

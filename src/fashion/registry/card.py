@@ -71,13 +71,11 @@ def _headline(origin: Origin) -> str:
 
 def _details(origin: Origin) -> str:
     training, code = origin.training, origin.code
-    # Release 0.1 names the model alone, which was the name of its recipe, too.
-    network, recipe = (training.get(name, training.get("model", "not recorded")) for name in ("network", "recipe"))
     changes = " with changes" if code.dirty else ""
     commit = f"the commit {code.commit}{changes}" if code.commit else "code that is in no commit"
     return (
-        f"Network {escape_markdown(network)} with {training['parameters']:,} parameters, recipe "
-        f"{escape_markdown(recipe)}, seed {training['seed']}, {training['epochs']} epochs; probabilities "
+        f"Network {escape_markdown(origin.network)} with {training['parameters']:,} parameters, recipe "
+        f"{escape_markdown(origin.recipe)}, seed {training['seed']}, {training['epochs']} epochs; probabilities "
         f"calibrated by the temperature {training['temperature']:.3f}. {_start(origin)}"
         f"{_backbone(origin)}Made from {commit}. Licence, contact: not stated."
     )

@@ -18,10 +18,11 @@ from fashion.evaluation.gates import Gate
 from fashion.evaluation.judgement import Comparison
 from fashion.images.photos import Form
 from fashion.params import Params
-from fashion.paths import CLASSES, LITERT, Project
-from fashion.reading import LARGEST_ARTIFACT_BYTES, load_json, translate_damage
+from fashion.paths import LITERT, Project
+from fashion.reading import LARGEST_ARTIFACT_BYTES, load_json
 from fashion.registry.contest import Contestant, Task, compare_frozen, gather, let_answer, set_task
 from fashion.registry.judgement import Judgement, judgement_from_dict
+from fashion.registry.origin import read_contract
 from fashion.registry.promotion import judged_line
 from fashion.registry.wording import accept_first, markdown, refuse, write_judgement
 from fashion.storage import atomic_folder, write_json, write_text
@@ -42,7 +43,7 @@ def judge_candidate(
     If the champion cannot be compared, the candidate is refused: no champion loses its place without a comparison.
 
     Raises:
-        ArtifactError: the candidate's own files are missing or damaged.
+        ArtifactError: the candidate's own files are missing, damaged, or about other classes than params.yaml.
         ServiceError: MLflow is away: the judgement has to wait.
     """
     champion = tracking.version_with_alias(registry, tracking.CHAMPION)
@@ -52,7 +53,7 @@ def judge_candidate(
     if version.tags[SYNTHETIC_DATA] == "true" and champion.tags.get(SYNTHETIC_DATA) != "true":
         # On drawn images it would win against any model of real ones.
         return refuse(gate, f"it learned from drawn images, the champion, {name}, from real ones")
-    task, contract = set_task(project, params), _read_contract(project)
+    task, contract = set_task(project, params), read_contract(project, params)
     ours = let_answer(_name(version), project.export / LITERT, contract.classes, task)
     # Fetched afresh each time: what cannot be loaded from the registry now is no champion to lean on.
     with TemporaryDirectory() as folder:
@@ -130,12 +131,6 @@ def _best(
         except DataError as error:
             logger.warning("Version %s, a former champion, cannot be compared: %s", version.number, error)
     return None
-
-
-def _read_contract(project: Project) -> tracking.Contract:
-    path = project.export / CLASSES
-    with translate_damage(path, "make it with: dvc repro export"):
-        return tracking.Contract.model_validate(load_json(path, LARGEST_ARTIFACT_BYTES))
 
 
 def _check_comparable(ours: tracking.Contract, theirs: tracking.Champion) -> None:

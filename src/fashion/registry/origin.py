@@ -8,12 +8,24 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from fashion.adapters import versioning
+from fashion.adapters import tracking, versioning
 from fashion.adapters.git import Source
 from fashion.adapters.machine import Machine
 from fashion.errors import ArtifactError
 from fashion.params import Params
-from fashion.paths import DVC_LOCK, DVC_YAML, GATE, MACHINE, METRICS, PARAMS, REPORT, REQUIREMENTS, TRAINING, Project
+from fashion.paths import (
+    CLASSES,
+    DVC_LOCK,
+    DVC_YAML,
+    GATE,
+    MACHINE,
+    METRICS,
+    PARAMS,
+    REPORT,
+    REQUIREMENTS,
+    TRAINING,
+    Project,
+)
 from fashion.reading import LARGEST_ARTIFACT_BYTES, load_json, read_json, translate_damage
 from fashion.stages.dataset import read_prepared
 from fashion.stages.raw import digests
@@ -84,6 +96,18 @@ class Origin:
     pipeline: Mapping[str, versioning.LockedStage]
     """The content of dvc.lock."""
 
+    @property
+    def recipe(self) -> str:
+        return self._name("recipe")
+
+    @property
+    def network(self) -> str:
+        return self._name("network")
+
+    def _name(self, what: str) -> str:
+        # Release 0.1 names the model alone, which was the name of its recipe, too.
+        return str(self.training.get(what, self.training.get("model", "not recorded")))
+
 
 def find_data(project: Project, params: Params) -> versioning.Pin:
     """Return the version of data/ that the model has learned from, whatever data/ and data.dvc contain by now.
@@ -112,6 +136,21 @@ def find_data(project: Project, params: Params) -> versioning.Pin:
             f"made from. {AGAIN}"
         )
     return pin
+
+
+def read_contract(project: Project, params: Params) -> tracking.Contract:
+    """Read what the artifacts' answers mean, and the images that they take.
+
+    Raises:
+        ArtifactError: that is missing or damaged, or params.yaml has other classes or images by now.
+    """
+    path = project.export / CLASSES
+    with translate_damage(path, "make it with: dvc repro export"):
+        contract = tracking.Contract.model_validate(load_json(path, LARGEST_ARTIFACT_BYTES))
+    data = params.data
+    if contract != tracking.Contract(classes=data.classes, image_size=data.image_size, pictures=data.pictures):
+        raise ArtifactError(f"{path} is about other classes or images than params.yaml. {AGAIN}")
+    return contract
 
 
 def _is_unchanged(project: Project, params: Params, files: dict[str, str]) -> bool:

@@ -31,7 +31,7 @@ from fashion.adapters.tracking.tags import (
 )
 from fashion.arrays import LabelledImages
 from fashion.evaluation.gates import Gate
-from fashion.images.photos import form_of
+from fashion.images.photos import Form
 from fashion.importing import heavy_imports
 from fashion.params import Params
 from fashion.paths import CLASSES, HISTORY, LITERT, QUARANTINE, REPORT, SUMMARY, Project
@@ -41,7 +41,7 @@ from fashion.registry.card import describe_model, model_card
 from fashion.registry.gates import read_gate
 from fashion.registry.judgement import Judgement
 from fashion.registry.judging import judge_candidate, keep_judgement, look_up_judgement
-from fashion.registry.origin import Origin, find_data, write_origin
+from fashion.registry.origin import Origin, find_data, read_contract, write_origin
 from fashion.registry.proposal import PROPOSE, awaits_approval, note_outcome
 from fashion.registry.wording import figures_for_tags
 from fashion.stages.dataset import load_split, read_history
@@ -109,15 +109,16 @@ def register(project: Project, params: Params, flow_run: str | None = None) -> R
 
 def _log(registry: tracking.Registry, project: Project, params: Params, digest: str, gate: Gate) -> tracking.Version:
     """Bring the artifacts into MLflow, into the run in which the model was trained if that can still be found."""
+    contract = read_contract(project, params)
     with TemporaryDirectory() as folder:
         origin = write_origin(project, read_source(project), find_data(project, params), Path(folder))
         model = {MODEL_DIGEST: origin.model_sha256}
         run_id = tracking.find_run(registry, MODEL_DIGEST, origin.model_sha256)
         if run_id is None:
             history = read_history(project).drop(columns="epochs").to_dict(orient="records")
-            run_id = tracking.recreate_run(registry, run_name(params), model, history)
-        tags = _tags(project, params, origin) | model | {ARTIFACTS_DIGEST: digest, GATES: gate.verdict}
-        classes, form = params.data.classes, form_of(params.data)
+            run_id = tracking.recreate_run(registry, run_name(origin.recipe, origin.training["seed"]), model, history)
+        tags = _tags(project, origin) | model | {ARTIFACTS_DIGEST: digest, GATES: gate.verdict}
+        classes, form = contract.classes, Form(contract.image_size, contract.pictures)
         words = (describe_model(classes, form), model_card(origin, classes, form, gate))
         package = _package(project, origin.metrics, {f"origin/{digest}": (Path(folder),)}, words)
         return tracking.log_version(registry, run_id, package, tags)
@@ -151,19 +152,19 @@ def _package(
     )
 
 
-def _tags(project: Project, params: Params, origin: Origin) -> dict[str, str]:
+def _tags(project: Project, origin: Origin) -> dict[str, str]:
     """Say in tags what people and later trainings look for."""
-    code, figures = origin.code, origin.metrics
+    code, figures, training = origin.code, origin.metrics, origin.training
     return {
         ACCURACY: f"{figures['accuracy']:.4f}",
         "accuracy_interval": f"{figures['accuracy_low']:.4f} to {figures['accuracy_high']:.4f}",
         DATA_VERSION: origin.data.version,
         "git_commit": code.commit or "none",
         "git_dirty": "unknown" if code.dirty is None else str(code.dirty).lower(),
-        "recipe": params.train.recipe,
-        "network": params.train.chosen.network,
-        "seed": str(params.train.seed),
-        **({"started_from": str(start["version"])} if (start := origin.training.get("start_from")) else {}),
+        "recipe": origin.recipe,
+        "network": origin.network,
+        "seed": str(training["seed"]),
+        **({"started_from": str(start["version"])} if (start := training.get("start_from")) else {}),
         SYNTHETIC_DATA: str(origin.data.synthetic).lower(),
         TEST_SET: test_set_digest(load_split(project, "test")),
     }

@@ -70,7 +70,7 @@ def train(project: Project, params: Params, on_step: Callable[[int, int], None])
     checkpoints = Checkpoints(project, params)
     stopped = checkpoints.load()
     registry, run_id = registry_of(project, params), stopped.run_id if stopped else None
-    with live_run(registry, run_name(params), _parameters(params), {}, run_id) as run:
+    with live_run(registry, run_name(params.train.recipe, params.train.seed), _parameters(params), {}, run_id) as run:
         start = time.perf_counter()
         watch = Watch(_reporter(run, checkpoints), on_step, stopped.state if stopped else None, _tell_of_head)
         if stopped:

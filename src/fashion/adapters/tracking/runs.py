@@ -19,7 +19,6 @@ from fashion.adapters.tracking.descriptions import describe_experiment
 from fashion.adapters.tracking.place import check_location
 from fashion.errors import DiskError, LineageError, ServiceError
 from fashion.interruption import uninterrupted
-from fashion.params import Params
 
 PARENT = "mlflow.parentRunId"
 """The tag by which MLflow shows one run below another."""
@@ -29,9 +28,9 @@ CURVES = "epochs/"
 logger = logging.getLogger(__name__)
 
 
-def run_name(params: Params) -> str:
-    """Return the name of the run in which a model is trained by these parameters."""
-    return f"{params.train.recipe}, seed {params.train.seed}"
+def run_name(recipe: str, seed: int) -> str:
+    """Return the name of the run in which a model is trained."""
+    return f"{recipe}, seed {seed}"
 
 
 class LiveRun:
