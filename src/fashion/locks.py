@@ -26,7 +26,8 @@ logger = logging.getLogger(__name__)
 class Held:
     """A lock file that this process holds, and its content."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self._path = path
         self._descriptor = descriptor
 
     def read(self) -> dict[str, str]:
@@ -34,8 +35,9 @@ class Held:
         return _parse(os.pread(self._descriptor, 1 << 16, 0))
 
     def write(self, content: Mapping[str, str]) -> None:
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, json.dumps(dict(content)).encode() if content else b"", 0)
+        with writing_explained(self._path):
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, json.dumps(dict(content)).encode() if content else b"", 0)
 
 
 @contextmanager
@@ -43,7 +45,7 @@ def try_hold(path: Path) -> Iterator[Held | None]:
     """Hold the file for the duration of the block; None when another process holds it."""
     descriptor = _open(path)
     try:
-        yield Held(descriptor) if _lock(descriptor) else None
+        yield Held(path, descriptor) if _lock(descriptor) else None
     finally:
         os.close(descriptor)
 
@@ -54,7 +56,7 @@ def hold(path: Path, on_wait: OnWait) -> Iterator[Held]:
     descriptor = _open(path)
     try:
         wait_until(lambda: _lock(descriptor), lambda: _describe(read_holder(path)), on_wait)
-        yield Held(descriptor)
+        yield Held(path, descriptor)
     finally:
         os.close(descriptor)
 

@@ -4,6 +4,7 @@ import gzip
 import re
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from fashion.batch.answer import Wanted, answer_with
 from fashion.batch.folder import LOCK
 from fashion.errors import DiskError, ServiceError
 from fashion.images.idx import write_images
+from fashion.locks import between_trainings, one_at_a_time
 from fashion.params import load_params
 from fashion.serving.app import create_app
 from flows.services.server import prefect_server
@@ -70,6 +72,22 @@ def make_room(folder):
 
 def contents(folder):
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    "held", [partial(one_at_a_time, stage="validate"), partial(between_trainings, command="collect")]
+)
+def test_a_lock_that_cannot_name_its_holder_is_said_in_words(project, small_disk, held):
+    project.state.mkdir()
+    for name in ("validate.lock", "training.lock"):
+        (project.state / name).touch()
+    (project.state / "something").write_bytes(bytes(4 * KIB))
+    small_disk(project.state, 0)
+    with pytest.raises(DiskError, match=r"The disk is full: \S+\.lock could not be written"), held(project):
+        pytest.fail("the lock is held")
+    make_room(project.state)
+    with held(project):
+        pass
 
 
 def draw(project, params):
