@@ -449,6 +449,17 @@ def test_a_deleted_history_says_how_to_bring_it_back(trained_project):
         list_changes(trained_project, load(trained_project))
 
 
+def test_a_history_whose_run_was_deleted_says_how_to_bring_it_back(trained_project):
+    client = MlflowClient(registry(trained_project).uri)
+    (run,) = client.search_runs([client.get_experiment_by_name("fashion-classifier-history").experiment_id])
+    (two,) = add_versions(trained_project)
+    client.delete_run(run.info.run_id)
+    with pytest.raises(ServiceError, match=f"mlflow runs restore --run-id {run.info.run_id}"):
+        promote(trained_project, load(trained_project), two, "next")
+    client.restore_run(run.info.run_id)
+    assert promote(trained_project, load(trained_project), two, "next").changed
+
+
 def test_figures_too_long_for_mlflow_are_left_out_and_the_change_is_kept(trained_project):
     here = registry(trained_project)
     seen = tracking.settle(here)

@@ -243,6 +243,22 @@ def test_the_experiment_says_what_it_is_and_keeps_what_a_person_wrote(registry):
     assert client.get_experiment(experiment.experiment_id).tags["mlflow.note.content"] == "Ours."
 
 
+def test_a_deleted_experiment_says_how_to_bring_it_back(registry):
+    with tracking.live_run(registry, "before", {"seed": 1}, {}) as run:
+        pass
+    client = MlflowClient(registry.uri)
+    number = client.get_run(run.run_id).info.experiment_id
+    client.delete_experiment(number)
+    advice = f"fashion was deleted in .*: mlflow experiments restore --experiment-id {number}"
+    with pytest.raises(ServiceError, match=advice), tracking.live_run(registry, "after", {}, {}):
+        pytest.fail("a run in a deleted experiment")
+    with pytest.raises(ServiceError, match=advice):
+        tracking.find_run(registry, "model_sha256", "0a")
+    client.restore_experiment(number)
+    with tracking.live_run(registry, "after", {}, {}):
+        pass
+
+
 def test_a_run_says_which_prefect_run_made_it_once_and_without_the_address_of_a_server_that_ended(registry):
     with tracking.live_run(registry, "first", {}, {}) as first, tracking.live_run(registry, "second", {}, {}) as second:
         pass

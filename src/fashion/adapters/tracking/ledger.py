@@ -11,11 +11,13 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 from mlflow import MlflowClient
+from mlflow.entities import LifecycleStage
 from mlflow.exceptions import MlflowException
 
 from fashion.adapters.tracking.address import Registry, explained
 from fashion.adapters.tracking.changes import Aliases, Change, Decision, Ledger, author, from_entry, to_entry
 from fashion.adapters.tracking.descriptions import KIND, NOTE, TRAINING_KIND, add_tags
+from fashion.adapters.tracking.place import check_kept
 from fashion.adapters.tracking.versions import CHALLENGER, CHAMPION
 from fashion.errors import ServiceError
 
@@ -35,11 +37,21 @@ def read_ledger(registry: Registry) -> Ledger:
     with explained(registry):
         client = MlflowClient(registry.uri)
         run_id = _find(client, registry)
-        params = dict(client.get_run(run_id).data.params) if run_id else {}
+        params = _read(client, registry, run_id) if run_id else {}
         aliases, created = _aliases(client, registry)
     entries = tuple(from_entry(params[key]) for key in sorted(params) if key.startswith(CHANGE))
     done = frozenset(change.number for change in entries if _done(change) in params)
     return Ledger(entries, done, aliases, created)
+
+
+def _read(client: MlflowClient, registry: Registry, run_id: str) -> dict[str, str]:
+    run = client.get_run(run_id)
+    if run.info.lifecycle_stage == LifecycleStage.DELETED:
+        raise ServiceError(
+            f"The history of {registry.name} was deleted in {registry.uri}; bring it back with: "
+            f"mlflow runs restore --run-id {run_id}"
+        )
+    return dict(run.data.params)
 
 
 def settle(registry: Registry) -> Ledger:
@@ -189,11 +201,7 @@ def _find(client: MlflowClient, registry: Registry) -> str | None:
     experiment = client.get_experiment_by_name(_experiment(registry))
     if experiment is None:
         return None
-    if experiment.lifecycle_stage != "active":
-        raise ServiceError(
-            f"The history of {registry.name} was deleted in {registry.uri}; bring it back with: "
-            f"mlflow experiments restore --experiment-id {experiment.experiment_id}"
-        )
+    check_kept(registry, experiment)
     return str(experiment.tags[RUN])
 
 

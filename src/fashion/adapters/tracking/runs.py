@@ -16,7 +16,7 @@ from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
 from fashion.adapters.tracking.address import Registry, check, explained, in_words
 from fashion.adapters.tracking.descriptions import describe_experiment
-from fashion.adapters.tracking.place import check_location
+from fashion.adapters.tracking.place import check_experiment
 from fashion.errors import DiskError, LineageError, ServiceError
 from fashion.interruption import uninterrupted
 
@@ -223,7 +223,7 @@ def _continue_run(registry: Registry, run_id: str) -> MlflowClient | None:
 
 def _experiment(client: MlflowClient, registry: Registry) -> str:
     found = client.get_experiment_by_name(registry.experiment) or _make_experiment(client, registry)
-    check_location(registry, found)
+    check_experiment(registry, found)
     describe_experiment(client, found)
     return str(found.experiment_id)
 
