@@ -462,6 +462,16 @@ def test_the_table_has_a_row_for_every_figure_with_its_verdict():
     assert table[5]["95% interval"] == ""
 
 
+@pytest.mark.parametrize(("share", "shown"), [(0.95, "95%"), (0.57, "57%"), (0.975, "97.5%"), (0.9999, "99.99%")])
+def test_shares_of_the_parameters_are_shown_as_they_were_given(share, shown):
+    recent = RULE.recent.model_copy(update={"response_at_least": share})
+    rule = RULE.model_copy(update={"confidence": share, "recent": recent})
+    unanswered = with_recent(make_evidence(), (9, 9, 9), (1, 1, 1), survey=Survey(asked=1_000, answered=1))
+    judgement = write_judgement(PASSED, unanswered, rule)
+    assert f"{shown} interval" in rows(judgement)[0]
+    assert f"less than {shown} of the labels" in judgement.recent_obstacle
+
+
 def test_the_document_tells_verdict_reasons_counts_and_table():
     text = markdown(write_judgement(PASSED, make_evidence(candidate_only=(90, 90, 90)), RULE))
     assert text.startswith("**To be promoted**\n\n- all gates passed")

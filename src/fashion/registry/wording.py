@@ -141,7 +141,7 @@ def _obstacle(unmet: str, rule: JudgementParams) -> str:
     problem = (
         f"fewer than {wanted.images_at_least:,} images"
         if unmet == TOO_FEW
-        else f"less than {wanted.response_at_least:.0%} of the labels that were asked for have come"
+        else f"less than {100 * wanted.response_at_least:g}% of the labels that were asked for have come"
     )
     return f"{problem} (register.judgement.recent.{unmet})"
 
@@ -154,7 +154,7 @@ def rows(judgement: Judgement) -> list[dict[str, str]]:
             "candidate": _show(line.candidate, line.unit),
             "champion": _show(line.champion, line.unit),
             "difference": _show_difference(line.candidate - line.champion, line.unit),
-            f"{judgement.confidence:.0%} interval": _show_interval(line.low, line.high, line.unit),
+            f"{100 * judgement.confidence:g}% interval": _show_interval(line.low, line.high, line.unit),
             "verdict": line.verdict,
         }
         for line in judgement.lines
