@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 import yaml
@@ -20,6 +21,7 @@ STAGES = {
     "fail": {"cmd": SAY_AND_FAIL, "deps": ["b"], "outs": ["c"]},
     "grumble": {"cmd": "echo error: nearly && touch g", "deps": ["b"], "outs": ["g"]},
     "break": {"cmd": "sh -c 'echo Traceback; exit 3'", "deps": ["b"], "outs": ["d"]},
+    "chat": {"cmd": "seq 20000 && touch h", "deps": ["b"], "outs": ["h"]},
     "slow": {"cmd": "sh -c 'echo $$ > pid; sleep 60; touch e'", "deps": ["b"], "outs": ["e"]},
     "hold": {
         "cmd": "sh -c 'touch held; while [ ! -e go ]; do sleep 0.05; done; touch f'",
@@ -54,6 +56,14 @@ def test_a_stage_runs_once_and_its_lines_are_seen(pipeline):
     assert "copied" in lines
     assert reproduce(pipeline, "copy", lines.append) is False
     assert lines.count("copied") == 1
+
+
+def test_many_lines_of_a_stage_take_no_time_with_the_square_of_their_number(pipeline):
+    reproduce(pipeline, "copy", ignore)
+    lines, start = [], time.process_time()
+    reproduce(pipeline, "chat", lines.append)
+    assert time.process_time() - start < 3
+    assert {"1", "20000"} < set(lines)
 
 
 def test_a_stage_that_fails_speaks_in_its_own_words(pipeline):

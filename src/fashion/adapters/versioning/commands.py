@@ -128,7 +128,7 @@ def _follow(process: subprocess.Popen[str], on_line: OnLine) -> tuple[int, list[
             continue
         lines.append(line.rstrip())
         # A stage that has begun to tell its error says nothing else after it.
-        if held_back or _is_busy(lines) or line.startswith(STAGE_ERROR):
+        if held_back or _is_busy(lines[-1:]) or line.startswith(STAGE_ERROR):
             held_back.append(lines[-1])
         else:
             on_line(lines[-1])
