@@ -172,8 +172,13 @@ def test_a_study_that_cannot_go_on_is_left_alone_begun_anew_or_has_another_besid
     path.write_bytes(b"nonsense\n" + path.read_bytes())
     assert isinstance(type_tune("--trials", "1").exception, ArtifactError)
     assert type_tune("--restart", "--trials", "1").exit_code == 0
-    with pytest.raises(ParamsError, match="--study ../study: expected up to 64 letters"):
-        tune(trained_project, params, "../study", Budget(trials=1), QUIET)
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "-dash", "../study", "a b", "a" * 65])
+def test_a_name_that_is_no_folder_below_artifacts_tuning_is_refused(project, name):
+    with pytest.raises(ParamsError, match=rf"--study {re.escape(name)}: expected up to 64 letters.*, beginning with"):
+        place_of(project, name)
+    assert place_of(project, "2-wide.trials").path.name == "2-wide.trials.log"
 
 
 def test_without_a_dataset_the_command_that_makes_it_is_said(project):

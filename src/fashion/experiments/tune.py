@@ -26,7 +26,8 @@ from fashion.settings import load_settings
 from fashion.stages.dataset import load_split
 from fashion.storage import folder_digest
 
-NAME = re.compile(r"[\w.-]{1,64}")
+NAME = re.compile(r"\w[\w.-]{0,63}")
+"""Of a study, which is a folder below artifacts/tuning: `.` and `..` are others."""
 PARTS = {
     "dataset": "other data",
     "space": "another space (tune.space)",
@@ -43,7 +44,10 @@ def place_of(project: Project, name: str) -> Place:
         ParamsError: it cannot be a name.
     """
     if not NAME.fullmatch(name):
-        raise ParamsError(f"--study {name}: expected up to 64 letters, digits, dots, dashes and underscores")
+        raise ParamsError(
+            f"--study {name}: expected up to 64 letters, digits, dots, dashes and underscores, beginning with a letter "
+            "or digit"
+        )
     return Place(name, load_settings().studies_url, project.studies)
 
 
