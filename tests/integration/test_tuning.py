@@ -29,7 +29,7 @@ from fashion.experiments.search import MOST_FAILURES, Budget, Entrant, Limits, S
 from fashion.experiments.trainers import Trainers
 from fashion.experiments.trial import Job, Outcome, Progress, StoppedError, train_apart
 from fashion.experiments.tune import forecast, place_of, tune
-from fashion.params import load_params, recipe_with
+from fashion.params import StartFrom, load_params, recipe_with
 from fashion.settings import tracking_uri
 from tests.faults.commands import start, wait_until
 from tests.projects import edit_params
@@ -136,6 +136,12 @@ def test_a_trial_that_is_killed_refused_or_ended_costs_itself_alone(trained_proj
     assert set(multiprocessing.active_children()) <= before
 
 
+def started(params):
+    """The same parameters, with weights to start from."""
+    start = StartFrom(version="fashion-classifier 3", path="data/start/fashion-classifier-3.keras", sha256="0" * 64)
+    return params.model_copy(update={"train": params.train.model_copy(update={"start_from": start})})
+
+
 def type_tune(*options):
     return CliRunner().invoke(app, ["tune", *options])
 
@@ -167,6 +173,8 @@ def test_a_study_that_cannot_go_on_is_left_alone_begun_anew_or_has_another_besid
     with pytest.raises(ParamsError, match=r"begun with other data and another space .*fashion tune --restart"):
         tune(trained_project, params, "study", Budget(trials=1), QUIET)
     assert type_tune("--study", "beside", "--trials", "1").exit_code == 0
+    with pytest.raises(ParamsError, match=r"was begun with another start \(train.start_from\), so its trials do not"):
+        tune(trained_project, started(params), "beside", Budget(trials=1), QUIET)
     assert type_tune("--restart", "--trials", "1").exit_code == 0
     path = trained_project.studies / "study.log"
     path.write_bytes(b"nonsense\n" + path.read_bytes())
@@ -362,6 +370,13 @@ def test_the_winner_is_added_to_params_and_not_a_line_of_the_rest_changes(projec
     keep_a_winner(project, params, {"learning_rate": 0.006})
     assert adopt(project, load_params(project.params), "study") == "compact-tuned-2"
     assert set(load_params(project.params).train.recipes) >= {"compact-tuned", "compact-tuned-2"}
+
+
+def test_a_winner_that_was_trained_from_another_start_is_not_applied(project):
+    params = load_params(project.params)
+    keep_a_winner(project, params, {"learning_rate": 0.005})
+    with pytest.raises(ParamsError, match=r"compared with compact as it was then, and train.start_from is another now"):
+        adopt(project, started(params), "study")
 
 
 def test_the_winner_is_added_to_params_in_whatever_way_they_are_written(project):

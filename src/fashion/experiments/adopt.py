@@ -5,7 +5,7 @@ from itertools import count
 from fashion.adapters.studies import open_study
 from fashion.errors import ParamsError
 from fashion.experiments.results import WINNER
-from fashion.experiments.tune import place_of
+from fashion.experiments.tune import place_of, start_of
 from fashion.experiments.wording import as_yaml
 from fashion.params import Params, Recipe
 from fashion.params.editing import edit, read_as
@@ -17,8 +17,8 @@ def adopt(project: Project, params: Params, study: str) -> str:
     """Add the winner of the study to params.yaml, choose it as the recipe in use, and return its name.
 
     Raises:
-        ParamsError: the study has no winner; or the recipe in use is another one since, so that nobody knows whether
-            the winner is better than that.
+        ParamsError: the study has no winner; or the recipe in use, or what trainings start from, is another one since,
+            so that nobody knows whether the winner is better.
     """
     recipe = _winner(project, params, study)
     name = _name(params, recipe)
@@ -38,10 +38,12 @@ def _winner(project: Project, params: Params, study: str) -> Recipe:
             f"apply. What it found: artifacts/tuning/{study}/summary.md."
         )
     recipe = Recipe.model_validate(winner["recipe"])
-    if about["recipe"] != {"name": params.train.recipe, **params.train.chosen.model_dump(mode="json")}:
+    is_in_use = about["recipe"] == {"name": params.train.recipe, **params.train.chosen.model_dump(mode="json")}
+    if not is_in_use or about.get("start") != start_of(params):
+        changed = "train.start_from" if is_in_use else "the recipe in use"
         raise ParamsError(
             f"params.yaml has changed since: the study {study} compared with {about['recipe']['name']} as it was then, "
-            f"and the recipe in use is another now. Go back to that one, or write the winner in by hand:\n"
+            f"and {changed} is another now. Go back to that one, or write the winner in by hand:\n"
             f"{as_yaml(_name(params, recipe), recipe)}"
         )
     return recipe

@@ -33,6 +33,7 @@ PARTS = {
     "space": "another space (tune.space)",
     "recipe": "another recipe in use (train.recipe)",
     "seed": "another seed (train.seed)",
+    "start": "another start (train.start_from)",
 }
 RUN = "run"
 
@@ -132,7 +133,13 @@ def _about(project: Project, params: Params) -> dict[str, Any]:
         "space": {key: knob.model_dump(mode="json") for key, knob in params.tune.space.items()},
         "recipe": {"name": params.train.recipe, **params.train.chosen.model_dump(mode="json")},
         "seed": params.train.seed,
+        "start": start_of(params),
     }
+
+
+def start_of(params: Params) -> str | None:
+    """Return the digest of the model that trainings start from; None, as in earlier studies, if from nothing."""
+    return params.train.start_from.sha256 if params.train.start_from else None
 
 
 def _begin(study: Study, about: dict[str, Any], name: str) -> None:
