@@ -278,6 +278,16 @@ def test_a_search_that_has_begun_to_fail_ends_with_what_it_has_and_may_try_again
             caplog.clear()
 
 
+def test_an_impossible_recipe_of_a_space_that_was_checked_in_part_costs_a_trial_alone(project):
+    space = {"schedule": {"choices": ["one_cycle"]}, "patience": {"choices": [3]}}
+    params = edit_params(project, {"tune": {"space": space}})
+    with open_study(place_of(project, "study"), 1, 0.3) as study:
+        search = Search(project, params, study, QUIET, registry_of(project, params), "none", Trainers())
+        with pytest.raises(TrainingError, match=r"All 5 trials failed, .*recipe cannot be used(.|\n)*never takes"):
+            run_trials(search, Limits(Budget(trials=20), 0.0, 1, time.monotonic()))
+        assert [trial.state for trial in study.trials] == [FAILED] * MOST_FAILURES
+
+
 def test_the_time_between_a_stop_and_going_on_is_not_used_and_a_stop_is_no_failure(trained_project):
     params = load_params(trained_project.params)
     place = place_of(trained_project, "study")

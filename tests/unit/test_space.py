@@ -60,6 +60,18 @@ def test_a_space_that_holds_impossible_recipes_is_refused_before_the_search(spac
         check_space(RECIPE, space)
 
 
+@pytest.mark.parametrize(
+    "space",
+    [
+        {"one_hot": Knob(choices=(True,)), "label_smoothing": Knob(low=0.05, high=0.2)},
+        {"label_smoothing": Knob(low=0.05, high=0.2), "one_hot": Knob(choices=(True,))},
+        {"optimizer": Knob(choices=("sgd",)), "momentum": Knob(low=0.5, high=0.95)},
+    ],
+)
+def test_a_space_whose_recipes_can_all_be_trained_is_searched_whatever_is_in_use(space):
+    check_space(RECIPE, space)
+
+
 def test_a_space_of_many_knobs_is_checked_in_part():
     check_space(RECIPE, {"learning_rate": Knob(choices=tuple(n / 1e5 for n in range(1, 60_000)))})
 

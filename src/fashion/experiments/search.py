@@ -180,13 +180,13 @@ def _try(search: Search, trial: Trial, limits: Limits) -> None:
             stopped.append(f"after epoch {progress.epoch} it was worse than half of the others")
         return bool(stopped)
 
-    entrant = Entrant(f"trial {trial.number}", trial.values, recipe_with(search.in_use, trial.values))
     try:
+        entrant = Entrant(f"trial {trial.number}", trial.values, recipe_with(search.in_use, trial.values))
         outcome = search.train(entrant, search.params.train.seed, on_epoch)
     except StoppedError:
         study.prune(trial.number, stopped[-1])
-    except TrainingError as error:
-        logger.warning("%s failed: %s", entrant.name, error)
+    except (ParamsError, TrainingError) as error:  # Of a large space not every recipe was checked beforehand.
+        logger.warning("trial %d failed: %s", trial.number, error)
         study.fail(trial.number, str(error))
     else:
         study.complete(trial.number, outcome.accuracy)

@@ -43,13 +43,15 @@ def check_space(recipe: Recipe, space: Mapping[str, Knob]) -> None:
     """
     if not space:
         raise ParamsError(f"params.yaml has no tune.space, so there is nothing to try. Write, for example:\n{EXAMPLE}")
-    for key in space:
-        _check_values(recipe, {key: space[key]})
-    _check_values(recipe, space)
+    ends = {key: knob.extremes for key, knob in space.items()}
+    first = {key: values[:1] for key, values in ends.items()}
+    for key in space:  # All combinations may be too many, and then the last keys alone would vary.
+        _check_values(recipe, first | {key: ends[key]})
+    _check_values(recipe, ends)
 
 
-def _check_values(recipe: Recipe, space: Mapping[str, Knob]) -> None:
-    for values in islice(_corners(space), MOST_CHECKED):
+def _check_values(recipe: Recipe, ends: Mapping[str, tuple[Any, ...]]) -> None:
+    for values in islice(_corners(ends), MOST_CHECKED):
         try:
             recipe_with(recipe, values)
         except ParamsError as error:
@@ -60,7 +62,7 @@ def _check_values(recipe: Recipe, space: Mapping[str, Knob]) -> None:
             ) from error
 
 
-def _corners(space: Mapping[str, Knob]) -> Iterator[dict[str, Any]]:
+def _corners(ends: Mapping[str, tuple[Any, ...]]) -> Iterator[dict[str, Any]]:
     """Yield every combination of choices and ends."""
-    for values in product(*(knob.extremes for knob in space.values())):
-        yield dict(zip(space, values, strict=True))
+    for values in product(*ends.values()):
+        yield dict(zip(ends, values, strict=True))
