@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import warnings
 
 import pytest
 
@@ -103,6 +104,14 @@ def test_a_trial_is_stopped_once_it_is_worse_than_half_of_the_others_but_not_bef
         drawn = [path.name for path in draw_study(study, tmp_path)]
     assert sorted(drawn) == ["curves.png", "history.png", "importances.png", "slices.png"]
     assert all((tmp_path / name).read_bytes().startswith(b"\x89PNG") for name in drawn)
+
+
+def test_more_epochs_than_tenths_are_reported_without_a_warning(tmp_path):
+    with enter(Place("study", None, tmp_path)) as study, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert try_curve(study, [epoch / 100 for epoch in range(40)]) is None
+        (kept,) = study.optuna.get_trials()
+    assert kept.intermediate_values == {tenth: max(4 * tenth - 1, 0) / 100 for tenth in range(11)}
 
 
 def test_a_search_with_nothing_complete_has_little_to_draw(tmp_path):

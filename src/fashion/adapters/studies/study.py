@@ -50,6 +50,7 @@ class Study:
         self.optuna = study
         self._open: dict[int, optuna.Trial] = {}
         self._begun: dict[int, float] = {}
+        self._reported: dict[int, int] = {}
 
     @property
     def about(self) -> Any:
@@ -84,7 +85,9 @@ class Study:
     def report(self, number: int, done: float, accuracy: float) -> bool:
         """Record the validation accuracy after a share of the training; return whether to stop it there."""
         self._open[number].set_user_attr(SECONDS, time.monotonic() - self._begun[number])
-        self._open[number].report(accuracy, int(done * TENTHS))
+        if (tenth := int(done * TENTHS)) != self._reported.get(number):  # Optuna warns of a second one, and ignores it.
+            self._open[number].report(accuracy, tenth)
+            self._reported[number] = tenth
         return bool(self._open[number].should_prune())
 
     def complete(self, number: int, accuracy: float) -> None:
