@@ -214,6 +214,12 @@ def test_without_a_dataset_the_command_that_makes_it_is_said(project):
         choose_subject(project, load_params(project.params), None, None, 3)
 
 
+def test_a_recipe_whose_network_takes_larger_images_alone_is_refused(project):
+    params = edit_params(project, {"data": {"image_size": [8, 8]}})
+    with pytest.raises(ParamsError, match="--recipe baseline: the network baseline takes images of at least 10 pixels"):
+        choose_subject(project, params, "baseline", None, 3)
+
+
 def test_without_sizes_all_images_are_halved_as_long_as_a_class_has_ten(trained_project):
     params = load_params(trained_project.params)
     assert choose_subject(trained_project, params, None, None, 3).sizes == (135, 270, 540)

@@ -57,7 +57,7 @@ def test_a_knob_that_contradicts_itself_is_refused(content, reason):
 )
 def test_a_space_that_holds_impossible_recipes_is_refused_before_the_search(space, reason):
     with pytest.raises(ParamsError, match=reason):
-        check_space(RECIPE, space)
+        check_space(RECIPE, space, (28, 28))
 
 
 @pytest.mark.parametrize(
@@ -69,11 +69,18 @@ def test_a_space_that_holds_impossible_recipes_is_refused_before_the_search(spac
     ],
 )
 def test_a_space_whose_recipes_can_all_be_trained_is_searched_whatever_is_in_use(space):
-    check_space(RECIPE, space)
+    check_space(RECIPE, space, (28, 28))
+
+
+def test_a_network_that_takes_larger_images_alone_is_no_choice():
+    space = {"network": Knob(choices=("compact", "baseline"))}
+    check_space(RECIPE, space, (40, 10))
+    with pytest.raises(ParamsError, match=r"tune.space.network .*: the network baseline takes images of at"):
+        check_space(RECIPE, space, (40, 8))
 
 
 def test_a_space_of_many_knobs_is_checked_in_part():
-    check_space(RECIPE, {"learning_rate": Knob(choices=tuple(n / 1e5 for n in range(1, 60_000)))})
+    check_space(RECIPE, {"learning_rate": Knob(choices=tuple(n / 1e5 for n in range(1, 60_000)))}, (28, 28))
 
 
 def test_a_search_comes_upon_what_lies_in_its_space_alone():

@@ -5,7 +5,7 @@ from itertools import islice, product
 from typing import Any
 
 from fashion.errors import ParamsError
-from fashion.params import Knob, Recipe, recipe_with
+from fashion.params import Knob, Recipe, problem_of_size, recipe_with
 
 MOST_CHECKED = 10_000
 """Combinations of ends and choices that are checked before a search: it takes a second."""
@@ -35,11 +35,12 @@ def holds(knob: Knob, value: Any) -> bool:
     return isinstance(value, int | float) and bool(knob.low <= value <= knob.high)  # type: ignore[operator]
 
 
-def check_space(recipe: Recipe, space: Mapping[str, Knob]) -> None:
-    """Check, before anything is trained, that every recipe of the space is one.
+def check_space(recipe: Recipe, space: Mapping[str, Knob], image_size: tuple[int, int]) -> None:
+    """Check, before anything is trained, that every recipe of the space is one, for images of this height and width.
 
     Raises:
-        ParamsError: there is no space, it names an unknown key, or some of its values cannot go together.
+        ParamsError: there is no space, it names an unknown key, some of its values cannot go together, or a network
+            takes larger images alone.
     """
     if not space:
         raise ParamsError(f"params.yaml has no tune.space, so there is nothing to try. Write, for example:\n{EXAMPLE}")
@@ -48,6 +49,11 @@ def check_space(recipe: Recipe, space: Mapping[str, Knob]) -> None:
     for key in space:  # All combinations may be too many, and then the last keys alone would vary.
         _check_values(recipe, first | {key: ends[key]})
     _check_values(recipe, ends)
+    for network in ends.get("network", ()):
+        if problem := problem_of_size(network, image_size):
+            raise ParamsError(
+                f"tune.space.network in params.yaml: {problem}, and data.image_size is smaller. Remove {network}"
+            )
 
 
 def _check_values(recipe: Recipe, ends: Mapping[str, tuple[Any, ...]]) -> None:

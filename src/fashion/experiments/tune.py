@@ -68,7 +68,7 @@ def tune(project: Project, params: Params, name: str, budget: Budget, watch: Wat
             study.
         TrainingError: nothing but failures.
     """
-    check_space(params.train.chosen, params.tune.space)
+    check_space(params.train.chosen, params.tune.space, params.data.image_size)
     images = len(load_split(project, "validation").labels)
     registry = replace(registry_of(project, params), experiment=TUNING)
     check(registry.uri)

@@ -24,7 +24,15 @@ from fashion.params.pipeline import (
     ValidateParams,
 )
 from fashion.params.problems import explain
-from fashion.params.recipe import SMALLEST, TAKES, Augmentation, Backbone, BackboneName, Recipe, recipe_with
+from fashion.params.recipe import (
+    TAKES,
+    Augmentation,
+    Backbone,
+    BackboneName,
+    Recipe,
+    problem_of_size,
+    recipe_with,
+)
 from fashion.params.registry import JudgementParams, Margins, Objectives, RecentParams, RegisterParams
 from fashion.params.section import Section
 from fashion.params.tune import Knob, TuneParams
@@ -63,6 +71,7 @@ __all__ = [
     "TuneParams",
     "ValidateParams",
     "load_params",
+    "problem_of_size",
     "recipe_with",
 ]
 
@@ -91,11 +100,10 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _the_network_takes_images_of_this_size(self) -> Self:
-        network, side = self.train.chosen.network, min(self.data.image_size)
-        if side < (least := SMALLEST.get(network, side)):
+        if problem := problem_of_size(self.train.chosen.network, self.data.image_size):
             raise ValueError(
-                f"data.image_size: the network {network} takes images of at least {least} pixels a side; write "
-                f"network: compact in train.recipes.{self.train.recipe}, or a larger image_size"
+                f"data.image_size: {problem}; write network: compact in train.recipes.{self.train.recipe}, or a larger "
+                "image_size"
             )
         return self
 

@@ -105,6 +105,12 @@ class Recipe(Section):
         return self
 
 
+def problem_of_size(network: str, image_size: tuple[int, int]) -> str | None:
+    """Return why the network takes no images of this height and width; None if it does."""
+    least = SMALLEST.get(network, 0)
+    return f"the network {network} takes images of at least {least} pixels a side" if min(image_size) < least else None
+
+
 def recipe_with(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
     """Return the recipe with some keys changed, checked like one of params.yaml.
 

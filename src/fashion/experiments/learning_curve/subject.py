@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fashion.errors import ParamsError
 from fashion.images.subsets import repeats_of
 from fashion.model.steps import Steps, count_steps
-from fashion.params import Params, Recipe
+from fashion.params import Params, Recipe, problem_of_size
 from fashion.paths import Project
 from fashion.stages.dataset import load_split
 
@@ -66,16 +66,19 @@ def choose_subject(
 
     Raises:
         ArtifactError: the dataset is missing or damaged.
-        ParamsError: there is no such recipe, or a size is impossible.
+        ParamsError: there is no such recipe, it takes larger images alone, or a size is impossible.
     """
     name = name or params.train.recipe
     if name not in params.train.recipes:
         raise ParamsError(f"--recipe {name}: not one of the recipes in params.yaml ({', '.join(params.train.recipes)})")
+    recipe = params.train.recipes[name]
+    if problem := problem_of_size(recipe.network, params.data.image_size):
+        raise ParamsError(f"--recipe {name}: {problem}, and data.image_size is smaller. Name another recipe")
     images, validated = (len(load_split(project, split).labels) for split in ("train", "validation"))
     classes = len(params.data.classes)
     chosen = _check_sizes(sizes, images, classes) if sizes is not None else _usual_sizes(images, classes)
     numbers = tuple((params.train.seed + number) % 2**32 for number in range(seeds))
-    return Subject(name, params.train.recipes[name], images, validated, classes, chosen, numbers)
+    return Subject(name, recipe, images, validated, classes, chosen, numbers)
 
 
 def _usual_sizes(images: int, classes: int) -> tuple[int, ...]:
