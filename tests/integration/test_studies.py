@@ -6,7 +6,7 @@ import warnings
 
 import pytest
 
-from fashion.adapters.studies import COMPLETE, FAILED, PRUNED, Place, forget_study, open_study
+from fashion.adapters.studies import COMPLETE, FAILED, PRUNED, Place, forget_study, open_study, study_names
 from fashion.adapters.studies.pictures import draw_study
 from fashion.errors import ArtifactError, ParamsError, ServiceError
 from fashion.params import Knob
@@ -40,7 +40,9 @@ def enter(place, **options):
 
 
 def test_a_study_goes_on_where_it_was_and_can_be_forgotten(place):
+    assert "study" not in study_names(place)
     with enter(place) as study:
+        assert "study" in study_names(place)
         assert (study.about, study.trials) == (None, [])
         study.note("about", {"space": "this"})
         study.suggest_first(

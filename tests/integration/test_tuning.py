@@ -417,9 +417,32 @@ def test_params_that_are_written_in_an_unforeseen_way_are_left_alone(project):
     assert project.params.read_text() == text
 
 
+def test_a_winner_of_a_recipe_with_the_longest_name_is_applied(project):
+    chosen = load_params(project.params).train.chosen.model_dump(mode="json", exclude_defaults=True)
+    params = edit_params(project, {"train": {"recipe": "r" * 64, "recipes": {"r" * 64: chosen}}})
+    for rate, name in ((0.005, "r" * 55 + "-tuned"), (0.006, "r" * 55 + "-tuned-2")):
+        recipe = keep_a_winner(project, params, {"learning_rate": rate})
+        assert adopt(project, params, "study") == name
+        assert load_params(project.params).train.chosen == recipe
+        params = edit_params(project, {"train": {"recipe": "r" * 64}})
+
+
+def apply(*options):
+    """What `fashion tune --apply` refuses with."""
+    result = type_tune("--apply", *options)
+    assert isinstance(result.exception, ParamsError)
+    return str(result.exception)
+
+
 def test_a_search_without_a_winner_has_nothing_to_apply(project, monkeypatch):
     monkeypatch.setenv("FASHION_HOME", str(project.root))
-    result = CliRunner().invoke(app, ["tune", "--apply"])
-    assert result.exit_code != 0
-    assert isinstance(result.exception, ParamsError)
-    assert "no recipe that was shown to be better" in str(result.exception)
+    assert "No search has begun yet" in apply()
+    for name in ("stopped", "without.a.winner"):
+        with open_study(place_of(project, name), 1, 0.3) as study:
+            study.note(ABOUT, {})
+    with open_study(place_of(project, name), 1, 0.3) as study:
+        study.note(WINNER, None)
+    assert "There is no study typo; there are: stopped, without.a.winner" in apply("--study", "typo")
+    assert not place_of(project, "typo").path.exists()
+    assert "The study stopped has not been compared with the recipe in use yet" in apply("--study", "stopped")
+    assert "no recipe that was shown to be better" in apply("--study", name)

@@ -1,10 +1,11 @@
 """Writing the winner of a search into params.yaml, as a recipe of its own, with every comment kept."""
 
 from itertools import count
+from typing import Any
 
-from fashion.adapters.studies import open_study
+from fashion.adapters.studies import open_study, study_names
 from fashion.errors import ParamsError
-from fashion.experiments.results import WINNER
+from fashion.experiments.results import WINNER, name_found_from
 from fashion.experiments.tune import place_of, start_of
 from fashion.experiments.wording import as_yaml
 from fashion.params import Params, Recipe
@@ -17,8 +18,8 @@ def adopt(project: Project, params: Params, study: str) -> str:
     """Add the winner of the study to params.yaml, choose it as the recipe in use, and return its name.
 
     Raises:
-        ParamsError: the study has no winner; or the recipe in use, or what trainings start from, is another one since,
-            so that nobody knows whether the winner is better.
+        ParamsError: there is no such study, or it has no winner, perhaps not yet; or the recipe in use, or what
+            trainings start from, is another one since, so that nobody knows whether the winner is better.
     """
     recipe = _winner(project, params, study)
     name = _name(params, recipe)
@@ -30,13 +31,8 @@ def adopt(project: Project, params: Params, study: str) -> str:
 
 
 def _winner(project: Project, params: Params, study: str) -> Recipe:
-    with open_study(place_of(project, study), params.train.seed, params.tune.pruned_before) as opened:
-        about, winner = opened.about, opened.notes.get(WINNER)
-    if not winner:
-        raise ParamsError(
-            f"The study {study} has no recipe that was shown to be better than the one in use, so there is nothing to "
-            f"apply. What it found: artifacts/tuning/{study}/summary.md."
-        )
+    """Return the recipe that the study found, if it is known to be better than the one in use."""
+    about, winner = _found(project, params, study)
     recipe = Recipe.model_validate(winner["recipe"])
     is_in_use = about["recipe"] == {"name": params.train.recipe, **params.train.chosen.model_dump(mode="json")}
     if not is_in_use or about.get("start") != start_of(params):
@@ -49,9 +45,33 @@ def _winner(project: Project, params: Params, study: str) -> Recipe:
     return recipe
 
 
+def _found(project: Project, params: Params, study: str) -> tuple[Any, Any]:
+    """Return what the study was begun with, and its winner."""
+    place = place_of(project, study)
+    if study not in (names := study_names(place)):
+        raise ParamsError(
+            f"There is no study {study}; there are: {', '.join(names)}"
+            if names
+            else "No search has begun yet. Begin one with: fashion tune"
+        )
+    with open_study(place, params.train.seed, params.tune.pruned_before) as opened:
+        about, notes = opened.about, opened.notes
+    if WINNER not in notes:
+        raise ParamsError(
+            f"The study {study} has not been compared with the recipe in use yet, so there is nothing to apply. Let it "
+            "end: type the same command without --apply"
+        )
+    if not (winner := notes[WINNER]):
+        raise ParamsError(
+            f"The study {study} has no recipe that was shown to be better than the one in use, so there is nothing to "
+            f"apply. What it found: artifacts/tuning/{study}/summary.md."
+        )
+    return about, winner
+
+
 def _name(params: Params, recipe: Recipe) -> str:
     """Return a name that is free, or under which this very recipe is there."""
-    base = f"{params.train.recipe}-tuned"
+    base = name_found_from(params.train.recipe)
     names = (base if number == 1 else f"{base}-{number}" for number in count(1))
     return next(name for name in names if params.train.recipes.get(name, recipe) == recipe)
 

@@ -16,6 +16,11 @@ WINNER = "winner"
 """The note of a study under which its winner is kept."""
 
 
+def name_found_from(recipe: str) -> str:
+    """Return the name of a recipe that was found from that one, with room for a number: names have 64 characters."""
+    return f"{recipe[:55]}-tuned"
+
+
 def write_results(project: Project, study: Study, tuned: Tuned) -> Path:
     """Write the folder of the study, and return its path."""
     path = project.tuning / tuned.study
@@ -35,5 +40,5 @@ def write_results(project: Project, study: Study, tuned: Tuned) -> Path:
         write_text(folder / TRIALS, pd.DataFrame(rows).to_csv(index=False))
         write_text(folder / SUMMARY, summary_of(tuned))
         if winner := tuned.winner:
-            write_text(folder / RECIPE, as_yaml(f"{tuned.recipe}-tuned", winner.recipe))
+            write_text(folder / RECIPE, as_yaml(name_found_from(tuned.recipe), winner.recipe))
     return path

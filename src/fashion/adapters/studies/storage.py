@@ -21,7 +21,7 @@ from fashion.storage import writing_explained
 AT_RANDOM = 5
 """Trials before the search learns from earlier ones, and before one is stopped for being worse than the others."""
 PATIENCE_SECONDS = 5
-POSTGRESQL = "postgresql"
+POSTGRESQL, ENDING = "postgresql", ".log"
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Place:
 
     @property
     def path(self) -> Path:
-        return self.folder / f"{self.name}.log"
+        return self.folder / f"{self.name}{ENDING}"
 
 
 @contextmanager
@@ -74,6 +74,18 @@ def forget_study(place: Place) -> None:
             place.path.unlink(missing_ok=True)
         elif place.name in optuna.get_all_study_names(storage := _storage(place)):
             optuna.delete_study(study_name=place.name, storage=storage)
+
+
+def study_names(place: Place) -> list[str]:
+    """Return the names of all studies that are kept where this one is, or would be.
+
+    Raises:
+        ServiceError: the database is away.
+    """
+    if place.url is None:
+        return sorted(path.name.removesuffix(ENDING) for path in place.folder.glob(f"*{ENDING}"))
+    with _explained(place):
+        return sorted(optuna.get_all_study_names(_storage(place)))
 
 
 def _load(place: Place) -> optuna.Study:
