@@ -1,4 +1,5 @@
 import json
+import math
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,7 @@ from fashion.stages.classifier import load_classifier
 from fashion.stages.dataset import load_split, read_history
 from fashion.stages.evaluate import evaluate
 from fashion.stages.prepare import prepare
-from fashion.stages.reference import read_descriptors, read_examples, read_reference, read_rule
+from fashion.stages.reference import count_examples, read_descriptors, read_examples, read_reference, read_rule
 from fashion.stages.validate import validate
 from tests.projects import SOURCE, edit_params, log_predictions
 
@@ -183,6 +184,12 @@ def test_a_reference_of_when_the_looks_had_one_centre_is_still_read_and_answers_
     outputs = Outputs(np.empty((4, 0)), np.full((4, 2), 0.5), rule.neighbours[:4])
     # The squared Mahalanobis distances are 150 times the square of 0.1, 0.1, 0.12 and 0.9: 1.5, 1.5, 2.15 and 121.5.
     assert reasons(rule, plain, outputs) == [None, None, UNLIKE, UNLIKE]
+
+
+def test_a_version_keeps_fewer_examples_of_large_images():
+    assert [count_examples((28, 28, 1)), count_examples((64, 64, 3))] == [2000, 2000]
+    for shape in ((224, 224, 3), (1024, 1024, 3), (1024, 768, 1)):
+        assert 1 << 25 < count_examples(shape) * math.prod(shape) <= 1 << 26
 
 
 @pytest.mark.parametrize("content", [b"", b"no zip file", b"PK\x03\x04 cut off"])

@@ -33,14 +33,12 @@ from fashion.paths import GATE, METRICS, Project
 from fashion.stages.classifier import load_classifier
 from fashion.stages.dataset import RECENT, has_recent, load_split, read_history, read_prepared
 from fashion.stages.evaluation_pictures import draw_pictures, write_tables
-from fashion.stages.reference import Examples, Reference, write_examples, write_reference
+from fashion.stages.reference import Examples, Reference, count_examples, write_examples, write_reference
 from fashion.stages.robustness import measure_robustness, write_robustness
 from fashion.storage import atomic_folder, file_digest, write_json
 
 NONSENSE, NONSENSE_SEED = 75, 0
 """Generated images of each kind: 600 in total, so that a share near 1 is known to within one or two points."""
-MOST_EXAMPLES = 2000
-"""Training images stored with the reference: with their embeddings, some 2 MB."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +163,7 @@ def _recent_figures(project: Project, model: keras.Model) -> dict[str, Any]:
 
 
 def _choose_examples(model: keras.Model, train: LabelledImages) -> Examples:
-    chosen = np.random.default_rng(0).permutation(len(train.labels))[:MOST_EXAMPLES]
+    chosen = np.random.default_rng(0).permutation(len(train.labels))[: count_examples(train.images.shape[1:])]
     images = train.images[chosen]
     return Examples(images, train.labels[chosen], answer(model, images).embedding)
 

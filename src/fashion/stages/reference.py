@@ -1,5 +1,6 @@
 """The reference of a model: its outputs on images from when it was trained, with which later images are compared."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from fashion.storage import atomic_file
 
 OUTPUTS, DESCRIPTORS, EXAMPLES = "reference.npz", "reference.parquet", "examples.npz"
 """Files in artifacts/evaluation/, and beside the model of a registered version."""
+MOST_EXAMPLES, MOST_VALUES = 2000, 1 << 26
+"""Training images kept with a version, some 2 MB with their embeddings where they are small, and the values in them."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,11 @@ def read_descriptors(folder: Path) -> pd.DataFrame:
     path = folder / DESCRIPTORS
     with translate_damage(path, _fetch_again(folder)):
         return pd.read_parquet(path)
+
+
+def count_examples(shape: tuple[int, ...]) -> int:
+    """Return how many training images of this height, width and number of channels are kept with a version."""
+    return min(MOST_EXAMPLES, MOST_VALUES // math.prod(shape))
 
 
 def write_examples(folder: Path, examples: Examples) -> None:
