@@ -1,9 +1,13 @@
 """Labels that are not those of similar images are seen."""
 
+import tracemalloc
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from fashion.images.labels import label_support
+from fashion.images.parts import shrink
 from fashion.images.synthetic import draw
 
 
@@ -41,6 +45,17 @@ def test_two_classes_under_each_others_names_have_next_to_no_support(new, known)
     support = label_support(images, swapped, *known)
     assert support["class_label_support"][np.isin(labels, (5, 8))].max() < 0.12
     assert support["class_label_support"][~np.isin(labels, (5, 8))].min() > 0.3
+
+
+def test_large_images_are_compared_reduced_in_little_memory():
+    images, labels = draw(600, 10, (96, 96), seed=1, channels=3)
+    small = shrink(images, 32)
+    tracemalloc.start()
+    support = label_support(images[:200], labels[:200], images[200:], labels[200:])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    pd.testing.assert_frame_equal(support, label_support(small[:200], labels[:200], small[200:], labels[200:]))
+    assert peak < 64 << 20, "as floats the images themselves take 133 MB"
 
 
 def test_an_image_does_not_support_itself():

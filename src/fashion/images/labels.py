@@ -1,5 +1,6 @@
 """Whether labels are credible: do images that look alike have the same label?"""
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -7,10 +8,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fashion.arrays import Bytes, Labels
+from fashion.images.parts import PIXELS_AT_ONCE, shrink
 
 NEIGHBOURS = 10
+COMPARED_EDGE = 32
+"""Larger images are reduced to this many pixels: of 64 x 64, support differs by a hundredth, and every image of a batch
+is compared with all that are known."""
 AT_ONCE = 1000
-"""Bounds memory."""
+"""Bounds memory, once they are reduced."""
 
 
 def label_support(images: Bytes, labels: Labels, known_images: Bytes, known_labels: Labels) -> pd.DataFrame:
@@ -69,4 +74,7 @@ def _in_parts(images: Bytes) -> Iterator[Bytes]:
 
 
 def _pixels(images: Bytes) -> NDArray[np.float64]:
-    return images.reshape(len(images), -1).astype(np.float64)
+    """Return the images, reduced, as rows."""
+    step = max(1, PIXELS_AT_ONCE // math.prod(images.shape[1:]))
+    small = [shrink(images[start : start + step], COMPARED_EDGE) for start in range(0, len(images), step)]
+    return np.concatenate(small).reshape(len(images), -1).astype(np.float64)

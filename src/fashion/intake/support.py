@@ -13,15 +13,15 @@ import pandas as pd
 
 from fashion.arrays import Bytes, LabelledImages
 from fashion.images.corruptions import CORRUPTIONS, corrupt
-from fashion.images.labels import label_support
+from fashion.images.labels import COMPARED_EDGE, label_support
 from fashion.images.parts import Parts, sample, shrink
 from fashion.intake.chance import FEWEST_IN_BATCH
 
 UNCHANGED = "unchanged"
 SEVERITY = 3
 """Of 5, by which the images change."""
-COMPARED_EDGE, COMPARED_NEW, COMPARED_KNOWN = 16, 200, 5000
-"""Labels are compared on reduced images, and on so many: enough for a limit that is far from what is found."""
+COMPARED_NEW, COMPARED_KNOWN = 200, 5000
+"""Labels are compared on so many images: enough for a limit that is far from what is found."""
 
 
 def measure_support(train: LabelledImages, test: LabelledImages) -> Mapping[str, pd.DataFrame]:
@@ -47,7 +47,7 @@ def _take(images: LabelledImages, count: int) -> LabelledImages:
 
 
 def _support(new: LabelledImages, known: LabelledImages) -> pd.DataFrame:
-    images: Bytes = shrink(new.images, COMPARED_EDGE)
+    images: Bytes = shrink(new.images, COMPARED_EDGE)  # As `label_support` does, once for all batches.
     batches = np.array_split(np.arange(len(images)), max(1, len(images) // FEWEST_IN_BATCH))
     found = [label_support(images[rows], new.labels[rows], known.images, known.labels) for rows in batches]
     table = pd.concat(found, ignore_index=True).assign(label=new.labels)
