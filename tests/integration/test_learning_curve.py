@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +16,8 @@ from fashion.experiments.learning_curve.measuring import Watch, kept_trainings, 
 from fashion.experiments.learning_curve.results import curve_of
 from fashion.experiments.learning_curve.subject import Subject, choose_subject
 from fashion.experiments.learning_curve.wording import curve_rows, forecast
-from fashion.experiments.trial import Outcome
+from fashion.experiments.trial import Job, Outcome, images_of
+from fashion.images.subsets import repeated_part
 from fashion.pages.learning_curve import write_curve
 from fashion.params import load_params, recipe_with
 from tests.faults.commands import start, wait_until
@@ -212,6 +214,23 @@ def test_one_seed_is_not_enough_for_an_interval():
 def test_without_a_dataset_the_command_that_makes_it_is_said(project):
     with pytest.raises(ArtifactError, match="dvc repro prepare"):
         choose_subject(project, load_params(project.params), None, None, 3)
+
+
+def test_a_part_of_large_images_stays_on_the_disk(project):
+    images = np.random.default_rng(0).integers(0, 256, (2000, 96, 96, 3), np.uint8)
+    labels = np.arange(2000, dtype=np.uint8) % 10
+    project.dataset.mkdir(parents=True)
+    np.save(project.dataset / "train_images.npy", images)
+    np.save(project.dataset / "train_labels.npy", labels)
+    job = Job(project.root, load_params(project.params).train.chosen, 10, 1, images=500)
+    tracemalloc.start()
+    part = images_of(project, job)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < images.nbytes / 2
+    rows = repeated_part(labels, 500, 1)
+    np.testing.assert_array_equal(part.images, images[rows])
+    np.testing.assert_array_equal(part.labels, labels[rows])
 
 
 def test_a_recipe_whose_network_takes_larger_images_alone_is_refused(project):

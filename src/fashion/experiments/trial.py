@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 
 from fashion.adapters.machine import as_computed_here
-from fashion.arrays import Booleans
+from fashion.arrays import Booleans, LabelledImages
 from fashion.errors import FashionError, TrainingError
 from fashion.images.subsets import repeated_part
 from fashion.params import Recipe, StartFrom
 from fashion.paths import Project
 from fashion.stages.dataset import load_split
+from fashion.stages.formats.maps import map_rows
 
 PRELOADED = ["fashion.experiments.preloaded"]
 """Imported once, in the process from which those of the trials are forked."""
@@ -150,6 +151,20 @@ def _is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
 
 
+def images_of(project: Project, job: Job) -> LabelledImages:
+    """Return the training images of a job, memory-mapped.
+
+    Raises:
+        ArtifactError: the dataset is missing or damaged.
+        DiskError: the disk is full.
+    """
+    training = load_split(project, "train")
+    if job.images in (None, len(training.labels)):
+        return training
+    rows = repeated_part(training.labels, job.images, job.seed)
+    return LabelledImages(map_rows(project.state, training.images, rows), training.labels[rows])
+
+
 def _train(job: Job, report: Callable[[Progress], Any]) -> Outcome:
     # Here, because whoever waits for the trial needs no TensorFlow.
     from fashion.model.history import State  # noqa: PLC0415
@@ -159,9 +174,7 @@ def _train(job: Job, report: Callable[[Progress], Any]) -> Outcome:
     from fashion.stages.start import load_start  # noqa: PLC0415
 
     project = Project(job.root)
-    training, validation = (load_split(project, name) for name in ("train", "validation"))
-    if job.images not in (None, len(training.labels)):
-        training = repeated_part(training, job.images, job.seed)
+    training, validation = images_of(project, job), load_split(project, "validation")
 
     def on_epoch(state: State) -> None:
         epoch = state.history[-1]

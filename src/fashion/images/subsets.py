@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fashion.arrays import LabelledImages, Labels
+from fashion.arrays import Labels
 from fashion.images.split import Positions
 
 
@@ -26,11 +26,9 @@ def stratified_order(labels: Labels, seed: int) -> Positions:
     return order[np.argsort(place, kind="stable")].astype(np.int64)
 
 
-def repeated_part(examples: LabelledImages, size: int, seed: int) -> LabelledImages:
-    """Return `size` of the images, drawn by `stratified_order`, as often as they go into the whole: at least once."""
-    chosen = stratified_order(examples.labels, seed)[:size]
-    repeated = np.tile(chosen, repeats_of(len(examples.labels), size))
-    return LabelledImages(examples.images[repeated], examples.labels[repeated])
+def repeated_part(labels: Labels, size: int, seed: int) -> Positions:
+    """Return `size` positions, drawn by `stratified_order`, as often as they go into the whole: at least once."""
+    return np.tile(stratified_order(labels, seed)[:size], repeats_of(len(labels), size))
 
 
 def repeats_of(images: int, size: int) -> int:
