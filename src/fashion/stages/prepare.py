@@ -12,7 +12,7 @@ from fashion.errors import DataError
 from fashion.evaluation.survey import Survey
 from fashion.images.assignment import Fractions, assign_splits
 from fashion.images.near_copies import group_near_copies
-from fashion.images.split import class_counts, hold_out_groups, stratified_split
+from fashion.images.split import Positions, class_counts, hold_out_groups, stratified_split
 from fashion.params import Params
 from fashion.paths import DATASET, QUARANTINE, Project
 from fashion.reading import translate_damage
@@ -81,9 +81,10 @@ def prepare(project: Project, params: Params) -> Prepared:
         name: _quarantined(project, name, split) for name, split in {"train": raw["train"], **batches}.items()
     }
     kept = np.delete(np.arange(len(raw["train"].labels)), quarantined["train"])
-    _check_labels(params, "train", raw["train"].labels[kept])
-    _check_labels(params, "test", raw["test"].labels)
-    splits = {**_divide(params, raw["train"], kept), "test": _choose(raw["test"], np.arange(len(raw["test"].labels)))}
+    whole = np.arange(len(raw["test"].labels))
+    _check_labels(params, "train", raw["train"].labels, kept)
+    _check_labels(params, "test", raw["test"].labels, whole)
+    splits = {**_divide(params, raw["train"], kept), "test": _choose(raw["test"], whole)}
     collected = 0
     if batches:
         joined = _join(batches, quarantined, read_labels(project, batches))
@@ -108,38 +109,41 @@ def _quarantined(project: Project, name: str, split: LabelledImages) -> NDArray[
     return positions
 
 
-def _check_labels(params: Params, split: str, labels: Labels) -> None:
+def _check_labels(params: Params, split: str, labels: Labels, kept: Positions) -> None:
     file = {"train": params.data.train_labels, "test": params.data.test_labels}[split]
     where = f"data/{file.name}" if file else f"The split {split} of the shards"
-    classes = len(params.data.classes)
-    outside = np.flatnonzero(labels >= classes)
+    classes, used, left_out = len(params.data.classes), labels[kept], np.delete(labels, kept)
+    outside = np.flatnonzero(used >= classes)
     if len(outside):
         raise DataError(
             f"{where}: expected labels 0 to {classes - 1} for the {classes} classes of params.yaml, found "
-            f"{len(outside)} others, the first of them {labels[outside[0]]}. "
+            f"{len(outside)} others, the first of them {used[outside[0]]}. "
             "Correct data.classes in params.yaml, or the labels"
         )
-    missing = np.flatnonzero(class_counts(labels, classes) == 0)
+    missing = np.flatnonzero(class_counts(used, classes) == 0)
     if len(missing):
-        raise DataError(f"{where}: expected images of every class, found none of {_names(params, missing)}")
+        raise DataError(
+            f"{where}: expected images of every class, found none of {_names(params, missing, left_out)}. "
+            "Add images, or remove the class from the data and from data.classes in params.yaml"
+        )
 
 
-def _divide(params: Params, train: LabelledImages, kept: NDArray[np.int64]) -> dict[str, _Split]:
-    labels = train.labels[kept]
+def _divide(params: Params, train: LabelledImages, kept: Positions) -> dict[str, _Split]:
+    labels, left_out = train.labels[kept], np.delete(train.labels, kept)
     if train.groups is None:
-        parts = _divide_images(params, labels)
+        parts = _divide_images(params, labels, left_out)
     else:
-        parts = _divide_groups(params, labels, train.groups[kept])
+        parts = _divide_groups(params, labels, left_out, train.groups[kept])
     return {name: _choose(train, kept[part]) for name, part in zip(("train", "validation"), parts, strict=True)}
 
 
-def _divide_images(params: Params, labels: Labels) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _divide_images(params: Params, labels: Labels, left_out: Labels) -> tuple[Positions, Positions]:
     fraction = params.prepare.validation_fraction
     counts = class_counts(labels, len(params.data.classes))
     few = np.flatnonzero((np.floor(counts * fraction) < 1) | (np.ceil(counts * fraction) >= counts))
     if len(few):
         raise DataError(
-            f"Too few training images of {_names(params, few)} to set {fraction:.0%} of them aside for validation: "
+            f"Too few training images of {_names(params, few, left_out)} to set {fraction:.0%} aside for validation: "
             f"found {', '.join(str(counts[label]) for label in few)}. "
             "Add images, or change prepare.validation_fraction in params.yaml"
         )
@@ -147,15 +151,14 @@ def _divide_images(params: Params, labels: Labels) -> tuple[NDArray[np.int64], N
 
 
 def _divide_groups(
-    params: Params, labels: Labels, groups: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    params: Params, labels: Labels, left_out: Labels, groups: NDArray[np.int64]
+) -> tuple[Positions, Positions]:
     fractions = Fractions(test=0, validation=params.prepare.validation_fraction)
     assigned = assign_splits(labels, groups, ["train"] * len(labels), fractions, params.prepare.seed)
     if assigned.too_rare:
         raise DataError(
-            f"The training images of {_names(params, assigned.too_rare)} are in fewer than two groups, and a group is "
-            "never divided: expected at least one for training and one for validation. Add images of other groups, or "
-            "merge classes"
+            f"The training images of {_names(params, assigned.too_rare, left_out)} are in fewer than two groups, and a "
+            "group is never divided: one is for training, one for validation. Add groups, or merge classes"
         )
     split = np.array(assigned.split)
     return np.flatnonzero(split == "train"), np.flatnonzero(split == "validation")
@@ -223,11 +226,7 @@ def _extend(split: _Split, more: LabelledImages, chosen: Booleans, copies: int) 
 
 
 def _describe(
-    project: Project,
-    params: Params,
-    splits: Mapping[str, _Split],
-    counted: Mapping[str, int],
-    survey: Survey,
+    project: Project, params: Params, splits: Mapping[str, _Split], counted: Mapping[str, int], survey: Survey
 ) -> Prepared:
     names = params.data.classes
     counts = {name: class_counts(split.labels, len(names)).tolist() for name, split in splits.items()}
@@ -244,5 +243,8 @@ def _describe(
     )
 
 
-def _names(params: Params, labels: Iterable[int]) -> str:
-    return ", ".join(params.data.classes[label] for label in labels)
+def _names(params: Params, labels: Iterable[int], left_out: Labels) -> str:
+    """Return the names of classes, each with the number of its images that are in quarantine, if any."""
+    counts = ((params.data.classes[label], np.count_nonzero(left_out == label)) for label in labels)
+    names = (f"{name} ({count} are in artifacts/validation/{QUARANTINE})" if count else name for name, count in counts)
+    return ", ".join(names)
