@@ -9,6 +9,7 @@ import sys
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 
@@ -127,6 +128,19 @@ def test_a_command_that_changes_the_data_waits_for_a_training(small_project, com
     rest, _ = waiting.communicate(timeout=PATIENCE_SECONDS)
     assert waiting.returncode == 0, rest
     assert (data_version(small_project) != before) == (command[0] == "fetch")
+
+
+def test_a_learning_curve_looks_at_the_images_that_there_are_when_its_turn_comes(small_project):
+    with hold(training_lock(small_project), print) as training:
+        training.write({"run": "retraining", "process": "7"})
+        waiting = start(small_project, "fashion", "learning-curve", "--sizes", "60,600")
+        assert waiting.stdout.readline() == "Waiting for retraining (process 7)\n"
+        small_project.dataset.mkdir(parents=True)
+        for split in ("train", "validation"):
+            np.save(small_project.dataset / f"{split}_images.npy", np.zeros((90, 28, 28, 1), np.uint8))
+            np.save(small_project.dataset / f"{split}_labels.npy", np.arange(90, dtype=np.uint8) % 10)
+    rest, _ = waiting.communicate(timeout=PATIENCE_SECONDS)
+    assert "600 is more than there are: 90 training images" in rest
 
 
 def test_a_training_waits_for_a_command_that_changes_the_data_and_what_a_killed_one_left_is_not_lost(project):

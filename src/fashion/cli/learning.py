@@ -59,8 +59,8 @@ def learning_curve(
         from fashion.experiments.learning_curve.wording import forecast
         from fashion.pages.learning_curve import write_curve
 
-    subject = choose_subject(project, params, recipe, asked, seeds)
     with between_trainings(project, "fashion learning-curve"):
+        subject = choose_subject(project, params, recipe, asked, seeds)
         errors.print(forecast(project, subject, kept_trainings(project, subject)))
         with _shown(subject) as watch:
             curve = measure(project, subject, watch)
