@@ -215,6 +215,13 @@ def test_groups_are_numbered_and_stay_on_one_side(project):
     assert not sides[0] & sides[1]
 
 
+def test_an_empty_group_is_none_and_an_empty_split_is_that_of_the_files_name(dataset):
+    write(dataset, table(group=pa.array(["a", "a", "", "", None, ""]), split=pa.array(["", None, "train", "", "", ""])))
+    groups = read(dataset)["train"].groups
+    assert groups[0] == groups[1]
+    assert len(set(groups)) == 5
+
+
 WRONG = {
     "no label column": (table(label=None), "has no column label; expected image {bytes, path} and label, found image"),
     "no columns": (pa.table({"x": [1]}), "has no column image and no column label"),

@@ -192,7 +192,7 @@ def _is_text(kind: pa.DataType) -> bool:
 def _texts(table: pa.Table, column: str) -> tuple[str | None, ...]:
     if column not in table.column_names:
         return (None,) * len(table)
-    return tuple(table[column].cast(pa.string()).to_pylist())
+    return tuple(text or None for text in table[column].cast(pa.string()).to_pylist())  # pandas: fillna("")
 
 
 def _class_names(schema: pa.Schema, name: str) -> tuple[str, ...] | None:
