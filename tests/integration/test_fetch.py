@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from fashion.adapters import download as download_module
 from fashion.adapters.versioning.pinning import pin
+from fashion.cli import app
 from fashion.doctor.finding import NOTE, WELL
 from fashion.doctor.services import check_data
 from fashion.errors import DataError, DiskError
@@ -429,6 +431,13 @@ def test_a_fetch_that_fails_half_way_keeps_the_mark(project, params, source):
     with pytest.raises(DataError):
         fetch(project, params)
     assert (project.data / SYNTHETIC).exists()
+
+
+@pytest.mark.parametrize("option", ["--images", "--test-images", "--seed"])
+def test_an_option_of_drawn_data_without_synthetic_is_refused(project, params, monkeypatch, option):
+    monkeypatch.setenv("FASHION_HOME", str(project.root))
+    result = CliRunner().invoke(app, ["fetch", option, "6000"])
+    assert (result.exit_code, "--synthetic" in result.output) == (2, True), result.output
 
 
 def test_fewer_images_than_classes_are_refused(project):

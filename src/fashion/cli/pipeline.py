@@ -23,12 +23,16 @@ def fetch(
         bool, typer.Option("--force", help="Replace files in data/ that are not the expected ones.")
     ] = False,
     images: Annotated[
-        int, typer.Option(min=1, max=1_000_000, help="Training images to draw; only with --synthetic.")
-    ] = 60_000,
+        int | None,
+        typer.Option(min=1, max=1_000_000, help="Training images to draw, 60,000 by default; only with --synthetic."),
+    ] = None,
     test_images: Annotated[
-        int, typer.Option(min=1, max=1_000_000, help="Test images to draw; only with --synthetic.")
-    ] = 10_000,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the drawing; only with --synthetic.")] = 0,
+        int | None,
+        typer.Option(min=1, max=1_000_000, help="Test images to draw, 10,000 by default; only with --synthetic."),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**32 - 1, help="Seed of the drawing, 0 by default; only with --synthetic.")
+    ] = None,
 ) -> None:
     """Bring the dataset into data/, each file checked by its SHA-256, and pin it in data.dvc.
 
@@ -36,13 +40,17 @@ def fetch(
     (the default DVC remote), a folder, or an address. An interrupted download resumes where it stopped. Waits for a
     running training.
     """
+    asked = {"images": images, "test_images": test_images, "seed": seed}
+    drawing = {name: number for name, number in asked.items() if number is not None}
+    if drawing and not synthetic:
+        raise typer.BadParameter("--images, --test-images and --seed need it", param_hint="--synthetic")
     project, params = start()
     from fashion.stages.fetch import Drawing, draw_data
     from fashion.stages.fetch import fetch as run
 
     with between_trainings(project, "fashion fetch"), download_bars() as progress:
         if synthetic:
-            fetched = draw_data(project, params, Drawing(images, test_images, seed), force)
+            fetched = draw_data(project, params, Drawing(**drawing), force)
         else:
             fetched = run(project, params, force, progress)
     for name, origin in fetched.origins.items():
