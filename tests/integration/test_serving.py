@@ -609,12 +609,13 @@ def test_a_malformed_path_is_not_found_and_a_malformed_query_is_refused_in_words
 
 
 @pytest.mark.advice("export", "serving/server.py")
-def test_beyond_loopback_a_key_is_needed(project, monkeypatch):
-    with pytest.raises(ParamsError, match=r"export FASHION_SERVE_KEY=\.\.\."):
-        serve(project, load_params(project.params), "0.0.0.0", 0)
+@pytest.mark.parametrize(("host", "named"), [("0.0.0.0", "0.0.0.0"), ("", "every address")])
+def test_beyond_loopback_a_key_is_needed(project, monkeypatch, host, named):
+    with pytest.raises(ParamsError, match=rf"At {named} .* export FASHION_SERVE_KEY=\.\.\."):
+        serve(project, load_params(project.params), host, 0)
     monkeypatch.setenv("FASHION_SERVE_KEY", "secret")
     with pytest.raises(ServiceError, match="has no champion"):  # The key is no question any more.
-        serve(project, load_params(project.params), "0.0.0.0", 0)
+        serve(project, load_params(project.params), host, 0)
 
 
 @pytest.mark.advice("export", "serving/server.py")

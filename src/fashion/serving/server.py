@@ -42,7 +42,7 @@ def serve(project: Project, params: Params, host: str, port: int) -> None:
     """
     return_what_is_freed()
     settings = load_settings()
-    public = host if host not in LOOPBACK else settings.serve_origin
+    public = settings.serve_origin if host in LOOPBACK else host or "every address"
     needs_key = _keys(project).needed
     if public and not needs_key:
         raise ParamsError(
@@ -52,9 +52,8 @@ def serve(project: Project, params: Params, host: str, port: int) -> None:
     with _listen(host, port) as listener:
         service = build_service(project, params)
         version, trouble = service.champions.current.version, service.champions.trouble
-        logger.info(
-            "%s version %s answers at http://%s:%d", service.name, version.number, host, listener.getsockname()[1]
-        )
+        address = listener.getsockname()[:2]
+        logger.info("%s version %s answers at http://%s:%d", service.name, version.number, *address)
         if trouble:
             logger.warning("This is the last champion known here: %s", trouble)
         config = uvicorn.Config(
