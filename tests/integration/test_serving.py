@@ -22,7 +22,7 @@ from fastapi import HTTPException
 from PIL import Image
 from starlette.testclient import TestClient
 
-from fashion.adapters.predictions import Label, Model, PredictionLog, Record, Retention, new_id, read_survey
+from fashion.adapters.predictions import Label, Model, PredictionLog, Record, Retention, new_id, read_survey, retention
 from fashion.errors import ArtifactError, ParamsError, ServiceError
 from fashion.evaluation.survey import Survey
 from fashion.params import load_params
@@ -972,6 +972,29 @@ def test_old_predictions_are_removed_by_number(tmp_path):
     recorder = Recorder(log, Retention(90, 4, pictures=0))
     wait_until(lambda: log.count() == 4)
     recorder.close()
+
+
+def test_predictions_are_written_while_old_ones_are_removed_which_stops_at_the_end(tmp_path, monkeypatch):
+    log = PredictionLog(f"sqlite:///{tmp_path}/log.db")
+    log.write([record() for _ in range(20)])
+    really_remove, new, written, ends = retention._remove_some, [record() for _ in range(3)], [], []
+
+    def remove_some(*arguments):
+        written.append(recorder.written)
+        recorder.add(new[len(written) - 1 : len(written)])
+        if len(written) == len(new):
+            ends.append(closers.submit(recorder.close))
+            recorder._closing.wait()
+        return really_remove(*arguments)
+
+    monkeypatch.setattr(retention, "AT_ONCE", 1)
+    monkeypatch.setattr(retention, "_remove_some", remove_some)
+    with ThreadPoolExecutor() as closers:
+        recorder = Recorder(log, Retention(90, 1, pictures=0))
+        wait_until(lambda: ends)
+        ends[0].result()
+    assert (written, recorder.lost, log.count()) == ([0, 1, 2], 0, 20)
+    assert all(log.knows(one.id) for one in new)
 
 
 def test_labelled_predictions_that_nobody_has_collected_are_kept_and_shown(tmp_path):

@@ -187,7 +187,7 @@ class Recorder:
 
     def _forget(self) -> None:
         before = datetime.now(UTC) - timedelta(days=self._retention.days)
-        forgotten = forget(self._log, before, self._retention.rows)
+        forgotten = forget(self._log, before, self._retention.rows, self._go_on)
         self.kept = forgotten.kept
         self.labels_lost += forgotten.lost
         if forgotten.removed:
@@ -196,8 +196,13 @@ class Recorder:
             logger.warning(
                 "%d of them had labels that were never collected; collect with: fashion collect", forgotten.lost
             )
-        if pictures := forget_pictures(self._log, self._retention.pictures):
+        if pictures := forget_pictures(self._log, self._retention.pictures, self._go_on):
             logger.info("Removed the pictures of %d older predictions", pictures)
+
+    def _go_on(self) -> bool:
+        """Write what has come while old predictions are removed; return whether there is time to remove more."""
+        self._write()
+        return not self._closing.is_set()
 
 
 def _bytes(record: Record) -> int:

@@ -1,5 +1,6 @@
 """What is removed from the prediction log, and which labelled predictions are kept all the same."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -26,8 +27,9 @@ from fashion.adapters.predictions.order import AHEAD
 from fashion.adapters.predictions.tables import ARRIVED, labels, of_model, pictures, predictions, removed_requests
 from fashion.adapters.predictions.wanted import ANSWERED
 
-AT_ONCE = 5000
-"""Predictions that are removed in one transaction: others may write in between."""
+AT_ONCE = 500
+"""Predictions that are removed in one transaction, of which one of large colour images takes seconds at 5,000: others
+may write in between."""
 KEPT_FOR_LABELS = 100_000
 """Old predictions with a label that was not collected: the newest of them stay, at 28 x 28 pixels some 200 MB."""
 
@@ -63,11 +65,18 @@ class Forgotten:
     """Removed, although their labels were not collected: there were too many of them."""
 
 
-def forget(log: PredictionLog, before: datetime, beyond: int) -> Forgotten:
+def _always() -> bool:
+    return True
+
+
+def forget(log: PredictionLog, before: datetime, beyond: int, go_on: Callable[[], bool] = _always) -> Forgotten:
     """Remove predictions made before a moment and all but the newest `beyond`, with their labels and pictures.
 
     Those with a label that was not collected stay, the newest `KEPT_FOR_LABELS` of them. Removed ones whose label was
     requested at random are still counted, as many at most, while one from before them stays.
+
+    Args:
+        go_on: called before each part of `AT_ONCE` is removed; when it returns False, the rest stays for now.
     """
     with log.transaction() as connection:
         end = max(_last_beyond(connection, beyond), _last_before(connection, before))
@@ -77,23 +86,26 @@ def forget(log: PredictionLog, before: datetime, beyond: int) -> Forgotten:
         waiting_count = _count(connection, waiting)
         lost = _count(connection, waiting.where(predictions.c.number <= none_kept_to))
     old = and_(ARRIVED, predictions.c.number <= end, or_(~WAITS, predictions.c.number <= none_kept_to))
-    forgotten = Forgotten(_remove(log, predictions, old), waiting_count - lost, lost)
+    forgotten = Forgotten(_remove(log, predictions, old, go_on), waiting_count - lost, lost)
     _forget_requests(log)
     return forgotten
 
 
-def forget_pictures(log: PredictionLog, beyond: int) -> int:
+def forget_pictures(log: PredictionLog, beyond: int, go_on: Callable[[], bool] = _always) -> int:
     """Remove the pictures of all but the newest `beyond` predictions, and return how many they were.
 
     Those of predictions with a label that was not collected stay, the newest `KEPT_FOR_LABELS` of them, unless `beyond`
     is 0.
+
+    Args:
+        go_on: as of `forget`.
     """
     number, waits = pictures.c.number, _waits(pictures.c.prediction_id)
     with log.transaction() as connection:
         end = _last_beyond(connection, beyond)
         newest = select(number).where(number <= end, waits).order_by(number.desc())
         none_kept_to = connection.scalar(newest.offset(KEPT_FOR_LABELS if beyond else 0).limit(1)) or 0
-    return _remove(log, pictures, and_(number <= end, or_(~waits, number <= none_kept_to)))
+    return _remove(log, pictures, and_(number <= end, or_(~waits, number <= none_kept_to)), go_on)
 
 
 def count_waiting(log: PredictionLog, model: str | None = None) -> int:
@@ -151,11 +163,11 @@ def _last_before(connection: Connection, before: datetime) -> int:
     return connection.scalar(select(func.max(number)).where(ARRIVED, time < before)) or 0
 
 
-def _remove(log: PredictionLog, table: Table, old: ColumnElement[bool]) -> int:
+def _remove(log: PredictionLog, table: Table, old: ColumnElement[bool], go_on: Callable[[], bool]) -> int:
     """Remove rows of `predictions` or `pictures`, the oldest first, and return how many."""
     removed = 0
     last: int | None = 0
-    while last is not None:
+    while last is not None and go_on():
         count, last = _remove_some(log, table, and_(old, table.c.number > last))
         removed += count
     return removed
