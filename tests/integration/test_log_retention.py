@@ -2,7 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import func, select
+import pytest
+from sqlalchemy import event, func, select
 
 from fashion.adapters.predictions import (
     Forgotten,
@@ -12,8 +13,10 @@ from fashion.adapters.predictions import (
     forget,
     mark_collected,
     read_survey,
+    read_wanted,
 )
 from fashion.adapters.predictions.tables import removed_requests
+from fashion.adapters.predictions.wanted import count_wanted
 from fashion.evaluation.survey import Survey
 from tests.logs import record, record_at
 
@@ -175,3 +178,32 @@ def test_of_too_many_removed_requests_the_newest_are_counted(log, monkeypatch):
     assert count_removed_requests(log) == 3
     request(log, 1, labelled=1)
     assert read_survey(log, OURS) == Survey(5, 2)
+
+
+@pytest.mark.parametrize("log", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda log, _: read_wanted(log, "ours", 10),
+        lambda log, ids: read_wanted(log, "ours", 10, after=ids[0]),
+        lambda log, _: count_wanted(log, "ours"),
+        lambda log, _: read_survey(log, OURS),
+        lambda log, _: forget(log, NOW - DAY, beyond=1),
+    ],
+    ids=["wanted", "wanted after one", "count", "survey", "forget"],
+)
+def test_requests_for_labels_are_found_without_reading_the_other_predictions(log, read):
+    ids = write(log, 3, asked=True, model="ours")
+    plans = []
+
+    def explain(connection, cursor, statement, parameters, context, executemany):
+        if "predictions.asked" in statement:
+            plan = connection.connection.cursor().execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            plans.append([row[3] for row in plan])
+
+    event.listen(log._engine, "before_cursor_execute", explain)
+    read(log, ids)
+    assert plans
+    for plan in plans:
+        assert any("ix_predictions_asked" in step for step in plan)
+        assert not any(step.startswith("SCAN predictions") and "ix_predictions_asked" not in step for step in plan)

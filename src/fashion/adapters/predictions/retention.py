@@ -24,7 +24,15 @@ from sqlalchemy import (
 
 from fashion.adapters.predictions.log import IDS_AT_ONCE, PredictionLog
 from fashion.adapters.predictions.order import AHEAD
-from fashion.adapters.predictions.tables import ARRIVED, labels, of_model, pictures, predictions, removed_requests
+from fashion.adapters.predictions.tables import (
+    ARRIVED,
+    ASKED,
+    labels,
+    of_model,
+    pictures,
+    predictions,
+    removed_requests,
+)
 from fashion.adapters.predictions.wanted import ANSWERED
 
 AT_ONCE = 500
@@ -189,7 +197,7 @@ def _remove_some(log: PredictionLog, table: Table, old: ColumnElement[bool]) -> 
 def _remove_predictions(connection: Connection, these: ColumnElement[bool]) -> int:
     """Remove predictions with what belongs to them. One that gets a label in between waits, and stays."""
     columns = predictions.c.number, predictions.c.model, ANSWERED.label("answered")
-    requests = connection.execute(select(*columns).where(these, predictions.c.asked)).all()
+    requests = connection.execute(select(*columns).where(these, ASKED)).all()
     gone = select(predictions.c.id).where(these)
     for other in (labels, pictures):
         connection.execute(delete(other).where(other.c.prediction_id.in_(gone)))
@@ -203,7 +211,7 @@ def _forget_requests(log: PredictionLog) -> None:
     """Forget the removed requests that are older than all in the log, and all but the newest `KEPT_FOR_LABELS`."""
     number = removed_requests.c.number
     with log.transaction() as connection:
-        oldest = connection.scalar(select(func.min(predictions.c.number)).where(predictions.c.asked))
+        oldest = connection.scalar(select(func.min(predictions.c.number)).where(ASKED))
         surplus = connection.scalar(select(number).order_by(number.desc()).offset(KEPT_FOR_LABELS).limit(1)) or 0
         old = or_(number <= surplus, number < oldest) if oldest is not None else true()
         connection.execute(delete(removed_requests).where(old))

@@ -25,6 +25,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     false,
+    literal_column,
     or_,
 )
 
@@ -78,6 +79,9 @@ predictions = Table(
 )
 ARRIVED = predictions.c.number > 0
 """Of a row of `predictions`: whether the service was asked. Answers that `apart` writes have numbers below zero."""
+ASKED: ColumnElement[bool] = literal_column("predictions.asked")  # Without its type, by which it would become `= 1`.
+"""Of a row of `predictions`: whether its label was asked for. SQLite uses the index of these only where a statement has
+the index's words; for the column, which becomes `predictions.asked = 1`, it reads all predictions."""
 Index(
     "ix_predictions_asked",
     predictions.c.number,

@@ -7,7 +7,7 @@ import numpy as np
 from sqlalchemy import ColumnElement, exists, func, select, union_all
 
 from fashion.adapters.predictions.log import PredictionLog
-from fashion.adapters.predictions.tables import Model, labels, pictures, predictions, removed_requests
+from fashion.adapters.predictions.tables import ASKED, Model, labels, pictures, predictions, removed_requests
 from fashion.arrays import Bytes
 from fashion.evaluation.survey import Survey
 
@@ -69,7 +69,7 @@ def read_wanted_picture(log: PredictionLog, model: str, prediction_id: str) -> b
 
 
 def _wanted(model: str) -> ColumnElement[bool]:
-    return predictions.c.asked & (predictions.c.model == model) & ~ANSWERED
+    return ASKED & (predictions.c.model == model) & ~ANSWERED
 
 
 def _image(row: Any) -> Bytes:
@@ -85,7 +85,7 @@ def read_survey(log: PredictionLog, model: Model) -> Survey:
     Raises:
         ServiceError: the log is away.
     """
-    mine = predictions.c.asked & model.rows(predictions)
+    mine = ASKED & model.rows(predictions)
     oldest = select(func.min(predictions.c.number)).where(mine).scalar_subquery()
     there = select(predictions.c.number, ANSWERED.label("answered")).where(mine)
     removed = select(removed_requests.c.number, removed_requests.c.answered)
