@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from ai_edge_litert.interpreter import Interpreter
 
 from fashion.adapters import exports, litert, onnx
 from fashion.images.synthetic import draw
@@ -26,3 +27,11 @@ def test_every_export_of_an_image_size_answers_as_keras_does(shape, tmp_path):
     assert litert.predict(tmp_path / "model.tflite", images).embedding == pytest.approx(expected.embedding, abs=1e-4)
     int8 = litert.predict(tmp_path / "model_int8.tflite", images).embedding
     assert np.abs(int8 - expected.embedding).mean() < 0.1 * expected.embedding.std()
+
+
+def test_the_int8_export_takes_raw_pixels_though_no_training_image_is_bright(tmp_path):
+    model = rebuild(classifier("compact", (8, 8, 1), 3), temperature=1.0)
+    images = draw(20, 3, (8, 8), 0)[0] // 2 + 10
+    exports.export_litert_int8(model, tmp_path / "model_int8.tflite", images)
+    (taken,) = Interpreter(str(tmp_path / "model_int8.tflite")).get_input_details()
+    assert taken["quantization"] == (1.0, 0)

@@ -65,7 +65,9 @@ def export_litert_int8(model: keras.Model, path: Path, representative: Bytes) ->
         representative: training images, from which the ranges of the activations are measured.
     """
     # The quantiser cannot calibrate a cast from uint8, so it gets the same network with a float input; with scale 1
-    # and zero point 0 the quantised input is the raw pixels again.
+    # and zero point 0 the quantised input is the raw pixels again. The scale is 1/255 of the brightest pixel.
+    representative = representative.copy()
+    representative.flat[representative.argmax()] = 255
     image = keras.Input(model.input_shape[1:], dtype="float32", name="image")
     floating = keras.models.clone_model(model, input_tensors=image)
     floating.set_weights(model.get_weights())
