@@ -19,7 +19,6 @@ from fashion.pages.status import Board
 from fashion.params import PicturesParams, load_params
 from fashion.paths import Project
 from fashion.registry.champion import Found
-from fashion.serving.answers import Sample, to_lists
 from fashion.serving.app import Service, create_app
 from fashion.serving.champions import Champions
 from fashion.serving.keys import Keys
@@ -81,7 +80,7 @@ def make_service(
         champions=Champions(lambda: first, first),
         log=log,
         recorder=Recorder(log, Retention(90, 1_000_000, pictures=1000), capacity),
-        draw_samples=lambda: [Sample(image=to_lists(IMAGES[0]), label="top")],
+        draw_samples=lambda: [(IMAGES[0], "top")],
         keys=keys or Keys(default=key),
         origin=origin,
         limits=limits or Limits(),

@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 from fashion.pages.status import Board
 from fashion.params import load_params
 from fashion.paths import Project
-from fashion.serving.answers import Sample, to_lists
+from fashion.serving.answers import to_lists
 from fashion.serving.keys import Keys, Right, add_key, keys_file
 from tests.browser import chromium, grounds, open_page
 from tests.projects import copy_project
@@ -139,7 +139,7 @@ def test_a_test_image_is_taken_with_the_keyboard(page):
 
 
 def test_of_a_test_image_it_says_right_or_wrong_and_asks_for_no_label(browser, tmp_path):
-    samples = [Sample(image=to_lists(IMAGES[number]), label="top") for number in (0, 1)]
+    samples = [(IMAGES[number], "top") for number in (0, 1)]
     with running(replace(make_service(tmp_path), draw_samples=lambda: samples)) as address:
         page = open_page(browser)
         page.goto(address)

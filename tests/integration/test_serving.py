@@ -38,6 +38,7 @@ from fashion.serving.limits import Limits
 from fashion.serving.recorder import CLOSE_SECONDS, Recorder
 from fashion.serving.requests import see
 from fashion.serving.server import DRAIN_SECONDS, serve
+from tests import logs
 from tests.servers import PATIENCE_SECONDS, wait_until
 from tests.services import CLASSES, FORM, IMAGES, SIZE, make_champion, make_service, running
 
@@ -499,6 +500,25 @@ def test_with_a_key_only_those_who_know_it_are_answered(tmp_path):
         for path in ("/", "/page/page.js", "/healthz", "/readyz", "/openapi.json"):
             assert client.get(path).status_code == 200
         assert client.get("/openapi.json").json()["paths"]["/model"]["get"]["security"] == [{"key": []}]
+
+
+def test_of_images_that_are_large_together_an_answer_has_some_and_seeing_all_is_refused(tmp_path):
+    """Thousands of numbers become JSON while nobody else is answered."""
+    service = make_service(tmp_path, limits=Limits(values=3 * IMAGES[0].size))
+    service.log.write([logs.record(asked=True, model="bands") for _ in range(5)])
+    service = replace(service, draw_samples=lambda: [(image, "top") for image in IMAGES[:5]])
+    with TestClient(create_app(service), base_url=HERE) as client:
+        first = client.get("/wanted").json()
+        rest = client.get("/wanted", params={"after": first[-1]["id"]}).json()
+        assert (len(first), len(rest)) == (3, 2)
+        assert client.get("/samples").json() == [{"image": to_lists(image), "label": "top"} for image in IMAGES[:3]]
+        assert client.post("/predict?seen=true", json=arrays(IMAGES[:3])).status_code == 200
+        refused = client.post("/predict?seen=true", json=arrays(IMAGES[:4]))
+        assert (refused.status_code, refused.json()["error"]) == (
+            422,
+            "seen=true: expected at most 3 images of this size, found 4",
+        )
+        assert ask(client, IMAGES[:4]).status_code == 200
 
 
 def test_without_a_key_neither_foreign_hosts_nor_pages_of_other_sites_are_answered(client):

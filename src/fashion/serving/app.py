@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Annotated
 
 from fastapi import FastAPI, HTTPException, Query, Request, Response
+from fastapi.responses import JSONResponse
 
 from fashion.adapters.keeping import media_type
 from fashion.adapters.predictions import Label, PredictionLog, Record
+from fashion.arrays import Bytes
 from fashion.errors import ServiceError
 from fashion.pages.status import Board
 from fashion.serving import answers
@@ -31,7 +33,7 @@ from fashion.serving.requests import Feedback, PredictionId, Queue, read_images,
 from fashion.serving.status import add_status
 
 MOST_WANTED = 50
-"""Pictures whose label is wanted, in one answer."""
+"""Pictures whose label is wanted, in one answer; fewer of large ones, as `Limits.values` says."""
 LOOK_SECONDS = 30.0
 """For the answer to /model/refresh; the look itself goes on."""
 SOURCE_LENGTH = 64
@@ -48,8 +50,8 @@ class Service:
     champions: Champions
     log: PredictionLog
     recorder: Recorder
-    draw_samples: Callable[[], list[answers.Sample]]
-    """Images of the test set, others each time; none where there is no test set."""
+    draw_samples: Callable[[], list[tuple[Bytes, str]]]
+    """Images of the test set with their classes, others each time; none where there is no test set."""
     asked_share: float = 0.0
     """Of the predictions, drawn at random: their labels are asked for."""
     keys: Keys = field(default_factory=Keys)
@@ -120,6 +122,9 @@ def _add_predictions(app: FastAPI, service: Service) -> None:
         """
         with service.champions.current.used() as served:
             sent = await read_images(request, served.champion.form, service.limits, service.pictures)
+            count, most = len(sent.images), service.limits.fitting(sent.images)
+            if seen and count > most:
+                raise HTTPException(422, f"seen=true: expected at most {most} images of this size, found {count}")
             found = await served.ask(sent.images, sent.cluttered)
         caller: Key = request.scope["caller"]
         records = answers.to_records(service.name, caller.name, found, served.version, service.asked_share)
@@ -161,13 +166,12 @@ def _add_labels(app: FastAPI, service: Service) -> None:
         before = previous.among(classes) if previous else None
         return answers.Corrected(prediction_id=given.prediction_id, label=given.label, previous=before)
 
-    @app.get("/wanted", responses=refused(401, 403, 503))
-    async def wanted(queue: Annotated[Queue, Query()]) -> list[answers.Wanted]:
+    @app.get("/wanted", response_model=list[answers.Wanted], responses=refused(401, 403, 503))
+    async def wanted(queue: Annotated[Queue, Query()]) -> Response:
         """Some of the predictions whose label was asked for at random and has not come, the oldest first."""
         found = await labels.wanted(service.name, MOST_WANTED, queue.after)
-        return [
-            answers.Wanted(id=one.id, image=answers.to_lists(one.image), has_picture=one.has_picture) for one in found
-        ]
+        found = found[: service.limits.fitting([one.image for one in found])]
+        return JSONResponse([vars(one) | {"image": answers.to_lists(one.image)} for one in found])
 
     @app.get(
         "/wanted/picture",
@@ -220,10 +224,12 @@ def _add_state(app: FastAPI, service: Service) -> None:
             raise ServiceError(f"The registry has not answered within {LOOK_SECONDS:g} seconds") from error
         return answers.describe_readiness(service.champions, service.recorder, reasons=True)
 
-    @app.get("/samples", responses=refused(401, 403, 503))
-    async def samples() -> list[answers.Sample]:
+    @app.get("/samples", response_model=list[answers.Sample], responses=refused(401, 403, 503))
+    async def samples() -> Response:
         """Some images of the test set, others each time; none where it is not on this machine."""
-        return await asyncio.to_thread(service.draw_samples)
+        drawn = await asyncio.to_thread(service.draw_samples)
+        drawn = drawn[: service.limits.fitting([image for image, _ in drawn])]
+        return JSONResponse([{"image": answers.to_lists(image), "label": label} for image, label in drawn])
 
 
 def _add_page(app: FastAPI) -> None:

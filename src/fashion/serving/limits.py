@@ -5,13 +5,16 @@ import logging
 import re
 import time
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from fashion.arrays import Bytes
 from fashion.serving.bodies import Bodies, BodyLimits
 from fashion.serving.keys import Key, Keys, Right
 from fashion.serving.metrics import Metrics
@@ -63,12 +66,18 @@ class Limits:
     """In one request."""
     pixels: int = 80_000_000
     """The total of all pictures in one request, as their headers claim."""
+    values: int = 500_000
+    """Of pixels in one answer: writing them as JSON takes a tenth of a second, in which nobody else is answered."""
     requests: int = 256
     """At once."""
     labels: int = 64
     """How many of these may wait for the prediction log (/feedback, and as many each for /wanted and its pictures)."""
     refreshes: int = 16
     """How many of these may wait for the registry (/model/refresh)."""
+
+    def fitting(self, images: Iterable[Bytes]) -> int:
+        """Return how many of the images, of the first ones, an answer has room for; at least one."""
+        return max(1, sum(total <= self.values for total in accumulate(image.size for image in images)))
 
 
 def refusal(scope: Scope, status: int, reason: str, headers: dict[str, str] | None = None) -> JSONResponse:

@@ -9,12 +9,12 @@ import numpy as np
 import uvicorn
 
 from fashion.adapters.predictions import PredictionLog, Retention
+from fashion.arrays import Bytes
 from fashion.errors import ArtifactError, ParamsError, ServiceError
 from fashion.pages.status import Board
 from fashion.params import Params, load_params
 from fashion.paths import Project
 from fashion.registry.champion import find_champion
-from fashion.serving.answers import Sample, to_lists
 from fashion.serving.app import Service, create_app
 from fashion.serving.champions import Champions
 from fashion.serving.decoding import Pictures
@@ -25,7 +25,7 @@ from fashion.settings import LOOPBACK, load_settings, predictions_url
 from fashion.stages.dataset import load_split
 
 SAMPLES = 12
-"""Images of the test set shown on the page."""
+"""Images of the test set shown on the page, fewer of large ones."""
 DRAIN_SECONDS = 2
 """For requests in progress at shutdown; with the log's share the service exits within five seconds."""
 
@@ -94,10 +94,10 @@ def _keys(project: Project) -> Keys:
     return Keys(keys_file(project), default.get_secret_value() if default else None)
 
 
-def _sampler(project: Project, champions: Champions) -> Callable[[], list[Sample]]:
+def _sampler(project: Project, champions: Champions) -> Callable[[], list[tuple[Bytes, str]]]:
     random = np.random.default_rng()
 
-    def draw() -> list[Sample]:
+    def draw() -> list[tuple[Bytes, str]]:
         champion = champions.current.champion
         try:
             test, classes = load_split(project, "test"), load_params(project.params).data.classes
@@ -109,7 +109,7 @@ def _sampler(project: Project, champions: Champions) -> Callable[[], list[Sample
         common = [label for label, name in enumerate(classes) if name in champion.classes]
         known = np.flatnonzero(np.isin(test.labels, common))
         chosen = random.choice(known, min(SAMPLES, len(known)), replace=False)
-        return [Sample(image=to_lists(test.images[index]), label=classes[test.labels[index]]) for index in chosen]
+        return [(image, classes[label]) for image, label in zip(test.images[chosen], test.labels[chosen], strict=True)]
 
     return draw
 
