@@ -805,6 +805,28 @@ def test_a_log_that_never_answers_a_label_is_away(tmp_path, monkeypatch):
     log.released.set()
 
 
+def test_a_label_that_has_no_turn_is_refused_before_long(tmp_path, monkeypatch):
+    monkeypatch.setattr("fashion.serving.labels.AT_ONCE", 1)
+    monkeypatch.setattr("fashion.serving.labels.TURN_SECONDS", 0.05)
+    log, recorder = Stuck(f"sqlite:///{tmp_path}/stuck.db"), make_service(tmp_path).recorder
+    log.away = False
+
+    async def main():
+        labels = Labels(log, recorder)
+        first = asyncio.create_task(labels.write(new_id(), Label(0, "top"), "test"))
+        await asyncio.sleep(0)  # It has the only turn.
+        with pytest.raises(ServiceError, match="Too many labels wait"):
+            await labels.write(new_id(), Label(0, "top"), "test")
+        log.released.set()
+        with pytest.raises(HTTPException, match="no prediction"):
+            await first
+        with pytest.raises(HTTPException, match="no prediction"):  # The log was there all the time.
+            await labels.write(new_id(), Label(0, "top"), "test")
+
+    asyncio.run(asyncio.wait_for(main(), PATIENCE_SECONDS))
+    recorder.close()
+
+
 def test_many_threads_make_the_tables_of_a_log_at_once(tmp_path):
     log = PredictionLog(f"sqlite:///{tmp_path}/log.db")
     with ThreadPoolExecutor(8) as threads:

@@ -16,7 +16,9 @@ from fashion.serving.recorder import Recorder
 AT_ONCE = 4
 """Labels that are written or looked up at once; further ones wait."""
 PATIENCE_SECONDS = 10.0
-"""The time for one label to be written."""
+"""The time for one label to be written, and to wait for its turn."""
+TURN_SECONDS = 5.0
+"""Of it, at most for the turn: the log has the rest, since less would say nothing about it."""
 RETRY_SECONDS = 5.0
 """Between two attempts while the log is known to be unavailable."""
 
@@ -38,7 +40,7 @@ class Labels:
 
         Raises:
             HTTPException: 404, there is no such prediction.
-            ServiceError: the log is unavailable; at once while that is known.
+            ServiceError: the log is unavailable, at once while that is known, or too many wait for it.
         """
         return await self._do(partial(self._write, prediction_id, label, source))
 
@@ -55,21 +57,32 @@ class Labels:
         return await self._do(partial(self._picture, model, prediction_id))
 
     async def _do(self, work: Callable[[], T]) -> T:
-        async with self._free:
+        start = time.monotonic()
+        try:
+            async with asyncio.timeout(TURN_SECONDS):
+                await self._free.acquire()
+        except TimeoutError as error:
+            raise ServiceError("Too many labels wait for the prediction log; try again") from error
+        try:
             self._refuse_while_away()
-            try:
-                done = await asyncio.wait_for(run_apart(work), PATIENCE_SECONDS)
-            except TimeoutError as error:
-                self._note(f"The prediction log did not answer within {PATIENCE_SECONDS:.0f} seconds")
-                raise ServiceError(str(self._trouble)) from error
-            except ServiceError as error:
-                self._note(str(error))
-                raise
-            except HTTPException:
-                self._trouble = None
-                raise
+            return await self._in_time(work, start + PATIENCE_SECONDS - time.monotonic())
+        finally:
+            self._free.release()
+
+    async def _in_time(self, work: Callable[[], T], seconds: float) -> T:
+        try:
+            done = await asyncio.wait_for(run_apart(work), seconds)
+        except TimeoutError as error:
+            self._note(f"The prediction log did not answer within {seconds:.0f} seconds")
+            raise ServiceError(str(self._trouble)) from error
+        except ServiceError as error:
+            self._note(str(error))
+            raise
+        except HTTPException:
             self._trouble = None
-            return done
+            raise
+        self._trouble = None
+        return done
 
     def _refuse_while_away(self) -> None:
         """Refuse while the log is unavailable; one label at a time tests whether it is back."""
