@@ -585,6 +585,13 @@ def test_head_is_answered_as_get_without_a_body_and_counted_as_head(client):
     assert 'fashion_requests_total{method="HEAD",path="/metrics",status="200"} 1.0' in client.get("/metrics").text
 
 
+def test_methods_that_http_does_not_know_are_counted_as_one(client):
+    """Uvicorn's parser in Python, that of the service's image, takes any word for one."""
+    for number in range(3):
+        assert client.request(f"A{number}", "/model").status_code == 405
+    assert 'fashion_requests_total{method="other",path="/model",status="405"} 3.0' in client.get("/metrics").text
+
+
 MALFORMED_HOSTS = (b"[", b"]", b"[::1", b"::1", b"[v1.x]", b"127.0.0.1:x", b"127.0.0.1:123456", b"@127.0.0.1",
                    b"127.0.0.1/x", b"127.0.0.1?x", b"a b", b"\xff", b"")  # fmt: skip
 

@@ -35,6 +35,8 @@ NEEDS = {
 """The right that a key must have, as for /status also for all below it; other paths accept any key."""
 UNCOUNTED = ("/healthz", "/readyz", "/metrics")
 """Paths that are answered whatever the load."""
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+"""Methods that are counted by name: callers may send any word as one, even without a key."""
 PROMPT = Path(__file__).parent / "page" / "key.html"
 """Shown in place of a page of /status to a browser without a key; it asks for one, and then shows that page."""
 PROMPT_HEADERS = {
@@ -179,7 +181,7 @@ class Gatekeeper:
     def _count(self, method: str, scope: Scope, status: int, seconds: float) -> None:
         route: Any = scope.get("route")
         path = getattr(route, "path", "other")
-        self._metrics.requests.labels(method, path, status).inc()
+        self._metrics.requests.labels(method if method in METHODS else "other", path, status).inc()
         self._metrics.seconds.labels(path).observe(seconds)
 
 
