@@ -3,6 +3,8 @@
 import asyncio
 import socket
 import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import numpy as np
 import pytest
@@ -26,6 +28,29 @@ def hanging_up():
         thread.join()
 
 
+@contextmanager
+def answering(status, body, location):
+    """The address of another program, which answers one request like this."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(status)
+            if location:
+                self.send_header("Location", location)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *arguments):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        thread.join()
+
+
 def ask(address):
     async def predict():
         async with Service(address, None, 1) as service:
@@ -45,3 +70,22 @@ def test_where_nothing_listens_the_command_is_named():
         nobody.bind(("127.0.0.1", 0))  # Bound, and not listening: nobody else gets this port.
         with pytest.raises(ServiceError, match=r"No service answers .*; start it with: fashion serve"):
             ask(f"http://127.0.0.1:{nobody.getsockname()[1]}")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "location", "said"),
+    [
+        (301, b"", "https://else.example/predict", "301, a redirect to https://else.example/predict"),
+        (304, b"", None, "304"),
+        (200, b"<html>Log in</html>", None, "no answer of fashion serve"),
+        (200, b"{}", None, "no answer of fashion serve"),
+        (200, b"[]", None, "no answer of fashion serve"),
+        (200, b'{"version": "1", "predictions": [1]}', None, "no answer of fashion serve"),
+        (200, b"\xff", None, "no answer of fashion serve"),
+    ],
+)
+def test_what_another_program_answers_is_one_clear_error(status, body, location, said):
+    with answering(status, body, location) as address, pytest.raises(ServiceError) as told:
+        ask(address)
+    assert str(told.value).startswith(f"{address}/predict")
+    assert said in str(told.value)

@@ -58,17 +58,23 @@ class Service:
 
     async def predict(self, image: Bytes) -> Reply:
         """Classify an image (height, width, channels)."""
-        content = await self._post("/predict", {"images": [without_channel(image).tolist()]})
-        (prediction,) = content["predictions"]
-        # Services of earlier releases do not ask for labels.
-        wanted = bool(prediction.get("label_wanted", False))
-        return Reply(prediction["id"], prediction["predicted"], content["version"], wanted)
+        answer = await self._post("/predict", {"images": [without_channel(image).tolist()]})
+        try:
+            content = answer.json()
+            (prediction,) = content["predictions"]
+            # Services of earlier releases do not ask for labels.
+            wanted = bool(prediction.get("label_wanted", False))
+            return Reply(prediction["id"], prediction["predicted"], content["version"], wanted)
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise ServiceError(
+                f"{answer.url} gave no answer of fashion serve ({answer.text[:100]!r}); is another program there?"
+            ) from error
 
     async def correct(self, prediction_id: str, label: str, source: str) -> None:
         """Send the true label of a prediction's image."""
         await self._post("/feedback", {"prediction_id": prediction_id, "label": label, "source": source})
 
-    async def _post(self, path: str, content: dict[str, Any]) -> Any:
+    async def _post(self, path: str, content: dict[str, Any]) -> httpx.Response:
         try:
             answer = await self._client.post(path, json=content)
         except httpx.ConnectError as error:
@@ -80,9 +86,11 @@ class Service:
                 f"{self._client.base_url}{path}: no answer to a request ({_reason(error)}). Where the machine has too "
                 "much to do, send fewer images at a time"
             ) from error
-        if answer.is_error:
-            raise ServiceError(f"{self._client.base_url}{path} answered {answer.status_code}: {answer.text[:500]}")
-        return answer.json()
+        if not answer.is_success:
+            location = answer.headers.get("Location")
+            moved = f", a redirect to {location}" if location else ""
+            raise ServiceError(f"{answer.url} answered {answer.status_code}{moved}: {answer.text[:500]}")
+        return answer
 
 
 def _check(address: str) -> None:
