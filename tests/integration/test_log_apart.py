@@ -56,6 +56,7 @@ def test_monitoring_collecting_and_the_state_of_the_log_leave_them_out(log):
     apart = [replace(one, model="it") for one in batch(4)]
     write_apart(log, apart)
     ids = [one.id for one in kept]
+    assert [log.knows(one.id) for one in (kept[0], apart[0])] == [True, False]  # Nobody would read its label.
     assert list(log.read_window().ids) == ids
     assert list(log.read_window(limit=2).ids) == ids[1:]
     assert list(log.read_window(since=NOW - DAY).ids) == ids

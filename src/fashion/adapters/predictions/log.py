@@ -66,8 +66,10 @@ class PredictionLog:
                 connection.execute(make(pictures).on_conflict_do_nothing(index_elements=["prediction_id"]), sent)
 
     def knows(self, prediction_id: str) -> bool:
+        """Return whether the service gave this prediction, and it is there; its label is of use then."""
+        known = select(predictions.c.id).where(ARRIVED, predictions.c.id == prediction_id)
         with self.transaction() as connection:
-            return connection.scalar(select(predictions.c.id).filter_by(id=prediction_id)) is not None
+            return connection.scalar(known) is not None
 
     def add_label(self, prediction_id: str, label: int, source: str, name: str | None = None) -> Label | None:
         """Write down the true class of a prediction, or correct it; return the label that counted before, if any.
