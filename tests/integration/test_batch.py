@@ -32,7 +32,7 @@ from fashion.batch.plan import PLAN
 from fashion.batch.seeing import see_stretch
 from fashion.batch.stretches import Rows
 from fashion.cli import app
-from fashion.errors import ArtifactError, DataError, ServiceError
+from fashion.errors import ArtifactError, DataError, ParamsError, ServiceError
 from fashion.images.encoding import encode_png
 from fashion.images.idx import write_images
 from fashion.params import load_params
@@ -551,6 +551,13 @@ def test_the_command_says_what_came_of_it(trained_project, tmp_path):
     result = CliRunner().invoke(app, ["predict", str(source), "--output", str(tmp_path / "none")])
     assert result.exit_code == 1
     assert len(pd.read_parquet(tmp_path / "none")) == 1
+
+
+@pytest.mark.parametrize("option", [["--log"], ["--shard-size", "10"]])
+def test_options_for_a_folder_of_answers_are_refused_without_one(project, option):
+    result = CliRunner().invoke(app, ["predict", "shirt.png", *option])
+    assert isinstance(result.exception, ParamsError)
+    assert str(result.exception).startswith(f"{option[0]} needs --output: ")
 
 
 def test_without_a_champion_nothing_is_made(project, registry_template, tmp_path):

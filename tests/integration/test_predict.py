@@ -263,6 +263,14 @@ def test_every_unreadable_file_is_one_line_that_names_it_and_says_why(tmp_path):
         assert "\n" not in str(caught.value), name
 
 
+@pytest.mark.parametrize(("name", "start"), [("a zip archive", b"PK\3\4"), ("a Parquet file", b"PAR1")])
+def test_for_a_file_of_many_pictures_the_command_is_named(tmp_path, name, start):
+    path = tmp_path / "my shop"
+    path.write_bytes(start + bytes(100))
+    with pytest.raises(DataError, match=rf"found {name}\. .* fashion predict '{path}' --output answers$"):
+        read_pictures(path)
+
+
 def test_a_name_with_line_ends_and_bytes_that_are_no_text_is_written_in_one_line(tmp_path):
     path = tmp_path / os.fsdecode(b"two\nlines\xff.png")
     path.touch()
@@ -271,7 +279,7 @@ def test_a_name_with_line_ends_and_bytes_that_are_no_text_is_written_in_one_line
 
 
 def test_folders_missing_files_and_files_that_may_not_be_opened_are_named(tmp_path):
-    with pytest.raises(DataError, match="found a folder"):
+    with pytest.raises(DataError, match=rf"found a folder\. .* fashion predict {tmp_path} --output answers$"):
         read_pictures(tmp_path)
     with pytest.raises(DataError, match=r"nowhere\.png: No such file"):
         read_pictures(tmp_path / "nowhere.png")

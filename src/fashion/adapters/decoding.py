@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import BinaryIO
 
 import numpy as np
@@ -27,6 +28,8 @@ MOST_IDX_BYTES, MOST_IDX_IMAGES = 10_000_000, 10_000
 LONGEST = 400
 """Pixels of the longest edge that are kept, more for larger images: many times what most models see, a few hundred
 kilobytes per picture."""
+MANY = {b"PK\3": "a zip archive", b"PAR": "a Parquet file"}
+"""First bytes of files of many pictures."""
 GZIP, IDX = b"\x1f\x8b", b"\0\0\x08"
 """First bytes of a compressed and of a plain IDX file of unsigned bytes."""
 
@@ -51,17 +54,26 @@ def read_pictures(path: Path, needed: int = 0) -> list[Picture]:
         DataError: the file cannot be read; the message names it and says why, in one line.
     """
     name = readable_name(path)
+    if path.is_dir():
+        raise _many(name, "a folder")
     if path.exists() and not path.is_file():
-        raise DataError(f"{name}: expected a picture, found {'a folder' if path.is_dir() else 'a pipe or a device'}")
+        raise DataError(f"{name}: expected a picture, found a pipe or a device")
     try:
         with path.open("rb") as stream:
             magic = stream.read(len(IDX))
             stream.seek(0)
             if magic.startswith((GZIP, IDX)):
                 return _read_idx_images(stream, name, magic.startswith(GZIP), needed)
+            if magic in MANY:
+                raise _many(name, MANY[magic])
             return [read_picture(stream, name, needed)]
     except OSError as error:
         raise DataError(f"{name}: {error.strerror or error}") from error
+
+
+def _many(name: str, kind: str) -> DataError:
+    command = f"fashion predict {quote(name)} --output answers"
+    return DataError(f"{name}: expected a picture, found {kind}. For all pictures in it, type: {command}")
 
 
 def read_picture(stream: BinaryIO, name: str, needed: int = 0) -> Picture:

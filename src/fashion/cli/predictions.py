@@ -40,8 +40,13 @@ def predict(
         Path | None, typer.Option(help="Write the answers into this folder, as Parquet shards, and print a summary.")
     ] = None,
     shard_size: Annotated[
-        int, typer.Option(min=1, max=100_000, help="Pictures per shard, with --output: the most that a kill can cost.")
-    ] = 1024,
+        int | None,
+        typer.Option(
+            min=1,
+            max=100_000,
+            help="With --output: pictures per shard, the most that a kill can cost; 1,024 if nothing is said.",
+        ),
+    ] = None,
     log: Annotated[
         bool,
         typer.Option(
@@ -62,6 +67,8 @@ def predict(
     project, params = start()
     if log and not output:
         raise ParamsError("--log needs --output: only answers that go into a folder go into the prediction log")
+    if shard_size and not output:
+        raise ParamsError("--shard-size needs --output: only answers that go into a folder are divided into shards")
     if output:
         _check_options(images, plot)
         _answer_all(project, params, _wanted(project, images[0], output, shard_size, log), as_json=as_json)
@@ -88,11 +95,11 @@ def _check_options(images: list[Path], plot: Path | None) -> None:
         raise ParamsError(f"--output takes one folder, archive, IDX or Parquet file, and draws no plot; found {found}")
 
 
-def _wanted(project: Project, source: Path, output: Path, shard_size: int, log: bool) -> "Wanted":
+def _wanted(project: Project, source: Path, output: Path, shard_size: int | None, log: bool) -> "Wanted":
     with heavy_imports():
-        from fashion.batch.answer import Wanted
+        from fashion.batch.answer import PICTURES_A_SHARD, Wanted
 
-    return Wanted(source, output, shard_size, predictions_url(project) if log else None)
+    return Wanted(source, output, shard_size or PICTURES_A_SHARD, predictions_url(project) if log else None)
 
 
 def _answer_all(project: Project, params: Params, wanted: "Wanted", *, as_json: bool) -> None:
