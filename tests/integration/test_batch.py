@@ -27,7 +27,7 @@ from fashion.adapters.litert import Session
 from fashion.adapters.shards import Row, write_shard
 from fashion.batch import answering
 from fashion.batch.answer import Wanted, answer, answer_with
-from fashion.batch.folder import LOCK, SUMMARY, held
+from fashion.batch.folder import LOCK, OURS, SUMMARY, held, shard_name
 from fashion.batch.plan import PLAN
 from fashion.batch.seeing import see_stretch
 from fashion.batch.stretches import Rows
@@ -558,6 +558,14 @@ def test_options_for_a_folder_of_answers_are_refused_without_one(project, option
     result = CliRunner().invoke(app, ["predict", "shirt.png", *option])
     assert isinstance(result.exception, ParamsError)
     assert str(result.exception).startswith(f"{option[0]} needs --output: ")
+
+
+@pytest.mark.parametrize("shards", [1, 99_999, 100_000, 150_000])
+def test_names_of_shards_sort_in_the_order_of_the_source(shards):
+    names = [shard_name(number, shards) for number in range(0, shards, max(1, shards // 1000))]
+    assert sorted(names) == names
+    assert all(OURS.fullmatch(name) for name in names)
+    assert shard_name(0, 1) == "answers-00000-of-00001.parquet"
 
 
 def test_without_a_champion_nothing_is_made(project, registry_template, tmp_path):

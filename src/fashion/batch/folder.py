@@ -19,7 +19,9 @@ NAMED = 3
 
 
 def shard_name(number: int, shards: int) -> str:
-    return f"answers-{number:05d}-of-{shards:05d}.parquet"
+    """Return the name of a shard's answers; sorted by name, as a folder is read, all are in the order of the source."""
+    width = max(5, len(str(shards)))
+    return f"answers-{number:0{width}d}-of-{shards:0{width}d}.parquet"
 
 
 def unpacked_name(number: int) -> str:
