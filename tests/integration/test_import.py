@@ -260,6 +260,68 @@ def test_after_more_pictures_what_was_derived_is_updated_and_what_was_edited_sta
     assert sum(len(split.labels) for split in splits.values()) == 132
 
 
+def read_dealt(project):
+    """The split of every picture file in data/."""
+    shards = sorted(project.data.glob("*.parquet"))
+    return {
+        row["image"]["bytes"]: row["split"]
+        for path in shards
+        for row in pq.read_table(path, columns=["image", "split"]).to_pylist()
+    }
+
+
+@pytest.mark.parametrize("split", [None, "train"])
+def test_after_more_pictures_every_picture_stays_in_the_split_that_it_was_dealt_to(project, tmp_path, split):
+    folder = make_folder(tmp_path / "birds", 100, split=split)
+    if split:
+        make_folder(folder, 20, seed=1, split="validation")
+    run(folder, "--yes")
+    before = read_dealt(project)
+    tested = next(content for content, dealt in before.items() if dealt == "test")
+    pixels = np.asarray(Image.open(io.BytesIO(tested)))
+    make_folder(folder, 60, seed=2, split=split)
+    (folder / (split or "") / "9" / "near copy.png").write_bytes(encode_png(np.clip(pixels, 0, 254) + np.uint8(1)))
+    (folder / (split or "") / "new").mkdir()
+    for number, image in enumerate(draw_pictures(20, seed=4)[0]):
+        (folder / (split or "") / "new" / f"{number}.png").write_bytes(encode_png(image))
+    output = run(folder, "--yes")
+    assert "Pictures of the former import stay in its splits" in output
+    after = read_dealt(project)
+    moved = {(dealt, after[content]) for content, dealt in before.items() if after[content] != dealt}
+    assert not moved
+    added = [dealt for content, dealt in after.items() if content not in before]
+    assert added.count("test") > 10
+    left_out = pd.read_csv(project.root / "artifacts" / "import" / "left_out.csv")["picture"]
+    assert [Path(name).name for name in left_out] == ["near copy.png"]
+
+
+def test_a_picture_that_was_learned_and_then_belongs_to_a_test_picture_is_never_tested_on(project, folder):
+    as_table(folder, folder / "labels.csv", group=[str(number) for number in range(80)])
+    run(folder, "--yes")
+    before = read_dealt(project)
+    table = pd.read_csv(folder / "labels.csv", dtype=str)
+    dealt = table["path"].map(lambda path: before[(folder / path).read_bytes()])
+    learned, tested = (table.index[dealt == split][0] for split in ("train", "test"))
+    table.loc[learned, "group"] = table.loc[tested, "group"]
+    table.to_csv(folder / "labels.csv", index=False)
+    content = (folder / table.loc[learned, "path"]).read_bytes()
+    for _ in range(2):
+        run(folder, "--yes")
+        after = read_dealt(project)
+        assert after == {picture: split for picture, split in before.items() if picture != content}
+
+
+@pytest.mark.advice("fashion fetch --force", "intake/dealt.py")
+def test_without_the_former_pictures_nobody_knows_their_splits_and_the_import_says_how_to_get_them(project, folder):
+    run(folder, "--yes")
+    shard = next(project.data.glob("test-*.parquet"))
+    shard.unlink()
+    words = run(folder, "--yes", fails=True)
+    assert f"{shard}, a shard of the former import, is missing; get it with: fashion fetch --force" in words
+    follow(project, words, "fashion fetch --force")
+    assert "80 pictures" in run(folder, "--dry-run")
+
+
 @pytest.mark.advice("fashion import --undo", "intake/wording.py")
 def test_a_new_class_comes_after_the_known_ones_and_one_that_is_gone_takes_the_collected_batches_with_it(
     project, folder

@@ -1,7 +1,7 @@
 """The pictures of a source as a dataset: classes with numbers, groups, and every picture in one split or left out."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -12,7 +12,6 @@ from fashion.errors import DataError
 from fashion.images.assignment import Fractions, assign_splits, group_copies, join_given
 from fashion.intake.layout import order_classes
 from fashion.intake.scan import Scanned
-from fashion.intake.sources import Item
 
 HELD_OUT = Fractions(test=0.2, validation=0.1)
 """Where a source has no test or no validation split."""
@@ -52,12 +51,16 @@ class Arranged:
         return [f"group-{group}" if sizes[group] > 1 else None for group in self.groups.tolist()]
 
 
-def arrange(scanned: Scanned, known: Sequence[str], given: Sequence[str] | None, seed: int) -> Arranged:
+def arrange(
+    scanned: Scanned, known: Sequence[str], given: Sequence[str] | None, dealt: Mapping[bytes, str], seed: int
+) -> Arranged:
     """Put every picture into a split.
 
     Args:
         known: classes in the order that they had so far.
         given: classes in the order that the source has for them, if it has one; those without pictures are left out.
+        dealt: the splits of the former import of this dataset, by the digest of each picture's file; empty where there
+            is none, or where the source has a test split.
         seed: decides what is held out.
 
     Raises:
@@ -71,7 +74,7 @@ def arrange(scanned: Scanned, known: Sequence[str], given: Sequence[str] | None,
     with ThreadPoolExecutor() as threads:
         copies = group_copies(scanned.images, threads.map)
     groups = join_given(copies, [item.group for item in scanned.items])
-    assigned = assign_splits(labels, groups, _given(scanned.items), HELD_OUT, seed)
+    assigned = assign_splits(labels, groups, _given(scanned, groups, dealt), HELD_OUT, seed)
     arranged = Arranged(classes, labels, copies, groups, assigned.split, assigned.largest_group)
     if rare := [name for label, name in enumerate(classes) if _is_too_rare(arranged, label)]:
         raise DataError(_too_rare(rare, Counter(names)))
@@ -84,10 +87,23 @@ def _continue(known: Sequence[str], given: Sequence[str]) -> tuple[str, ...]:
     return (*kept, *(name for name in given if name not in kept))
 
 
-def _given(items: Sequence[Item]) -> list[str | None]:
-    """Return the splits that a source gives; where it gives some, everything else is for training."""
-    default = "train" if any(item.split for item in items) else None
-    return [item.split or default for item in items]
+def _given(scanned: Scanned, groups: NDArray[np.int64], dealt: Mapping[bytes, str]) -> list[str | None]:
+    """Return the splits that are known: those of the source, and those of the former import.
+
+    Where a source gives some, everything else is for training. What was dealt stays: a champion has learned it, or has
+    not. Nothing is added to a group in the former test split, so what is not in that is left out: it may be a picture
+    that a champion has learned before it was left out.
+    """
+    splits = [item.split for item in scanned.items]
+    if any(splits) and not dealt:
+        return [split or "train" for split in splits]
+    former = [dealt.get(one.digest) for one in scanned.looked]
+    tested = {group for group, split in zip(groups.tolist(), former, strict=True) if split == "test"}
+    given: list[str | None] = []
+    for split, before, group in zip(splits, former, groups.tolist(), strict=True):
+        stays = "train" if group in tested else split if split == "validation" else before
+        given.append("test" if before == "test" else stays)
+    return given
 
 
 def _too_rare(names: Sequence[str], counts: Counter[str]) -> str:

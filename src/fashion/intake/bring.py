@@ -16,6 +16,7 @@ from fashion.images.assignment import SPLITS
 from fashion.images.photos import form_of
 from fashion.intake import switch
 from fashion.intake.arrange import FEWEST_GROUPS, Arranged, arrange
+from fashion.intake.dealt import read_dealt
 from fashion.intake.derived import edited
 from fashion.intake.findings import Found, find
 from fashion.intake.layout import check_classes
@@ -82,6 +83,7 @@ def plan(project: Project, params: Params, wanted: Wanted, progress: Progress) -
 
     Raises:
         DataError: the source cannot be used.
+        ArtifactError: the pictures of the former import of this dataset are missing, or others.
         DiskError: the disk is too small.
     """
     source = wanted.source
@@ -90,9 +92,11 @@ def plan(project: Project, params: Params, wanted: Wanted, progress: Progress) -
     known = record if record and record.name == wanted.name else None
     _check_room(project, sum(item.size for item in source.items))
     form = form_of(params.data) if known else None
+    to_deal = all(item.split != "test" for item in source.items)
+    dealt = read_dealt(project, params.data) if known and to_deal else {}
     scanned = scan(project, source, form, wanted.size, progress)
     _check_usable(source, scanned)
-    arranged = arrange(scanned, params.data.classes if known else (), source.classes, params.prepare.seed)
+    arranged = arrange(scanned, params.data.classes if known else (), source.classes, dealt, params.prepare.seed)
     found = find(source, scanned, arranged)
     _check_room(project, found.disk)
     # New classes come last, so that the labels of the batches keep their meaning, unless one has disappeared.

@@ -49,7 +49,8 @@ def _pictures(plan: Plan) -> Iterator[str]:
     words = (
         f"; {' and '.join(held_out)} {'are' if held_out[1:] else 'is'} held out by group and class" if held_out else ""
     )
-    yield f"Splits: the source has {given}{words}."
+    stay = " Pictures of the former import stay in its splits." if plan.known and "test" in held_out else ""
+    yield f"Splits: the source has {given}{words}.{stay}"
 
 
 def _copies(found: Found) -> Iterator[str]:
