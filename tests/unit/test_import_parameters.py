@@ -1,10 +1,17 @@
 """What an import writes into params.yaml, of what it has derived."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from fashion.evaluation.estimates import proportion_of
+from fashion.evaluation.gates import at_least
 from fashion.evaluation.paired import Pairs, accuracy_difference
-from fashion.intake.parameters import choose_margin, choose_values, write_values
+from fashion.images.photos import Form
+from fashion.intake.arrange import Arranged
+from fashion.intake.parameters import Dataset, choose_margin, choose_values, derive_parameters, write_values
+from fashion.intake.suites import Measured
+from fashion.params import PicturesParams
 from tests.projects import SOURCE
 
 TEXT = (SOURCE / "params.yaml").read_text(encoding="utf-8")
@@ -12,6 +19,36 @@ RECIPE = {"network": "compact", "epochs": 20}
 BIRDS = {"data.classes": ["a", "b"], "train.recipe": "birds", "train.recipes.birds": RECIPE, "register.name": "birds"}
 STONES = {"data.classes": ["c", "d"], "train.recipe": "st.1", "train.recipes.st.1": RECIPE, "register.name": "st.1"}
 WRITTEN = write_values(TEXT, BIRDS, {"train.recipes.birds": "Derived."})
+
+
+def derive_from(counts):
+    """The values that follow from so many images of each class, in the training split and in the test split."""
+    labels = np.repeat(range(len(counts)), counts)
+    table = pd.DataFrame({"label": labels, "standard_deviation": 50.0, "earlier_copies": 0, "copies_in_test": 0})
+    both = pd.concat([table.assign(split=split) for split in ("train", "test")], ignore_index=True)
+    shares = (np.array(counts) / sum(counts)).tolist()
+    measured = Measured(both, {"train": shares, "test": shares}, {})
+    arranged = Arranged(tuple(map(str, range(len(counts)))), labels, labels, labels, (), 1)
+    return derive_parameters(Dataset("parts", Form((28, 28), PicturesParams()), arranged, measured, ()), 15)
+
+
+def least_accuracy(counts):
+    return derive_from(counts)["evaluate.gates.accuracy_at_least"]
+
+
+@pytest.mark.parametrize("counts", [[1900, 100], [360, 40], [600, *[50] * 8]])
+def test_of_unequal_classes_a_model_with_equal_recalls_passes_as_the_recipe_aims_at_them(counts):
+    values = derive_from(counts)
+    assert values["train.recipes.parts"]["class_weights"] == "logit_adjusted"
+    right = sum(round(0.85 * count) for count in counts)
+    assert at_least("accuracy", proportion_of(right, sum(counts)), least_accuracy(counts)).verdict == "passed"
+
+
+@pytest.mark.parametrize(
+    ("counts", "limit"), [([500, 500], 0.51), ([250] * 4, 0.26), ([290, 355, 355], 0.36), ([950, 50], 0.51)]
+)
+def test_the_least_accuracy_is_above_that_of_a_model_without_any_skill(counts, limit):
+    assert least_accuracy(counts) == limit
 
 
 def test_for_the_first_time_everything_is_written():

@@ -12,7 +12,7 @@ from fashion.intake.arrange import Arranged
 from fashion.intake.derived import merge
 from fashion.intake.suites import Measured, fit_counts, quarantined_share
 from fashion.model.suited import suited_recipe
-from fashion.params import DataFile
+from fashion.params import DataFile, Recipe
 from fashion.params.editing import REMOVED, Path, edit
 from fashion.params.pipeline import IDX_FILES
 
@@ -76,7 +76,7 @@ def derive_parameters(dataset: Dataset, bins: int) -> dict[str, Any]:
         "prepare.validation_fraction": validation,
         "train.recipe": name,
         f"train.recipes.{name}": recipe.model_dump(mode="json", exclude_defaults=True),
-        **_gates(measured, bins),
+        **_gates(measured, recipe, bins),
         **_margins(measured),
         "register.name": name,
     }
@@ -128,11 +128,13 @@ def _validation(counts: Sequence[int]) -> float:
     return min(MOST_VALIDATION, max(LEAST_VALIDATION, _round_up(1 / min(counts), 2)))
 
 
-def _gates(measured: Measured, bins: int) -> dict[str, float]:
+def _gates(measured: Measured, recipe: Recipe, bins: int) -> dict[str, float]:
     test, classes = measured.of("test"), len(measured.classes)
     calibration = CALIBRATION + BY_CHANCE * math.sqrt(bins / len(test))
+    # A recipe that makes up for unequal classes aims at equal recalls, at the cost of the most frequent class.
+    is_equal = recipe.class_weights == "none"
     return {
-        "evaluate.gates.accuracy_at_least": min(1.0, _round_up(max(measured.shares["test"]) + 1e-9, 2)),
+        "evaluate.gates.accuracy_at_least": _above(max(measured.shares["test"]) if is_equal else 1 / classes),
         "evaluate.gates.recall_of_every_class_at_least": math.floor(100 / classes) / 100,
         "evaluate.gates.expected_calibration_error_at_most": min(1.0, _round_up(calibration, 2)),
     }
@@ -153,6 +155,11 @@ def choose_margin(test_images: int) -> float:
     answer the share d of n test images differently. With 1 / root of n they keep to the margin up to d = 0.26.
     """
     return _round_up(max(LEAST_MARGIN, 1 / math.sqrt(test_images)), 3)
+
+
+def _above(share: float) -> float:
+    """Return the next whole percentage above a share."""
+    return min(1.0, (math.floor(round(100 * share, 6)) + 1) / 100)
 
 
 def _round_up(value: float, digits: int) -> float:
