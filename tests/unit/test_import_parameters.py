@@ -51,6 +51,13 @@ def test_the_least_accuracy_is_above_that_of_a_model_without_any_skill(counts, l
     assert least_accuracy(counts) == limit
 
 
+@pytest.mark.parametrize("classes", [3, 101, 256])
+def test_with_many_classes_too_every_class_must_be_named_at_times(classes):
+    limit = derive_from([10] * classes)["evaluate.gates.recall_of_every_class_at_least"]
+    assert 0.96 / classes < limit <= 1 / classes
+    assert at_least("recall", proportion_of(0, 10_000), limit).verdict == "failed"
+
+
 def test_for_the_first_time_everything_is_written():
     assert choose_values({}, False, TEXT, BIRDS) == BIRDS
     assert "    # Derived.\n    birds:\n      network: compact\n      epochs: 20\n" in WRITTEN

@@ -135,7 +135,7 @@ def _gates(measured: Measured, recipe: Recipe, bins: int) -> dict[str, float]:
     is_equal = recipe.class_weights == "none"
     return {
         "evaluate.gates.accuracy_at_least": _above(max(measured.shares["test"]) if is_equal else 1 / classes),
-        "evaluate.gates.recall_of_every_class_at_least": math.floor(100 / classes) / 100,
+        "evaluate.gates.recall_of_every_class_at_least": math.floor(10_000 / classes) / 10_000,
         "evaluate.gates.expected_calibration_error_at_most": min(1.0, _round_up(calibration, 2)),
     }
 
