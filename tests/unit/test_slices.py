@@ -67,6 +67,17 @@ def test_images_that_are_all_alike_are_on_no_slice():
     assert not any(belong(one, table, alike.labels).any() for one in slices)
 
 
+@pytest.mark.parametrize("paler", [0, 3])
+def test_images_that_share_the_lowest_value_are_on_the_slice_though_they_are_more_than_a_tenth(paler):
+    train = make_images(300, channels=3)
+    grey = np.arange(300) < 90
+    train.images[grey] = np.uint8([121, 120, 120]) if paler else 120
+    train.images[:paler] = 120
+    pale = named(define_slices(train, Form((12, 10), COLOUR), CLASSES))["pale"]
+    assert belong(pale, describe_for_slices(train.images), train.labels).tolist() == grey.tolist()
+    assert pale.definition.endswith("as in the lowest 30% of the training images")
+
+
 def test_a_class_is_rare_below_half_of_the_average_class():
     labels = np.repeat([0, 1, 2], [300, 30, 30])
     train = LabelledImages(np.zeros((360, 8, 8, 1), np.uint8), labels)

@@ -15,7 +15,7 @@ from fashion.images.descriptors import describe, measure_sharpness
 from fashion.images.photos import Form
 
 LOWEST = 0.1
-"""Share of the training images below the limit of a slice."""
+"""Share of the training images below the limit of a slice; more where so many share the lowest value."""
 RARE = 0.5
 """A class is rare if it has fewer training images than this share of the average class."""
 MOST_DESCRIBED, MOST_VALUES = 10_000, 1 << 27
@@ -87,8 +87,12 @@ def _sample(images: Bytes) -> Bytes:
 
 def _lowest(name: str, table: pd.DataFrame) -> Slice:
     column, words = COLUMNS[name]
-    limit = float(table[column].quantile(LOWEST))
-    return Slice(name, f"{words} below {limit:.4g}, as in the lowest tenth of the training images", column, limit)
+    values = table[column]
+    limit, share = float(values.quantile(LOWEST)), "tenth"
+    higher = values[values > limit]
+    if (values < limit).mean() < LOWEST / 2 and len(higher):  # So many have the value of the limit itself.
+        limit, share = float(higher.min()), f"{1 - len(higher) / len(values):.0%}"
+    return Slice(name, f"{words} below {limit:.4g}, as in the lowest {share} of the training images", column, limit)
 
 
 def _rare_classes(labels: Labels, classes: tuple[str, ...]) -> Slice:
