@@ -552,6 +552,27 @@ def test_frames_of_one_object_are_on_one_side_of_every_split(served):
     assert sides[2]
 
 
+def test_near_copies_of_the_datasets_images_are_on_their_side_of_every_split(served):
+    """As clients do that send a picture of the dataset again, compressed anew or in other light."""
+    project, params = served
+    params = edit_params(project, {"prepare": {"recent_test_fraction": 0.9, "validation_fraction": 0.3}})
+    made(project, params)
+    splits = {name: load_split(project, name) for name in ("train", "validation", "test")}
+    noise = np.random.default_rng(0).integers(-3, 4, (50, 28, 28, 1))
+    seen = {name: (0.9 * split.images[:50] + noise).clip(0, 255).astype(np.uint8) for name, split in splits.items()}
+    labels = np.concatenate([split.labels[:50] for split in splits.values()])
+    log_predictions(project, np.concatenate([*seen.values()]), labels)
+    log_predictions(project, *draw(ENOUGH, 10, (28, 28), seed=11))
+    assert collect(project, params).images == 2 * ENOUGH
+    _, (train, validation, recent) = made(project, params)
+    sides = {"train": train, "validation": validation, "recent": recent}
+    found = {
+        name: {side for side, there in sides.items() if there & {image.tobytes() for image in images}}
+        for name, images in seen.items()
+    }
+    assert found == {"train": {"train"}, "validation": {"validation"}, "test": {"recent"}}
+
+
 def repeated(images, labels, times):
     """As clients do that send again what was not answered in time."""
     return np.concatenate([images] * times), np.concatenate([labels] * times)

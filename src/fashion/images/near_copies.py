@@ -163,11 +163,16 @@ def group_near_copies(images: Bytes, groups: Positions | None = None, run: Run =
         groups: numbers below n of groups that are known already, (n,): what is in one of them stays in one.
         run: as in `prepare_search`.
     """
-    count = len(images)
+    return group_parts(Parts({"": LabelledImages(images, np.zeros(len(images), np.uint8))}), groups, run)
+
+
+def group_parts(parts: Parts, groups: Positions | None = None, run: Run = map) -> Positions:
+    """Do the same with images in parts."""
+    count = len(parts)
     found = np.arange(count) if groups is None else groups
     if not count:
         return found
-    search = prepare_search(Parts({"": LabelledImages(images, np.zeros(count, np.uint8))}), run, count)
+    search = prepare_search(parts, run, count)
     pairs: list[Pairs] = []
     # Joined some at once: a stationary camera produces more pairs than fit into memory, but then few groups are left.
     for tile in search.tiles():

@@ -7,41 +7,20 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fashion.arrays import Booleans, Bytes, LabelledImages, Labels
+from fashion.arrays import LabelledImages, Labels
 from fashion.errors import DataError
 from fashion.evaluation.survey import Survey
 from fashion.images.assignment import Fractions, assign_splits
-from fashion.images.near_copies import group_near_copies
-from fashion.images.split import Positions, class_counts, hold_out_groups, stratified_split
+from fashion.images.split import Positions, class_counts, stratified_split
 from fashion.params import Params
 from fashion.paths import DATASET, QUARANTINE, Project
 from fashion.reading import translate_damage
 from fashion.stages.batches import read_labels, read_survey
-from fashion.stages.dataset import RECENT, write_split
+from fashion.stages.collected import Collected, Split, add_collected, choose
+from fashion.stages.dataset import write_split
 from fashion.stages.raw import digests, read_batches, read_raw, read_salt
 from fashion.stages.restoring import is_synthetic
 from fashion.storage import atomic_folder, write_json
-
-
-@dataclass(frozen=True)
-class _Collected:
-    """The collected images that are fit for training, each with the label that counts; one row per image."""
-
-    images: Bytes
-    labels: Labels
-    batches: NDArray[np.int64]
-    """The number of the batch in which the image first appeared; images are in the order of their arrival."""
-    asked: Booleans
-    """Whether the image's label was requested at random."""
-
-
-@dataclass(frozen=True)
-class _Split:
-    """Images of one split, where they lie and in their order; they are copied only as they are written."""
-
-    pieces: tuple[tuple[Bytes, NDArray[np.int64]], ...]
-    """Images (n, height, width, channels), and which of them."""
-    labels: Labels
 
 
 @dataclass(frozen=True)
@@ -84,11 +63,11 @@ def prepare(project: Project, params: Params) -> Prepared:
     whole = np.arange(len(raw["test"].labels))
     _check_labels(params, "train", raw["train"].labels, kept)
     _check_labels(params, "test", raw["test"].labels, whole)
-    splits = {**_divide(params, raw["train"], kept), "test": _choose(raw["test"], whole)}
+    splits = {**_divide(params, raw["train"], kept), "test": choose(raw["test"], whole)}
     collected = 0
     if batches:
         joined = _join(batches, quarantined, read_labels(project, batches))
-        splits, collected = _with_collected(params, splits, joined, read_salt(project))
+        splits, collected = add_collected(params, splits, joined, read_salt(project))
     left_out, survey = sum(map(len, quarantined.values())), read_survey(project, batches)
     prepared = _describe(project, params, splits, {"quarantined": left_out, "collected": collected}, survey)
     with atomic_folder(project.dataset) as folder:
@@ -128,13 +107,13 @@ def _check_labels(params: Params, split: str, labels: Labels, kept: Positions) -
         )
 
 
-def _divide(params: Params, train: LabelledImages, kept: Positions) -> dict[str, _Split]:
+def _divide(params: Params, train: LabelledImages, kept: Positions) -> dict[str, Split]:
     labels, left_out = train.labels[kept], np.delete(train.labels, kept)
     if train.groups is None:
         parts = _divide_images(params, labels, left_out)
     else:
         parts = _divide_groups(params, labels, left_out, train.groups[kept])
-    return {name: _choose(train, kept[part]) for name, part in zip(("train", "validation"), parts, strict=True)}
+    return {name: choose(train, kept[part]) for name, part in zip(("train", "validation"), parts, strict=True)}
 
 
 def _divide_images(params: Params, labels: Labels, left_out: Labels) -> tuple[Positions, Positions]:
@@ -164,13 +143,9 @@ def _divide_groups(
     return np.flatnonzero(split == "train"), np.flatnonzero(split == "validation")
 
 
-def _choose(split: LabelledImages, chosen: NDArray[np.int64]) -> _Split:
-    return _Split(((split.images, chosen),), split.labels[chosen])
-
-
 def _join(
     batches: Mapping[str, LabelledImages], quarantined: Mapping[str, NDArray[np.int64]], labels: pd.DataFrame
-) -> _Collected:
+) -> Collected:
     """Return the images of all batches that are fit for training, each with the label that counts."""
     parts = []
     for name, batch in batches.items():
@@ -181,52 +156,11 @@ def _join(
     images, numbers, first, first_batch, asked = (np.concatenate(values) for values in zip(*parts, strict=True))
     # A correction does not change which image of a group came first, which decides the group's side.
     order = np.argsort(first)
-    return _Collected(images[order], numbers[order], first_batch[order], asked[order])
-
-
-def _with_collected(
-    params: Params, splits: Mapping[str, _Split], collected: _Collected, salt: bytes
-) -> tuple[dict[str, _Split], int]:
-    """Add collected images to the training and validation splits, and to a split `recent` for testing if there are any.
-
-    Copies and near copies of an image are on the same side, whatever their batch: no test image was ever trained on. Of
-    a group on the test side, only images whose label was requested are tested on; the others are left out.
-
-    Returns:
-        The splits, and how many collected images are used for training and validation.
-    """
-    groups, fraction = group_near_copies(collected.images), params.prepare.recent_test_fraction
-    apart = _first_asked(groups, collected) & hold_out_groups(collected.images, groups, fraction, salt)
-    tested = apart & collected.asked
-    learned = LabelledImages(collected.images[~apart], collected.labels[~apart])
-    chosen = hold_out_groups(learned.images[:, ::-1], groups[~apart], params.prepare.validation_fraction, salt)
-    held_out = LabelledImages(collected.images, collected.labels)
-    recent = {RECENT: _choose(held_out, np.flatnonzero(tested))} if tested.any() else {}
-    return {
-        **splits,
-        "train": _extend(splits["train"], learned, ~chosen, params.prepare.recent_copies),
-        "validation": _extend(splits["validation"], learned, chosen, 1),
-        **recent,
-    }, len(learned.labels)
-
-
-def _first_asked(groups: NDArray[np.int64], collected: _Collected) -> Booleans:
-    """Return whether a label in each image's group was requested in its first batch; if not, it was trained on."""
-    count = groups.max(initial=-1) + 1
-    first = np.full(count, collected.batches.max(initial=0))
-    np.minimum.at(first, groups, collected.batches)
-    asked = np.zeros(count, np.bool_)
-    np.logical_or.at(asked, groups, collected.asked & (collected.batches == first[groups]))
-    return asked[groups]
-
-
-def _extend(split: _Split, more: LabelledImages, chosen: Booleans, copies: int) -> _Split:
-    added = _choose(more, np.flatnonzero(chosen))
-    return _Split(split.pieces + added.pieces * copies, np.concatenate([split.labels, *[added.labels] * copies]))
+    return Collected(images[order], numbers[order], first_batch[order], asked[order])
 
 
 def _describe(
-    project: Project, params: Params, splits: Mapping[str, _Split], counted: Mapping[str, int], survey: Survey
+    project: Project, params: Params, splits: Mapping[str, Split], counted: Mapping[str, int], survey: Survey
 ) -> Prepared:
     names = params.data.classes
     counts = {name: class_counts(split.labels, len(names)).tolist() for name, split in splits.items()}

@@ -1,0 +1,99 @@
+"""Collected images beside those of the dataset: which of them are learned from, and which are tested on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fashion.arrays import Booleans, Bytes, LabelledImages, Labels
+from fashion.images.near_copies import group_parts
+from fashion.images.parts import Parts
+from fashion.images.split import hold_out_groups
+from fashion.params import Params
+from fashion.stages.dataset import RECENT
+
+
+@dataclass(frozen=True)
+class Collected:
+    """The collected images that are fit for training, each with the label that counts; one row per image."""
+
+    images: Bytes
+    labels: Labels
+    batches: NDArray[np.int64]
+    """The number of the batch in which the image first appeared; images are in the order of their arrival."""
+    asked: Booleans
+    """Whether the image's label was requested at random."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images of one split, where they lie and in their order; they are copied only as they are written."""
+
+    pieces: tuple[tuple[Bytes, NDArray[np.int64]], ...]
+    """Images (n, height, width, channels), and which of them."""
+    labels: Labels
+
+
+def choose(split: LabelledImages, chosen: NDArray[np.int64]) -> Split:
+    """Return the split of some of these images, in that order."""
+    return Split(((split.images, chosen),), split.labels[chosen])
+
+
+def add_collected(
+    params: Params, splits: Mapping[str, Split], collected: Collected, salt: bytes
+) -> tuple[dict[str, Split], int]:
+    """Add collected images to the training and validation splits, and to a split `recent` for testing if there are any.
+
+    Copies and near copies of an image are on the same side, whatever their batch: no test image was ever trained on. Of
+    a group on the test side, only images whose label was requested are tested on; the others are left out. What belongs
+    to an image of the dataset is on the side of that: nothing is trained on beside the frozen test set.
+
+    Returns:
+        The splits, and how many collected images are used for training and validation.
+    """
+    groups, beside = _group(splits, collected)
+    apart = _first_asked(groups, collected) & hold_out_groups(
+        collected.images, groups, params.prepare.recent_test_fraction, salt
+    )
+    apart &= ~beside["train"] & ~beside["validation"]
+    tested, fit = apart & collected.asked, ~apart & ~beside["test"]
+    learned = LabelledImages(collected.images[fit], collected.labels[fit])
+    chosen = hold_out_groups(learned.images[:, ::-1], groups[fit], params.prepare.validation_fraction, salt)
+    chosen = (chosen | beside["validation"][fit]) & ~beside["train"][fit]
+    held_out = LabelledImages(collected.images, collected.labels)
+    recent = {RECENT: choose(held_out, np.flatnonzero(tested))} if tested.any() else {}
+    return {
+        **splits,
+        "train": _extend(splits["train"], learned, ~chosen, params.prepare.recent_copies),
+        "validation": _extend(splits["validation"], learned, chosen, 1),
+        **recent,
+    }, len(learned.labels)
+
+
+def _group(splits: Mapping[str, Split], collected: Collected) -> tuple[NDArray[np.int64], dict[str, Booleans]]:
+    """Return the group of near copies of each collected image, and whether it has images of each split, (n,)."""
+    (train, learned), (_, held_out), (test, tested) = (
+        splits[name].pieces[0] for name in ("train", "validation", "test")
+    )
+    parts = {"collected": collected.images, "train": train, "test": test}
+    there = Parts({name: LabelledImages(images, np.zeros(len(images), np.uint8)) for name, images in parts.items()})
+    groups = group_parts(there)
+    mine, of_train, of_test = (groups[there.of == number] for number in range(len(parts)))
+    beside = {"train": of_train[learned], "validation": of_train[held_out], "test": of_test[tested]}
+    return mine, {name: np.isin(mine, each) for name, each in beside.items()}
+
+
+def _first_asked(groups: NDArray[np.int64], collected: Collected) -> Booleans:
+    """Return whether a label in each image's group was requested in its first batch; if not, it was trained on."""
+    count = groups.max(initial=-1) + 1
+    first = np.full(count, collected.batches.max(initial=0))
+    np.minimum.at(first, groups, collected.batches)
+    asked = np.zeros(count, np.bool_)
+    np.logical_or.at(asked, groups, collected.asked & (collected.batches == first[groups]))
+    return asked[groups]
+
+
+def _extend(split: Split, more: LabelledImages, chosen: Booleans, copies: int) -> Split:
+    added = choose(more, np.flatnonzero(chosen))
+    return Split(split.pieces + added.pieces * copies, np.concatenate([split.labels, *[added.labels] * copies]))
