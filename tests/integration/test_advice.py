@@ -112,7 +112,6 @@ def overwrite(path):
     "stages/classifier.py",
     "stages/dataset.py",
     "registry/gates.py",
-    "registry/judging.py",
     "registry/origin.py",
     "stages/prepare.py",
     "stages/robustness.py",
