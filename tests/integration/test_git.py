@@ -10,14 +10,16 @@ from pathlib import Path
 import pytest
 
 from fashion.adapters import git as source
-from fashion.adapters.git import check_repository, read_source, tree_of
-from fashion.errors import LineageError
+from fashion.adapters.git import check_repository, once_held, read_source, tree_of
+from fashion.adapters.predictions import Collection
+from fashion.errors import DataError, LineageError
+from fashion.loop.clones import check_collected
 from fashion.params import load_params
 from fashion.paths import Project
 from fashion.stages.fetch import Drawing, draw_data, fetch
 from tests.advice import follow
 from tests.faults.commands import must
-from tests.projects import SOURCE, commit, git
+from tests.projects import IDENTITY, SOURCE, commit, git
 
 
 @pytest.fixture
@@ -266,6 +268,40 @@ def test_a_commit_that_a_shallow_clone_lacks_is_told_with_the_command_that_bring
     follow(clone, told.value, "git fetch --unshallow")
     with tree_of(clone, first, tmp_path / "none", tmp_path / "tree"):
         assert (tmp_path / "tree" / "kept.txt").exists()
+
+
+def pin(project, letter, message="Collected"):
+    """Commit a data.dvc that pins this digest; return the digest."""
+    digest = f"{letter * 32}.dir"
+    (project.root / "data.dvc").write_text(f"outs:\n- md5: {digest}\n  path: data\n")
+    commit(project.root, message)
+    return digest
+
+
+@pytest.mark.advice("git fetch --unshallow", "loop/clones.py")
+def test_a_shallow_clone_whose_data_have_gone_on_is_told_how_to_get_their_history(repository, tmp_path):
+    first = pin(repository, "a")
+    pin(repository, "b")
+    git(tmp_path, "clone", "--quiet", "--depth=1", repository.root.as_uri(), "clone")
+    clone = Project(tmp_path / "clone")
+    with pytest.raises(DataError, match="Type: git fetch --unshallow, then: git pull, then: dvc pull") as told:
+        check_collected(clone, Collection("batch", first, "ann@laptop:/project"))
+    follow(clone, told.value, "git fetch --unshallow")
+    check_collected(clone, Collection("batch", first, "ann@laptop:/project"))
+    with pytest.raises(DataError, match="Type: git pull, then: dvc pull"):
+        check_collected(clone, Collection("batch", "c" * 32, "ann@laptop:/project"))
+
+
+def test_data_of_a_branch_whose_merge_kept_others_were_held(repository):
+    pin(repository, "a")
+    git(repository.root, "checkout", "--quiet", "-b", "side")
+    aside = pin(repository, "b")
+    git(repository.root, "checkout", "--quiet", "-")
+    pin(repository, "c")
+    git(repository.root, *IDENTITY, "merge", "--quiet", "-X", "ours", "--message", "Keep ours", "side")
+    assert aside not in (repository.root / "data.dvc").read_text()
+    assert once_held(repository, repository.root / "data.dvc", aside)
+    assert not once_held(repository, repository.root / "data.dvc", "d" * 32)
 
 
 @pytest.mark.advice("git fetch", "adapters/git.py")

@@ -104,7 +104,14 @@ def check_repository(project: Project) -> None:
 
 def once_held(project: Project, path: Path, text: str) -> bool:
     """Return whether a file holds or held the text in the commit that is checked out, or in one before it."""
-    return bool(_ask(project.root, "log", "--max-count=1", "--format=%H", f"-S{text}", "HEAD", "--", str(path)))
+    # Without --full-history git leaves out branches whose merge kept the file of the other side.
+    options = ("--full-history", "--max-count=1", "--format=%H", f"-S{text}")
+    return bool(_ask(project.root, "log", *options, "HEAD", "--", str(path)))
+
+
+def is_shallow(project: Project) -> bool:
+    """Return whether the repository lacks commits before those that it was cloned with."""
+    return (_ask(project.root, "rev-parse", "--is-shallow-repository") or "").strip() == "true"
 
 
 def commit_file(project: Project, path: Path, message: str) -> None:
@@ -147,7 +154,7 @@ def _check_commit(project: Project, commit: str) -> None:
     find_repository(project)
     if _ask(project.root, "cat-file", "-e", f"{commit}^{{commit}}") is not None:
         return
-    shallow = (_ask(project.root, "rev-parse", "--is-shallow-repository") or "").strip() == "true"
+    shallow = is_shallow(project)
     command = "git fetch --unshallow" if shallow else f"git fetch origin {commit}"
     raise LineageError(
         f"Commit {commit} is not in the repository of {project.root}{', which is a shallow clone' if shallow else ''}. "

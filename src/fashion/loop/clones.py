@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 from fashion.adapters import tracking, versioning
-from fashion.adapters.git import once_held
+from fashion.adapters.git import is_shallow, once_held
 from fashion.adapters.predictions import Collection, PredictionLog, collecting, last_collection
 from fashion.adapters.tracking.address import registry_of
 from fashion.adapters.tracking.tags import DATA_VERSION, SYNTHETIC_DATA
@@ -21,8 +21,6 @@ from fashion.settings import is_shared, predictions_url, tracking_uri
 from fashion.stages.batches import newest_batch
 
 logger = logging.getLogger(__name__)
-
-CURE = "Type: git pull, then: dvc pull data.dvc"
 
 
 @contextmanager
@@ -73,8 +71,8 @@ def check_collected(project: Project, last: Collection | None) -> None:
         raise DataError(f"data.dvc pins batch {last.batch}, which is not in data/. Type: dvc pull data.dvc")
     if not _was_pinned(project, last.data_version):
         raise DataError(
-            f"The data of this clone are behind: it lacks batch {last.batch}, collected by {last.clone}. {CURE}. If "
-            "that does not bring it, data.dvc has still to be committed and pushed there"
+            f"The data of this clone are behind: it lacks batch {last.batch}, collected by {last.clone}. "
+            f"{_cure(project)}. If that does not bring it, data.dvc has still to be committed and pushed there"
         )
 
 
@@ -97,14 +95,21 @@ def _check_champion(project: Project, params: Params) -> None:
         return
     raise DataError(
         f"The data of this clone are behind: champion {champion.number} of {registry.name} learned from data "
-        f"{wanted[:8]}, which data.dvc does not pin here and never did; it pins {pinned[:8]}. {CURE}. If that does not "
-        "bring them, data.dvc has still to be committed and pushed where that version was trained"
+        f"{wanted[:8]}, which data.dvc does not pin here and never did; it pins {pinned[:8]}. "
+        f"{_cure(project)}. If that does not bring them, data.dvc has still to be committed and pushed where that "
+        "version was trained"
     )
 
 
 def _name(project: Project) -> str:
     """Return user@host:folder."""
     return f"{tracking.author()}:{project.root}"
+
+
+def _cure(project: Project) -> str:
+    """Say what brings the data of others; a shallow clone may have newer ones, and not know of theirs."""
+    history = "git fetch --unshallow, then: " if is_shallow(project) else ""
+    return f"Type: {history}git pull, then: dvc pull data.dvc"
 
 
 def _was_pinned(project: Project, version: str) -> bool:
