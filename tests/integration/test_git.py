@@ -71,6 +71,15 @@ def test_a_dirty_tree_comes_back_from_commit_and_patch_but_for_what_git_ignores(
     assert git(repository.root, "worktree", "list", "--porcelain").count("worktree ") == 1
 
 
+@pytest.mark.parametrize("name", ["a space at its end ", os.fsdecode(b"\xff")], ids=["a space at its end", "not UTF-8"])
+def test_a_repository_is_found_whatever_its_folder_is_called(repository, name):
+    project = Project(repository.root.rename(repository.root.with_name(name)))
+    (project.root / "edited.txt").write_text("edited")
+    found = read_source(project)
+    assert (found.folder, found.changed) == ("", ("edited.txt",))
+    assert found.patch
+
+
 def test_looking_changes_nothing_in_the_repository(repository):
     make_changes(repository.root)
     git(repository.root, "add", "edited.txt")

@@ -82,7 +82,7 @@ def find_repository(project: Project) -> Path | None:
         GitError: git is not installed, or refuses to look: its reason, with the command that it advises.
     """
     try:
-        return Path(_run(project.root, "rev-parse", "--show-toplevel").decode().strip())
+        return Path(os.fsdecode(_run(project.root, "rev-parse", "--show-toplevel")).removesuffix("\n"))
     except GitError as error:
         if "not a git repository" in str(error):
             return None
