@@ -529,9 +529,12 @@ def test_the_answers_are_those_of_evaluate_and_of_predict(trained_project, tmp_p
     assert json.loads(result.stdout) == json.loads((tmp_path / "answers" / SUMMARY).read_text())
 
 
+@pytest.mark.advice("fashion predict --output", "adapters/decoding.py")
 def test_the_command_says_what_came_of_it(trained_project, tmp_path):
     source = save(tmp_path / "shop", range(4))
     (source / "broken.png").write_bytes(b"?")
+    result = CliRunner().invoke(app, ["predict", str(source)])
+    assert f"type: fashion predict {source} --output answers" in result.stderr
     result = CliRunner().invoke(app, ["predict", str(source), "--output", str(tmp_path / "answers")])
     assert result.exit_code == 0, result.output
     said = rf"{source}: 5 pictures: 4 answers, of which [0-4] should not be relied on; 1 refused\."
