@@ -9,7 +9,7 @@ from PIL import Image
 from fashion.adapters import litert
 from fashion.errors import ArtifactError
 from fashion.evaluation.abstention import UNLIKE, reasons
-from fashion.evaluation.estimates import TIMED_CALLS, CalibrationError, exact, proportion_of
+from fashion.evaluation.estimates import CALLS, TIMED_CALLS, CalibrationError, Estimate, exact, proportion_of
 from fashion.evaluation.outputs import Outputs
 from fashion.evaluation.quality import Quality, check_gates
 from fashion.images.nonsense import draw_nonsense
@@ -142,6 +142,21 @@ def test_a_model_that_answers_nonsense_fails_the_gate():
         "passed",
     ]
     assert check_gates(found(500), limits).failures == ["abstention_on_nonsense is 0.8333 (0.8014 to 0.861), limit 0.9"]
+
+
+def test_no_number_is_named_where_nobody_can_have_more_images_or_calls():
+    limits = load_params(SOURCE / "params.yaml").evaluate.gates
+    latency = Estimate(19.0, 15.0, 25.0, TIMED_CALLS, CALLS)
+    calibration = CalibrationError(0, 0, exact(0.0))
+    quality = Quality(proportion_of(8954, 10_000), {}, calibration, proportion_of(548, 600), exact(1.0), latency)
+    undecided = {
+        check.name: check.outcome for check in check_gates(quality, limits).checks if check.verdict != "passed"
+    }
+    assert undecided == {
+        "accuracy": "undecided: about 17,000 images would decide",
+        "abstention_on_nonsense": "undecided",
+        "latency_milliseconds": "undecided",
+    }
 
 
 def test_the_exported_model_abstains_where_the_model_does(trained_project):

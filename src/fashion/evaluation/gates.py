@@ -27,7 +27,8 @@ class Check:
     """The number of images or calls; None for an exact figure."""
     unit: str
     needed: int | None
-    """The n that would decide if the value stayed the same; None if it is decided, or if no n would suffice."""
+    """The n that would decide if the value stayed the same; None if it is decided, or if no n would suffice or can be
+    had."""
 
     def __str__(self) -> str:
         return f"{self.name} is {self._number(self.value)}{self._brackets}, limit {self._number(self.limit)}"
