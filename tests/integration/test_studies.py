@@ -71,6 +71,14 @@ def test_a_study_goes_on_where_it_was_and_can_be_forgotten(place):
         assert (study.about, study.trials) == (None, [])
 
 
+def test_a_study_with_the_largest_seed_goes_on(place):
+    for _ in range(2):
+        with enter(place, seed=2**32 - 1) as study:
+            study.complete(study.ask(SPACE).number, 0.9)
+    with enter(place) as study:
+        assert [trial.state for trial in study.trials] == [COMPLETE, COMPLETE]
+
+
 def test_nobody_else_goes_on_with_a_study_that_is_at_work(place, tmp_path):
     command = [sys.executable, "-c", HOLD, place.url or "-", str(tmp_path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:

@@ -58,7 +58,7 @@ def open_study(place: Place, seed: int, pruned_before: float) -> Iterator[Study]
     with _held(place), _explained(place):
         study = _load(place)
         tried = len(study.get_trials(deepcopy=False))
-        study.sampler = optuna.samplers.TPESampler(n_startup_trials=AT_RANDOM, seed=seed + tried)
+        study.sampler = optuna.samplers.TPESampler(n_startup_trials=AT_RANDOM, seed=(seed + tried) % 2**32)
         study.pruner = optuna.pruners.MedianPruner(AT_RANDOM, n_warmup_steps=round(pruned_before * TENTHS))
         yield Study(study)
 
