@@ -181,6 +181,12 @@ def test_a_loss_that_is_not_finite_stops_training_and_names_the_epoch(examples):
         train(Plan(too_fast, *examples, classes=3, seed=1), SILENT)
 
 
+def test_weights_that_the_last_step_ruins_stop_training_too(examples):
+    changes = {"learning_rate": 3e38, "epochs": 1, "batch_size": len(examples[0].labels)}
+    with pytest.raises(TrainingError, match="not finite after epoch 1"):
+        train(Plan(recipe().model_copy(update=changes), *examples, classes=3, seed=1), SILENT)
+
+
 def test_early_stopping_ends_before_the_last_epoch(examples):
     result = trained(examples, epochs=40, patience=1, learning_rate=1e-9)
     assert len(result.history) < 40

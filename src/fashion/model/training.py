@@ -23,6 +23,9 @@ from fashion.model.optimizers import make_optimizer
 from fashion.model.transfer import Fit, take_weights
 from fashion.params import Recipe
 
+WHAT_TO_DO = "Lower the recipe's learning_rate in params.yaml, or look for damaged images."
+"""Where a loss is not finite."""
+
 
 @dataclass(frozen=True)
 class Watch:
@@ -185,10 +188,7 @@ def _run_steps(
     for step, (images, labels) in enumerate(_batches(plan, random), start=1):
         figures = trainee.train_on_batch(images, labels, return_dict=True)
         if not math.isfinite(figures["loss"]):
-            raise TrainingError(
-                f"The loss is not finite in epoch {epoch}, step {step}. Lower the recipe's learning_rate in "
-                "params.yaml, or look for damaged images."
-            )
+            raise TrainingError(f"The loss is not finite in epoch {epoch}, step {step}. {WHAT_TO_DO}")
         losses.append(figures["loss"])
         accuracies.append(figures["accuracy"])
         watch.on_step(plan.head_steps + (epoch - 1) * plan.steps + step, plan.all_steps)
@@ -207,6 +207,9 @@ def _batches(plan: Plan, random: np.random.Generator) -> Iterator[tuple[Bytes, L
 def _close_epoch(trainee: keras.Model, plan: Plan, epoch: int, figures: dict[str, float], seconds: float) -> Epoch:
     recipe, validation = plan.recipe, plan.validation
     logits = predict_logits(trainee, validation.images)
+    loss = float(keras.ops.mean(make_loss(recipe, logits.shape[1])(validation.labels, logits)))
+    if not math.isfinite(loss):  # The loss of a step is that before its update, so the last one shows only here.
+        raise TrainingError(f"The validation loss is not finite after epoch {epoch}. {WHAT_TO_DO}")
     return Epoch(
         epoch=epoch,
         epochs=recipe.epochs,
@@ -214,7 +217,7 @@ def _close_epoch(trainee: keras.Model, plan: Plan, epoch: int, figures: dict[str
         learning_rate=float(keras.ops.convert_to_numpy(trainee.optimizer.learning_rate)),
         loss=figures["loss"],
         accuracy=figures["accuracy"],
-        validation_loss=float(keras.ops.mean(make_loss(recipe, logits.shape[1])(validation.labels, logits))),
+        validation_loss=loss,
         validation_accuracy=_accuracy(logits, validation.labels),
     )
 
