@@ -210,7 +210,7 @@ def test_without_a_server_the_command_says_make_up(address):
     ],
 )
 def test_an_answer_that_is_none_of_prefects_is_an_error_that_says_so(status, body):
-    with prefect_that_answers(status, body) as address, pytest.raises(ServiceError, match=r"127\.0\.0\.1.* answered"):
+    with prefect_that_answers(status, body) as address, pytest.raises(ServiceError, match=r"127\.0\.0\.1.* gave an answer"):
         orchestration.find_paused_run(address, "2")
 
 
