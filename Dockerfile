@@ -48,10 +48,10 @@ WORKDIR /fashion
 COPY .env LICENSE README.md defaults.env dvc.yaml params.yaml prefect.yaml pyproject.toml requirements.lock ./
 COPY flows flows
 COPY src src
-RUN uv pip install --editable . --quiet --python /opt/fashion/bin/python --no-deps --no-build-isolation --no-index --no-cache \
+RUN chmod -R a+rX . \
+    && uv pip install --editable . --quiet --python /opt/fashion/bin/python --no-deps --no-build-isolation --no-index --no-cache \
     && cp requirements.lock /opt/fashion/ \
-    && mkdir .state && chown 10001:10001 .state \
-    && chmod -R a+rX /fashion
+    && mkdir .state && chown 10001:10001 .state
 USER 10001:10001
 # A clone that is mounted here brings its own code, which runs. The list of packages has to be that of this image: a
 # version is traced to the list in the clone.
@@ -64,7 +64,7 @@ COPY --from=service-packages /opt/fashion /opt/fashion
 ENV PATH=/opt/fashion/bin:$PATH FASHION_HOME=/fashion FASHION_SERVE_PORT=8000 HOME=/tmp USER=fashion
 WORKDIR /fashion
 COPY .env defaults.env dvc.yaml params.yaml ./
-RUN mkdir .state && chown 10001:10001 .state && chmod -R a+rX .
+RUN chmod -R a+rX . && mkdir .state && chown 10001:10001 .state
 USER 10001:10001
 EXPOSE 8000
 ENTRYPOINT ["fashion"]

@@ -3,7 +3,9 @@
 PYTHON ?=
 BIN := .venv/bin
 DATA ?= real
+ifneq ($(filter run,$(MAKECMDGOALS)),)
 $(if $(filter real synthetic,$(DATA)),,$(error DATA=$(DATA): expected real or synthetic))
+endif
 COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --quiet
 SYNTHETIC := .state/synthetic
 QUICK := tests/unit tests/contract $(addprefix tests/integration/test_,another_dataset.py prepare.py quality.py git.py)

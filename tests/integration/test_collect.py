@@ -82,7 +82,7 @@ def test_the_command_says_what_it_made_and_pushes_it_to_the_remote(served, tmp_p
         git(project.root, "config", f"user.{name}", value)
     result = CliRunner().invoke(app, ["collect", "--commit"], env={"FASHION_HOME": str(project.root)})
     assert result.exit_code == 0, result.output
-    assert git(project.root, "log", "-1", "--format=%s").strip() == "Data: batches collected earlier"
+    assert git(project.root, "log", "-1", "--format=%s").strip() == "Data: as pinned since the last commit"
     assert not git(project.root, "status", "--short", "data.dvc")
 
 

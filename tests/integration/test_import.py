@@ -311,15 +311,33 @@ def test_a_picture_that_was_learned_and_then_belongs_to_a_test_picture_is_never_
         assert after == {picture: split for picture, split in before.items() if picture != content}
 
 
+@pytest.mark.advice("fashion fetch", "intake/dealt.py")
 @pytest.mark.advice("fashion fetch --force", "intake/dealt.py")
-def test_without_the_former_pictures_nobody_knows_their_splits_and_the_import_says_how_to_get_them(project, folder):
+@pytest.mark.parametrize("content", [None, b"another"])
+def test_without_the_former_pictures_nobody_knows_their_splits_and_the_import_says_how_to_get_them(
+    project, folder, content
+):
     run(folder, "--yes")
     shard = next(project.data.glob("test-*.parquet"))
     shard.unlink()
+    if content:
+        shard.write_bytes(content)
+    command = "fashion fetch --force" if content else "fashion fetch"
     words = run(folder, "--yes", fails=True)
-    assert f"{shard}, a shard of the former import, is missing; get it with: fashion fetch --force" in words
-    follow(project, words, "fashion fetch --force")
+    assert f"{shard}, a shard of the former import, " in words
+    follow(project, words, command)
     assert "80 pictures" in run(folder, "--dry-run")
+
+
+def test_where_the_former_test_pictures_are_gone_no_others_become_such(project, folder):
+    run(folder, "--yes")
+    before = read_dealt(project)
+    for path in folder.rglob("*.png"):
+        if before[path.read_bytes()] == "test":
+            path.unlink()
+    assert "No test picture of the former import is there any more" in run(folder, "--yes", fails=True)
+    assert read_dealt(project) == before
+    run(folder, "--yes", "--name", "another")
 
 
 @pytest.mark.advice("fashion import --undo", "intake/wording.py")

@@ -272,10 +272,11 @@ def test_an_alarm_whose_run_was_killed_before_it_was_marked_is_sent_again_and_as
     assert len(events(EVENT, alarmed)) == 1
 
 
-def test_a_monitor_that_cannot_look_says_so_to_everybody(project, at_server, heard):
+def test_a_monitor_that_cannot_look_says_so_to_everybody(project, at_server, heard, monkeypatch):
     at_server(project)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     state, _, announced = run(monitoring)
     assert state.is_failed()
-    assert "has no champion" in state.message
+    assert "No MLflow server answers" in state.message
     assert announced == ["monitoring failed"]
     assert [title for title, _ in heard] == ["monitoring failed"]

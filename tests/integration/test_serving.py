@@ -1032,7 +1032,7 @@ def test_predictions_are_written_while_old_ones_are_removed_which_stops_at_the_e
         written.append(recorder.written)
         recorder.add(new[len(written) - 1 : len(written)])
         if len(written) == len(new):
-            ends.append(closers.submit(recorder.close))
+            ends.append(closers.submit(recorder.close, PATIENCE_SECONDS))
             recorder._closing.wait()
         return really_remove(*arguments)
 

@@ -184,7 +184,7 @@ def test_a_study_that_cannot_go_on_is_left_alone_begun_anew_or_has_another_besid
 
 @pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "-dash", "../study", "a b", "a" * 65])
 def test_a_name_that_is_no_folder_below_artifacts_tuning_is_refused(project, name):
-    with pytest.raises(ParamsError, match=rf"--study {re.escape(name)}: expected up to 64 letters.*, beginning with"):
+    with pytest.raises(ParamsError, match=rf"--study {re.escape(name)}: expected up to 64 letters.*, and neither"):
         place_of(project, name)
     assert place_of(project, "2-wide.trials").path.name == "2-wide.trials.log"
 

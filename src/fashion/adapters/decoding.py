@@ -55,7 +55,7 @@ def read_pictures(path: Path, needed: int = 0) -> list[Picture]:
     """
     name = readable_name(path)
     if path.is_dir():
-        raise _many(name, "a folder")
+        raise _many(path, name, "a folder")
     if path.exists() and not path.is_file():
         raise DataError(f"{name}: expected a picture, found a pipe or a device")
     try:
@@ -65,14 +65,16 @@ def read_pictures(path: Path, needed: int = 0) -> list[Picture]:
             if magic.startswith((GZIP, IDX)):
                 return _read_idx_images(stream, name, magic.startswith(GZIP), needed)
             if magic in MANY:
-                raise _many(name, MANY[magic])
+                raise _many(path, name, MANY[magic])
             return [read_picture(stream, name, needed)]
     except OSError as error:
         raise DataError(f"{name}: {error.strerror or error}") from error
 
 
-def _many(name: str, kind: str) -> DataError:
-    command = f"fashion predict {quote(name)} --output answers"
+def _many(path: Path, name: str, kind: str) -> DataError:
+    beside = path.resolve().with_name(f"{path.resolve().name}-answers")
+    output = beside if Path.cwd().is_relative_to(path.resolve()) else "answers"
+    command = f"fashion predict {quote(name)} --output {quote(str(output))}"
     return DataError(f"{name}: expected a picture, found {kind}. For all pictures in it, type: {command}")
 
 

@@ -39,15 +39,17 @@ def collect(
     with between_trainings(project, "fashion collect"):
         collected = run(project, params, since.replace(tzinfo=UTC) if since else None)
     _show(collected, params)
-    if commit:  # Also what an earlier collection, or the flow's, has left to be committed.
+    # Also what an earlier collection, or the flow's, has left to be committed.
+    to_commit = commit and project.batches.is_dir()
+    if to_commit:
         git.commit_file(project, project.root / versioning.PIN, _message(collected))
-    if (collected.batch or commit) and pinning.default_remote(project) is not None:
+    if (collected.batch or to_commit) and pinning.default_remote(project) is not None:
         versioning.push(project, console.print, versioning.PIN)
 
 
 def _message(collected: "Collected") -> str:
     if collected.batch is None:
-        return "Data: batches collected earlier"
+        return "Data: as pinned since the last commit"
     return f"Data: {collected.images} labelled images, batch {collected.batch}"
 
 

@@ -39,7 +39,7 @@ def _winner(project: Project, params: Params, study: str) -> Recipe:
         changed = "train.start_from" if is_in_use else "the recipe in use"
         raise ParamsError(
             f"params.yaml has changed since: the study {study} compared with {about['recipe']['name']} as it was then, "
-            f"and {changed} is another now. Go back to that one, or write the winner in by hand:\n"
+            f"and {changed} is another now, or was not noted. Go back to that one, or write the winner in by hand:\n"
             f"{as_yaml(_name(params, recipe), recipe)}"
         )
     return recipe

@@ -26,14 +26,14 @@ from fashion.settings import load_settings
 from fashion.stages.dataset import load_split
 from fashion.storage import folder_digest
 
-NAME = re.compile(r"\w[\w.-]{0,63}")
+NAME = re.compile(r"(?!\.{1,2}$)[\w.-]{1,64}")
 """Of a study, which is a folder below artifacts/tuning: `.` and `..` are others."""
 PARTS = {
     "dataset": "other data",
     "space": "another space (tune.space)",
     "recipe": "another recipe in use (train.recipe)",
     "seed": "another seed (train.seed)",
-    "start": "another start (train.start_from)",
+    "start": "another start, or one that an earlier release did not note (train.start_from)",
 }
 RUN = "run"
 
@@ -46,8 +46,7 @@ def place_of(project: Project, name: str) -> Place:
     """
     if not NAME.fullmatch(name):
         raise ParamsError(
-            f"--study {name}: expected up to 64 letters, digits, dots, dashes and underscores, beginning with a letter "
-            "or digit"
+            f"--study {name}: expected up to 64 letters, digits, dots, dashes and underscores, and neither . nor .."
         )
     return Place(name, load_settings().studies_url, project.studies)
 
@@ -138,7 +137,7 @@ def _about(project: Project, params: Params) -> dict[str, Any]:
 
 
 def start_of(params: Params) -> str | None:
-    """Return the digest of the model that trainings start from; None, as in earlier studies, if from nothing."""
+    """Return the digest of the model that trainings start from; None if from nothing. Old studies do not note it."""
     return params.train.start_from.sha256 if params.train.start_from else None
 
 

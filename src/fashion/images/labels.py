@@ -46,6 +46,16 @@ def label_support(images: Bytes, labels: Labels, known_images: Bytes, known_labe
     return table
 
 
+def reduced(images: Bytes) -> Bytes:
+    """Return the images as they are compared, (n, height, width, channels); reduced ones are as they are."""
+    if max(images.shape[1:3]) <= COMPARED_EDGE or not len(images):
+        return images
+    step = max(1, PIXELS_AT_ONCE // math.prod(images.shape[1:]))
+    return np.concatenate(
+        [shrink(images[start : start + step], COMPARED_EDGE) for start in range(0, len(images), step)]
+    )
+
+
 def _nearest(images: Bytes, known: tuple[Bytes, ...], count: int) -> NDArray[np.int64]:
     """Return the positions in all of `known` of the nearest to each image, (n, count), the nearest first.
 
@@ -75,6 +85,4 @@ def _in_parts(images: Bytes) -> Iterator[Bytes]:
 
 def _pixels(images: Bytes) -> NDArray[np.float64]:
     """Return the images, reduced, as rows."""
-    step = max(1, PIXELS_AT_ONCE // math.prod(images.shape[1:]))
-    small = [shrink(images[start : start + step], COMPARED_EDGE) for start in range(0, len(images), step)]
-    return np.concatenate(small).reshape(len(images), -1).astype(np.float64)
+    return reduced(images).reshape(len(images), -1).astype(np.float64)

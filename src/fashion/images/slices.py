@@ -90,7 +90,8 @@ def _lowest(name: str, table: pd.DataFrame) -> Slice:
     values = table[column]
     limit, share = float(values.quantile(LOWEST)), "tenth"
     higher = values[values > limit]
-    if (values < limit).mean() < LOWEST / 2 and len(higher):  # So many have the value of the limit itself.
+    # So many have the value of the limit itself; of more than half, it says nothing.
+    if (values < limit).mean() < LOWEST / 2 and len(higher) >= len(values) / 2:
         limit, share = float(higher.min()), f"{1 - len(higher) / len(values):.0%}"
     return Slice(name, f"{words} below {limit:.4g}, as in the lowest {share} of the training images", column, limit)
 

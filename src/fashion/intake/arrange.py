@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,11 @@ HELD_OUT = Fractions(test=0.2, validation=0.1)
 """Where a source has no test or no validation split."""
 FEWEST_GROUPS = 2
 """One for training, one for validation."""
+STAY = ". Pictures of the former import stay in its splits; to deal all anew, begin another dataset with --name NAME"
+ALL_GONE = (
+    "No test picture of the former import is there any more, or their files are others, and what a champion has "
+    "learned must not become a test picture. Bring them back, or begin another dataset with --name NAME"
+)
 NAMED = 5
 """Classes that a message names."""
 
@@ -74,10 +79,15 @@ def arrange(
     with ThreadPoolExecutor() as threads:
         copies = group_copies(scanned.images, threads.map)
     groups = join_given(copies, [item.group for item in scanned.items])
-    assigned = assign_splits(labels, groups, _given(scanned, groups, dealt), HELD_OUT, seed)
+    splits, fractions = _given(scanned, groups, dealt), HELD_OUT
+    if dealt and "test" not in splits:
+        raise DataError(ALL_GONE)
+    if dealt and any(item.split == "validation" for item in scanned.items):
+        fractions = replace(HELD_OUT, validation=0)  # The source says which are for that.
+    assigned = assign_splits(labels, groups, splits, fractions, seed)
     arranged = Arranged(classes, labels, copies, groups, assigned.split, assigned.largest_group)
     if rare := [name for label, name in enumerate(classes) if _is_too_rare(arranged, label)]:
-        raise DataError(_too_rare(rare, Counter(names)))
+        raise DataError(f"{_too_rare(rare, Counter(names))}{STAY if dealt else ''}")
     return arranged
 
 

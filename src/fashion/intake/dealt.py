@@ -18,8 +18,10 @@ def read_dealt(project: Project, params: DataParams) -> dict[bytes, str]:
     """
     dealt: dict[bytes, str] = {}
     for file in params.shards:
-        again = "get it with: fashion fetch --force"
-        path = find_pinned(project.data / file.name, file.sha256, "a shard of the former import", again)
+        path = project.data / file.name
+        command = "fashion fetch --force" if path.exists() else "fashion fetch"
+        again = f"get it with: {command}. If it is lost, begin another dataset with --name"
+        find_pinned(path, file.sha256, "a shard of the former import", again)
         splits = read_rows(path, file.name).splits
         stored = (one for part in read_pictures(path, file.name, np.ones(len(splits), np.bool_)) for one in part)
         for split, picture in zip(splits, stored, strict=True):

@@ -90,13 +90,27 @@ def _fetch(
 
     Raises:
         DataError: it cannot be compared with the candidate, though MLflow is there.
-        ServiceError: MLflow is away, and nothing can be said about its versions.
+        ServiceError: MLflow is away, or the store of its files, and nothing can be said about its versions.
     """
     try:
         files = tracking.keep_version(registry, version, folder)
-        _check_comparable(contract, files)
+    except ServiceError as error:
+        tracking.check(registry.uri)
+        if tracking.find_missing(registry, version):
+            raise DataError(str(error)) from error
+        files = _fetch_again(registry, version, folder)
+    _check_comparable(contract, files)
+    try:
         return let_answer(_name(version), files.model, files.classes, task)
     except (ServiceError, ArtifactError) as error:
+        raise DataError(str(error)) from error
+
+
+def _fetch_again(registry: tracking.Registry, version: tracking.Version, folder: Path) -> tracking.Champion:
+    """Fetch a version whose files are all there: MLflow, or their store, was away for a moment. Or they are damaged."""
+    try:
+        return tracking.keep_version(registry, version, folder)
+    except ServiceError as error:
         tracking.check(registry.uri)
         raise DataError(str(error)) from error
 

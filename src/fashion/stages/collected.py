@@ -47,7 +47,8 @@ def add_collected(
 
     Copies and near copies of an image are on the same side, whatever their batch: no test image was ever trained on. Of
     a group on the test side, only images whose label was requested are tested on; the others are left out. What belongs
-    to an image of the dataset is on the side of that: nothing is trained on beside the frozen test set.
+    to an image of the dataset is never on the other side: nothing is trained on beside the frozen test set, and what is
+    held out beside a training image is left out.
 
     Returns:
         The splits, and how many collected images are used for training and validation.
@@ -56,8 +57,9 @@ def add_collected(
     apart = _first_asked(groups, collected) & hold_out_groups(
         collected.images, groups, params.prepare.recent_test_fraction, salt
     )
-    apart &= ~beside["train"] & ~beside["validation"]
-    tested, fit = apart & collected.asked, ~apart & ~beside["test"]
+    # For good: the dataset's image beside it may go some day, and nobody may have learned what is tested on then.
+    tested = apart & collected.asked & ~beside["train"] & ~beside["validation"]
+    fit = ~apart & ~beside["test"]
     learned = LabelledImages(collected.images[fit], collected.labels[fit])
     chosen = hold_out_groups(learned.images[:, ::-1], groups[fit], params.prepare.validation_fraction, salt)
     chosen = (chosen | beside["validation"][fit]) & ~beside["train"][fit]

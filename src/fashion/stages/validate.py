@@ -13,7 +13,7 @@ from fashion.adapters.quality import Finding, check
 from fashion.arrays import LabelledImages
 from fashion.errors import DataError
 from fashion.images.descriptors import describe_dataset
-from fashion.images.labels import label_support
+from fashion.images.labels import label_support, reduced
 from fashion.params import Params
 from fashion.paths import QUARANTINE, REPORT, SUMMARY, Project
 from fashion.stages.raw import digests, read_batches, read_raw
@@ -93,9 +93,10 @@ def examine(
     """
     table = describe_dataset({**splits, **batches})
     findings = check(_tables(project, table[~table["split"].isin(batches)]))
+    train = splits["train"]
+    known = LabelledImages(reduced(train.images) if batches else train.images, train.labels)
     described = {
-        name: _with_label_support(table[table["split"] == name], batch, splits["train"])
-        for name, batch in batches.items()
+        name: _with_label_support(table[table["split"] == name], batch, known) for name, batch in batches.items()
     }
     for rows in described.values():
         findings += check_batch(project, rows)

@@ -94,7 +94,10 @@ def forget(log: PredictionLog, before: datetime, beyond: int, go_on: Callable[[]
         waiting_count = _count(connection, waiting)
         lost = _count(connection, waiting.where(predictions.c.number <= none_kept_to))
     old = and_(ARRIVED, predictions.c.number <= end, or_(~WAITS, predictions.c.number <= none_kept_to))
-    forgotten = Forgotten(_remove(log, predictions, old, go_on), waiting_count - lost, lost)
+    removed = _remove(log, predictions, old, go_on)
+    with log.transaction() as connection:  # What was not removed, since it was to stop, is not lost.
+        left = _count(connection, waiting.where(predictions.c.number <= none_kept_to))
+    forgotten = Forgotten(removed, waiting_count - lost, lost - left)
     _forget_requests(log)
     return forgotten
 
