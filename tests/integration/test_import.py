@@ -324,7 +324,8 @@ def test_without_the_former_pictures_nobody_knows_their_splits_and_the_import_sa
         shard.write_bytes(content)
     command = "fashion fetch --force" if content else "fashion fetch"
     words = run(folder, "--yes", fails=True)
-    assert f"{shard}, a shard of the former import, " in words
+    assert words.startswith(str(shard))
+    assert f"get it with: {command}. If it is lost, begin another dataset with --name" in words
     follow(project, words, command)
     assert "80 pictures" in run(folder, "--dry-run")
 
