@@ -330,6 +330,21 @@ def test_without_the_former_pictures_nobody_knows_their_splits_and_the_import_sa
     assert "80 pictures" in run(folder, "--dry-run")
 
 
+def test_new_pictures_of_what_was_collected_are_for_training(project, folder):
+    run(folder, "--yes")
+    known = load_params(project.params).data.classes
+    images, labels = draw_pictures(40, seed=7)
+    batch = project.batches / "2026-11-01" / "images.parquet"
+    batch.parent.mkdir(parents=True)
+    write_shard(batch, [Row(encode_png(image), int(label)) for image, label in zip(images, labels, strict=True)], known)
+    pin(project)
+    for number, (image, label) in enumerate(zip(images, labels, strict=True)):
+        (folder / known[label] / f"again {number}.png").write_bytes(encode_png(image))
+    assert "batches" not in run(folder, "--yes")
+    after = read_dealt(project)
+    assert {after[encode_png(image)] for image in images} == {"train"}
+
+
 def test_where_the_former_test_pictures_are_gone_no_others_become_such(project, folder):
     run(folder, "--yes")
     before = read_dealt(project)

@@ -1,15 +1,19 @@
 """The pictures of a source as a dataset: classes with numbers, groups, and every picture in one split or left out."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fashion.arrays import Bytes, LabelledImages
 from fashion.errors import DataError
 from fashion.images.assignment import Fractions, assign_splits, group_copies, join_given
+from fashion.images.near_copies import group_parts
+from fashion.images.parts import Parts
+from fashion.intake.dealt import Former
 from fashion.intake.layout import order_classes
 from fashion.intake.scan import Scanned
 
@@ -56,16 +60,13 @@ class Arranged:
         return [f"group-{group}" if sizes[group] > 1 else None for group in self.groups.tolist()]
 
 
-def arrange(
-    scanned: Scanned, known: Sequence[str], given: Sequence[str] | None, dealt: Mapping[bytes, str], seed: int
-) -> Arranged:
+def arrange(scanned: Scanned, known: Sequence[str], given: Sequence[str] | None, former: Former, seed: int) -> Arranged:
     """Put every picture into a split.
 
     Args:
         known: classes in the order that they had so far.
         given: classes in the order that the source has for them, if it has one; those without pictures are left out.
-        dealt: the splits of the former import of this dataset, by the digest of each picture's file; empty where there
-            is none, or where the source has a test split.
+        former: what became of pictures of this dataset before.
         seed: decides what is held out.
 
     Raises:
@@ -79,15 +80,13 @@ def arrange(
     with ThreadPoolExecutor() as threads:
         copies = group_copies(scanned.images, threads.map)
     groups = join_given(copies, [item.group for item in scanned.items])
-    splits, fractions = _given(scanned, groups, dealt), HELD_OUT
-    if dealt and "test" not in splits:
-        raise DataError(ALL_GONE)
-    if dealt and any(item.split == "validation" for item in scanned.items):
+    splits, fractions = _given(scanned, groups, former), HELD_OUT
+    if former.dealt and any(item.split == "validation" for item in scanned.items):
         fractions = replace(HELD_OUT, validation=0)  # The source says which are for that.
     assigned = assign_splits(labels, groups, splits, fractions, seed)
     arranged = Arranged(classes, labels, copies, groups, assigned.split, assigned.largest_group)
     if rare := [name for label, name in enumerate(classes) if _is_too_rare(arranged, label)]:
-        raise DataError(f"{_too_rare(rare, Counter(names))}{STAY if dealt else ''}")
+        raise DataError(f"{_too_rare(rare, Counter(names))}{STAY if former.dealt else ''}")
     return arranged
 
 
@@ -97,23 +96,43 @@ def _continue(known: Sequence[str], given: Sequence[str]) -> tuple[str, ...]:
     return (*kept, *(name for name in given if name not in kept))
 
 
-def _given(scanned: Scanned, groups: NDArray[np.int64], dealt: Mapping[bytes, str]) -> list[str | None]:
+def _given(scanned: Scanned, groups: NDArray[np.int64], former: Former) -> list[str | None]:
     """Return the splits that are known: those of the source, and those of the former import.
 
     Where a source gives some, everything else is for training. What was dealt stays: a champion has learned it, or has
     not. Nothing is added to a group in the former test split, so what is not in that is left out: it may be a picture
-    that a champion has learned before it was left out.
+    that a champion has learned before it was left out. New pictures of what was collected are for training.
+
+    Raises:
+        DataError: of the former import there are pictures, but none to test on.
     """
     splits = [item.split for item in scanned.items]
-    if any(splits) and not dealt:
+    if any(splits) and not former.dealt:
         return [split or "train" for split in splits]
-    former = [dealt.get(one.digest) for one in scanned.looked]
-    tested = {group for group, split in zip(groups.tolist(), former, strict=True) if split == "test"}
+    dealt = [former.dealt.get(one.digest) for one in scanned.looked]
+    tested = {group for group, split in zip(groups.tolist(), dealt, strict=True) if split == "test"}
+    if any(dealt) and not tested:
+        raise DataError(ALL_GONE)
+    collected = _collected(scanned.images, groups, former)
     given: list[str | None] = []
-    for split, before, group in zip(splits, former, groups.tolist(), strict=True):
-        stays = "train" if group in tested else split if split == "validation" else before
+    for split, before, group in zip(splits, dealt, groups.tolist(), strict=True):
+        learned = group in tested or (before is None and group in collected)
+        stays = split if split == "validation" and group not in tested else "train" if learned else before
         given.append("test" if before == "test" else stays)
     return given
+
+
+def _collected(images: Bytes, groups: NDArray[np.int64], former: Former) -> set[int]:
+    """Return the groups with a near copy of an image that was collected: a champion may have learned that."""
+    batches = [batch for batch in former.collected if batch.shape[1:] == images.shape[1:]]
+    if not batches:
+        return set()
+    parts = [images, *batches]
+    there = {str(number): LabelledImages(part, np.zeros(len(part), np.uint8)) for number, part in enumerate(parts)}
+    known = np.concatenate([groups, np.arange(len(groups), sum(map(len, parts)))])
+    with ThreadPoolExecutor() as threads:
+        linked = group_parts(Parts(there), known, threads.map)
+    return set(groups[np.isin(linked[: len(groups)], linked[len(groups) :])].tolist())
 
 
 def _too_rare(names: Sequence[str], counts: Counter[str]) -> str:

@@ -16,7 +16,7 @@ from fashion.images.assignment import SPLITS
 from fashion.images.photos import form_of
 from fashion.intake import switch
 from fashion.intake.arrange import FEWEST_GROUPS, Arranged, arrange
-from fashion.intake.dealt import read_dealt
+from fashion.intake.dealt import Former, read_former
 from fashion.intake.derived import edited
 from fashion.intake.findings import Found, find
 from fashion.intake.layout import check_classes
@@ -93,10 +93,10 @@ def plan(project: Project, params: Params, wanted: Wanted, progress: Progress) -
     _check_room(project, sum(item.size for item in source.items))
     form = form_of(params.data) if known else None
     to_deal = all(item.split != "test" for item in source.items)
-    dealt = read_dealt(project, params.data) if known and to_deal else {}
+    former = read_former(project, params.data) if known and to_deal else Former()
     scanned = scan(project, source, form, wanted.size, progress)
     _check_usable(source, scanned)
-    arranged = arrange(scanned, params.data.classes if known else (), source.classes, dealt, params.prepare.seed)
+    arranged = arrange(scanned, params.data.classes if known else (), source.classes, former, params.prepare.seed)
     found = find(source, scanned, arranged)
     _check_room(project, found.disk)
     # New classes come last, so that the labels of the batches keep their meaning, unless one has disappeared.

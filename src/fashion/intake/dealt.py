@@ -1,21 +1,41 @@
-"""The splits that earlier imports of a dataset have dealt its pictures to: data/ has them."""
+"""What a champion may have learned from a dataset that is imported again: data/ has it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from fashion.adapters.shards import read_pictures, read_rows
+from fashion.arrays import Bytes
 from fashion.intake.scan import digest_of
 from fashion.params import DataParams
 from fashion.paths import Project
+from fashion.stages.raw import read_batches
 from fashion.stages.restoring import find_pinned
 
 
-def read_dealt(project: Project, params: DataParams) -> dict[bytes, str]:
-    """Return the split of every picture in the shards of data/, by the digest of its file.
+@dataclass(frozen=True)
+class Former:
+    """What became of pictures before an import; empty for a new dataset, and where the source has a test split."""
+
+    dealt: Mapping[bytes, str] = field(default_factory=dict)
+    """The splits of the import before this one, by the digest of each picture's file."""
+    collected: tuple[Bytes, ...] = ()
+    """The images of each batch, (n, height, width, channels)."""
+
+
+def read_former(project: Project, params: DataParams) -> Former:
+    """Return what data/ has of the import before this one, and of what was collected since.
 
     Raises:
         ArtifactError: a shard is missing, or another one.
-        DataError: a shard is of another form.
+        DataError: a shard is of another form, or a batch is damaged.
     """
+    batches = read_batches(project, params).values()
+    return Former(_read_dealt(project, params), tuple(batch.images for batch in batches))
+
+
+def _read_dealt(project: Project, params: DataParams) -> dict[bytes, str]:
     dealt: dict[bytes, str] = {}
     for file in params.shards:
         path = project.data / file.name
