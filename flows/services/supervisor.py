@@ -89,11 +89,16 @@ class Supervisor(Manager):  # type: ignore[misc]
         for signal_number in (signal.SIGTERM, signal.SIGKILL):
             deadline = time.monotonic() + max(STOP_SECONDS[name] for name in names)
             signalled: set[str] = set()
-            while (running := self._running(names)) and time.monotonic() < deadline:
+            while self._are_left(names) and time.monotonic() < deadline:
+                running = self._running(names)
                 for name in running.keys() - signalled:
                     _signal_group(running[name], signal_number)
                 signalled.update(running)
                 time.sleep(0.1)
+
+    def _are_left(self, names: Iterable[str]) -> bool:
+        """Whether one has not ended; the loop may not have heard yet that it has started, and of its number."""
+        return any("returncode" not in self._processes[name] for name in names if name in self._processes)
 
     def _running(self, names: Iterable[str]) -> dict[str, int]:
         """Process ids of those that have started and not ended."""

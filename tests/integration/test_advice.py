@@ -216,6 +216,7 @@ def test_a_damaged_batch_comes_back_as_data_dvc_pins_it(small_project, name, dra
     params = edit_params(small_project, {"collect": {"at_least": 120}})
     if not drawn:
         make_real(small_project, params)
+        pin(small_project)
     log_predictions(small_project, *draw(120, 10, (28, 28), seed=11))
     path = small_project.batches / str(collect(small_project, load(small_project)).batch) / name
     before = path.read_bytes()

@@ -177,7 +177,7 @@ def test_a_uv_whose_hash_is_not_in_the_lock_is_not_installed(wheel, tmp_path):
 
 
 def test_a_dataset_that_make_does_not_know_is_refused_before_anything_runs():
-    command = ["make", "--dry-run", "run", "DATA=sythetic"]
+    command = ["make", "--no-print-directory", "--dry-run", "run", "DATA=sythetic"]
     found = subprocess.run(command, cwd=SOURCE, capture_output=True, text=True, check=False)
     assert found.returncode != 0
     assert "DATA=sythetic: expected real or synthetic" in found.stderr
