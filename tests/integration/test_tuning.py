@@ -173,7 +173,7 @@ def test_a_study_that_cannot_go_on_is_left_alone_begun_anew_or_has_another_besid
     with pytest.raises(ParamsError, match=r"begun with other data and another space .*fashion tune --restart"):
         tune(trained_project, params, "study", Budget(trials=1), QUIET)
     assert type_tune("--study", "beside", "--trials", "1").exit_code == 0
-    with pytest.raises(ParamsError, match=r"was begun with another start \(train.start_from\), so its trials do not"):
+    with pytest.raises(ParamsError, match=r"was begun with another start, or .* \(train.start_from\), so its trials do not"):
         tune(trained_project, started(params), "beside", Budget(trials=1), QUIET)
     assert type_tune("--restart", "--trials", "1").exit_code == 0
     path = trained_project.studies / "study.log"
@@ -182,7 +182,7 @@ def test_a_study_that_cannot_go_on_is_left_alone_begun_anew_or_has_another_besid
     assert type_tune("--restart", "--trials", "1").exit_code == 0
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "-dash", "../study", "a b", "a" * 65])
+@pytest.mark.parametrize("name", ["", ".", "..", "../study", "a b", "a" * 65])
 def test_a_name_that_is_no_folder_below_artifacts_tuning_is_refused(project, name):
     with pytest.raises(ParamsError, match=rf"--study {re.escape(name)}: expected up to 64 letters.*, and neither"):
         place_of(project, name)
