@@ -173,7 +173,7 @@ def test_a_study_that_cannot_go_on_is_left_alone_begun_anew_or_has_another_besid
     with pytest.raises(ParamsError, match=r"begun with other data and another space .*fashion tune --restart"):
         tune(trained_project, params, "study", Budget(trials=1), QUIET)
     assert type_tune("--study", "beside", "--trials", "1").exit_code == 0
-    with pytest.raises(ParamsError, match=r"was begun with another start, or .* \(train.start_from\), so its trials do not"):
+    with pytest.raises(ParamsError, match=r"with another start, or .* \(train.start_from\), so its trials do not"):
         tune(trained_project, started(params), "beside", Budget(trials=1), QUIET)
     assert type_tune("--restart", "--trials", "1").exit_code == 0
     path = trained_project.studies / "study.log"
