@@ -59,7 +59,6 @@ def learning_curve(
         from fashion.experiments.learning_curve.wording import forecast
         from fashion.pages.learning_curve import write_curve
 
-    choose_subject(project, params, recipe, asked, seeds)  # What cannot be measured is refused before it waits.
     with between_trainings(project, "fashion learning-curve"):
         subject = choose_subject(project, params, recipe, asked, seeds)
         errors.print(forecast(project, subject, kept_trainings(project, subject)))
