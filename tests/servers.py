@@ -155,7 +155,8 @@ def wait_until(condition: Callable[[], object]) -> None:
 def read_task_runs(flow_run: UUID) -> list["TaskRun"]:
     """The task runs of a flow run that is over, as the Prefect server of `PREFECT_API_URL` knows them, in order.
 
-    It learns of them from a queue of events: all of them are known once a task of our own that came later is.
+    It learns of them from a queue of events, of a run first and of its state then: all of them are known once a task of
+    our own that came later is.
     """
     from prefect import get_client, task
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, TaskRunFilter, TaskRunFilterId
@@ -163,9 +164,13 @@ def read_task_runs(flow_run: UUID) -> list["TaskRun"]:
     later = task(lambda: None, name="later")(return_state=True).state_details.task_run_id
     with get_client(sync_client=True) as client:
         known = TaskRunFilter(id=TaskRunFilterId(any_=[later]))
-        wait_until(lambda: any(run.state.is_final() for run in client.read_task_runs(task_run_filter=known)))
+        wait_until(lambda: any(map(is_over, client.read_task_runs(task_run_filter=known))))
         runs = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[flow_run])))
     return sorted((run for run in runs if run.id != later), key=lambda run: run.start_time)
+
+
+def is_over(run: "TaskRun") -> bool:
+    return run.state is not None and run.state.is_final()
 
 
 def wait_for_postgresql(address: str, process: "subprocess.Popen[bytes]") -> None:
