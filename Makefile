@@ -55,7 +55,7 @@ test: tools ## all tests
 
 coverage: tools ## all tests with the line coverage of src and flows: at least 95 %
 	coverage erase
-	coverage run -m pytest
+	PYTHONPATH="$(CURDIR)/tests/recorder" pytest
 	coverage combine --quiet
 	coverage report
 
