@@ -77,8 +77,10 @@ def before_the_end(keep: Callable[[], None]) -> None:
 
 def after(keep: Callable[[], None], end: Callable[..., NoReturn]) -> Callable[..., NoReturn]:
     def keep_and_call(*arguments: object) -> NoReturn:
-        keep()
-        end(*arguments)
+        try:
+            keep()
+        finally:  # Also where the process has become a user who may not write here: its parent waits for it to end.
+            end(*arguments)
 
     return keep_and_call
 
