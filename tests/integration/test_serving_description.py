@@ -2,6 +2,7 @@
 
 from contextlib import ExitStack
 
+import httpx
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
@@ -66,6 +67,14 @@ def refusal(caller, path):
 @pytest.mark.parametrize("caller", [ALL, KEYLESS])
 def test_every_operation_is_tried(callers, caller):
     assert set(callers[caller][0]) == set(OPERATIONS)
+
+
+@pytest.mark.parametrize("key", [KEY, None])
+def test_the_description_is_the_same_each_time(tmp_path, key):
+    with running(make_service(tmp_path, key=key)) as address:
+        first, *others = [httpx.get(f"{address}/openapi.json").text for _ in range(3)]
+    assert others == [first, first]
+    assert first.count("The key must have the right `predict`.") == (2 if key else 0)
 
 
 def example(operation):

@@ -1,6 +1,7 @@
 """What FastAPI cannot derive for the API's description: bodies that are parsed by hand, the key, examples."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from fashion.images.photos import Form
@@ -44,6 +45,7 @@ def _body(content: dict[str, Any]) -> dict[str, Any]:
 def secured(describe: Callable[[], dict[str, Any]]) -> Callable[[], dict[str, Any]]:
     """Add to the description the key that all paths but the open ones require, and the right that it must have."""
 
+    @cache  # FastAPI gives the same dictionary each time.
     def described() -> dict[str, Any]:
         content = describe()
         schemes = content["components"].setdefault("securitySchemes", {})
