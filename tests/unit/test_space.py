@@ -1,5 +1,7 @@
 """The space of a search: what it may hold, and what is said of one that contradicts itself."""
 
+import math
+
 import pytest
 from pydantic import ValidationError
 
@@ -88,3 +90,7 @@ def test_a_search_comes_upon_what_lies_in_its_space_alone():
     assert not holds(Knob(low=1, high=3), 3.5)
     assert holds(Knob(choices=(None, 3)), None)
     assert not holds(Knob(low=1, high=3), "adam")
+    assert holds(Knob(low=0.0, high=1), 0.1)
+    assert not holds(Knob(low=0, high=1), 0.1), "of whole numbers alone"
+    assert holds(Knob(low=0, high=1), 1.0)
+    assert not holds(Knob(low=0.5, high=1.0), math.inf)

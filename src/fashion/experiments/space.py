@@ -32,7 +32,9 @@ def holds(knob: Knob, value: Any) -> bool:
     """Return whether a search with this knob can come upon the value."""
     if knob.choices is not None:
         return value in knob.choices
-    return isinstance(value, int | float) and bool(knob.low <= value <= knob.high)  # type: ignore[operator]
+    if not isinstance(value, int | float) or not knob.low <= value <= knob.high:  # type: ignore[operator]
+        return False
+    return isinstance(knob.low, float) or isinstance(knob.high, float) or value % 1 == 0
 
 
 def check_space(recipe: Recipe, space: Mapping[str, Knob], image_size: tuple[int, int]) -> None:
