@@ -31,6 +31,7 @@ from fashion.batch.folder import LOCK, OURS, SUMMARY, held, shard_name
 from fashion.batch.plan import PLAN
 from fashion.batch.seeing import see_stretch
 from fashion.batch.stretches import Rows
+from fashion.batch.wording import sentences, summary_of
 from fashion.cli import app
 from fashion.errors import ArtifactError, DataError, ParamsError, ServiceError
 from fashion.images.encoding import encode_png
@@ -157,6 +158,23 @@ def test_names_of_files_that_are_no_text_or_hold_line_breaks_are_answered(found,
         "two\nlines.png": EXPECTED[1],
         "\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}.png": EXPECTED[0],
     }
+
+
+def test_what_came_of_a_source_is_said_in_text_whatever_the_names_of_its_files(found, tmp_path):
+    """Names that are not UTF-8 cannot be written, and some hold what a terminal obeys."""
+    source = save(tmp_path / os.fsdecode(b"k\xf6ln"), range(2))
+    for name in (b"b.\xe4nd", b"c.x\x1b[2J\nred"):
+        (source / os.fsdecode(name)).touch()
+    output = tmp_path / os.fsdecode(b"antw\xf6rter")
+    with ThreadPoolExecutor(1) as executor:
+        wanted = Wanted(source, output)
+        answered, again = (answer_with(found, "bands", wanted, executor, lambda *_: None) for _ in range(2))
+    assert (answered.known, again.known) == (0, 1)
+    said = sentences(answered, output)
+    assert all(map(str.isprintable, said)), said
+    what = "2 answers, of which 0 should not be relied on; 0 refused, and 2 files that are not pictures"
+    assert said[0] == f"{tmp_path}/k\ufffdln: 2 pictures: {what} (1 .\ufffdnd, 1 .x\ufffd[2j\ufffdred)."
+    assert summary_of(answered, output).encode()
 
 
 def test_the_names_in_an_archive_lead_nowhere_and_damage_costs_its_row(found, tmp_path):

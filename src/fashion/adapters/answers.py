@@ -57,14 +57,16 @@ def write_answers(path: Path, columns: Columns, model: str, version: str, note: 
         pa.array([version] * count, pa.string()),
     ]
     schema = SCHEMA.with_metadata({METADATA: json.dumps(dict(note))})
-    with atomic_file(path) as temporary:
-        pq.write_table(pa.table(arrays, schema), temporary, compression="zstd")
+    # Opened here, as pyarrow takes no path that is not UTF-8.
+    with atomic_file(path) as temporary, temporary.open("wb") as file:
+        pq.write_table(pa.table(arrays, schema), file, compression="zstd")
 
 
 def read_note(path: Path) -> dict[str, Any] | None:
     """Return what was noted of a shard; None if there is none, or it is no such file."""
     try:
-        content = json.loads((pq.read_schema(path).metadata or {}).get(METADATA, b"null"))
+        with path.open("rb") as file:
+            content = json.loads((pq.read_schema(file).metadata or {}).get(METADATA, b"null"))
     except (pa.ArrowException, OSError, ValueError):
         return None
     return content if isinstance(content, dict) else None

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from fashion.adapters.decoding import readable_name
 from fashion.batch.sources import Search
 from fashion.batch.stretches import Images, Stretch, from_dict, to_dict
 from fashion.errors import ArtifactError, DataError
@@ -141,7 +142,8 @@ def passed_over(counts: Mapping[str, int]) -> str:
     """Return the files that are no pictures as a part of a sentence; nothing if there are none."""
     if not counts:
         return ""
-    kinds = ", ".join(f"{count:,} {kind or 'without an ending'}" for kind, count in Counter(counts).most_common(3))
+    most = Counter(counts).most_common(3)
+    kinds = ", ".join(f"{count:,} {readable_name(kind) or 'without an ending'}" for kind, count in most)
     count = sum(counts.values())
     return f", and {count:,} {'file that is not a picture' if count == 1 else 'files that are not pictures'} ({kinds})"
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from fashion.adapters.decoding import readable_name
 from fashion.batch.answer import Answered
 from fashion.batch.answering import Tally
 from fashion.batch.plan import passed_over
@@ -19,7 +20,7 @@ def class_rows(tally: Tally) -> list[dict[str, str]]:
 def sentences(answered: Answered, output: Path) -> list[str]:
     """Return what there is to say beside the classes."""
     tally = answered.tally
-    said = [f"{answered.source}: {answered.in_words}{passed_over(answered.passed_over)}."]
+    said = [f"{readable_name(answered.source)}: {answered.in_words}{passed_over(answered.passed_over)}."]
     for reason, count in tally.abstained.items():
         said.append(f"{reason}: {count:,} answers should not be relied on, since {EXPLANATIONS[reason]}.")
     if tally.refused:
@@ -27,7 +28,7 @@ def sentences(answered: Answered, output: Path) -> list[str]:
     if answered.known:
         said.append(f"{answered.known:,} of {answered.shards:,} shards were there already.")
     said.append(
-        f"The answers are in {output}: one row per picture, in {answered.shards:,} Parquet "
+        f"The answers are in {readable_name(output)}: one row per picture, in {answered.shards:,} Parquet "
         f"shard{_plural(answered.shards)}."
     )
     return said
