@@ -7,6 +7,7 @@ import logging
 import math
 import socket
 import struct
+import tempfile
 import threading
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -619,6 +620,21 @@ def test_a_form_in_a_character_set_that_is_none_is_refused_in_words(client):
         answer = client.post("/predict", content=body, headers={"Content-Type": kind})
         assert answer.status_code in (400, 422), charset
         assert answer.json()["error"]
+
+
+def test_without_room_for_a_temporary_file_a_large_picture_is_refused_and_the_others_are_answered(
+    client, tmp_path, monkeypatch, caplog
+):
+    picture = png(IMAGES[0])
+    large = picture + bytes(2_000_000)
+    assert upload(client, large).status_code == 200
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    refused = upload(client, large)
+    assert (refused.status_code, refused.headers.get("Retry-After")) == (503, "5")
+    assert refused.json()["error"].startswith("the service has no room for a picture of more than 1 MB")
+    assert "No such file" in caplog.text
+    assert str(tmp_path) not in refused.text
+    assert upload(client, picture).status_code == 200
 
 
 def test_other_headers_that_are_malformed_change_no_answer(client):

@@ -22,7 +22,7 @@ REFUSED: dict[int | str, dict[str, Any]] = {
         408: "The body did not arrive in time.",
         413: "The body is too large.",
         422: "The content cannot be used; the reason says what is wrong, and where.",
-        503: "The service is overloaded, or a database is unavailable; try again later.",
+        503: "The service is overloaded, or a database or a disk is unavailable; try again later.",
     }.items()
 }
 

@@ -24,6 +24,7 @@ from fashion.serving.limits import Limits
 FIELD = "images"
 JSON, FORM = "application/json", "multipart/form-data"
 GONE = "the caller has disconnected"
+NO_ROOM = "the service has no room for a picture of more than 1 MB: its temporary folder is full or missing"
 ID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 """A prediction's id."""
 Pixel = Annotated[int, Field(ge=0, le=255)]
@@ -102,6 +103,9 @@ async def read_images(request: Request, form: Form, limits: Limits, pictures: Pi
         fields = await request.form(max_files=limits.images, max_fields=limits.images)
     except UnicodeError as error:  # For codecs that are not character sets, such as `punycode`.
         raise HTTPException(400, f"the form is not in the character set that it names: {error}") from error
+    except OSError as error:  # Of the temporary file that a picture of more than 1 MB becomes.
+        logger.warning("a picture of more than 1 MB cannot be stored in the temporary folder: %s", error)
+        raise HTTPException(503, NO_ROOM, {"Retry-After": "5"}) from error
     try:
         files = _named_files(fields.multi_items())
         return await _read_pictures(request, files, form, limits, pictures)
