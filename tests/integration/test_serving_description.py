@@ -1,5 +1,6 @@
 """Requests that schemathesis makes up from the OpenAPI description, good ones and bad ones, by whoever may ask."""
 
+import json
 from contextlib import ExitStack
 
 import httpx
@@ -9,9 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
+from fashion.images.photos import Form
+from fashion.params import PicturesParams
 from fashion.paths import Project
+from fashion.serving.description import predict_body
 from fashion.serving.keys import Keys, Right, add_key, keys_file
 from fashion.serving.limits import KEY_HEADER, NEEDS, OPEN
+from fashion.serving.requests import JSON
 from tests.services import make_service, running
 
 KEY = "a key"
@@ -75,6 +80,14 @@ def test_the_description_is_the_same_each_time(tmp_path, key):
         first, *others = [httpx.get(f"{address}/openapi.json").text for _ in range(3)]
     assert others == [first, first]
     assert first.count("The key must have the right `predict`.") == (2 if key else 0)
+
+
+@pytest.mark.parametrize("size", [(28, 28), (1024, 1024)])
+def test_the_description_of_any_model_is_short_and_that_of_small_images_has_an_example(size):
+    """It is written while nobody else is answered, for everybody."""
+    body = predict_body(Form(size, PicturesParams(isolate=False, channels=3, fit="crop", ground=0)))
+    assert len(json.dumps(body)) < 50_000
+    assert ("examples" in body["requestBody"]["content"][JSON]) == (size == (28, 28))
 
 
 def example(operation):

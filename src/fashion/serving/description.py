@@ -1,5 +1,6 @@
 """What FastAPI cannot derive for the API's description: bodies that are parsed by hand, the key, examples."""
 
+import math
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -8,6 +9,8 @@ from fashion.images.photos import Form
 from fashion.serving.limits import KEY_HEADER, NEEDS, OPEN
 from fashion.serving.requests import FIELD, FORM, JSON, Arrays, Feedback
 
+MOST_VALUES = 5_000
+"""Of the pixels in an example; the description is written for anybody, and nobody else is answered meanwhile."""
 _PICTURES = {
     "type": "object",
     "required": [FIELD],
@@ -24,12 +27,17 @@ _PICTURES = {
 
 
 def predict_body(form: Form) -> dict[str, Any]:
-    """Describe the body of /predict, with a bright bar as an example."""
+    """Describe the body of /predict, with a bright bar as an example if images are small."""
+    arrays = {"schema": Arrays.model_json_schema()}
+    if math.prod(form.shape) <= MOST_VALUES:
+        arrays["examples"] = {"a bright bar": {"value": {FIELD: [_bright_bar(form)]}}}
+    return _body({FORM: {"schema": _PICTURES}, JSON: arrays})
+
+
+def _bright_bar(form: Form) -> list[Any]:
     height, width, channels = form.shape
     row = [200 * (abs(2 * column - width) < width // 2) for column in range(width)]
-    bar = [row if channels == 1 else [[value] * channels for value in row]] * height
-    examples = {"a bright bar": {"value": {FIELD: [bar]}}}
-    return _body({FORM: {"schema": _PICTURES}, JSON: {"schema": Arrays.model_json_schema(), "examples": examples}})
+    return [row if channels == 1 else [[value] * channels for value in row]] * height
 
 
 def feedback_body(label: str) -> dict[str, Any]:
