@@ -35,6 +35,8 @@ from flows.services.processes import (
 
 STOP_SECONDS = {WORKER: 60.0, PREFECT: 15.0, MLFLOW: 15.0}
 """How long a service may take to end when asked, before it is killed; the runs of the worker have as long again."""
+STARTING_SECONDS = 5.0
+"""How long it may take from the lock to the number of who has it, of whom `down` asks the end."""
 LOG_BYTES = 5_000_000
 ENDED = "ABORT"
 """What Prefect answers to whoever would cancel a run that has ended by itself."""
@@ -140,34 +142,49 @@ def down(project: Project) -> None:
     Raises:
         ServiceError: it does not end, or not from here.
     """
-    with try_hold(_lock(project)) as lock:
-        if lock is not None:
-            console.print("Nothing runs.")
-            return
-    _ask_to_end(project)
-    deadline = time.monotonic() + 2 * sum(STOP_SECONDS.values())
-    while time.monotonic() < deadline:
+    asked, start = False, time.monotonic()
+    while time.monotonic() < start + 2 * sum(STOP_SECONDS.values()):
         with try_hold(_lock(project)) as lock:
             if lock is not None:
-                console.print("All services have ended.")
+                console.print("All services have ended." if asked else "Nothing runs.")
                 return
+        asked = asked or _ask_to_end(project)
+        if not asked and time.monotonic() > start + STARTING_SECONDS:
+            raise ServiceError("The services are just starting; try again: make down")
         time.sleep(0.2)
     raise ServiceError(f"The services do not end; see {project.state / 'logs'}")
 
 
-def _ask_to_end(project: Project) -> None:
-    """Ask the supervisor; where it was killed, its services still hold the lock and are asked one after the other."""
+def _ask_to_end(project: Project) -> bool:
+    """Ask the supervisor; where it was killed, its services still hold the lock and are asked one after the other.
+
+    Returns:
+        Whether there was anybody to ask: who has only just taken the lock has not written its number yet.
+    """
     holder = read_holder(_lock(project))
     if holder.get("place", place()) != place():
         raise ServiceError("The services run on another host, or in another container; end them there")
-    if "process" not in holder:
-        raise ServiceError("The services are just starting; try again: make down")
-    try:
-        os.kill(int(holder["process"]), signal.SIGTERM)
-    except ProcessLookupError:
-        for name in (WORKER, PREFECT, MLFLOW):
-            if (path := _pid_file(project, name)).exists():
-                _signal_group(int(path.read_text(encoding="utf-8")), signal.SIGTERM)
+    supervisor = int(holder.get("process", 0))
+    if _holds_lock(project, supervisor):
+        os.kill(supervisor, signal.SIGTERM)
+        return True
+    files = [path for name in (WORKER, PREFECT, MLFLOW) if (path := _pid_file(project, name)).exists()]
+    leaders = [leader for path in files if _holds_lock(project, leader := int(path.read_text(encoding="utf-8")))]
+    for leader in leaders:
+        _signal_group(leader, signal.SIGTERM)
+    return bool(leaders)
+
+
+def _holds_lock(project: Project, process: int) -> bool:
+    """Return whether the process, or its parent, has the lock's file open: its number may be another program's by now.
+
+    Of a service, its parent has: Honcho starts each in a copy of the supervisor, which waits for it.
+    """
+    with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+        found = psutil.Process(process)
+        files = [file.path for one in (found, found.parent()) if one for file in one.open_files()]
+        return str(_lock(project).resolve()) in files
+    return False
 
 
 def _end_runs(worker: int) -> None:

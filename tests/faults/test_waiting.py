@@ -18,6 +18,7 @@ from fashion.adapters.versioning.pinning import changing_data, pin
 from fashion.errors import ServiceError
 from fashion.leftovers import place
 from fashion.locks import between_trainings, hold, one_at_a_time, read_holder, training_lock, try_hold
+from fashion.paths import Project
 from flows.services.supervisor import down
 from tests.faults.commands import run, start, wait_until
 from tests.projects import SOURCE, copy_pipeline
@@ -275,10 +276,42 @@ def test_make_down_ends_what_is_just_starting_and_not_what_has_its_number_of_las
                 innocent.kill()
 
 
+def test_make_down_ends_the_services_of_a_killed_supervisor_and_no_other_that_has_a_number_of_theirs(tmp_path):
+    project = Project(tmp_path)
+    program = f"from flows.services import supervisor\n{SUPERVISED_WITH_LOCK}"
+    with subprocess.Popen(["sleep", "600"], start_new_session=True) as innocent:
+        supervisor = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], start_new_session=True)
+        pid_file = project.state / "prefect.pid"
+        try:
+            wait_until(lambda: pid_file.exists() and pid_file.read_text(), supervisor)
+            supervisor.kill()
+            supervisor.wait()
+            (project.state / "worker.pid").write_text(str(innocent.pid))
+            down(project)
+            assert innocent.poll() is None
+            assert not psutil.pid_exists(int(pid_file.read_text()))
+        finally:
+            innocent.kill()
+            with suppress(ProcessLookupError):
+                os.killpg(int(pid_file.read_text()), signal.SIGKILL)
+
+
 def has_open(process, name):
     return any(file.path.endswith(name) for file in psutil.Process(process.pid).open_files())
 
 
+SUPERVISED_WITH_LOCK = """
+import os, sys
+from pathlib import Path
+from fashion.leftovers import place
+from fashion.locks import hold
+folder = Path(sys.argv[1]) / ".state"
+with hold(folder / "services.lock", print) as lock:
+    lock.write({"process": str(os.getpid()), "place": place()})
+    found = supervisor.Supervisor(supervisor.Log(folder / "logs"))
+    found.add_process("prefect", f"echo $$ > '{folder}/prefect.pid'; exec sleep 600")
+    found.loop()
+"""
 SUPERVISED = """
 import sys
 from pathlib import Path
@@ -311,6 +344,7 @@ def test_services_end_though_nobody_reads_any_more_what_they_say(tmp_path):
                     os.killpg(int(file.read_text()), signal.SIGKILL)
 
 
-def test_make_down_says_so_when_it_is_not_known_yet_who_starts(pipeline):
+def test_make_down_says_so_when_it_is_not_known_yet_who_starts(pipeline, monkeypatch):
+    monkeypatch.setattr("flows.services.supervisor.STARTING_SECONDS", 0.3)
     with hold(pipeline.state / "services.lock", print), pytest.raises(ServiceError, match="just starting"):
         down(pipeline)
