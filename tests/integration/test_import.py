@@ -440,6 +440,24 @@ def test_an_import_that_was_killed_while_data_were_switched_is_put_back_by_the_n
     assert state_of(project) == before
 
 
+def test_while_an_import_is_taken_back_there_is_a_params_yaml_at_every_moment(project, folder, monkeypatch):
+    run(folder, "--yes")
+    there = []
+
+    def spy(move):
+        def moved(path, target):
+            there.append((path.name, project.params.is_file()) if move(path, target) else None)
+            return Path(target)
+
+        return moved
+
+    for name in ("rename", "replace"):
+        monkeypatch.setattr(Path, name, spy(getattr(Path, name)))
+    run("--undo")
+    assert ("params.yaml", True) in there
+    assert all(is_there for _, is_there in there)
+
+
 @pytest.mark.advice("git commit --message", "intake/switch.py")
 def test_what_was_not_committed_is_not_replaced(project, folder):
     project.params.write_text(project.params.read_text().replace("seed: 1", "seed: 2"))

@@ -170,10 +170,11 @@ def _restore(project: Project, former: Path) -> None:
         for name in EDITED_BY_PEOPLE:
             target = project.root / name
             _copy(former / name, stage / name)
-            if target.exists():
+            # A file is replaced in one step: without params.yaml there is no project, and no command could go on.
+            if target.exists() and (target.is_dir() or not (stage / name).exists()):
                 target.rename(stage / f"former-{name}")
             if (stage / name).exists():
-                (stage / name).rename(target)
+                (stage / name).replace(target)
     _note_written(project)
     _journal(project).unlink()
     # Renamed first: one that is half removed must not be gone back to.
