@@ -32,11 +32,12 @@ from fashion.images.synthetic import draw
 from fashion.intake import bring, switch
 from fashion.intake.scan import scan
 from fashion.intake.sources import open_source
+from fashion.intake.written import check_uncommitted
 from fashion.params import load_params
 from fashion.stages.fetch import Drawing, draw_data
 from fashion.stages.pictures import see_picture
 from fashion.stages.prepare import prepare
-from fashion.stages.raw import read_batches, read_raw
+from fashion.stages.raw import SALT, SALT_BYTES, read_batches, read_raw, read_salt
 from fashion.stages.validate import validate
 from fashion.storage import file_digest, files_below
 from tests.advice import follow
@@ -227,6 +228,52 @@ def test_every_import_is_taken_back_byte_by_byte_and_collected_batches_stay_whil
     assert "nothing was imported here" in run("--undo", fails=True)
 
 
+def add_batch(project, count=9, number=1):
+    """A batch of collected images, as `fashion collect` leaves it in data/ with the secret that divides them."""
+    params = load_params(project.params)
+    images, labels = draw_pictures(count, seed=7)
+    batch = project.batches / f"2026-11-{number:02d}" / "images.parquet"
+    batch.parent.mkdir(parents=True)
+    rows = [Row(encode_png(image), int(label)) for image, label in zip(images, labels, strict=True)]
+    write_shard(batch, rows, params.data.classes)
+    (project.data / SALT).write_text(f"{'5a' * SALT_BYTES}\n")
+    pin(project)
+
+
+def test_the_secret_that_divides_collected_images_stays_when_their_batches_go(project, folder):
+    """Their labels are collected again, and what was learned must not be tested on."""
+    run(folder, "--yes")
+    add_batch(project)
+    salt = read_salt(project)
+    shutil.rmtree(folder / "9")
+    run(folder, "--yes")
+    assert not project.batches.exists()
+    assert read_salt(project) == salt
+    run(folder, "--yes", "--name", "another")
+    assert not read_salt(project)
+    run("--undo")
+    assert read_salt(project) == salt
+
+
+def test_the_secret_that_divides_collected_images_stays_on_the_way_back_to_the_same_dataset(project, folder):
+    run(folder, "--yes")
+    before = state_of(project)
+    make_folder(folder, 20, seed=5)
+    run(folder, "--yes")
+    add_batch(project)
+    commit(project.root, "A batch")
+    run("--undo")
+    assert not project.batches.exists()
+    assert read_salt(project).hex() == "5a" * SALT_BYTES
+    after = state_of(project)
+    assert after.pop("data/salt")
+    assert after.pop("data.dvc") != before.pop("data.dvc")
+    assert after == before
+    assert not pin(project)
+    run("--undo")
+    assert not read_salt(project)
+
+
 @pytest.mark.parametrize("beside", [["birds"], ["--dry-run"], ["--name", "a"], ["--size", "16"], ["--skip", "9"]])
 def test_going_back_takes_nothing_that_an_import_takes(beside):
     result = CliRunner().invoke(app, ["import", "--undo", *beside])
@@ -405,7 +452,7 @@ main()
         ("fashion.adapters.shards.writing._record", False),
         ("fashion.intake.bring._write_words", False),
         ("fashion.intake.switch.move_folder", False),
-        ("fashion.intake.switch._note_written", True),
+        ("fashion.intake.switch.note_written", True),
     ],
     ids=["a shard is half written", "all pictures are copied", "the former is kept", "all is in its place"],
 )
@@ -458,7 +505,7 @@ def test_while_an_import_is_taken_back_there_is_a_params_yaml_at_every_moment(pr
     assert all(is_there for _, is_there in there)
 
 
-@pytest.mark.advice("git commit --message", "intake/switch.py")
+@pytest.mark.advice("git commit --message", "intake/written.py")
 def test_what_was_not_committed_is_not_replaced(project, folder):
     project.params.write_text(project.params.read_text().replace("seed: 1", "seed: 2"))
     before = state_of(project)
@@ -466,7 +513,7 @@ def test_what_was_not_committed_is_not_replaced(project, folder):
     assert "params.yaml: changed and not committed" in words
     assert state_of(project) == before
     type_command(project, words.split("Commit it with: ")[1])
-    switch.check_uncommitted(project)
+    check_uncommitted(project)
 
 
 @pytest.mark.advice("git checkout", "intake/record.py", "intake/suite_files.py")

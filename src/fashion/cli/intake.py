@@ -59,13 +59,14 @@ def import_(
     if folder is None:
         raise ParamsError("Which pictures? Type: fashion import FOLDER, with one folder per class in it")
     with heavy_imports():
-        from fashion.intake import bring, switch
+        from fashion.intake import bring
         from fashion.intake.sheet import write_sheet
         from fashion.intake.sources import open_source
+        from fashion.intake.written import check_uncommitted
 
     params = _recover(project, params)
     if not dry_run:
-        switch.check_uncommitted(project)
+        check_uncommitted(project)
     source = open_source(folder, skip or [])
     wanted = bring.Wanted(source, _name(name or source.name), _size(size))
     with progress_bar("looking at pictures") as advance:
@@ -102,13 +103,14 @@ def _recover(project: "Project", params: Params) -> Params:
 def _undo(project: "Project") -> None:
     with heavy_imports():
         from fashion.intake import switch
+        from fashion.intake.written import check_uncommitted
 
     lost: list[str] = []
     with between_trainings(project, "fashion import --undo"):
         if switch.is_unfinished(project):
             switch.recover(project)
         else:
-            switch.check_uncommitted(project)
+            check_uncommitted(project)
             lost = switch.go_back(project)
     name = load_params(project.params).register_.name
     console.print(f"The former dataset is back: data/, data.dvc, params.yaml, expectations/ ({name}).")

@@ -121,8 +121,10 @@ def carry_out(project: Project, params: Params, made: Plan) -> None:
         for kept in (project.start, project.backbones):  # What trainings start from, whatever they are trained on.
             if kept.exists():
                 shutil.copytree(kept, stage / "data" / kept.name)
-        if made.batches:
-            _carry_batches(project, stage / "data")
+        if made.batches and project.batches.exists():
+            shutil.copytree(project.batches, stage / "data" / project.batches.name)
+        if made.known and (project.data / SALT).exists():  # Without its batches, their labels may be collected again.
+            shutil.copy(project.data / SALT, stage / "data" / SALT)
         dataset = Dataset(made.wanted.name, made.scanned.form, made.arranged, made.measured, files)
         _write_words(project, params, made, dataset, stage)
         switch.switch(project, stage)
@@ -180,13 +182,6 @@ def _read_again(made: Plan, positions: Sequence[int]) -> Iterator[bytes]:
                 "command again"
             )
         yield content
-
-
-def _carry_batches(project: Project, data: Path) -> None:
-    if project.batches.exists():
-        shutil.copytree(project.batches, data / project.batches.name)
-    if (project.data / SALT).exists():
-        shutil.copy(project.data / SALT, data / SALT)
 
 
 def _measure(project: Project, scanned: Scanned, arranged: Arranged) -> Measured:

@@ -9,19 +9,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fashion.adapters import git
 from fashion.adapters.versioning import PIN, pinned_files
 from fashion.adapters.versioning.pinning import changing_data, pin, pull
 from fashion.errors import DataError, ServiceError
-from fashion.intake.record import RECORD
+from fashion.intake.record import RECORD, read_record
+from fashion.intake.written import EDITED_BY_PEOPLE, changed_files, note_written
 from fashion.leftovers import remove_leftovers, temporary_name
 from fashion.paths import PARAMS, Project
 from fashion.reading import LARGEST_ARTIFACT_BYTES, load_json, translate_damage
-from fashion.storage import file_digest, files_below, move_folder, write_json, writing_explained
+from fashion.stages.raw import SALT
+from fashion.storage import files_below, move_folder, write_json, writing_explained
 
 WORDS = (PARAMS, "expectations", RECORD, PIN)
 """What git owns of a dataset."""
-EDITED_BY_PEOPLE = (PARAMS, "expectations", RECORD)
 BATCHES = "batches.json"
 """Beside the words: the names of the batches that the data have."""
 
@@ -51,7 +51,7 @@ def switch(project: Project, stage: Path) -> None:
         write_json(_journal(project), former.name)
         _replace(project, stage)
         pin(project)
-        _note_written(project)
+        note_written(project)
         _journal(project).unlink()
 
 
@@ -66,12 +66,13 @@ def go_back(project: Project) -> list[str]:
         raise DataError("There is no former dataset: nothing was imported here. What git has: git log -- params.yaml")
     with changing_data(project):
         lost = _collected_since(project, kept[-1])
-        if lost and (pin(project) or PIN in _changed(project)):
+        if lost and (pin(project) or PIN in changed_files(project)):
             raise DataError(
                 f"Collected since the import, and in no commit: {', '.join(lost)}; going back would lose them. Keep "
                 "them with: git add data.dvc import.json && git commit --all --message 'Batches collected since the "
                 "import'; then type the same command again"
             )
+        _keep_salt(project, kept[-1])
         write_json(_journal(project), kept[-1].name)
         _restore(project, kept[-1])
     return lost
@@ -96,34 +97,6 @@ def recover(project: Project) -> None:
         _restore(project, _former(project) / name)
 
 
-def check_uncommitted(project: Project) -> None:
-    """Refuse to replace what a person has written and not committed.
-
-    Raises:
-        DataError: a file that an import replaces has changes that are neither committed nor those of an import.
-        GitError: as `git.read_source`; or the project is in no repository.
-    """
-    git.check_repository(project)
-    ours = _written(project)
-    changed = [
-        name
-        for name in sorted(_changed(project))
-        if name.split("/")[0] in EDITED_BY_PEOPLE and _digest(project.root / name) != ours.get(name)
-    ]
-    if changed:
-        raise DataError(
-            f"{', '.join(changed)}: changed and not committed, and an import would replace that. Commit it with: "
-            f"git commit --message 'My changes' -- {' '.join(changed)}"
-        )
-
-
-def _changed(project: Project) -> set[str]:
-    """Return what of the project differs from the last commit, by paths in the project."""
-    source = git.read_source(project)
-    prefix = f"{source.folder}/" if source.folder else ""
-    return {path.removeprefix(prefix) for path in source.changed}
-
-
 def _keep(project: Project) -> Path:
     """Keep the words of the dataset that is there, and see that DVC's cache has its data."""
     if project.data.exists() and len(files_below(project.data)) >= pinned_files(project):
@@ -137,6 +110,17 @@ def _keep(project: Project) -> Path:
     write_json(folder / BATCHES, _batches(project))
     move_folder(folder, target)
     return target
+
+
+def _keep_salt(project: Project, former: Path) -> None:
+    """Keep the secret that divides collected images beside the words of the same dataset as it was before.
+
+    What was collected since may be collected again, and is divided as before then.
+    """
+    (former / SALT).unlink(missing_ok=True)
+    present, before = read_record(project.root), read_record(former)
+    if present and before and present.name == before.name:
+        _copy(project.data / SALT, former / SALT)
 
 
 def _batches(project: Project) -> list[str]:
@@ -167,6 +151,9 @@ def _restore(project: Project, former: Path) -> None:
     """Put back the data, then the words: where the data cannot be brought, nothing has changed."""
     with staging(project) as stage:
         _restore_data(project, former, stage)
+        if (former / SALT).exists() and not (project.data / SALT).exists():
+            _copy(former / SALT, project.data / SALT)
+            pin(project)
         for name in EDITED_BY_PEOPLE:
             target = project.root / name
             _copy(former / name, stage / name)
@@ -175,7 +162,7 @@ def _restore(project: Project, former: Path) -> None:
                 target.rename(stage / f"former-{name}")
             if (stage / name).exists():
                 (stage / name).replace(target)
-    _note_written(project)
+    note_written(project)
     _journal(project).unlink()
     # Renamed first: one that is half removed must not be gone back to.
     done = temporary_name(former)
@@ -218,26 +205,3 @@ def _journal(project: Project) -> Path:
 
 def _kept(project: Project) -> list[Path]:
     return sorted(path for path in _former(project).glob("[0-9]*") if path.is_dir())
-
-
-def _written(project: Project) -> dict[str, str]:
-    path = project.state / "imports" / "written.json"
-    if not path.exists():
-        return {}
-    with translate_damage(path, "remove it; git then says what has changed", DataError):
-        return dict(load_json(path, LARGEST_ARTIFACT_BYTES))
-
-
-def _note_written(project: Project) -> None:
-    """Note what the files are as an import has written them: git calls them changed until they are committed."""
-    paths = [path for name in EDITED_BY_PEOPLE for path in _files(project.root / name)]
-    digests = {path.relative_to(project.root).as_posix(): file_digest(path) for path in paths}
-    write_json(project.state / "imports" / "written.json", digests)
-
-
-def _files(path: Path) -> list[Path]:
-    return files_below(path) if path.is_dir() else [path] if path.exists() else []
-
-
-def _digest(path: Path) -> str | None:
-    return file_digest(path) if path.is_file() else None
