@@ -403,6 +403,18 @@ def test_where_the_former_test_pictures_are_gone_no_others_become_such(project, 
     run(folder, "--yes", "--name", "another")
 
 
+def test_where_all_files_were_saved_anew_none_of_them_becomes_a_test_picture(project, folder):
+    run(folder, "--yes")
+    before = read_dealt(project)
+    for path in folder.rglob("*.png"):
+        with Image.open(path) as picture:
+            picture.load()
+        picture.save(path, compress_level=0)
+    make_folder(folder, 40, seed=3)
+    assert "or their files are others" in run(folder, "--yes", fails=True)
+    assert read_dealt(project) == before
+
+
 @pytest.mark.advice("fashion import --undo", "intake/wording.py")
 def test_a_new_class_comes_after_the_known_ones_and_one_that_is_gone_takes_the_collected_batches_with_it(
     project, folder

@@ -104,14 +104,14 @@ def _given(scanned: Scanned, groups: NDArray[np.int64], former: Former) -> list[
     that a champion has learned before it was left out. New pictures of what was collected are for training.
 
     Raises:
-        DataError: of the former import there are pictures, but none to test on.
+        DataError: there was a former import, and none of its test pictures is there.
     """
     splits = [item.split for item in scanned.items]
     if any(splits) and not former.dealt:
         return [split or "train" for split in splits]
     dealt = [former.dealt.get(one.digest) for one in scanned.looked]
     tested = {group for group, split in zip(groups.tolist(), dealt, strict=True) if split == "test"}
-    if any(dealt) and not tested:
+    if former.dealt and not tested:
         raise DataError(ALL_GONE)
     collected = _collected(scanned.images, groups, former)
     given: list[str | None] = []
