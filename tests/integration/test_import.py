@@ -34,14 +34,16 @@ from fashion.intake.scan import scan
 from fashion.intake.sources import open_source
 from fashion.intake.written import check_uncommitted
 from fashion.params import load_params
+from fashion.params.pipeline import IDX_FILES
 from fashion.stages.fetch import Drawing, draw_data
 from fashion.stages.pictures import see_picture
 from fashion.stages.prepare import prepare
 from fashion.stages.raw import SALT, SALT_BYTES, read_batches, read_raw, read_salt
+from fashion.stages.restoring import SYNTHETIC
 from fashion.stages.validate import validate
 from fashion.storage import file_digest, files_below
 from tests.advice import follow
-from tests.projects import commit, git, read_suite, write_suite
+from tests.projects import commit, edit_params, git, read_suite, write_suite
 
 SIZE = (16, 16)
 CLASSES = ("10", "9", "Food & Drink", "<b>bold")
@@ -272,6 +274,41 @@ def test_the_secret_that_divides_collected_images_stays_on_the_way_back_to_the_s
     assert not pin(project)
     run("--undo")
     assert not read_salt(project)
+
+
+@pytest.fixture
+def cloned(project, tmp_path):
+    """A project whose data can be fetched, and were not, as after a clone."""
+    (project.data / SYNTHETIC).unlink()
+    published = shutil.copytree(project.data, tmp_path / "published")
+    files = {key: getattr(load_params(project.params).data, key).name for key in IDX_FILES}
+    digests = {key: {"name": name, "sha256": file_digest(published / name)} for key, name in files.items()}
+    edit_params(project, {"data": {**digests, "sources": ["dvc", str(published)]}})
+    pin(project)
+    commit(project.root, "Published data")
+    shutil.rmtree(project.data)
+    shutil.rmtree(project.root / ".dvc" / "cache")
+    return project
+
+
+@pytest.mark.advice("fashion fetch", "cli/intake.py")
+def test_an_import_is_taken_back_where_the_former_data_were_never_fetched(cloned, folder):
+    before = state_of(cloned)
+    run(folder, "--yes")
+    said = run("--undo")
+    assert state_of(cloned) == before
+    follow(cloned, said, "fashion fetch")
+    assert len(read_raw(cloned, load_params(cloned.params).data)["train"].labels) == 30
+    assert git(cloned.root, "status", "--porcelain") == ""
+
+
+def test_an_import_that_was_killed_is_put_back_where_the_former_data_were_never_fetched(cloned, folder):
+    before = state_of(cloned)
+    command = [sys.executable, "-c", DYING, "fashion.intake.switch.note_written", "import", str(folder), "--yes"]
+    subprocess.run(command, cwd=cloned.root, capture_output=True, check=False)
+    assert state_of(cloned) != before
+    assert "get them with: fashion fetch" in run(folder, "--dry-run")
+    assert state_of(cloned) == before
 
 
 @pytest.mark.parametrize("beside", [["birds"], ["--dry-run"], ["--name", "a"], ["--size", "16"], ["--skip", "9"]])

@@ -97,6 +97,7 @@ def _recover(project: "Project", params: Params) -> Params:
     with between_trainings(project, "fashion import"):
         switch.recover(project)
     console.print("An import was killed while it was running: the previous dataset is back.")
+    _advise(project)
     return load_params(project.params)
 
 
@@ -114,8 +115,15 @@ def _undo(project: "Project") -> None:
             lost = switch.go_back(project)
     name = load_params(project.params).register_.name
     console.print(f"The former dataset is back: data/, data.dvc, params.yaml, expectations/ ({name}).")
+    _advise(project)
     if lost:
         console.print(f"Collected since, and in the data.dvc of the last commit only: {', '.join(lost)}.")
+
+
+def _advise(project: "Project") -> None:
+    """Say how to get the files of a dataset that were never fetched here."""
+    if not project.data.exists():
+        console.print("Its files were not in data/ before that import; get them with: fashion fetch")
 
 
 def _ask(arguments: str) -> None:

@@ -15,9 +15,11 @@ from fashion.errors import DataError, ServiceError
 from fashion.intake.record import RECORD, read_record
 from fashion.intake.written import EDITED_BY_PEOPLE, changed_files, note_written
 from fashion.leftovers import remove_leftovers, temporary_name
+from fashion.params import load_params
 from fashion.paths import PARAMS, Project
 from fashion.reading import LARGEST_ARTIFACT_BYTES, load_json, translate_damage
 from fashion.stages.raw import SALT
+from fashion.stages.sources import DVC
 from fashion.storage import files_below, move_folder, write_json, writing_explained
 
 WORDS = (PARAMS, "expectations", RECORD, PIN)
@@ -60,7 +62,7 @@ def go_back(project: Project) -> list[str]:
 
     Raises:
         DataError: nothing was imported here, or no commit has those batches; nothing has changed then.
-        ServiceError: the former data are not in DVC's cache, nor in its remote; nothing has changed.
+        ServiceError: the former data are not in DVC's cache, in its remote or in another source; nothing has changed.
     """
     if not (kept := _kept(project)):
         raise DataError("There is no former dataset: nothing was imported here. What git has: git log -- params.yaml")
@@ -148,7 +150,10 @@ def _replace(project: Project, stage: Path) -> None:
 
 
 def _restore(project: Project, former: Path) -> None:
-    """Put back the data, then the words: where the data cannot be brought, nothing has changed."""
+    """Put back the data, then the words: where the data cannot be brought, nothing has changed.
+
+    Those that were never fetched here, and can be, are left to `fashion fetch`.
+    """
     with staging(project) as stage:
         _restore_data(project, former, stage)
         if (former / SALT).exists() and not (project.data / SALT).exists():
@@ -182,10 +187,20 @@ def _restore_data(project: Project, former: Path, stage: Path) -> None:
     try:
         pull(project, replace=True)
     except ServiceError as error:
+        if _is_published(project, former) and not (former / SALT).exists():
+            if project.data.exists():
+                project.data.rename(stage / "former-data")
+            return
         if before is not None:
             path.write_bytes(before)
         _journal(project).unlink()
         raise ServiceError(f"The former data cannot be brought back: {error}; nothing has changed") from error
+
+
+def _is_published(project: Project, former: Path) -> bool:
+    """Return whether `fashion fetch` brings all that data.dvc pins from elsewhere than DVC, as after a clone."""
+    data = load_params(former / PARAMS).data
+    return pinned_files(project) == len(data.files) and any(source != DVC for source in data.sources)
 
 
 def _copy(source: Path, target: Path) -> None:
