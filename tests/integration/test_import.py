@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 
 from fashion.adapters.decoding import MOST_BYTES
 from fashion.adapters.shards import Row, write_shard
-from fashion.adapters.versioning.pinning import pin
+from fashion.adapters.versioning.pinning import pin, pull
 from fashion.cli import app
 from fashion.errors import DataError
 from fashion.images.encoding import encode_png
@@ -309,6 +309,28 @@ def test_an_import_that_was_killed_is_put_back_where_the_former_data_were_never_
     assert state_of(cloned) != before
     assert "get them with: fashion fetch" in run(folder, "--dry-run")
     assert state_of(cloned) == before
+
+
+def test_an_import_that_git_has_taken_back_is_not_known(project, folder):
+    run(folder, "--yes")
+    git(project.root, "checkout", ".")
+    pull(project, replace=True)
+    said = run(folder, "--yes")
+    assert not re.search("is known|New classes|Edited since|stay in its splits", said)
+    params = load_params(project.params)
+    assert (params.register_.name, params.data.image_size) == ("My-birds", SIZE)
+    assert validate(project, params).success
+
+
+def test_what_describes_the_files_does_not_count_as_edited(project, folder):
+    run(folder, "--yes")
+    text = project.params.read_text()
+    project.params.write_text(text.replace("test-00000-of-00001", "held-out").replace("- <b>bold", "- bold"))
+    next(project.data.glob("test-*")).rename(project.data / "held-out.parquet")
+    commit(project.root, "Other names")
+    said = run(folder, "--yes")
+    assert "is known" in said
+    assert "Edited since" not in said
 
 
 @pytest.mark.parametrize("beside", [["birds"], ["--dry-run"], ["--name", "a"], ["--size", "16"], ["--skip", "9"]])

@@ -21,6 +21,7 @@ from fashion.intake.derived import edited
 from fashion.intake.findings import Found, find
 from fashion.intake.layout import check_classes
 from fashion.intake.parameters import (
+    ALWAYS,
     RECIPE_NOTE,
     Dataset,
     choose_values,
@@ -63,6 +64,8 @@ class Plan:
     measured: Measured
     record: Record | None
     """What was derived last, for this dataset or for another one."""
+    known: Record | None
+    """The same, if it was for this very dataset and that is still there."""
     classes: SharedClasses
     """How the classes of a dataset that is known have changed."""
     batches: bool
@@ -71,11 +74,6 @@ class Plan:
     """How many there are that do not."""
     kept: tuple[str, ...]
     """What a person has edited since, which stays."""
-
-    @property
-    def known(self) -> Record | None:
-        """What was derived for this very dataset last, if it is one that is known."""
-        return self.record if self.record and self.record.name == self.wanted.name else None
 
 
 def plan(project: Project, params: Params, wanted: Wanted, progress: Progress) -> Plan:
@@ -89,7 +87,7 @@ def plan(project: Project, params: Params, wanted: Wanted, progress: Progress) -
     source = wanted.source
     check_classes(item.label for item in source.items)
     record = read_record(project.root)
-    known = record if record and record.name == wanted.name else None
+    known = record if record and record.name == wanted.name and _is_there(record, params) else None
     _check_room(project, sum(item.size for item in source.items))
     form = form_of(params.data) if known else None
     to_deal = all(item.split != "test" for item in source.items)
@@ -105,7 +103,7 @@ def plan(project: Project, params: Params, wanted: Wanted, progress: Progress) -
     batches = bool(known) and same and scanned.form == form
     lost = 0 if batches or not project.batches.exists() else len(list(project.batches.iterdir()))
     measured, kept = _measure(project, scanned, arranged), tuple(_edited(project, known))
-    return Plan(wanted, scanned, arranged, found, measured, record, classes, batches, lost, kept)
+    return Plan(wanted, scanned, arranged, found, measured, record, known, classes, batches, lost, kept)
 
 
 def carry_out(project: Project, params: Params, made: Plan) -> None:
@@ -147,11 +145,17 @@ def _check_usable(source: Source, scanned: Scanned) -> None:
             raise unusable_class(item.label, name, scanned.refused[name])
 
 
+def _is_there(record: Record, params: Params) -> bool:
+    """Return whether params.yaml names a file of the import; not where git took it back, and left import.json."""
+    return any(file.model_dump() in record.params.get("data.shards", ()) for file in params.data.shards)
+
+
 def _edited(project: Project, known: Record | None) -> Iterator[str]:
     if not known:
         return
     text = project.params.read_text(encoding="utf-8")
-    yield from (f"params.yaml: {name}" for name in edited(known.params, read_values(text, known.params)))
+    names = edited(known.params, read_values(text, known.params))
+    yield from (f"params.yaml: {name}" for name in names if name not in ALWAYS)
     for suite, expectations in known.suites.items():
         present = by_key(read_suite(project, suite)["expectations"])
         yield from (f"expectations/{suite}.json: {name}" for name in edited(by_key(expectations), present))
