@@ -951,6 +951,23 @@ def test_a_tables_splits_and_groups_are_kept(folder):
     assert {(item.split, item.group) for item in items} == {("train", "a"), ("test", None)}
 
 
+def test_a_class_that_is_only_in_groups_with_another_class_is_in_every_split(project, tmp_path):
+    """As patients with healthy tissue, of whom some have a tumour, too."""
+    images = iter(draw_pictures(200, seed=5)[0])
+    rows = []
+    for patient in range(60):
+        for label in ["healthy"] * 3 + ["tumour"] * (2 if patient % 6 == 0 else 0):
+            rows.append({"path": f"{len(rows)}.png", "label": label, "group": patient})
+            (tmp_path / rows[-1]["path"]).write_bytes(encode_png(next(images)))
+    pd.DataFrame(rows).to_csv(tmp_path / "labels.csv", index=False)
+    edit_params(project, {"prepare": {"seed": 5}})
+    commit(project.root, "Another seed")
+    run(tmp_path / "labels.csv", "--yes")
+    params = load_params(project.params)
+    assert validate(project, params).success
+    assert all(counts["tumour"] for counts in prepare(project, params).images_of_class.values())
+
+
 def test_pictures_of_a_group_are_no_near_copies(project, folder):
     table = as_table(folder, folder / "labels.csv", group=[str(number // 4) for number in range(80)])
     said = run(table, "--dry-run")

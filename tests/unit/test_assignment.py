@@ -77,6 +77,23 @@ def test_a_class_with_too_few_groups_is_named_and_is_trained_on_first():
     assert set(found.split[62:]) == {"train", "validation", "test"}
 
 
+@pytest.mark.parametrize("fractions", [FRACTIONS, Fractions(0, 0.1)])
+def test_a_class_that_is_only_in_groups_with_another_class_is_in_every_split(fractions):
+    """As patients with healthy tissue, of whom some have a tumour, too."""
+    labels = np.concatenate([[0, 0, 0, 1] if patient % 6 == 0 else [0, 0, 0] for patient in range(60)])
+    groups = np.repeat(np.arange(60), [4 if patient % 6 == 0 else 3 for patient in range(60)])
+    for seed in range(50):
+        assert not assign(labels, groups, fractions=fractions, seed=seed).too_rare
+
+
+def test_groups_of_several_classes_count_for_the_first_while_no_class_lacks_a_split():
+    labels, groups = np.repeat([0, 1], 200), np.arange(400)
+    groups[200] = groups[0]
+    found = assign(labels, groups)
+    labels[200] = 0
+    assert found.split == assign(labels, groups).split
+
+
 def test_a_class_that_leaves_a_split_with_what_leaks_is_named():
     found = assign([0, 0, 1, 1], [0, 1, 2, 2], ["train", "test", "train", "test"], Fractions(0, 0))
     assert found.too_rare == (1,)

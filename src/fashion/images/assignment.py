@@ -83,7 +83,9 @@ def assign_splits(
     out, or for training, by the share that its class still lacks. If a group is given in several splits, its images in
     the last of `SPLITS` stay, and the others are left out: so the test split stays whole.
 
-    A class that has too few groups for all splits is in the training split first, then in the test split.
+    A group counts for the class of its first image; or, where a class would lack a split then, for that of its classes
+    which is in the fewest groups. A class that has too few groups for all splits is in the training split first, then
+    in the test split.
 
     Args:
         labels: (n,), from 0.
@@ -93,20 +95,45 @@ def assign_splits(
     """
     sides = np.array([NOWHERE if name is None else SPLITS.index(name) for name in given], np.int64)
     _, first, group = np.unique(groups, return_index=True, return_inverse=True)
-    side = np.full(len(first), NOWHERE)
-    np.maximum.at(side, group, sides)
-    leaked = (sides != NOWHERE) & (sides < side[group])
-    shares = _Shares(labels[first].astype(np.int64), np.bincount(group[~leaked], minlength=len(first)))
-    for number, fraction in ((TEST, fractions.test), (VALIDATION, fractions.validation)):
-        free = side == NOWHERE if number in sides else side <= TRAIN
-        side[shares.hold_out(side, free, number, fraction, np.random.default_rng([seed, number]))] = number
-    side[side == NOWHERE] = TRAIN
+    before = np.full(len(first), NOWHERE)
+    np.maximum.at(before, group, sides)
+    leaked = (sides != NOWHERE) & (sides < before[group])
+    kept, classes = labels[~leaked].astype(np.int64), np.unique(labels)
+    sizes, there = np.bincount(group[~leaked], minlength=len(first)), set(sides.tolist())
+    side, too_rare = min(
+        (
+            (side, _too_rare(kept, side[group][~leaked], classes, fractions))
+            for counted in (labels[first].astype(np.int64), _rarest(labels, group))
+            for side in [_divide(_Shares(counted, sizes), before, there, fractions, seed)]
+        ),
+        key=lambda divided: len(divided[1]),
+    )
     return Assignment(
         split=tuple(LEFT_OUT if out else SPLITS[number] for out, number in zip(leaked, side[group], strict=True)),
         leaked=np.flatnonzero(leaked),
-        too_rare=_too_rare(labels[~leaked].astype(np.int64), side[group][~leaked], np.unique(labels), fractions),
+        too_rare=too_rare,
         largest_group=int(np.bincount(group).max(initial=0)),
     )
+
+
+def _divide(
+    shares: "_Shares", before: NDArray[np.int64], given: set[int], fractions: Fractions, seed: int
+) -> NDArray[np.int64]:
+    """Return the side of each group, after what is not given was held out."""
+    side = before.copy()
+    for number, fraction in ((TEST, fractions.test), (VALIDATION, fractions.validation)):
+        free = side == NOWHERE if number in given else side <= TRAIN
+        side[shares.hold_out(side, free, number, fraction, np.random.default_rng([seed, number]))] = number
+    side[side == NOWHERE] = TRAIN
+    return side
+
+
+def _rarest(labels: Labels, group: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return for each group that of its classes which is in the fewest groups."""
+    groups, classes = np.unique(np.stack([group, labels.astype(np.int64)]), axis=1)
+    order = np.lexsort((classes, np.bincount(classes, minlength=1)[classes], groups))
+    rarest: NDArray[np.int64] = classes[order][np.unique(groups[order], return_index=True)[1]]
+    return rarest
 
 
 @dataclass(frozen=True)
@@ -114,7 +141,7 @@ class _Shares:
     """The groups that are divided."""
 
     labels: NDArray[np.int64]
-    """The class for which each group counts, that of its first image."""
+    """The class for which each group counts."""
     sizes: NDArray[np.int64]
     """How many images of each group are kept."""
 

@@ -136,8 +136,8 @@ def _divide_groups(
     assigned = assign_splits(labels, groups, ["train"] * len(labels), fractions, params.prepare.seed)
     if assigned.too_rare:
         raise DataError(
-            f"The training images of {_names(params, assigned.too_rare, left_out)} are in fewer than two groups, and a "
-            "group is never divided: one is for training, one for validation. Add groups, or merge classes"
+            f"The training images of {_names(params, assigned.too_rare, left_out)} are in too few groups, and a group "
+            "is never divided: each class needs one for training and one for validation. Add groups, or merge classes"
         )
     split = np.array(assigned.split)
     return np.flatnonzero(split == "train"), np.flatnonzero(split == "validation")
