@@ -94,6 +94,15 @@ def test_a_row_shows_value_interval_limit_and_verdict():
     assert at_most("model_bytes", exact(1_234_567), 5_000_000).row()["interval"] == ""
 
 
+def test_a_name_is_shown_in_words_and_that_of_a_class_as_it_is():
+    names = ("model_bytes", "recall of great_white_shark", "recall of great white shark")
+    assert [at_least(name, exact(1), 1).row()["gate"] for name in names] == [
+        "Model bytes",
+        "Recall of great_white_shark",
+        "Recall of great white shark",
+    ]
+
+
 def test_a_gate_survives_its_file_format():
     gate = Gate((at_least("accuracy", WIDE, 0.9), at_most("bytes", exact(3), 2)))
     stored = json.loads(json.dumps({"model_sha256": "0", **gate.to_dict()}))

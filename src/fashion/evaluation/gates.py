@@ -43,11 +43,15 @@ class Check:
         """Empty for an exact figure."""
         return "" if self.low == self.high else f"{self._number(self.low)} to {self._number(self.high)}"
 
+    @property
+    def title(self) -> str:
+        """The name in words. What is no identifier has the name of a class in it, which stays as it is."""
+        return self.name.replace("_", " ") if self.name.isidentifier() else self.name
+
     def row(self) -> dict[str, str]:
         """Return the check as a row of a table."""
-        words = self.name.replace("_", " ")
         return {
-            "gate": words[:1].upper() + words[1:],
+            "gate": self.title[:1].upper() + self.title[1:],
             "value": self._number(self.value),
             "interval": self.interval,
             "limit": self._number(self.limit),

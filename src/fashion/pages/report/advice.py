@@ -55,14 +55,14 @@ def _gates(kept: Kept) -> Iterator[Point]:
     checks = kept.gate.checks if kept.gate else ()
     failed = [check for check in checks if check.verdict == FAILED]
     for check in sorted(failed, key=_missed, reverse=True)[:MOST_GATES]:
-        yield Point(f"Failed: {check.name.replace('_', ' ')}", f"{_capital(str(check))}.")
+        yield Point(f"Failed: {check.title}", f"{_capital(str(check))}.")
     for check in [check for check in checks if check.verdict == UNDECIDED][:MOST_GATES]:
         needed = (
             f" About {count_of(check.needed, check.unit[:-1])} would decide; it was measured on {check.n:,}."
             if (check.needed and check.n)
             else ""
         )
-        yield Point(f"Undecided: {check.name.replace('_', ' ')}", f"{_capital(str(check))}.{needed}")
+        yield Point(f"Undecided: {check.title}", f"{_capital(str(check))}.{needed}")
 
 
 def _missed(check: Check) -> float:
