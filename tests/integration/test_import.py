@@ -945,6 +945,23 @@ def test_classes_that_shards_name_and_have_no_pictures_of_are_left_out_and_named
     run(target, "--dry-run", "--skip", "no picture")
 
 
+def test_shards_whose_split_nobody_knows_are_refused_beside_others_and_named(folder):
+    """Pictures for another use would be dealt to training."""
+    target = as_shards(folder)
+    odd = (target / "train-00001-of-00002.parquet").rename(target / "eval-00000-of-00001.parquet")
+    with pytest.raises(DataError, match=r"eval-00000-of-00001.parquet: neither .*, while train-00000-of-00002.parquet has one"):
+        open_source(target)
+    table = pq.read_table(odd).drop_columns("split")
+    pq.write_table(table.append_column("split", [["validation"] * 20 + ["test"] * 30]), odd)
+    assert {item.split for item in open_source(target).items} == {"train", "validation", "test"}
+    pq.write_table(table.append_column("split", [["test"] * 20 + ["holdout"] * 30]), odd)
+    with pytest.raises(DataError, match="eval-.*, row 20: the split is 'holdout'; expected train, validation or test"):
+        open_source(target)
+    pq.write_table(table, odd)
+    (target / "train-00000-of-00002.parquet").rename(target / "part-0.parquet")
+    assert {item.split for item in open_source(target).items} == {None}
+
+
 def test_a_tables_splits_and_groups_are_kept(folder):
     path = as_table(folder, folder / "labels.csv", split=["train", "TEST"] * 40, group=["a", ""] * 40)
     items = open_source(path).items

@@ -21,10 +21,10 @@ def open_shards(name: str, paths: Sequence[Path]) -> Source:
     shards = {path.name: path for path in sorted(paths)}
     read = {shard: read_rows(path, shard) for shard, path in shards.items()}
     classes = _classes(read)
+    splits = {shard: _splits(shard, rows) for shard, rows in read.items()}
+    _check_same_knowledge(splits)
     items = [
-        Item(
-            f"{shard}[{row}]", classes[label], _split(shard, rows.splits[row]), rows.groups[row], _mean_size(path, rows)
-        )
+        Item(f"{shard}[{row}]", classes[label], splits[shard][row], rows.groups[row], _mean_size(path, rows))
         for (shard, path), rows in zip(shards.items(), read.values(), strict=True)
         for row, label in enumerate(rows.labels.tolist())
     ]
@@ -47,9 +47,27 @@ def _classes(read: Mapping[str, Rows]) -> tuple[str, ...]:
     return first
 
 
-def _split(shard: str, split: str | None) -> str | None:
-    """Return the split of a row: that of its column, or that with which the name of the shard begins."""
-    return SPLIT_NAMES.get((split or shard.replace(".", "-").split("-")[0]).lower())
+def _splits(shard: str, rows: Rows) -> list[str | None]:
+    """Return the split of each row: that of its column, or that with which the name of the shard begins."""
+    splits = [SPLIT_NAMES.get(split.lower(), "") if split else _split_in_name(shard) for split in rows.splits]
+    if "" in splits:
+        row = splits.index("")
+        raise DataError(f"{shard}, row {row}: the split is {rows.splits[row]!r}; expected train, validation or test")
+    return splits
+
+
+def _split_in_name(shard: str) -> str | None:
+    return SPLIT_NAMES.get(shard.replace(".", "-").split("-")[0].lower())
+
+
+def _check_same_knowledge(splits: Mapping[str, Sequence[str | None]]) -> None:
+    """Check that either all shards say a split, or none: what another one is for is not to be guessed."""
+    without = [shard for shard, of_rows in splits.items() if of_rows and not any(of_rows)]
+    if without and (others := [shard for shard, of_rows in splits.items() if any(of_rows)]):
+        raise DataError(
+            f"{without[0]}: neither its rows nor its name say a split, while {others[0]} has one; let its name begin "
+            "with train-, validation- or test-, or move it elsewhere"
+        )
 
 
 def _mean_size(path: Path, rows: Rows) -> int:
