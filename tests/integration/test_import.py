@@ -949,7 +949,9 @@ def test_shards_whose_split_nobody_knows_are_refused_beside_others_and_named(fol
     """Pictures for another use would be dealt to training."""
     target = as_shards(folder)
     odd = (target / "train-00001-of-00002.parquet").rename(target / "eval-00000-of-00001.parquet")
-    with pytest.raises(DataError, match=r"eval-00000-of-00001.parquet: neither .*, while train-00000-of-00002.parquet has one"):
+    with pytest.raises(
+        DataError, match=r"eval-00000-of-00001.parquet: neither .*, while train-00000-of-00002.parquet has one"
+    ):
         open_source(target)
     table = pq.read_table(odd).drop_columns("split")
     pq.write_table(table.append_column("split", [["validation"] * 20 + ["test"] * 30]), odd)

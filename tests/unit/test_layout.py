@@ -36,6 +36,35 @@ def test_a_class_may_be_called_test_beside_others():
     }
 
 
+@pytest.mark.parametrize("beside", ["unlabeled/3.png", "eval/cat/3.png", "unlabeled/more/3.png"])
+@pytest.mark.parametrize("tested", ["test/cat/2.png", "val/2.png"])
+def test_a_folder_that_is_no_split_beside_splits_is_refused_and_named(beside, tested):
+    """Otherwise the classes were train and test."""
+    with pytest.raises(DataError) as refused:
+        found("around/Train/cat/1.png", f"around/{tested}", f"around/{beside}")
+    assert f"The folder '{beside.split('/')[0]}' is no split" in str(refused.value)
+    assert f"beside Train and {tested.split('/')[0]};" in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_folder_with_the_same_folders_as_that_for_training_is_no_class():
+    with pytest.raises(DataError, match="The folder 'eval' is no split, and stands beside train; "):
+        found("train/cat/1.png", "train/dog/2.png", "eval/cat/3.png")
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        ("train/1.png", "test/2.png", "bus/3.png"),
+        ("train/steam/1.png", "train/diesel/2.png", "bus/3.png"),
+        ("train/steam/1.png", "bus/electric/3.png"),
+        ("dev/host/1.png", "test/host/2.png", "production/host/3.png"),
+    ],
+)
+def test_classes_may_be_called_like_splits_where_they_can_be_none(paths):
+    assert {place.label for place in found(*paths).values()} == {path.split("/")[0] for path in paths}
+
+
 def test_a_folder_around_everything_is_looked_through():
     assert found("emoji/train/cat/1.png", "emoji/test/dog/2.png", "emoji/README.md") == {
         "emoji/train/cat/1.png": Place("cat", "train"),

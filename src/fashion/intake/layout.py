@@ -75,15 +75,16 @@ def lay_out(paths: Iterable[PurePosixPath], odd: Iterable[PurePosixPath] = ()) -
 
     Args:
         odd: what is neither a file nor a folder that can be read, such as a link: it may stand for a class.
+
+    Raises:
+        DataError: folders are named like splits, and seem to be some, beside others that are not; in one line.
     """
     known, passed_over = _without_leftovers(sorted(paths))
     refused = {path: reason for path in known if (reason := why_unreadable(path))}
     pictures = [path for path in known if path.suffix.lower() in READ]
     passed_over += [path for path in known if path not in refused and path.suffix.lower() not in READ]
     depth = _depth_of_wrapping(pictures, [path for path in (*refused, *odd) if _may_hold_pictures(path)])
-    tops = {path.parts[depth] for path in pictures if len(path.parts) > depth + 2}
-    flat = {path.parts[depth] for path in pictures if len(path.parts) == depth + 2}
-    splits = bool(tops) and {name.lower() for name in tops | flat} <= set(SPLIT_NAMES)
+    splits = _has_splits([path.parts[depth:] for path in pictures if len(path.parts) > depth + 1])
     places = {}
     for path in pictures:
         if place := _place(path.parts[depth:], splits):
@@ -172,6 +173,37 @@ def _depth_of_wrapping(pictures: Sequence[PurePosixPath], unusable: Sequence[Pur
             break
         depth += 1
     return depth
+
+
+def _has_splits(pictures: Iterable[Sequence[str]]) -> bool:
+    """Return whether the folders at the top are splits, by the parts of the paths of pictures in them."""
+    below: dict[str, set[str]] = {}
+    for parts in pictures:
+        below.setdefault(parts[0], set()).update(parts[1:-1][:1])
+    named = {top for top in below if top.lower() in SPLIT_NAMES}
+    others = sorted(below.keys() - named)
+    if others and _seem_splits({top: below[top] for top in named}, set().union(*(below[top] for top in others))):
+        raise DataError(
+            f"The folder {others[0]!r} is no split, and stands beside {' and '.join(sorted(named))}; move it "
+            "elsewhere, or call it train, validation or test. Where all of them are classes, put their pictures right "
+            "into them"
+        )
+    return not others and any(below.values())
+
+
+def _seem_splits(below: Mapping[str, set[str]], others: set[str]) -> bool:
+    """Return whether folders that are named like splits, beside others that are not, can hardly be classes.
+
+    One is for training, and another is for validation or testing, too, or what is not named like a split has folders
+    of the same names as they have.
+
+    Args:
+        below: the names of the folders in each.
+        others: those of the folders in what is not named like a split.
+    """
+    splits = {SPLIT_NAMES[top.lower()] for top in below}
+    inner = set().union(*below.values())
+    return "train" in splits and bool(inner) and (len(splits) > 1 or bool(inner & others))
 
 
 def _place(parts: Sequence[str], has_splits: bool) -> Place | None:

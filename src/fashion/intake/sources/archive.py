@@ -18,7 +18,7 @@ def open_archive(path: Path) -> Source:
     """Look at the list of an archive's files; none is read yet.
 
     Raises:
-        DataError: it is damaged.
+        DataError: it is damaged, or a folder in it is neither a split nor a class.
     """
     archive = open_zip(path)  # Kept open: its list of files is long, and would be read again for every few of them.
     members = {path_in_archive(one): one for one in archive.infolist() if not one.is_dir()}

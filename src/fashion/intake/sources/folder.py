@@ -30,6 +30,9 @@ def open_folder(folder: Path) -> Source:
     """Look at all files below a folder; none is read yet.
 
     A link is not followed: what it points to may lie anywhere, and may be gone tomorrow.
+
+    Raises:
+        DataError: a folder in it is neither a split nor a class.
     """
     entries = list(walk(folder))
     files = {entry.path: entry.size for entry in entries if not entry.odd}
