@@ -149,6 +149,16 @@ def test_grey_pictures_with_a_tint_are_measured_as_the_stages_see_them(project, 
     np.testing.assert_array_equal(scanned.images, seen)
 
 
+def test_sizes_of_pictures_that_lie_on_their_side_in_the_file_are_said_upright(project, folder):
+    turned = Image.Exif()
+    turned[0x0112] = 6  # The orientation of a camera that was held upright.
+    for place, path in enumerate(files_below(folder)):
+        picture = Image.open(path).resize((30, 40))
+        exif = turned if place % 2 else None
+        (picture.rotate(90, expand=True) if exif else picture).save(path, exif=exif)
+    assert "Pictures: all 40 x 30 pixels (height x width)" in run(folder, "--dry-run")
+
+
 def test_given_splits_stay_and_what_leaks_between_them_is_left_out(project, tmp_path):
     folder = make_folder(tmp_path / "birds", 60, seed=1, split="train")
     make_folder(folder, 40, seed=2, split="test")

@@ -41,7 +41,7 @@ class Looked:
     longest: int
     """Pixels of the longer edge, in the file."""
     shape: tuple[int, int]
-    """Height and width, in the file."""
+    """Height and width, upright, before it is reduced."""
     transparent: bool
     grey: bool
     digest: bytes
@@ -173,12 +173,18 @@ def _look_at(content: bytes, name: str, forms: Sequence[Form]) -> tuple[Bytes, L
     colours = images[0] if images[0].shape[2] == COLOUR else see(pixels, _with_channels(forms[0], COLOUR)).image
     looked = Looked(
         max(width, height),
-        (height, width),
+        _upright((height, width), pixels),
         is_transparent(pixels),
         bool(np.ptp(colours, axis=2).max() <= COLOURLESS),
         digest_of(content),
     )
     return np.concatenate(images, axis=2), looked
+
+
+def _upright(shape: tuple[int, int], pixels: Bytes) -> tuple[int, int]:
+    """Return height and width in a file as they are shown: a camera's picture may lie on its side in it."""
+    lies = (shape[0] - shape[1]) * (pixels.shape[0] - pixels.shape[1]) < 0
+    return shape[::-1] if lies else shape
 
 
 def digest_of(content: bytes) -> bytes:
