@@ -159,6 +159,14 @@ def test_sizes_of_pictures_that_lie_on_their_side_in_the_file_are_said_upright(p
     assert "Pictures: all 40 x 30 pixels (height x width)" in run(folder, "--dry-run")
 
 
+def test_pictures_of_12_bits_in_files_of_16_are_said_to_be_nearly_black(project, tmp_path):
+    folder = make_folder(tmp_path / "cells", channels=1)
+    assert "nearly black" not in run(folder, "--dry-run")
+    for path in files_below(folder):
+        Image.fromarray(np.asarray(Image.open(path)).astype(np.uint16) * 16).save(path)
+    assert "80 of 80 are nearly black: no value is above 31 of 255" in run(folder, "--dry-run")
+
+
 def test_given_splits_stay_and_what_leaks_between_them_is_left_out(project, tmp_path):
     folder = make_folder(tmp_path / "birds", 60, seed=1, split="train")
     make_folder(folder, 40, seed=2, split="test")

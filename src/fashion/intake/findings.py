@@ -14,6 +14,8 @@ from fashion.intake.sources import Source
 
 COPIES_ON_DISK = 2
 """data/, and DVC's cache."""
+DARK = 32
+"""Of 255: what 12 bits are at most in a file of 16 bits is half as much."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class Found:
     """Height and width of the smallest, the middle and the largest picture."""
     grey: int
     transparent: int
+    dark: int
+    """Images without a value of `DARK` or more."""
     refused: dict[str, str]
     passed_over: tuple[str, ...]
     empty: tuple[str, ...]
@@ -84,6 +88,7 @@ def find(source: Source, scanned: Scanned, arranged: Arranged) -> Found:
         sizes=(shapes[0], shapes[len(shapes) // 2], shapes[-1]),
         grey=sum(one.grey for one in scanned.looked),
         transparent=sum(one.transparent for one in scanned.looked),
+        dark=int((scanned.images.max(axis=(1, 2, 3)) < DARK).sum()),
         refused=scanned.refused,
         passed_over=tuple(source.passed_over),
         empty=tuple(name for name in source.classes or () if name not in arranged.classes),

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from fashion.images.assignment import SPLITS
 from fashion.intake.bring import Plan
-from fashion.intake.findings import Found, Repeated
+from fashion.intake.findings import DARK, Found, Repeated
 
 NAMED = 3
 """Files that are named; all of them are in a list."""
@@ -44,6 +44,11 @@ def _pictures(plan: Plan) -> Iterator[str]:
     ground = "white" if plan.scanned.form.pictures.ground else "black"
     kind = "in colour" if channels == 3 else "grey"
     yield f"Images: {height} x {width} pixels, {kind}; {ground} where a picture is transparent or leaves a margin."
+    if 2 * found.dark > usable:
+        yield (
+            f"{found.dark:,} of {usable:,} are nearly black: no value is above {DARK - 1} of 255. Values of 10 or 12 "
+            "bits in files of 16 bits have to be stretched first."
+        )
     given = " and ".join(found.given) or "no split"
     held_out = [split for split in ("validation", "test") if split not in found.given]
     words = (
