@@ -178,6 +178,7 @@ def test_given_splits_stay_and_what_leaks_between_them_is_left_out(project, tmp_
     assert len(raw["test"].labels) == 40
     trained = {image.tobytes() for image in raw["train"].images}
     assert np.asarray(Image.open(leak)).tobytes() not in trained
+    assert "1 picture is left out, since it, near copies of it or others of its group are in a later split" in output
     left_out = pd.read_csv(project.root / "artifacts" / "import" / "left_out.csv")
     assert "train/9/no text \N{REPLACEMENT CHARACTER}.png" in set(left_out["picture"])
 

@@ -10,7 +10,7 @@ from markdown_it import MarkdownIt
 from fashion.evaluation.estimates import exact, proportion_of
 from fashion.evaluation.gates import Gate, at_least, at_most
 from fashion.evaluation.judgement import Evidence, compare
-from fashion.evaluation.paired import Difference, Pairs, count_pairs, exact_difference
+from fashion.evaluation.paired import UNMEASURED, Difference, Pairs, count_pairs, exact_difference
 from fashion.evaluation.robustness import slice_differences
 from fashion.evaluation.survey import Survey
 from fashion.params import JudgementParams
@@ -212,6 +212,16 @@ def test_equal_models_are_a_tie_and_a_tie_promotes_nobody():
     assert judgement.reasons == (
         "no better than version 3 in any objective (accuracy, calibration error, size, latency)",
     )
+
+
+@pytest.mark.parametrize(
+    ("declared", "named"),
+    [({}, "accuracy, size, latency"), ({"accuracy": None, "size": None, "latency": None}, "none could be judged")],
+)
+def test_a_tie_names_no_objective_that_could_not_be_judged(declared, named):
+    rule = RULE.model_copy(update={"objectives": RULE.objectives.model_copy(update=declared)})
+    evidence = make_evidence(calibration_error=Difference(0.01, 0.01, *UNMEASURED))
+    assert write_judgement(PASSED, evidence, rule).reasons == (f"no better than version 3 in any objective ({named})",)
 
 
 def test_a_candidate_that_is_the_champion_image_by_image_is_a_tie():

@@ -22,7 +22,9 @@ def sentences(answered: Answered, output: Path) -> list[str]:
     tally = answered.tally
     said = [f"{readable_name(answered.source)}: {answered.in_words}{passed_over(answered.passed_over)}."]
     for reason, count in tally.abstained.items():
-        said.append(f"{reason}: {count:,} answers should not be relied on, since {EXPLANATIONS[reason]}.")
+        said.append(
+            f"{reason}: {count:,} answer{_plural(count)} should not be relied on, since {EXPLANATIONS[reason]}."
+        )
     if tally.refused:
         said.append(f"Refused: {tally.refused:,}. The first: {'; '.join(tally.first_refused)}")
     if answered.known:

@@ -65,24 +65,31 @@ def _copies(found: Found) -> Iterator[str]:
     if found.largest_group > 1:
         yield f"Groups stay on one side of every split; the largest has {found.largest_group:,} pictures."
     if found.leaked:
+        they, them, their = ("it", "it", "its") if found.leaked == 1 else ("they", "them", "their")
         yield (
-            f"{found.leaked:,} pictures are left out, since they, near copies of them or others of their group are in "
-            "a later split (artifacts/import/left_out.csv)."
+            f"{_count(found.leaked, 'picture is', 'pictures are')} left out, since {they}, near copies of {them} or "
+            f"others of {their} group are in a later split (artifacts/import/left_out.csv)."
         )
+
+
+def _count(number: int, one: str, several: str) -> str:
+    return f"{number:,} {one if number == 1 else several}"
 
 
 def _repeated(repeated: Repeated, kind: str) -> str:
     across = f", {repeated.across:,} of them across splits" if repeated.across else ""
     labels = f", {repeated.two_labels:,} with several classes" if repeated.two_labels else ""
-    groups = f"{repeated.groups:,} group{'s' if repeated.groups > 1 else ''}"
+    groups = _count(repeated.groups, "group", "groups")
     return f"{repeated.images:,} pictures are {kind} of each other, in {groups}{across}{labels}."
 
 
 def _not_taken(found: Found) -> Iterator[str]:
     if found.refused:
-        yield f"{len(found.refused):,} pictures cannot be used (artifacts/import/refused.csv):{_named(found.refused)}"
+        refused = _count(len(found.refused), "picture", "pictures")
+        yield f"{refused} cannot be used (artifacts/import/refused.csv):{_named(found.refused)}"
     if found.passed_over:
-        yield f"{len(found.passed_over):,} files are not pictures: {_listed(found.passed_over)}"
+        others = _count(len(found.passed_over), "file is no picture", "files are not pictures")
+        yield f"{others}: {_listed(found.passed_over)}"
     if found.empty:
         yield f"Classes without pictures, which are left out: {_listed(found.empty)}."
 

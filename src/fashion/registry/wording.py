@@ -123,8 +123,9 @@ def _explain_loss(loss: Finding, champion: str) -> str:
 
 
 def _explain_tie(champion: str, outcome: Outcome, rule: JudgementParams) -> str:
-    declared = [name.replace("_", " ") for name in rule.objectives.model_dump(exclude_none=True)]
-    objectives = f"{champion} in any objective ({', '.join(declared)})"
+    judged = {one.figure.replace(" ", "_") for one in outcome.findings if one.difference.measured}
+    declared = [name.replace("_", " ") for name in rule.objectives.model_dump(include=judged, exclude_none=True)]
+    objectives = f"{champion} in any objective ({', '.join(declared) or 'none could be judged'})"
     better = (finding for finding in outcome.findings if finding.verdict == NOT_COUNTED)
     too_little = [one for one in better if (ACCURACY if one.figure == RECENT else one.figure) in declared]
     if not too_little:
