@@ -21,13 +21,15 @@ from tests.litert_models import write_band_model
 from tests.projects import edit_params
 
 NAMES = ("Sandal [long]", "Coat [/b]", "a|b :bag: \\", "<i>&lt;</script>", '"q", $\\frac{$ x')
+FOREIGN = ("\u732b", "\u72ac", "\U0001f34e 1", "Vogel \u2026", "\u05e9")
 
 
 @pytest.fixture
-def project(project, registry_template, tmp_path):
-    """With a champion of these classes."""
+def project(request, project, registry_template, tmp_path):
+    """With a champion of these classes, or others."""
+    names = getattr(request, "param", NAMES)
     shutil.copytree(registry_template, project.state)
-    publish(project, write_band_model(tmp_path / "model.tflite", SIZE, len(NAMES)), NAMES)
+    publish(project, write_band_model(tmp_path / "model.tflite", SIZE, len(names)), names)
     return project
 
 
@@ -48,6 +50,16 @@ def test_the_pictures_take_no_pair_of_dollars_for_a_formula(tmp_path):
     plots.contact_sheet(images, NAMES, tmp_path / "sheet.png", NAMES[-1])
     plots.confusion_matrix(np.eye(len(NAMES), dtype=int), NAMES, tmp_path / "confusion.png")
     assert all((tmp_path / name).stat().st_size for name in ("sheet.png", "confusion.png"))
+
+
+@pytest.mark.parametrize("project", [FOREIGN], indirect=True)
+def test_a_class_whose_letters_the_font_lacks_is_drawn_as_its_number(project, tmp_path):
+    assert plots.legible(FOREIGN) == ["class 0", "class 1", "class 2", *FOREIGN[3:]]
+    paths = [path.rename(path.with_stem(f"{path.stem} \u732b")) for path in save_bands(tmp_path)]
+    command = ["predict", *map(str, paths), "--plot", str(tmp_path / "answer.png")]
+    result = CliRunner().invoke(app, command, env={"FASHION_HOME": str(project.root), "COLUMNS": "200"})
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert FOREIGN[0] in result.output
 
 
 def test_prometheus_reads_them_back():
@@ -73,7 +85,7 @@ def test_evidentlys_page_is_not_ended_by_one(tmp_path):
 
 
 def test_the_stage_evaluate_writes_them(trained_project):
-    classes = [*NAMES, *(f"{name} 2" for name in NAMES)]
+    classes = [*NAMES, *FOREIGN]
     evaluation = evaluate(trained_project, edit_params(trained_project, {"data": {"classes": classes}}))
     assert {f"recall of {name}" for name in classes} <= {check.name for check in evaluation.gate.checks}
     confusion = pd.read_csv(trained_project.evaluation / "confusion.csv")

@@ -7,11 +7,13 @@ from itertools import cycle
 from pathlib import Path
 from textwrap import fill
 from typing import Any
+from warnings import catch_warnings, filterwarnings
 
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, get_font
 from matplotlib.text import Text
 from numpy.typing import NDArray
 
@@ -21,11 +23,22 @@ from fashion.storage import atomic_file
 COLUMNS = 8
 CELL_WIDTH, CELL_HEIGHT, HEAD, IMAGE, MARGIN = 1.5, 1.85, 0.45, 1.35, 0.06
 """Sizes on a contact sheet, in inches: an image with its caption, the title, an image's longer side, the gap."""
+FONT = "DejaVu Sans"
+"""It comes with matplotlib, so that pictures are the same everywhere; it has no Chinese, Japanese or Korean."""
 CORRECT, WRONG = "#1a7f37", "#cf222e"
 OTHERS = "#9ecae1"
 DOTS_PER_INCH = 110
 MOST_ROWS = 24
 """Images on a prediction sheet; nobody reads a longer page."""
+
+
+def legible(classes: Sequence[str]) -> list[str]:
+    """Return what to call each class in a picture: its name, or its number where the font lacks a character of it."""
+    characters = get_font(findfont(FONT)).get_charmap()
+    return [
+        name if all(ord(letter) in characters for letter in name) else f"class {number}"
+        for number, name in enumerate(classes)
+    ]
 
 
 def contact_sheet(
@@ -205,7 +218,12 @@ def _prediction_row(axes: Sequence[Axes], shown: Shown) -> None:
 
 def _save(figure: Figure, path: Path) -> None:
     # Class names are text: a pair of dollar signs is not a formula.
-    with atomic_file(path) as temporary, rc_context({"font.family": "DejaVu Sans", "text.parse_math": False}):
+    with (
+        atomic_file(path) as temporary,
+        rc_context({"font.family": FONT, "text.parse_math": False}),
+        catch_warnings(),
+    ):
+        filterwarnings("ignore", "Glyph .* missing from font")  # Of a file or a model; classes are made legible.
         for text in figure.findobj(Text):
             text.set_parse_math(False)
         figure.savefig(temporary, format="png", dpi=DOTS_PER_INCH)

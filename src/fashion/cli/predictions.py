@@ -148,11 +148,12 @@ def _print_predictions(found: "Predictions") -> None:
 
 
 def _draw_predictions(found: "Predictions", path: Path) -> None:
-    from fashion.adapters.plots import Shown, prediction_sheet
+    from fashion.adapters.plots import Shown, legible, prediction_sheet
 
     pairs = [(prediction.sample, prediction.answer) for prediction in found.predictions]
-    rows = [
-        Shown(sample.source, sample.given, sample.seen.image, dict(answer.ranking), answer.explanation)
-        for sample, answer in pairs
-    ]
+    rows = []
+    for sample, answer in pairs:
+        names = dict(zip(answer.probabilities, legible(list(answer.probabilities)), strict=True))
+        ranking = {names[name]: share for name, share in answer.ranking}
+        rows.append(Shown(sample.source, sample.given, sample.seen.image, ranking, answer.explanation))
     prediction_sheet(rows, path, f"{found.model}, version {found.version}")

@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fashion.adapters.decoding import readable_name
-from fashion.adapters.plots import contact_sheet
+from fashion.adapters.plots import contact_sheet, legible
 from fashion.images.assignment import LEFT_OUT
 from fashion.intake.arrange import Arranged
 from fashion.intake.scan import Scanned
@@ -22,7 +22,8 @@ SHEET, REFUSED, LEAKED = "sheet.png", "refused.csv", "left_out.csv"
 def write_sheet(folder: Path, scanned: Scanned, arranged: Arranged) -> None:
     """Write the sheet, refused.csv and left_out.csv into a folder that replaces the one of the last import."""
     shown = _choose(arranged)
-    captions = [_caption(arranged.classes[label]) for label in arranged.labels[shown]]
+    names = legible(arranged.classes)
+    captions = [_caption(names[label]) for label in arranged.labels[shown]]
     height, width, channels = scanned.form.shape
     title = f"What the model will see: {height} x {width} pixels, {'grey' if channels == 1 else 'in colour'}"
     refused = pd.DataFrame(scanned.refused.items(), columns=["picture", "reason"])

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fashion.adapters.plots import contact_sheet
+from fashion.adapters.plots import contact_sheet, legible
 from fashion.adapters.predictions import Labelled, PredictionLog, read_pictures
 from fashion.adapters.quality import required_mix
 from fashion.arrays import LabelledImages
@@ -165,7 +165,8 @@ def _keep_refused(data: Dataset, log: PredictionLog, name: str, labelled: Labell
         write_text(folder / "summary.txt", f"{explain(found)}\n")
         write_quarantine(folder, {name: labelled}, quarantine)
         shown = np.random.default_rng(0).permutation(len(labelled.labels))[:SHOWN]
-        captions = [data.params.data.classes[label] for label in labelled.labels[shown]]
+        names = legible(data.params.data.classes)
+        captions = [names[label] for label in labelled.labels[shown]]
         contact_sheet(labelled.images[shown], captions, folder / "sample.png", f"Some of {name}, with their labels")
     keep_newest(kept.parent.iterdir(), KEPT)
     return kept

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from fashion.adapters import plots_exploration as plots
+from fashion.adapters.plots import legible
 from fashion.arrays import Bytes
 from fashion.images.class_statistics import LEVELS
 from fashion.images.copies_found import Copies
@@ -49,7 +50,7 @@ def set_picture(descriptor: str) -> str:
 
 def _draw_classes(folder: Path, subject: Subject, explored: Explored) -> None:
     sizes = {one.name: one.counts for one in sets_of(subject) if one is not subject.known}
-    plots.class_sizes(sizes, subject.classes, folder / BALANCE)
+    plots.class_sizes(sizes, legible(subject.classes), folder / BALANCE)
     rows = [subject.parts.take_small(positions, SMALL) for positions in explored.samples]
     write_image(folder / SAMPLES, in_rows(rows, max(map(len, rows))))
     side = int(np.ceil(np.sqrt(len(subject.classes))))
@@ -62,7 +63,7 @@ def _draw_classes(folder: Path, subject: Subject, explored: Explored) -> None:
 def _draw_histograms(folder: Path, subject: Subject, explored: Explored) -> None:
     for number, channel in enumerate(CHANNELS[subject.parts.shape[2]]):
         counts = explored.statistics.pixels[:, number].reshape(len(subject.classes), LEVELS // 4, 4).sum(axis=2)
-        plots.class_histograms(counts, (0, LEVELS - 1), subject.classes, folder / pixel_picture(channel))
+        plots.class_histograms(counts, (0, LEVELS - 1), legible(subject.classes), folder / pixel_picture(channel))
     labels = subject.parts.labels
     first, *more = compared_sets(subject)
     sets = [*first, *(one for group in more for one in group[1:])]
@@ -72,7 +73,7 @@ def _draw_histograms(folder: Path, subject: Subject, explored: Explored) -> None
         edges = plots.bin_edges(values)
         counts = np.histogram2d(labels[known], values[known], (np.arange(len(subject.classes) + 1), edges))[0]
         limits = float(edges[0]), float(edges[-1])
-        plots.class_histograms(counts.astype(np.int64), limits, subject.classes, folder / class_picture(name))
+        plots.class_histograms(counts.astype(np.int64), limits, legible(subject.classes), folder / class_picture(name))
         if len(sets) > 1:
             plots.histograms({one.name: one.table[name].to_numpy(float) for one in sets}, folder / set_picture(name))
 

@@ -1,5 +1,6 @@
 """The tables and pictures that `evaluate` leaves beside its figures."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,8 @@ def draw_pictures(folder: Path, outputs: Outputs, test: LabelledImages, classes:
         bins: of confidence, in the reliability diagram.
     """
     counts = count_confusions(test.labels, outputs.predicted, labels=range(len(classes)))
-    plots.confusion_matrix(counts, classes, folder / "confusion_matrix.png")
+    names = plots.legible(classes)
+    plots.confusion_matrix(counts, names, folder / "confusion_matrix.png")
     correct = outputs.correct(test.labels)
     plots.reliability(
         metrics.calibration_bins(outputs.uncalibrated_confidences, correct, bins),
@@ -63,15 +65,15 @@ def draw_pictures(folder: Path, outputs: Outputs, test: LabelledImages, classes:
         "confident_mistakes.png": ("The most confident mistakes", mistakes),
     }
     for name, (title, chosen) in pages.items():
-        captions, colours = _captions(outputs, test, classes, chosen)
+        captions, colours = _captions(outputs, test, names, chosen)
         plots.contact_sheet(test.images[chosen], captions, folder / name, title, colours)
 
 
 def _captions(
-    outputs: Outputs, test: LabelledImages, classes: tuple[str, ...], chosen: NDArray[np.intp]
+    outputs: Outputs, test: LabelledImages, names: Sequence[str], chosen: NDArray[np.intp]
 ) -> tuple[list[str], list[str]]:
     predicted, confidences, correct = outputs.predicted, outputs.confidences, outputs.correct(test.labels)
     captions = [
-        f"{classes[predicted[index]]} {confidences[index]:.0%}\ntrue: {classes[test.labels[index]]}" for index in chosen
+        f"{names[predicted[index]]} {confidences[index]:.0%}\ntrue: {names[test.labels[index]]}" for index in chosen
     ]
     return captions, [plots.CORRECT if correct[index] else plots.WRONG for index in chosen]
