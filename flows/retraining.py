@@ -35,7 +35,7 @@ def collect(project: Project, params: Params) -> State[bool]:
     found = "; ".join([wanted, *collected.omissions])
     if is_learned(project, params):
         return Completed(name="NothingNew", message=found, data=False)
-    return Completed(message=f"{found}; but no model has learned from the data that are there", data=True)
+    return Completed(message=f"{found}; but no judged model has learned from the data that are there", data=True)
 
 
 def name_of_run() -> str:

@@ -19,6 +19,7 @@ from fashion.errors import ArtifactError, ServiceError
 from fashion.images.synthetic import draw
 from fashion.loop.collect import collect, is_learned
 from fashion.params import load_params
+from fashion.registry import promotion
 from fashion.registry.approval import Answer, conclude
 from fashion.registry.lineage import look_up_lineage
 from fashion.registry.register import register
@@ -115,6 +116,20 @@ def test_a_version_claims_the_data_that_it_has_learned_from_and_no_others_that_c
     assert collect(trained_project, params).batch
     assert data_of(trained_project, register_anew(trained_project)) == {learned}
     assert not is_learned(trained_project, load(trained_project))
+
+
+def test_data_are_not_learned_before_their_version_was_decided_about(trained_project, monkeypatch):
+    """A retraining that finds nothing new goes on with a registration that was interrupted."""
+    params = edit_params(trained_project, {"register": {"name": "anew"}})
+    with monkeypatch.context() as patch:
+        patch.setattr(promotion, "check_loadable", lambda *_: pytest.fail("killed here"))
+        with pytest.raises(pytest.fail.Exception):
+            register(trained_project, params)
+    (version,) = tracking.list_versions(registry_of(trained_project, params))
+    assert version.tags["data_version"] == data_version(trained_project)
+    assert not is_learned(trained_project, params)
+    assert register(trained_project, params).version == version.number
+    assert is_learned(trained_project, params)
 
 
 def test_stages_by_hand_leave_no_word_in_dvc_lock_and_a_version_of_theirs_claims_what_they_read(

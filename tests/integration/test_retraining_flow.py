@@ -141,7 +141,7 @@ def test_a_batch_that_no_model_has_learned_from_is_not_forgotten_and_if_poisoned
     assert not is_learned(project, params)
     state, tasks, _ = run(retraining)
     assert "train" in tasks
-    assert "no model has learned from the data that are there" in heard[0][1]
+    assert "no judged model has learned from the data that are there" in heard[0][1]
     assert (state.type, state.name) == ("COMPLETED", "NotPromoted")
     assert "recall of" in state.result().reason
     assert state.message.endswith(" more)")

@@ -32,7 +32,7 @@ from fashion.adapters.predictions import (
     read_survey,
 )
 from fashion.adapters.tracking.address import registry_of
-from fashion.adapters.tracking.tags import DATA_VERSION
+from fashion.adapters.tracking.tags import DATA_VERSION, VERDICT
 from fashion.adapters.versioning.pinning import changing_data, check_whole, pin
 from fashion.errors import DataError
 from fashion.evaluation.survey import Survey
@@ -111,14 +111,16 @@ def collect(project: Project, params: Params, since: datetime | None = None) -> 
 
 
 def is_learned(project: Project, params: Params) -> bool:
-    """Return whether a version in the registry was made from the present data.
+    """Return whether a version in the registry was made from the present data, and decided about.
+
+    One whose registration was interrupted is not: `register` has still to go on with it.
 
     Raises:
         DataError: data.dvc is missing or damaged.
         ServiceError: MLflow cannot be used.
     """
-    versions = tracking.list_versions(registry_of(project, params))
-    return versioning.data_version(project) in {version.tags.get(DATA_VERSION) for version in versions}
+    decided = (one for one in tracking.list_versions(registry_of(project, params)) if VERDICT in one.tags)
+    return versioning.data_version(project) in {version.tags.get(DATA_VERSION) for version in decided}
 
 
 def _collect(project: Project, params: Params, log: PredictionLog, since: datetime | None) -> Collected:
