@@ -4,7 +4,8 @@ The steps that make files are DVC's: each is a task that brings one stage of dvc
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from prefect import Task, get_client, task
@@ -27,6 +28,7 @@ from flows.approval import Approval, ask
 from flows.artifacts import conclusion, publish, publish_judgement
 from flows.links import link_training
 from flows.pages import explore, report
+from flows.services.slot import training_slot
 
 if TYPE_CHECKING:
     from fashion.registry.register import Registration
@@ -132,9 +134,14 @@ def unless_stopped(run: Callable[[], State[Any]]) -> State[Any]:
         return Cancelled(message="Stopped from outside; what was finished is kept")
 
 
-def say_for_whom(holder: str) -> None:
-    """Log for whom a run waits before it gets the training slot."""
-    get_run_logger().info("Waiting for the training slot: %s", holder)
+@contextmanager
+def training_turn(project: Project) -> Iterator[Params]:
+    """Hold the training slot in the block; yield params.yaml as it is then.
+
+    Somebody may have edited it while this run waited, and DVC reads it anew for each stage.
+    """
+    with training_slot(project, _say_for_whom):
+        yield load_params(project.params)
 
 
 def run_pipeline(project: Project, params: Params) -> "Registration":
@@ -169,6 +176,11 @@ def check_tracking(project: Project, params: Params) -> None:
     from fashion.adapters.tracking.address import registry_of
 
     tracking.check_place(registry_of(project, params))
+
+
+def _say_for_whom(holder: str) -> None:
+    """Log for whom a run waits before it gets the training slot."""
+    get_run_logger().info("Waiting for the training slot: %s", holder)
 
 
 def _has_remote(project: Project) -> bool:

@@ -15,8 +15,15 @@ from prefect.states import Completed
 from fashion.params import Params
 from fashion.paths import Project
 from flows.announcement import announce, announce_failure
-from flows.pipeline import check_tracking, conclude_run, fetch, open_project, run_pipeline, say_for_whom, unless_stopped
-from flows.services.slot import training_slot
+from flows.pipeline import (
+    check_tracking,
+    conclude_run,
+    fetch,
+    open_project,
+    run_pipeline,
+    training_turn,
+    unless_stopped,
+)
 
 
 @task(name="collect", task_run_name="collect", cache_policy=NO_CACHE)
@@ -57,7 +64,7 @@ def _retrain(reason: str) -> State[Any]:
 
     project, params = open_project()
     check_tracking(project, params)
-    with training_slot(project, say_for_whom):
+    with training_turn(project) as params:
         fetch(project, params, is_synthetic(project))
         collected = collect(project, params, return_state=True)
         if not collected.result():

@@ -28,10 +28,17 @@ from fashion.params import load_params
 from fashion.paths import Project
 from flows.announcement import announce_failure
 from flows.artifacts import print_summary
-from flows.pipeline import check_tracking, conclude_run, fetch, open_project, run_pipeline, say_for_whom, unless_stopped
+from flows.pipeline import (
+    check_tracking,
+    conclude_run,
+    fetch,
+    open_project,
+    run_pipeline,
+    training_turn,
+    unless_stopped,
+)
 from flows.progress import forecast, shown
 from flows.services.server import prefect_server
-from flows.services.slot import training_slot
 
 if TYPE_CHECKING:
     from fashion.registry.register import Registration
@@ -66,7 +73,7 @@ def training(
 def _train(synthetic: bool, unattended: bool) -> "State[Registration]":
     project, params = open_project()
     check_tracking(project, params)
-    with training_slot(project, say_for_whom):
+    with training_turn(project) as params:
         fetch(project, params, synthetic)
         registration = run_pipeline(project, params)
     return conclude_run(project, params, registration, unattended)

@@ -14,8 +14,7 @@ from prefect.states import Completed
 from fashion.params import Params
 from fashion.paths import Project
 from flows.announcement import announce, announce_failure
-from flows.pipeline import check_tracking, fetch, open_project, reproduce, say_for_whom, unless_stopped
-from flows.services.slot import training_slot
+from flows.pipeline import check_tracking, fetch, open_project, reproduce, training_turn, unless_stopped
 
 if TYPE_CHECKING:
     from fashion.experiments.finals import Tuned
@@ -62,7 +61,7 @@ def _tune(study: str, trials: int | None, minutes: float | None) -> State[Any]:
     project, params = open_project()
     budget = budget_of(trials, minutes)
     check_tracking(project, params)
-    with training_slot(project, say_for_whom):
+    with training_turn(project) as params:
         fetch(project, params, is_synthetic(project))
         for stage in BEFORE:
             reproduce.with_options(name=stage, task_run_name=stage)(project, stage)

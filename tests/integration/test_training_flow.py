@@ -10,6 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
+from functools import partial
 from threading import Event
 from types import SimpleNamespace
 from uuid import UUID
@@ -32,8 +33,10 @@ from fashion.registry.approval import answer
 from fashion.registry.overview import list_changes, list_models
 from fashion.registry.promotion import promote
 from fashion.settings import headers_for_prefect, tracking_uri
+from flows import pipeline
 from flows import training as training_module
 from flows.pipeline import PIPELINE
+from flows.retraining import retraining
 from flows.services.server import prefect_server
 from flows.services.slot import FLOWS, LIMIT, training_slot
 from flows.training import training
@@ -416,6 +419,22 @@ def test_a_training_waits_for_a_command_that_changes_the_data_and_says_so(client
     assert said == [f"fashion collect (process {os.getpid()})"]
 
 
+@pytest.mark.parametrize("flow", [partial(training, synthetic=True), retraining], ids=["training", "retraining"])
+def test_who_waited_goes_by_the_parameters_of_when_its_turn_comes(trained_project, at_server, monkeypatch, flow):
+    at_server(trained_project)
+    with ExitStack() as command:
+        command.enter_context(between_trainings(trained_project, "fashion collect"))
+
+        def edit_meanwhile(_):
+            edit_params(trained_project, {"register": {"name": "renamed", "approval": "required"}})
+            command.close()
+
+        monkeypatch.setattr(pipeline, "_say_for_whom", edit_meanwhile)
+        monkeypatch.setattr(pipeline, "ask", lambda *_: None)
+        registration = flow(return_state=True).result()
+    assert (registration.name, registration.version, registration.approval) == ("renamed", "1", "answered")
+
+
 def test_a_training_that_was_killed_holds_up_nobody_and_does_not_run_for_ever(client, project, holder):
     first = holder()
     left = read_holder(project.state / "training.lock")
@@ -431,7 +450,9 @@ def test_what_two_projects_on_one_server_train_takes_turns_and_says_for_which_ru
     said, _ = hold_once(Project(tmp_path / "another"), until=holder("retraining"))
     assert said == ["run the first"]
     flows = (SOURCE / "flows").glob("*.py")
-    assert sorted(FLOWS) == sorted(path.stem for path in flows if "with training_slot(" in path.read_text())
+    assert sorted(FLOWS) == sorted(
+        path.stem for path in flows if "with training_turn(project) as params:" in path.read_text()
+    )
 
 
 @pytest.fixture
