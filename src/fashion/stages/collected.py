@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fashion.arrays import Booleans, Bytes, LabelledImages, Labels
-from fashion.images.near_copies import group_parts
+from fashion.images.near_copies import group_near_copies, group_parts
 from fashion.images.parts import Parts
 from fashion.images.split import hold_out_groups
 from fashion.params import Params
@@ -24,6 +24,9 @@ class Collected:
     """The number of the batch in which the image first appeared; images are in the order of their arrival."""
     asked: Booleans
     """Whether the image's label was requested at random."""
+
+    def take(self, rows: NDArray[np.int64]) -> "Collected":
+        return Collected(self.images[rows], self.labels[rows], self.batches[rows], self.asked[rows])
 
 
 @dataclass(frozen=True)
@@ -45,20 +48,21 @@ def add_collected(
 ) -> tuple[dict[str, Split], int]:
     """Add collected images to the training and validation splits, and to a split `recent` for testing if there are any.
 
-    Copies and near copies of an image are on the same side, whatever their batch: no test image was ever trained on. Of
-    a group on the test side, only images whose label was requested are tested on; the others are left out. What belongs
-    to an image of the dataset is never on the other side: nothing is trained on beside the frozen test set, and what is
-    held out beside a training image is left out.
+    Copies and near copies of an image are on the same side, whatever their batch. Of a group on the test side, only
+    images whose label was requested are tested on, and none that was learned before a later image joined two groups;
+    the others are left out. What belongs to an image of the dataset is never on the other side: nothing is trained on
+    beside the frozen test set, and what is held out beside a training image is left out.
 
     Returns:
         The splits, and how many collected images are used for training and validation.
     """
     groups, beside = _group(splits, collected)
-    apart = _first_asked(groups, collected) & hold_out_groups(
-        collected.images, groups, params.prepare.recent_test_fraction, salt
-    )
-    # For good: the dataset's image beside it may go some day, and nobody may have learned what is tested on then.
+    fraction = params.prepare.recent_test_fraction
+    apart = _is_apart(collected, groups, fraction, salt)
+    # What is beside the dataset is left out, not learned: it would be tested on once the image beside it is gone.
     tested = apart & collected.asked & ~beside["train"] & ~beside["validation"]
+    grown = np.flatnonzero(_has_grown(groups, collected.batches, tested & ~beside["test"]))
+    tested[grown] &= _stayed_apart(collected.take(grown), fraction, salt)
     fit = ~apart & ~beside["test"]
     learned = LabelledImages(collected.images[fit], collected.labels[fit])
     chosen = hold_out_groups(learned.images[:, ::-1], groups[fit], params.prepare.validation_fraction, salt)
@@ -84,6 +88,31 @@ def _group(splits: Mapping[str, Split], collected: Collected) -> tuple[NDArray[n
     mine, of_train, of_test = (groups[there.of == number] for number in range(len(parts)))
     beside = {"train": of_train[learned], "validation": of_train[held_out], "test": of_test[tested]}
     return mine, {name: np.isin(mine, each) for name, each in beside.items()}
+
+
+def _is_apart(collected: Collected, groups: NDArray[np.int64], fraction: float, salt: bytes) -> Booleans:
+    """Return whether each image is held out, by its group."""
+    chosen: Booleans = _first_asked(groups, collected) & hold_out_groups(collected.images, groups, fraction, salt)
+    return chosen
+
+
+def _has_grown(groups: NDArray[np.int64], batches: NDArray[np.int64], chosen: Booleans) -> Booleans:
+    """Return whether each image is in the group of a chosen one, and that has images of several batches."""
+    pairs = np.unique(np.stack([groups, batches]), axis=1)[0]
+    several: Booleans = np.bincount(pairs, minlength=groups.max(initial=-1) + 1)[groups] > 1
+    return several & np.isin(groups, groups[chosen])
+
+
+def _stayed_apart(collected: Collected, fraction: float, salt: bytes) -> Booleans:
+    """Return whether each image was held out in every batch since its own: a later image may have joined two groups."""
+    apart = np.ones(len(collected.batches), np.bool_)
+    groups = np.empty(0, np.int64)
+    for batch in np.unique(collected.batches):
+        count = int(np.searchsorted(collected.batches, batch, "right"))
+        known = collected.take(np.arange(count))
+        groups = group_near_copies(known.images, np.concatenate([groups, np.arange(len(groups), count)]))
+        apart[:count] &= _is_apart(known, groups, fraction, salt)
+    return apart
 
 
 def _first_asked(groups: NDArray[np.int64], collected: Collected) -> Booleans:
