@@ -436,6 +436,31 @@ def test_a_picture_that_was_learned_and_then_belongs_to_a_test_picture_is_never_
         assert after == {picture: split for picture, split in before.items() if picture != content}
 
 
+def test_what_was_learned_and_left_out_by_a_wrong_group_is_for_training_when_that_is_corrected(project, folder):
+    as_table(folder, folder / "labels.csv", group=[str(number) for number in range(80)])
+    run(folder, "--yes")
+    before = read_dealt(project)
+    right = pd.read_csv(folder / "labels.csv", dtype=str)
+    dealt = right["path"].map(lambda path: before[(folder / path).read_bytes()])
+    learned, tested = right.index[dealt == "train"][:20], right.index[dealt == "test"][0]
+    wrong = right.copy()
+    wrong.loc[learned, "group"] = right.loc[tested, "group"]
+    wrong.to_csv(folder / "labels.csv", index=False)
+    for _ in range(2):
+        run(folder, "--yes")
+        assert len(read_dealt(project)) == 60
+    more = []
+    for number, (image, label) in enumerate(zip(*draw_pictures(40, seed=3), strict=True)):
+        path = Path(right["path"][right["label"] == CLASSES[label]].iloc[0]).parent / f"new {number}.png"
+        (folder / path).write_bytes(encode_png(image))
+        more.append({"path": str(path), "label": CLASSES[label], "group": f"new {number}"})
+    pd.concat([right, pd.DataFrame(more)]).to_csv(folder / "labels.csv", index=False)
+    run(folder, "--yes")
+    after = read_dealt(project)
+    assert {after[(folder / path).read_bytes()] for path in right.loc[learned, "path"]} == {"train"}
+    assert not json.loads((project.root / "import.json").read_text())["learned"]
+
+
 @pytest.mark.advice("fashion fetch", "intake/dealt.py")
 @pytest.mark.advice("fashion fetch --force", "intake/dealt.py")
 @pytest.mark.parametrize("content", [None, b"another"])

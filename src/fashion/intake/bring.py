@@ -12,7 +12,7 @@ from fashion.adapters.shards import Row, write_shards
 from fashion.arrays import LabelledImages
 from fashion.errors import DataError, DiskError, ParamsError
 from fashion.evaluation.class_names import NO_CLASSES, SharedClasses, find_shared
-from fashion.images.assignment import SPLITS
+from fashion.images.assignment import LEFT_OUT, SPLITS
 from fashion.images.photos import form_of
 from fashion.intake import switch
 from fashion.intake.arrange import FEWEST_GROUPS, Arranged, arrange
@@ -74,6 +74,8 @@ class Plan:
     """How many there are that do not."""
     kept: tuple[str, ...]
     """What a person has edited since, which stays."""
+    learned: tuple[str, ...]
+    """As in the record."""
 
 
 def plan(project: Project, params: Params, wanted: Wanted, progress: Progress) -> Plan:
@@ -91,7 +93,7 @@ def plan(project: Project, params: Params, wanted: Wanted, progress: Progress) -
     _check_room(project, sum(item.size for item in source.items))
     form = form_of(params.data) if known else None
     to_deal = all(item.split != "test" for item in source.items)
-    former = read_former(project, params.data) if known and to_deal else Former()
+    former = read_former(project, params.data, known.learned) if known and to_deal else Former()
     scanned = scan(project, source, form, wanted.size, progress)
     _check_usable(source, scanned)
     arranged = arrange(scanned, params.data.classes if known else (), source.classes, former, params.prepare.seed)
@@ -103,7 +105,8 @@ def plan(project: Project, params: Params, wanted: Wanted, progress: Progress) -
     batches = bool(known) and same and scanned.form == form
     lost = 0 if batches or not project.batches.exists() else len(list(project.batches.iterdir()))
     measured, kept = _measure(project, scanned, arranged), tuple(_edited(project, known))
-    return Plan(wanted, scanned, arranged, found, measured, record, known, classes, batches, lost, kept)
+    learned = _learned(known, former, scanned, arranged)
+    return Plan(wanted, scanned, arranged, found, measured, record, known, classes, batches, lost, kept, learned)
 
 
 def carry_out(project: Project, params: Params, made: Plan) -> None:
@@ -161,6 +164,15 @@ def _edited(project: Project, known: Record | None) -> Iterator[str]:
         yield from (f"expectations/{suite}.json: {name}" for name in edited(by_key(expectations), present))
 
 
+def _learned(known: Record | None, former: Former, scanned: Scanned, arranged: Arranged) -> tuple[str, ...]:
+    """Return the digests of files that were for training and are in no split, now or since an earlier import."""
+    splits = dict(zip((one.digest for one in scanned.looked), arranged.splits, strict=True))
+    left_out = {digest for digest, split in splits.items() if split == LEFT_OUT}
+    found = {digest for digest in left_out if former.dealt.get(digest, "test") != "test"}
+    before = {bytes.fromhex(digest) for digest in known.learned} if known else set()
+    return tuple(sorted(digest.hex() for digest in found | (before - (splits.keys() - left_out))))
+
+
 def _write_data(folder: Path, made: Plan) -> list[DataFile]:
     folder.mkdir()
     paths = [
@@ -214,7 +226,7 @@ def _write_words(project: Project, params: Params, made: Plan, dataset: Dataset,
     origin = f"{made.wanted.source.name} ({made.found.images:,} pictures)"
     suites = derive_suites(dataset.measured, origin)
     write_suites(project, made.known.suites if made.known else {}, suites, stage)
-    write_text(stage / RECORD, Record(name, made.wanted.source.name, values, suites).to_json())
+    write_text(stage / RECORD, Record(name, made.wanted.source.name, values, suites, made.learned).to_json())
 
 
 def _check_params(path: Path) -> None:

@@ -1,6 +1,6 @@
 """What a champion may have learned from a dataset that is imported again: data/ has it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,20 +19,24 @@ class Former:
     """What became of pictures before an import; empty for a new dataset, and where the source has a test split."""
 
     dealt: Mapping[bytes, str] = field(default_factory=dict)
-    """The splits of the import before this one, by the digest of each picture's file."""
+    """The splits of the imports before this one, by the digest of each picture's file."""
     collected: tuple[Bytes, ...] = ()
     """The images of each batch, (n, height, width, channels)."""
 
 
-def read_former(project: Project, params: DataParams) -> Former:
+def read_former(project: Project, params: DataParams, learned: Sequence[str]) -> Former:
     """Return what data/ has of the import before this one, and of what was collected since.
+
+    Args:
+        learned: digests of files that were for training once, and are not in data/.
 
     Raises:
         ArtifactError: a shard is missing, or another one.
         DataError: a shard is of another form, or a batch is damaged.
     """
     batches = read_batches(project, params).values()
-    return Former(_read_dealt(project, params), tuple(batch.images for batch in batches))
+    before = {bytes.fromhex(digest): "train" for digest in learned}
+    return Former(before | _read_dealt(project, params), tuple(batch.images for batch in batches))
 
 
 def _read_dealt(project: Project, params: DataParams) -> dict[bytes, str]:

@@ -22,6 +22,8 @@ class Record:
     """The folder or file, for people."""
     params: Mapping[str, Any] = field(default_factory=dict)
     suites: Suites = field(default_factory=dict)
+    learned: tuple[str, ...] = ()
+    """Digests of the files that a champion may have learned and that are in no split, in hexadecimal."""
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
@@ -38,4 +40,6 @@ def read_record(root: Path) -> Record | None:
         return None
     with translate_damage(path, "restore it with: git checkout -- import.json", DataError):
         content = load_json(path, LARGEST_ARTIFACT_BYTES)
-        return Record(str(content["name"]), str(content["source"]), dict(content["params"]), dict(content["suites"]))
+        learned = tuple(bytes.fromhex(digest).hex() for digest in content.get("learned", ()))
+        names = str(content["name"]), str(content["source"])
+        return Record(*names, dict(content["params"]), dict(content["suites"]), learned)
