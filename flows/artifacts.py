@@ -9,6 +9,7 @@ from rich.text import Text
 from fashion.cli.terminal import console, gate_table, judgement_table
 from fashion.errors import without_secrets
 from fashion.evaluation.gates import FAILED, Check
+from fashion.pages.links import report_of
 from fashion.paths import METRICS, REPORT, SUMMARY, Project
 from fashion.reading import read_json
 from fashion.registry.gates import read_gate
@@ -141,7 +142,7 @@ def _next_steps(project: Project, registration: "Registration") -> str:
     """List files and commands, as they are typed in the project's folder."""
     ask = {"fashion predict IMAGE...": "ask the champion about images of yours"}
     compare = {"fashion models": "every version with its verdict, gates and accuracy"}
-    report = f"artifacts/reports/{registration.version}.html"
+    report = report_of(project, registration.name, registration.version).relative_to(project.root).as_posix()
     steps = {
         **({report: "the report of this version, one page"} if (project.root / report).exists() else {}),
         "artifacts/evaluation/": "every picture and prediction; the figures of each class in classification_report.txt",

@@ -17,7 +17,7 @@ from tests.traffic import Traffic, inverted
 PAGES = {
     "exploration/index.html": 20,
     "exploration_window/index.html": 20,
-    "reports/1.html": 10,
+    "reports/fashion-classifier/1.html": 10,
     "validation/docs/index.html": 0,
     "validation/docs/train.html": 0,
     "validation/docs/images.html": 0,

@@ -23,6 +23,7 @@ from fashion.pages.report.mistakes import find_pairs, thumbnail
 from fashion.pages.report.network import read_layers
 from fashion.pages.report.writing import show
 from fashion.params import load_params
+from fashion.storage import files_below
 from tests.advice import follow
 from tests.browser import chromium, open_page
 from tests.conftest import copy_trained
@@ -139,7 +140,7 @@ def test_the_command_names_the_champion_and_the_page(trained_project, kept):
     result = CliRunner().invoke(app, ["report"], env={"FASHION_HOME": str(trained_project.root)})
     assert result.exit_code == 0, result.output
     assert "fashion-classifier version 1 (the champion): Right in " in result.output
-    page = trained_project.reports / "1.html"
+    page = trained_project.reports / "fashion-classifier" / "1.html"
     assert f"Page: {page}" in result.output
     again = CliRunner().invoke(app, ["report", "champion"], env={"FASHION_HOME": str(trained_project.root)})
     assert "version 1: Right in" in again.output
@@ -153,7 +154,7 @@ def test_without_a_version_there_is_no_report(trained_project):
         write_report(trained_project, params)
     with pytest.raises(LineageError, match="another has no version 7"):
         write_report(trained_project, params, "7")
-    assert [page.name for page in trained_project.reports.iterdir()] == ["1.html"]  # That of the training.
+    assert [page.name for page in files_below(trained_project.reports)] == ["1.html"]  # That of the training.
 
 
 def test_the_newest_version_is_reported_where_none_is_champion(trained_project, params):
@@ -206,7 +207,9 @@ def test_what_is_gone_is_named_and_the_rest_is_shown(trained_project, params):
     with pytest.raises(ArtifactError, match=r"evaluation/predictions.parquet is missing.*Restore") as refused:
         write_report(trained_project, params)
     assert "champion" in follow(trained_project, refused.value, "fashion models")
-    assert "is damaged" in (trained_project.reports / "1.html").read_text()  # The last one stays.
+    assert (
+        "is damaged" in (trained_project.reports / "fashion-classifier" / "1.html").read_text()
+    )  # The last one stays.
 
 
 def test_predictions_of_another_evaluation_are_not_reported(trained_project, params):

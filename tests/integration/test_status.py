@@ -26,6 +26,7 @@ from fashion.registry.register import register
 from fashion.serving.keys import Keys, Right, add_key, keys_file
 from fashion.serving.limits import KEY_HEADER
 from fashion.settings import tracking_uri
+from fashion.storage import write_text
 from tests.advice import follow
 from tests.logs import judged, record
 from tests.projects import copy_project
@@ -38,7 +39,7 @@ PAGES = (
     "evaluation/calibration.png",
     "exploration/index.html",
     "monitoring/index.html",
-    "reports/1.html",
+    "reports/fashion-classifier/1.html",
     "validation/docs/index.html",
 )
 
@@ -197,7 +198,8 @@ def test_the_page_has_no_scripts_loads_nothing_and_escapes_what_others_wrote(tmp
 
 
 def test_each_page_that_is_listed_is_shown_at_its_address(home):
-    links = find_links(home)
+    write_text(home.reports / "another" / "1.html", "<p>of another dataset</p>")
+    links = find_links(home, load_params(home.params).register_.name)
     assert {link.path for link in links} == {f"artifacts/{path}" for path in PAGES}
     for link in links:
         _, status, name, path = link.address.split("/", 3)

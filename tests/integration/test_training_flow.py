@@ -119,7 +119,7 @@ def test_a_training_with_nothing_to_do_shows_every_step_and_changes_nothing(trai
     assert "](data:image/png;base64," in artifacts["pictures"].data
     assert "](data:image/png;base64," in artifacts["exploration"].data
     assert "**To be promoted**" in artifacts["judgement"].data
-    assert f"`{trained_project.reports / '1.html'}`" in artifacts["report"].data
+    assert f"`{trained_project.reports / 'fashion-classifier' / '1.html'}`" in artifacts["report"].data
     assert "/artifacts/report/fashion-classifier/1/report.html) (while `make up` runs)" in artifacts["report"].data
     assert "all 18 gates passed; champion" in artifacts["report"].description
     assert list((trained_project.state / "mlflow").glob("*/artifacts/report/fashion-classifier/1/report.html"))

@@ -24,9 +24,16 @@ class Link:
     """At the service; None where it does not show this file."""
 
 
-def find_links(project: Project) -> tuple[Link, ...]:
-    """Return what there is to read."""
-    reports = sorted(project.reports.glob("*.html"), key=lambda path: path.stat().st_mtime, reverse=True)
+def report_of(project: Project, model: str, version: str) -> Path:
+    """Return where the report of a version of a model is kept."""
+    return project.reports / model / f"{version}.html"
+
+
+def find_links(project: Project, model: str) -> tuple[Link, ...]:
+    """Return what there is to read; of reports, those of one model."""
+    reports = sorted(
+        report_of(project, model, "*").parent.glob("*.html"), key=lambda path: path.stat().st_mtime, reverse=True
+    )
     found = [
         ("The data explored", project.exploration / PAGE),
         ("All windows of predictions", project.monitoring / PAGE),

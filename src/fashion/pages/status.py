@@ -132,7 +132,8 @@ class Board:
             return read_use(log, name, SHOWN_WINDOWS)
 
     def _read_files(self) -> Files:
-        return Files(find_links(self._project), find_windows(self._project), count_refused(self._project, self._params))
+        links = find_links(self._project, self._params.register_.name)
+        return Files(links, find_windows(self._project), count_refused(self._project, self._params))
 
 
 def _read_runs() -> list[FlowRun] | None:

@@ -13,6 +13,7 @@ from fashion.adapters.tracking.tags import VERDICT
 from fashion.errors import ServiceError
 from fashion.evaluation.estimates import percentage, proportion
 from fashion.images.photos import Form
+from fashion.pages.links import report_of
 from fashion.pages.report.content import fill
 from fashion.pages.report.kept import Kept, fetch_kept
 from fashion.params import Params
@@ -42,7 +43,7 @@ class Report:
 
 
 def write_report(project: Project, params: Params, which: str | None = None) -> Report:
-    """Write the report of a version into artifacts/reports/; one that has no model card in MLflow gets it.
+    """Write the report of a version into artifacts/reports/MODEL/; one that has no model card in MLflow gets it.
 
     Versions that were registered before there were cards have none. Where MLflow does not take it, that is a warning.
 
@@ -58,7 +59,7 @@ def write_report(project: Project, params: Params, which: str | None = None) -> 
     with TemporaryDirectory() as folder:
         kept = fetch_kept(project, params, which, Path(folder))
     version = kept.lineage.version
-    path = project.reports / f"{version.number}.html"
+    path = report_of(project, kept.lineage.name, version.number)
     write_text(path, show(kept))
     try:
         described = _describe(project, params, kept)
