@@ -18,7 +18,7 @@ from fashion.registry import approval
 from fashion.registry.approval import Answer, answer, conclude
 from fashion.registry.judgement import Judgement
 from fashion.registry.overview import list_changes, list_models
-from fashion.registry.promotion import decide, promote
+from fashion.registry.promotion import decide, promote, roll_back
 from fashion.registry.register import register
 from fashion.stages.evaluate import evaluate
 from tests.advice import follow
@@ -119,6 +119,20 @@ def test_a_version_promoted_by_hand_meanwhile_stays_champion_whatever_is_answere
     assert (verdict, reason) == ("champion", f"promoted by {change.who}: in a hurry")
     assert answered(trained_project, two, NO).verdict == "champion"
     assert state(trained_project, two)[0].champion == two
+
+
+@pytest.mark.parametrize("given", [YES, NO, None], ids=["approved", "refused", "nobody"])
+def test_a_version_promoted_by_hand_and_rolled_back_meanwhile_is_not_champion_whatever_is_answered(
+    trained_project, given
+):
+    two = propose(trained_project)
+    promote(trained_project, load(trained_project), two, "in a hurry")
+    who = state(trained_project, two)[2].who
+    roll_back(trained_project, load(trained_project), None, "it is worse")
+    outcome = answered(trained_project, two, given)
+    because = f"version 1 has become champion since; before: promoted by {who}: in a hurry"
+    assert (outcome.verdict, outcome.reason) == ("challenger", because)
+    assert state(trained_project, two)[0].champion == "1"
 
 
 def test_an_answer_that_was_carried_out_but_not_noted_is_noted_the_next_time(trained_project, monkeypatch):

@@ -22,6 +22,7 @@ from fashion.params import load_params
 from fashion.registry import promotion
 from fashion.registry.approval import Answer, conclude
 from fashion.registry.lineage import look_up_lineage
+from fashion.registry.promotion import promote
 from fashion.registry.register import register
 from fashion.stages.evaluate import evaluate
 from fashion.stages.fetch import Drawing, draw_data
@@ -30,6 +31,7 @@ from fashion.stages.train import train
 from fashion.stages.validate import validate
 from tests.advice import follow
 from tests.candidates import make_candidate
+from tests.integration.test_promotion import add_versions
 from tests.projects import edit_params, log_predictions
 
 WEAK = {"epochs": 1, "learning_rate": 1e-5}
@@ -54,6 +56,14 @@ def test_the_first_version_that_passes_its_gates_is_champion(trained_project):
     again = register(trained_project, load(trained_project))
     assert (again.version, again.verdict, again.created) == ("1", "champion", False)
     assert aliases(trained_project) == {"champion": "1", "challenger": None}
+
+
+def test_a_version_that_another_has_replaced_is_not_champion_when_it_is_registered_again(trained_project):
+    (two,) = add_versions(trained_project)
+    promote(trained_project, load(trained_project), two, "a try")
+    again = register(trained_project, load(trained_project))
+    assert (again.version, again.verdict, again.created) == ("1", "challenger", False)
+    assert again.reason.startswith("version 2 has become champion since; before: all gates passed")
 
 
 def test_the_same_artifacts_make_no_second_version(trained_project):

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 
 from fashion.adapters import orchestration, tracking
 from fashion.adapters.tracking.address import registry_of
-from fashion.adapters.tracking.tags import REASON, VERDICT
 from fashion.params import Params
 from fashion.paths import Project
 from fashion.registry.absence import explain_absence
 from fashion.registry.judging import read_judgement
 from fashion.registry.promotion import LONGEST_REASON, check_loadable, existing
-from fashion.registry.proposal import APPROVE, LAPSE, PROPOSE, REFUSE, awaits_approval, note_outcome
+from fashion.registry.proposal import APPROVE, LAPSE, PROPOSE, REFUSE, awaits_approval, note_outcome, present_verdict
 from fashion.registry.register import Registration
 from fashion.settings import load_settings
 
@@ -70,13 +69,14 @@ def conclude(project: Project, params: Params, number: str, given: Answer | None
         tracking.record(registry, ledger, decision)
         ledger = tracking.read_ledger(registry)
     version = note_outcome(registry, ledger, version)
+    verdict, reason = present_verdict(ledger, version)
     return Registration(
         name=registry.name,
         version=number,
         run_id=version.run_id,
         created=False,
-        verdict=version.tags[VERDICT],
-        reason=version.tags[REASON],
+        verdict=verdict,
+        reason=reason,
         judgement=read_judgement(registry, version),
         approval="answered",
         absence=explain_absence(registry) if ledger.aliases.champion is None else None,

@@ -35,6 +35,15 @@ def note_outcome(registry: tracking.Registry, ledger: tracking.Ledger, version: 
     return version if tags.items() <= version.tags.items() else tracking.tag_version(registry, version, tags)
 
 
+def present_verdict(ledger: tracking.Ledger, version: tracking.Version) -> tuple[str, str]:
+    """Return the verdict on a version and the reason, as they hold now: its tags stay when another becomes champion."""
+    verdict, reason, champion = version.tags[VERDICT], version.tags[REASON], ledger.aliases.champion
+    if verdict != tracking.CHAMPION or champion == version.number:
+        return verdict, reason
+    since = f"version {champion} has become champion since" if champion else "there is no champion any more"
+    return tracking.CHALLENGER, f"{since}; before: {reason}"
+
+
 def _about(ledger: tracking.Ledger, number: str) -> list[tracking.Change]:
     return [change for change in ledger.changes if change.version == number]
 

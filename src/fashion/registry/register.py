@@ -42,7 +42,7 @@ from fashion.registry.gates import read_gate
 from fashion.registry.judgement import Judgement
 from fashion.registry.judging import judge_candidate, keep_judgement, look_up_judgement
 from fashion.registry.origin import Origin, find_data, read_contract, write_origin
-from fashion.registry.proposal import PROPOSE, awaits_approval, note_outcome
+from fashion.registry.proposal import PROPOSE, awaits_approval, note_outcome, present_verdict
 from fashion.registry.wording import figures_for_tags
 from fashion.stages.dataset import load_split, read_history
 from fashion.stages.reference import DESCRIPTORS, EXAMPLES, OUTPUTS
@@ -93,14 +93,15 @@ def register(project: Project, params: Params, flow_run: str | None = None) -> R
         version = _decide(project, params, version, gate, flow_run)
     ledger = tracking.read_ledger(registry)
     version = note_outcome(registry, ledger, version)
+    verdict, reason = present_verdict(ledger, version)
     judgement = look_up_judgement(registry, project, version)
     return Registration(
         name=registry.name,
         version=version.number,
         run_id=version.run_id,
         created=known is None,
-        verdict=version.tags[VERDICT],
-        reason=version.tags[REASON],
+        verdict=verdict,
+        reason=reason,
         judgement=judgement,
         approval="awaited" if awaits_approval(ledger, version.number) else "none",
         absence=explain_absence(registry) if ledger.aliases.champion is None else None,
