@@ -12,14 +12,14 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import State
 from prefect.exceptions import TerminationSignal
 from prefect.input import Keyset, RunInput, keyset_from_paused_state, read_flow_run_input
-from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
 from prefect.states import Paused, Running
 from pydantic import ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from fashion.registry.wording import narrow_markdown
-from fashion.text import escape_markdown
+from fashion.text import escape_markdown, shorten
+from flows.announcement import announce
 
 if TYPE_CHECKING:
     from fashion.registry.register import Registration
@@ -47,12 +47,6 @@ def ask(registration: "Registration", days: float) -> Approval | None:
     Not by Prefect's `pause_flow_run`: that one saves the form after the pause, misses an answer that is taken after its
     last look, fails when the pause is not confirmed, and gives a run that is tried again the answer from before.
     """
-    number = registration.version
-    get_run_logger().info(
-        "Waiting for an answer, at most %g days: shall version %s be champion? Resume the run at %s, or type: "
-        "fashion approve %s, or: fashion refuse %s --reason '...'",
-        *(days, number, flow_run.ui_url, number, number),
-    )
     seconds = max(1, round(days * DAY))
     # A key of its own: a run that is tried again asks again, and Prefect keeps the earlier answer.
     pause: State[Any] = Paused(timeout_seconds=seconds, pause_key=str(uuid4()))
@@ -61,11 +55,23 @@ def ask(registration: "Registration", days: float) -> Approval | None:
     Approval.with_initial_data(description=_question(registration)).save(keys)
     with get_client(sync_client=True) as client:
         client.set_flow_run_state(flow_run.id, pause)
+        _announce_question(registration, days)
         if given := _await_answer(client, keys, seconds):
             return given
         # Prefect may have marked the run as failed, its time being up. Once it runs, no answer is taken any more.
         client.set_flow_run_state(flow_run.id, Running(), force=True)
     return _read_answer(keys)
+
+
+def _announce_question(registration: "Registration", days: float) -> None:
+    """Tell everybody that an answer is wanted, once it can be given."""
+    number = registration.version
+    announce(
+        f"{registration.name}: version {number} awaits approval",
+        f"Waiting for an answer, at most {days:g} days: shall version {number} be champion? Resume the run at "
+        f"{flow_run.ui_url}, or type: fashion approve {number}, or: fashion refuse {number} --reason '...'\n\n"
+        f"{shorten(registration.reason)}",
+    )
 
 
 def _question(registration: "Registration") -> str:

@@ -207,7 +207,7 @@ def _outcome(registration: "Registration") -> "State[Registration]":
     message = f"{said[:1].upper()}{said[1:]}"
     if registration.absence:
         message = f"{message}.\n\n{registration.absence}"
-    if registration.created:
+    if registration.created or registration.approval == "answered":
         announce(f"{registration.name}: version {registration.version}", message)
     return Completed(name=_name(registration), message=message, data=registration)
 

@@ -2,10 +2,8 @@
 
 import json
 import os
-import threading
 import time
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import numpy as np
@@ -30,29 +28,6 @@ from tests.servers import PATIENCE_SECONDS, read_task_runs
 from tests.traffic import Traffic, inverted
 
 ENOUGH = 150
-
-
-@pytest.fixture
-def heard(monkeypatch):
-    """What a webhook is told, as a list of titles and texts."""
-    told = []
-
-    class Hook(BaseHTTPRequestHandler):
-        def do_POST(self):
-            content = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            told.append((content["title"], content["text"]))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *arguments):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hook)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv("FASHION_NOTIFY", f"http://127.0.0.1:{server.server_port}/hook")
-    yield told
-    server.shutdown()
-    server.server_close()
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ from fashion.errors import ServiceError
 from fashion.locks import between_trainings, read_holder
 from fashion.params import load_params
 from fashion.paths import Project
+from fashion.registry import register as stage
 from fashion.registry.approval import answer
 from fashion.registry.overview import list_changes, list_models
 from fashion.registry.promotion import promote
@@ -203,8 +204,9 @@ def fashion(project, *arguments):
 
 @pytest.mark.advice("fashion approve", "flows/approval.py", "registry/absence.py")
 @pytest.mark.advice("make up", "flows/artifacts.py")
-def test_a_training_that_nobody_could_answer_asks_when_it_runs_again_and_the_command_approves(asked):
+def test_a_training_that_nobody_could_answer_asks_when_it_runs_again_and_the_command_approves(asked, heard):
     state, *_ = run_flow(synthetic=True, unattended=True)
+    assert [title for title, _ in heard] == ["asked: version 1"]
     assert (state.name, state.result().approval) == ("AwaitsApproval", "awaited")
     assert "asked has no champion: version 1 awaits approval." in state.message
     assert list_models(asked, load_params(asked.params)).models[0].aliases == ("challenger",)
@@ -221,7 +223,13 @@ def test_a_training_that_nobody_could_answer_asks_when_it_runs_again_and_the_com
         assert f"asked/1, run {run.id} (" in fashion(asked, "approve", "2").stderr
         return fashion(asked, "approve", "1", "--reason", "looks right")
 
+    heard.clear()
     (state, run, _, artifacts), command = train_and(approve)
+    (asking, question), (outcome, said) = heard
+    assert (asking, outcome) == ("asked: version 1 awaits approval", "asked: version 1")
+    assert f"/flow-run/{run.id}, or type: fashion approve 1, or: fashion refuse 1 --reason '...'" in question
+    assert question.endswith("\n\nawaits approval: all gates passed; there was no champion")
+    assert said == f"{outcome}: {state.message}"
     assert (command.returncode, command.stderr) == (0, "")
     assert re.fullmatch(
         r"Version 1 is champion: approved by \S+@\S+ \(fashion approve\): looks right\n", command.stdout
@@ -231,6 +239,27 @@ def test_a_training_that_nobody_could_answer_asks_when_it_runs_again_and_the_com
     assert "(fashion approve): looks right" in artifacts["judgement"].data
     change = list_changes(asked, load_params(asked.params))[0]
     assert (change.action, change.via, change.flow_run) == ("approve", "fashion approve", run.name)
+
+
+@pytest.mark.usefixtures("without_stages")
+def test_a_version_whose_registration_succeeds_at_the_second_try_is_announced_once(
+    trained_project, at_server, heard, monkeypatch
+):
+    at_server(trained_project)
+    edit_params(trained_project, {"register": {"name": "tried"}})
+    look_up, away = stage.look_up_judgement, [ServiceError("No MLflow server answers")]
+
+    def look_up_later(*arguments):
+        if away and "verdict" in arguments[2].tags:
+            raise away.pop()
+        return look_up(*arguments)
+
+    monkeypatch.setattr(stage, "look_up_judgement", look_up_later)
+    monkeypatch.setattr(pipeline, "register", pipeline.register.with_options(retry_delay_seconds=0))
+    state, *_ = run_flow(synthetic=True)
+    assert (away, state.result().verdict) == ([], "champion")
+    run_flow(synthetic=True)
+    assert [title for title, _ in heard] == ["tried: version 1"]
 
 
 @pytest.mark.advice("fashion refuse --reason", "flows/approval.py")

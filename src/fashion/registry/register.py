@@ -58,6 +58,7 @@ class Registration:
     run_id: str
     """Of the MLflow run in which the model was trained."""
     created: bool
+    """Whether it was decided about just now, in this call or an earlier one by the same Prefect run."""
     verdict: str
     reason: str
     judgement: Judgement | None
@@ -89,7 +90,8 @@ def register(project: Project, params: Params, flow_run: str | None = None) -> R
     digest = folder_digest(project.model, project.evaluation, project.export)
     known = tracking.find_version(registry, ARTIFACTS_DIGEST, digest)
     version = known or _log(registry, project, params, digest, gate)
-    if VERDICT not in version.tags:
+    undecided = VERDICT not in version.tags
+    if undecided:
         version = _decide(project, params, version, gate, flow_run)
     ledger = tracking.read_ledger(registry)
     version = note_outcome(registry, ledger, version)
@@ -99,13 +101,19 @@ def register(project: Project, params: Params, flow_run: str | None = None) -> R
         name=registry.name,
         version=version.number,
         run_id=version.run_id,
-        created=known is None,
+        created=undecided or _was_decided_by(flow_run, ledger, version),
         verdict=verdict,
         reason=reason,
         judgement=judgement,
         approval="awaited" if awaits_approval(ledger, version.number) else "none",
         absence=explain_absence(registry) if ledger.aliases.champion is None else None,
     )
+
+
+def _was_decided_by(flow_run: str | None, ledger: tracking.Ledger, version: tracking.Version) -> bool:
+    """Return whether this very Prefect run decided about the version: a service was away then, and it tries again."""
+    change = promotion.decision_about(ledger, version)
+    return change is not None and flow_run is not None and change.flow_run == flow_run
 
 
 def _log(registry: tracking.Registry, project: Project, params: Params, digest: str, gate: Gate) -> tracking.Version:
