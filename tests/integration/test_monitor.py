@@ -282,6 +282,36 @@ def test_of_two_monitors_of_one_log_one_hears_of_the_other(watched, monkeypatch)
     assert "clean" in follow(project, raised.value, "fashion monitor --history")
 
 
+def test_a_look_beside_monitors_of_other_models_that_share_the_log_takes_the_next_free_number(watched, monkeypatch):
+    project, params, traffic = watched
+    write_page, others = stage._write_page, ["bags", "shoes"]
+
+    def meanwhile(*arguments):
+        page = write_page(*arguments)
+        if others:
+            model = others.pop()
+            assert WindowHistory(traffic.log, model).add(replace(arguments[2][-1], model=model))
+        return page
+
+    traffic.send(100)
+    monkeypatch.setattr(stage, "_write_page", meanwhile)
+    looked = monitor(project, params)
+    assert (looked.judged.number, looked.judged.predictions) == (3, 100)
+    assert [window.number for window in read_history(project, params)] == [3]
+    assert [folder.name for folder in project.monitoring.iterdir() if folder.is_dir()] == ["3"]
+    assert looked.page == project.monitoring / "3" / PAGE
+
+
+@pytest.mark.advice("fashion monitor", "loop/monitor.py")
+def test_a_look_that_never_gets_a_number_says_why(watched, monkeypatch):
+    project, params, traffic = watched
+    traffic.send(100)
+    with monkeypatch.context() as patch, pytest.raises(ServiceError, match="Other models that share") as raised:
+        patch.setattr(WindowHistory, "add", lambda *_: False)
+        monitor(project, params)
+    assert "clean" in follow(project, raised.value, "fashion monitor")
+
+
 def test_a_clock_that_goes_back_or_was_ahead_hides_nothing_from_the_next_look(watched, caplog):
     project, params, traffic = watched
     traffic.time += timedelta(days=3)

@@ -265,9 +265,10 @@ def test_windows_that_were_judged_are_read_again(log):
     assert history.read(10) == added
     assert history.read(2) == added[1:]
     assert history.read(10, version=version("1")) == [added[0], added[2]]
-    with pytest.raises(ServiceError, match="Window 3 was recorded by another monitor of this") as raised:
+    with pytest.raises(ServiceError, match="Window 3 of m was recorded by another monitor") as raised:
         history.add(judged(3, records))
     assert "Start the database" not in str(raised.value)
+    assert not WindowHistory(log, "n").add(replace(judged(3, records), model="n"))
     assert history.read(10) == added
 
 

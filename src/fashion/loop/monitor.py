@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fashion.adapters.predictions import JudgedWindow, ModelVersion, PredictionLog, Window, WindowHistory
-from fashion.errors import ArtifactError
+from fashion.errors import ArtifactError, ServiceError
 from fashion.evaluation.alarm import decide, decide_alone
 from fashion.locks import one_at_a_time
 from fashion.loop.judging import judge, score_window
@@ -29,6 +29,9 @@ KEPT = 50
 
 BY_HAND = "by-hand"
 """The folder of the page about the last window that was chosen by hand."""
+
+TRIES = 5
+"""Of a look beside the monitors of other models that share the log."""
 
 logger = logging.getLogger(__name__)
 
@@ -89,14 +92,20 @@ def monitor(project: Project, params: Params, *, last: int | None = None, since:
     Raises:
         ArtifactError: the champion's reference is missing or damaged.
         DataError: the predictions in the log are by another model of the same version number.
-        ServiceError: there is no champion, or the log's database is away.
+        ServiceError: there is no champion, the log's database is away, or another monitor of this model came first.
     """
     with one_at_a_time(project, "monitor"):
         found = find_champion(project, params)
         if found.trouble:
             logger.warning("Using the last known champion, version %s: %s", found.champion.version, found.trouble)
         with closing(PredictionLog(predictions_url(project))) as log:
-            return _look(project, params, found, log, _Choice(last, since))
+            for _ in range(TRIES):
+                if look := _look(project, params, found, log, _Choice(last, since)):
+                    return look
+    raise ServiceError(
+        f"Other models that share the prediction log took the number of the window {TRIES} times. To look again, type: "
+        "fashion monitor"
+    )
 
 
 def read_history(project: Project, params: Params) -> list[JudgedWindow]:
@@ -144,13 +153,16 @@ class _Choice:
         return self.last is not None or self.since is not None
 
 
-def _look(project: Project, params: Params, found: Found, log: PredictionLog, choice: _Choice) -> Look:
+def _look(project: Project, params: Params, found: Found, log: PredictionLog, choice: _Choice) -> Look | None:
+    """Look once; None where another model that shares the log has taken the window's number in the meantime."""
     version, by_hand, policy = _identify(params, found), choice.by_hand, params.monitor.alarm
     log.name_labels(version, found.champion.classes)
     if clock := log.describe_clock():
         logger.warning(clock)
     history = WindowHistory(log, params.register_.name)
     history.refresh(KEPT)
+    # Before anything is read: what another monitor of this model adds from here on is noticed by this number.
+    number = history.next_number()
     earlier = history.read(max(policy.of, policy.cool_down), version)
     after = earlier[-1].last_number if earlier and not by_hand else None
     limit = min(choice.last or params.monitor.largest_window, params.monitor.largest_window)
@@ -165,10 +177,12 @@ def _look(project: Project, params: Params, found: Found, log: PredictionLog, ch
     scores = score_window(params.monitor, known, window)
     decision = decide_alone(scores) if by_hand else decide([one.verdict for one in earlier], scores, policy)
     because, past = explain(decision, len(window), policy), history.read(KEPT)
-    judged = judge(window, version, history.next_number(), decision, because)
+    judged = judge(window, version, number, decision, because)
     page = _write_page(project, window, [*past, judged], known, by_hand)
     if not by_hand:
-        history.add(judged)
+        if not history.add(judged):
+            shutil.rmtree(page.parent)
+            return None
         past.append(judged)
     _write_index(project, past[-KEPT:])
     return look(window, because, judged, page)

@@ -91,11 +91,11 @@ class WindowHistory:
         with self._log.transaction() as connection:
             return (connection.scalar(select(func.max(windows.c.number))) or 0) + 1
 
-    def add(self, window: JudgedWindow) -> None:
-        """Write a window down; its number must be new.
+    def add(self, window: JudgedWindow) -> bool:
+        """Write a window down; return whether its number was still free: a window of another model may have it by now.
 
         Raises:
-            ServiceError: it is not: another monitor has looked at these predictions in the meantime.
+            ServiceError: another monitor of this model has looked at these predictions in the meantime.
         """
         row = asdict(window) | {"verdict": window.verdict.value}
         row |= {name: getattr(window, name) for name in ("drifted", "alarm", *CHANGING)}
@@ -103,10 +103,13 @@ class WindowHistory:
             with self._log.transaction() as connection:
                 connection.execute(insert(windows), row)
         except IntegrityError as error:
+            if not self._is_own(window.number):
+                return False
             raise ServiceError(
-                f"Window {window.number} was recorded by another monitor of this prediction log in the meantime; this "
-                "look is discarded. Run one monitor per log. To see what the other found: fashion monitor --history"
+                f"Window {window.number} of {self._model} was recorded by another monitor in the meantime; this look "
+                "is discarded. Run one monitor per model. To see what the other found: fashion monitor --history"
             ) from error
+        return True
 
     def read(self, limit: int, version: ModelVersion | None = None) -> list[JudgedWindow]:
         """Return the last windows, at most `limit`, of one version or all; the oldest first."""
@@ -140,6 +143,11 @@ class WindowHistory:
                 if now.labelled >= before.labelled and now != before:
                     values = {name: getattr(now, name) for name in CHANGING}
                     connection.execute(update(windows).where(windows.c.number == now.number).values(values))
+
+    def _is_own(self, number: int) -> bool:
+        chosen = select(func.count()).where(windows.c.number == number, of_model(windows, self._model))
+        with self._log.transaction() as connection:
+            return bool(connection.scalar(chosen))
 
     def _read(self, connection: Connection, limit: int, version: ModelVersion | None = None) -> list[JudgedWindow]:
         chosen = select(windows).where(of_model(windows, self._model)).order_by(windows.c.number.desc()).limit(limit)
