@@ -46,8 +46,15 @@ def training_slot(project: Project, on_wait: OnWait) -> Iterator[None]:
         on_wait: is told, at first and every half minute, for whom this training waits.
     """
     with hold(training_lock(project), on_wait) as lock, get_client(sync_client=True) as client:
-        _clear_away(client, lock.read())
-        us = {"process": str(os.getpid()), "run": str(client.read_flow_run(flow_run.id).name), "id": str(flow_run.id)}
+        left, root = lock.read(), str(project.root.resolve())
+        if left.get("root") == root:  # A copy of a project has what another training wrote.
+            _clear_away(client, left)
+        us = {
+            "process": str(os.getpid()),
+            "run": str(client.read_flow_run(flow_run.id).name),
+            "id": str(flow_run.id),
+            "root": root,
+        }
         lock.write(us)
         create_limit(client)
         lease = _acquire(client, on_wait)

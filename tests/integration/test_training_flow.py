@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -473,6 +474,18 @@ def test_a_training_that_was_killed_holds_up_nobody_and_does_not_run_for_ever(cl
     assert (said, taken) == ([], 1)  # Who waits says so.
     assert client.read_flow_run(UUID(left["id"])).state.name == "Crashed"
     assert client.read_global_concurrency_limit_by_name(LIMIT).active_slots == 0
+
+
+def test_a_copy_of_a_project_leaves_the_training_alone_that_was_running_when_it_was_copied(
+    client, project, holder, tmp_path
+):
+    first, copy = holder(), Project(tmp_path / "copy")
+    run = read_holder(project.state / "training.lock")["id"]
+    shutil.copytree(project.state, copy.state)
+    said, taken = hold_once(copy, until=first)
+    assert first.wait(timeout=PATIENCE_SECONDS) == 0
+    assert (said, taken) == (["run the first"], 1)
+    assert client.read_flow_run(UUID(run)).state.name == "Completed"
 
 
 def test_what_two_projects_on_one_server_train_takes_turns_and_says_for_which_run(client, project, holder, tmp_path):
