@@ -14,11 +14,13 @@ from fashion.adapters.predictions import Collection, PredictionLog, collecting, 
 from fashion.adapters.tracking.address import registry_of
 from fashion.adapters.tracking.tags import DATA_VERSION, SYNTHETIC_DATA
 from fashion.adapters.versioning.pinning import is_cached
-from fashion.errors import DataError, ServiceError
+from fashion.errors import DataError, LineageError, ServiceError
 from fashion.params import Params
 from fashion.paths import Project
+from fashion.registry.lineage import look_up_lineage
 from fashion.settings import is_shared, predictions_url, tracking_uri
 from fashion.stages.batches import newest_batch
+from fashion.storage import file_digest
 
 logger = logging.getLogger(__name__)
 
@@ -93,12 +95,25 @@ def _check_champion(project: Project, params: Params) -> None:
     wanted, pinned = champion.tags.get(DATA_VERSION), versioning.data_version(project)
     if wanted in (None, pinned) or _was_pinned(project, wanted) or is_cached(project, wanted):
         return
+    if _has_files(project, params, champion):
+        return  # And more: their data.dvc was overwritten by a later collection before anybody committed it.
     raise DataError(
         f"The data of this clone are behind: champion {champion.number} of {registry.name} learned from data "
         f"{wanted[:8]}, which data.dvc does not pin here and never did; it pins {pinned[:8]}. "
         f"{_cure(project)}. If that does not bring them, data.dvc has still to be committed and pushed where that "
         "version was trained"
     )
+
+
+def _has_files(project: Project, params: Params, version: tracking.Version) -> bool:
+    """Return whether all files that a version has learned from are in data/; no if nothing tells which those are."""
+    try:
+        files = look_up_lineage(project, params, version.number).origin.data.files
+    except LineageError as error:
+        logger.warning("Whether the data of the champion are among those here was not checked: %s", error)
+        return False
+    paths = {project.data / name: digest for name, digest in files.items()}
+    return all(path.is_file() and file_digest(path) == digest for path, digest in paths.items())
 
 
 def _name(project: Project) -> str:
