@@ -7,8 +7,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
@@ -148,42 +149,50 @@ def down(project: Project) -> None:
             if lock is not None:
                 console.print("All services have ended." if asked else "Nothing runs.")
                 return
-        asked = asked or _ask_to_end(project)
-        if not asked and time.monotonic() > start + STARTING_SECONDS:
-            raise ServiceError("The services are just starting; try again: make down")
+        asks = _find_running(project)
+        if asks and not asked:
+            for ask_to_end in asks:
+                ask_to_end()
+            asked = True
+        if not asks and time.monotonic() > start + STARTING_SECONDS:
+            _kill_copies(project)
         time.sleep(0.2)
     raise ServiceError(f"The services do not end; see {project.state / 'logs'}")
 
 
-def _ask_to_end(project: Project) -> bool:
-    """Ask the supervisor; where it was killed, its services still hold the lock and are asked one after the other.
+def _find_running(project: Project) -> list[Callable[[], None]]:
+    """Return calls that ask the supervisor to end, or, where it was killed, its services: copies of it have the lock.
 
-    Returns:
-        Whether there was anybody to ask: who has only just taken the lock has not written its number yet.
+    Numbers in files may be other programs' by now, and who has only just taken the lock has not written its own yet.
     """
     holder = read_holder(_lock(project))
     if holder.get("place", place()) != place():
         raise ServiceError("The services run on another host, or in another container; end them there")
     supervisor = int(holder.get("process", 0))
-    if _holds_lock(project, supervisor):
-        os.kill(supervisor, signal.SIGTERM)
-        return True
+    if _has_lock(project, supervisor):
+        return [partial(os.kill, supervisor, signal.SIGTERM)]
     files = [path for name in (WORKER, PREFECT, MLFLOW) if (path := _pid_file(project, name)).exists()]
-    leaders = [leader for path in files if _holds_lock(project, leader := int(path.read_text(encoding="utf-8")))]
-    for leader in leaders:
-        _signal_group(leader, signal.SIGTERM)
-    return bool(leaders)
+    leaders = [int(path.read_text(encoding="utf-8") or 0) for path in files]
+    return [
+        partial(_signal_group, leader, signal.SIGTERM) for leader in leaders if _has_lock(project, leader, parent=True)
+    ]
 
 
-def _holds_lock(project: Project, process: int) -> bool:
-    """Return whether the process, or its parent, has the lock's file open: its number may be another program's by now.
+def _kill_copies(project: Project) -> None:
+    """Kill copies of a killed supervisor whose services have ended: they wait for it to read what those wrote."""
+    if not read_holder(_lock(project)):
+        raise ServiceError("The services are just starting; try again: make down")
+    for number in psutil.pids():
+        if number != os.getpid() and _has_lock(project, number):
+            os.kill(number, signal.SIGKILL)
 
-    Of a service, its parent has: Honcho starts each in a copy of the supervisor, which waits for it.
-    """
+
+def _has_lock(project: Project, number: int, *, parent: bool = False) -> bool:
+    """Return whether a process, or its parent, has the lock's file open."""
     with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-        found = psutil.Process(process)
-        files = [file.path for one in (found, found.parent()) if one for file in one.open_files()]
-        return str(_lock(project).resolve()) in files
+        process = psutil.Process(number)
+        process = psutil.Process(process.ppid()) if parent else process
+        return str(_lock(project).resolve()) in (file.path for file in process.open_files())
     return False
 
 

@@ -16,7 +16,7 @@ ENDINGS = {
     "by an exception": "raise OSError",
     "by os._exit": "os._exit(0)",
     "by SIGTERM": "os.kill(os.getpid(), signal.SIGTERM); signal.pause()",
-    "by another program in its place": "os.execv('/bin/true', ['true'])",
+    "by another program in its place": "os.execv(sys.executable, [sys.executable, '-S', '-c', ''])",
 }
 
 
@@ -25,7 +25,7 @@ def test_the_lines_of_a_process_are_kept_however_it_ends(ending: str, tmp_path: 
     recorder = tmp_path / "tests" / "recorder"
     recorder.mkdir(parents=True)
     (recorder / "sitecustomize.py").symlink_to(SOURCE / "tests" / "recorder" / "sitecustomize.py")
-    words = [sys.executable, "-c", f"import os, signal, fashion.interruption\n{ending}"]
+    words = [sys.executable, "-c", f"import os, signal, sys, fashion.interruption\n{ending}"]
     subprocess.run(words, env=os.environ | {"PYTHONPATH": str(recorder)}, capture_output=True, timeout=600, check=False)
     (kept,) = (tmp_path / ".state" / "coverage").iterdir()
     data = CoverageData(str(kept))

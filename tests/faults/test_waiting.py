@@ -276,16 +276,24 @@ def test_make_down_ends_what_is_just_starting_and_not_what_has_its_number_of_las
                 innocent.kill()
 
 
-def test_make_down_ends_the_services_of_a_killed_supervisor_and_no_other_that_has_a_number_of_theirs(tmp_path):
+@pytest.mark.parametrize("lines", [0, 5000], ids=["silent", "talkative"])
+def test_make_down_ends_the_services_of_a_killed_supervisor_and_no_other_that_has_a_number_of_theirs(
+    tmp_path, lines, monkeypatch
+):
+    """What a service has written, its copy of the supervisor passes on, and does not end before somebody reads it."""
+    monkeypatch.setattr("flows.services.supervisor.STARTING_SECONDS", 0.5)
     project = Project(tmp_path)
     program = f"from flows.services import supervisor\n{SUPERVISED_WITH_LOCK}"
     with subprocess.Popen(["sleep", "600"], start_new_session=True) as innocent:
-        supervisor = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], start_new_session=True)
+        words = [sys.executable, "-c", program, str(tmp_path), str(lines)]
+        supervisor = subprocess.Popen(words, start_new_session=True)
         pid_file = project.state / "prefect.pid"
         try:
             wait_until(lambda: pid_file.exists() and pid_file.read_text(), supervisor)
             supervisor.kill()
             supervisor.wait()
+            (tmp_path / "go").touch()
+            wait_until((tmp_path / "written").exists, innocent)
             (project.state / "worker.pid").write_text(str(innocent.pid))
             down(project)
             assert innocent.poll() is None
@@ -309,7 +317,8 @@ folder = Path(sys.argv[1]) / ".state"
 with hold(folder / "services.lock", print) as lock:
     lock.write({"process": str(os.getpid()), "place": place()})
     found = supervisor.Supervisor(supervisor.Log(folder / "logs"))
-    found.add_process("prefect", f"echo $$ > '{folder}/prefect.pid'; exec sleep 600")
+    talk = f"until [ -e go ]; do sleep 0.1; done; seq -f 'line %050g' {sys.argv[2]}; touch written; exec sleep 600"
+    found.add_process("prefect", f"echo $$ > '{folder}/prefect.pid'; {talk}", cwd=sys.argv[1])
     found.loop()
 """
 SUPERVISED = """

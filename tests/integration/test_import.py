@@ -1039,9 +1039,9 @@ def test_pictures_of_a_group_are_no_near_copies(project, folder):
 
 
 def test_pictures_in_colour_do_not_count_as_grey_where_the_images_of_the_dataset_are(project, tmp_path):
-    run(make_folder(tmp_path / "grey", channels=1), "--yes", "--name", "birds")
-    assert "0 of 80 are grey" in run(make_folder(tmp_path / "colour"), "--dry-run", "--name", "birds")
-    assert "80 of 80 are grey" in run(tmp_path / "grey", "--dry-run", "--name", "birds")
+    run(make_folder(tmp_path / "birds", channels=1), "--yes")
+    assert "80 of 80 are grey" in run(tmp_path / "birds", "--dry-run")
+    assert "80 of 160 are grey" in run(make_folder(tmp_path / "birds", seed=1), "--dry-run")
 
 
 def test_paths_that_leave_the_folder_or_do_not_exist_are_refused(folder, tmp_path):
