@@ -344,8 +344,10 @@ def test_an_import_that_git_has_taken_back_is_not_known(project, folder):
 def test_what_describes_the_files_does_not_count_as_edited(project, folder):
     run(folder, "--yes")
     text = project.params.read_text()
-    project.params.write_text(text.replace("test-00000-of-00001", "held-out").replace("- <b>bold", "- bold"))
+    text = text.replace("test-00000-of-00001", "held-out").replace("train-00000-of-00001", "learned")
+    project.params.write_text(text.replace("- <b>bold", "- bold"))
     next(project.data.glob("test-*")).rename(project.data / "held-out.parquet")
+    next(project.data.glob("train-*")).rename(project.data / "learned.parquet")
     commit(project.root, "Other names")
     said = run(folder, "--yes")
     assert "is known" in said

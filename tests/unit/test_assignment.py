@@ -87,10 +87,10 @@ def test_a_class_that_is_only_in_groups_with_another_class_is_in_every_split(fra
 
 
 def test_groups_of_several_classes_count_for_the_first_while_no_class_lacks_a_split():
-    labels, groups = np.repeat([0, 1], 200), np.arange(400)
-    groups[200] = groups[0]
+    labels, groups = np.repeat([0, 1], [200, 100]), np.arange(300)
+    groups[200:240] = groups[:40]
     found = assign(labels, groups)
-    labels[200] = 0
+    labels[200:240] = 0
     assert found.split == assign(labels, groups).split
 
 

@@ -149,8 +149,10 @@ def _check_usable(source: Source, scanned: Scanned) -> None:
 
 
 def _is_there(record: Record, params: Params) -> bool:
-    """Return whether params.yaml names a file of the import; not where git took it back, and left import.json."""
-    return any(file.model_dump() in record.params.get("data.shards", ()) for file in params.data.shards)
+    """Return whether params.yaml names the import, or a file of it; not where git took it back and left import.json."""
+    shards = [file.model_dump() for file in params.data.shards]
+    named = bool(shards) and params.register_.name == record.params.get("register.name")
+    return named or any(shard in record.params.get("data.shards", ()) for shard in shards)
 
 
 def _edited(project: Project, known: Record | None) -> Iterator[str]:
