@@ -255,9 +255,13 @@ def test_data_of_the_champion_that_a_clone_never_had_are_missed(clones, servers,
     registry.set_model_version_tag("fashion-classifier", champion.version, "synthetic_data", "false")
     check_data(bob, params)
     registry.set_model_version_tag("fashion-classifier", champion.version, "data_version", f"{'f' * 32}.dir")
+    check_data(bob, params)  # All of their files are here, whatever the version is called.
+    file = bob.data / params.data.files[0].name
+    away = file.rename(bob.state / file.name)
     said = f"behind: champion {champion.version} of fashion-classifier learned from data ffffffff"
     with pytest.raises(DataError, match=said):
         check_data(bob, params)
+    away.rename(file)
     registry.set_model_version_tag("fashion-classifier", champion.version, "synthetic_data", "true")
     check_data(bob, params)
 

@@ -483,8 +483,8 @@ def test_a_copy_of_a_project_leaves_the_training_alone_that_was_running_when_it_
     run = read_holder(project.state / "training.lock")["id"]
     shutil.copytree(project.state, copy.state)
     said, taken = hold_once(copy, until=first)
-    assert first.wait(timeout=PATIENCE_SECONDS) == 0
     assert (said, taken) == (["run the first"], 1)
+    assert first.wait(timeout=PATIENCE_SECONDS) == 0
     assert client.read_flow_run(UUID(run)).state.name == "Completed"
 
 
