@@ -225,6 +225,7 @@ def test_an_empty_group_is_none_and_an_empty_split_is_that_of_the_files_name(dat
 WRONG = {
     "no label column": (table(label=None), "has no column label; expected image {bytes, path} and label, found image"),
     "no columns": (pa.table({"x": [1]}), "has no column image and no column label"),
+    "a column twice": (table().append_column("label", pa.array([0] * 6)), "has several columns label; expected one"),
     "labels in words": (table(label=pa.array(["a"] * 6)), "column label: expected whole numbers.*found string"),
     "a label too large": (
         table(label=pa.array([0, 1, 3, 2, 7, 0])),

@@ -132,6 +132,7 @@ def _opened(path: Path, name: str, check: Callable[[pa.Schema, str], None]) -> I
         # Mapped and not read ahead: else a whole column of a row group is in memory, or what a page claims.
         with pq.ParquetFile(path, memory_map=True, pre_buffer=False) as file:
             _check_claims(file.metadata, path.stat().st_size, name)
+            _check_once(file.schema_arrow, name)
             check(file.schema_arrow, name)
             yield file
     except (pa.ArrowException, OSError, ValueError) as error:
@@ -150,6 +151,11 @@ def _check_claims(metadata: pq.FileMetaData, size: int, name: str) -> None:
         raise DataError(
             f"{name}: claims {claimed:,} bytes, more than {MOST_EXPANSION:,} times those of the file; it is not read"
         )
+
+
+def _check_once(schema: pa.Schema, name: str) -> None:
+    if twice := [column for column in ("image", "label", "group", "split") if schema.names.count(column) > 1]:
+        raise DataError(f"{name}: has several columns {twice[0]}; expected one")
 
 
 def _check_image(schema: pa.Schema, name: str) -> None:
