@@ -100,14 +100,14 @@ def assign_splits(
     leaked = (sides != NOWHERE) & (sides < before[group])
     kept, classes = labels[~leaked].astype(np.int64), np.unique(labels)
     sizes, there = np.bincount(group[~leaked], minlength=len(first)), set(sides.tolist())
-    side, too_rare = min(
-        (
-            (side, _too_rare(kept, side[group][~leaked], classes, fractions))
-            for counted in (labels[first].astype(np.int64), _rarest(labels, group))
-            for side in [_divide(_Shares(counted, sizes), before, there, fractions, seed)]
-        ),
-        key=lambda divided: len(divided[1]),
-    )
+
+    def divide(counted: NDArray[np.int64]) -> tuple[NDArray[np.int64], tuple[int, ...]]:
+        side = _divide(_Shares(counted, sizes), before, there, fractions, seed)
+        return side, _too_rare(kept, side[group][~leaked], classes, fractions)
+
+    side, too_rare = divide(labels[first].astype(np.int64))
+    if too_rare:
+        side, too_rare = min((side, too_rare), divide(_rarest(labels, group)), key=lambda divided: len(divided[1]))
     return Assignment(
         split=tuple(LEFT_OUT if out else SPLITS[number] for out, number in zip(leaked, side[group], strict=True)),
         leaked=np.flatnonzero(leaked),

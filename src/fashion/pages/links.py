@@ -31,9 +31,8 @@ def report_of(project: Project, model: str, version: str) -> Path:
 
 def find_links(project: Project, model: str) -> tuple[Link, ...]:
     """Return what there is to read; of reports, those of one model."""
-    reports = sorted(
-        report_of(project, model, "*").parent.glob("*.html"), key=lambda path: path.stat().st_mtime, reverse=True
-    )
+    folder = report_of(project, model, "any").parent
+    reports = sorted(folder.glob("*.html"), key=lambda path: path.stat().st_mtime, reverse=True)
     found = [
         ("The data explored", project.exploration / PAGE),
         ("All windows of predictions", project.monitoring / PAGE),
