@@ -48,8 +48,8 @@ PUBLISHED = {
 CLEAN, AFTER = 3, 3
 """Windows before the change, and after the new champion has taken over."""
 RATE = 100
-PATIENCE_SECONDS = 900.0
-"""Seconds from the change to the new champion."""
+PATIENCE_SECONDS = 300.0
+"""Seconds without a window or a retraining at work, after which no new champion is expected."""
 PAUSE = 20.0
 """Seconds between windows after the change: the training needs the processor, too."""
 
@@ -139,19 +139,25 @@ def services(project: Project) -> Iterator[str]:
 def tell(project: Project, address: str, drift: str, severity: str) -> dict[str, Any]:
     """Live through one change, and return what was seen."""
     first = version_at(address)
-    windows = iter(range(count_windows(project)))
-    for _ in range(CLEAN):
-        send(project, next(windows))
+    numbers = range(count_windows(project))
+    for number in numbers[:CLEAN]:
+        send(project, number)
         look(project)
     changed = datetime.now(UTC)
     say(f"The world changes: {drift}, severity {severity}")
+    windows = iter(numbers[CLEAN:])
+    during = itertools.islice(windows, len(numbers) - CLEAN - AFTER)
+    expected_since = time.monotonic()
     while (version := version_at(address)) == first:
-        if (datetime.now(UTC) - changed).total_seconds() > PATIENCE_SECONDS:
-            raise SystemExit(f"No new champion within {PATIENCE_SECONDS:.0f} s; Prefect says: {runs_of_retraining()}")
-        if (number := next(windows, None)) is None:
-            raise SystemExit(f"No new champion before all images were sent; Prefect says: {runs_of_retraining()}")
-        send(project, number, drift, severity)
-        look(project)
+        window = next(during, None)
+        if window is not None:
+            send(project, window, drift, severity)
+            look(project)
+        # The windows that are left are for the new champion, however long this machine trains.
+        elif time.monotonic() - expected_since > PATIENCE_SECONDS:
+            raise SystemExit(f"There is no new champion; Prefect says: {runs_of_retraining()}")
+        if window is not None or any(" is Running" in run for run in runs_of_retraining()):
+            expected_since = time.monotonic()
         time.sleep(PAUSE)
     swapped = datetime.now(UTC)
     say(f"Version {version} has taken over")
