@@ -13,7 +13,6 @@ from functools import partial
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
-import httpx
 import psutil
 from honcho.manager import Manager
 from honcho.printer import Message, Printer
@@ -23,7 +22,6 @@ from fashion.errors import ServiceError
 from fashion.leftovers import place
 from fashion.locks import read_holder, try_hold
 from fashion.paths import SERVICES_LOCK, Project
-from fashion.settings import headers_for_prefect
 from flows.services.processes import (
     MLFLOW,
     PREFECT,
@@ -33,14 +31,13 @@ from flows.services.processes import (
     service_commands,
     service_environments,
 )
+from flows.services.runs import end_runs
 
 STOP_SECONDS = {WORKER: 60.0, PREFECT: 15.0, MLFLOW: 15.0}
 """How long a service may take to end when asked, before it is killed; the runs of the worker have as long again."""
 STARTING_SECONDS = 5.0
 """How long it may take from the lock to the number of who has it, of whom `down` asks the end."""
 LOG_BYTES = 5_000_000
-ENDED = "ABORT"
-"""What Prefect answers to whoever would cancel a run that has ended by itself."""
 
 
 class Log(Printer):  # type: ignore[misc]
@@ -83,10 +80,12 @@ class Supervisor(Manager):  # type: ignore[misc]
         """The loop calls this five seconds after a service has ended; `_wind_down` has more patience."""
 
     def _wind_down(self) -> None:
-        for leader in self._running([WORKER]).values():
-            _end_runs(leader)
-        self._end([WORKER])
-        self._end([PREFECT, MLFLOW])
+        try:
+            for leader in self._running([WORKER]).values():
+                end_runs(leader, STOP_SECONDS[WORKER])
+        finally:
+            self._end([WORKER])
+            self._end([PREFECT, MLFLOW])
 
     def _end(self, names: list[str]) -> None:
         for signal_number in (signal.SIGTERM, signal.SIGKILL):
@@ -194,31 +193,6 @@ def _has_lock(project: Project, number: int, *, parent: bool = False) -> bool:
         process = psutil.Process(process.ppid()) if parent else process
         return str(_lock(project).resolve()) in (file.path for file in process.open_files())
     return False
-
-
-def _end_runs(worker: int) -> None:
-    """Cancel the flow runs of a worker, and wait: asked to end, the worker would kill them and leave them `Running`."""
-    with suppress(psutil.NoSuchProcess):
-        runs = {child.environ()["PREFECT__FLOW_RUN_ID"]: child for child in psutil.Process(worker).children()}
-        answers = {run: _set_state(run, "CANCELLING") for run in runs}
-        for run, child in runs.items():
-            if not answers[run]:
-                child.terminate()
-        psutil.wait_procs(list(runs.values()), timeout=STOP_SECONDS[WORKER])
-        for run, answer in answers.items():
-            if answer != ENDED:
-                _set_state(run, "CANCELLED")
-
-
-def _set_state(run: str, state: str) -> str:
-    """Return what the server answers; nothing if it did not take the state, or is gone already."""
-    content = {"state": {"type": state, "message": "The services were asked to end."}}
-    try:
-        address = f"{prefect_address()}/api/flow_runs/{run}/set_state"
-        answer = httpx.post(address, json=content, headers=headers_for_prefect(), timeout=10)
-        return str(answer.json()["status"]) if answer.is_success else ""
-    except httpx.HTTPError:
-        return ""
 
 
 def _signal_group(leader: int, signal_number: int) -> None:

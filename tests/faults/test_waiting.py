@@ -328,15 +328,20 @@ from flows.services.supervisor import Log, Supervisor
 folder = Path(sys.argv[1])
 supervisor = Supervisor(Log(folder / "logs"))
 for name in ("prefect", "mlflow", "worker"):
-    supervisor.add_process(name, f"echo $$ > '{folder}/{name}.pid'; exec sleep 600")
+    before, after = sys.argv[2:] if name == "worker" else ("", "exec sleep 600")
+    supervisor.add_process(name, f"{before} echo $$ > '{folder}/{name}.pid'; {after}")
 supervisor.loop()
 """
 
 
-def test_services_end_though_nobody_reads_any_more_what_they_say(tmp_path):
+AT_REST, MAKING_DEPLOYMENTS = ("", "exec sleep 600"), ("sleep 600 &", "wait")
+
+
+@pytest.mark.parametrize("work", [AT_REST, MAKING_DEPLOYMENTS], ids=["at rest", "making its deployments"])
+def test_services_end_whatever_the_worker_does_and_though_nobody_reads_any_more_what_they_say(tmp_path, work):
     """The terminal was closed, or of `make up | tee log` the second was ended first."""
     reading, writing = os.pipe()
-    command = [sys.executable, "-c", SUPERVISED, str(tmp_path)]
+    command = [sys.executable, "-c", SUPERVISED, str(tmp_path), *work]
     with subprocess.Popen(command, cwd=SOURCE, stdout=writing, start_new_session=True) as process:
         os.close(writing)
         files = [tmp_path / f"{name}.pid" for name in ("prefect", "mlflow", "worker")]

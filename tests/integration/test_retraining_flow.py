@@ -22,7 +22,7 @@ from fashion.settings import headers_for_prefect
 from flows.monitoring import EVENT, monitoring
 from flows.pipeline import PIPELINE
 from flows.retraining import retraining
-from flows.services.supervisor import ENDED, _set_state
+from flows.services.runs import ENDED, _set_state
 from tests.projects import edit_params, log_predictions
 from tests.servers import PATIENCE_SECONDS, read_task_runs
 from tests.traffic import Traffic, inverted
