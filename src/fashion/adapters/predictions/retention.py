@@ -73,11 +73,7 @@ class Forgotten:
     """Removed, although their labels were not collected: there were too many of them."""
 
 
-def _always() -> bool:
-    return True
-
-
-def forget(log: PredictionLog, before: datetime, beyond: int, go_on: Callable[[], bool] = _always) -> Forgotten:
+def forget(log: PredictionLog, before: datetime, beyond: int, go_on: Callable[[], bool] = lambda: True) -> Forgotten:
     """Remove predictions made before a moment and all but the newest `beyond`, with their labels and pictures.
 
     Those with a label that was not collected stay, the newest `KEPT_FOR_LABELS` of them. Removed ones whose label was
@@ -91,18 +87,17 @@ def forget(log: PredictionLog, before: datetime, beyond: int, go_on: Callable[[]
         waiting = select(predictions.c.number).where(ARRIVED, predictions.c.number <= end, WAITS)
         newest = waiting.order_by(predictions.c.number.desc())
         none_kept_to = connection.scalar(newest.offset(KEPT_FOR_LABELS).limit(1)) or 0
-        waiting_count = _count(connection, waiting)
-        lost = _count(connection, waiting.where(predictions.c.number <= none_kept_to))
+        surplus = waiting.where(predictions.c.number <= none_kept_to)
+        waiting_count, surplus_count = _count(connection, waiting), _count(connection, surplus)
     old = and_(ARRIVED, predictions.c.number <= end, or_(~WAITS, predictions.c.number <= none_kept_to))
     removed = _remove(log, predictions, old, go_on)
     with log.transaction() as connection:  # What was not removed, since it was to stop, is not lost.
-        left = _count(connection, waiting.where(predictions.c.number <= none_kept_to))
-    forgotten = Forgotten(removed, waiting_count - lost, lost - left)
+        left = _count(connection, surplus)
     _forget_requests(log)
-    return forgotten
+    return Forgotten(removed, waiting_count - surplus_count, surplus_count - left)
 
 
-def forget_pictures(log: PredictionLog, beyond: int, go_on: Callable[[], bool] = _always) -> int:
+def forget_pictures(log: PredictionLog, beyond: int, go_on: Callable[[], bool] = lambda: True) -> int:
     """Remove the pictures of all but the newest `beyond` predictions, and return how many they were.
 
     Those of predictions with a label that was not collected stay, the newest `KEPT_FOR_LABELS` of them, unless `beyond`
