@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import pandas as pd
-from sqlalchemy import Connection, case, delete, exists, func, insert, select, update
+from sqlalchemy import Connection, Table, case, delete, exists, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -31,11 +31,13 @@ KEPT_LABELS = 10
 
 def new_id() -> str:
     """Return a UUID of version 7, RFC 9562: 48 bits of milliseconds, 12 bits of their fraction, 62 random bits."""
-    nanoseconds = time.time_ns()
-    milliseconds, rest = divmod(nanoseconds, 1_000_000)
-    fraction = rest * 4096 // 1_000_000
-    random = int.from_bytes(os.urandom(8)) >> 2
-    return str(UUID(int=milliseconds << 80 | 7 << 76 | fraction << 64 | 2 << 62 | random))
+    milliseconds, rest = divmod(time.time_ns(), 1_000_000)
+    return uuid7(milliseconds, rest * 4096 // 1_000_000, int.from_bytes(os.urandom(8)))
+
+
+def uuid7(milliseconds: int, fraction: int, random: int) -> str:
+    """Return the UUID of these parts; of `random` the last 62 bits."""
+    return str(UUID(int=milliseconds << 80 | 7 << 76 | fraction << 64 | 2 << 62 | random & (1 << 62) - 1))
 
 
 def _least_id(moment: datetime) -> str:
@@ -56,14 +58,13 @@ class PredictionLog:
 
     def write(self, records: Sequence[Record]) -> None:
         """Write all of them or none; those that are there already stay as they are, so it can be repeated."""
-        make = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
         rows = to_rows(records)
         with self.transaction() as connection:
             numbers = take_numbers(connection, len(rows))
             numbered = [row | {"number": number} for row, number in zip(rows, numbers, strict=True)]
-            connection.execute(make(predictions).on_conflict_do_nothing(index_elements=["id"]), numbered)
+            insert_missing(connection, predictions, numbered)
             if sent := _picture_rows(records, {row["id"]: row["number"] for row in numbered}):
-                connection.execute(make(pictures).on_conflict_do_nothing(index_elements=["prediction_id"]), sent)
+                insert_missing(connection, pictures, sent)
 
     def knows(self, prediction_id: str) -> bool:
         """Return whether the service gave this prediction, and it is there; its label is of use then."""
@@ -232,6 +233,12 @@ class PredictionLog:
             migrations.upgrade(connection)
             complete_order(connection)
         self._ready = True
+
+
+def insert_missing(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows, at least one; those whose key is there already stay as they are."""
+    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    connection.execute(make(table).on_conflict_do_nothing(index_elements=table.primary_key.columns), rows)
 
 
 def _picture_rows(records: Sequence[Record], numbers: Mapping[str, int]) -> list[dict[str, Any]]:

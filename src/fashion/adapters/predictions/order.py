@@ -20,9 +20,13 @@ NUMBER_ROWS = text("""
 """)
 
 
-def take_numbers(connection: Connection, count: int) -> range:
-    """Reserve the next numbers for predictions that this transaction will write."""
-    mine = counters.c.name == predictions.name
+def take_numbers(connection: Connection, count: int, counter: str = predictions.name) -> range:
+    """Reserve the next numbers for predictions that this transaction will write.
+
+    Args:
+        counter: the name of the one that is raised.
+    """
+    mine = counters.c.name == counter
     connection.execute(update(counters).where(mine).values(value=counters.c.value + count))
     last = connection.execute(select(counters.c.value).where(mine)).scalar_one()
     return range(last - count + 1, last + 1)
