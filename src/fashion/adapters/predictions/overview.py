@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import func, select
 
 from fashion.adapters.predictions.history import JudgedWindow, WindowHistory
 from fashion.adapters.predictions.log import PredictionLog
@@ -41,14 +41,9 @@ def read_use(log: PredictionLog, model: str, windows: int) -> Use:
         ServiceError: the log is away.
     """
     known = WindowHistory(log, model).read(windows)
+    after = predictions.c.number > (known[-1].last_number if known else 0)
+    last = select(predictions.c.time).where(ARRIVED).order_by(predictions.c.number.desc()).limit(1)
     with log.transaction() as connection:
-        count = connection.scalar(select(func.count()).select_from(predictions).where(ARRIVED)) or 0
-        last = predictions.c.time
-        newest = connection.scalar(select(last).where(ARRIVED).order_by(predictions.c.number.desc()).limit(1))
-        unjudged = _count_after(connection, known[-1].last_number if known else 0, model)
-    return Use(count, newest, unjudged, count_wanted(log, model), count_waiting(log, model), tuple(known))
-
-
-def _count_after(connection: Connection, number: int, model: str) -> int:
-    rows = select(func.count()).select_from(predictions).where(predictions.c.number > number)
-    return connection.scalar(rows.where(of_model(predictions, model))) or 0
+        newest = connection.scalar(last)
+        unjudged = connection.scalar(select(func.count()).where(after, of_model(predictions, model))) or 0
+    return Use(log.count(), newest, unjudged, count_wanted(log, model), count_waiting(log, model), tuple(known))
