@@ -1,13 +1,13 @@
 """Files that are complete or absent: everything is written to a temporary name and renamed."""
 
 import errno
+import hashlib
 import json
 import os
 import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -117,11 +117,8 @@ def write_json(path: Path, content: Any) -> None:
 
 def file_digest(path: Path) -> str:
     """Return the SHA-256 of the file's bytes, in hexadecimal."""
-    digest = sha256()
     with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def folder_digest(*folders: Path) -> str:
@@ -131,7 +128,7 @@ def folder_digest(*folders: Path) -> str:
         for folder in folders
         for file in files_below(folder)
     ]
-    return sha256("\n".join(lines).encode()).hexdigest()
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def files_below(folder: Path) -> list[Path]:
@@ -146,14 +143,10 @@ def _not_allowed(path: Path, error: OSError) -> str:
     )
 
 
-def _folders_below(folder: Path) -> list[Path]:
-    """Return the folder itself and all folders below it."""
-    return [folder, *(path for path in folder.rglob("*") if path.is_dir())]
-
-
 def _flush_folder(folder: Path) -> None:
     """Flush the folder, and everything in it, to disk."""
-    for written in (*files_below(folder), *_folders_below(folder)):
+    folders = (path for path in folder.rglob("*") if path.is_dir())
+    for written in (*files_below(folder), *folders, folder):
         _flush(written)
 
 
