@@ -63,7 +63,7 @@ def test_what_this_process_writes_and_what_is_no_temporary_file_stays(tmp_path):
 
 def test_a_leftover_that_another_writer_removes_at_the_same_time_is_no_error(tmp_path, monkeypatch):
     left = leave(tmp_path, f".{place()}-{dead_process()}.0123abcd.file")
-    monkeypatch.setattr("fashion.leftovers._is_alive", lambda process: bool(remove(left)))
+    monkeypatch.setattr("fashion.leftovers.psutil.pid_exists", lambda process: bool(remove(left)))
     write_text(tmp_path / "file", "whole")
     assert (tmp_path / "file").read_text() == "whole"
 
