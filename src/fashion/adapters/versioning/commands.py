@@ -53,12 +53,10 @@ def reproduce(project: Project, stage: str, on_line: OnLine, patience_seconds: f
     while True:
         forget_dead_users(project)
         code, lines = _run(project, ["repro", "--single-item", stage], os.environ, on_line)
-        if _cache_is_full(lines):
+        if _cache_is_full(lines) or (code and not _is_busy(lines)):
             raise _failure(f"Stage {stage}", lines)
         if code == 0:
             return any(RUNNING.match(line) for line in lines)
-        if not _is_busy(lines):
-            raise _failure(f"Stage {stage}", lines)
         waited = time.monotonic() - start
         if waited > patience_seconds:
             raise ServiceError(_busy(project, stage, lines, waited))

@@ -3,7 +3,6 @@
 All take a fraction of a second here and touch no other stage, so the command's process of its own is not needed.
 """
 
-import errno
 import json
 import logging
 import os
@@ -25,10 +24,7 @@ from fashion.errors import DataError, ServiceError
 from fashion.locks import forget_dead_users, one_at_a_time, wait_until
 from fashion.params import Params
 from fashion.paths import Project
-from fashion.storage import files_below
-
-FULL = (errno.ENOSPC, errno.EDQUOT)
-"""Of this disk: no other source would help."""
+from fashion.storage import FULL, files_below
 
 READERS = ("validate", "prepare")
 """The stages that read data/."""
@@ -173,7 +169,7 @@ def _pull(repository: Repo, project: Project, replace: bool) -> None:
         _patiently(lambda: repository.checkout(targets=targets, force=replace))
     except OSError as error:
         if error.errno in FULL:
-            raise
+            raise  # Of this disk: no other source would help.
         raise ServiceError(f"not available from {place} ({error})") from error
     except DvcException as error:
         raise ServiceError(f"not available from {place} ({_first_line(error)})") from error
