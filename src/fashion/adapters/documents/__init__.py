@@ -24,12 +24,7 @@ def render(room: str, template: str, **content: Any) -> str:
     return _environment(room).get_template(template).render(content)
 
 
-def png_address(content: bytes) -> str:
-    """Return the content of a PNG file as an address that stands in a page."""
-    return picture_address(content, "image/png")
-
-
-def picture_address(content: bytes, media_type: str) -> str:
+def picture_address(content: bytes, media_type: str = "image/png") -> str:
     """Return the content of a picture file of any kind that browsers show as an address that stands in a page."""
     return f"data:{media_type};base64,{base64.b64encode(content).decode()}"
 
@@ -49,7 +44,7 @@ def _environment(room: str) -> Environment:
         "percent": "{:.1%}".format,
         "share": "{:.0%}".format,
         "moment": "{:%Y-%m-%d %H:%M:%S}".format,
-        "picture": lambda image: png_address(encode_png(image)),
-        "png": png_address,
+        "picture": lambda image: picture_address(encode_png(image)),
+        "png": picture_address,
     }
     return environment
