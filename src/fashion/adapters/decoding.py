@@ -88,18 +88,14 @@ def read_picture(stream: BinaryIO, name: str, needed: int = 0) -> Picture:
         return Picture(name, _pixels(image, max(LONGEST, needed)))
 
 
-def claimed_pixels(stream: BinaryIO, name: str) -> int:
-    """Return how many pixels a picture's header claims; nothing is decoded, and the stream is rewound.
+def claimed_size(stream: BinaryIO, name: str) -> tuple[int, int]:
+    """Return the width and height that a picture's header claims; a camera's picture may lie on its side.
+
+    Nothing is decoded, and the stream is rewound.
 
     Raises:
         DataError: as `read_picture`, as far as the header shows.
     """
-    width, height = claimed_size(stream, name)
-    return width * height
-
-
-def claimed_size(stream: BinaryIO, name: str) -> tuple[int, int]:
-    """Return width and height, like `claimed_pixels`; a camera's picture may lie on its side."""
     with _opened(stream, name) as image:
         stream.seek(0)
         return image.size

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, BinaryIO, TypeVar
@@ -12,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 from starlette.datastructures import UploadFile
 
-from fashion.adapters.decoding import Picture, claimed_pixels, read_picture, readable_name
+from fashion.adapters.decoding import Picture, claimed_size, read_picture, readable_name
 from fashion.adapters.keeping import encode_picture
 from fashion.arrays import Booleans, Bytes, Shape
 from fashion.errors import DataError
@@ -196,7 +197,7 @@ def _claims(files: Sequence[tuple[BinaryIO, str]], limits: Limits) -> list[int]:
     """
     claims: list[int] = []
     for stream, name in files:
-        claims.append(claimed_pixels(stream, name))
+        claims.append(math.prod(claimed_size(stream, name)))
         if sum(claims) > limits.pixels:
             raise DataError(
                 f"{name}: the pictures up to here claim more than {limits.pixels:,} pixels; use several requests"
