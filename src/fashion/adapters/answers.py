@@ -47,19 +47,19 @@ def write_answers(path: Path, columns: Columns, model: str, version: str, note: 
         DiskError: the disk is full.
     """
     count = len(columns.paths)
-    arrays = [
-        pa.array(columns.paths, pa.string()),
-        pa.array(columns.classes, pa.string()),
-        pa.array(columns.probabilities, pa.list_(pa.float32())),
-        pa.array([reason is not None for reason in columns.reasons], pa.bool_()),
-        pa.array(columns.reasons, pa.string()),
-        pa.array([model] * count, pa.string()),
-        pa.array([version] * count, pa.string()),
-    ]
+    content = {
+        "path": columns.paths,
+        "class": columns.classes,
+        "probabilities": columns.probabilities,
+        "abstain": [reason is not None for reason in columns.reasons],
+        "reason": columns.reasons,
+        "model": [model] * count,
+        "version": [version] * count,
+    }
     schema = SCHEMA.with_metadata({METADATA: json.dumps(dict(note))})
     # Opened here, as pyarrow takes no path that is not UTF-8.
     with atomic_file(path) as temporary, temporary.open("wb") as file:
-        pq.write_table(pa.table(arrays, schema), file, compression="zstd")
+        pq.write_table(pa.table(content, schema), file, compression="zstd")
 
 
 def read_note(path: Path) -> dict[str, Any] | None:
