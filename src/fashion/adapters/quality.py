@@ -198,12 +198,10 @@ def _finding(path: Path, config: ExpectationConfiguration | None, result: Expect
 
 def _plain(observed: Any) -> float | str | None:
     """Return a finite number as it is, None for a number that is not finite, anything else as text."""
+    if isinstance(observed, numbers.Integral):
+        return int(observed)
     if isinstance(observed, numbers.Real):
-        return (
-            (int(observed) if isinstance(observed, numbers.Integral) else float(observed))
-            if isfinite(observed)
-            else None
-        )
+        return float(observed) if isfinite(observed) else None
     return None if observed is None else str(observed)
 
 
