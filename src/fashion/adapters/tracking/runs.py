@@ -12,7 +12,6 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.entities import Experiment, LifecycleStage, Metric, RunStatus
 from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
 from fashion.adapters.tracking.address import Registry, check, explained, in_words
 from fashion.adapters.tracking.descriptions import describe_experiment
@@ -40,9 +39,9 @@ class LiveRun:
     model is saved by the stage in any case, and `fashion register` brings it into MLflow later.
     """
 
-    def __init__(self, registry: Registry, client: MlflowClient, run_id: str) -> None:
+    def __init__(self, registry: Registry, run_id: str) -> None:
         self._registry = registry
-        self._client = client
+        self._client = MlflowClient(registry.uri)
         self.run_id = run_id
         self._connected = True
 
@@ -114,11 +113,10 @@ def live_run(
         ServiceError: MLflow cannot be reached at the start.
     """
     with uninterrupted():
-        client = _continue_run(registry, stopped) if stopped else None
-        if client and stopped:
-            run = LiveRun(registry, client, stopped)
+        if stopped and _continue_run(registry, stopped):
+            run = LiveRun(registry, stopped)
         else:
-            run = LiveRun(registry, *_start_run(registry, name, tags))
+            run = LiveRun(registry, _start_run(registry, name, tags))
             run.log_parameters(parameters)
     try:
         yield run
@@ -162,18 +160,18 @@ def read_run(registry: Registry, run_id: str) -> ReadRun:
     """
     client = MlflowClient(registry.uri)
     try:
-        data, info = (run := client.get_run(run_id)).data, run.info
+        run = client.get_run(run_id)
     except MlflowException as error:
-        if error.error_code == ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             raise LineageError(f"MLflow has no run {run_id}; its pages show which there are") from error
         raise
     curves = {
         name.removeprefix(CURVES): {point.step: point.value for point in client.get_metric_history(run_id, name)}
-        for name in data.metrics
+        for name in run.data.metrics
         if name.startswith(CURVES)
     }
-    figures = {name: f"{value:.4g}" for name, value in data.metrics.items() if not name.startswith(CURVES)}
-    return ReadRun(str(info.run_name), dict(data.params), figures, curves)
+    figures = {name: f"{value:.4g}" for name, value in run.data.metrics.items() if not name.startswith(CURVES)}
+    return ReadRun(str(run.info.run_name), dict(run.data.params), figures, curves)
 
 
 @in_words
@@ -188,7 +186,8 @@ def end_below(registry: Registry, parent: str) -> None:
 @in_words
 def recreate_run(registry: Registry, name: str, tags: Mapping[str, str], history: Sequence[Mapping[str, float]]) -> str:
     """Make a run after the fact, with the curves of `history` (a row for each epoch); return its id."""
-    client, run_id = _start_run(registry, name, tags)
+    run_id = _start_run(registry, name, tags)
+    client = MlflowClient(registry.uri)
     for row in history:
         for metric, value in row.items():
             if metric != "epoch":
@@ -198,27 +197,27 @@ def recreate_run(registry: Registry, name: str, tags: Mapping[str, str], history
 
 
 @in_words
-def _start_run(registry: Registry, name: str, tags: Mapping[str, str]) -> tuple[MlflowClient, str]:
+def _start_run(registry: Registry, name: str, tags: Mapping[str, str]) -> str:
     check(registry.uri)
     client = MlflowClient(registry.uri)
     run = client.create_run(_experiment(client, registry), tags=dict(tags), run_name=name)
-    return client, run.info.run_id
+    return str(run.info.run_id)
 
 
 @in_words
-def _continue_run(registry: Registry, run_id: str) -> MlflowClient | None:
-    """Mark the run as running again and return a client; none if there is no such run here any more."""
+def _continue_run(registry: Registry, run_id: str) -> bool:
+    """Mark the run as running again; return False if there is no such run here any more."""
     check(registry.uri)
     client = MlflowClient(registry.uri)
     try:
         if client.get_run(run_id).info.lifecycle_stage == LifecycleStage.DELETED:
-            return None
+            return False
     except MlflowException as error:
-        if error.error_code == ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
-            return None
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return False
         raise
     client.update_run(run_id, RunStatus.to_string(RunStatus.RUNNING))
-    return client
+    return True
 
 
 def _experiment(client: MlflowClient, registry: Registry) -> str:
