@@ -25,12 +25,11 @@ from fashion.errors import ParamsError, ServiceError, SetupError
 from fashion.locks import hold
 from fashion.params import Params
 from fashion.paths import Project
-from fashion.settings import load_settings, tracking_uri
+from fashion.settings import SQLITE, load_settings, tracking_uri
 from fashion.storage import may_write, writing_explained
 
 EXPERIMENT, TUNING = "fashion", "fashion-tuning"
 """MLflow's experiments: one run for each training of the pipeline; one for each search, with its trials below it."""
-SQLITE = "sqlite:///"
 DATABASES = ("postgresql", "mysql", "mssql")
 """The kinds that MLflow takes, besides SQLite."""
 PATIENCE_SECONDS = 5.0
