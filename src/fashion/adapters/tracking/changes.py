@@ -24,6 +24,12 @@ class Aliases:
         """Return them with that version as champion, and the same challenger unless that is it."""
         return Aliases(number, None if self.challenger == number else self.challenger)
 
+    def moves_to(self, after: "Aliases") -> tuple[tuple[str, str | None, str | None], ...]:
+        """Return each alias that differs in `after`, with the versions before and after."""
+        return tuple(
+            (alias, number, now) for alias, number in vars(self).items() if (now := vars(after)[alias]) != number
+        )
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -84,8 +90,7 @@ class Change:
     @property
     def moves(self) -> tuple[tuple[str, str | None, str | None], ...]:
         """Each alias that moved, with the versions from and to."""
-        before, after = asdict(self.before), asdict(self.after)
-        return tuple((alias, before[alias], after[alias]) for alias in before if before[alias] != after[alias])
+        return self.before.moves_to(self.after)
 
     def explains(self, aliases: Aliases) -> bool:
         """Return whether each alias is where it was before the change, or where the change moves it."""

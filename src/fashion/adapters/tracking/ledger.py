@@ -102,19 +102,14 @@ def _check_unmoved(registry: Registry, seen: Ledger) -> None:
     """Check that nobody has moved an alias in MLflow since; for changes of the ledger, `_claim` does so."""
     now = read_ledger(registry)
     if len(now.entries) == len(seen.entries) and now.aliases != seen.aliases:
+        moves = "; ".join(
+            f"{alias} is {f'version {number}' if number else 'none'}, was {former or 'none'}"
+            for alias, former, number in seen.aliases.moves_to(now.aliases)
+        )
         raise ServiceError(
-            f"The aliases of {registry.name} were moved in MLflow meanwhile: {_list_moves(seen.aliases, now.aliases)}. "
+            f"The aliases of {registry.name} were moved in MLflow meanwhile: {moves}. "
             "Nothing was changed; look at it with `fashion history`, then try again."
         )
-
-
-def _list_moves(before: Aliases, after: Aliases) -> str:
-    numbers = vars(before)
-    return "; ".join(
-        f"{alias} is {f'version {number}' if number else 'none'}, was {numbers[alias] or 'none'}"
-        for alias, number in vars(after).items()
-        if number != numbers[alias]
-    )
 
 
 def _patiently(registry: Registry) -> Ledger:
