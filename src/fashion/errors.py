@@ -8,6 +8,7 @@ FashionError
 ├── ArtifactError   an output of an earlier stage is missing or damaged
 ├── DiskError       a disk is full, or this user may not write there
 ├── TrainingError   training went wrong, for example a loss that is not finite
+├── StageError      a stage that DVC ran ended in an error
 ├── PromotionError  a version cannot have the requested alias
 ├── LineageError    the origin of a version is not known here, so that it cannot be reproduced
 │   └── GitError    git is not installed, refuses to read the repository, or there is none
