@@ -36,17 +36,15 @@ def make_engine(url: str) -> Engine:
         raise ParamsError(f"FASHION_PREDICTIONS_URL: expected sqlite:// or postgresql://, found {kind}://")
     # The driver that is installed, whichever form of the address is written.
     address = address.set(drivername=DRIVERS[kind])
+    is_server = kind == "postgresql"
+    patient = {name: value for name, value in PATIENT.items() if name not in address.query}
+    arguments = patient if is_server else {"timeout": PATIENCE_SECONDS}
     try:
-        create_engine(address).dialect.create_connect_args(address)
+        engine = create_engine(address, connect_args=arguments, pool_pre_ping=is_server)
+        engine.dialect.create_connect_args(address)
     except (SQLAlchemyError, ValueError) as error:
         raise ParamsError(f"FASHION_PREDICTIONS_URL has an option that cannot be used: {error}") from error
-    if kind == "postgresql":
-        arguments = {name: value for name, value in PATIENT.items() if name not in address.query}
-        engine = create_engine(address, connect_args=arguments, pool_pre_ping=True)
-        event.listen(engine, "connect", _set_up_postgresql)
-        return engine
-    engine = create_engine(address, connect_args={"timeout": PATIENCE_SECONDS})
-    event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(engine, "connect", _set_up_postgresql if is_server else _set_up_sqlite)
     return engine
 
 
