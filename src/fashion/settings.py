@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, get_args
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -36,10 +36,10 @@ def _check_key(key: SecretStr | None) -> SecretStr | None:
     return key
 
 
-def _to_address(place: str | None) -> str | None:
+def _to_address(place: str) -> str:
     """Return a place of artifacts as MLflow names it, without a slash at its end."""
-    if place is None or urlsplit(place).scheme:
-        return place and place.rstrip("/")
+    if urlsplit(place).scheme:
+        return place.rstrip("/")
     if not place.startswith("/"):
         raise ValueError("expected s3://bucket/path, or an absolute folder that every machine reaches")
     return Path(place).as_uri()
@@ -65,9 +65,9 @@ class Settings(BaseSettings):
     """The project's folder; if unset, the nearest one at or above the working directory."""
     data_sources: str | None = None
     """Comma-separated replacements for `data.sources` in params.yaml: `dvc`, folders, URLs."""
-    tracking_uri: str = Field(default=f"{SQLITE}.state/mlflow.db", validation_alias=AliasChoices("MLFLOW_TRACKING_URI"))
+    tracking_uri: str = Field(default=f"{SQLITE}.state/mlflow.db", validation_alias="MLFLOW_TRACKING_URI")
     """MLflow's tracking and registry address. A relative SQLite path is relative to the project's folder."""
-    artifact_root: Annotated[str | None, AfterValidator(_to_address)] = Field(
+    artifact_root: Annotated[str, AfterValidator(_to_address)] | None = Field(
         default=None, validation_alias="MLFLOW_DEFAULT_ARTIFACT_ROOT"
     )
     """Where files of runs and versions go if MLflow's address is a database server: s3://bucket/path, or an absolute
