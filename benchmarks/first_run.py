@@ -20,9 +20,8 @@ import psutil
 
 from benchmarks.projects import data_sources
 from benchmarks.results import ROOT, machine, take_no_arguments
-from fashion.environment import environment_defaults
+from fashion.defaults import read_defaults
 from fashion.params import load_params
-from fashion.paths import Project
 from fashion.storage import write_json
 
 RESULTS = Path(__file__).with_suffix(".json")
@@ -90,7 +89,7 @@ def steps(lines: Any) -> Iterator[tuple[str, float]]:
 
 def environment() -> dict[str, str]:
     """This process's, without what belongs to this project but the data."""
-    own = {*environment_defaults(Project(ROOT)), "VIRTUAL_ENV"}
+    own = {*read_defaults(ROOT), "VIRTUAL_ENV"}
     kept = {name: value for name, value in os.environ.items() if name not in own and not name.startswith("FASHION_")}
     return kept | {"FASHION_DATA_SOURCES": data_sources(), "PREFECT_API_URL": "http://127.0.0.1:9/api"}
 

@@ -11,7 +11,8 @@ import yaml
 
 from benchmarks.processes import run
 from benchmarks.results import ROOT
-from fashion.environment import apply_environment, environment_defaults
+from fashion.defaults import read_defaults
+from fashion.environment import apply_environment
 from fashion.paths import Project
 
 
@@ -24,7 +25,7 @@ def copy_project(folder: Path) -> Project:
         shutil.copy(ROOT / name, folder / name)
     subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
     ours = [name for name in os.environ if name.startswith(("FASHION_", "MLFLOW_"))]
-    for name in [*ours, *environment_defaults(Project(ROOT))]:
+    for name in [*ours, *read_defaults(ROOT)]:
         os.environ.pop(name, None)
     apply_environment(Project(folder))
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

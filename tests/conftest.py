@@ -19,7 +19,7 @@ import psutil
 import pytest
 from filelock import FileLock
 
-from fashion.environment import environment_defaults
+from fashion.defaults import read_defaults
 from fashion.paths import Project
 from tests.projects import SOURCE, copy_project, git, make_pipeline, make_small, move_registry, train_small
 from tests.servers import end, reserved_port, start_mlflow, wait_for
@@ -369,12 +369,12 @@ def forget_artifact_folders() -> None:
 @cache
 def shipped_defaults() -> dict[str, str]:
     """Read once: every test needs them."""
-    return environment_defaults(Project(SOURCE))
+    return read_defaults(SOURCE)
 
 
 def use_environment(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every tool's state goes below `project`, and Prefect has no server unless the test starts one."""
-    defaults = environment_defaults(project) or shipped_defaults()
+    defaults = read_defaults(project.root) or shipped_defaults()
     for name, value in defaults.items():
         monkeypatch.setenv(name, value.replace(str(SOURCE), str(project.root)))
     monkeypatch.delenv("PREFECT_API_URL", raising=False)

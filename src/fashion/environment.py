@@ -27,11 +27,6 @@ FOREIGN = (
 trainings and other defaults of Keras (its keras.json), and settings of multi-process servers."""
 
 
-def environment_defaults(project: Project) -> dict[str, str]:
-    """Return the variables of the project's defaults.env and .env, with paths under .state made absolute."""
-    return read_defaults(project.root)
-
-
 def apply_environment(project: Project) -> None:
     """Set every default that the user has not set. Called by entry points before a tool is imported.
 
@@ -45,7 +40,7 @@ def apply_environment(project: Project) -> None:
     for name in (ACTIVATED, *FOREIGN):
         os.environ.pop(name, None)
     os.environ.update(FIXED)
-    for name, value in environment_defaults(project).items():
+    for name, value in read_defaults(project.root).items():
         if name in ADDRESSES and not os.environ.get(name):
             os.environ[name] = value
         os.environ.setdefault(name, value)

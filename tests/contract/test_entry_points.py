@@ -7,7 +7,7 @@ import sys
 import pytest
 from dotenv import dotenv_values
 
-from fashion.environment import environment_defaults
+from fashion.defaults import read_defaults
 from fashion.paths import Project
 from tests.projects import SOURCE
 
@@ -19,7 +19,7 @@ BENCHMARKS = [
 
 def run(project, *arguments, **variables):
     """What a process prints in which nobody has set a default."""
-    defaults = environment_defaults(project)
+    defaults = read_defaults(project.root)
     kept = {name: value for name, value in os.environ.items() if name not in defaults}
     command = [sys.executable, *arguments]
     result = subprocess.run(

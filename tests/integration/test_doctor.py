@@ -17,9 +17,9 @@ import pytest
 from typer.testing import CliRunner
 
 from fashion.cli import app
+from fashion.defaults import read_defaults
 from fashion.doctor import environment, machine, services
 from fashion.doctor.finding import NOTE, PROBLEM, WELL
-from fashion.environment import environment_defaults
 from fashion.locks import hold
 from fashion.params import load_params
 from fashion.paths import Project
@@ -63,7 +63,7 @@ def test_a_project_without_git_is_told_what_that_means(project, tmp_path, monkey
 
 @pytest.mark.advice("unset", "doctor/environment.py")
 def test_variables_that_another_project_has_set_are_named(project, monkeypatch):
-    for name in set(os.environ) - environment_defaults(project).keys():
+    for name in set(os.environ) - read_defaults(project.root).keys():
         if environment.STEERING.fullmatch(name):  # Of whoever started the tests, or of a library in this process.
             monkeypatch.delenv(name)
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")  # By apply_environment, which every entry point calls first.

@@ -10,7 +10,7 @@ import sys
 import pytest
 from rich.console import Console
 
-from fashion.environment import environment_defaults
+from fashion.defaults import read_defaults
 from fashion.errors import StageError
 from fashion.params import load_params
 from flows.pipeline import PIPELINE
@@ -137,7 +137,7 @@ def test_the_forecast_is_within_a_quarter_of_what_was_measured_and_is_told_befor
 
 def test_prefect_reports_nothing_from_a_terminal_on_which_nothing_was_activated(project):
     """It reports its first import, and says so, unless the environment forbids it by then."""
-    environment = {name: value for name, value in os.environ.items() if name not in environment_defaults(project)}
+    environment = {name: value for name, value in os.environ.items() if name not in read_defaults(project.root)}
     terminal, end = pty.openpty()
     command = [sys.executable, "-c", "import flows.training, sys; print('imported', file=sys.stderr)"]
     try:

@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from fashion.environment import apply_environment, environment_defaults
+from fashion.defaults import read_defaults
+from fashion.environment import apply_environment
 from fashion.errors import ParamsError
 from fashion.paths import Project
 from fashion.settings import load_project, load_settings, predictions_url, tracking_uri
@@ -28,7 +29,7 @@ def make_project(folder):
 
 def activate(project):
     """As activate.sh: what was set is written down."""
-    defaults = environment_defaults(project)
+    defaults = read_defaults(project.root)
     os.environ.update(defaults)
     os.environ["_FASHION_SET"] = "".join(f"{name}={value}\n" for name, value in defaults.items())
 

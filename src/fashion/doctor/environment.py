@@ -6,8 +6,9 @@ import sys
 
 from fashion.adapters import git
 from fashion.adapters.machine import VARIABLES
+from fashion.defaults import read_defaults
 from fashion.doctor.finding import NOTE, PROBLEM, WELL, Finding
-from fashion.environment import FIXED, check_environment, check_registry_address, environment_defaults
+from fashion.environment import FIXED, check_environment, check_registry_address
 from fashion.errors import LineageError, ParamsError, without_secrets
 from fashion.paths import Project
 
@@ -49,7 +50,7 @@ def check_variables(project: Project) -> Finding:
         check_registry_address(project)
     except ParamsError as error:
         return Finding("variables", PROBLEM, str(error))
-    ours = environment_defaults(project) | FIXED
+    ours = read_defaults(project.root) | FIXED
     set_here = {name: value for name, value in sorted(os.environ.items()) if STEERING.fullmatch(name) and value}
     foreign = [name for name, value in set_here.items() if ours.get(name) != value]
     if foreign:

@@ -15,7 +15,7 @@ from fashion.adapters import git, tracking, versioning
 from fashion.adapters.tracking.address import registry_of
 from fashion.adapters.versioning import pinning
 from fashion.adapters.weights import read_weights
-from fashion.environment import environment_defaults
+from fashion.defaults import read_defaults
 from fashion.errors import LineageError, ServiceError
 from fashion.evaluation.reproduction import Figure, Weights, compare_figures, compare_weights
 from fashion.params import Params
@@ -107,7 +107,7 @@ def _environment(tree: Project) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("FASHION_", "GIT_"))}
     code = os.pathsep.join(filter(None, [str(tree.root / "src"), kept.get("PYTHONPATH")]))
     own = {"FASHION_HOME": str(tree.root), "MLFLOW_TRACKING_URI": f"{SQLITE}{tree.state}/mlflow.db", "PYTHONPATH": code}
-    return kept | environment_defaults(tree) | own
+    return kept | read_defaults(tree.root) | own
 
 
 def _compare(project: Project, tree: Project, found: Lineage, files: tracking.Champion) -> Reproduction:
