@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
 
-from fashion.adapters.orchestration.server import Run, State, ask
+from fashion.adapters.orchestration.server import PAUSED, Run, State, ask
 from fashion.errors import ServiceError
 
 POLL_SECONDS = 0.5
@@ -36,9 +36,7 @@ def find_paused_run(address: str, wanted: str) -> Run:
     Raises:
         ServiceError: Prefect is away, or not exactly one such run waits; the message lists those that do.
     """
-    content = {"flow_runs": {"state": {"type": {"any_": ["PAUSED"]}}}}
-    runs = TypeAdapter(list[Run])
-    paused = [run for run in ask(address, "POST flow_runs/filter", runs, content) if run.about]
+    paused = [run for run in ask(address, "POST flow_runs/filter", TypeAdapter(list[Run]), PAUSED) if run.about]
     found = [run for run in paused if wanted in (run.id, run.name, run.about)]
     if len(found) == 1:
         return found[0]

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import httpx
 from pydantic import BaseModel, TypeAdapter
 
-from fashion.adapters.orchestration.server import Run, ask
+from fashion.adapters.orchestration.server import PAUSED, Run, ask
 from fashion.errors import ServiceError
 from fashion.settings import LOOPBACK
 
@@ -87,8 +87,7 @@ def _read(address: str, limit: int) -> list[FlowRun]:
     names = {flow.id: flow.name for flow in ask(address, "POST flows/filter", FLOWS, {}, TIMEOUT)}
     begun = {"state": {"type": {"not_any_": ["SCHEDULED", "PENDING"]}}}
     newest = {"flow_runs": begun, "sort": "START_TIME_DESC", "limit": limit}
-    paused = {"flow_runs": {"state": {"type": {"any_": ["PAUSED"]}}}}
-    asking = {run.id: run for run in ask(address, "POST flow_runs/filter", RUNS, paused, TIMEOUT) if run.about}
+    asking = {run.id: run for run in ask(address, "POST flow_runs/filter", RUNS, PAUSED, TIMEOUT) if run.about}
     others = [run for run in ask(address, "POST flow_runs/filter", RUNS, newest, TIMEOUT) if run.id not in asking]
     return [
         *(_flow_run(run, names, run.about) for run in asking.values()),

@@ -11,6 +11,8 @@ from fashion.settings import headers_for_prefect
 REQUEST_TIMEOUT = httpx.Timeout(75.0, connect=10.0)
 """Prefect waits up to 60 s for a locked SQLite database before it says so."""
 APPROVAL = "approval:"
+PAUSED = {"flow_runs": {"state": {"type": {"any_": ["PAUSED"]}}}}
+"""Asks for the runs that wait for an answer."""
 
 Content = TypeVar("Content")
 
