@@ -34,7 +34,8 @@ def apply_environment(project: Project) -> None:
         ParamsError: the environment or a variable belongs to another project, or an address is none.
     """
     check_environment(project)
-    for name, value in _activated():
+    for line in os.environ.get(ACTIVATED, "").splitlines():
+        name, _, value = line.partition("=")
         if os.environ.get(name) == value:
             del os.environ[name]
     for name in (ACTIVATED, *FOREIGN):
@@ -102,11 +103,6 @@ def _made_for(home: Path) -> Path | None:
     stamp = home / ".venv" / ".installed"
     first = stamp.read_text(encoding="utf-8").partition("\n")[0] if stamp.is_file() else ""
     return Path(first.removeprefix("folder ")) if first.startswith("folder ") else None
-
-
-def _activated() -> list[tuple[str, str]]:
-    lines = (line.partition("=") for line in os.environ.get(ACTIVATED, "").splitlines())
-    return [(name, value) for name, _, value in lines]
 
 
 def check_registry_address(project: Project) -> None:
