@@ -50,7 +50,7 @@ def class_sizes(counts: Mapping[str, NDArray[np.int64]], classes: Sequence[str],
             left += values
         _name_rows(axis, classes)
         axis.set_xlabel("images")
-        axis.xaxis.set_major_locator(_few_ticks())
+        axis.xaxis.set_major_locator(MaxNLocator(4))
         axis.xaxis.set_major_formatter("{x:,.0f}")
         axis.legend(loc="upper center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize=8)
         axis.margins(y=0.01)
@@ -76,7 +76,7 @@ def class_histograms(
         norm = PowerNorm(0.5, 0, max(float(shares.max()), 1e-9))  # A root: rare values are seen, too.
         shown = axis.imshow(shares, cmap="Blues", norm=norm, aspect="auto", extent=extent, interpolation="nearest")
         _name_rows(axis, classes)
-        axis.xaxis.set_major_locator(_few_ticks())
+        axis.xaxis.set_major_locator(MaxNLocator(4))
         bar = figure.colorbar(shown, ax=axis, location="top", aspect=40, pad=0.02, format="{x:.0%}")
         bar.ax.tick_params(labelsize=8)
         bar.set_label("share of the class", fontsize=8)
@@ -148,10 +148,6 @@ def _shorten(name: str) -> str:
 
 def _height(classes: int) -> float:
     return 1.6 + (0.24 * classes if classes <= NAMED else 0.03 * classes)
-
-
-def _few_ticks() -> MaxNLocator:
-    return MaxNLocator(4)
 
 
 def _save(draw: Callable[[Figure], None], height: float, path: Path, width: float = WIDTH) -> None:
