@@ -73,17 +73,12 @@ def export_litert_int8(model: keras.Model, path: Path, representative: Bytes) ->
     floating.set_weights(model.get_weights())
     converter = tf.lite.TFLiteConverter.from_keras_model(floating)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = lambda: _one_by_one(representative)
+    converter.representative_dataset = lambda: ([image[np.newaxis].astype(np.float32)] for image in representative)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.inference_input_type = converter.inference_output_type = tf.uint8
     with _silent():
         converted = converter.convert()
     _write(path, converted)
-
-
-def _one_by_one(images: Bytes) -> Iterator[list[NDArray[np.float32]]]:
-    for image in images:
-        yield [image[np.newaxis].astype(np.float32)]
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -126,7 +126,9 @@ def _try_out(model: Path, shape: Shape) -> None:
         blanks = [_quantised(_as_taken(np.zeros((count, *shape), np.uint8), details), details) for count in (1, 2)]
         shapes = [runner(image=blank)[PROBABILITIES].shape for blank in blanks]
     except (ValueError, RuntimeError, TypeError, KeyError, MemoryError) as error:
-        raise ArtifactError(f"{model} cannot be run by LiteRT ({_one_line(error)}); export it again") from error
+        raise ArtifactError(
+            f"{model} cannot be run by LiteRT ({' '.join(str(error).split())}); export it again"
+        ) from error
     if shapes != [(1, shapes[0][-1]), (2, shapes[0][-1])]:
         raise ArtifactError(f"{model}: expected probabilities (images, classes), found {shapes[1]} for two images")
 
@@ -172,10 +174,6 @@ def _dequantised(stored: NDArray[Any], details: Mapping[str, Any]) -> NDArray[np
     scale, zero_point = details["quantization"]
     values = stored.astype(np.float32, copy=False)
     return (values - np.float32(zero_point)) * np.float32(scale) if scale else values
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
 
 
 if __name__ == "__main__":
