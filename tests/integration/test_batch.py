@@ -270,6 +270,14 @@ def test_shards_of_datasets_are_answered_with_and_without_labels(found, tmp_path
     assert classes_of(alone) == EXPECTED[7:]
 
 
+def test_a_shard_whose_name_is_no_text_is_answered(found, tmp_path):
+    source = write_shards_of(tmp_path / "dataset")
+    (source / "train-00001-of-00002.parquet").rename(source / os.fsdecode(b"k\xf6ln.parquet"))
+    _, rows = ask(found, source, tmp_path / "answers")
+    assert classes_of(rows) == [*EXPECTED[7:], *EXPECTED[:7]]
+    assert list(rows["path"])[:2] == ["k\ufffdln.parquet[0]", "k\ufffdln.parquet[1]"]
+
+
 def test_a_row_without_a_picture_and_damage_within_a_shard_cost_their_rows(found, tmp_path):
     source = tmp_path / "part.parquet"
     images = [{"bytes": encode_png(image), "path": None} for image in IMAGES]

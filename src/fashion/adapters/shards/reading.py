@@ -1,6 +1,7 @@
 """Reading a shard, which may be damaged or hostile: a few pictures are in memory at a time."""
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -75,7 +76,8 @@ def column_names(path: Path, name: str) -> list[str]:
         DataError: it is none.
     """
     try:
-        return list(pq.read_schema(path, memory_map=True).names)
+        with _mapped(path) as content:
+            return list(pq.read_schema(content).names)
     except (pa.ArrowException, OSError, ValueError) as error:
         words = " ".join(str(error).split())
         raise DataError(f"{name}: expected a Parquet file, found damaged bytes ({words})") from error
@@ -130,7 +132,7 @@ def _opened(path: Path, name: str, check: Callable[[pa.Schema, str], None]) -> I
         raise DataError(f"{name}: expected a file, found a folder or a device")
     try:
         # Mapped and not read ahead: else a whole column of a row group is in memory, or what a page claims.
-        with pq.ParquetFile(path, memory_map=True, pre_buffer=False) as file:
+        with _mapped(path) as content, pq.ParquetFile(content, pre_buffer=False) as file:
             _check_claims(file.metadata, path.stat().st_size, name)
             _check_once(file.schema_arrow, name)
             check(file.schema_arrow, name)
@@ -138,6 +140,11 @@ def _opened(path: Path, name: str, check: Callable[[pa.Schema, str], None]) -> I
     except (pa.ArrowException, OSError, ValueError) as error:
         words = " ".join(str(error).split())
         raise DataError(f"{name}: expected a Parquet file, found damaged bytes ({words})") from error
+
+
+def _mapped(path: Path) -> pa.MemoryMappedFile:
+    """Map a file; its path is handed on as bytes, as pyarrow takes no text that is not UTF-8."""
+    return pa.memory_map(os.fsencode(path))
 
 
 def _check_claims(metadata: pq.FileMetaData, size: int, name: str) -> None:
