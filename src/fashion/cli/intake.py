@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
-from fashion.cli.terminal import console, progress_bar, start
+from fashion.cli.terminal import console, print_classes, progress_bar, start
 from fashion.errors import DataError, ParamsError
 from fashion.importing import heavy_imports
 from fashion.locks import between_trainings
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from fashion.paths import Project
 
 app = typer.Typer()
-
-CLASSES_LISTED = 30
 
 
 @app.command("import", epilog="Example: fashion import ~/Pictures/birds --dry-run")
@@ -156,13 +153,7 @@ def _size(text: str | None) -> tuple[int, int] | None:
 def _print(plan: "Plan") -> None:
     from fashion.intake.wording import class_rows, sentences
 
-    rows = class_rows(plan.found)
-    table = Table(*rows[0], title=f"{plan.wanted.name}: {plan.found.images:,} pictures", title_justify="left")
-    for row in rows[:CLASSES_LISTED]:
-        table.add_row(*row.values())
-    console.print(table)
-    if len(rows) > CLASSES_LISTED:
-        console.print(f"and {len(rows) - CLASSES_LISTED} more classes")
+    print_classes(class_rows(plan.found), f"{plan.wanted.name}: {plan.found.images:,} pictures")
     for sentence in sentences(plan):
         console.print(sentence, highlight=False)
     console.print("Look at artifacts/import/sheet.png: what the model will see.")

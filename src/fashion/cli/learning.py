@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from rich.table import Table
 
-from fashion.cli.terminal import console, errors, start
+from fashion.cli.terminal import console, errors, start, table_of
 from fashion.errors import ParamsError
 from fashion.importing import heavy_imports
 from fashion.locks import between_trainings
@@ -111,9 +110,5 @@ def _shown(subject: "Subject") -> Iterator["Watch"]:
 def _print(curve: "Curve") -> None:
     from fashion.experiments.learning_curve.wording import curve_rows, describe_curve
 
-    rows = curve_rows(curve)
-    table = Table(*rows[0], title=describe_curve(curve), title_justify="left")
-    for row in rows:
-        table.add_row(*row.values())
-    console.print(table)
+    console.print(table_of(curve_rows(curve), describe_curve(curve)))
     console.print(curve.verdict, highlight=False)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from fashion.cli.terminal import console, errors, progress_bar, start
+from fashion.cli.terminal import console, errors, print_classes, progress_bar, start
 from fashion.errors import ParamsError
 from fashion.importing import heavy_imports
 from fashion.params import Params
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from fashion.registry.predict import Predictions
 
 app = typer.Typer()
-
-CLASSES_LISTED = 30
 
 
 @app.command(epilog="Example: fashion predict ~/Pictures/shop --output answers")
@@ -123,12 +121,7 @@ def _print_answered(answered: "Answered", output: Path) -> None:
     from fashion.batch.wording import class_rows, sentences
 
     if rows := class_rows(answered.tally):
-        table = Table(*rows[0], title=f"{answered.model}, version {answered.version}", title_justify="left")
-        for row in rows[:CLASSES_LISTED]:
-            table.add_row(*row.values())
-        console.print(table)
-    if len(rows) > CLASSES_LISTED:
-        console.print(f"and {len(rows) - CLASSES_LISTED} more classes")
+        print_classes(rows, f"{answered.model}, version {answered.version}")
     for sentence in sentences(answered, output):
         console.print(sentence, highlight=False)
 

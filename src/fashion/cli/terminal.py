@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 console = Console(soft_wrap=True, markup=False, emoji=False)
 errors = Console(soft_wrap=True, markup=False, emoji=False, highlight=False, stderr=True)
 COLOURS = {"passed": "green", "undecided": "yellow", "failed": "bold red"}
+CLASSES_LISTED = 30
 
 
 OF_THE_MACHINE = (DiskError, GitError, ServiceError, SetupError)
@@ -77,11 +78,22 @@ def judgement_table(judgement: "Judgement") -> Table:
     """Return every figure that was compared, of a judgement with a comparison."""
     from fashion.registry.wording import rows
 
-    shown = rows(judgement)
-    table = Table(*shown[0], title=f"Candidate against {judgement.champion}", title_justify="left")
-    for row in shown:
+    return table_of(rows(judgement), f"Candidate against {judgement.champion}")
+
+
+def table_of(rows: Sequence[Mapping[str, str]], title: str) -> Table:
+    """Return a table of at least one row, with the keys of the rows as its header."""
+    table = Table(*rows[0], title=title, title_justify="left")
+    for row in rows:
         table.add_row(*row.values())
     return table
+
+
+def print_classes(rows: Sequence[Mapping[str, str]], title: str) -> None:
+    """Print a table with a row for each class, of many classes the first ones."""
+    console.print(table_of(rows[:CLASSES_LISTED], title))
+    if len(rows) > CLASSES_LISTED:
+        console.print(f"and {len(rows) - CLASSES_LISTED} more classes")
 
 
 def window_table(windows: "Sequence[JudgedWindow]") -> Table:

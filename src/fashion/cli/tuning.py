@@ -9,7 +9,7 @@ import typer
 from rich.live import Live
 from rich.table import Table
 
-from fashion.cli.terminal import console, errors, start
+from fashion.cli.terminal import console, errors, start, table_of
 from fashion.importing import heavy_imports
 from fashion.locks import between_trainings
 
@@ -134,10 +134,7 @@ def _print(found: "Tuned") -> None:
     from fashion.experiments.wording import describe_comparison, finalist_rows
 
     if rows := finalist_rows(found):
-        table = Table(*rows[0], title=describe_comparison(found), title_justify="left")
-        for row in rows:
-            table.add_row(*row.values())
-        console.print(table)
+        console.print(table_of(rows, describe_comparison(found)))
     console.print(found.verdict)
     console.print(f"More, with pictures: artifacts/tuning/{found.study}/")
     if found.winner:
