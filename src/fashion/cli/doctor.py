@@ -1,6 +1,5 @@
 """A look at what around the project keeps it from working."""
 
-import json
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Annotated
@@ -9,7 +8,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from fashion.cli.terminal import console
+from fashion.cli.terminal import console, print_json
 from fashion.doctor.checks import QUICK
 from fashion.doctor.finding import NOTE, PROBLEM, WELL, Finding
 from fashion.environment import apply_environment
@@ -43,7 +42,7 @@ def doctor(
         checks += SLOW
     findings = [check(project) for check in checks]
     if as_json:
-        typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+        print_json([asdict(finding) for finding in findings])
     else:
         console.print(_table(findings))
     if any(finding.verdict == PROBLEM for finding in findings):

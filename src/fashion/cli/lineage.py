@@ -1,6 +1,5 @@
 """Where a version comes from, and making it again."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from fashion.cli.terminal import console, start
+from fashion.cli.terminal import console, print_json, start
 from fashion.importing import heavy_imports
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ def lineage(
 
     found = look_up_lineage(project, params, version)
     if as_json:
-        typer.echo(json.dumps(found.to_dict(), indent=2))
+        print_json(found.to_dict())
     else:
         console.print(_tree(found), highlight=False, soft_wrap=False)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from fashion.cli.terminal import console, start, window_table
+from fashion.cli.terminal import console, print_json, start, window_table
 from fashion.importing import heavy_imports
 from fashion.loop.wording import show_score
 
@@ -48,7 +48,7 @@ def monitor(
         return
     found = stage.monitor(project, params, last=last, since=since.replace(tzinfo=UTC) if since else None)
     if as_json:
-        typer.echo(json.dumps(found.to_dict(), indent=2))
+        print_json(found.to_dict())
     else:
         _print_look(found)
 

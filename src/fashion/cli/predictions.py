@@ -1,13 +1,12 @@
 """Asking the champion."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
-from fashion.cli.terminal import console, errors, print_classes, progress_bar, start
+from fashion.cli.terminal import console, errors, print_classes, print_json, progress_bar, start
 from fashion.errors import ParamsError
 from fashion.importing import heavy_imports
 from fashion.params import Params
@@ -76,7 +75,7 @@ def predict(
 
     found = run(project, params, images)
     if as_json:
-        typer.echo(json.dumps(found.to_dict(), indent=2))
+        print_json(found.to_dict())
     else:
         _print_predictions(found)
     if plot:
@@ -110,7 +109,7 @@ def _answer_all(project: Project, params: Params, wanted: "Wanted", *, as_json: 
         errors.print("Stopped; nothing is lost. Go on with the same command.")
         raise
     if as_json:
-        typer.echo(json.dumps(answered.to_dict(), indent=2))
+        print_json(answered.to_dict())
     else:
         _print_answered(answered, wanted.output)
     if not answered.tally.by_class:

@@ -1,6 +1,5 @@
 """The registered versions: which there are, which is champion, how that came about, and changing it by hand."""
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from fashion.cli.terminal import console, start
+from fashion.cli.terminal import console, print_json, start
 from fashion.importing import heavy_imports
 from fashion.text import shorten
 
@@ -32,7 +31,7 @@ def models(
 
     found = list_models(project, params)
     if as_json:
-        typer.echo(json.dumps(asdict(found), indent=2))
+        print_json(asdict(found))
     else:
         _print_models(found)
 
@@ -51,7 +50,7 @@ def history(
 
     changes = list_changes(project, params)
     if as_json:
-        typer.echo(json.dumps([change_to_dict(change) for change in changes], indent=2))
+        print_json([change_to_dict(change) for change in changes])
     else:
         _print_changes(changes)
 

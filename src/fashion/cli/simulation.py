@@ -1,7 +1,6 @@
 """Traffic for a running service."""
 
 import math
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -71,7 +70,7 @@ def simulate(
         went = run(project, params, _find_service(url), plan, advance)
     _tell(went, drift)
     if went.failed:
-        sys.exit(1)
+        raise typer.Exit(1)
 
 
 def _list_drifts() -> None:

@@ -1,6 +1,5 @@
 """The state of everything."""
 
-import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,7 +7,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from fashion.cli.terminal import console, start, window_table
+from fashion.cli.terminal import console, print_json, start, window_table
 from fashion.importing import heavy_imports
 from fashion.text import shorten
 
@@ -36,7 +35,7 @@ def status(
 
     found = Board(project, params).look(PATIENCE_SECONDS)
     if as_json:
-        typer.echo(json.dumps(found.to_dict(), indent=2))
+        print_json(found.to_dict())
         return
     console.print(_champion(found), style="bold")
     for name, trouble in found.troubles.items():

@@ -1,11 +1,13 @@
 """What every command needs: the project with its parameters, a console, progress bars."""
 
 import contextlib
+import json
 import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -47,6 +49,11 @@ def tell(error: FashionError) -> None:
     errors.print(f"error: {error}", style="red")
     if isinstance(error, OF_THE_MACHINE):
         errors.print("More about git, variables, proxies, ports, disk and services: fashion doctor")
+
+
+def print_json(content: Any) -> None:
+    """Print the one JSON document of a command with --json."""
+    typer.echo(json.dumps(content, indent=2))
 
 
 class ConsoleHandler(logging.Handler):
