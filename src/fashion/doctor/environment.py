@@ -31,17 +31,13 @@ def check_git(project: Project) -> Finding:
     try:
         source = git.read_source(project)
     except LineageError as error:
-        return Finding("git", PROBLEM, *_split(str(error)))
+        said, _, advice = str(error).partition("\n")
+        return Finding("git", PROBLEM, said, advice)
     if source.commit is None:
         said = "no commit: versions are registered without their source, and cannot be reproduced"
         return Finding("git", NOTE, said, "git init; git add .; git commit -m 'Start'")
     changed = f", {len(source.changed)} changed files" if source.changed else ""
     return Finding("git", WELL, f"commit {source.commit[:10]}{changed}")
-
-
-def _split(message: str) -> tuple[str, str]:
-    said, _, advice = message.partition("\n")
-    return said, advice
 
 
 def check_variables(project: Project) -> Finding:

@@ -29,7 +29,7 @@ def check_data(project: Project) -> Finding:
     try:
         pinned = versioning.pinned_files(project)
     except FashionError as error:
-        return _problem("data", error)
+        return Finding("data", PROBLEM, str(error))
     there = sum(path.is_file() for path in project.data.rglob("*"))
     if there < pinned:
         said = f"{there} of the {pinned} files that data.dvc pins are in data/"
@@ -77,7 +77,7 @@ def check_registry(project: Project) -> Finding:
         tracking.check_place(registry)
         champion = tracking.version_with_alias(registry, tracking.CHAMPION)
     except FashionError as error:
-        return _problem("MLflow", error)
+        return Finding("MLflow", PROBLEM, str(error))
     found = (
         f"version {champion.number} of {registry.name} is champion" if champion else f"{registry.name} has no champion"
     )
@@ -94,7 +94,7 @@ def check_prediction_log(project: Project) -> Finding:
             said = f"{log.count():,} predictions, {count_waiting(log):,} of them with a label not collected yet"
             clock = log.describe_clock()
     except FashionError as error:
-        return _problem("prediction log", error)
+        return Finding("prediction log", PROBLEM, str(error))
     if clock:
         return Finding("prediction log", NOTE, said, clock)
     return Finding("prediction log", WELL, said)
@@ -107,11 +107,6 @@ SLOW: Sequence[Callable[[Project], Finding]] = (
     check_registry,
     check_prediction_log,
 )
-
-
-def _problem(subject: str, error: FashionError) -> Finding:
-    """Make a finding from one of our errors, which already says the next step."""
-    return Finding(subject, PROBLEM, str(error))
 
 
 def _is_free(port: int) -> bool:
