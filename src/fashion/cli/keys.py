@@ -4,7 +4,6 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
-from rich.text import Text
 
 from fashion.cli.terminal import console, errors, start
 from fashion.serving.keys import Right, add_key, keys_file, read_keys, remove_key
@@ -37,7 +36,7 @@ def show() -> None:
     project, _ = start()
     table = Table("key", "may")
     for key in read_keys(keys_file(project)):
-        table.add_row(Text(key.name), Text(", ".join(sorted(key.may))))
+        table.add_row(key.name, ", ".join(sorted(key.may)))
     console.print(table)
 
 

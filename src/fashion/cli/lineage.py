@@ -180,9 +180,9 @@ def _print_reproduction(made: "Reproduction") -> None:
         console.print("Nothing that was written down explains it: code, data, libraries and processor are the same.")
 
 
-def _cells(figure: "Figure") -> tuple[Text, ...]:
+def _cells(figure: "Figure") -> tuple[str, ...]:
     then, now = (("none" if value is None else f"{value:.6g}") for value in (figure.version, figure.remade))
     if figure.version is None or figure.remade is None:
-        return Text(figure.name), Text(then), Text(now), Text("")
+        return figure.name, then, now, ""
     gap = figure.remade - figure.version
-    return Text(figure.name), Text(then), Text(now), Text(f"{gap:+.3g}" if gap else "none")
+    return figure.name, then, now, f"{gap:+.3g}" if gap else "none"
