@@ -5,20 +5,26 @@ holds the list of its files.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
+from zipfile import ZipFile
 
 from fashion.adapters.decoding import MOST_BYTES, readable_name
 from fashion.adapters.shards import column_names, count_pictures
 from fashion.batch.idx import is_compressed, is_idx, read_shape
-from fashion.batch.stretches import Files, Images, Listed, Members, Part, Rows, Stretch
+from fashion.batch.stretches import Files, Images, Listed, Members, Rows, Stretch
 from fashion.errors import DataError
 from fashion.intake.layout import READ, is_leftover, why_unreadable
 from fashion.intake.sources.archive import open_zip, path_in_archive, why_unusable
 from fashion.intake.sources.folder import Entry, walk
 
 KINDS = "a folder, a zip archive, an IDX file or a Parquet file of pictures"
+
+P = TypeVar("P", Rows, Images)
 
 
 @dataclass
@@ -90,39 +96,36 @@ class Search:
             return None
         return Listed(name, reason or _too_large(entry.size), entry.size, entry.changed)
 
-    def _archive(self) -> Iterator[Stretch]:
-        waiting: list[Listed] = []
+    def _archive(self) -> Iterator[Members]:
         with open_zip(self.source) as archive:
-            for place, member in enumerate(archive.infolist()):
-                path = path_in_archive(member)
-                if member.is_dir() or is_leftover(path):
-                    continue
-                if path.suffix.lower() not in READ and not why_unreadable(path):
-                    self.passed_over[path.suffix.lower()] += 1
-                    continue
-                reason = why_unusable(member) or why_unreadable(path)
-                waiting.append(Listed(str(path), reason, member.file_size, place=place))
-                if len(waiting) == self.at_once:
-                    yield Members(waiting)
-                    waiting = []
-        if waiting:
-            yield Members(waiting)
+            members = self._members(archive)
+            while pictures := list(islice(members, self.at_once)):
+                yield Members(pictures)
+
+    def _members(self, archive: ZipFile) -> Iterator[Listed]:
+        for place, member in enumerate(archive.infolist()):
+            path = path_in_archive(member)
+            if member.is_dir() or is_leftover(path):
+                continue
+            kind, unreadable = path.suffix.lower(), why_unreadable(path)
+            if kind not in READ and not unreadable:
+                self.passed_over[kind] += 1
+                continue
+            yield Listed(str(path), why_unusable(member) or unreadable, member.file_size, place=place)
 
     def _rows(self, file: str) -> Iterator[Rows]:
-        path = self.source / file
-        for part in self._parts(file, count_pictures(path, self._name(file))):
-            yield Rows(**vars(part))
+        count = count_pictures(self.source / file, self._name(file))
+        return self._parts(file, count, Rows)
 
     def _images(self, file: str) -> Iterator[Images]:
         path = self.source / file
-        shape, compressed = read_shape(path, self._name(file)), is_compressed(path)
-        for part in self._parts(file, shape[0]):
-            yield Images(**vars(part), shape=shape, compressed=compressed)
+        shape = read_shape(path, self._name(file))
+        return self._parts(file, shape[0], partial(Images, shape=shape, compressed=is_compressed(path)))
 
-    def _parts(self, file: str, count: int) -> Iterator[Part]:
+    def _parts(self, file: str, count: int, make: Callable[[str, int, int, int, int], P]) -> Iterator[P]:
         found = (self.source / file).stat()
         for start in range(0, count, self.at_once):
-            yield Part(file, start, min(start + self.at_once, count), found.st_size, found.st_mtime_ns)
+            yield make(file, start, min(start + self.at_once, count), found.st_size, found.st_mtime_ns)
 
     def _name(self, file: str) -> str:
         return readable_name(file or self.source.name)

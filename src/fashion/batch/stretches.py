@@ -22,8 +22,8 @@ class Listed:
 
 
 @dataclass(frozen=True)
-class Files:
-    """Picture files of a folder."""
+class Listing:
+    """Some picture files."""
 
     pictures: Sequence[Listed]
 
@@ -32,13 +32,13 @@ class Files:
 
 
 @dataclass(frozen=True)
-class Members:
+class Files(Listing):
+    """Picture files of a folder."""
+
+
+@dataclass(frozen=True)
+class Members(Listing):
     """Picture files of an archive."""
-
-    pictures: Sequence[Listed]
-
-    def __len__(self) -> int:
-        return len(self.pictures)
 
 
 @dataclass(frozen=True)
