@@ -109,7 +109,7 @@ def answer_with(found: Found, name: str, wanted: Wanted, executor: Executor, pro
         plan = make_plan(wanted.output, _header(wanted, found, model))
         (wanted.output / SUMMARY).unlink(missing_ok=True)
         with _unpacked(wanted, plan) as unpacked:
-            run = _Run(plan, wanted, _Needs(model, unpacked, _kept(wanted, plan, found)))
+            run = _Run(plan, wanted, model, unpacked, _kept(wanted, plan, found))
             tally = run.answer(executor, progress)
         answered = Answered(
             model.name, model.version, str(wanted.source), plan.shards, run.known, plan.passed_over, tally
@@ -157,21 +157,17 @@ def _unpacked(wanted: Wanted, plan: Plan) -> Iterator[Mapping[str, Path]]:
             target.unlink(missing_ok=True)
 
 
-@dataclass(frozen=True)
-class _Needs:
-    """What every shard needs."""
-
-    model: Model
-    unpacked: Mapping[str, Path]
-    """The pixels of compressed IDX files, by their places in the source."""
-    kept: Kept | None
-
-
 class _Run:
-    """What is known while the shards of a plan are answered."""
+    """What is known while the shards of a plan are answered.
 
-    def __init__(self, plan: Plan, wanted: Wanted, needs: _Needs) -> None:
-        self._plan, self._wanted, self._needs = plan, wanted, needs
+    Args:
+        unpacked: the pixels of compressed IDX files, by their places in the source.
+    """
+
+    def __init__(
+        self, plan: Plan, wanted: Wanted, model: Model, unpacked: Mapping[str, Path], kept: Kept | None
+    ) -> None:
+        self._plan, self._wanted, self._model, self._unpacked, self._kept = plan, wanted, model, unpacked, kept
         self._tally = Tally()
         self.known = 0
 
@@ -207,9 +203,8 @@ class _Run:
                 yield self._work(target, stretch)
 
     def _work(self, target: Path, stretch: Stretch) -> Work:
-        needs, source = self._needs, self._wanted.source.resolve()
-        pixels = needs.unpacked.get(stretch.file) if isinstance(stretch, Images) else None
-        return Work(target, source, stretch, pixels, needs.model, self._plan.digest, needs.kept)
+        pixels = self._unpacked.get(stretch.file) if isinstance(stretch, Images) else None
+        return Work(target, self._wanted.source.resolve(), stretch, pixels, self._model, self._plan.digest, self._kept)
 
     def _take(self, at_work: set[Future[Tally]], progress: Progress) -> set[Future[Tally]]:
         """Wait until some shards are done, and return the others."""

@@ -184,27 +184,22 @@ def _log(work: Work, kept: Kept, asked: Asked, row: int) -> None:
     log_answers(asked, work.model, kept, f"{work.plan} {work.target.name} {row}")
 
 
-def _rows(asked: Asked | None) -> Iterator[tuple[int, NDArray[np.float32], str | None]]:
-    """Yield the number of the class, the probabilities, and the reason not to rely on it, of each image."""
+def _rows(asked: Asked | None, classes: Sequence[str]) -> Iterator[tuple[str, NDArray[np.float32], str | None]]:
+    """Yield the class, the probabilities, and the reason not to rely on it, of each image."""
     if asked:
-        numbers = asked.outputs.predicted.tolist()
-        yield from zip(numbers, asked.outputs.probabilities, asked.reasons, strict=True)
+        named = [classes[number] for number in asked.outputs.predicted]
+        yield from zip(named, asked.outputs.probabilities, asked.reasons, strict=True)
 
 
 def _add(part: Sequence[Picture], asked: Asked | None, model: Model, columns: Columns) -> None:
     """Add the rows of some pictures, in their order."""
-    answers = _rows(asked)
+    answers = _rows(asked, model.classes)
     for name, one in part:
+        answered, probabilities, reason = next(answers) if isinstance(one, Seen) else (None, None, one)
         columns.paths.append(name)
-        if isinstance(one, Seen):
-            number, probabilities, reason = next(answers)
-            columns.classes.append(model.classes[number])
-            columns.probabilities.append(probabilities)
-            columns.reasons.append(reason)
-        else:
-            columns.classes.append(None)
-            columns.probabilities.append(None)
-            columns.reasons.append(one)
+        columns.classes.append(answered)
+        columns.probabilities.append(probabilities)
+        columns.reasons.append(reason)
 
 
 def _count(columns: Columns) -> Tally:

@@ -85,7 +85,8 @@ def make_plan(output: Path, header: Header) -> Plan:
         # The same one stays the same file: the time at which it was written is a part of the ids of logged answers.
         if not same:
             with atomic_file(path) as temporary, temporary.open("wb") as copy:
-                shutil.copyfileobj(_rewound(file), copy)
+                file.seek(0)
+                shutil.copyfileobj(file, copy)
     return Plan(
         path=path,
         digest=counts.digest.hexdigest(),
@@ -126,11 +127,6 @@ def _write_line(file: BinaryIO, counts: _Counts, content: Mapping[str, Any]) -> 
     line = json.dumps(content).encode() + b"\n"
     file.write(line)
     counts.digest.update(line)
-
-
-def _rewound(file: BinaryIO) -> BinaryIO:
-    file.seek(0)
-    return file
 
 
 def _nothing(search: Search) -> str:
