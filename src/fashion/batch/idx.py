@@ -2,7 +2,6 @@
 
 import gzip
 import math
-import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,13 +10,12 @@ from typing import BinaryIO, cast
 
 import numpy as np
 
+from fashion.adapters.decoding import GZIP, IDX
 from fashion.arrays import Bytes
 from fashion.errors import DataError
-from fashion.images.idx import LARGEST_BYTES, copy_idx
+from fashion.images.idx import LARGEST_BYTES, copy_idx, read_header
 from fashion.storage import atomic_file
 
-GZIP, IDX = b"\x1f\x8b", b"\0\0\x08"
-"""First bytes of a compressed and of a plain IDX file of unsigned bytes."""
 MOST_EXPANSION = 1040
 """How many times its size a compressed file can hold: 1032, says its format (RFC 1951), and a header."""
 CHANNELS = ((), (1,), (3,), (4,))
@@ -41,16 +39,7 @@ def read_shape(path: Path, name: str) -> tuple[int, ...]:
         DataError: it is damaged, holds no images, or, where that can be seen at once, more or fewer bytes than it says.
     """
     with _decompressed(path, name) as stream:
-        magic = stream.read(4)
-        if magic[:3] != IDX or magic[3:] not in (b"\3", b"\4"):
-            found = f"0x{magic.hex()}" if magic else "an empty file"
-            raise DataError(
-                f"{name}: expected the magic number 0x00000803 or 0x00000804 (images of unsigned bytes), found {found}"
-            )
-        sizes = stream.read(4 * magic[3])
-        if len(sizes) < 4 * magic[3]:
-            raise DataError(f"{name}: expected a header of {4 + 4 * magic[3]} bytes, found {4 + len(sizes)}")
-    shape: tuple[int, ...] = struct.unpack(f">{magic[3]}I", sizes)
+        shape = read_header(stream, name, (3, 4))
     if not math.prod(shape) or shape[3:] not in CHANNELS:
         raise DataError(f"{name}: expected images with 1, 3 or 4 channels, found the shape {shape}")
     _check_size(path, name, shape)

@@ -46,7 +46,7 @@ def read_idx_shape(stream: BinaryIO, name: str, dimensions: int) -> tuple[int, .
         DataError: a wrong magic number, or a beginning that is damaged.
     """
     with _decompressed(stream, name) as file:
-        return _read_header(file, name, dimensions)
+        return read_header(file, name, dimensions)
 
 
 @contextmanager
@@ -86,7 +86,7 @@ def copy_idx(stream: BinaryIO, sink: BinaryIO, name: str, dimensions: int) -> tu
 def _copy(
     stream: BinaryIO | gzip.GzipFile, sink: BinaryIO, name: str, dimensions: Dimensions, largest: int
 ) -> tuple[int, ...]:
-    shape = _read_header(stream, name, dimensions)
+    shape = read_header(stream, name, dimensions)
     # Even with no images, their size must be reasonable: numpy cannot make an array of shape (0, 2**32, 2**32).
     if math.prod(max(1, length) for length in shape) > largest:
         raise DataError(
@@ -117,7 +117,12 @@ def write_idx(array: Bytes) -> bytes:
     return buffer.getvalue()
 
 
-def _read_header(file: BinaryIO | gzip.GzipFile, name: str, dimensions: Dimensions) -> tuple[int, ...]:
+def read_header(file: BinaryIO | gzip.GzipFile, name: str, dimensions: Dimensions) -> tuple[int, ...]:
+    """Return the shape that the header of an IDX file claims.
+
+    Raises:
+        DataError: a wrong magic number, or a header that is cut off.
+    """
     allowed = (dimensions,) if isinstance(dimensions, int) else dimensions
     expected = {struct.pack(">HBB", 0, UNSIGNED_BYTE, one): one for one in allowed}
     magic = file.read(4)
