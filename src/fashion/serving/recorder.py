@@ -151,7 +151,11 @@ class Recorder:
 
     def _put(self, records: Sequence[Record]) -> None:
         """Write the predictions that have waited longest."""
-        self._ask(records)
+        self._asked_at = time.monotonic()
+        try:
+            self._log.write(records)
+        finally:
+            self._asked_at = None
         self.written += len(records)
         self._drop(len(records))
 
@@ -164,13 +168,6 @@ class Recorder:
         middle = len(records) // 2
         halves = (records[:middle], records[middle:])
         return sum(self._put_valid(half) for half in halves if not _do(None, self._put, half))
-
-    def _ask(self, records: Sequence[Record]) -> None:
-        self._asked_at = time.monotonic()
-        try:
-            self._log.write(records)
-        finally:
-            self._asked_at = None
 
     def _drop(self, count: int) -> None:
         for _ in range(count):
