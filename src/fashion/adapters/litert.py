@@ -63,6 +63,20 @@ def predict(model: Path, images: Bytes, batch_size: int = 256) -> Outputs:
     return Outputs(**{name: np.concatenate([getattr(batch, name) for batch in batches]) for name in names})
 
 
+def check_classes(model: Path, probabilities: NDArray[np.float32], classes: Sequence[str], version: str) -> None:
+    """Check what the model of a version, as it is kept on this machine, answers: (n, classes).
+
+    Raises:
+        ArtifactError: the version has another number of classes.
+    """
+    found = probabilities.shape[1]
+    if found != len(classes):
+        raise ArtifactError(
+            f"{model} gives {found} probabilities for {len(classes)} classes; remove {model.parent.parent} to fetch "
+            f"version {version} again"
+        )
+
+
 def latency(model: Path, image: Bytes, repeats: int = 200) -> float:
     """Return the median time of one call in milliseconds, for one image (1, height, width, channels) uint8, without
     loading it.

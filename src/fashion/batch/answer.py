@@ -217,7 +217,7 @@ class _Run:
 
 def _known(path: Path, plan: str) -> Tally | None:
     """Return what came of a shard that a former run of the same plan wrote; None if there is none."""
-    note = read_note(path) if path.exists() else None
+    note = read_note(path)
     if note is None or note.get("plan") != plan:
         return None
     tally = note["tally"]

@@ -15,11 +15,10 @@ from threadpoolctl import threadpool_limits
 
 from fashion.adapters.answers import Columns, readable_text, write_answers
 from fashion.adapters.decoding import readable_name
-from fashion.adapters.litert import Session
+from fashion.adapters.litert import Session, check_classes
 from fashion.arrays import Bytes
 from fashion.batch.seeing import see_stretch
 from fashion.batch.stretches import Stretch
-from fashion.errors import ArtifactError
 from fashion.evaluation.abstention import Abstention, reasons
 from fashion.evaluation.outputs import Outputs
 from fashion.images.photos import Form, Seen
@@ -152,12 +151,8 @@ def _open(model: Model) -> tuple[Session, Abstention | None]:
 def _load(model: Model) -> tuple[Session, Abstention | None]:
     """Return a session of one thread, which is enough where there is a process for each core, and the rule."""
     session = Session(model.file, model.form.shape, threads=1)
-    found = session.run(np.zeros((1, *model.form.shape), np.uint8)).probabilities.shape[1]
-    if found != len(model.classes):
-        raise ArtifactError(
-            f"{model.file} gives {found} probabilities for {len(model.classes)} classes; remove "
-            f"{model.file.parent.parent} to fetch version {model.version} again"
-        )
+    found = session.run(np.zeros((1, *model.form.shape), np.uint8))
+    check_classes(model.file, found.probabilities, model.classes, model.version)
     return session, read_rule(model.file.parent)
 
 

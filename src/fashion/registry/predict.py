@@ -11,7 +11,7 @@ from fashion.adapters import litert
 from fashion.adapters.decoding import read_pictures, readable_name
 from fashion.adapters.tracking import Champion
 from fashion.arrays import Bytes
-from fashion.errors import ArtifactError, DataError
+from fashion.errors import DataError
 from fashion.evaluation.abstention import reasons
 from fashion.evaluation.answer import Answer
 from fashion.images.photos import Form, Seen, see
@@ -111,15 +111,10 @@ def _classify(champion: Champion, samples: Sequence[Sample]) -> tuple[Prediction
     images = np.stack([sample.seen.image for sample in samples])
     rule = read_rule(champion.model.parent)
     outputs = litert.predict(champion.model, images)
-    probabilities = outputs.probabilities
-    if probabilities.shape[1] != len(champion.classes):
-        raise ArtifactError(
-            f"{champion.model} gives {probabilities.shape[1]} probabilities for {len(champion.classes)} classes; "
-            f"remove {champion.model.parent.parent} to fetch version {champion.version} again"
-        )
+    litert.check_classes(champion.model, outputs.probabilities, champion.classes, champion.version)
     cluttered = [sample.seen.cluttered for sample in samples]
     found = reasons(rule, images, outputs, cluttered)
     return tuple(
         Prediction(sample, Answer(dict(zip(champion.classes, row, strict=True)), reason))
-        for sample, row, reason in zip(samples, probabilities.tolist(), found, strict=True)
+        for sample, row, reason in zip(samples, outputs.probabilities.tolist(), found, strict=True)
     )

@@ -8,10 +8,10 @@ from functools import partial
 
 import numpy as np
 
-from fashion.adapters.litert import Session
+from fashion.adapters.litert import Session, check_classes
 from fashion.adapters.tracking import Champion
 from fashion.arrays import Booleans, Bytes
-from fashion.errors import ArtifactError, FashionError, ServiceError, without_secrets
+from fashion.errors import FashionError, ServiceError, without_secrets
 from fashion.registry.champion import Found
 from fashion.serving.apart import run_apart
 from fashion.serving.batches import Answers, Batches
@@ -126,9 +126,5 @@ class Champions:
 
 def _try_out(session: Session, champion: Champion) -> None:
     """Run a session once: the first call allocates memory, and its output must match the classes."""
-    found = session.run(np.zeros((1, *champion.form.shape), np.uint8)).probabilities.shape[1]
-    if found != len(champion.classes):
-        raise ArtifactError(
-            f"{champion.model} returns {found} probabilities for {len(champion.classes)} classes; remove "
-            f"{champion.model.parent.parent} to fetch version {champion.version} again"
-        )
+    found = session.run(np.zeros((1, *champion.form.shape), np.uint8))
+    check_classes(champion.model, found.probabilities, champion.classes, champion.version)
