@@ -152,6 +152,11 @@ def is_shared(url: str) -> bool:
     return not url.startswith(SQLITE)
 
 
+def is_missing(url: str) -> bool:
+    """Return whether a database's address names an SQLite file that does not exist yet."""
+    return url.startswith(SQLITE) and not Path(url.removeprefix(SQLITE)).exists()
+
+
 def predictions_url(project: Project) -> str:
     """Return the prediction log's address, with a relative SQLite path made absolute."""
     return _below(project, load_settings().predictions_url)

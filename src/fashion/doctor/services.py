@@ -18,7 +18,7 @@ from fashion.errors import FashionError, without_secrets
 from fashion.locks import try_hold
 from fashion.params import load_params
 from fashion.paths import SERVICES_LOCK, Project
-from fashion.settings import LOOPBACK, SQLITE, load_settings, predictions_url
+from fashion.settings import LOOPBACK, is_missing, load_settings, predictions_url
 
 PATIENCE_SECONDS = 5.0
 """Seconds for a server to answer."""
@@ -71,7 +71,7 @@ def check_prefect(_: Project) -> Finding:
 def check_registry(project: Project) -> Finding:
     """Check that MLflow answers, and find the champion."""
     registry = registry_of(project, load_params(project.params))
-    if registry.uri.startswith(SQLITE) and not Path(registry.uri.removeprefix(SQLITE)).exists():
+    if is_missing(registry.uri):
         return Finding("MLflow", WELL, "no database yet: the first training creates it")
     try:
         tracking.check_place(registry)
@@ -87,7 +87,7 @@ def check_registry(project: Project) -> Finding:
 def check_prediction_log(project: Project) -> Finding:
     """Check that the log can be read, what it keeps for `fashion collect`, and whether the clocks agree."""
     url = predictions_url(project)
-    if url.startswith(SQLITE) and not Path(url.removeprefix(SQLITE)).exists():
+    if is_missing(url):
         return Finding("prediction log", WELL, "no database yet: the service creates it")
     try:
         with closing(PredictionLog(url)) as log:

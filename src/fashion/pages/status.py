@@ -7,7 +7,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from fashion.adapters.documents import render
@@ -22,7 +21,7 @@ from fashion.pages.needs import Need
 from fashion.params import Params
 from fashion.paths import Project
 from fashion.registry.overview import Standing, change_to_dict, look_up_standing
-from fashion.settings import SQLITE, load_settings, predictions_url
+from fashion.settings import is_missing, load_settings, predictions_url
 from fashion.text import shorten
 
 SHOWN_WINDOWS, LISTED_WINDOWS, SHOWN_RUNS, SHOWN_VERSIONS = 50, 10, 8, 5
@@ -126,7 +125,7 @@ class Board:
         name, url = self._params.register_.name, predictions_url(self._project)
         if self._log:
             return read_use(self._log, name, SHOWN_WINDOWS)
-        if url.startswith(SQLITE) and not Path(url.removeprefix(SQLITE)).exists():
+        if is_missing(url):
             return Use(0, None, 0, 0, 0, ())
         with closing(PredictionLog(url)) as log:
             return read_use(log, name, SHOWN_WINDOWS)

@@ -1,7 +1,6 @@
 """What the registry holds: versions, the changes of their aliases, and how things stand."""
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from fashion.adapters import tracking
@@ -12,7 +11,7 @@ from fashion.paths import Project
 from fashion.registry.absence import Absence, explain, explain_proposal, explain_without_version
 from fashion.registry.loss import Loss, find_loss
 from fashion.registry.proposal import awaits_approval
-from fashion.settings import SQLITE
+from fashion.settings import is_missing
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ def look_up_standing(project: Project, params: Params) -> Standing:
         ServiceError: MLflow is away or refused.
     """
     registry = registry_of(project, params)
-    if registry.uri.startswith(SQLITE) and not Path(registry.uri.removeprefix(SQLITE)).exists():
+    if is_missing(registry.uri):
         return Standing(Models(registry.name, (), True), None, None, None, explain_without_version(registry), ())
     tracking.check(registry.uri)
     ledger, versions = tracking.read_ledger(registry), tracking.list_versions(registry)
