@@ -177,7 +177,7 @@ def test_it_abstains_where_it_is_unsure(client, service):
 
 def test_it_abstains_from_what_is_unlike_everything_known(tmp_path):
     served = Served(make_champion(tmp_path, "1", known=-0.5))
-    assert asyncio.run(served.ask(IMAGES[:2])).reasons == ["unlike", "unlike"]
+    assert asyncio.run(served.ask(IMAGES[:2], np.zeros(2, np.bool_))).reasons == ["unlike", "unlike"]
     served.retire()
 
 
@@ -197,7 +197,7 @@ def test_it_abstains_from_a_cluttered_picture_and_takes_arrays_as_they_are(clien
 
 def test_a_version_without_a_reference_never_abstains(tmp_path):
     served = Served(make_champion(tmp_path, "1", reference=False))
-    answers = asyncio.run(served.ask(np.zeros((1, *FORM.shape), np.uint8)))
+    answers = asyncio.run(served.ask(np.zeros((1, *FORM.shape), np.uint8), np.zeros(1, np.bool_)))
     assert answers.reasons == [None]
     served.retire()
 
@@ -1152,7 +1152,7 @@ def test_no_request_fails_and_each_is_answered_by_one_version_while_champions_co
             with champions.current.used() as served:
                 number = served.version.number
                 await asyncio.sleep(0)
-                answers = await served.ask(IMAGES[:3])
+                answers = await served.ask(IMAGES[:3], np.zeros(3, np.bool_))
                 assert list(answers.probabilities.argmax(axis=1)) == [0, 1, 2]
             seen.add(number)
 

@@ -43,9 +43,9 @@ class Served:
         self._users = 0
         self._retired = False
 
-    async def ask(self, images: Bytes, cluttered: Booleans | None = None) -> Answers:
-        """Return its answers for images (n, height, width, channels) uint8; arrays count as not cluttered."""
-        return await self._batches.ask(images, np.zeros(len(images), np.bool_) if cluttered is None else cluttered)
+    async def ask(self, images: Bytes, cluttered: Booleans) -> Answers:
+        """Return its answers for images, as `Batches.ask` does."""
+        return await self._batches.ask(images, cluttered)
 
     @contextmanager
     def used(self) -> Iterator["Served"]:
