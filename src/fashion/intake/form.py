@@ -12,7 +12,7 @@ from fashion.params import PicturesParams
 
 LARGEST_EDGE = 64
 """Pixels of the longer edge, unless the user says otherwise: four times as many pixels take four times as long."""
-SMALLEST_EDGE, MOST_EDGE = 8, 1024
+SMALLEST_EDGE = 8
 SAME_ASPECT, MOSTLY = 0.05, 0.75
 """The images keep an aspect that this share of the pictures has, within this much; else they are square."""
 LIGHT, DARK = 255, 0

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,9 @@ class Record:
     name: str
     source: str
     """The folder or file, for people."""
-    params: Mapping[str, Any] = field(default_factory=dict)
-    suites: Suites = field(default_factory=dict)
-    learned: tuple[str, ...] = ()
+    params: Mapping[str, Any]
+    suites: Suites
+    learned: tuple[str, ...]
     """Digests of the files that a champion may have learned and that are in no split, in hexadecimal."""
 
     def to_json(self) -> str:

@@ -38,8 +38,6 @@ Unread = tuple[str, bytes | str]
 class Looked:
     """What is known of one picture that can be used."""
 
-    longest: int
-    """Pixels of the longer edge, in the file."""
     shape: tuple[int, int]
     """Height and width, upright, before it is reduced."""
     transparent: bool
@@ -172,7 +170,6 @@ def _look_at(content: bytes, name: str, forms: Sequence[Form]) -> tuple[Bytes, L
     # In the size of an image, where what JPEG has changed is averaged.
     colours = images[0] if images[0].shape[2] == COLOUR else see(pixels, _with_channels(forms[0], COLOUR)).image
     looked = Looked(
-        max(width, height),
         _upright((height, width), pixels),
         is_transparent(pixels),
         bool(np.ptp(colours, axis=2).max() <= COLOURLESS),
