@@ -28,14 +28,7 @@ LEAST_MARGIN = 0.005
 """The margin of Fashion-MNIST: what is lost on few images cannot be measured as finely."""
 FOR_RECENT = 2
 """Times the margin, for a candidate that is better on recent images, as with Fashion-MNIST."""
-ALWAYS = (
-    "data.classes",
-    "data.shards",
-    "data.train_images",
-    "data.train_labels",
-    "data.test_images",
-    "data.test_labels",
-)
+ALWAYS = ("data.classes", "data.shards", *(f"data.{key}" for key in IDX_FILES))
 """What describes the files in data/, whatever a person has written."""
 RECIPE_NOTE = "Derived by fashion import from {} images of {} x {} pixels, those for validation among them."
 
@@ -84,9 +77,9 @@ def derive_parameters(dataset: Dataset, bins: int) -> dict[str, Any]:
 
 def read_values(text: str, names: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values that params.yaml has under these dotted names."""
-    found = {}
+    content, found = YAML(typ="safe").load(text), {}
     for name in names:
-        value: Any = YAML(typ="safe").load(text)
+        value: Any = content
         for key in split_name(name):
             value = value.get(key) if isinstance(value, dict) else None
         found[name] = value
