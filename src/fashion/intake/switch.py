@@ -22,7 +22,7 @@ from fashion.stages.raw import SALT
 from fashion.stages.sources import DVC
 from fashion.storage import files_below, move_folder, write_json, writing_explained
 
-WORDS = (PARAMS, "expectations", RECORD, PIN)
+WORDS = (*EDITED_BY_PEOPLE, PIN)
 """What git owns of a dataset."""
 BATCHES = "batches.json"
 """Beside the words: the names of the batches that the data have."""
@@ -142,8 +142,7 @@ def _collected_since(project: Project, former: Path) -> list[str]:
 def _replace(project: Project, stage: Path) -> None:
     for name in (project.data.name, "expectations"):
         target = project.root / name
-        if target.exists():
-            target.rename(stage / f"former-{name}")
+        _set_aside(target, stage)
         move_folder(stage / name, target)
     for name in (RECORD, PARAMS):
         (stage / name).replace(project.root / name)
@@ -163,8 +162,8 @@ def _restore(project: Project, former: Path) -> None:
             target = project.root / name
             _copy(former / name, stage / name)
             # A file is replaced in one step: without params.yaml there is no project, and no command could go on.
-            if target.exists() and (target.is_dir() or not (stage / name).exists()):
-                target.rename(stage / f"former-{name}")
+            if target.is_dir() or not (stage / name).exists():
+                _set_aside(target, stage)
             if (stage / name).exists():
                 (stage / name).replace(target)
     note_written(project)
@@ -179,8 +178,7 @@ def _restore_data(project: Project, former: Path, stage: Path) -> None:
     path = project.root / PIN
     if not (former / PIN).exists():
         path.unlink(missing_ok=True)
-        if project.data.exists():
-            project.data.rename(stage / "former-data")
+        _set_aside(project.data, stage)
         return
     before = path.read_bytes() if path.exists() else None
     shutil.copy(former / PIN, path)
@@ -188,13 +186,18 @@ def _restore_data(project: Project, former: Path, stage: Path) -> None:
         pull(project, replace=True)
     except ServiceError as error:
         if _is_published(project, former) and not (former / SALT).exists():
-            if project.data.exists():
-                project.data.rename(stage / "former-data")
+            _set_aside(project.data, stage)
             return
         if before is not None:
             path.write_bytes(before)
         _journal(project).unlink()
         raise ServiceError(f"The former data cannot be brought back: {error}; nothing has changed") from error
+
+
+def _set_aside(path: Path, stage: Path) -> None:
+    """Move what is there into the stage, which is removed at the end."""
+    if path.exists():
+        path.rename(stage / f"former-{path.name}")
 
 
 def _is_published(project: Project, former: Path) -> bool:
