@@ -73,8 +73,7 @@ def arrange(scanned: Scanned, known: Sequence[str], given: Sequence[str] | None,
         DataError: classes have too few pictures.
     """
     names = [item.label for item in scanned.items]
-    there = set(names)
-    classes = _continue(known, [name for name in given if name in there]) if given else order_classes(there, known)
+    classes = order_classes(names, known, given)
     number = {name: place for place, name in enumerate(classes)}
     labels = np.array([number[name] for name in names], np.int64)
     with ThreadPoolExecutor() as threads:
@@ -88,12 +87,6 @@ def arrange(scanned: Scanned, known: Sequence[str], given: Sequence[str] | None,
     if rare := [name for label, name in enumerate(classes) if _is_too_rare(arranged, label)]:
         raise DataError(f"{_too_rare(rare, Counter(names))}{STAY if former.dealt else ''}")
     return arranged
-
-
-def _continue(known: Sequence[str], given: Sequence[str]) -> tuple[str, ...]:
-    """Return the classes of the source in the order that they had, then new ones in the source's order."""
-    kept = [name for name in known if name in given]
-    return (*kept, *(name for name in given if name not in kept))
 
 
 def _given(scanned: Scanned, groups: NDArray[np.int64], former: Former) -> list[str | None]:

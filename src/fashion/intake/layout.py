@@ -79,9 +79,11 @@ def lay_out(paths: Iterable[PurePosixPath], odd: Iterable[PurePosixPath] = ()) -
     Raises:
         DataError: folders are named like splits, and seem to be some, beside others that are not; in one line.
     """
-    known, passed_over = _without_leftovers(sorted(paths))
+    there = sorted(paths)
+    known = [path for path in there if not is_leftover(path)]
     refused = {path: reason for path in known if (reason := why_unreadable(path))}
     pictures = [path for path in known if path.suffix.lower() in READ]
+    passed_over = [path for path in there if is_leftover(path)]
     passed_over += [path for path in known if path not in refused and path.suffix.lower() not in READ]
     depth = _depth_of_wrapping(pictures, [path for path in (*refused, *odd) if _may_hold_pictures(path)])
     splits = _has_splits([path.parts[depth:] for path in pictures if len(path.parts) > depth + 1])
@@ -121,14 +123,20 @@ def check_classes(names: Iterable[str]) -> None:
         alike[key] = name
 
 
-def order_classes(names: Iterable[str], known: Sequence[str] = ()) -> tuple[str, ...]:
+def order_classes(
+    names: Iterable[str], known: Sequence[str] = (), given: Sequence[str] | None = None
+) -> tuple[str, ...]:
     """Return the classes in their order: known ones as before, so that labels keep their meaning, then new ones.
 
     Names that are numbers are ordered as numbers.
+
+    Args:
+        given: all of them in the order that the source has for them, if it has one, and perhaps others.
     """
     found = set(names)
     kept = [name for name in known if name in found]
-    return (*kept, *sorted(found - set(kept), key=_natural))
+    new = found - set(kept)
+    return (*kept, *([name for name in given if name in new] if given else sorted(new, key=_natural)))
 
 
 def is_leftover(path: PurePosixPath) -> bool:
@@ -140,14 +148,6 @@ def why_unreadable(path: PurePosixPath) -> str | None:
     """Return why a file that its name says is a picture cannot be read; None for any other."""
     kind = UNSUPPORTED.get(path.suffix.lower())
     return f"{kind} is not read; convert it to PNG or JPEG" if kind else None
-
-
-def _without_leftovers(paths: Sequence[PurePosixPath]) -> tuple[list[PurePosixPath], list[PurePosixPath]]:
-    kept: list[PurePosixPath] = []
-    left: list[PurePosixPath] = []
-    for path in paths:
-        (left if is_leftover(path) else kept).append(path)
-    return kept, left
 
 
 def _may_hold_pictures(path: PurePosixPath) -> bool:
