@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fashion.arrays import Booleans
 from fashion.images.assignment import LEFT_OUT, SPLITS
 from fashion.images.descriptors import content_hashes
 from fashion.intake.arrange import Arranged
@@ -92,8 +93,8 @@ def find(source: Source, scanned: Scanned, arranged: Arranged) -> Found:
         refused=scanned.refused,
         passed_over=tuple(source.passed_over),
         empty=tuple(name for name in source.classes or () if name not in arranged.classes),
-        exact=_repeated(hashes, hashes, scanned, arranged),
-        near=_repeated(arranged.copies, hashes, scanned, arranged),
+        exact=_repeated(hashes, np.bincount(hashes)[hashes] > 1, scanned, arranged),
+        near=_repeated(arranged.copies, _varied(arranged.copies, hashes), scanned, arranged),
         leaked=arranged.splits.count(LEFT_OUT),
         largest_group=arranged.largest_group,
         content=content,
@@ -109,10 +110,9 @@ def _counts(arranged: Arranged) -> dict[str, dict[str, int]]:
     }
 
 
-def _repeated(groups: NDArray[np.int64], hashes: NDArray[np.int64], scanned: Scanned, arranged: Arranged) -> Repeated:
-    """Return what groups tell; if they are not the hashes themselves, only groups of several hashes count."""
+def _repeated(groups: NDArray[np.int64], several: Booleans, scanned: Scanned, arranged: Arranged) -> Repeated:
+    """Return what groups tell of the images that are there several times, (n,)."""
     splits = np.array([item.split or "" for item in scanned.items])
-    several = _varied(groups, hashes) if groups is not hashes else np.bincount(groups)[groups] > 1
     return Repeated(
         images=int(several.sum()),
         groups=len(np.unique(groups[several])),
@@ -121,8 +121,8 @@ def _repeated(groups: NDArray[np.int64], hashes: NDArray[np.int64], scanned: Sca
     )
 
 
-def _varied(groups: NDArray[np.int64], values: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _varied(groups: NDArray[np.int64], values: NDArray[np.int64]) -> Booleans:
     """Return whether an image is in a group with several values."""
     pairs = np.unique(np.stack([groups, values]), axis=1)[0]
-    varied: NDArray[np.bool_] = np.bincount(pairs, minlength=groups.max() + 1)[groups] > 1
+    varied: Booleans = np.bincount(pairs, minlength=groups.max() + 1)[groups] > 1
     return varied
