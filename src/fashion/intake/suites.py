@@ -73,8 +73,7 @@ def derive_suites(measured: Measured, origin: str) -> dict[str, Suite]:
     }
     for expectations in suites.values():
         for one in expectations:
-            how = one["meta"].pop("derived", "as the data are")
-            one["meta"]["derived"] = f"by fashion import from {origin}: {how}"
+            one["meta"]["derived"] = f"by fashion import from {origin}: {one['meta']['derived']}"
     return suites
 
 
@@ -235,6 +234,5 @@ def _found_after(change: str) -> str:
     return f"what test images have after {change} {SEVERITY}, or what {batches} have"
 
 
-def _expect(kind: str, on_breach: str, reason: str, derived: str | None = None, **kwargs: Any) -> dict[str, Any]:
-    how = {"derived": derived} if derived else {}
-    return {"type": kind, "kwargs": kwargs, "meta": {"on_breach": on_breach, "reason": reason, **how}}
+def _expect(kind: str, on_breach: str, reason: str, derived: str = "as the data are", **kwargs: Any) -> dict[str, Any]:
+    return {"type": kind, "kwargs": kwargs, "meta": {"on_breach": on_breach, "reason": reason, "derived": derived}}
