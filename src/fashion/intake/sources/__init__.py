@@ -49,10 +49,10 @@ def _open(path: Path) -> Source:
     kind = path.suffix.lower()
     if kind == ".zip":
         return open_archive(path)
-    if kind == ".csv" or (kind == ".parquet" and not _holds_pictures(path)):
-        return open_table(path)
-    if kind == ".parquet":
+    if kind == ".parquet" and _holds_pictures(path):
         return open_shards(path.resolve().stem, [path])
+    if kind in (".csv", ".parquet"):
+        return open_table(path)
     raise DataError(f"{path}: expected a folder, a zip archive, or a table (.csv, .parquet)")
 
 

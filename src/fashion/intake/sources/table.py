@@ -3,7 +3,6 @@
 import os
 import re
 from pathlib import Path
-from typing import cast
 
 import pandas as pd
 
@@ -20,7 +19,6 @@ MOST_BYTES_OF_TABLE = 1 << 30
 MOST_BYTES_OF_HEADER = 1 << 16
 LONGEST_SHOWN = 100
 """Characters of a path that are shown: what stands there may be a whole picture, as text."""
-Row = tuple[str | None, str | None, str | None, str | None]
 
 
 def open_table(path: Path) -> Source:
@@ -67,7 +65,8 @@ def _names_in_header(path: Path) -> list[str]:
     return [name.strip(' "') for name in re.split(r"[,;\t]", header)]
 
 
-def _read_rows(path: Path) -> list[Row]:
+def _read_rows(path: Path) -> list[tuple[str | None, ...]]:
+    """Return the values of `COLUMNS` in each row."""
     if path.stat().st_size > MOST_BYTES_OF_TABLE:
         raise DataError(f"{path} has more than {MOST_BYTES_OF_TABLE:,} bytes; expected a table of paths and labels")
     try:
@@ -92,8 +91,7 @@ def _read_rows(path: Path) -> list[Row]:
         )
     if not len(table):
         raise DataError(f"{path} has no rows")
-    columns = [_texts(table, column) for column in COLUMNS]
-    return [cast("Row", row) for row in zip(*columns, strict=True)]
+    return list(zip(*(_texts(table, column) for column in COLUMNS), strict=True))
 
 
 def _texts(table: pd.DataFrame, column: str) -> list[str | None]:
@@ -102,7 +100,7 @@ def _texts(table: pd.DataFrame, column: str) -> list[str | None]:
     return [None if pd.isna(value) or not str(value).strip() else str(value).strip() for value in table[column]]
 
 
-def _item(row: Row, where: str) -> Item:
+def _item(row: tuple[str | None, ...], where: str) -> Item:
     name, label, split, group = row
     if name is None or label is None:
         raise DataError(f"{where}: expected a path and a label, found none")
