@@ -60,17 +60,13 @@ def check_files(project: Project, params: DataParams) -> None:
     Raises:
         DataError: a file is not an IDX file, has other dimensions, or does not match its companion or params.yaml.
     """
-    for files in (_files(params, name) for name in ("train", "test")):
-        images, labels = (
-            _read_shape(project, file, dimensions)
-            for file, dimensions in zip(files, (_dimensions(params), 1), strict=True)
-        )
-        if _dimensions(params) == 3:
-            images = (*images, 1)
-        try:
-            _check_pair(_names(files), images, labels, params)
-        except DataError as error:
-            raise DataError(f"{error}. {SUPPORTED}") from error
+    try:
+        for files in (_files(params, name) for name in ("train", "test")):
+            images = _read_shape(project, files[0], _dimensions(params))
+            labels = _read_shape(project, files[1], 1)
+            _check_pair(_names(files), images if len(images) == 4 else (*images, 1), labels, params)
+    except DataError as error:
+        raise DataError(f"{error}. {SUPPORTED}") from error
 
 
 def write_splits(project: Project, params: DataParams, splits: Mapping[str, LabelledImages]) -> None:
@@ -106,11 +102,8 @@ def _with_channels(images: Bytes, params: DataParams) -> Bytes:
 
 
 def _read_shape(project: Project, file: DataFile, dimensions: int) -> tuple[int, ...]:
-    try:
-        with (project.data / file.name).open("rb") as stream:
-            return read_idx_shape(stream, f"data/{file.name}", dimensions)
-    except DataError as error:
-        raise DataError(f"{error}. {SUPPORTED}") from error
+    with (project.data / file.name).open("rb") as stream:
+        return read_idx_shape(stream, f"data/{file.name}", dimensions)
 
 
 def _check_pair(

@@ -52,9 +52,11 @@ def read_split(project: Project, params: DataParams, name: str) -> LabelledImage
     """
     shards = _read_shards(project, params)
     wanted = [shard.wanted(name) for shard in shards]
-    labels = np.concatenate([shard.rows.labels[rows] for shard, rows in zip(shards, wanted, strict=True)])
+    pairs = list(zip(shards, wanted, strict=True))
+    parts = (part for shard, rows in pairs for part in _read_pictures(project, shard, rows))
+    images = _map(project, parts, form_of(params))
+    labels = np.concatenate([shard.rows.labels[rows] for shard, rows in pairs])
     groups = _number_groups(shards)
-    images = _see_all(project, shards, wanted, form_of(params))
     chosen = None if groups is None else groups[np.concatenate(wanted)]
     return LabelledImages(images, labels.astype(np.uint8), groups=chosen)
 
@@ -180,11 +182,6 @@ def _number_groups(shards: Sequence[_Shard]) -> NDArray[np.int64] | None:
     numbers, known = pd.factorize(np.array(names, object))
     alone = numbers < 0
     return np.where(alone, len(known) + np.cumsum(alone), numbers).astype(np.int64)
-
-
-def _see_all(project: Project, shards: Sequence[_Shard], wanted: Sequence[Booleans], form: Form) -> Bytes:
-    chosen = ((shard, rows) for shard, rows in zip(shards, wanted, strict=True) if rows.any())
-    return _map(project, (part for shard, rows in chosen for part in _read_pictures(project, shard, rows)), form)
 
 
 def _read_pictures(project: Project, shard: _Shard, wanted: Booleans) -> Iterator[list[Stored]]:
