@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from fashion.arrays import LabelledImages
-from fashion.evaluation.survey import Survey
+from fashion.evaluation.survey import NOBODY_ASKED, Survey
 from fashion.images.descriptors import content_hashes
 from fashion.paths import Project
 from fashion.reading import LARGEST_ARTIFACT_BYTES, load_json, translate_damage
@@ -47,14 +47,14 @@ def read_labels(project: Project, batches: Mapping[str, LabelledImages]) -> pd.D
     return table.drop(columns="asked").join(firsts, on="content_hash")
 
 
-def read_survey(project: Project, batches: Iterable[str]) -> Survey:
+def read_survey(project: Project) -> Survey:
     """Return the newest batch's count of the labels that were requested at random, and of those that have arrived.
 
     Raises:
         ArtifactError: it is damaged.
     """
-    newest = _in_order(project, batches)[-1:]
-    return _read_survey(project.batches / newest[0])[0] if newest else Survey(0, 0)
+    newest = newest_batch(project)
+    return _read_survey(project.batches / newest)[0] if newest else NOBODY_ASKED
 
 
 def newest_batch(project: Project) -> str | None:
@@ -88,7 +88,7 @@ def _read_survey(folder: Path) -> tuple[Survey, int]:
     """Return the survey and number of a batch. Batches of earlier releases have neither and come first, by name."""
     path = folder / SURVEY
     if not path.exists():
-        return Survey(0, 0), 0
+        return NOBODY_ASKED, 0
     with translate_damage(path, bring_back(folder)):
         content = load_json(path, LARGEST_ARTIFACT_BYTES)
         return Survey(int(content["asked"]), int(content["answered"])), int(content.get("number", 0))
@@ -103,10 +103,12 @@ def _read_batch(folder: Path, batch: LabelledImages) -> pd.DataFrame:
         used = pd.read_csv(path, dtype="str")
         if len(used) != len(table):
             raise ValueError(f"expected {len(table)} predictions, found {len(used)}")
-        # Batches of earlier releases do not record when their labels arrived.
-        labelled = pd.to_datetime(used["labelled"], utc=True) if "labelled" in used else table["labelled"]
-        asked = used["asked"] == "True" if "asked" in used else table["asked"]
-        return table.assign(id=used["id"], labelled=_without_zone(labelled), asked=asked)
+        # Batches of earlier releases do not record when their labels arrived, and which were requested.
+        if "labelled" in used:
+            table["labelled"] = pd.to_datetime(used["labelled"], utc=True).dt.tz_localize(None)
+        if "asked" in used:
+            table["asked"] = used["asked"] == "True"
+        return table.assign(id=used["id"])
 
 
 def _table(name: str, batch: LabelledImages) -> pd.DataFrame:
@@ -122,7 +124,3 @@ def _table(name: str, batch: LabelledImages) -> pd.DataFrame:
             "asked": False,
         }
     )
-
-
-def _without_zone(times: "pd.Series[pd.Timestamp]") -> "pd.Series[pd.Timestamp]":
-    return times.dt.tz_localize(None) if times.dt.tz else times

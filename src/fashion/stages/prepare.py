@@ -68,7 +68,7 @@ def prepare(project: Project, params: Params) -> Prepared:
     if batches:
         joined = _join(batches, quarantined, read_labels(project, batches))
         splits, collected = add_collected(params, splits, joined, read_salt(project))
-    left_out, survey = sum(map(len, quarantined.values())), read_survey(project, batches)
+    left_out, survey = sum(map(len, quarantined.values())), read_survey(project)
     prepared = _describe(project, params, splits, {"quarantined": left_out, "collected": collected}, survey)
     with atomic_folder(project.dataset) as folder:
         for name, split in splits.items():
