@@ -213,20 +213,17 @@ def _share(summary: Validated) -> float:
 
 def explain(found: Examined) -> str:
     """Return what failed, what was expected and what was found."""
-    lines = _explanations(found.findings)
+    lines = []
+    for finding in failures(found.findings):
+        lines += [
+            f"  expectations/{finding.suite}.json, {finding.expectation}: {finding.reason}",
+            f"    expected {_expected(finding)}, found {found_text(finding)}",
+        ]
     if _share(found.summary) > found.summary.max_quarantined:
         lines.append(f"  too many bad images (validate.max_quarantined in params.yaml): {_counts(found.summary)}")
         common = [finding for finding in found.findings if finding.on_breach == "quarantine" and finding.rows]
         lines += [f"    {len(finding.rows):,} images: {finding.reason}" for finding in common]
     return "\n".join(lines)
-
-
-def _explanations(findings: Sequence[Finding]) -> list[str]:
-    lines = []
-    for finding in failures(findings):
-        lines.append(f"  expectations/{finding.suite}.json, {finding.expectation}: {finding.reason}")
-        lines.append(f"    expected {_expected(finding)}, found {found_text(finding)}")
-    return lines
 
 
 def failures(findings: Sequence[Finding]) -> list[Finding]:
