@@ -51,14 +51,12 @@ class Checkpoints:
     def load(self) -> Checkpoint | None:
         """Return the saved checkpoint, if any. If there is only one that does not match, the log says why."""
         try:
-            checkpoint, _ = _read(self._path)
+            return _read(self._path)[0]
         except FileNotFoundError:
             self._mention_others()
-            return None
         except DAMAGE as error:
             logger.warning("Starting from epoch 1: the checkpoint %s is damaged (%s)", self._path, error)
-            return None
-        return checkpoint
+        return None
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Replace the previous checkpoint. Of other trainings only the newest checkpoint is kept.

@@ -67,6 +67,7 @@ def train(project: Project, params: Params, on_step: Callable[[int, int], None])
     """
     training, validation = (load_split(project, name) for name in ("train", "validation"))
     plan = _plan(project, params, training, validation)
+    steps = count_steps(plan.recipe, len(training.labels), plan.classes)
     checkpoints = Checkpoints(project, params)
     stopped = checkpoints.load()
     registry, run_id = registry_of(project, params), stopped.run_id if stopped else None
@@ -75,9 +76,9 @@ def train(project: Project, params: Params, on_step: Callable[[int, int], None])
         watch = Watch(_reporter(run, checkpoints), on_step, stopped.state if stopped else None, _tell_of_head)
         if stopped:
             _go_on(stopped.state, params, run)
-        trained = _train(plan, params, watch)
+        trained = _train(plan, params, steps, watch)
         seconds = time.perf_counter() - start + _seconds(watch.start)
-        summary = _summary(trained, params, _count(training, params), checkpoints.dataset, seconds)
+        summary = _summary(trained, params, steps, checkpoints.dataset, seconds)
         _save(project, trained, summary)
         run.set_tags({MODEL_DIGEST: file_digest(project.model_file)})
     checkpoints.remove()
@@ -108,8 +109,7 @@ def _parameters(params: Params) -> dict[str, Any]:
     return parameters
 
 
-def _train(plan: Plan, params: Params, watch: Watch) -> Trained:
-    steps = _count(plan.training, params)
+def _train(plan: Plan, params: Params, steps: Steps, watch: Watch) -> Trained:
     logger.info("%s", steps)
     if steps.doubt:
         logger.warning("%s", steps.doubt)
@@ -123,10 +123,6 @@ def _train(plan: Plan, params: Params, watch: Watch) -> Trained:
     if trained.fit and (start := params.train.start_from):
         logger.info("Started from %s; %s", start.version, trained.fit)
     return trained
-
-
-def _count(training: LabelledImages, params: Params) -> Steps:
-    return count_steps(params.train.chosen, len(training.labels), len(params.data.classes))
 
 
 def _reporter(run: LiveRun, checkpoints: Checkpoints) -> Callable[[State], None]:
