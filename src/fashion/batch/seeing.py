@@ -16,7 +16,7 @@ from fashion.batch.stretches import Files, Images, Members, Rows, Stretch
 from fashion.errors import DataError
 from fashion.images.encoding import encode_png
 from fashion.images.photos import Form, Seen, see
-from fashion.intake.sources import Item
+from fashion.intake.sources import Item, reason_of
 from fashion.intake.sources.archive import open_zip, read_member
 from fashion.intake.sources.folder import read_files
 
@@ -49,7 +49,7 @@ def see_stretch(source: Path, stretch: Stretch, unpacked: Path | None, form: For
         try:
             yield name, _see(content, name, form, is_dataset)
         except DataError as error:
-            yield name, _reason(error, name)
+            yield name, reason_of(error, name)
 
 
 def _see(content: Content, name: str, form: Form, is_dataset: bool) -> Seen:
@@ -135,8 +135,3 @@ def _read_images(source: Path, stretch: Images, unpacked: Path | None) -> Iterat
     images = map_images(unpacked or source / stretch.file, stretch.shape, unpacked is not None)
     for row in range(stretch.start, stretch.end):
         yield f"{stretch.file or source.name}[{row}]", images[row]
-
-
-def _reason(error: DataError, name: str) -> str:
-    """Return an error without the name that it begins with."""
-    return str(error).removeprefix(f"{readable_name(name)}: ").removeprefix(f"{name}: ")

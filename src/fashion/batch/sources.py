@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import TypeVar
 from zipfile import ZipFile
 
-from fashion.adapters.decoding import MOST_BYTES, readable_name
+from fashion.adapters.decoding import readable_name
 from fashion.adapters.shards import column_names, count_pictures
 from fashion.batch.idx import is_compressed, is_idx, read_shape
 from fashion.batch.stretches import Files, Images, Listed, Members, Rows, Stretch
 from fashion.errors import DataError
 from fashion.intake.layout import READ, is_leftover, why_unreadable
+from fashion.intake.sources import why_too_large
 from fashion.intake.sources.archive import open_zip, path_in_archive, why_unusable
 from fashion.intake.sources.folder import Entry, walk
 
@@ -94,7 +95,7 @@ class Search:
         if kind not in READ and not reason:
             self.passed_over[kind] += 1
             return None
-        return Listed(name, reason or _too_large(entry.size), entry.size, entry.changed)
+        return Listed(name, reason or why_too_large(entry.size), entry.size, entry.changed)
 
     def _archive(self) -> Iterator[Members]:
         with open_zip(self.source) as archive:
@@ -138,7 +139,3 @@ def _is_plain_file(path: Path) -> bool:
 def _is_named_like_idx(entry: Entry) -> bool:
     """Return whether a file is one of images of an MNIST-like dataset; names alone tell them from labels."""
     return not entry.odd and "images" in entry.path.name and "ubyte" in entry.path.name
-
-
-def _too_large(size: int) -> str | None:
-    return f"has more than {MOST_BYTES:,} bytes; reduce its size" if size > MOST_BYTES else None

@@ -16,7 +16,7 @@ from fashion.errors import DataError
 from fashion.images.parts import sample
 from fashion.images.photos import Form, see
 from fashion.intake.form import Sampled, choose_form, is_transparent, sample_picture
-from fashion.intake.sources import Item, Source
+from fashion.intake.sources import Item, Source, reason_of
 from fashion.paths import Project
 from fashion.stages.formats.maps import map_bytes, unnamed_file
 from fashion.stages.pictures import on_all_workers
@@ -126,7 +126,7 @@ def _sample(source: Source, refused: dict[str, str]) -> list[Sampled]:
             pixels = read_picture(io.BytesIO(content), item.name).pixels
             samples.append(sample_picture(pixels, max(width, height)))
         except DataError as error:
-            refused[readable_name(item.name)] = _reason(error, item.name)
+            refused[readable_name(item.name)] = reason_of(error, item.name)
     if not samples:
         raise DataError(_none_usable(refused))
     return samples
@@ -136,7 +136,7 @@ def _parts(source: Source, image_bytes: int) -> Iterator[list[Unread]]:
     """Yield as many pictures at a time as may be in memory with their images, which may be larger than the files."""
     contents = source.read(source.items)  # Of all at once: then a file that holds many is read from start to end.
     unread = (
-        (item.name, _reason(content, item.name) if isinstance(content, DataError) else content)
+        (item.name, reason_of(content, item.name) if isinstance(content, DataError) else content)
         for item, content in zip(source.items, contents, strict=True)
     )
     return in_parts(unread, lambda one: len(one[1]) + image_bytes)
@@ -156,7 +156,7 @@ def _look(part: list[Unread], forms: Sequence[Form]) -> tuple[Bytes, list[Looked
         try:
             image, looked = _look_at(content, name, forms)
         except DataError as error:
-            found.append(_reason(error, name))
+            found.append(reason_of(error, name))
         else:
             images.append(image)
             found.append(looked)
@@ -187,8 +187,3 @@ def _upright(shape: tuple[int, int], pixels: Bytes) -> tuple[int, int]:
 def digest_of(content: bytes) -> bytes:
     """Return what tells whether a file is still the same."""
     return blake2b(content, digest_size=8).digest()
-
-
-def _reason(error: DataError, name: str) -> str:
-    """Return an error without the name that it begins with."""
-    return str(error).removeprefix(f"{readable_name(name)}: ").removeprefix(f"{name}: ")

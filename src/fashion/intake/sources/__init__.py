@@ -10,10 +10,10 @@ from fashion.intake.sources.archive import open_archive
 from fashion.intake.sources.folder import open_folder
 from fashion.intake.sources.idx import find_idx, open_idx
 from fashion.intake.sources.shards import open_shards
-from fashion.intake.sources.source import Item, Source, unusable_class
+from fashion.intake.sources.source import Item, Source, reason_of, unusable_class, why_too_large
 from fashion.intake.sources.table import is_table, open_table
 
-__all__ = ["Item", "Source", "open_source", "unusable_class"]
+__all__ = ["Item", "Source", "open_source", "reason_of", "unusable_class", "why_too_large"]
 
 
 def open_source(path: Path, skipped: Sequence[str] = ()) -> Source:

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
-from fashion.adapters.decoding import MOST_BYTES, readable_name
+from fashion.adapters.decoding import readable_name
 from fashion.errors import DataError
 from fashion.intake.layout import lay_out
-from fashion.intake.sources.source import Item, Source
+from fashion.intake.sources.source import Item, Source, why_too_large
 
 ENCRYPTED, UTF_8 = 0x1, 0x800
 """Flags of a file in an archive."""
@@ -70,7 +70,7 @@ def why_unusable(member: ZipInfo) -> str | None:
         return "a link, which is not followed"
     if member.flag_bits & ENCRYPTED:
         return "it is encrypted"
-    return f"has more than {MOST_BYTES:,} bytes; reduce its size" if member.file_size > MOST_BYTES else None
+    return why_too_large(member.file_size)
 
 
 def read_member(archive: ZipFile, member: ZipInfo) -> bytes | DataError:

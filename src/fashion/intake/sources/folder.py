@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from fashion.adapters.decoding import MOST_BYTES, readable_name
+from fashion.adapters.decoding import readable_name
 from fashion.errors import DataError
 from fashion.intake.layout import lay_out
-from fashion.intake.sources.source import Item, Source
+from fashion.intake.sources.source import Item, Source, why_too_large
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,13 @@ def open_folder(folder: Path) -> Source:
     files = {entry.path: entry.size for entry in entries if not entry.odd}
     odd = {entry.path: entry.odd for entry in entries if entry.odd}
     layout = lay_out(files, odd)
+    large = {path: reason for path in files if path in layout.places and (reason := why_too_large(files[path]))}
     items = [
         Item(str(path), place.label, place.split, size=files[path])
         for path, place in layout.places.items()
-        if files[path] <= MOST_BYTES
+        if path not in large
     ]
-    large = {path: f"has more than {MOST_BYTES:,} bytes; reduce its size" for path in files if files[path] > MOST_BYTES}
-    refused = {**layout.refused, **{path: reason for path, reason in large.items() if path in layout.places}, **odd}
+    refused = {**layout.refused, **large, **odd}
     return Source(
         folder.resolve().name,
         items,

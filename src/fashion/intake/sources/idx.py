@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from fashion.adapters.decoding import GZIP
 from fashion.arrays import Bytes
 from fashion.errors import DataError
 from fashion.images.encoding import encode_png
@@ -11,7 +12,6 @@ from fashion.images.idx import read_idx, read_plain_idx
 from fashion.intake.layout import SPLIT_NAMES
 from fashion.intake.sources.source import Item, Source
 
-GZIP = b"\x1f\x8b"
 SPLIT_WORDS = {**SPLIT_NAMES, "t10k": "test"}
 """Which split a word in the name of a file says."""
 

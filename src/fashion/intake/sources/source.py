@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from fashion.adapters.decoding import MOST_BYTES, readable_name
 from fashion.errors import DataError
 
 
@@ -28,6 +29,16 @@ def unusable_class(label: str, name: str, reason: str) -> DataError:
         f"None of the pictures of {label!r} can be used. The first: {name}: {reason}. "
         "Replace them, or leave the class out with --skip"
     )
+
+
+def why_too_large(size: int) -> str | None:
+    """Return why a picture file of so many bytes is not read; None if it is."""
+    return f"has more than {MOST_BYTES:,} bytes; reduce its size" if size > MOST_BYTES else None
+
+
+def reason_of(error: DataError, name: str) -> str:
+    """Return an error about a picture without its name, with which it begins."""
+    return str(error).removeprefix(f"{readable_name(name)}: ").removeprefix(f"{name}: ")
 
 
 @dataclass(frozen=True)

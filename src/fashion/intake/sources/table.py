@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from fashion.adapters.decoding import MOST_BYTES, readable_name
+from fashion.adapters.decoding import readable_name
 from fashion.adapters.shards import column_names
 from fashion.errors import DataError
 from fashion.intake.layout import SPLIT_NAMES
 from fashion.intake.sources.folder import read_files
-from fashion.intake.sources.source import Item, Source
+from fashion.intake.sources.source import Item, Source, why_too_large
 from fashion.reading import DAMAGE
 
 COLUMNS = ("path", "label", "split", "group")
@@ -118,6 +118,6 @@ def _why_unusable(folder: Path, name: str) -> str | None:
             return f"the path leaves the folder {folder}"
         if not path.is_file():
             return "there is no such file"
-        return f"has more than {MOST_BYTES:,} bytes; reduce its size" if path.stat().st_size > MOST_BYTES else None
+        return why_too_large(path.stat().st_size)
     except (OSError, ValueError, RuntimeError) as error:  # Too long, with a zero byte, or in a circle of links.
         return f"this is not the path of a file ({getattr(error, 'strerror', None) or error})"
