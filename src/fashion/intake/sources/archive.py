@@ -5,10 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
-from fashion.adapters.decoding import readable_name
 from fashion.errors import DataError
 from fashion.intake.layout import lay_out
-from fashion.intake.sources.source import Item, Source, why_too_large
+from fashion.intake.sources.source import Item, Source, source_of_files, why_too_large
 
 ENCRYPTED, UTF_8 = 0x1, 0x800
 """Flags of a file in an archive."""
@@ -24,18 +23,8 @@ def open_archive(path: Path) -> Source:
     members = {path_in_archive(one): one for one in archive.infolist() if not one.is_dir()}
     odd = {name: reason for name, one in members.items() if (reason := why_unusable(one))}
     layout = lay_out((name for name in members if name not in odd), odd)
-    items = [
-        Item(str(name), place.label, place.split, size=members[name].file_size) for name, place in layout.places.items()
-    ]
-    refused = {**layout.refused, **odd}
-    return Source(
-        path.resolve().stem,
-        items,
-        lambda chosen: _read(archive, members, chosen),
-        {readable_name(str(name)): reason for name, reason in refused.items()},
-        {readable_name(str(name)): label for name in refused if (label := layout.label(name))},
-        [readable_name(str(name)) for name in layout.passed_over],
-    )
+    sizes = {name: one.file_size for name, one in members.items()}
+    return source_of_files(path.resolve().stem, layout, sizes, odd, lambda chosen: _read(archive, members, chosen))
 
 
 def open_zip(path: Path) -> ZipFile:

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from fashion.adapters.decoding import readable_name
 from fashion.errors import DataError
 from fashion.intake.layout import lay_out
-from fashion.intake.sources.source import Item, Source, why_too_large
+from fashion.intake.sources.source import Item, Source, source_of_files, why_too_large
 
 
 @dataclass(frozen=True)
@@ -39,20 +39,8 @@ def open_folder(folder: Path) -> Source:
     odd = {entry.path: entry.odd for entry in entries if entry.odd}
     layout = lay_out(files, odd)
     large = {path: reason for path in files if path in layout.places and (reason := why_too_large(files[path]))}
-    items = [
-        Item(str(path), place.label, place.split, size=files[path])
-        for path, place in layout.places.items()
-        if path not in large
-    ]
-    refused = {**layout.refused, **large, **odd}
-    return Source(
-        folder.resolve().name,
-        items,
-        lambda chosen: read_files(folder, chosen),
-        {readable_name(str(path)): reason for path, reason in refused.items()},
-        {readable_name(str(path)): label for path in refused if (label := layout.label(path))},
-        [readable_name(str(path)) for path in layout.passed_over],
-    )
+    unusable = {**large, **odd}
+    return source_of_files(folder.resolve().name, layout, files, unusable, lambda chosen: read_files(folder, chosen))
 
 
 def read_files(folder: Path, items: Sequence[Item]) -> Iterator[bytes | DataError]:

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 
 from fashion.adapters.decoding import MOST_BYTES, readable_name
 from fashion.errors import DataError
+from fashion.intake.layout import Layout
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,9 @@ def reason_of(error: DataError, name: str) -> str:
     return str(error).removeprefix(f"{readable_name(name)}: ").removeprefix(f"{name}: ")
 
 
+Reader = Callable[[Sequence[Item]], Iterator[bytes | DataError]]
+
+
 @dataclass(frozen=True)
 class Source:
     """Where pictures come from."""
@@ -48,7 +53,7 @@ class Source:
     name: str
     """Of the dataset, unless the user gives it another."""
     items: Sequence[Item]
-    read: Callable[[Sequence[Item]], Iterator["bytes | DataError"]]
+    read: Reader
     """Yields each item's picture file, or why there is none, in their order; few are in memory at a time."""
     refused: Mapping[str, str] = field(default_factory=dict)
     """Pictures that cannot be used, by name, and why."""
@@ -58,3 +63,27 @@ class Source:
     """Files that are no pictures."""
     classes: tuple[str, ...] | None = None
     """In their order, if the source says; perhaps some without a picture."""
+
+
+def source_of_files(
+    name: str, layout: Layout, sizes: Mapping[PurePosixPath, int], unusable: Mapping[PurePosixPath, str], read: Reader
+) -> Source:
+    """Return the source of files that lie in folders.
+
+    Args:
+        sizes: bytes of each picture.
+        unusable: what cannot be used beside what the layout refuses, pictures among it, and why.
+    """
+    refused = {**layout.refused, **unusable}
+    return Source(
+        name,
+        [
+            Item(str(path), place.label, place.split, size=sizes[path])
+            for path, place in layout.places.items()
+            if path not in unusable
+        ],
+        read,
+        {readable_name(str(path)): reason for path, reason in refused.items()},
+        {readable_name(str(path)): label for path in refused if (label := layout.label(path))},
+        [readable_name(str(path)) for path in layout.passed_over],
+    )
