@@ -1057,7 +1057,7 @@ def test_paths_that_leave_the_folder_or_do_not_exist_are_refused(folder, tmp_pat
     pd.DataFrame({"path": names, "label": "9"}).to_csv(table, index=False)
     source = open_source(table)
     assert [item.name for item in source.items] == [str(inside)]
-    reasons = list(source.refused.values())
+    reasons = [refused.reason for refused in source.refused.values()]
     assert [reason.startswith("the path leaves the folder") for reason in reasons[:3]] == [True, True, True]
     assert reasons[3] == "there is no such file"
     assert all(reason.startswith("this is not the path of a file") for reason in reasons[4:])
@@ -1088,7 +1088,9 @@ def test_a_path_with_a_zero_byte_is_refused(folder):
     table = folder / "labels.parquet"
     paths = [str(path.relative_to(folder)) for path in files_below(folder / "9")] + ["9/\0.png"]
     pd.DataFrame({"path": paths, "label": "9"}).to_parquet(table)
-    assert list(open_source(table).refused.values()) == ["this is not the path of a file (embedded null byte)"]
+    assert [refused.reason for refused in open_source(table).refused.values()] == [
+        "this is not the path of a file (embedded null byte)"
+    ]
 
 
 def test_name_and_size_may_be_chosen_and_a_class_left_out(project, folder):

@@ -70,7 +70,7 @@ def scan(project: Project, source: Source, known: Form | None, size: Size | None
     Raises:
         DataError: none can be used; the message says why, for the first.
     """
-    refused = dict(source.refused)
+    refused = {name: one.reason for name, one in source.refused.items()}
     form = known or choose_form(_sample(source, refused), size)
     if known and size:
         form = replace(known, size=size)

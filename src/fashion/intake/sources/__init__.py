@@ -30,16 +30,16 @@ def open_source(path: Path, skipped: Sequence[str] = ()) -> Source:
         raise DataError(f"{path} does not exist; expected a folder with pictures, one folder per class")
     source = _without(_open(path), skipped)
     if not source.items and source.refused:
-        name, reason = next(iter(source.refused.items()))
+        name, first = next(iter(source.refused.items()))
         raise DataError(
-            f"{path} has no picture that can be used. The first of {len(source.refused):,}: {name}: {reason}"
+            f"{path} has no picture that can be used. The first of {len(source.refused):,}: {name}: {first.reason}"
         )
     if not source.items:
         raise DataError(f"{path} has no pictures; expected a folder per class, with PNG, JPEG, WebP, GIF or BMP files")
     there = {item.label for item in source.items}
-    for name, label in source.refused_labels.items():
-        if label not in there:
-            raise unusable_class(label, name, source.refused[name])
+    for name, refused in source.refused.items():
+        if refused.label is not None and refused.label not in there:
+            raise unusable_class(refused.label, name, refused.reason)
     return source
 
 
@@ -77,12 +77,11 @@ def _holds_pictures(path: Path) -> bool:
 
 
 def _without(source: Source, skipped: Sequence[str]) -> Source:
-    labels = {item.label for item in source.items} | set(source.classes or ()) | set(source.refused_labels.values())
+    refused_labels = {one.label for one in source.refused.values() if one.label is not None}
+    labels = {item.label for item in source.items} | set(source.classes or ()) | refused_labels
     if unknown := [name for name in skipped if name not in labels]:
         raise DataError(f"--skip {unknown[0]}: there is no such class; found {', '.join(sorted(labels)[:10])}")
     classes = tuple(name for name in source.classes if name not in skipped) if source.classes else None
     items = [item for item in source.items if item.label not in skipped]
-    refused_labels = {name: label for name, label in source.refused_labels.items() if label not in skipped}
-    gone = source.refused_labels.keys() - refused_labels.keys()
-    refused = {name: reason for name, reason in source.refused.items() if name not in gone}
-    return replace(source, items=items, refused=refused, refused_labels=refused_labels, classes=classes)
+    refused = {name: one for name, one in source.refused.items() if one.label not in skipped}
+    return replace(source, items=items, refused=refused, classes=classes)

@@ -25,6 +25,15 @@ class Item:
     """Bytes."""
 
 
+@dataclass(frozen=True)
+class Refused:
+    """What cannot be used."""
+
+    reason: str
+    label: str | None
+    """The name of its class, where that is known."""
+
+
 def unusable_class(label: str, name: str, reason: str) -> DataError:
     """Return the error about a class of whose pictures none can be used, by the first of them."""
     return DataError(
@@ -55,10 +64,8 @@ class Source:
     items: Sequence[Item]
     read: Reader
     """Yields each item's picture file, or why there is none, in their order; few are in memory at a time."""
-    refused: Mapping[str, str] = field(default_factory=dict)
-    """Pictures that cannot be used, by name, and why."""
-    refused_labels: Mapping[str, str] = field(default_factory=dict)
-    """The names of their classes, by the same names, where these are known."""
+    refused: Mapping[str, Refused] = field(default_factory=dict)
+    """Pictures that cannot be used, by name."""
     passed_over: Sequence[str] = ()
     """Files that are no pictures."""
     classes: tuple[str, ...] | None = None
@@ -83,7 +90,6 @@ def source_of_files(
             if path not in unusable
         ],
         read,
-        {readable_name(str(path)): reason for path, reason in refused.items()},
-        {readable_name(str(path)): label for path in refused if (label := layout.label(path))},
+        {readable_name(str(path)): Refused(reason, layout.label(path)) for path, reason in refused.items()},
         [readable_name(str(path)) for path in layout.passed_over],
     )

@@ -11,7 +11,7 @@ from fashion.adapters.shards import column_names
 from fashion.errors import DataError
 from fashion.intake.layout import SPLIT_NAMES
 from fashion.intake.sources.folder import read_files
-from fashion.intake.sources.source import Item, Source, why_too_large
+from fashion.intake.sources.source import Item, Refused, Source, why_too_large
 from fashion.reading import DAMAGE
 
 COLUMNS = ("path", "label", "split", "group")
@@ -29,21 +29,21 @@ def open_table(path: Path) -> Source:
     """
     folder = path.resolve().parent
     rows = _read_rows(path)
-    items, refused, refused_labels = [], {}, {}
+    items, refused = [], {}
     for number, row in enumerate(rows, start=1):
         where = f"{path.name}, row {number}"
         item = _item(row, where)
         if reason := _why_unusable(folder, item.name):
             shown = readable_name(item.name)
             name = f"{where}: {shown if len(shown) <= LONGEST_SHOWN else f'{shown[:LONGEST_SHOWN]}...'}"
-            refused[name], refused_labels[name] = reason, item.label
+            refused[name] = Refused(reason, item.label)
         else:
             size = (folder / item.name).stat().st_size
             items.append(Item(item.name, item.label, item.split, item.group, size))
     if refused and not items:
-        name, reason = next(iter(refused.items()))
-        raise DataError(f"None of the {len(rows):,} pictures of {path} can be used. The first: {name}: {reason}")
-    return Source(path.resolve().stem, items, lambda chosen: read_files(folder, chosen), refused, refused_labels)
+        name, first = next(iter(refused.items()))
+        raise DataError(f"None of the {len(rows):,} pictures of {path} can be used. The first: {name}: {first.reason}")
+    return Source(path.resolve().stem, items, lambda chosen: read_files(folder, chosen), refused)
 
 
 def is_table(path: Path) -> bool:
