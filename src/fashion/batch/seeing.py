@@ -9,7 +9,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 from fashion.adapters.decoding import check_size, read_picture, readable_name
-from fashion.adapters.shards import Stored, end_of_group, read_from
+from fashion.adapters.shards import NO_BYTES, Stored, end_of_group, read_from
 from fashion.arrays import Bytes
 from fashion.batch.idx import map_images
 from fashion.batch.stretches import Files, Images, Members, Rows, Stretch
@@ -108,7 +108,7 @@ def _read_rows(source: Path, stretch: Rows) -> Iterator[tuple[str, Content]]:
     names = (f"{file}[{row}]" for row in range(stretch.start, stretch.end))
     try:
         for stored in _read_stretch(source / stretch.file, readable_name(file), stretch):
-            yield next(names), _stored(stored.content)
+            yield next(names), DataError(NO_BYTES) if stored.content is None else stored.content
     except DataError as error:
         for name in names:
             yield name, error
@@ -123,12 +123,6 @@ def _read_stretch(path: Path, name: str, stretch: Rows) -> Iterator[Stored]:
     pictures = _READING.pictures
     yield from islice(pictures, stretch.start - _READING.row, stretch.end - _READING.row)
     _READING.shard, _READING.row, _READING.pictures = shard, stretch.end, pictures
-
-
-def _stored(content: bytes | None) -> bytes | DataError:
-    if content is None:
-        return DataError("there are no bytes; a shard must contain its pictures, not only name them")
-    return content
 
 
 def _read_images(source: Path, stretch: Images, unpacked: Path | None) -> Iterator[tuple[str, Content]]:

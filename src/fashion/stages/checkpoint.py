@@ -21,9 +21,10 @@ from fashion.model.head import Head
 from fashion.model.history import Epoch, State
 from fashion.params import Params
 from fashion.paths import Project
+from fashion.reading import DAMAGE
 from fashion.storage import atomic_file, file_digest, folder_digest
 
-DAMAGE = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
+UNREADABLE = (*DAMAGE, zlib.error)
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ class Checkpoints:
             return _read(self._path)[0]
         except FileNotFoundError:
             self._mention_others()
-        except DAMAGE as error:
+        except UNREADABLE as error:
             logger.warning("Starting from epoch 1: the checkpoint %s is damaged (%s)", self._path, error)
         return None
 
@@ -85,7 +86,7 @@ class Checkpoints:
         for path in self._others()[:1]:
             try:
                 other, origin = _read(path)
-            except DAMAGE:
+            except UNREADABLE:
                 return  # It would not have been used.
             changed = [name for name in self._origin if origin.get(name) != self._origin[name]]
             last = other.state.history[-1]

@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 
 from fashion.adapters.decoding import read_picture, readable_name
-from fashion.adapters.shards import Stored, in_parts
+from fashion.adapters.shards import NO_BYTES, Stored, in_parts
 from fashion.arrays import Bytes
 from fashion.errors import DataError
 from fashion.images.photos import Form, see
@@ -100,7 +100,7 @@ def _see_part(part: list[Stored], form: Form) -> tuple[Bytes, list[str]]:
         name = readable_name(stored.name)
         try:
             if stored.content is None:
-                raise DataError(f"{name}: there are no bytes; a shard must contain its pictures, not only name them")
+                raise DataError(f"{name}: {NO_BYTES}")
             images.append(see_picture(stored.content, name, form))
         except DataError as error:
             refused.append(str(error))

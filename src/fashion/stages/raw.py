@@ -79,10 +79,9 @@ def _check_digests(project: Project, params: DataParams) -> None:
     """Check the files against params.yaml, unless they were drawn: it does not know the digests of those."""
     if is_synthetic(project):
         return
-    found = digests(project, params)
     for file in params.files:
-        if found[file.name] != file.sha256:
+        if (found := file_digest(project.data / file.name)) != file.sha256:
             raise DataError(
                 f"data/{file.name} is not the file that params.yaml asks for: expected SHA-256 {file.sha256}, "
-                f"found {found[file.name]}. Get the right one with: fashion fetch --force"
+                f"found {found}. Get the right one with: fashion fetch --force"
             )

@@ -7,6 +7,7 @@ Source: `Image` and `ClassLabel` in `datasets.features`, `ArrowWriter._build_met
 
 from fashion.adapters.shards.columns import in_parts
 from fashion.adapters.shards.reading import (
+    NO_BYTES,
     Rows,
     Stored,
     column_names,
@@ -19,6 +20,7 @@ from fashion.adapters.shards.reading import (
 from fashion.adapters.shards.writing import Row, write_shard, write_shards
 
 __all__ = [
+    "NO_BYTES",
     "Row",
     "Rows",
     "Stored",

@@ -21,6 +21,7 @@ from fashion.errors import DataError
 MOST_ROWS = 10_000_000
 MOST_EXPANSION = 1000
 """How many times its size a file may claim to hold: pictures are compressed already, and a claim costs nothing."""
+NO_BYTES = "there are no bytes; a shard must contain its pictures, not only name them"
 DECODED_AT_ONCE = 4
 """Rows that pyarrow decodes at a time, which may be of any size; one by one takes three times as long, 100 no less."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from fashion.adapters.decoding import MOST_BYTES
-from fashion.adapters.shards import Rows, read_pictures, read_rows
+from fashion.adapters.shards import NO_BYTES, Rows, read_pictures, read_rows
 from fashion.errors import DataError
 from fashion.intake.layout import SPLIT_NAMES
 from fashion.intake.sources.source import Item, Source
@@ -90,5 +90,5 @@ def _read(shards: Mapping[str, Path], read: Mapping[str, Rows], items: Sequence[
 
 def _usable(content: bytes | None) -> bytes | DataError:
     if content is None:
-        return DataError("there are no bytes; a shard must contain its pictures, not only name them")
+        return DataError(NO_BYTES)
     return content if len(content) <= MOST_BYTES else DataError(f"has more than {MOST_BYTES:,} bytes")
