@@ -6,12 +6,12 @@ import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from fashion.errors import DiskError, FashionError
+from fashion.errors import DataError, DiskError, FashionError
 from fashion.leftovers import remove_leftovers, temporary_name
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -78,6 +78,22 @@ def keep_newest(folders: Iterable[Path], most: int) -> None:
     whole = [folder for folder in folders if folder.is_dir() and not folder.name.startswith(".")]
     for folder in sorted(whole, key=lambda folder: folder.stat().st_mtime, reverse=True)[most:]:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def keep_only(folder: Path, kept: Collection[Path]) -> None:
+    """Remove all other files of a folder, and the folder if nothing is kept.
+
+    Raises:
+        DataError: that is not possible.
+    """
+    try:
+        for path in folder.iterdir():
+            if path not in kept:
+                path.unlink()
+        if not kept:
+            folder.rmdir()
+    except OSError as error:
+        raise DataError(f"Could not clear {folder}: {error}; fix that, then try again") from error
 
 
 @contextmanager

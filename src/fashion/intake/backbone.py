@@ -18,7 +18,7 @@ from fashion.params.editing import edit, read_as
 from fashion.paths import Project
 from fashion.stages.backbone import advise, read_backbone
 from fashion.stages.restoring import find_file
-from fashion.storage import atomic_file, file_digest, write_text, writing_explained
+from fashion.storage import atomic_file, file_digest, keep_only, write_text, writing_explained
 
 NAME = r"[\w.-]{1,64}"
 EPOCHS, BATCH_SIZE, LEARNING_RATE = 5, 64, 0.0001
@@ -69,10 +69,11 @@ def take_weights(project: Project, params: Params, backbone: BackboneName, file:
     recipe = _recipe(params, name, wanted)
     text = _edited(project, params, name, recipe)
     with writing_explained(project.data), changing_data(project):
-        path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_file(path) as temporary:
             shutil.copyfile(file, temporary)
-        _keep_used(project, [*params.train.recipes.values(), recipe])
+        # DVC's cache still has what a version was made of.
+        used = [one.backbone for one in (*params.train.recipes.values(), recipe) if one.backbone]
+        keep_only(project.backbones, [project.root / one.path for one in used])
         pin(project)
         write_text(project.params, text)
     return Built(name, recipe, wanted, weights)
@@ -128,14 +129,3 @@ def _edited(project: Project, params: Params, name: str, recipe: Recipe) -> str:
             f"train.recipes.{name}: {content}"
         )
     return text
-
-
-def _keep_used(project: Project, recipes: list[Recipe]) -> None:
-    """Remove files that no recipe names; DVC's cache still has what a version was made of."""
-    used = {project.root / recipe.backbone.path for recipe in recipes if recipe.backbone}
-    try:
-        for other in project.backbones.iterdir():
-            if other not in used:
-                other.unlink()
-    except OSError as error:
-        raise DataError(f"Could not clear {project.backbones}: {error}; fix that, then try again") from error

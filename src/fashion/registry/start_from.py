@@ -16,7 +16,7 @@ from fashion.adapters import tracking
 from fashion.adapters.git import check_repository
 from fashion.adapters.tracking.address import registry_of
 from fashion.adapters.versioning.pinning import changing_data, check_whole, pin
-from fashion.errors import DataError, ParamsError, TrainingError
+from fashion.errors import ParamsError, TrainingError
 from fashion.model.architectures import structure_of
 from fashion.model.networks import classifier
 from fashion.model.transfer import Fit, find_fit
@@ -25,7 +25,7 @@ from fashion.params.editing import read_as
 from fashion.paths import Project
 from fashion.registry.lineage import find_version
 from fashion.stages.classifier import load_classifier
-from fashion.storage import atomic_file, file_digest, write_text, writing_explained
+from fashion.storage import atomic_file, file_digest, keep_only, write_text, writing_explained
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,9 @@ def start_from(project: Project, params: Params, which: str, name: str | None = 
         )
         text = _edited(project, params, start)
         with writing_explained(project.data), changing_data(project):
-            path.parent.mkdir(parents=True, exist_ok=True)
             with atomic_file(path) as temporary:
                 shutil.copyfile(found, temporary)
-            _keep_only(project, path)
+            keep_only(project.start, [path])  # DVC's cache still has what a version was made of.
             pin(project)
             write_text(project.params, text)
     return Chosen(start, fit)
@@ -94,7 +93,7 @@ def start_from_nothing(project: Project, params: Params) -> StartFrom | None:
         write_text(project.params, _edited(project, params, None))
     if project.start.exists():  # Also where an earlier call was killed before it had removed it.
         with writing_explained(project.data), changing_data(project):
-            _keep_only(project, None)
+            keep_only(project.start, [])
             pin(project)
     return before
 
@@ -106,18 +105,6 @@ def _fit(params: Params, path: Path, name: str) -> Fit:
         return find_fit(model, load_classifier(path))
     except TrainingError as error:
         raise TrainingError(f"A training cannot start from {name}: {error}") from error
-
-
-def _keep_only(project: Project, path: Path | None) -> None:
-    """Remove what earlier choices left in data/start; DVC's cache still has what a version was made of."""
-    try:
-        for other in project.start.iterdir():
-            if other != path:
-                other.unlink()
-        if path is None:
-            project.start.rmdir()
-    except OSError as error:
-        raise DataError(f"Could not clear {project.start}: {error}; fix that, then try again") from error
 
 
 def _edited(project: Project, params: Params, start: StartFrom | None) -> str:
