@@ -30,7 +30,6 @@ class Built:
     """The recipe that is in use now, and how many weights were read for it."""
 
     name: str
-    recipe: Recipe
     backbone: Backbone
     weights: int
 
@@ -76,7 +75,7 @@ def take_weights(project: Project, params: Params, backbone: BackboneName, file:
         keep_only(project.backbones, [project.root / one.path for one in used])
         pin(project)
         write_text(project.params, text)
-    return Built(name, recipe, wanted, weights)
+    return Built(name, wanted, weights)
 
 
 def _ending(file: Path) -> str:

@@ -35,7 +35,6 @@ class Repeated:
 class Found:
     """Everything that is said before the question."""
 
-    name: str
     counts: dict[str, dict[str, int]]
     """By class, then by split."""
     given: tuple[str, ...]
@@ -46,17 +45,12 @@ class Found:
     transparent: int
     dark: int
     """Images without a value of `DARK` or more."""
-    refused: dict[str, str]
-    passed_over: tuple[str, ...]
     empty: tuple[str, ...]
     """Classes that the source names, and has no pictures of."""
     exact: Repeated
     near: Repeated
     """Without the exact copies."""
     leaked: int
-    largest_group: int
-    content: int
-    """Bytes of all pictures that are brought in."""
     disk: int
     """Bytes that are needed."""
 
@@ -78,26 +72,21 @@ class Found:
 def find(source: Source, scanned: Scanned, arranged: Arranged) -> Found:
     """Return what is said of a source."""
     hashes = np.unique(np.array(content_hashes(scanned.images)), return_inverse=True)[1]
-    kept = [split != LEFT_OUT for split in arranged.splits]
-    content = sum(item.size for item, is_kept in zip(scanned.items, kept, strict=True) if is_kept)
+    brought_in = zip(scanned.items, arranged.splits, strict=True)
+    content = sum(item.size for item, split in brought_in if split != LEFT_OUT)
     shapes = sorted((one.shape for one in scanned.looked), key=lambda shape: shape[0] * shape[1])
     given = {item.split for item in scanned.items}
     return Found(
-        name=source.name,
         counts=_counts(arranged),
         given=tuple(split for split in SPLITS if split in given),
         sizes=(shapes[0], shapes[len(shapes) // 2], shapes[-1]),
         grey=sum(one.grey for one in scanned.looked),
         transparent=sum(one.transparent for one in scanned.looked),
         dark=int((scanned.images.max(axis=(1, 2, 3)) < DARK).sum()),
-        refused=scanned.refused,
-        passed_over=tuple(source.passed_over),
         empty=tuple(name for name in source.classes or () if name not in arranged.classes),
         exact=_repeated(hashes, np.bincount(hashes)[hashes] > 1, scanned, arranged),
         near=_repeated(arranged.copies, _varied(arranged.copies, hashes), scanned, arranged),
         leaked=arranged.splits.count(LEFT_OUT),
-        largest_group=arranged.largest_group,
-        content=content,
         disk=COPIES_ON_DISK * content,
     )
 

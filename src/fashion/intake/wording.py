@@ -26,8 +26,8 @@ def class_rows(found: Found) -> list[dict[str, str]]:
 def sentences(plan: Plan) -> Iterator[str]:
     """Yield what was found, a line each."""
     yield from _pictures(plan)
-    yield from _copies(plan.found)
-    yield from _not_taken(plan.found)
+    yield from _copies(plan.found, plan.arranged.largest_group)
+    yield from _not_taken(plan)
     name, share = plan.found.majority
     yield f"The largest class is {name} with {share:.1%}: a model that always says so is right as often."
     yield f"On the disk: {plan.found.disk / 1e6:,.1f} MB, in data/ and in DVC's cache."
@@ -58,12 +58,12 @@ def _pictures(plan: Plan) -> Iterator[str]:
     yield f"Splits: the source has {given}{words}.{stay}"
 
 
-def _copies(found: Found) -> Iterator[str]:
+def _copies(found: Found, largest_group: int) -> Iterator[str]:
     for repeated, kind in ((found.exact, "exact copies"), (found.near, "near copies")):
         if repeated.images:
             yield _repeated(repeated, kind)
-    if found.largest_group > 1:
-        yield f"Groups stay on one side of every split; the largest has {found.largest_group:,} pictures."
+    if largest_group > 1:
+        yield f"Groups stay on one side of every split; the largest has {largest_group:,} pictures."
     if found.leaked:
         they, them, their = ("it", "it", "its") if found.leaked == 1 else ("they", "them", "their")
         yield (
@@ -83,15 +83,16 @@ def _repeated(repeated: Repeated, kind: str) -> str:
     return f"{repeated.images:,} pictures are {kind} of each other, in {groups}{across}{labels}."
 
 
-def _not_taken(found: Found) -> Iterator[str]:
-    if found.refused:
-        refused = _count(len(found.refused), "picture", "pictures")
-        yield f"{refused} cannot be used (artifacts/import/refused.csv):{_named(found.refused)}"
-    if found.passed_over:
-        others = _count(len(found.passed_over), "file is no picture", "files are not pictures")
-        yield f"{others}: {_listed(found.passed_over)}"
-    if found.empty:
-        yield f"Classes without pictures, which are left out: {_listed(found.empty)}."
+def _not_taken(plan: Plan) -> Iterator[str]:
+    refused, passed_over = plan.scanned.refused, plan.wanted.source.passed_over
+    if refused:
+        pictures = _count(len(refused), "picture", "pictures")
+        yield f"{pictures} cannot be used (artifacts/import/refused.csv):{_named(refused)}"
+    if passed_over:
+        others = _count(len(passed_over), "file is no picture", "files are not pictures")
+        yield f"{others}: {_listed(passed_over)}"
+    if plan.found.empty:
+        yield f"Classes without pictures, which are left out: {_listed(plan.found.empty)}."
 
 
 def _named(refused: Mapping[str, str]) -> str:
