@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from fashion.arrays import Booleans, Bytes, LabelledImages, Labels
@@ -98,9 +99,8 @@ def _is_apart(collected: Collected, groups: NDArray[np.int64], fraction: float, 
 
 def _has_grown(groups: NDArray[np.int64], batches: NDArray[np.int64], chosen: Booleans) -> Booleans:
     """Return whether each image is in the group of a chosen one, and that has images of several batches."""
-    pairs = np.unique(np.stack([groups, batches]), axis=1)[0]
-    several: Booleans = np.bincount(pairs, minlength=groups.max(initial=-1) + 1)[groups] > 1
-    return several & np.isin(groups, groups[chosen])
+    several = pd.Series(batches).groupby(groups).transform("nunique").to_numpy() > 1
+    return np.asarray(several & np.isin(groups, groups[chosen]))
 
 
 def _stayed_apart(collected: Collected, fraction: float, salt: bytes) -> Booleans:
@@ -117,12 +117,9 @@ def _stayed_apart(collected: Collected, fraction: float, salt: bytes) -> Boolean
 
 def _first_asked(groups: NDArray[np.int64], collected: Collected) -> Booleans:
     """Return whether a label in each image's group was requested in its first batch; if not, it was trained on."""
-    count = groups.max(initial=-1) + 1
-    first = np.full(count, collected.batches.max(initial=0))
-    np.minimum.at(first, groups, collected.batches)
-    asked = np.zeros(count, np.bool_)
-    np.logical_or.at(asked, groups, collected.asked & (collected.batches == first[groups]))
-    return asked[groups]
+    first = pd.Series(collected.batches).groupby(groups).transform("min")
+    asked = collected.asked & (collected.batches == first)
+    return np.asarray(asked.groupby(groups).transform("any"))
 
 
 def _extend(split: Split, more: LabelledImages, chosen: Booleans, copies: int) -> Split:
