@@ -2,8 +2,10 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from fashion.arrays import Booleans
@@ -71,7 +73,7 @@ class Found:
 
 def find(source: Source, scanned: Scanned, arranged: Arranged) -> Found:
     """Return what is said of a source."""
-    hashes = np.unique(np.array(content_hashes(scanned.images)), return_inverse=True)[1]
+    hashes = pd.factorize(np.array(content_hashes(scanned.images)))[0]
     brought_in = zip(scanned.items, arranged.splits, strict=True)
     content = sum(item.size for item, split in brought_in if split != LEFT_OUT)
     shapes = sorted((one.shape for one in scanned.looked), key=lambda shape: shape[0] * shape[1])
@@ -105,13 +107,11 @@ def _repeated(groups: NDArray[np.int64], several: Booleans, scanned: Scanned, ar
     return Repeated(
         images=int(several.sum()),
         groups=len(np.unique(groups[several])),
-        across=int((several & _varied(groups, np.unique(splits, return_inverse=True)[1])).sum()),
+        across=int((several & _varied(groups, splits)).sum()),
         two_labels=int((several & _varied(groups, arranged.labels)).sum()),
     )
 
 
-def _varied(groups: NDArray[np.int64], values: NDArray[np.int64]) -> Booleans:
+def _varied(groups: NDArray[np.int64], values: NDArray[Any]) -> Booleans:
     """Return whether an image is in a group with several values."""
-    pairs = np.unique(np.stack([groups, values]), axis=1)[0]
-    varied: Booleans = np.bincount(pairs, minlength=groups.max() + 1)[groups] > 1
-    return varied
+    return np.asarray(pd.Series(values).groupby(groups).transform("nunique") > 1)
