@@ -109,9 +109,14 @@ def _given(scanned: Scanned, groups: NDArray[np.int64], former: Former) -> list[
     collected = _collected(scanned.images, groups, former)
     given: list[str | None] = []
     for split, before, group in zip(splits, dealt, groups.tolist(), strict=True):
-        learned = group in tested or (before is None and group in collected)
-        stays = split if split == "validation" and group not in tested else "train" if learned else before
-        given.append("test" if before == "test" else stays)
+        if before == "test":
+            given.append("test")
+        elif split == "validation" and group not in tested:
+            given.append("validation")
+        elif group in tested or (before is None and group in collected):
+            given.append("train")
+        else:
+            given.append(before)
     return given
 
 
