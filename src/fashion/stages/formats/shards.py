@@ -1,6 +1,7 @@
 """Parquet shards: pictures in any size and kind, which become images of the dataset as they are read."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,13 +102,11 @@ def write_batch(params: DataParams, folder: Path, batch: LabelledImages, picture
 
 def _content(image: Bytes, picture: bytes | None, form: Form) -> bytes:
     """Return the picture, unless the model saw another image of it: as one of a version with another form did."""
-    if picture is None:
-        return encode_png(image)
-    try:
-        is_same = np.array_equal(see_picture(picture, "a picture", form), image)
-    except DataError:
-        is_same = False
-    return picture if is_same else encode_png(image)
+    if picture is not None:
+        with suppress(DataError):
+            if np.array_equal(see_picture(picture, "a picture", form), image):
+                return picture
+    return encode_png(image)
 
 
 def _rows(split: LabelledImages, chosen: NDArray[np.int64], name: str) -> Iterator[Row]:
