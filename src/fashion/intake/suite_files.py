@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -41,8 +42,9 @@ def read_suite(project: Project, name: str) -> dict[str, Any]:
 def by_key(expectations: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Return expectations by what they are about; the second of a kind has a number."""
     found: dict[str, dict[str, Any]] = {}
+    seen = Counter[str]()
     for one in expectations:
-        name = " ".join(filter(None, (one["type"], str(one["kwargs"].get("column", "")))))
-        number = sum(key.split(" #")[0] == name for key in found)
-        found[f"{name} #{number + 1}" if number else name] = one
+        name = f"{one['type']} {one['kwargs'].get('column', '')}".strip()
+        seen[name] += 1
+        found[f"{name} #{seen[name]}" if seen[name] > 1 else name] = one
     return found
