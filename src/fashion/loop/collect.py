@@ -232,7 +232,7 @@ def _enter(data: Dataset, log: PredictionLog, name: str, labelled: Labelled, sur
         batch = Path(folder) / name
         batch.mkdir()
         write_batch(batch, data.params.data, labelled, log)
-        write_survey(project, data.batches, batch, survey)
+        write_survey(project, batch, survey)
         with changing_data(project):
             project.batches.mkdir(parents=True, exist_ok=True)
             _make_salt(project)

@@ -66,14 +66,14 @@ def newest_batch(project: Project) -> str | None:
     return next(reversed(_in_order(project, (path.name for path in project.batches.glob("*")))), None)
 
 
-def write_survey(project: Project, batches: Iterable[str], folder: Path, survey: Survey) -> None:
-    """Write the survey of a new batch into its `folder`, with the number that follows those of the `batches`.
+def write_survey(project: Project, folder: Path, survey: Survey) -> None:
+    """Write the survey of a new batch into its `folder`, with the number that follows those of the batches in data/.
 
     Raises:
         ArtifactError: the number of one of them is damaged.
     """
-    numbers = (_number(project, name) for name in batches)
-    write_json(folder / SURVEY, asdict(survey) | {"number": max(numbers, default=0) + 1})
+    newest = newest_batch(project)
+    write_json(folder / SURVEY, asdict(survey) | {"number": _number(project, newest) + 1 if newest else 1})
 
 
 def _in_order(project: Project, batches: Iterable[str]) -> list[str]:
