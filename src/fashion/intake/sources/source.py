@@ -34,24 +34,6 @@ class Refused:
     """The name of its class, where that is known."""
 
 
-def unusable_class(label: str, name: str, reason: str) -> DataError:
-    """Return the error about a class of whose pictures none can be used, by the first of them."""
-    return DataError(
-        f"None of the pictures of {label!r} can be used. The first: {name}: {reason}. "
-        "Replace them, or leave the class out with --skip"
-    )
-
-
-def why_too_large(size: int) -> str | None:
-    """Return why a picture file of so many bytes is not read; None if it is."""
-    return f"has more than {MOST_BYTES:,} bytes; reduce its size" if size > MOST_BYTES else None
-
-
-def reason_of(error: DataError, name: str) -> str:
-    """Return an error about a picture without its name, with which it begins."""
-    return str(error).removeprefix(f"{readable_name(name)}: ").removeprefix(f"{name}: ")
-
-
 Reader = Callable[[Sequence[Item]], Iterator[bytes | DataError]]
 
 
@@ -70,6 +52,24 @@ class Source:
     """Files that are no pictures."""
     classes: tuple[str, ...] | None = None
     """In their order, if the source says; perhaps some without a picture."""
+
+
+def unusable_class(label: str, name: str, reason: str) -> DataError:
+    """Return the error about a class of whose pictures none can be used, by the first of them."""
+    return DataError(
+        f"None of the pictures of {label!r} can be used. The first: {name}: {reason}. "
+        "Replace them, or leave the class out with --skip"
+    )
+
+
+def why_too_large(size: int) -> str | None:
+    """Return why a picture file of so many bytes is not read; None if it is."""
+    return f"has more than {MOST_BYTES:,} bytes; reduce its size" if size > MOST_BYTES else None
+
+
+def reason_of(error: DataError, name: str) -> str:
+    """Return an error about a picture without its name, with which it begins."""
+    return str(error).removeprefix(f"{readable_name(name)}: ").removeprefix(f"{name}: ")
 
 
 def source_of_files(
