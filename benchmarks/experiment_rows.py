@@ -1,6 +1,5 @@
 """What `benchmarks.experiments` has trained so far: a file for each training, of this processor and this code alone."""
 
-import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,10 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from benchmarks.results import ROOT, machine
-from fashion.arrays import Booleans
 from fashion.params import Params, Recipe
 from fashion.storage import file_digest, write_json
 
@@ -85,13 +81,3 @@ def _digest(content: Any) -> str:
 
 def _slug(name: str) -> str:
     return "".join(letter if letter.isalnum() else "_" for letter in name)
-
-
-def pack(right: Booleans) -> dict[str, Any]:
-    return {"images": len(right), "right": base64.b64encode(np.packbits(right).tobytes()).decode()}
-
-
-def unpack(row: Mapping[str, Any]) -> Booleans:
-    """Return which of the images set aside the model gets right."""
-    packed = np.frombuffer(base64.b64decode(row["right"]), np.uint8)
-    return np.unpackbits(packed, count=row["images"]).astype(bool)

@@ -23,7 +23,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from benchmarks.experiment_rows import Rows, describe_run, pack
+from benchmarks.experiment_rows import Rows, describe_run
 from benchmarks.experiments_page import Findings, write_page
 from benchmarks.results import ROOT
 from benchmarks.step_cost import compare_steps
@@ -31,6 +31,7 @@ from benchmarks.variants import BASE, VARIANTS, Variant
 from fashion.arrays import LabelledImages
 from fashion.environment import apply_environment
 from fashion.errors import TrainingError
+from fashion.experiments.trial import pack
 from fashion.images.split import stratified_split
 from fashion.images.subsets import stratified_order
 from fashion.params import Recipe, load_params
@@ -154,7 +155,8 @@ def train_apart(root: Path, recipe: Recipe, seed: int, sizes: tuple[int, int]) -
         "seconds": sum(epoch.seconds for epoch in trained.history),
         "validation_accuracy": trained.validation_accuracy,
         "accuracy": float(right.mean()),
-        **pack(right),
+        "images": len(right),
+        "right": pack(right),
     }
 
 

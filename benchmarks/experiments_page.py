@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.experiment_rows import Rows, unpack
+from benchmarks.experiment_rows import Rows
 from benchmarks.results import ROOT, machine, measured_on, paragraphs, save, table
 from benchmarks.variants import BASE, Variant
 from fashion.evaluation.estimates import CONFIDENCE
 from fashion.evaluation.replications import difference_over_seeds
+from fashion.experiments.trial import unpack
 from fashion.params import Recipe
 from fashion.storage import write_text
 
@@ -76,8 +77,9 @@ def _measure(rows: Rows, one: Variant, base: Recipe, rates: Mapping[str, float] 
     about = {"name": one.name, "failed": [row["seed"] for row in trained if "failed" in row]}
     if not found:
         return about | {"seeds": []}
-    ours = np.stack([unpack(row) for row in found])
-    theirs = np.stack([unpack(bases[row["seed"]][0]) for row in found])
+    ours = np.stack([unpack(row["right"], row["images"]) for row in found])
+    firsts = [bases[row["seed"]][0] for row in found]
+    theirs = np.stack([unpack(row["right"], row["images"]) for row in firsts])
     figures = about | {
         "group": one.group,
         "rate": rate,

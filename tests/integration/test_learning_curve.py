@@ -89,7 +89,7 @@ def a_subject(trained_project, **changes):
 
 def outcome(subject, share, seed=0):
     right = np.random.default_rng(seed).random(subject.validated) < share
-    return Outcome(float(right.mean()), right, 3.0)
+    return Outcome(right, 3.0)
 
 
 def test_what_is_kept_counts_for_the_same_data_and_recipe_alone(trained_project):
@@ -146,7 +146,7 @@ def curve(accuracies, sizes, images=6_000):
     for size, accuracy in zip(sizes, accuracies, strict=True):
         for seed in subject.seeds:
             right = hardness + random.normal(0, 0.02, images) < accuracy
-            outcomes[size, seed] = Outcome(float(right.mean()), right, 1.0)
+            outcomes[size, seed] = Outcome(right, 1.0)
     return curve_of(subject, outcomes)
 
 

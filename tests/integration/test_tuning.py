@@ -260,7 +260,7 @@ class FailingFromTheSecondOn(Trainers):
         if self.trained > 1:
             raise TrainingError("the loss is not finite")
         on_epoch(Progress(1, 1, {"validation_accuracy": 0.5}))
-        return Outcome(0.5, np.array([True, False]), 1.0)
+        return Outcome(np.array([True, False]), 1.0)
 
 
 def test_a_search_that_has_begun_to_fail_ends_with_what_it_has_and_may_try_again(trained_project, caplog):

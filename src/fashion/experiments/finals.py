@@ -4,7 +4,6 @@ What comes out best of many trials is partly lucky. These seeds are others than 
 left behind; the validation images are the same, and no test image was seen.
 """
 
-import base64
 import logging
 from dataclasses import dataclass, replace
 
@@ -17,6 +16,7 @@ from fashion.evaluation.estimates import CONFIDENCE, raise_confidence
 from fashion.evaluation.paired import Difference
 from fashion.evaluation.replications import difference_over_seeds
 from fashion.experiments.search import Entrant, Search
+from fashion.experiments.trial import pack, unpack
 from fashion.params import Recipe, recipe_with
 
 IN_USE = "the recipe in use"
@@ -116,12 +116,9 @@ def _train(search: Search, entrant: Entrant, seed: int) -> Booleans:
     """Return which validation images the recipe gets right when it is trained with this seed."""
     study, name = search.study, f"{entrant.name}, seed {seed}"
     if kept := study.notes.get(name):
-        return np.unpackbits(np.frombuffer(base64.b64decode(kept["right"]), np.uint8), count=kept["images"]).astype(
-            bool
-        )
+        return unpack(kept["right"], kept["images"])
     outcome = search.train(replace(entrant, name=name), seed, lambda _: False)
-    packed = base64.b64encode(np.packbits(outcome.right).tobytes()).decode()
-    study.note(name, {"right": packed, "images": len(outcome.right), "seconds": outcome.seconds})
+    study.note(name, {"right": pack(outcome.right), "images": len(outcome.right), "seconds": outcome.seconds})
     return outcome.right
 
 
@@ -130,12 +127,6 @@ def seconds_spent(study: Study) -> float:
     notes = study.notes.values()
     finals = (float(note["seconds"]) for note in notes if isinstance(note, dict) and "right" in note)
     return sum(trial.seconds for trial in study.trials) + sum(finals)
-
-
-def winner_of(finalists: list[Finalist]) -> Finalist | None:
-    """Return the finalist that is shown to be better than the recipe in use by most; None if none is."""
-    better = [finalist for finalist in finalists if finalist.is_better]
-    return max(better, key=lambda finalist: finalist.gain, default=None)
 
 
 @dataclass(frozen=True)
@@ -153,7 +144,9 @@ class Tuned:
 
     @property
     def winner(self) -> Finalist | None:
-        return winner_of(self.finalists)
+        """The finalist that is shown to be better than the recipe in use by most; None if none is."""
+        better = [finalist for finalist in self.finalists if finalist.is_better]
+        return max(better, key=lambda finalist: finalist.gain, default=None)
 
     @property
     def verdict(self) -> str:

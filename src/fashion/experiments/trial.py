@@ -1,5 +1,6 @@
 """One training of a search, in a process of its own: what it does to memory, or to itself, does not end the search."""
 
+import base64
 import multiprocessing
 import signal
 import time
@@ -46,10 +47,30 @@ class Job:
 class Outcome:
     """What a training came to, on the validation images."""
 
-    accuracy: float
     right: Booleans
     """Which image the model gets right, (n,)."""
     seconds: float
+
+    @property
+    def accuracy(self) -> float:
+        return float(self.right.mean())
+
+
+def pack(right: Booleans) -> str:
+    """Return which images are right as text, eight images in a byte."""
+    return base64.b64encode(np.packbits(right).tobytes()).decode()
+
+
+def unpack(text: str, count: int) -> Booleans:
+    """Return which of so many images are right, from what `pack` has made.
+
+    Raises:
+        ValueError: it was made of another number of images, or is damaged.
+    """
+    packed = np.frombuffer(base64.b64decode(text, validate=True), np.uint8)
+    if not 0 < count <= 8 * len(packed) < count + 8:
+        raise ValueError(f"expected answers to {count} images, found {8 * len(packed)} bits")
+    return np.unpackbits(packed, count=count).astype(bool)
 
 
 @dataclass(frozen=True)
@@ -188,4 +209,4 @@ def _train(job: Job, report: Callable[[Progress], Any]) -> Outcome:
     seconds = time.perf_counter() - start
     logits = predict_logits(logits_model(trained.model), validation.images)
     right = np.asarray(logits.argmax(axis=1) == validation.labels)
-    return Outcome(float(right.mean()), right, seconds)
+    return Outcome(right, seconds)

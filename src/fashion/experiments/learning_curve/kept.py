@@ -1,6 +1,5 @@
 """What the trainings of a learning curve found: a file for each, so that none is done twice."""
 
-import base64
 import json
 import logging
 from collections.abc import Mapping
@@ -9,10 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from fashion.arrays import Booleans
-from fashion.experiments.trial import Outcome
+from fashion.experiments.trial import Outcome, pack, unpack
 from fashion.paths import Project
 from fashion.reading import DAMAGE, LARGEST_ARTIFACT_BYTES, load_json
 from fashion.storage import write_json
@@ -33,8 +29,7 @@ class KeptTrainings:
         path = self._path(size, seed)
         try:
             kept = load_json(path, LARGEST_ARTIFACT_BYTES)
-            right = _unpack(kept["right"], kept["images"])
-            return Outcome(float(right.mean()), right, float(kept["seconds"]))
+            return Outcome(unpack(kept["right"], kept["images"]), float(kept["seconds"]))
         except FileNotFoundError:
             return None
         except DAMAGE as error:
@@ -49,18 +44,10 @@ class KeptTrainings:
             "accuracy": outcome.accuracy,
             "seconds": outcome.seconds,
             "images": len(outcome.right),
-            "right": base64.b64encode(np.packbits(outcome.right).tobytes()).decode(),
+            "right": pack(outcome.right),
         }
         write_json(self._path(size, seed), kept)
 
     def _path(self, size: int, seed: int) -> Path:
         digest = sha256(json.dumps(self.about, sort_keys=True).encode()).hexdigest()
         return self.project.state / "learning_curves" / digest[:16] / f"{size}-{seed}.json"
-
-
-def _unpack(text: str, count: int) -> Booleans:
-    """Return which of so many images were right; they were packed eight into a byte."""
-    packed = np.frombuffer(base64.b64decode(text, validate=True), np.uint8)
-    if not 0 < count <= 8 * len(packed) < count + 8:
-        raise ValueError(f"expected answers to {count} images, found {8 * len(packed)} bits")
-    return np.unpackbits(packed, count=count).astype(bool)
