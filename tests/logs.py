@@ -66,11 +66,14 @@ def judged(number, verdict=Verdict.CLEAN, score=0.4, version="1", by_class=None)
     return JudgedWindow(number=number, time=NOON, model_version=version, **ends, **said, **counted)
 
 
+def id_at(moment, random=0):
+    """An id as `new_id` makes them at that moment."""
+    return str(UUID(int=int(moment.timestamp() * 1000) << 80 | 7 << 76 | 2 << 62 | random))
+
+
 def record_at(moment, **changes):
     """A prediction of a service whose clock says `moment`."""
-    random = int(RANDOM.integers(2**62))
-    identifier = UUID(int=int(moment.timestamp() * 1000) << 80 | 7 << 76 | 2 << 62 | random)
-    return record(id=str(identifier), time=moment, **changes)
+    return record(id=id_at(moment, int(RANDOM.integers(2**62))), time=moment, **changes)
 
 
 @contextmanager

@@ -56,18 +56,14 @@ def start_mlflow(folder: Path, port: int) -> tuple[str, subprocess.Popen[bytes]]
 
 def is_well(address: str) -> bool:
     """Without the certificates, which httpx would read for every question, in 40 ms of the processor."""
-    return httpx.get(address, timeout=5, verify=False).is_success
+    try:
+        return httpx.get(address, timeout=5, verify=False).is_success
+    except httpx.TransportError:
+        return False
 
 
 def wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            if is_well(f"{address}/health"):
-                return
-        except httpx.TransportError:
-            time.sleep(0.2)
-    pytest.fail(f"no MLflow server at {address}")
+    wait_until(lambda: is_well(f"{address}/health"), process, pause=0.2)
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
@@ -86,18 +82,8 @@ class Service:
             self.process = subprocess.Popen(
                 command, cwd=project.root, stdout=output, stderr=output, start_new_session=True
             )
-        self._await(log)
-
-    def _await(self, log: Path) -> None:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while time.monotonic() < deadline:
-            assert self.process.poll() is None, log.read_text()
-            try:
-                if is_well(f"{self.address}/readyz"):
-                    return
-            except httpx.TransportError:
-                time.sleep(0.1)
-        pytest.fail(log.read_text())
+        wait_until(lambda: self.process.poll() is not None or is_well(f"{self.address}/readyz"), pause=0.1)
+        assert self.process.poll() is None, log.read_text()
 
     def get(self, path: str) -> Any:
         return httpx.get(self.address + path, timeout=PATIENCE_SECONDS).json()
@@ -128,10 +114,13 @@ def postgresql() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
         subprocess.run(initdb, user=user, cwd=folder, check=True, capture_output=True, text=True)
         with reserved_port() as port:
             where = ["-D", folder / "data", "-p", str(port), "-k", folder, "-h", "127.0.0.1", "-F"]
-            process = start_postgresql([programs["postgres"], *where], user)
+            quiet = subprocess.DEVNULL
+            process = subprocess.Popen(
+                [programs["postgres"], *where], user=user, start_new_session=True, stdout=quiet, stderr=quiet
+            )
             try:
                 address = f"postgresql://test@127.0.0.1:{port}/postgres"
-                wait_for_postgresql(address, process)
+                wait_until(lambda: takes_connections(address), process, pause=0.1)
                 yield address, process
             finally:
                 end(process)
@@ -139,17 +128,25 @@ def postgresql() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def start_postgresql(command: list[str | Path], user: str | None) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        command, user=user, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+def takes_connections(address: str) -> bool:
+    """PostgreSQL listens some time before it answers."""
+    try:
+        psycopg.connect(address).close()
+    except psycopg.OperationalError:
+        return False
+    return True
 
 
-def wait_until(condition: Callable[[], object]) -> None:
+def wait_until(
+    condition: Callable[[], Any], process: "subprocess.Popen[Any] | None" = None, pause: float = 0.02
+) -> Any:
+    """What the condition gave when it was first true; looked at after each pause, in seconds."""
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    while not (found := condition()):
+        assert process is None or process.poll() is None, "it ended meanwhile"
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(pause)
+    return found
 
 
 def read_task_runs(flow_run: UUID) -> list["TaskRun"]:
@@ -171,16 +168,3 @@ def read_task_runs(flow_run: UUID) -> list["TaskRun"]:
 
 def is_over(run: "TaskRun") -> bool:
     return run.state is not None and run.state.is_final()
-
-
-def wait_for_postgresql(address: str, process: "subprocess.Popen[bytes]") -> None:
-    """It listens some time before it answers."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            psycopg.connect(address).close()
-        except psycopg.OperationalError:
-            time.sleep(0.1)
-        else:
-            return
-    pytest.fail(f"no PostgreSQL at {address}")

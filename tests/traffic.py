@@ -1,7 +1,6 @@
 """What a service would have logged."""
 
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
 
 import numpy as np
 from scipy.ndimage import shift
@@ -12,6 +11,7 @@ from fashion.adapters.predictions import PredictionLog, Record
 from fashion.images.synthetic import draw
 from fashion.registry.champion import find_champion
 from fashion.settings import predictions_url
+from tests.logs import id_at
 
 
 class Traffic:
@@ -63,7 +63,7 @@ class Traffic:
 
     def _id(self):
         self.time += timedelta(seconds=1)
-        return str(UUID(int=int(self.time.timestamp() * 1000) << 80 | 7 << 76 | 2 << 62))
+        return id_at(self.time)
 
 
 def frames(image, count, seed):

@@ -11,7 +11,6 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 
 import boto3
-import httpx
 import psycopg
 import pytest
 from mlflow import MlflowClient
@@ -97,10 +96,7 @@ def prefect_on(variables, home):
 
 def has_started(address, process, log):
     assert process.poll() is None, log.read_text()
-    try:
-        return is_well(f"{address}/health")
-    except httpx.TransportError:
-        return False
+    return is_well(f"{address}/health")
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,8 @@
-"""Commands as a user types them, and waiting for what they do."""
+"""Commands as a user types them."""
 
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from tests.servers import PATIENCE_SECONDS
@@ -40,13 +39,3 @@ def must(project, *command):
     status, output = run(project, *command)
     assert status == 0, output
     return output
-
-
-def wait_until(condition, process=None):
-    """What the condition gave when it was first true."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not (found := condition()):
-        assert process is None or process.poll() is None, "it ended meanwhile"
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.02)
-    return found

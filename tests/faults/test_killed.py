@@ -19,8 +19,9 @@ from fashion.locks import read_holder
 from fashion.params import load_params
 from fashion.paths import Project
 from tests.conftest import copy_prefect
-from tests.faults.commands import must, run, start, wait_until
+from tests.faults.commands import must, run, start
 from tests.projects import copy_cache, make_quick
+from tests.servers import wait_until
 
 FOLDERS = ("validation", "dataset", "model", "evaluation", "export")
 """What the stages make, in their order."""

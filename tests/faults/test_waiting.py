@@ -20,9 +20,9 @@ from fashion.leftovers import place
 from fashion.locks import between_trainings, hold, one_at_a_time, read_holder, training_lock, try_hold
 from fashion.paths import Project
 from flows.services.supervisor import down
-from tests.faults.commands import run, start, wait_until
+from tests.faults.commands import run, start
 from tests.projects import SOURCE, copy_pipeline
-from tests.servers import PATIENCE_SECONDS
+from tests.servers import PATIENCE_SECONDS, wait_until
 
 READ = "touch reading; while [ ! -e go ]; do sleep 0.1; done; cp data/a b"
 STAGES = {

@@ -32,10 +32,9 @@ from fashion.params import PicturesParams, load_params, recipe_with
 from fashion.stages import workers
 from fashion.stages.pictures import WORTHWHILE, see_stored
 from tests.cluster import running_cluster
-from tests.faults.commands import wait_until
 from tests.integration.test_tuning import edit
 from tests.litert_models import band_images
-from tests.servers import PATIENCE_SECONDS, reserved_port
+from tests.servers import PATIENCE_SECONDS, reserved_port, wait_until
 from tests.services import CLASSES, SIZE, make_champion
 
 IMAGES = band_images(200, SIZE, len(CLASSES))

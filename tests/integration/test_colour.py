@@ -44,7 +44,6 @@ from fashion.stages.reference import read_descriptors
 from flows.retraining import retraining
 from tests.browser import chromium, open_page
 from tests.conftest import copy_prefect, copy_project, copy_trained, use_environment
-from tests.faults.commands import wait_until
 from tests.projects import (
     commit,
     edit_params,
@@ -55,6 +54,7 @@ from tests.projects import (
     use_shards,
     write_suite,
 )
+from tests.servers import wait_until
 from tests.services import running
 
 SIZE, CLASSES = (24, 40), 3

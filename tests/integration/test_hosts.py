@@ -11,9 +11,9 @@ from PIL import Image
 
 from fashion.adapters.hosts import DASK, PORT, two_hosts
 from fashion.errors import SetupError
-from tests.faults.commands import wait_until
 from tests.litert_models import band_images
 from tests.projects import SOURCE
+from tests.servers import wait_until
 from tests.services import CLASSES, SIZE, make_champion
 
 

@@ -20,8 +20,9 @@ from fashion.experiments.trial import Job, Outcome, images_of
 from fashion.images.subsets import repeated_part
 from fashion.pages.learning_curve import write_curve
 from fashion.params import load_params, recipe_with
-from tests.faults.commands import start, wait_until
+from tests.faults.commands import start
 from tests.projects import SOURCE, edit_params
+from tests.servers import wait_until
 
 QUIET = Watch(lambda *_: None, lambda *_: None)
 

@@ -31,8 +31,9 @@ from fashion.experiments.trial import Job, Outcome, Progress, StoppedError, trai
 from fashion.experiments.tune import forecast, place_of, tune
 from fashion.params import StartFrom, load_params, recipe_with
 from fashion.settings import tracking_uri
-from tests.faults.commands import start, wait_until
+from tests.faults.commands import start
 from tests.projects import edit_params
+from tests.servers import wait_until
 
 QUIET = Watch(lambda *_: None, lambda _: None)
 SLOW, GOOD = 1e-6, 0.003
