@@ -8,7 +8,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
@@ -16,6 +15,8 @@ from typing import Protocol
 
 import psutil
 import psycopg
+
+from benchmarks.processes import answers
 
 START_SECONDS = 120
 """For a server to answer on a busy machine."""
@@ -208,7 +209,7 @@ def running_registry(folder: Path, database: Path, port: int) -> Iterator[tuple[
     where = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     store = ["--backend-store-uri", f"sqlite:///{database}", "--artifacts-destination", str(folder)]
     command = [sys.executable, "-m", "mlflow", "server", *where, *store]
-    server = Server(command, lambda: _is_healthy(address))
+    server = Server(command, lambda: answers(f"{address}/health"))
     with ExitStack() as stack:
         stack.callback(server.stop)
         server.start()
@@ -221,11 +222,3 @@ def _program(name: str) -> str:
     if found is None:
         raise SystemExit(f"no {name} here; install it with: apt-get install postgresql")
     return found
-
-
-def _is_healthy(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{address}/health", timeout=5):
-            return True
-    except OSError:
-        return False

@@ -1,6 +1,6 @@
 """What `benchmarks.drift` has measured, as the tables and the picture that the documents show."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,29 +69,21 @@ def render(
         _settled_table(settled),
         f"Windows that count as drifted, {windows:,} a figure, by size and severity (1 to 5):",
         _detection_table(detections),
-        *(_false_aim([one for one in clean if one.windows == number], alarm.false_alarm_rate) for number in numbers),
-        _settled_aim(settled, alarm.false_alarm_rate),
+        *(
+            _false_aim([one for one in clean if one.windows == number], alarm, f", by {number:,} windows")
+            for number in numbers
+        ),
+        _false_aim(settled, alarm, " beside a champion's own first predictions"),
         f"Aim, {AIM:.0%} of windows of {AIM_SIZE} at severity {AIM_SEVERITY}: "
         f"{'not met for ' + ', '.join(missed) if missed else 'met for every corruption'}; "
         f"the lowest rate is {min(aimed.values()):.1%}.",
     )
 
 
-def _false_aim(clean: list[Clean], allowed: float) -> str:
-    most = max(one.drifted / one.windows for one in clean)
-    verdict = "met" if most <= allowed else "not met"
-    return (
-        f"Aim, at most {allowed:.0%} false, by {clean[0].windows:,} windows: {verdict}; the highest rate is {most:.2%}."
-    )
-
-
-def _settled_aim(settled: list[Settled], allowed: float) -> str:
-    most = max(one.drifted / one.windows for one in settled)
-    verdict = "met" if most <= allowed else "not met"
-    return (
-        f"Aim, at most {allowed:.0%} false beside a champion's own first predictions: {verdict}; the highest rate is "
-        f"{most:.2%}."
-    )
+def _false_aim(found: Sequence[Clean | Settled], alarm: AlarmParams, where: str) -> str:
+    most = max(one.drifted / one.windows for one in found)
+    verdict = "met" if most <= alarm.false_alarm_rate else "not met"
+    return f"Aim, at most {alarm.false_alarm_rate:.0%} false{where}: {verdict}; the highest rate is {most:.2%}."
 
 
 def _settled_table(settled: list[Settled]) -> str:

@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import time
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from sqlalchemy import create_engine, text
 
 from benchmarks.clients import Clients
 from benchmarks.disturbances import Database, Server
-from benchmarks.processes import free_port
+from benchmarks.processes import answers, free_port
 from fashion.paths import Project
 
 READY_SECONDS = 120
@@ -52,12 +51,9 @@ class Serving:
     def wait_until_ready(self) -> None:
         deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline and self.process.poll() is None:
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=5).close()
-            except OSError:
-                time.sleep(0.1)
-            else:
+            if answers(f"http://127.0.0.1:{self.port}/readyz"):
                 return
+            time.sleep(0.1)
         raise SystemExit(f"the service does not answer:\n{self.said}")
 
 

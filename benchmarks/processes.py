@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -61,13 +60,18 @@ def wait_for(address: str, seconds: float = 300) -> None:
     """Wait until something answers; if nothing does, the benchmark ends."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        try:
-            urllib.request.urlopen(address, timeout=2).close()
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            time.sleep(0.2)
-        else:
+        if answers(address):
             return
+        time.sleep(0.2)
     raise SystemExit(f"nothing answers at {address}")
+
+
+def answers(address: str) -> bool:
+    try:
+        urllib.request.urlopen(address, timeout=5).close()
+    except OSError:
+        return False
+    return True
 
 
 def free_port() -> int:
