@@ -6,7 +6,7 @@ from typing import Any
 from fashion.adapters.studies import open_study, study_names
 from fashion.errors import ParamsError
 from fashion.experiments.results import WINNER, name_found_from
-from fashion.experiments.tune import place_of, start_of
+from fashion.experiments.tune import in_use, place_of, start_of
 from fashion.experiments.wording import as_yaml
 from fashion.params import Params, Recipe
 from fashion.params.editing import edit, read_as
@@ -34,7 +34,7 @@ def _winner(project: Project, params: Params, study: str) -> Recipe:
     """Return the recipe that the study found, if it is known to be better than the one in use."""
     about, winner = _found(project, params, study)
     recipe = Recipe.model_validate(winner["recipe"])
-    is_in_use = about["recipe"] == {"name": params.train.recipe, **params.train.chosen.model_dump(mode="json")}
+    is_in_use = about["recipe"] == in_use(params)
     if not is_in_use or about.get("start") != start_of(params):
         changed = "train.start_from" if is_in_use else "the recipe in use"
         raise ParamsError(

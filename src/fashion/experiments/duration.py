@@ -3,6 +3,8 @@
 from fashion.paths import TRAINING, Project
 from fashion.reading import LARGEST_ARTIFACT_BYTES, load_json
 
+SECONDS_PER_MINUTE = 60
+
 
 def seconds_of_last_training(project: Project, recipe: str) -> float | None:
     """Return how long the last training took, if it was of the recipe with this name."""

@@ -17,7 +17,7 @@ from fashion.evaluation.paired import Difference
 from fashion.evaluation.replications import difference_over_seeds
 from fashion.experiments.search import Entrant, Search
 from fashion.experiments.trial import pack, unpack
-from fashion.params import Recipe, recipe_with
+from fashion.params import Recipe
 
 IN_USE = "the recipe in use"
 
@@ -51,17 +51,17 @@ class Finalist:
         return "better" if self.is_better else "not shown to be better"
 
 
-def choose_finalists(search: Search) -> list[tuple[Trial, Recipe]]:
+def choose_finalists(search: Search) -> list[tuple[Trial, Entrant]]:
     """Return the best complete trials, each a recipe of its own, and none the recipe in use."""
     complete = [trial for trial in search.study.trials if trial.state == COMPLETE]
     complete.sort(key=lambda trial: (-(trial.accuracy or 0), trial.number))
-    chosen: list[tuple[Trial, Recipe]] = []
+    chosen: list[tuple[Trial, Entrant]] = []
     known = [search.in_use]
     for trial in complete:
-        recipe = recipe_with(search.in_use, trial.values)
-        if recipe not in known and len(chosen) < search.params.tune.finalists:
-            known.append(recipe)
-            chosen.append((trial, recipe))
+        entrant = search.entrant(trial)
+        if entrant.recipe not in known and len(chosen) < search.params.tune.finalists:
+            known.append(entrant.recipe)
+            chosen.append((trial, entrant))
     return chosen
 
 
@@ -76,15 +76,11 @@ def compare(search: Search) -> list[Finalist]:
     chosen = choose_finalists(search)
     if not chosen:
         return []
-    right = _train_all(search, [_entrant(trial, recipe) for trial, recipe in chosen])
+    right = _train_all(search, [entrant for _, entrant in chosen])
     base = np.stack(right.pop(IN_USE))
     confidence = raise_confidence(CONFIDENCE, len(chosen))
     found = {name: difference_over_seeds(np.stack(rows), base, confidence) for name, rows in right.items()}
-    return [Finalist(trial, recipe, found.get(_entrant(trial, recipe).name)) for trial, recipe in chosen]
-
-
-def _entrant(trial: Trial, recipe: Recipe) -> Entrant:
-    return Entrant(f"trial {trial.number}", trial.values, recipe)
+    return [Finalist(trial, entrant.recipe, found.get(entrant.name)) for trial, entrant in chosen]
 
 
 def _train_all(search: Search, finalists: list[Entrant]) -> dict[str, list[Booleans]]:

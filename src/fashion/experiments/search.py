@@ -1,6 +1,7 @@
 """The search: trial after trial, each stopped early if it is not worth its time, until the budget is used."""
 
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ from fashion.adapters.studies import COMPLETE, FAILED, PRUNED, RUNNING, Study, T
 from fashion.adapters.tracking.address import Registry
 from fashion.adapters.tracking.runs import PARENT, live_run
 from fashion.errors import ParamsError, TrainingError
-from fashion.experiments.space import flatten, holds, value_of
+from fashion.experiments.duration import SECONDS_PER_MINUTE
+from fashion.experiments.space import flatten, holds
 from fashion.experiments.trainers import Trainers
 from fashion.experiments.trial import Job, OnEpoch, Outcome, Progress, StoppedError
 from fashion.params import Params, Recipe, recipe_with
@@ -19,7 +21,6 @@ from fashion.paths import Project
 USUAL_TRIALS = 20
 MOST_FAILURES = 5
 """Trials of a call that may fail one after another: more of the same are not going to succeed."""
-SECONDS_PER_MINUTE = 60.0
 TIME_WAS_OVER = "the time was over"
 
 logger = logging.getLogger(__name__)
@@ -60,6 +61,14 @@ class Search:
     @property
     def in_use(self) -> Recipe:
         return self.params.train.chosen
+
+    def entrant(self, trial: Trial) -> Entrant:
+        """Return what a trial trains.
+
+        Raises:
+            ParamsError: its values cannot go together.
+        """
+        return Entrant(f"trial {trial.number}", trial.values, recipe_with(self.in_use, trial.values))
 
     def train(self, entrant: Entrant, seed: int, on_epoch: OnEpoch) -> Outcome:
         """Train, watched, and shown in MLflow below the search's run.
@@ -126,15 +135,17 @@ class Limits:
         tried = sum(trial.state != FAILED for trial in trials)
         if self.budget.trials is not None and tried >= self.budget.trials:
             return False
-        return self.budget.minutes is None or self._seconds_left(trials) > mean_seconds(trials)
+        return self._seconds_left(trials) > mean_seconds(trials)
 
     def are_over(self, trials: list[Trial]) -> bool:
         """Return whether a trial must end, so that there is time to compare the best."""
-        return self.budget.minutes is not None and self._seconds_left(trials) <= 0
+        return self._seconds_left(trials) <= 0
 
     def _seconds_left(self, trials: list[Trial]) -> float:
+        if self.budget.minutes is None:
+            return math.inf
         used = self.spent + time.monotonic() - self.start + self.trainings * mean_seconds(trials)
-        return (self.budget.minutes or 0) * SECONDS_PER_MINUTE - used
+        return self.budget.minutes * SECONDS_PER_MINUTE - used
 
 
 def mean_seconds(trials: list[Trial]) -> float:
@@ -151,7 +162,8 @@ def run_trials(search: Search, limits: Limits) -> None:
     """
     study, space = search.study, search.params.tune.space
     study.restart_stopped()
-    own = {key: value_of(search.in_use, key) for key in space}
+    in_use = flatten(search.in_use.model_dump())
+    own = {key: in_use.get(key) for key in space}  # None where a section is missing.
     if not study.trials and all(holds(space[key], value) for key, value in own.items()):
         study.suggest_first(own)
     before = len(study.trials)
@@ -181,8 +193,7 @@ def _try(search: Search, trial: Trial, limits: Limits) -> None:
         return bool(stopped)
 
     try:
-        entrant = Entrant(f"trial {trial.number}", trial.values, recipe_with(search.in_use, trial.values))
-        outcome = search.train(entrant, search.params.train.seed, on_epoch)
+        outcome = search.train(search.entrant(trial), search.params.train.seed, on_epoch)
     except StoppedError:
         study.prune(trial.number, stopped[-1])
     except (ParamsError, TrainingError) as error:  # Of a large space not every recipe was checked beforehand.

@@ -15,11 +15,6 @@ EXAMPLE = """tune:
     batch_size: {choices: [128, 256, 512]}"""
 
 
-def value_of(recipe: Recipe, key: str) -> Any:
-    """Return what the recipe has for a dotted key; None where a section is missing."""
-    return flatten(recipe.model_dump()).get(key)
-
-
 def flatten(content: Mapping[str, Any], section: str = "") -> dict[str, Any]:
     """Return the values of nested sections by dotted key."""
     found: dict[str, Any] = {}

@@ -14,10 +14,10 @@ from fashion.adapters.studies import ABOUT, Place, Study, forget_study, open_stu
 from fashion.adapters.tracking.address import TUNING, check, registry_of
 from fashion.adapters.tracking.runs import LiveRun, end_below, live_run
 from fashion.errors import ParamsError
-from fashion.experiments.duration import seconds_of_last_training
+from fashion.experiments.duration import SECONDS_PER_MINUTE, seconds_of_last_training
 from fashion.experiments.finals import Tuned, compare, seconds_spent
 from fashion.experiments.results import WINNER, write_results
-from fashion.experiments.search import SECONDS_PER_MINUTE, Budget, Limits, Search, Watch, run_trials
+from fashion.experiments.search import Budget, Limits, Search, Watch, run_trials
 from fashion.experiments.space import check_space
 from fashion.experiments.trainers import trainers
 from fashion.params import Params
@@ -130,10 +130,15 @@ def _about(project: Project, params: Params) -> dict[str, Any]:
     return {
         "dataset": folder_digest(project.dataset),
         "space": {key: knob.model_dump(mode="json") for key, knob in params.tune.space.items()},
-        "recipe": {"name": params.train.recipe, **params.train.chosen.model_dump(mode="json")},
+        "recipe": in_use(params),
         "seed": params.train.seed,
         "start": start_of(params),
     }
+
+
+def in_use(params: Params) -> dict[str, Any]:
+    """Return the recipe in use, with its name."""
+    return {"name": params.train.recipe, **params.train.chosen.model_dump(mode="json")}
 
 
 def start_of(params: Params) -> str | None:

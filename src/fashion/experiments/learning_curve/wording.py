@@ -1,7 +1,7 @@
 """Words and tables about a learning curve, for people."""
 
 from fashion.evaluation.estimates import CONFIDENCE
-from fashion.experiments.duration import seconds_of_last_training
+from fashion.experiments.duration import SECONDS_PER_MINUTE, seconds_of_last_training
 from fashion.experiments.learning_curve.kept import KeptTrainings
 from fashion.experiments.learning_curve.results import Curve
 from fashion.experiments.learning_curve.subject import Subject
@@ -11,7 +11,6 @@ from fashion.paths import Project
 
 LONG_SECONDS = 90.0
 """From here on a time is told in minutes."""
-SECONDS_PER_MINUTE = 60
 
 
 def forecast(project: Project, subject: Subject, kept: KeptTrainings) -> str:
