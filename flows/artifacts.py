@@ -1,6 +1,7 @@
 """What people see of a training: artifacts on Prefect's page, and a few lines on the terminal at its end."""
 
 import base64
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
@@ -46,17 +47,18 @@ def _publish_pictures(project: Project) -> None:
     """Embed the pictures in a page, since Prefect shows no file of this machine."""
     pictures = sorted(project.evaluation.glob("*.png"))
     if pictures:
-        shown = [f"## {_title(path.stem)}\n\n![{_title(path.stem)}]({_embed(path.read_bytes())})" for path in pictures]
-        create_markdown_artifact("\n\n".join(shown), key="pictures", description=f"{len(pictures)} pictures")
+        shown = "\n\n".join(map(_embed, pictures))
+        create_markdown_artifact(shown, key="pictures", description=f"{len(pictures)} pictures")
 
 
 def publish_exploration(project: Project) -> None:
     """Embed what shows most of the data; the whole page is on this machine."""
     pictures = [project.exploration / f"{name}.png" for name in ("balance", "plane", "plane_images")]
     small = [path for path in pictures if path.exists() and path.stat().st_size <= LARGEST_PICTURE_BYTES]
-    shown = [f"## {_title(path.stem)}\n\n![{_title(path.stem)}]({_embed(path.read_bytes())})" for path in small]
     page = f"The whole page: `{project.exploration / 'index.html'}`"
-    create_markdown_artifact("\n\n".join([page, *shown]), key="exploration", description="What the data look like")
+    create_markdown_artifact(
+        "\n\n".join([page, *map(_embed, small)]), key="exploration", description="What the data look like"
+    )
 
 
 def _publish_gates(project: Project) -> None:
@@ -157,10 +159,9 @@ def _next_steps(project: Project, registration: "Registration") -> str:
     )
 
 
-def _title(name: str) -> str:
-    words = name.replace("_", " ")
-    return words[:1].upper() + words[1:]
-
-
-def _embed(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+def _embed(picture: Path) -> str:
+    """Return a picture with its name as a heading, in Markdown."""
+    words = picture.stem.replace("_", " ")
+    title = words[:1].upper() + words[1:]
+    content = base64.b64encode(picture.read_bytes()).decode()
+    return f"## {title}\n\n![{title}](data:image/png;base64,{content})"

@@ -10,6 +10,7 @@ from fashion.adapters.tracking.address import registry_of
 from fashion.errors import without_secrets
 from fashion.params import Params
 from fashion.paths import Project
+from fashion.settings import tracking_uri
 from fashion.text import escape_markdown
 from flows.services.processes import is_local, mlflow_address
 
@@ -22,17 +23,16 @@ def link_training(project: Project, params: Params, registration: "Registration"
 
     A server that lives no longer than this run has no page: then MLflow gets the name and the id alone.
     """
-    registry = registry_of(project, params)
     # Without an address of a page, which a temporary server does not have, Prefect gives a path alone.
     ours = str(flow_run.ui_url or "")
     us = tracking.FlowRun(str(flow_run.name), str(flow_run.id), ours if ours.startswith("http") else None)
-    page = tracking.link_flow_run(registry, registration.run_id, us)
-    link = link_to_mlflow(project, registry.uri, "The training on MLflow's page", page)
+    page = tracking.link_flow_run(registry_of(project, params), registration.run_id, us)
+    link = link_to_mlflow(project, "The training on MLflow's page", page)
     create_markdown_artifact(link, key="training")
 
 
-def link_to_mlflow(project: Project, uri: str, title: str, page: str) -> str:
-    """Return a link to one of MLflow's pages as Markdown, and when it opens; `uri` is the registry's."""
+def link_to_mlflow(project: Project, title: str, page: str) -> str:
+    """Return a link to one of MLflow's pages as Markdown, and when it opens."""
     address = f"{without_secrets(mlflow_address(project)).rstrip('/')}/{page}"
-    shown = " (while `make up` runs)" if is_local(uri) else ""
+    shown = " (while `make up` runs)" if is_local(tracking_uri(project)) else ""
     return f"[{escape_markdown(title)}]({address}){shown}"

@@ -11,6 +11,7 @@ from fashion.locks import one_at_a_time
 from fashion.params import Params
 from fashion.paths import Project
 from flows.artifacts import publish_exploration, publish_report
+from flows.links import link_to_mlflow
 
 
 @task(name="explore", task_run_name="explore", cache_policy=NO_CACHE)
@@ -36,9 +37,7 @@ def explore(project: Project, params: Params) -> State[None]:
 @task(name="report", task_run_name="report", cache_policy=NO_CACHE)
 def report(project: Project, params: Params, version: str) -> State[None]:
     """Write the report of a version and keep it with the version, which needs none: nothing here fails the run."""
-    from fashion.adapters.tracking.address import registry_of
     from fashion.pages.report import keep_report, write_report
-    from flows.links import link_to_mlflow
 
     try:
         written = write_report(project, params, version)
@@ -47,5 +46,5 @@ def report(project: Project, params: Params, version: str) -> State[None]:
         get_run_logger().warning("There is no report of version %s. %s", version, error)
         return Completed(name="NotReported", message=str(error).splitlines()[0])
     title = f"The report of {written.name} version {written.version.number}"
-    publish_report(written, link_to_mlflow(project, registry_of(project, params).uri, title, page))
+    publish_report(written, link_to_mlflow(project, title, page))
     return Completed(message=f"Report: {written.path}")

@@ -146,7 +146,9 @@ def training_turn(project: Project) -> Iterator[Params]:
 
 def run_pipeline(project: Project, params: Params) -> "Registration":
     """Go from the data that are there to a judged version, within the training slot."""
-    _tag(f"recipe:{params.train.recipe}", f"data:{_data_version(project)}")
+    from fashion.adapters import versioning
+
+    _tag(f"recipe:{params.train.recipe}", f"data:{versioning.data_version(project)[:8]}")
     for stage in PIPELINE:
         try:
             reproduce.with_options(name=stage, task_run_name=stage)(project, stage)
@@ -187,12 +189,6 @@ def _has_remote(project: Project) -> bool:
     from fashion.adapters.versioning import pinning
 
     return pinning.default_remote(project) is not None
-
-
-def _data_version(project: Project) -> str:
-    from fashion.adapters import versioning
-
-    return versioning.data_version(project)[:8]
 
 
 def _tag(*tags: str) -> None:
