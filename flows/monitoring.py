@@ -5,7 +5,6 @@ recorded by `fashion monitor`, or by a run that could not send them, are sent, t
 """
 
 import time
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -22,7 +21,7 @@ from fashion.loop.wording import show_score
 from fashion.params import Params
 from fashion.paths import Project
 from flows.announcement import announce, announce_failure
-from flows.pipeline import open_project, unless_stopped
+from flows.pipeline import dated, open_project, unless_stopped
 
 if TYPE_CHECKING:
     from fashion.adapters.predictions import JudgedWindow
@@ -45,7 +44,7 @@ def look(project: Project, params: Params) -> "Look":
 
 
 def name_of_run() -> str:
-    return f"monitoring, {datetime.now():%Y-%m-%d %H:%M:%S}"
+    return dated("monitoring")
 
 
 @flow(name="monitoring", flow_run_name=name_of_run, on_failure=[announce_failure], on_crashed=[announce_failure])

@@ -6,6 +6,7 @@ The steps that make files are DVC's: each is a task that brings one stage of dvc
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from prefect import Task, get_client, task
@@ -114,6 +115,11 @@ def push(project: Project) -> State[None]:
         get_run_logger().warning("%s", error)
         return Completed(name="NotPushed", message=str(error).splitlines()[0])
     return Completed()
+
+
+def dated(words: str) -> str:
+    """Return the name of a run that begins now."""
+    return f"{words}, {datetime.now():%Y-%m-%d %H:%M:%S}"
 
 
 def open_project() -> tuple[Project, Params]:

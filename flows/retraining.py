@@ -3,7 +3,6 @@
 Labelled predictions become a batch of the data; the pipeline then runs on old and new together.
 """
 
-from datetime import datetime
 from typing import Any
 
 from prefect import flow, task
@@ -18,6 +17,7 @@ from flows.announcement import announce, announce_failure
 from flows.pipeline import (
     check_tracking,
     conclude_run,
+    dated,
     fetch,
     open_project,
     run_pipeline,
@@ -46,7 +46,7 @@ def collect(project: Project, params: Params) -> State[bool]:
 
 
 def name_of_run() -> str:
-    return f"{flow_run.parameters['reason']}, {datetime.now():%Y-%m-%d %H:%M:%S}"
+    return dated(flow_run.parameters["reason"])
 
 
 @flow(name="retraining", flow_run_name=name_of_run, on_failure=[announce_failure], on_crashed=[announce_failure])

@@ -5,7 +5,6 @@ A run that was stopped goes on where it was, if it is started again with the sam
 
 import time
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,7 @@ from fashion.params import Params
 from fashion.paths import Project
 from fashion.settings import predictions_url
 from flows.announcement import announce_failure
-from flows.pipeline import RETRIED, open_project, unless_stopped
+from flows.pipeline import RETRIED, dated, open_project, unless_stopped
 
 if TYPE_CHECKING:
     from fashion.batch.answer import Answered, Wanted
@@ -42,7 +41,7 @@ def answer(project: Project, params: Params, wanted: "Wanted") -> "Answered":
 
 
 def name_of_run() -> str:
-    return f"scoring, {Path(flow_run.parameters['source']).name}, {datetime.now():%Y-%m-%d %H:%M:%S}"
+    return dated(f"scoring, {Path(flow_run.parameters['source']).name}")
 
 
 @flow(name="scoring", flow_run_name=name_of_run, on_failure=[announce_failure], on_crashed=[announce_failure])

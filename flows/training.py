@@ -3,7 +3,6 @@
 import argparse
 import sys
 from contextlib import suppress
-from datetime import datetime
 from typing import TYPE_CHECKING, cast
 
 from fashion.encoding import degrade_output
@@ -31,6 +30,7 @@ from flows.artifacts import print_summary
 from flows.pipeline import (
     check_tracking,
     conclude_run,
+    dated,
     fetch,
     open_project,
     run_pipeline,
@@ -51,7 +51,7 @@ def name_of_run() -> str:
         what = f"{train.recipe}, seed {train.seed}"
     except FashionError:  # Said by the run: an error here would be a crash of Prefect's, without its words.
         what = "training"
-    return f"{what}, {flow_run.parameters['reason']}, {datetime.now():%Y-%m-%d %H:%M:%S}"
+    return dated(f"{what}, {flow_run.parameters['reason']}")
 
 
 @flow(name="training", flow_run_name=name_of_run, on_failure=[announce_failure], on_crashed=[announce_failure])

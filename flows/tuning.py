@@ -1,6 +1,5 @@
 """Flow `tuning`: search for a better recipe, and tell what came of it. By hand: fashion tune does the same."""
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from prefect import flow, task
@@ -14,7 +13,7 @@ from prefect.states import Completed
 from fashion.params import Params
 from fashion.paths import Project
 from flows.announcement import announce, announce_failure
-from flows.pipeline import check_tracking, fetch, open_project, reproduce, training_turn, unless_stopped
+from flows.pipeline import check_tracking, dated, fetch, open_project, reproduce, training_turn, unless_stopped
 
 if TYPE_CHECKING:
     from fashion.experiments.finals import Tuned
@@ -39,7 +38,7 @@ def search(project: Project, params: Params, study: str, budget: "Budget") -> "T
 
 
 def name_of_run() -> str:
-    return f"tuning, study {flow_run.parameters['study']}, {datetime.now():%Y-%m-%d %H:%M:%S}"
+    return dated(f"tuning, study {flow_run.parameters['study']}")
 
 
 @flow(name="tuning", flow_run_name=name_of_run, on_failure=[announce_failure], on_crashed=[announce_failure])
