@@ -1,7 +1,6 @@
 """compose.yaml, as an engine reads it."""
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
 import yaml
@@ -18,7 +17,6 @@ def variables() -> dict[str, str]:
     return {name: rest for name, rest, dollar in VARIABLE.findall(TEXT) if not dollar}
 
 
-def read_compose(values: Mapping[str, str] | None = None) -> Any:
-    """The file with these values of its variables; those without one stand for themselves, in small letters."""
-    known = {name: name.lower() for name in variables()} | dict(values or {})
-    return yaml.safe_load(VARIABLE.sub(lambda found: found[3] or known[found[1]], TEXT))
+def read_compose() -> Any:
+    """The file; its variables stand for themselves, in small letters."""
+    return yaml.safe_load(VARIABLE.sub(lambda found: found[3] or found[1].lower(), TEXT))
