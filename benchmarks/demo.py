@@ -29,7 +29,7 @@ from typing import Any
 import httpx
 
 from benchmarks.processes import free_port, run, running, wait_for
-from benchmarks.projects import copy_project, make_project
+from benchmarks.projects import commit_all, copy_project, make_project
 from benchmarks.results import ROOT, machine
 from benchmarks.story import draw, render, summarise
 from benchmarks.traffic import count_windows, set_aside, traffic
@@ -101,9 +101,7 @@ def prepare(folder: Path, pictures: Path | None) -> tuple[Project, Path]:
 
 def import_pictures(folder: Path, pictures: Path) -> Project:
     project = copy_project(folder)
-    author = ["-c", "user.name=demo", "-c", "user.email=demo@localhost"]
-    run(["git", "add", "--all"], folder)
-    run(["git", *author, "commit", "--quiet", "--message", "As it is"], folder)
+    commit_all(project)
     say("The pictures", f"fashion import {pictures}")
     run(["fashion", "import", str(pictures.expanduser().resolve()), "--name", "demo", "--yes"], folder)
     return project

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.processes import run
-from benchmarks.projects import copy_project
+from benchmarks.projects import commit_all, copy_project
 from benchmarks.results import ROOT, machine, measured_on, paragraphs, save, table
 from benchmarks.training import right_of
 from fashion.adapters.machine import as_computed_here
@@ -71,9 +71,7 @@ def draw_digits(folder: Path) -> Path:
 def measure(source: Path) -> dict[str, Any]:
     """Import the folder, and train what was derived."""
     project = copy_project(FOLDER / f"project of {source.name}")
-    author = ["-c", "user.name=benchmark", "-c", "user.email=benchmark@localhost"]
-    run(["git", "add", "--all"], project.root)
-    run(["git", *author, "commit", "--quiet", "--message", "As it is"], project.root)
+    commit_all(project)
     imported = run(["fashion", "import", str(source), "--yes"], project.root)
     for stage in ("validate", "prepare"):
         run(["fashion", stage], project.root)

@@ -40,6 +40,13 @@ def make_project(folder: Path) -> Project:
     return project
 
 
+def commit_all(project: Project) -> None:
+    """Commit the files of a fresh project, as an import wants them to be."""
+    author = ["-c", "user.name=benchmark", "-c", "user.email=benchmark@localhost"]
+    run(["git", "add", "--all"], project.root)
+    run(["git", *author, "commit", "--quiet", "--message", "As it is"], project.root)
+
+
 def data_sources() -> str:
     """Return this project's data, and where it would look for them, as seen from any folder."""
     sources = read_params(ROOT)["data"]["sources"]
