@@ -75,12 +75,9 @@ def curve_rows(curve: Curve) -> list[dict[str, str]]:
 def describe_curve(curve: Curve) -> str:
     """Return how the curve was measured."""
     subject = curve.subject
+    seeds = ", ".join(map(str, subject.seeds))
     return (
-        f"{subject.name}, mean of {len(subject.seeds)} seeds ({_seeds(subject)}) on the same n = {subject.validated:,} "
+        f"{subject.name}, mean of {len(subject.seeds)} seeds ({seeds}) on the same n = {subject.validated:,} "
         f"validation images; {100 * CONFIDENCE:g} % intervals, for other seeds and other images; what was gained is in "
         "points, over the size before. No test image was seen."
     )
-
-
-def _seeds(subject: Subject) -> str:
-    return ", ".join(map(str, subject.seeds))
