@@ -17,8 +17,8 @@ def create_pool(client: SyncPrefectClient, name: str) -> None:
         template = without_command(ProcessWorker.get_default_base_job_template())
         client.create_work_pool(WorkPoolCreate(name=name, type="process", base_job_template=template))
         return
-    if without_command(present) != present:
-        client.update_work_pool(name, WorkPoolUpdate(base_job_template=without_command(present)))
+    if (wanted := without_command(present)) != present:
+        client.update_work_pool(name, WorkPoolUpdate(base_job_template=wanted))
 
 
 def without_command(template: dict[str, Any]) -> dict[str, Any]:

@@ -19,13 +19,11 @@ PREFECT, MLFLOW, WORKER = "prefect", "mlflow", "worker"
 
 def service_commands(project: Project) -> dict[str, list[str]]:
     """What runs here: the worker always, the servers unless they are elsewhere."""
-    prefect, uri = urlsplit(prefect_address()), tracking_uri(project)
     commands = {}
-    if prefect.hostname in LOOPBACK:
-        commands[PREFECT] = _python(
-            "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(_port(prefect_address()))
-        )
-    if is_local(uri):
+    if urlsplit(prefect_address()).hostname in LOOPBACK:
+        where = ["--host", "127.0.0.1", "--port", str(_prefect_port())]
+        commands[PREFECT] = _python("prefect", "server", "start", *where)
+    if is_local(tracking_uri(project)):
         where = ["--host", "127.0.0.1", "--port", str(load_settings().mlflow_port), "--workers", "1"]
         artifacts = ["--artifacts-destination", str(project.state / "mlflow")]
         commands[MLFLOW] = _python("mlflow", "server", *where, *artifacts, "--uvicorn-opts", "--log-level warning")
@@ -38,7 +36,7 @@ def service_environments(project: Project) -> dict[str, dict[str, str]]:
 
     A page is known by its origin; MLflow would take every Host that begins like a private address (10.evil.example).
     """
-    origins = ",".join(f"http://{host}:{_port(prefect_address())}" for host in OWN)
+    origins = ",".join(f"http://{host}:{_prefect_port()}" for host in OWN)
     hosts = ",".join(f"{host}:{load_settings().mlflow_port}" for host in OWN)
     return {
         PREFECT: {"PREFECT_SERVER_CORS_ALLOWED_ORIGINS": origins} | os.environ,
@@ -49,8 +47,10 @@ def service_environments(project: Project) -> dict[str, dict[str, str]]:
 
 def check_ports(project: Project) -> None:
     """Before anything starts, so that nothing is half up."""
-    ports = {PREFECT: (_port(prefect_address()), "PREFECT_API_URL")}
-    ports |= {MLFLOW: (load_settings().mlflow_port, "FASHION_MLFLOW_PORT")}
+    ports = {
+        PREFECT: (_prefect_port(), "PREFECT_API_URL"),
+        MLFLOW: (load_settings().mlflow_port, "FASHION_MLFLOW_PORT"),
+    }
     for name in service_commands(project).keys() & ports.keys():
         port, variable = ports[name]
         try:
@@ -66,8 +66,8 @@ def prefect_address() -> str:
     return os.environ.setdefault("PREFECT_API_URL", "http://127.0.0.1:4200/api").removesuffix("/api")
 
 
-def _port(address: str) -> int:
-    return urlsplit(address).port or HTTP_PORT
+def _prefect_port() -> int:
+    return urlsplit(prefect_address()).port or HTTP_PORT
 
 
 def mlflow_address(project: Project) -> str:
