@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.raw_http import read_answer, request, to_json
+from fashion.images.grey import without_channel
 
 ON_THE_WAY = 1.0
 """Seconds beyond a deadline that an answer may take to get here: clients and service share two cores."""
@@ -85,7 +86,7 @@ class Clients:
 
     port: int
     images: NDArray[np.uint8]
-    """(n, height, width)."""
+    """(n, height, width, 1)."""
     notes: Notes = field(default_factory=Notes)
     stopping: bool = False
     chance: random.Random = field(default_factory=lambda: random.Random(0))
@@ -215,14 +216,14 @@ def encode(image: Image.Image, kind: str, **options: Any) -> bytes:
 
 def good_files(images: NDArray[np.uint8]) -> Sequence[bytes]:
     """Test images as pictures of several kinds and sizes."""
-    pictures = [Image.fromarray(np.pad(image, 6)).resize((400, 400)) for image in images[:50]]
+    pictures = [Image.fromarray(np.pad(image, 6)).resize((400, 400)) for image in without_channel(images[:50])]
     kinds = itertools.cycle(["PNG", "JPEG", "WEBP", "GIF", "BMP"])
     return [form(encode(picture, kind)) for picture, kind in zip(pictures, kinds, strict=False)]
 
 
 def broken_files(images: NDArray[np.uint8]) -> Sequence[bytes]:
     """What is no picture, no array, no form, or too large."""
-    whole = encode(Image.fromarray(images[0]).resize((280, 280)), "PNG")
+    whole = encode(Image.fromarray(without_channel(images[0])).resize((280, 280)), "PNG")
     too_large = request("POST", "/predict", "application/json", b"").replace(b"Length: 0", b"Length: 99999999")
     arrays = [b"", b"{", b"[" * 5000, to_json({"images": []}), to_json({"images": [[[1, 2], [3, 4]]]})]
     return [

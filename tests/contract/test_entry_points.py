@@ -69,6 +69,16 @@ def test_every_benchmark_tells_what_it_does_instead_of_measuring():
     assert run(Project(SOURCE), "-c", asked).endswith("end\n")
 
 
+def test_the_clients_of_the_soak_send_images_as_a_dataset_has_them():
+    sent = (
+        "import numpy\n"
+        "from benchmarks.clients import Clients\n"
+        "for client in Clients(9, numpy.zeros((70, 28, 28, 1), numpy.uint8)).all(): client.close()\n"
+        "print('end')"
+    )
+    assert run(Project(SOURCE), "-c", sent) == "end\n"
+
+
 @pytest.mark.parametrize("name", ["experiments", "recipes", "seeds"])
 def test_a_benchmark_that_trains_sets_the_environment_before_it_imports_keras(project, tmp_path, name):
     own = {
