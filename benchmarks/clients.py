@@ -93,7 +93,7 @@ class Clients:
 
     def all(self) -> list[Coroutine[Any, Any, None]]:
         """Some fifty predictions a second on one connection each, and everybody who means no good."""
-        one, many = self._arrays(1), self._arrays(16)
+        one, many = (itertools.cycle(self._requests(count, 200)) for count in (1, 16))
         files = (good_files(self.images), broken_files(self.images), bomb_files())
         pictures, broken, bombs = map(itertools.cycle, files)
         endless = request("POST", "/predict", "application/json", b"[" * 1000)
@@ -112,9 +112,7 @@ class Clients:
 
     async def flood(self) -> None:
         """Ask for 256 images at once."""
-        bodies = ({"images": self.images[start : start + 64, ..., 0].tolist()} for start in range(0, 256, 64))
-        requests = [request("POST", "/predict", "application/json", to_json(body)) for body in bodies]
-        await asyncio.gather(*(self._predict("flood", content) for content in requests))
+        await asyncio.gather(*(self._predict("flood", content) for content in self._requests(64, 4)))
 
     async def refresh(self) -> None:
         await self.ask("refresh", request("POST", "/model/refresh"))
@@ -157,10 +155,11 @@ class Clients:
             await ask()
             await asyncio.sleep(max(0.01, start + pause - time.monotonic()))
 
-    def _arrays(self, count: int) -> "itertools.cycle[bytes]":
-        starts = range(0, min(len(self.images), 200 * count), count)
+    def _requests(self, count: int, most: int) -> list[bytes]:
+        """Return at most so many requests, each for other images."""
+        starts = range(0, min(len(self.images), most * count), count)
         bodies = ({"images": self.images[start : start + count, ..., 0].tolist()} for start in starts)
-        return itertools.cycle([request("POST", "/predict", "application/json", to_json(body)) for body in bodies])
+        return [request("POST", "/predict", "application/json", to_json(body)) for body in bodies]
 
     async def _predict(self, kind: str, content: bytes) -> None:
         found = await self.ask(kind, content)
