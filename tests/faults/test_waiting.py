@@ -21,7 +21,7 @@ from fashion.locks import between_trainings, hold, one_at_a_time, read_holder, t
 from fashion.paths import Project
 from flows.services.supervisor import down
 from tests.faults.commands import run, start
-from tests.projects import SOURCE, copy_pipeline
+from tests.projects import SOURCE, copy_pipeline, edit_params
 from tests.servers import PATIENCE_SECONDS, wait_until
 
 READ = "touch reading; while [ ! -e go ]; do sleep 0.1; done; cp data/a b"
@@ -129,6 +129,29 @@ def test_a_command_that_changes_the_data_waits_for_a_training(small_project, com
     rest, _ = waiting.communicate(timeout=PATIENCE_SECONDS)
     assert waiting.returncode == 0, rest
     assert (data_version(small_project) != before) == (command[0] == "fetch")
+
+
+def test_a_command_that_waited_goes_by_params_yaml_as_it_is_when_its_turn_comes(small_project):
+    with hold(training_lock(small_project), print) as training:
+        training.write({"run": "compact, seed 1", "process": "7"})
+        waiting = start(small_project, "fashion", "collect")
+        assert waiting.stdout.readline() == "Waiting for compact, seed 1 (process 7)\n"
+        edit_params(small_project, {"collect": {"at_least": 1234}})
+    rest, _ = waiting.communicate(timeout=PATIENCE_SECONDS)
+    assert "at least 1,234 are needed" in rest
+
+
+@pytest.mark.parametrize("command", [["tune"], ["learning-curve", "--recipe", "baseline"]], ids=lambda one: one[0])
+def test_a_search_that_waited_goes_by_params_yaml_as_it_is_when_its_turn_comes(small_project, command):
+    with hold(training_lock(small_project), print) as training:
+        training.write({"run": "fashion import", "process": "7"})
+        waiting = start(small_project, "fashion", *command)
+        while waiting.stdout.readline() != "Waiting for fashion import (process 7)\n":
+            assert waiting.poll() is None
+        networks = {"network": {"choices": ["baseline"]}}
+        edit_params(small_project, {"data": {"image_size": [8, 8]}, "tune": {"space": networks}})
+    rest, _ = waiting.communicate(timeout=PATIENCE_SECONDS)
+    assert "takes images of at least" in rest
 
 
 def test_a_learning_curve_looks_at_the_images_that_there_are_when_its_turn_comes(small_project):

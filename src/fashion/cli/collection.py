@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fashion.cli.terminal import console, start
+from fashion.cli.terminal import console, in_turn, start
 from fashion.importing import heavy_imports
-from fashion.locks import between_trainings
 from fashion.params import Params
 
 if TYPE_CHECKING:
@@ -30,13 +29,13 @@ def collect(
     labels that make the data unfit for training do not enter data/, and are left out until they are corrected. `dvc
     repro` then trains on old and new images together; some of the new ones are held out as the recent test set.
     """
-    project, params = start()
+    project, _ = start()
     with heavy_imports():
         from fashion.adapters import git, versioning
         from fashion.adapters.versioning import pinning
         from fashion.loop.collect import collect as run
 
-    with between_trainings(project, "fashion collect"):
+    with in_turn(project, "fashion collect") as params:
         collected = run(project, params, since.replace(tzinfo=UTC) if since else None)
     _show(collected, params)
     # Also what an earlier collection, or the flow's, has left to be committed.

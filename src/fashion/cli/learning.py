@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from fashion.cli.terminal import console, errors, start, table_of
+from fashion.cli.terminal import console, errors, in_turn, start, table_of
 from fashion.errors import ParamsError
 from fashion.importing import heavy_imports
-from fashion.locks import between_trainings
 
 if TYPE_CHECKING:
     from fashion.experiments.learning_curve.measuring import Watch
@@ -50,7 +49,7 @@ def learning_curve(
     What is trained is kept: after Ctrl-C, or with more seeds or sizes, only what is missing is trained. It writes a
     page that opens offline, artifacts/learning_curves/RECIPE.html, with the figures beside it as JSON.
     """
-    project, params = start()
+    project, _ = start()
     asked = _parse(sizes)
     with heavy_imports():
         from fashion.experiments.learning_curve.measuring import kept_trainings, measure
@@ -58,7 +57,7 @@ def learning_curve(
         from fashion.experiments.learning_curve.wording import forecast
         from fashion.pages.learning_curve import write_curve
 
-    with between_trainings(project, "fashion learning-curve"):
+    with in_turn(project, "fashion learning-curve") as params:
         subject = choose_subject(project, params, recipe, asked, seeds)
         errors.print(forecast(project, subject, kept_trainings(project, subject)))
         with _shown(subject) as watch:

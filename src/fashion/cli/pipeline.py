@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fashion.cli.terminal import console, download_bars, gate_table, judgement_table, progress_bar, start
+from fashion.cli.terminal import console, download_bars, gate_table, in_turn, judgement_table, progress_bar, start
 from fashion.importing import heavy_imports
-from fashion.locks import between_trainings, one_at_a_time
+from fashion.locks import one_at_a_time
 
 if TYPE_CHECKING:
     from fashion.registry.judgement import Judgement
@@ -44,11 +44,11 @@ def fetch(
     drawing = {name: number for name, number in asked.items() if number is not None}
     if drawing and not synthetic:
         raise typer.BadParameter("--images, --test-images and --seed need it", param_hint="--synthetic")
-    project, params = start()
+    project, _ = start()
     from fashion.stages.fetch import Drawing, draw_data
     from fashion.stages.fetch import fetch as run
 
-    with between_trainings(project, "fashion fetch"), download_bars() as progress:
+    with in_turn(project, "fashion fetch") as params, download_bars() as progress:
         if synthetic:
             fetched = draw_data(project, params, Drawing(**drawing), force)
         else:

@@ -5,9 +5,8 @@ from typing import Annotated
 
 import typer
 
-from fashion.cli.terminal import console, start
+from fashion.cli.terminal import console, in_turn, start
 from fashion.importing import heavy_imports
-from fashion.locks import between_trainings
 from fashion.params import BackboneName
 
 app = typer.Typer()
@@ -29,11 +28,11 @@ def start_from(
     """
     if none == (version is not None):
         raise typer.BadParameter("name a version, or write --none", param_hint="VERSION")
-    project, params = start()
+    project, _ = start()
     with heavy_imports():
         from fashion.registry import start_from as starting
 
-    with between_trainings(project, "fashion start-from"):
+    with in_turn(project, "fashion start-from") as params:
         if version is None:
             _tell_removed(starting.start_from_nothing(project, params) is not None)
             return
@@ -58,12 +57,12 @@ def backbone(
     The file is checked, copied into data/backbones and pinned in data.dvc; a recipe with it is written into params.yaml
     and put to use. Nothing is downloaded. Waits for a running training.
     """
-    project, params = start()
-    before = params.train.recipe
+    project, _ = start()
     with heavy_imports():
         from fashion.intake.backbone import take_weights
 
-    with between_trainings(project, "fashion backbone"):
+    with in_turn(project, "fashion backbone") as params:
+        before = params.train.recipe
         built = take_weights(project, params, name, file, recipe)
     console.print(f"{name}: {built.weights:,} weights, in {built.backbone.path}", highlight=False)
     console.print(f"Trainings use the recipe {built.name} now; to go back, set train.recipe: {before} in params.yaml.")

@@ -23,6 +23,7 @@ from rich.text import Text
 
 from fashion.environment import apply_environment
 from fashion.errors import DiskError, FashionError, GitError, ServiceError, SetupError
+from fashion.locks import between_trainings
 from fashion.loop.wording import show_score
 from fashion.params import Params, load_params
 from fashion.paths import Project
@@ -70,6 +71,13 @@ def start() -> tuple[Project, Params]:
     project = load_project()
     apply_environment(project)
     return project, load_params(project.params)
+
+
+@contextlib.contextmanager
+def in_turn(project: Project, command: str) -> Iterator[Params]:
+    """Hold the training slot in the block; yield params.yaml as it is then: it may have been edited during the wait."""
+    with between_trainings(project, command):
+        yield load_params(project.params)
 
 
 def gate_table(gate: "Gate") -> Table:

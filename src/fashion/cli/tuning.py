@@ -9,9 +9,8 @@ import typer
 from rich.live import Live
 from rich.table import Table
 
-from fashion.cli.terminal import console, errors, start, table_of
+from fashion.cli.terminal import console, errors, in_turn, start, table_of
 from fashion.importing import heavy_imports
-from fashion.locks import between_trainings
 
 if TYPE_CHECKING:
     from fashion.adapters.studies import Trial
@@ -57,7 +56,7 @@ def tune(
     if trials or minutes or restart or not apply:
         budget = budget_of(trials, minutes)
         errors.print(tuning.forecast(project, params, budget))
-        with between_trainings(project, "fashion tune"):
+        with in_turn(project, "fashion tune") as params:
             if restart:
                 tuning.restart(project, study)
             with _shown(study) as watch:
