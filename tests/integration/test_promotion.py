@@ -192,6 +192,20 @@ def test_rolling_back_goes_further_back_each_time_and_never_forth(trained_projec
         roll_back(trained_project, params, None, "three")
 
 
+def test_a_rollback_that_is_repeated_after_a_crash_is_finished_and_goes_no_further(trained_project, monkeypatch):
+    params = load(trained_project)
+    two, three = add_versions(trained_project, 2)
+    for number in (two, three):
+        promote(trained_project, params, number, "next")
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger_module, "_carry_out", lambda *_: None)
+        roll_back(trained_project, params, None, "power fails")
+    assert champion(trained_project) == three
+    assert roll_back(trained_project, params, None, "power fails").champion == two
+    assert list_changes(trained_project, params)[0].moves == (("champion", three, two),)
+    assert roll_back(trained_project, params, None, "one more").champion == "1"
+
+
 def test_rolling_back_passes_over_the_present_champion_and_versions_that_were_deleted(trained_project):
     params, client = load(trained_project), MlflowClient(registry(trained_project).uri)
     two, three, four = add_versions(trained_project, 3)

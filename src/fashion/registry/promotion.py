@@ -55,7 +55,8 @@ def promote(project: Project, params: Params, number: str, reason: str, force: b
 def roll_back(project: Project, params: Params, number: str | None, reason: str, force: bool = False) -> Promotion:
     """Make an earlier champion the champion again: `number`, or else the last one before the present one.
 
-    A rollback undoes what it passes over, so the next one goes further back, never forward: see `line`.
+    A rollback undoes what it passes over, so the next one goes further back, never forward: see `line`. Without a
+    number, one that was interrupted is finished, and nothing else happens.
 
     Raises:
         PromotionError: as `promote`; or the version was never champion, or there was none before.
@@ -64,8 +65,11 @@ def roll_back(project: Project, params: Params, number: str | None, reason: str,
     _check_reason(reason)
     registry = registry_of(project, params)
     tracking.check(registry.uri)
+    seen = tracking.read_ledger(registry)
     ledger = tracking.settle(registry)
-    version = existing(registry, _predecessor(registry, ledger) if number is None else number)
+    if number is None:
+        number = _finished_rollback(seen, ledger) or _predecessor(registry, ledger)
+    version = existing(registry, number)
     if version.number not in {change.after.champion for change in ledger.changes}:
         raise PromotionError(
             f"Version {version.number} of {registry.name} was never champion; make it champion with: "
@@ -147,6 +151,14 @@ def _enthrone(
     tracking.record(registry, ledger, decision)
     note_outcome(registry, tracking.read_ledger(registry), version)
     return Promotion(registry.name, before, version.number, changed=True)
+
+
+def _finished_rollback(seen: tracking.Ledger, settled: tracking.Ledger) -> str | None:
+    """Return the version that a rollback made champion after it was seen unfinished; None if there was none."""
+    if seen.finished or seen.changes[-1].action != ROLLBACK:
+        return None
+    target = seen.changes[-1].after.champion
+    return target if target == settled.aliases.champion else None
 
 
 def _predecessor(registry: tracking.Registry, ledger: tracking.Ledger) -> str:
