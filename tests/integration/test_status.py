@@ -26,10 +26,11 @@ from fashion.registry.register import register
 from fashion.serving.keys import Keys, Right, add_key, keys_file
 from fashion.serving.limits import KEY_HEADER
 from fashion.settings import tracking_uri
-from fashion.storage import write_text
+from fashion.stages.raw import digests
+from fashion.storage import write_json, write_text
 from tests.advice import follow
 from tests.logs import judged, record
-from tests.projects import copy_project
+from tests.projects import copy_project, edit_params
 from tests.services import make_service, running
 
 HOSTILE = "<script>alert(1)</script>"
@@ -163,6 +164,8 @@ def home(tmp_path_factory):
     for path in (*PAGES, "monitoring/1/index.html", "monitoring/1/evidently.html"):
         (project.root / "artifacts" / path).parent.mkdir(parents=True, exist_ok=True)
         (project.root / "artifacts" / path).write_text(f"<p>{path}</p>", encoding="utf-8")
+    files = {file.name: file.sha256 for file in load_params(project.params).data.files}
+    write_json(project.exploration / "exploration.json", {"made_from": {"files": files}})
     (project.monitoring / "2").mkdir()
     (project.monitoring / "2" / "index.html").symlink_to(project.root / "artifacts/exploration/index.html")
     return project
@@ -199,11 +202,30 @@ def test_the_page_has_no_scripts_loads_nothing_and_escapes_what_others_wrote(tmp
 
 def test_each_page_that_is_listed_is_shown_at_its_address(home):
     write_text(home.reports / "another" / "1.html", "<p>of another dataset</p>")
-    links = find_links(home, load_params(home.params).register_.name)
+    links = find_links(home, load_params(home.params))
     assert {link.path for link in links} == {f"artifacts/{path}" for path in PAGES}
     for link in links:
         _, status, name, path = link.address.split("/", 3)
         assert (status, find_served(home, name, path)) == ("status", home.root / link.path)
+
+
+def test_the_page_about_the_data_is_listed_for_the_dataset_that_params_yaml_names_alone(small_project):
+    def listed():
+        return "The data explored" in {link.title for link in find_links(project, load_params(project.params))}
+
+    project = small_project
+    write_text(project.exploration / "index.html", "<p>the data</p>")
+    assert not listed()  # Nothing says of which.
+    drawn = digests(project, load_params(project.params).data)
+    write_json(project.exploration / "exploration.json", {"made_from": {"files": drawn}})
+    assert listed()
+    (project.data / "SYNTHETIC").unlink()  # As `fashion fetch` does when it brings the real ones.
+    assert not listed()
+    keys = ("train_images", "train_labels", "test_images", "test_labels")
+    edit_params(project, {"data": {key: {"sha256": sha256} for key, sha256 in zip(keys, drawn.values(), strict=True)}})
+    assert listed()
+    edit_params(project, {"data": {"test_labels": {"sha256": "0" * 64}}})
+    assert not listed()
 
 
 @pytest.mark.parametrize(

@@ -3,15 +3,13 @@
 from importlib.metadata import version
 from typing import Any
 
+from fashion.pages.links import FIGURES, PAGE
 from fashion.pages.prepared import find_digest
 from fashion.params import Params
 from fashion.paths import QUARANTINE, Project
 from fashion.reading import LARGEST_ARTIFACT_BYTES, load_json
 from fashion.stages.raw import digests
 from fashion.storage import file_digest
-
-PAGE, FIGURES = "index.html", "exploration.json"
-"""In the page's folder; the second is what was measured, and from what."""
 
 
 def made_from(project: Project, params: Params) -> dict[str, Any]:

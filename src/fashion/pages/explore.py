@@ -23,7 +23,8 @@ from fashion.images.parts import Parts, shrink
 from fashion.pages import exploration_pictures as pictures
 from fashion.pages import exploration_words as words
 from fashion.pages.exploration import Explored, OnStep, Set, Subject, count_labels, explore_images, sets_of
-from fashion.pages.exploration_state import FIGURES, PAGE, made_from
+from fashion.pages.exploration_state import made_from
+from fashion.pages.links import FIGURES, PAGE
 from fashion.pages.prepared import read_splits
 from fashion.pages.quarantined import Quarantine, read_quarantine, take_images
 from fashion.pages.sent import Sent, choose_sent

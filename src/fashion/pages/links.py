@@ -3,12 +3,17 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from fashion.params import Params
 from fashion.paths import Project
+from fashion.reading import LARGEST_ARTIFACT_BYTES, load_json
+from fashion.stages.restoring import is_synthetic
 
 WITH_SCRIPTS = ("evidently.html",)
 """They stay closed without their scripts, and those run in no page of the service."""
 MOST_REPORTS = 10
 PAGE = "index.html"
+FIGURES = "exploration.json"
+"""Beside the page about the data: what was measured, and from what."""
 DOCS = "docs"
 """The folder of the pages about a validation."""
 
@@ -29,12 +34,12 @@ def report_of(project: Project, model: str, version: str) -> Path:
     return project.reports / model / f"{version}.html"
 
 
-def find_links(project: Project, model: str) -> tuple[Link, ...]:
-    """Return what there is to read; of reports, those of one model."""
-    folder = report_of(project, model, "any").parent
+def find_links(project: Project, params: Params) -> tuple[Link, ...]:
+    """Return what there is to read; no reports of another model, nor the data explored of another dataset."""
+    folder = project.reports / params.register_.name
     reports = sorted(folder.glob("*.html"), key=lambda path: path.stat().st_mtime, reverse=True)
     found = [
-        ("The data explored", project.exploration / PAGE),
+        *([("The data explored", project.exploration / PAGE)] if _is_explored(project, params) else []),
         ("All windows of predictions", project.monitoring / PAGE),
         ("The window selected by hand last", project.monitoring / "by-hand" / PAGE),
         *((f"Report {path.stem}", path) for path in reports[:MOST_REPORTS]),
@@ -46,6 +51,20 @@ def find_links(project: Project, model: str) -> tuple[Link, ...]:
         for title, path in found
         if path.is_file()
     )
+
+
+def _is_explored(project: Project, params: Params) -> bool:
+    """Return whether the page about the data was made from the files that params.yaml names.
+
+    It does not know the digests of drawn images: of those, the page must have other ones under the same names.
+    """
+    named = {file.name: file.sha256 for file in params.data.files}
+    try:
+        files = load_json(project.exploration / FIGURES, LARGEST_ARTIFACT_BYTES)["made_from"]["files"]
+        found = {name: files[name] for name in named}
+    except (OSError, ValueError, LookupError, TypeError):  # Nothing says from what it was made.
+        return False
+    return (found == named) != is_synthetic(project)
 
 
 def _served(project: Project) -> dict[str, tuple[Path, str]]:

@@ -131,7 +131,7 @@ class Board:
             return read_use(log, name, SHOWN_WINDOWS)
 
     def _read_files(self) -> Files:
-        links = find_links(self._project, self._params.register_.name)
+        links = find_links(self._project, self._params)
         return Files(links, find_windows(self._project), count_refused(self._project, self._params))
 
 
