@@ -1,6 +1,5 @@
 """Making a version again: in a tree of its commit, with its data, by running every stage."""
 
-import fcntl
 import os
 import shutil
 import tempfile
@@ -18,6 +17,7 @@ from fashion.adapters.weights import read_weights
 from fashion.defaults import read_defaults
 from fashion.errors import LineageError, ServiceError
 from fashion.evaluation.reproduction import Figure, Weights, compare_figures, compare_weights
+from fashion.locks import try_hold
 from fashion.params import Params
 from fashion.paths import LITERT, Project
 from fashion.registry.causes import likely_causes
@@ -130,8 +130,9 @@ def _compare(project: Project, tree: Project, found: Lineage, files: tracking.Ch
 def _workplace(project: Project) -> Iterator[Path]:
     """Make a folder below .state and remove it in the end; remove what a killed reproduction left there first."""
     home = project.state / "reproduction"
-    home.mkdir(parents=True, exist_ok=True)
-    with _alone(home / "lock"):
+    with try_hold(home / "lock") as lock:
+        if lock is None:
+            raise ServiceError("Another reproduction is running in this project; wait until it has ended")
         for left in home.iterdir():
             if left.is_dir():
                 _clear(project, left)
@@ -140,17 +141,6 @@ def _workplace(project: Project) -> Iterator[Path]:
             yield place
         finally:
             _clear(project, place)
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Hold a lock that the kernel releases when the process ends, however it ends."""
-    with path.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ServiceError("Another reproduction is running in this project; wait until it has ended") from error
-        yield
 
 
 def _clear(project: Project, place: Path) -> None:
