@@ -8,7 +8,6 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from ruamel.yaml import YAML
 
@@ -21,7 +20,7 @@ from fashion.model.architectures import structure_of
 from fashion.model.networks import classifier
 from fashion.model.transfer import Fit, find_fit
 from fashion.params import Params, StartFrom
-from fashion.params.editing import read_as
+from fashion.params.editing import REMOVED, edit, read_as
 from fashion.paths import Project
 from fashion.registry.lineage import find_version
 from fashion.stages.classifier import load_classifier
@@ -122,20 +121,12 @@ def _edited(project: Project, params: Params, start: StartFrom | None) -> str:
 
 
 def _written(text: str, start: StartFrom | None) -> str:
-    lines = text.splitlines(keepends=True)
-    train = YAML().load(text)["train"]
-    if "start_from" in train:
-        del lines[train.lc.key("start_from")[0] : _last_line(train, "start_from") + 1]
-    if start:
-        at = YAML().load("".join(lines))["train"].lc.value("seed")[0] + 1
-        lines.insert(at, f"{' ' * train.lc.key('seed')[1]}{_line(start)}\n")
+    text = edit(text, {("train", "start_from"): REMOVED})
+    if start is None:
+        return text
+    lines, place = text.splitlines(keepends=True), YAML().load(text)["train"].lc
+    lines.insert(place.value("seed")[0] + 1, f"{' ' * place.key('seed')[1]}{_line(start)}\n")
     return "".join(lines)
-
-
-def _last_line(node: Any, key: str) -> int:
-    value = node[key]
-    places = [value.lc.value(inner)[0] for inner in value] if hasattr(value, "lc") else []
-    return int(max([node.lc.value(key)[0], *places]))
 
 
 def _line(start: StartFrom) -> str:
