@@ -9,6 +9,7 @@ import numpy as np
 from fashion.adapters.tracking.tags import DATA_VERSION, REASON, VERDICT
 from fashion.arrays import Bytes
 from fashion.evaluation.gates import PASSED
+from fashion.experiments.space import flatten
 from fashion.pages.report import charts, figures
 from fashion.pages.report.advice import find_improvements, find_limits
 from fashion.pages.report.kept import Kept
@@ -120,23 +121,15 @@ def _recipe(kept: Kept) -> list[tuple[str, str]]:
     training = kept.lineage.origin.training
     train = kept.words.get("train") or {}
     chosen = (train.get("recipes") or {}).get(train.get("recipe")) or {}
-    found = {**_flat(training), **_flat(chosen)}
+    found = flatten(training) | flatten(chosen)
     digest = found.pop("dataset_sha256", None)
     rounded = {
         name: f"{value:.4g}" if isinstance(value, float) else str(value)
         for name, value in found.items()
         if value is not None
     }
-    lines = [(name.replace("_", " "), value) for name, value in rounded.items()]
+    lines = [(name.replace("_", " ").replace(".", " "), value) for name, value in rounded.items()]
     return [*lines, ("dataset", f"SHA-256 {str(digest)[:12]}")] if digest else lines
-
-
-def _flat(settings: Mapping[str, Any], within: str = "") -> dict[str, Any]:
-    """Return settings without sections: what is in one has its name in front."""
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        flat |= _flat(value, f"{within}{name} ") if isinstance(value, Mapping) else {f"{within}{name}": value}
-    return flat
 
 
 def _curves(kept: Kept) -> list[charts.Chart]:
