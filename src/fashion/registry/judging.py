@@ -60,11 +60,8 @@ def judge_candidate(
         fetch = partial(_fetch, registry, contract, Path(folder))
         try:
             theirs = fetch(champion, task)
-        except DataError as error:
-            return refuse(gate, f"the champion, {name}, cannot be compared: {error}")
-        if ours.model.read_bytes() == theirs.model.read_bytes():
-            return refuse(gate, f"it is the same model as the champion, {name}, byte for byte")
-        try:
+            if ours.model.read_bytes() == theirs.model.read_bytes():
+                return refuse(gate, f"it is the same model as the champion, {name}, byte for byte")
             evidence = gather(task, ours, theirs, params)
         except DataError as error:
             return refuse(gate, f"the champion, {name}, cannot be compared: {error}")
