@@ -167,12 +167,13 @@ def _look(project: Project, params: Params, found: Found, log: PredictionLog, ch
     after = earlier[-1].last_number if earlier and not by_hand else None
     limit = min(choice.last or params.monitor.largest_window, params.monitor.largest_window)
     window = log.read_window(after=after, since=choice.since, limit=limit, version=version)
-    look, known = partial(Look, version.number, by_hand), None
-    if enough := len(window) >= policy.smallest_window:
-        known, window = _reference(project, params, found, window, by_hand)
-    if known is None or len(window) < policy.smallest_window:
-        if enough and known is None:
-            return look(window, show_settling(len(window), version.number, params.monitor))
+    look = partial(Look, version.number, by_hand)
+    if len(window) < policy.smallest_window:
+        return look(window, show_too_few(len(window), policy))
+    known, window = _reference(project, params, found, window, by_hand)
+    if known is None:
+        return look(window, show_settling(len(window), version.number, params.monitor))
+    if len(window) < policy.smallest_window:  # Most of it is in the reference.
         return look(window, show_too_few(len(window), policy))
     scores = score_window(params.monitor, known, window)
     decision = decide_alone(scores) if by_hand else decide([one.verdict for one in earlier], scores, policy)
