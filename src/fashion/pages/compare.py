@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -101,7 +101,7 @@ def compare(project: Project, params: Params, which: Sequence[str]) -> Compared:
         raise LineageError(f"{repeated[0]} is named twice; name different versions or runs")
     sides = tuple(_read(project, params, one) for one in which)
     path = project.comparisons / f"{'-'.join(side.name.split()[-1] for side in sides)}.html"
-    found = Compared(sides, tuple(_pair(sides[0], side) for side in sides[1:] if _may_pair(sides[0], side)), path)
+    found = Compared(sides, tuple(pair for side in sides[1:] if (pair := _pair(sides[0], side))), path)
     curves = {side.name: side.curves for side in sides if side.curves is not None}
     picture = compared_curves(curves) if curves else None
     names = [side.name for side in sides]
@@ -156,18 +156,14 @@ def _curves(points: Mapping[str, Mapping[int, float]]) -> pd.DataFrame | None:
     return table.reset_index() if len(table) else None
 
 
-def _may_pair(first: Side, other: Side) -> bool:
-    """Return whether both were measured on the same images."""
-    if first.predictions is None or other.predictions is None or first.classes != other.classes:
-        return False
-    ours, theirs = first.predictions.labels, other.predictions.labels
-    return first.test_set == other.test_set is not None and np.array_equal(ours, theirs)
-
-
-def _pair(first: Side, other: Side) -> Paired:
-    """Compare image by image; a difference is the other side minus the first."""
-    ours, theirs = cast("Predictions", other.predictions), cast("Predictions", first.predictions)  # See `_may_pair`.
+def _pair(first: Side, other: Side) -> Paired | None:
+    """Compare image by image, the other side minus the first; None where they were not measured on the same images."""
+    ours, theirs = other.predictions, first.predictions
+    if ours is None or theirs is None or first.classes != other.classes:
+        return None
     labels = theirs.labels
+    if first.test_set is None or first.test_set != other.test_set or not np.array_equal(labels, ours.labels):
+        return None
     pairs = count_pairs(labels, ours.correct, theirs.correct, len(first.classes))
     total, recalls = pairs.total(), recall_differences(pairs, CONFIDENCE)
     certain = {first.classes[label]: one for label, one in recalls.items() if one.low > 0 or one.high < 0}
