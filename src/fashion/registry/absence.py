@@ -20,8 +20,8 @@ LIMITS = "evaluate.gates in params.yaml, or export.gates for an agreement"
 
 
 @dataclass(frozen=True)
-class _Cause:
-    """A reason why the registry has no champion, and the ways to get one; each is a command that works now."""
+class Cause:
+    """A reason why the registry has no champion that can answer, and the ways to get one, with commands."""
 
     why: str
     remedies: tuple[str, ...]
@@ -98,41 +98,41 @@ def _former_champions(ledger: tracking.Ledger) -> list[str]:
     return list(dict.fromkeys(number for number in champions if number is not None))
 
 
-def _explain_former(ledger: tracking.Ledger, former: Sequence[str], versions: Sequence[tracking.Version]) -> _Cause:
+def _explain_former(ledger: tracking.Ledger, former: Sequence[str], versions: Sequence[tracking.Version]) -> Cause:
     """Explain that the champion lost its alias in MLflow, was deleted there, or never got the alias."""
     last, kept = former[0], {version.number: version for version in versions}
     if last in kept and not ledger.finished:
         why = f"version {last} was to become champion, but that change was interrupted"
-        return _Cause(why, (f"carry it out: {_promote(kept[last], force=False)}",))
+        return Cause(why, (f"carry it out: {_promote(kept[last], force=False)}",))
     target = next((kept[number] for number in former if number in kept), None)
     lost = "the alias was removed" if last in kept else "the version was deleted"
     why = f"version {last} was champion until {lost} in MLflow"
     if target is None:
-        return _Cause(why, (_train_another(versions[0]),))
+        return Cause(why, (_train_another(versions[0]),))
     to = "" if target.number == last else f" --to {target.number}"
     force = " --force" if needs_force(target) else ""
     command = f"fashion rollback{to} --reason '...'{force}"
-    return _Cause(why, (f"make version {target.number} champion again: {command}",))
+    return Cause(why, (f"make version {target.number} champion again: {command}",))
 
 
-def _explain_version(ledger: tracking.Ledger, version: tracking.Version) -> _Cause:
+def _explain_version(ledger: tracking.Ledger, version: tracking.Version) -> Cause:
     """Explain a version that is not in the history as champion: proposed, not judged to the end, or refused."""
     number, verdict = version.number, version.tags.get(VERDICT)
     by_hand = suggest_promotion(version)
     if awaits_approval(ledger, number):
         answer = f"while its training waits for an answer, give it in Prefect's page or with: fashion approve {number}"
         asked = (answer,) if _was_proposed_in_a_flow(ledger, number) else ()
-        return _Cause(f"version {number} awaits approval", (*asked, by_hand))
+        return Cause(f"version {number} awaits approval", (*asked, by_hand))
     if verdict is None:
-        return _Cause(
+        return Cause(
             f"the registration of version {number} was interrupted", (f"finish it: {run_again(version)}", by_hand)
         )
     if verdict == tracking.CHAMPION:
-        return _Cause(f"version {number} lost the alias, and the history has no record of that", (by_hand,))
+        return Cause(f"version {number} lost the alias, and the history has no record of that", (by_hand,))
     limits = f"if a limit is stricter than you need ({LIMITS}), change it, then: {run_again(version)}"
     missed = (limits,) if version.tags.get(GATES) == FAILED else ()
     why = f"version {number}, the newest, was refused ({shorten(version.tags.get(REASON, 'no reason is known'))})"
-    return _Cause(why, (_train_another(version), *missed, by_hand))
+    return Cause(why, (_train_another(version), *missed, by_hand))
 
 
 def suggest_promotion(version: tracking.Version) -> str:

@@ -1,30 +1,19 @@
 """That files of the champion are gone from MLflow, what follows from that, and what to do."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from fashion.adapters import tracking
 from fashion.errors import without_secrets
-from fashion.registry.absence import run_again, suggest_promotion
+from fashion.registry.absence import Cause, run_again, suggest_promotion
 
 LOOKED_AT = 5
 """Other versions whose files are looked for, the newest first."""
 
 
-@dataclass(frozen=True)
-class Loss:
-    """Files of the champion are gone."""
-
-    why: str
-    """Which, from where, and what that means; sentences."""
-    remedies: tuple[str, ...]
-    """Each way out."""
-
-
 def find_loss(
     registry: tracking.Registry, champion: tracking.Version, versions: Sequence[tracking.Version]
-) -> Loss | None:
-    """Return what of the champion is gone; None where it can answer.
+) -> Cause | None:
+    """Return what of the champion is gone, what that means, and each way out; None where it can answer.
 
     Args:
         versions: all of the model, the newest first.
@@ -40,7 +29,7 @@ def find_loss(
         f"Files of version {champion.number}, the champion, are gone from {where}: {', '.join(missing)}. What has a "
         "copy on its machine goes on answering with it; nothing else can answer, and no candidate can be compared."
     )
-    return Loss(why, (f"restore the files in {where}", _replace(registry, champion, versions)))
+    return Cause(why, (f"restore the files in {where}", _replace(registry, champion, versions)))
 
 
 def _replace(registry: tracking.Registry, champion: tracking.Version, versions: Sequence[tracking.Version]) -> str:

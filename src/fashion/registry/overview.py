@@ -8,8 +8,8 @@ from fashion.adapters.tracking.address import registry_of
 from fashion.adapters.tracking.tags import DATA_VERSION, GATES
 from fashion.params import Params
 from fashion.paths import Project
-from fashion.registry.absence import Absence, explain, explain_proposal, explain_without_version
-from fashion.registry.loss import Loss, find_loss
+from fashion.registry.absence import Absence, Cause, explain, explain_proposal, explain_without_version
+from fashion.registry.loss import find_loss
 from fashion.registry.proposal import awaits_approval
 from fashion.settings import is_missing
 
@@ -53,7 +53,7 @@ class Standing:
     """Why there is no champion, and how to get one."""
     proposals: tuple[tuple[str, tuple[str, ...]], ...]
     """Of each version that awaits approval: that it does, and the ways to answer."""
-    loss: Loss | None = None
+    loss: Cause | None = None
     """Of the champion's files, if any are gone."""
 
 
