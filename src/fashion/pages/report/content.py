@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+from sklearn.metrics import confusion_matrix
 
 from fashion.adapters.tracking.tags import DATA_VERSION, REASON, VERDICT
 from fashion.arrays import Bytes
@@ -36,7 +37,7 @@ FITS = {
 def fill(kept: Kept) -> dict[str, Any]:
     """Return everything that `report.html` shows, but its headline."""
     classes, found = kept.classes, kept.predictions
-    counts = figures.count_confusions(found, len(classes))
+    counts = confusion_matrix(found.labels, found.predicted, labels=range(len(classes)))
     table = figures.class_rows(counts, classes, [one["f1"] for one in kept.metrics["per_class"].values()])
     sureness = figures.sureness(found)
     room = room_for(kept.images)

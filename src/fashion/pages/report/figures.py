@@ -61,12 +61,6 @@ class Confusion:
     picture: Bytes | None
 
 
-def count_confusions(found: Predictions, classes: int) -> NDArray[np.intp]:
-    """Return how often each class was taken for each, (true, predicted)."""
-    pairs = np.bincount(found.labels * classes + found.predicted, minlength=classes * classes)
-    return pairs.reshape(classes, classes)
-
-
 def draw_confusion(counts: NDArray[np.intp]) -> Confusion:
     """Return the confusion matrix with its colours: what is right in blue, mistakes in orange."""
     diagonal = np.eye(len(counts), dtype=bool)
