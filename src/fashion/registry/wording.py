@@ -162,6 +162,11 @@ def rows(judgement: Judgement) -> list[dict[str, str]]:
     ]
 
 
+def narrow_rows(judgement: Judgement) -> list[dict[str, str]]:
+    """Return the table with the verdicts second, for a page that shows half of the columns at once."""
+    return [{"figure": row["figure"], "verdict": row["verdict"], **row} for row in rows(judgement)]
+
+
 def figures_for_tags(judgement: Judgement) -> dict[str, str]:
     """Return the figures that matter most, short enough for tags; none where there was no comparison."""
     if judgement.champion is None:
@@ -173,22 +178,19 @@ def figures_for_tags(judgement: Judgement) -> dict[str, str]:
         for line in judgement.lines
         if line.figure in OVERALL
     }
-    return {
-        "judged_against": judgement.champion,
-        "judged_mcnemar_p": f"{judgement.mcnemar_p:.3g}",
-        **differences,
-    }
+    return {"judged_against": judgement.champion, "judged_mcnemar_p": f"{judgement.mcnemar_p:.3g}", **differences}
 
 
 def summary(judgement: Judgement) -> str:
     """Return one line about the comparison; empty where there was none."""
     if judgement.champion is None:
         return ""
+    unjudged = f" Not judged: {'; '.join(judgement.unjudged)}." if judgement.unjudged else ""
     return (
         f"{judgement.images:,} images; only the candidate is right on {judgement.candidate_only:,} of them, only "
         f"{judgement.champion} on {judgement.champion_only:,} (McNemar's exact p = {judgement.mcnemar_p:.3g})."
         f"{_summarise_recent(judgement) if judgement.recent_images else ''}"
-        f"{_list_unjudged(judgement) if judgement.unjudged else ''}"
+        f"{unjudged}"
     )
 
 
@@ -199,19 +201,14 @@ def _summarise_recent(judgement: Judgement) -> str:
     return f" {judgement.recent_images:,} recent images (p = {judgement.recent_mcnemar_p:.3g}){came}{obstacle}."
 
 
-def _list_unjudged(judgement: Judgement) -> str:
-    return f" Not judged: {'; '.join(judgement.unjudged)}."
-
-
 def markdown(judgement: Judgement) -> str:
     """Return the judgement as a document."""
     return _document(judgement, rows(judgement))
 
 
 def narrow_markdown(judgement: Judgement) -> str:
-    """Return the document with the verdicts second in its table, for a page that shows half of the columns at once."""
-    verdicts_first = [{"figure": row["figure"], "verdict": row["verdict"], **row} for row in rows(judgement)]
-    return _document(judgement, verdicts_first)
+    """Return the document with the table of `narrow_rows`."""
+    return _document(judgement, narrow_rows(judgement))
 
 
 def _document(judgement: Judgement, table: Sequence[Mapping[str, str]]) -> str:

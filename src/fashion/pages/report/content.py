@@ -17,7 +17,7 @@ from fashion.pages.report.kept import Kept
 from fashion.pages.report.mistakes import find_pairs, room_for, thumbnail
 from fashion.pages.report.network import Layer, read_layers
 from fashion.pages.report.wording import count_of, show_share
-from fashion.registry.wording import rows, summary
+from fashion.registry.wording import narrow_rows, summary
 
 SAMPLES = 24
 """Predictions on images of the test set that are shown, chosen at random."""
@@ -69,7 +69,7 @@ def fill(kept: Kept) -> dict[str, Any]:
         "sureness": sureness,
         "reliability": _reliability(kept),
         "exports": _exports(kept),
-        "judged": _judged(kept),
+        "judged": narrow_rows(kept.judgement) if kept.judgement else [],
         "judged_summary": summary(kept.judgement) if kept.judgement else "",
         "limits": find_limits(kept, table, f"the test set of data version {kept.lineage.origin.data.version[:12]}"),
         "improvements": find_improvements(kept, table, counts, sureness),
@@ -155,12 +155,6 @@ def _checks(kept: Kept) -> list[dict[str, str]]:
     checks = kept.gate.checks if kept.gate else ()
     shown = [check.row() for check in sorted(checks, key=lambda check: check.verdict == PASSED)]
     return [{"gate": row["gate"], "verdict": row["verdict"], **row} for row in shown]  # In sight on a phone.
-
-
-def _judged(kept: Kept) -> list[dict[str, str]]:
-    """Return what was compared with the champion, the verdicts in sight on a phone; none where nothing was."""
-    compared = rows(kept.judgement) if kept.judgement and kept.judgement.champion else []
-    return [{"figure": row["figure"], "verdict": row["verdict"], **row} for row in compared]
 
 
 def _averages(metrics: Mapping[str, Any]) -> list[tuple[str, list[float]]]:
