@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fashion.adapters.predictions import JudgedWindow, ModelVersion, PredictionLog, Window, WindowHistory
+from fashion.adapters.predictions import JudgedWindow, PredictionLog, Window, WindowHistory
 from fashion.errors import ArtifactError, ServiceError
 from fashion.evaluation.alarm import decide, decide_alone
 from fashion.locks import one_at_a_time
@@ -19,7 +19,7 @@ from fashion.loop.settling import settle
 from fashion.loop.wording import explain, show_settling, show_too_few
 from fashion.params import Params
 from fashion.paths import Project
-from fashion.registry.champion import Found, find_champion
+from fashion.registry.champion import Found, find_champion, identify
 from fashion.settings import predictions_url
 from fashion.stages.reference import Known, read_descriptors, read_examples, read_reference
 from fashion.storage import atomic_folder
@@ -155,7 +155,7 @@ class _Choice:
 
 def _look(project: Project, params: Params, found: Found, log: PredictionLog, choice: _Choice) -> Look | None:
     """Look once; None where another model that shares the log has taken the window's number in the meantime."""
-    version, by_hand, policy = _identify(params, found), choice.by_hand, params.monitor.alarm
+    version, by_hand, policy = identify(params, found), choice.by_hand, params.monitor.alarm
     log.name_labels(version, found.champion.classes)
     if clock := log.describe_clock():
         logger.warning(clock)
@@ -187,12 +187,6 @@ def _look(project: Project, params: Params, found: Found, log: PredictionLog, ch
         past.append(judged)
     _write_index(project, past[-KEPT:])
     return look(window, because, judged, page)
-
-
-def _identify(params: Params, found: Found) -> ModelVersion:
-    version = found.version
-    created = datetime.fromisoformat(version.created)
-    return ModelVersion(version.number, version.identity, created, params.register_.name, found.champion.classes)
 
 
 def _reference(

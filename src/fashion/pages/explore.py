@@ -4,7 +4,6 @@ import logging
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from fashion.adapters.documents import render
 from fashion.adapters.plots_exploration import class_style
-from fashion.adapters.predictions import ModelVersion, PredictionLog, Window
+from fashion.adapters.predictions import PredictionLog, Window
 from fashion.arrays import Bytes, LabelledImages
 from fashion.errors import DataError
 from fashion.images.copies import ALIKE
@@ -30,7 +29,7 @@ from fashion.pages.quarantined import Quarantine, read_quarantine, take_images
 from fashion.pages.sent import Sent, choose_sent
 from fashion.params import Params
 from fashion.paths import Project
-from fashion.registry.champion import find_champion
+from fashion.registry.champion import find_champion, identify
 from fashion.settings import predictions_url
 from fashion.stages.raw import read_batches, read_raw
 from fashion.stages.reference import read_descriptors, read_reference
@@ -91,10 +90,8 @@ def _explore_window(project: Project, params: Params, on_step: OnStep | None) ->
         logger.warning("Using the last known champion, version %s: %s", found.champion.version, found.trouble)
     folder, classes = found.champion.model.parent, found.champion.classes
     reference, descriptors = read_reference(folder), read_descriptors(folder)
-    created = datetime.fromisoformat(found.version.created)
-    model = ModelVersion(found.version.number, found.version.identity, created, params.register_.name, classes)
     with closing(PredictionLog(predictions_url(project))) as log:
-        seen = log.read_window(limit=params.monitor.largest_window, version=model)
+        seen = log.read_window(limit=params.monitor.largest_window, version=identify(params, found))
         sent = choose_sent(log, seen)
     if not len(seen):
         raise DataError(

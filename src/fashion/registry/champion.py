@@ -2,11 +2,13 @@
 
 import shutil
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from fashion.adapters import tracking
+from fashion.adapters.predictions import ModelVersion
 from fashion.adapters.tracking.address import registry_of
 from fashion.errors import AbsenceError, ServiceError
 from fashion.params import Params
@@ -38,6 +40,12 @@ def champion_folder(project: Project, params: Params) -> Path:
     registry = registry_of(project, params)
     address = registry.uri.replace(f"{project.root}/", "")  # A moved project goes on with what it has.
     return project.state / "champion" / sha256(f"{registry.name}\n{address}".encode()).hexdigest()[:16]
+
+
+def identify(params: Params, found: Found) -> ModelVersion:
+    """Return the champion as the prediction log tells versions apart."""
+    version, created = found.version, datetime.fromisoformat(found.version.created)
+    return ModelVersion(version.number, version.identity, created, params.register_.name, found.champion.classes)
 
 
 def find_champion(project: Project, params: Params) -> Found:
