@@ -59,9 +59,9 @@ def exact(value: float) -> Estimate:
     return Estimate(value, value, value)
 
 
-def proportion(successes: Booleans) -> Estimate:
+def proportion(successes: Booleans, confidence: float = CONFIDENCE) -> Estimate:
     """Return the share of True in `successes` (n,) with Wilson's score interval."""
-    return proportion_of(int(successes.sum()), len(successes))
+    return proportion_of(int(successes.sum()), len(successes), confidence)
 
 
 def proportion_of(successes: int, trials: int, confidence: float = CONFIDENCE) -> Estimate:

@@ -13,7 +13,6 @@ from fashion.evaluation.estimates import (
     Estimate,
     calibration_error,
     proportion,
-    proportion_of,
     raise_confidence,
 )
 from fashion.evaluation.gates import Check, Gate, at_least, at_most
@@ -41,11 +40,7 @@ def estimate_recalls(outputs: Outputs, labels: Labels, classes: tuple[str, ...])
     """Return the recall of each class; the intervals hold jointly for all classes (Bonferroni)."""
     confidence = raise_confidence(CONFIDENCE, len(classes))
     correct = outputs.correct(labels)
-    rights = [correct[labels == label] for label in range(len(classes))]
-    return {
-        name: proportion_of(int(right.sum()), len(right), confidence)
-        for name, right in zip(classes, rights, strict=True)
-    }
+    return {name: proportion(correct[labels == label], confidence) for label, name in enumerate(classes)}
 
 
 def figures(outputs: Outputs, labels: Labels, quality: Quality, classes: tuple[str, ...], bins: int) -> dict[str, Any]:

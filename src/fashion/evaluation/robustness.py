@@ -8,14 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fashion.arrays import Booleans, Bytes, Floats, LabelledImages
-from fashion.evaluation.estimates import (
-    CONFIDENCE,
-    Estimate,
-    clustered_interval,
-    proportion,
-    proportion_of,
-    raise_confidence,
-)
+from fashion.evaluation.estimates import CONFIDENCE, Estimate, clustered_interval, proportion, raise_confidence
 from fashion.evaluation.paired import Difference, score_interval
 from fashion.images.corrupted import make_copies
 from fashion.images.corruptions import CORRUPTIONS, SEVERITIES
@@ -117,11 +110,7 @@ def describe_slices(
     """Return the table of the slices, as it is kept in a file; the intervals hold jointly for all that have images."""
     filled = sum(chosen.any() for chosen in members.values())
     confidence = raise_confidence(CONFIDENCE, max(1, int(filled)))
-    return [asdict(one) | _of(_accuracy(correct[members[one.name]], confidence)) for one in slices]
-
-
-def _accuracy(right: Booleans, confidence: float) -> Estimate:
-    return proportion_of(int(right.sum()), len(right), confidence)
+    return [asdict(one) | _of(proportion(correct[members[one.name]], confidence)) for one in slices]
 
 
 def _of(share: Estimate) -> dict[str, Any]:

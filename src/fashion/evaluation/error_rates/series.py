@@ -15,7 +15,7 @@ import numpy as np
 
 from fashion.arrays import Booleans, Floats
 from fashion.evaluation.error_rates.judgement import ALL_CAME, CLASSES
-from fashion.evaluation.estimates import proportion_of
+from fashion.evaluation.estimates import proportion
 from fashion.evaluation.gates import Gate, at_least
 from fashion.evaluation.judgement import Evidence, compare, judge
 from fashion.evaluation.paired import Pairs, count_pairs, exact_difference
@@ -179,7 +179,7 @@ def _is_promoted(candidate: Booleans, champion: Booleans, best: Booleans | None,
     test = compare("the champion", _count(candidate, champion), CLASSES, rule.confidence)
     recent = compare("the champion", WINS, CLASSES, rule.confidence) if contest.wins_by == RECENT else None
     former = compare("the best one", _count(candidate, best), CLASSES, rule.confidence) if best is not None else None
-    gate = Gate((at_least("accuracy", proportion_of(int(candidate.sum()), IMAGES), contest.least_accuracy),))
+    gate = Gate((at_least("accuracy", proportion(candidate), contest.least_accuracy),))
     return judge(gate, Evidence(test, equal, size, equal, recent, ALL_CAME, former), rule).promoted
 
 
