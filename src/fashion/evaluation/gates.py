@@ -1,5 +1,6 @@
 """Absolute gates: each has an estimate with its interval, a limit and a verdict."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -31,7 +32,8 @@ class Check:
     had."""
 
     def __str__(self) -> str:
-        return f"{self.name} is {self._number(self.value)}{self._brackets}, limit {self._number(self.limit)}"
+        brackets = f" ({self.interval})" if self.interval else ""
+        return f"{self.name} is {self._number(self.value)}{brackets}, limit {self._number(self.limit)}"
 
     @property
     def outcome(self) -> str:
@@ -57,10 +59,6 @@ class Check:
             "limit": self._number(self.limit),
             "verdict": self.outcome,
         }
-
-    @property
-    def _brackets(self) -> str:
-        return f" ({self.interval})" if self.interval else ""
 
     def _number(self, value: float) -> str:
         if abs(value) >= 1000:
@@ -97,17 +95,14 @@ class Gate:
     @property
     def count(self) -> str:
         """How many gates have each verdict."""
-        counts = {verdict: self._count(verdict) for verdict in (FAILED, UNDECIDED, PASSED)}
+        counts = Counter(check.verdict for check in self.checks)
         if counts[PASSED] == len(self.checks):
             return f"All {len(self.checks)} gates passed"
-        told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count or verdict == FAILED)
-        return f"{len(self.checks)} gates: {told}"
+        told = [FAILED, *(verdict for verdict in (UNDECIDED, PASSED) if verdict in counts)]
+        return f"{len(self.checks)} gates: {', '.join(f'{counts[verdict]} {verdict}' for verdict in told)}"
 
     def to_dict(self) -> dict[str, Any]:
         return {"verdict": self.verdict, "checks": [asdict(check) for check in self.checks]}
-
-    def _count(self, verdict: str) -> int:
-        return sum(check.verdict == verdict for check in self.checks)
 
 
 def at_least(name: str, estimate: Estimate, limit: float) -> Check:
