@@ -171,8 +171,12 @@ def measure_gain(case: tuple[int, float], rule: JudgementParams, trials: int, se
 
 def _draw(case: Case, rng: np.random.Generator, accuracy: float = ACCURACY) -> Pairs:
     """Draw one test set: how often which model is right, class by class."""
-    more, fewer, both, neither = _draw_outcomes(case, rng, accuracy)
-    return Pairs(more + fewer + both + neither, both, more, fewer)
+    return _as_pairs(_draw_outcomes(case, rng, accuracy))
+
+
+def _as_pairs(outcomes: NDArray[np.int64]) -> Pairs:
+    candidate_only, champion_only, both, _ = outcomes
+    return Pairs(outcomes.sum(axis=0), both, candidate_only, champion_only)
 
 
 def _draw_outcomes(case: Case, rng: np.random.Generator, accuracy: float = ACCURACY) -> NDArray[np.int64]:
@@ -191,9 +195,8 @@ def _draw_recent(case: Case, way: Way, rng: np.random.Generator) -> tuple[Pairs,
     told = np.array([way.told_mistake, way.told_right, way.told_right, way.told_mistake])[:, None]
     asked = rng.binomial(_draw_outcomes(case, rng), way.asked)
     answered = rng.binomial(asked, told)
-    more, fewer, both, neither = rng.binomial(answered, TESTED)
     survey = Survey(int(asked.sum()), int(answered.sum())) if way.knows_asked else ALL_CAME
-    return Pairs(more + fewer + both + neither, both, more, fewer), survey
+    return _as_pairs(rng.binomial(answered, TESTED)), survey
 
 
 def _judge_twice(

@@ -102,16 +102,16 @@ def _draw_copies(case: Copied, rng: np.random.Generator) -> tuple[OnCopies, OnCo
 
 def _draw_outcomes(effect: float, count: int, rng: np.random.Generator) -> Booleans:
     """Draw whether candidate and champion are right, (2, count)."""
-    discordant = max(DISCORDANT, abs(effect))
+    return _outcomes(rng.random(count), effect, DISCORDANT, ACCURACY)
+
+
+def _outcomes(drawn: NDArray[np.float64], effect: float, discordant: float, accuracy: float) -> Booleans:
+    """Turn uniform numbers (n,) into whether candidate and champion are right, (2, n); `accuracy` is the champion's."""
+    discordant = max(discordant, abs(effect))
     more, fewer = (discordant + effect) / 2, (discordant - effect) / 2
-    return _outcomes(rng.random(count), more, fewer, ACCURACY - fewer)
-
-
-def _outcomes(drawn: NDArray[np.float64], more: float, fewer: float, both: float) -> Booleans:
-    """Turn uniform numbers (n,) into whether candidate and champion are right, (2, n)."""
     candidate_only = drawn < more
     champion_only = (drawn >= more) & (drawn < more + fewer)
-    shared = (drawn >= more + fewer) & (drawn < more + fewer + both)
+    shared = (drawn >= more + fewer) & (drawn < more + fewer + (accuracy - fewer))
     return np.stack([candidate_only | shared, champion_only | shared])
 
 
@@ -120,9 +120,7 @@ def _draw_slices(case: Sliced, rule: JudgementParams, rng: np.random.Generator) 
     members: dict[str, Booleans] = {}
     for name, effect in zip(rule.slices, case.effects, strict=False):
         members[name] = np.repeat(np.arange(len(case.effects)) == len(parts), case.images)
-        discordant = max(case.discordant, abs(effect))
-        more, fewer = (discordant + effect) / 2, (discordant - effect) / 2
-        parts.append(_outcomes(rng.random(case.images), more, fewer, ON_SLICES - fewer))
+        parts.append(_outcomes(rng.random(case.images), effect, case.discordant, ON_SLICES))
     correct = np.concatenate(parts, axis=1)
     return slice_differences(members, correct[0], correct[1], rule.confidence)
 
