@@ -5,10 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
-from fashion.images.near_copies import Pairs
+from fashion.images.near_copies import Pairs, join_groups
 from fashion.images.parts import Parts
 
 SHOWN = 12
@@ -21,15 +19,15 @@ class Copies:
 
     compared: int
     """How many images were compared with each other."""
-    images: int = 0
+    images: int
     """How many of them have a copy."""
-    groups: int = 0
+    groups: int
     """Copies of copies are in one group, too."""
-    in_other_part: tuple[int, ...] = ()
+    in_other_part: tuple[int, ...]
     """How many images of each part have a copy in the first part; 0 for that part itself."""
-    two_labels: int = 0
+    two_labels: int
     """How many images have a copy with another label."""
-    examples: tuple[tuple[int, int], ...] = field(default=(), repr=False)
+    examples: tuple[tuple[int, int], ...] = field(repr=False)
     """Some pairs of positions: with different labels first, then from different parts, then others."""
 
 
@@ -86,8 +84,7 @@ class _Gathered:
         for here, there in ((one, other), (other, one)):
             self.across[here[(of[here] != 0) & (of[there] == 0)]] = True
             self.two_labels[here[labels[here] != labels[there]]] = True
-        links = coo_array((np.ones(len(one)), (self._groups[one], self._groups[other])), shape=(len(of),) * 2)
-        self._groups = connected_components(links, directed=False)[1][self._groups]
+        self._groups = join_groups(self._groups, one, other)
         self._keep_examples(pairs, (labels[one] == labels[other]) * 2 + (of[one] == of[other]))
 
     def _keep_examples(self, pairs: Pairs, rank: NDArray[np.int64]) -> None:
