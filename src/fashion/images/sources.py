@@ -1,6 +1,7 @@
 """How much of a batch may come from one source, so that no single source decides what a model learns."""
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from fashion.arrays import Booleans
@@ -30,15 +31,6 @@ def within_shares(sources: NDArray[np.str_], known: int, share: float, most: int
         size = possible
     newest = np.zeros(len(sources), np.bool_)
     if size:
-        ranks = _ranks_from_newest(of_source, len(names))
-        newest[np.flatnonzero(ranks < allowed)[-size:]] = True
+        later = pd.Series(of_source).groupby(of_source).cumcount(ascending=False)  # By the same source.
+        newest[np.flatnonzero(later < allowed)[-size:]] = True
     return newest
-
-
-def _ranks_from_newest(of_source: NDArray[np.int64], sources: int) -> NDArray[np.int64]:
-    """Return how many later labels the same source gave, (n,)."""
-    ranks = np.empty(len(of_source), np.int64)
-    for source in range(sources):
-        positions = np.flatnonzero(of_source == source)
-        ranks[positions] = np.arange(len(positions))[::-1]
-    return ranks
