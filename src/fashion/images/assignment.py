@@ -2,12 +2,12 @@
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fashion.arrays import Booleans, Bytes, Labels
+from fashion.images.descriptors import content_hashes
 from fashion.images.near_copies import Run, group_near_copies, join_groups
 
 SPLITS = ("train", "validation", "test")
@@ -48,7 +48,7 @@ def group_copies(images: Bytes, run: Run = map) -> NDArray[np.int64]:
         run: as in `prepare_search`.
     """
     # A picture of one shade is no near copy of anything, but it may be there twice.
-    equal = _first_of_each([blake2b(image.tobytes(), digest_size=16).digest() for image in images])
+    equal = _first_of_each(content_hashes(images))
     return _number(group_near_copies(images, equal, run))
 
 
