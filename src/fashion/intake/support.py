@@ -11,10 +11,10 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from fashion.arrays import Bytes, LabelledImages
+from fashion.arrays import LabelledImages
 from fashion.images.corruptions import CORRUPTIONS, corrupt
-from fashion.images.labels import COMPARED_EDGE, label_support
-from fashion.images.parts import Parts, sample, shrink
+from fashion.images.labels import COMPARED_EDGE, label_support, reduced
+from fashion.images.parts import Parts, sample
 from fashion.intake.chance import FEWEST_IN_BATCH
 
 UNCHANGED = "unchanged"
@@ -47,7 +47,7 @@ def _take(images: LabelledImages, count: int) -> LabelledImages:
 
 
 def _support(new: LabelledImages, known: LabelledImages) -> pd.DataFrame:
-    images: Bytes = shrink(new.images, COMPARED_EDGE)  # As `label_support` does, once for all batches.
+    images = reduced(new.images)  # As `label_support` does, once for all batches.
     batches = np.array_split(np.arange(len(images)), max(1, len(images) // FEWEST_IN_BATCH))
     found = [label_support(images[rows], new.labels[rows], known.images, known.labels) for rows in batches]
     table = pd.concat(found, ignore_index=True).assign(label=new.labels)
