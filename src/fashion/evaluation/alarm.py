@@ -39,13 +39,13 @@ def decide(earlier: Sequence[Verdict], scores: Mapping[str, float], policy: Alar
         scores: more than 1 is drift.
     """
     recent = earlier[max(0, len(earlier) - policy.of + 1) :]
-    alone = decide_alone(scores)
-    drifted = [*(verdict is not Verdict.CLEAN for verdict in recent), alone.verdict is Verdict.DRIFTED]
-    verdict = alone.verdict
-    if verdict is Verdict.DRIFTED and sum(drifted) >= policy.needed:
+    verdict = decide_alone(scores).verdict
+    windows = [*recent, verdict]
+    drifted = sum(one is not Verdict.CLEAN for one in windows)
+    if verdict is Verdict.DRIFTED and drifted >= policy.needed:
         cooling_down = Verdict.ALARM in earlier[max(0, len(earlier) - policy.cool_down) :]
         verdict = Verdict.SILENCED if cooling_down else Verdict.ALARM
-    return Decision(scores, verdict, sum(drifted), len(drifted))
+    return Decision(scores, verdict, drifted, len(windows))
 
 
 def decide_alone(scores: Mapping[str, float]) -> Decision:
