@@ -35,9 +35,9 @@ class Figure:
 
 def compare_weights(version: Arrays, remade: Arrays) -> Weights:
     """Compare arrays by name, shape, type and bits: a NaN equals the same NaN, -0 is not 0."""
-    names = sorted(version.keys() | remade.keys())
-    different = [name for name in names if not _same(version.get(name), remade.get(name))]
-    gaps = [_gap(version[name], remade[name]) for name in different if name in version and name in remade]
+    names, shared = sorted(version.keys() | remade.keys()), version.keys() & remade.keys()
+    different = [name for name in names if name not in shared or not _same(version[name], remade[name])]
+    gaps = [_gap(version[name], remade[name]) for name in different if name in shared]
     return Weights(len(names), tuple(different), max(gaps, default=0.0))
 
 
@@ -47,9 +47,7 @@ def compare_figures(version: Mapping[str, float], remade: Mapping[str, float]) -
     return tuple(Figure(name, version.get(name), remade.get(name)) for name in names)
 
 
-def _same(one: NDArray[np.generic] | None, other: NDArray[np.generic] | None) -> bool:
-    if one is None or other is None:
-        return False
+def _same(one: NDArray[np.generic], other: NDArray[np.generic]) -> bool:
     return one.shape == other.shape and one.dtype == other.dtype and one.tobytes() == other.tobytes()
 
 
