@@ -53,10 +53,6 @@ class Pairs:
     candidate_only: Counts
     champion_only: Counts
 
-    def total(self) -> "Pairs":
-        """Return the same over all classes, as arrays of one element."""
-        return Pairs(*(counts.sum(keepdims=True) for counts in vars(self).values()))
-
 
 def count_pairs(labels: Counts, candidate_correct: Booleans, champion_correct: Booleans, classes: int) -> Pairs:
     """Count who is right; all arrays are (n,), one element for each image, and `labels` are the true classes."""
@@ -79,8 +75,7 @@ def accuracy_difference(pairs: Pairs, confidence: float) -> Difference:
     one multinomial draw of three counts, which is exact and takes milliseconds however many images there are. Source:
     B. Efron and R. Tibshirani, "An introduction to the bootstrap", Chapman & Hall 1993, chapter 13.
     """
-    total = pairs.total()
-    n, both, candidate_only, champion_only = (int(counts[0]) for counts in vars(total).values())
+    n, both, candidate_only, champion_only = (int(counts.sum()) for counts in vars(pairs).values())
     shares = np.array([candidate_only, champion_only, n - candidate_only - champion_only]) / n
     draws = np.random.default_rng(SEED).multinomial(n, shares, size=RESAMPLES)
     tail = (1 - confidence) / 2

@@ -165,7 +165,7 @@ def _pair(first: Side, other: Side) -> Paired | None:
     if first.test_set is None or first.test_set != other.test_set or not np.array_equal(labels, ours.labels):
         return None
     pairs = count_pairs(labels, ours.correct, theirs.correct, len(first.classes))
-    total, recalls = pairs.total(), recall_differences(pairs, CONFIDENCE)
+    recalls = recall_differences(pairs, CONFIDENCE)
     certain = {first.classes[label]: one for label, one in recalls.items() if one.low > 0 or one.high < 0}
-    discordant = (int(total.candidate_only[0]), int(total.champion_only[0]))
+    discordant = (int(pairs.candidate_only.sum()), int(pairs.champion_only.sum()))
     return Paired(other.name, len(labels), accuracy_difference(pairs, CONFIDENCE), mcnemar(*discordant), certain)
