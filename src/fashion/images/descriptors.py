@@ -80,7 +80,7 @@ def watched(table: pd.DataFrame) -> list[str]:
 
 def content_hashes(images: Bytes) -> list[str]:
     """Return only the column content_hash of `describe`."""
-    return [_hash(image) for image in images]
+    return [blake2b(image.tobytes(), digest_size=16).hexdigest() for image in images]
 
 
 def _in_parts(describe: Callable[[Bytes], pd.DataFrame], images: Bytes) -> pd.DataFrame:
@@ -131,7 +131,3 @@ def _describe_part(images: Bytes) -> pd.DataFrame:
         }
     )
     return table if images.shape[3] == 1 else table.join(_describe_colours(images))
-
-
-def _hash(image: Bytes) -> str:
-    return blake2b(image.tobytes(), digest_size=16).hexdigest()
