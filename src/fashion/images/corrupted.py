@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fashion.arrays import Bytes
-from fashion.images.corruptions import CORRUPTIONS, SEVERITIES, Random, corrupt
+from fashion.images.augmentation import Random
+from fashion.images.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 
 IMAGES = 200
 """The most test images for each corruption: an accuracy of 70 % is known to within six points at each severity, and the

@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from fashion.arrays import Booleans, Bytes, Floats, Labels
-from fashion.images.augmentation import move
+from fashion.images.augmentation import Random, move
 
-Random = np.random.Generator
 SEVERITIES = (1, 2, 3, 4, 5)
 Strengths = tuple[float, float, float, float, float]
 
