@@ -33,7 +33,7 @@ from fashion.params.recipe import (
     problem_of_size,
     recipe_with,
 )
-from fashion.params.registry import JudgementParams, Margins, Objectives, RecentParams, RegisterParams
+from fashion.params.registry import JudgementParams, Margins, RegisterParams
 from fashion.params.section import Section
 from fashion.params.tune import Knob, TuneParams
 from fashion.reading import load_yaml
@@ -52,24 +52,15 @@ __all__ = [
     "EvaluateParams",
     "EvaluationGates",
     "ExportGates",
-    "ExportParams",
     "ImageSize",
     "JudgementParams",
     "Knob",
     "Margins",
     "MonitorParams",
-    "Objectives",
     "Params",
     "PicturesParams",
-    "PrepareParams",
-    "RecentParams",
     "Recipe",
-    "RegisterParams",
-    "Section",
     "StartFrom",
-    "TrainParams",
-    "TuneParams",
-    "ValidateParams",
     "load_params",
     "problem_of_size",
     "recipe_with",
