@@ -90,8 +90,9 @@ def _moved(pixels: Tensor, reach: int) -> list[Tensor]:
 
 
 def _mean(tensors: Sequence[Tensor], name: str) -> Tensor:
-    layer = layers.Average(name=name) if len(tensors) > 1 else layers.Identity(name=name)
-    return layer(list(tensors) if len(tensors) > 1 else tensors[0])
+    if len(tensors) == 1:
+        return layers.Identity(name=name)(tensors[0])
+    return layers.Average(name=name)(list(tensors))
 
 
 def temperature_of(model: keras.Model) -> float:

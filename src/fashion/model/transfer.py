@@ -34,7 +34,7 @@ class Part:
     def signature(self) -> tuple[object, ...]:
         """What must be the same: the kind of each layer and the shapes of its weights; the head only fits the head."""
         shapes = [(type(layer).__name__, [tuple(one.shape) for one in layer.weights]) for layer in self.members]
-        return (self.is_head, *map(str, shapes))
+        return self.is_head, shapes
 
     @property
     def is_head(self) -> bool:
