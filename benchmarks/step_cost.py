@@ -70,13 +70,12 @@ def timed(steps: Callable[[], None]) -> float:
 
 
 def network(recipe: Recipe) -> Any:
-    from fashion.model.architectures import structure_of
     from fashion.model.losses import make_loss, penalise_kernels
     from fashion.model.networks import classifier, computing_in, logits_model
     from fashion.model.optimizers import make_optimizer
 
     with computing_in(recipe.precision):
-        model = logits_model(classifier(recipe.network, SHAPE, CLASSES, structure_of(recipe)))
+        model = logits_model(classifier(recipe, SHAPE, CLASSES))
     penalise_kernels(model, recipe.l2)
     model.compile(make_optimizer(recipe, 10_000), make_loss(recipe, CLASSES), metrics=["accuracy"])
     return model

@@ -153,10 +153,10 @@ class Harm:
 @pytest.fixture(scope="module")
 def keras_parts(tmp_path_factory):
     """The files in a good .keras file."""
-    from fashion.model.networks import classifier
+    from tests.networks import untrained
 
     path = tmp_path_factory.mktemp("keras") / "model.keras"
-    classifier("baseline", SHAPE, 3).save(path)
+    untrained("baseline", SHAPE, 3).save(path)
     with zipfile.ZipFile(path) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
 

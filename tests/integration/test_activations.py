@@ -9,9 +9,8 @@ from keras import layers
 
 from fashion.adapters import exports, litert
 from fashion.images.synthetic import draw
-from fashion.model.architectures import Structure
-from fashion.model.networks import classifier
 from fashion.params import Recipe
+from tests.networks import untrained
 
 ACTIVATIONS = get_args(Recipe.model_fields["activation"].annotation)
 SHAPE = (12, 12, 1)
@@ -21,9 +20,7 @@ def all_in_one():
     """A network of each activation side by side, since each export takes seconds. The embedding shows them apart."""
     keras.utils.set_random_seed(1)
     image = keras.Input(SHAPE, dtype="uint8", name="image")
-    configurations = {
-        one: classifier("baseline", SHAPE, 3, Structure(activation=one)).get_config() for one in ACTIVATIONS
-    }
+    configurations = {one: untrained("baseline", SHAPE, 3, activation=one).get_config() for one in ACTIVATIONS}
     answers = [keras.Model.from_config(one | {"name": name})(image) for name, one in configurations.items()]
     probabilities = layers.Average(name="probabilities")([one["probabilities"] for one in answers])
     embedding = layers.Concatenate(name="embedding")([one["embedding"] for one in answers])

@@ -22,7 +22,7 @@ from fashion.experiments.trial import Job
 from fashion.experiments.trial import _train as train_trial
 from fashion.images.synthetic import draw
 from fashion.model.backbones import BACKBONES, build_backbone, take_backbone
-from fashion.model.networks import answer, classifier, rebuild
+from fashion.model.networks import answer, rebuild
 from fashion.pages.report.network import read_layers
 from fashion.params import load_params
 from fashion.stages.backbone import load_backbone, read_backbone
@@ -32,6 +32,7 @@ from fashion.storage import file_digest
 from tests.advice import follow
 from tests.backbones import NAME, SMALL_BACKBONE, publish
 from tests.faults.commands import must
+from tests.networks import untrained
 from tests.projects import SOURCE, copy_project, edit_params
 
 OTHER = "MobileNetV3Large"
@@ -249,7 +250,7 @@ def trained(project, params):
 
 
 def test_a_saved_network_is_loaded_without_code_of_ours_and_every_weight_is_in_its_report(published, tmp_path):
-    model = classifier("pretrained", (28, 28, 1), 3)
+    model = untrained("pretrained", (28, 28, 1), 3)
     take_backbone(model, read_backbone(NAME, published))
     path = tmp_path / "model.keras"
     rebuild(model, 1.3).save(path)
@@ -268,7 +269,7 @@ def test_what_stands_before_a_backbone_is_exported_as_it_was_built(monkeypatch, 
     by_channel = replace(SMALL_BACKBONE, scale=other.scale, offset=other.offset)
     monkeypatch.setattr("fashion.model.backbones.BACKBONES", {NAME: by_channel})
     keras.utils.set_random_seed(1)
-    model = rebuild(classifier("pretrained", shape, 3), 1.2)
+    model = rebuild(untrained("pretrained", shape, 3), 1.2)
     images = np.random.default_rng(0).integers(0, 256, (5, *shape), dtype=np.uint8)
     exports.export_saved_model(model, tmp_path / "1")
     exports.export_litert(model, tmp_path / "model.tflite")

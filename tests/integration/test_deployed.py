@@ -20,13 +20,14 @@ from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from fashion.adapters import exports
 from fashion.images.idx import write_images
-from fashion.model.networks import answer, classifier, rebuild
+from fashion.model.networks import answer, rebuild
 from fashion.params import load_params
 from fashion.registry.predict import predict
 from fashion.settings import tracking_uri
 from fashion.stages.classifier import load_classifier
 from fashion.stages.dataset import load_split
 from tests.conftest import copy_trained, use_environment
+from tests.networks import untrained
 from tests.projects import SOURCE
 from tests.servers import PATIENCE_SECONDS, end, reserved_port
 
@@ -44,7 +45,7 @@ def trained(trained_template, tmp_path_factory):
 @pytest.fixture(scope="module")
 def expected(trained, tmp_path_factory):
     """By model: its version folder, images, and what Keras answers for them."""
-    grey, colour = load_classifier(trained.model_file), rebuild(classifier("compact", COLOURED, 3), 1.0, 1)
+    grey, colour = load_classifier(trained.model_file), rebuild(untrained("compact", COLOURED, 3), 1.0, 1)
     folder = tmp_path_factory.mktemp("colour") / "1"
     exports.export_saved_model(colour, folder)
     drawn = np.random.default_rng(0).integers(0, 256, (5, *COLOURED), np.uint8)

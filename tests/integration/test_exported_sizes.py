@@ -7,7 +7,8 @@ from ai_edge_litert.interpreter import Interpreter
 
 from fashion.adapters import exports, litert, onnx
 from fashion.images.synthetic import draw
-from fashion.model.networks import answer, classifier, rebuild
+from fashion.model.networks import answer, rebuild
+from tests.networks import untrained
 
 SHAPES = [(64, 64, 3), (8, 8, 1)]
 
@@ -15,7 +16,7 @@ SHAPES = [(64, 64, 3), (8, 8, 1)]
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_every_export_of_an_image_size_answers_as_keras_does(shape, tmp_path):
     keras.utils.set_random_seed(1)
-    model = rebuild(classifier("compact", shape, 3), temperature=1.2)
+    model = rebuild(untrained("compact", shape, 3), temperature=1.2)
     images = np.repeat(draw(20, 3, shape[:2], 0)[0], shape[2], axis=3)
     exports.export_saved_model(model, tmp_path / "1")
     exports.export_litert(model, tmp_path / "model.tflite")
@@ -30,7 +31,7 @@ def test_every_export_of_an_image_size_answers_as_keras_does(shape, tmp_path):
 
 
 def test_the_int8_export_takes_raw_pixels_though_no_training_image_is_bright(tmp_path):
-    model = rebuild(classifier("compact", (8, 8, 1), 3), temperature=1.0)
+    model = rebuild(untrained("compact", (8, 8, 1), 3), temperature=1.0)
     images = draw(20, 3, (8, 8), 0)[0] // 2 + 10
     exports.export_litert_int8(model, tmp_path / "model_int8.tflite", images)
     (taken,) = Interpreter(str(tmp_path / "model_int8.tflite")).get_input_details()

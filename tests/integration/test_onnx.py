@@ -6,7 +6,8 @@ import pytest
 
 from fashion.adapters import onnx
 from fashion.errors import ArtifactError
-from fashion.model.networks import answer, classifier, rebuild
+from fashion.model.networks import answer, rebuild
+from tests.networks import untrained
 
 SHAPES = {"baseline": (28, 28, 1), "compact": (12, 16, 3)}
 
@@ -15,7 +16,7 @@ SHAPES = {"baseline": (28, 28, 1), "compact": (12, 16, 3)}
 def exported(tmp_path_factory):
     """By network: the model, grey or colour, and its file."""
     folder = tmp_path_factory.mktemp("onnx")
-    models = {name: rebuild(classifier(name, shape, 4), 1.3, int(name == "compact")) for name, shape in SHAPES.items()}
+    models = {name: rebuild(untrained(name, shape, 4), 1.3, int(name == "compact")) for name, shape in SHAPES.items()}
     for name, model in models.items():
         onnx.export_onnx(model, folder / f"{name}.onnx")
     return {name: (model, folder / f"{name}.onnx") for name, model in models.items()}

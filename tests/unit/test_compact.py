@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fashion.model.architectures import MOST_CELLS, plan_pooling
-from fashion.model.networks import classifier
+from tests.networks import untrained
 
 SHIPPED = (28, 28, 1)
 SIZES = [(8, 8), (47, 64), (95, 80), (8, 128), (127, 127), (128, 128)]
@@ -12,13 +12,13 @@ SIZES = [(8, 8), (47, 64), (95, 80), (8, 128), (127, 127), (128, 128)]
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_the_parameters_do_not_grow_with_the_area_of_the_images(size):
-    shipped = classifier("compact", SHIPPED, 10).count_params()
-    assert classifier("compact", (*size, 3), 10).count_params() < 2 * shipped
+    shipped = untrained("compact", SHIPPED, 10).count_params()
+    assert untrained("compact", (*size, 3), 10).count_params() < 2 * shipped
 
 
 def test_a_large_image_goes_through_in_few_parameters_and_every_part_of_it_counts():
-    model = classifier("compact", (256, 200, 3), 4)
-    assert model.count_params() < 2 * classifier("compact", SHIPPED, 4).count_params()
+    model = untrained("compact", (256, 200, 3), 4)
+    assert model.count_params() < 2 * untrained("compact", SHIPPED, 4).count_params()
     images = np.zeros((4, 256, 200, 3), np.uint8)
     for number, (rows, columns) in enumerate(((slice(1), slice(1)), (slice(-1, None), slice(1)), (100, 100)), start=1):
         images[number, rows, columns] = 255

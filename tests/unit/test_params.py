@@ -6,11 +6,11 @@ import yaml
 from dvc.utils.serialize import parse_yaml
 
 from fashion.errors import ParamsError
-from fashion.model.networks import classifier
 from fashion.params import load_params
 from fashion.params.pipeline import IDX_FILES
 from fashion.params.recipe import SMALLEST
 from fashion.reading import load_yaml
+from tests.networks import untrained
 
 SHIPPED = Path(__file__).parents[2] / "params.yaml"
 
@@ -109,7 +109,7 @@ def test_images_that_are_too_small_for_the_network_are_refused(tmp_path, network
         content["data"]["image_size"] = [40, side]
         (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
         if fits:
-            assert classifier(network, load_params(tmp_path / "params.yaml").data.shape, 3).count_params()
+            assert untrained(network, load_params(tmp_path / "params.yaml").data.shape, 3).count_params()
             continue
         with pytest.raises(ParamsError, match=f"write network: compact in train.recipes.{network}, or a larger"):
             load_params(tmp_path / "params.yaml")

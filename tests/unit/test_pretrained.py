@@ -11,13 +11,13 @@ from keras import applications, layers
 from fashion.arrays import LabelledImages
 from fashion.images.synthetic import draw
 from fashion.model import head
-from fashion.model.architectures import Structure, structure_of
 from fashion.model.backbones import BACKBONES, _resized, build_backbone, take_backbone
 from fashion.model.networks import answer, classifier, computing_in, rebuild
 from fashion.model.steps import count_steps
 from fashion.model.training import Plan, Watch, train
 from fashion.params import Backbone, Recipe
 from tests.backbones import FEATURES, NAME, SMALL, SMALL_BACKBONE, settle
+from tests.networks import untrained
 
 PREPROCESSING = {
     "MobileNetV3Small": applications.mobilenet_v3,
@@ -36,7 +36,7 @@ def test_a_recipe_may_name_every_backbone_and_no_other():
 def test_a_backbone_sees_what_keras_prepares_for_it_and_its_file_is_where_keras_looks(name, monkeypatch):
     keras.utils.set_random_seed(3)
     published = settle(build_backbone(name))
-    model = classifier("pretrained", (96, 96, 3), 4, Structure(backbone=name))
+    model = untrained("pretrained", (96, 96, 3), 4, backbone=Backbone(**SMALL | {"name": name}))
     take_backbone(model, published)
     patches = np.random.default_rng(0).integers(0, 256, (1, 6, 6, 3), dtype=np.uint8)
     image = patches.repeat(16, axis=1).repeat(16, axis=2)
@@ -121,7 +121,7 @@ def same(one, two):
 @pytest.mark.parametrize("shape", [(28, 28, 1), (32, 40, 3)], ids=str)
 def test_it_takes_raw_images_and_computes_in_float32_after_training_in_bfloat16(small, shape):
     with computing_in("bfloat16"):
-        model = classifier("pretrained", shape, 3, Structure(dropout=0.5))
+        model = untrained("pretrained", shape, 3, dropout=0.5)
     assert inner(model).get_layer("last").compute_dtype == "bfloat16"
     again = rebuild(model, 1.0)
     assert {layer.compute_dtype for layer in inner(again).layers} == {"float32"}
@@ -134,7 +134,7 @@ def test_it_takes_raw_images_and_computes_in_float32_after_training_in_bfloat16(
 def test_the_head_learns_first_and_the_backbone_stays_as_it_is(small, examples):
     keras.utils.set_random_seed(1)
     lasting = recipe(backbone=Backbone(**SMALL | {"head_epochs": None}))
-    model = classifier("pretrained", (28, 28, 1), 3, structure_of(lasting))
+    model = classifier(lasting, (28, 28, 1), 3)
     take_backbone(model, small)
     images, labels = examples[0].images, examples[0].labels
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

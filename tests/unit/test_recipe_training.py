@@ -9,12 +9,12 @@ from keras import layers
 
 from fashion.arrays import LabelledImages
 from fashion.images.synthetic import draw
-from fashion.model.architectures import Structure
 from fashion.model.losses import balance, make_loss
-from fashion.model.networks import answer, classifier, computing_in, rebuild
+from fashion.model.networks import answer, computing_in, rebuild
 from fashion.model.optimizers import make_optimizer, make_schedule
 from fashion.model.training import Plan, Watch, train
 from fashion.params import Recipe, recipe_with
+from tests.networks import untrained
 
 SHAPE = (12, 12, 1)
 CLASSES = 3
@@ -101,7 +101,7 @@ def original_dropout(pixels):
 def test_a_network_without_changes_is_bit_for_bit_that_of_earlier_releases(name, original):
     shape, images = (28, 28, 1), draw(6, CLASSES, (28, 28), 0)[0]
     keras.utils.set_random_seed(5)
-    ours = classifier(name, shape, CLASSES)
+    ours = untrained(name, shape, CLASSES)
     keras.utils.set_random_seed(5)
     pixels = keras.Input(shape)
     embedding = original(pixels)
@@ -134,19 +134,19 @@ def kinds(model, kind):
 
 
 def test_width_multiplies_filters_and_hidden_units_and_leaves_the_logits():
-    model = classifier("compact", SHAPE, CLASSES, Structure(width=0.5))
+    model = untrained("compact", SHAPE, CLASSES, width=0.5)
     assert [layer.filters for layer in kinds(model, layers.Conv2D)] == [8, 16, 40, 64]
     assert [layer.units for layer in kinds(model, layers.Dense)] == [64, CLASSES]
 
 
 def test_depth_is_the_number_of_convolutions_in_each_block():
-    model = classifier("compact", (28, 28, 1), CLASSES, Structure(depth=3))
+    model = untrained("compact", (28, 28, 1), CLASSES, depth=3)
     assert [layer.filters for layer in kinds(model, layers.Conv2D)] == [16, *[32] * 3, *[80] * 3, *[128] * 3]
     assert len(kinds(model, layers.MaxPooling2D)) == 3
 
 
 def test_average_pooling_gives_the_hidden_layer_one_value_of_each_feature():
-    every, mean = (classifier("compact", (64, 64, 3), CLASSES, Structure(pooling=one)) for one in ("none", "average"))
+    every, mean = (untrained("compact", (64, 64, 3), CLASSES, pooling=one) for one in ("none", "average"))
     assert [len(kinds(model, layers.Flatten)) for model in (every, mean)] == [1, 0]
     assert [len(kinds(model, layers.GlobalAveragePooling2D)) for model in (every, mean)] == [0, 1]
     hidden = [kinds(model, layers.Dense)[0].kernel.shape for model in (every, mean)]
@@ -156,7 +156,7 @@ def test_average_pooling_gives_the_hidden_layer_one_value_of_each_feature():
 @pytest.mark.parametrize("name", ["baseline", "dropout", "compact"])
 def test_the_activation_stands_in_the_configuration_that_is_saved(name):
     usual, other = (
-        json.dumps(rebuild(classifier(name, SHAPE, CLASSES, Structure(activation=one)), 1.0).get_config(), default=str)
+        json.dumps(rebuild(untrained(name, SHAPE, CLASSES, activation=one), 1.0).get_config(), default=str)
         for one in ("relu", "silu")
     )
     assert "silu" not in usual
@@ -165,14 +165,14 @@ def test_the_activation_stands_in_the_configuration_that_is_saved(name):
 
 
 def test_dropout_is_the_share_that_training_leaves_out_and_answers_use_all():
-    model = classifier("compact", SHAPE, CLASSES, Structure(dropout=0.3))
+    model = untrained("compact", SHAPE, CLASSES, dropout=0.3)
     (layer,) = kinds(model, layers.Dropout)
     assert (layer.name, layer.rate) == ("embedding", 0.3)
-    assert not kinds(classifier("compact", SHAPE, CLASSES), layers.Dropout)
+    assert not kinds(untrained("compact", SHAPE, CLASSES), layers.Dropout)
     ones = np.ones((1000, 10), np.float32)
     assert np.mean(np.asarray(layer(ones, training=True)) == 0) == pytest.approx(0.3, abs=0.03)
     assert np.array_equal(layer(ones, training=False), ones)
-    rates = [one.rate for one in kinds(classifier("dropout", SHAPE, CLASSES, Structure(dropout=0.2)), layers.Dropout)]
+    rates = [one.rate for one in kinds(untrained("dropout", SHAPE, CLASSES, dropout=0.2), layers.Dropout)]
     assert rates == [0.1, 0.1, 0.2]
 
 
@@ -205,7 +205,7 @@ def test_bfloat16_is_for_training_alone_and_the_model_answers_in_float32(example
 
 def test_layers_built_for_bfloat16_compute_in_it_but_for_the_logits():
     with computing_in("bfloat16"):
-        model = classifier("compact", SHAPE, CLASSES)
+        model = untrained("compact", SHAPE, CLASSES)
     dtypes = {layer.name: layer.compute_dtype for layer in network(model).layers}
     assert dtypes.pop("logits") == "float32"
     assert set(dtypes.values()) == {"bfloat16"}

@@ -12,10 +12,11 @@ from fashion.images.augmentation import move
 from fashion.images.synthetic import draw
 from fashion.model.architectures import NETWORKS
 from fashion.model.history import Epoch, is_over
-from fashion.model.networks import answer, classifier, logits_model, predict_logits, rebuild, temperature_of
+from fashion.model.networks import answer, logits_model, predict_logits, rebuild, temperature_of
 from fashion.model.optimizers import ConvolutionalMuon, OneCycle
 from fashion.model.training import Plan, Watch, train
 from fashion.params import Recipe
+from tests.networks import untrained
 
 SILENT = Watch(on_epoch=lambda state: None, on_step=lambda done, total: None)
 SIZE = (28, 28)
@@ -39,7 +40,7 @@ def trained(examples, network="compact", seed=1, watch=SILENT, **changes):
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("name", sorted(set(NETWORKS) - {"pretrained"}))  # Which test_pretrained.py tries.
 def test_every_network_takes_raw_images_of_any_size_and_number_of_classes(name, channels):
-    model = classifier(name, (32, 24, channels), classes=7)
+    model = untrained(name, (32, 24, channels), classes=7)
     answer = model.predict(np.zeros((2, 32, 24, channels), np.uint8), verbose=0)
     assert answer["probabilities"].shape == (2, 7)
     assert answer["probabilities"].sum(axis=1) == pytest.approx([1, 1])
@@ -48,12 +49,12 @@ def test_every_network_takes_raw_images_of_any_size_and_number_of_classes(name, 
 
 def test_the_baseline_is_the_original_one():
     # conv 32: 320, conv 64: 18,496, dense 64 on 5 x 5 x 64: 102,464, dense 10: 650.
-    assert classifier("baseline", (*SIZE, 1), 10).count_params() == 320 + 18_496 + 102_464 + 650
-    assert classifier("dropout", (*SIZE, 1), 10).count_params() == classifier("baseline", (*SIZE, 1), 10).count_params()
+    assert untrained("baseline", (*SIZE, 1), 10).count_params() == 320 + 18_496 + 102_464 + 650
+    assert untrained("dropout", (*SIZE, 1), 10).count_params() == untrained("baseline", (*SIZE, 1), 10).count_params()
 
 
 def test_the_temperature_softens_probabilities_and_leaves_logits_alone():
-    model = classifier("baseline", (*SIZE, 1), 3)
+    model = untrained("baseline", (*SIZE, 1), 3)
     images = draw(5, 3, SIZE, 0)[0]
     softer = rebuild(model, 4.0)
     hard, soft = answer(model, images), answer(softer, images)
@@ -63,7 +64,7 @@ def test_the_temperature_softens_probabilities_and_leaves_logits_alone():
 
 
 def test_averaged_shifts_are_the_mean_of_the_answers_for_the_moved_images():
-    model = classifier("compact", (*SIZE, 1), 3)
+    model = untrained("compact", (*SIZE, 1), 3)
     images = draw(5, 3, SIZE, 0)[0]
     moves = [(0, 0), (2, 0), (-2, 0), (0, 2), (0, -2)]
     moved = [move(images, np.full(5, down), np.full(5, right)) for down, right in moves]
@@ -76,7 +77,7 @@ def test_averaged_shifts_are_the_mean_of_the_answers_for_the_moved_images():
 
 
 def test_an_answer_is_that_of_the_weights_which_the_model_has_now():
-    model, images = classifier("compact", (*SIZE, 1), 3), draw(5, 3, SIZE, 0)[0]
+    model, images = untrained("compact", (*SIZE, 1), 3), draw(5, 3, SIZE, 0)[0]
     before = answer(model, images)
     model.set_weights([weights * 0.5 for weights in model.get_weights()])
     after = answer(model, images)
@@ -86,7 +87,7 @@ def test_an_answer_is_that_of_the_weights_which_the_model_has_now():
 
 def test_tensorflow_traces_a_model_once_for_all_numbers_of_images():
     """It warns in the log of whatever traces often."""
-    model, images = logits_model(classifier("baseline", (*SIZE, 1), 3)), draw(8, 3, SIZE, 0)[0]
+    model, images = logits_model(untrained("baseline", (*SIZE, 1), 3)), draw(8, 3, SIZE, 0)[0]
     answers = [predict_logits(model, images[:count]) for count in range(1, 9)]
     assert model.predict_function.experimental_get_tracing_count() == 1
     assert [len(one) for one in answers] == list(range(1, 9))
@@ -207,7 +208,7 @@ def test_the_one_cycle_rises_to_its_peak_and_falls_to_almost_nothing():
 
 
 def test_muon_moves_convolution_kernels_and_leaves_the_stem_and_the_logits_to_adamw():
-    model = classifier("compact", (*SIZE, 1), 3)
+    model = untrained("compact", (*SIZE, 1), 3)
     optimizer = ConvolutionalMuon(0.01)
     optimizer.build(model.trainable_variables)
     by_muon = {

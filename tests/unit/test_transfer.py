@@ -7,18 +7,18 @@ import pytest
 from fashion.arrays import LabelledImages
 from fashion.errors import TrainingError
 from fashion.images.synthetic import draw
-from fashion.model.architectures import Structure
-from fashion.model.networks import classifier, rebuild
+from fashion.model.networks import rebuild
 from fashion.model.training import Plan, Watch, train
 from fashion.model.transfer import find_fit, take_weights
 from fashion.params import Recipe
+from tests.networks import untrained
 
 SHAPE = (16, 16, 1)
 
 
 def network(shape=SHAPE, classes=3, seed=1, name="compact", **form):
     keras.utils.set_random_seed(seed)
-    return classifier(name, shape, classes, Structure(**form))
+    return untrained(name, shape, classes, **form)
 
 
 def kernels(model):

@@ -2,69 +2,49 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import keras
 from keras import layers
 
 from fashion.model.backbones import take_features
-from fashion.params import Recipe
+from fashion.params import Backbone, Recipe
 
 Tensor: TypeAlias = keras.KerasTensor
 Pair: TypeAlias = tuple[int, int]
 """A number for the height, and one for the width."""
-
-
-@dataclass(frozen=True)
-class Structure:
-    """What a recipe changes in the layers of a network. Which network takes what, fashion.params.recipe says."""
-
-    width: float = 1.0
-    """Times the filters and hidden units."""
-    depth: int = 1
-    """Convolutions in each block."""
-    pooling: str = "none"
-    """What the hidden layer gets of each feature: `none`, its value in every cell left; `average`, their mean."""
-    activation: str = "relu"
-    dropout: float | None = None
-    """Share of the last hidden layer's outputs that a step leaves out; None: as the network has it."""
-    backbone: str = "MobileNetV3Small"
-    """Of `pretrained`: a name in fashion.model.backbones."""
-
-
-Network = Callable[[Tensor, Structure], Tensor]
+Network = Callable[[Tensor, Recipe], Tensor]
 MOST_CELLS = 4
 """A side of what is left for the hidden layer of `compact`; of 28 pixels, 3 are left."""
 LARGE = 96
 """Pixels a side from which on the first convolution of `compact` has a stride: there its time would be spent."""
 
 
-def baseline(pixels: Tensor, structure: Structure) -> Tensor:
+def baseline(pixels: Tensor, recipe: Recipe) -> Tensor:
     """Build the original baseline: pixels (n, height, width, channels) in [0, 1] to its last hidden layer, (n, 64)."""
-    features = layers.Conv2D(32, 3, activation=structure.activation)(pixels)
+    features = layers.Conv2D(32, 3, activation=recipe.activation)(pixels)
     features = layers.MaxPooling2D(2)(features)
-    features = layers.Conv2D(64, 3, activation=structure.activation)(features)
+    features = layers.Conv2D(64, 3, activation=recipe.activation)(features)
     features = layers.MaxPooling2D(2)(features)
     features = layers.Flatten()(features)
-    return layers.Dense(64, activation=structure.activation, name="embedding")(features)
+    return layers.Dense(64, activation=recipe.activation, name="embedding")(features)
 
 
-def dropout(pixels: Tensor, structure: Structure) -> Tensor:
+def dropout(pixels: Tensor, recipe: Recipe) -> Tensor:
     """Build the same network with dropout after the hidden layer, and of half the rate after each pooling."""
-    rate = 0.5 if structure.dropout is None else structure.dropout
-    features = layers.Conv2D(32, 3, activation=structure.activation)(pixels)
+    rate = 0.5 if recipe.dropout is None else recipe.dropout
+    features = layers.Conv2D(32, 3, activation=recipe.activation)(pixels)
     features = layers.MaxPooling2D(2)(features)
     features = layers.Dropout(rate / 2)(features)
-    features = layers.Conv2D(64, 3, activation=structure.activation)(features)
+    features = layers.Conv2D(64, 3, activation=recipe.activation)(features)
     features = layers.MaxPooling2D(2)(features)
     features = layers.Dropout(rate / 2)(features)
     features = layers.Flatten()(features)
-    features = layers.Dense(64, activation=structure.activation)(features)
+    features = layers.Dense(64, activation=recipe.activation)(features)
     return layers.Dropout(rate, name="embedding")(features)
 
 
-def compact(pixels: Tensor, structure: Structure) -> Tensor:
+def compact(pixels: Tensor, recipe: Recipe) -> Tensor:
     """Build four small convolutions or more: pixels (n, height, width, channels) in [0, 1] to (n, 128).
 
     Few channels at the full resolution, where a CPU spends its time on memory traffic, and normalisation after the
@@ -73,18 +53,18 @@ def compact(pixels: Tensor, structure: Structure) -> Tensor:
     """
     stride, pools = plan_pooling(pixels.shape[1:3])
     between = [64] * (len(pools) - 3)
-    stem, *blocks, hidden = (max(1, round(structure.width * size)) for size in (16, 32, *between, 80, 128, 128))
-    features = _pooled(_stem(pixels, stem, stride, structure), pools)
+    stem, *blocks, hidden = (max(1, round(recipe.width * size)) for size in (16, 32, *between, 80, 128, 128))
+    features = _pooled(_stem(pixels, stem, stride, recipe), pools)
     for number, channels in enumerate(blocks, start=1):
-        features = _normalised(_pooled(_convolution(features, channels), pools[number:]), structure)
-        for _ in range(structure.depth - 1):
-            features = _normalised(_convolution(features, channels), structure)
-    gathered = layers.GlobalAveragePooling2D() if structure.pooling == "average" else layers.Flatten()
+        features = _normalised(_pooled(_convolution(features, channels), pools[number:]), recipe)
+        for _ in range(recipe.depth - 1):
+            features = _normalised(_convolution(features, channels), recipe)
+    gathered = layers.GlobalAveragePooling2D() if recipe.pooling == "average" else layers.Flatten()
     features = gathered(features)
     features = layers.Dense(hidden, use_bias=False, kernel_initializer="he_normal")(features)
-    if not structure.dropout:
-        return _normalised(features, structure, name="embedding")
-    return layers.Dropout(structure.dropout, name="embedding")(_normalised(features, structure))
+    if not recipe.dropout:
+        return _normalised(features, recipe, name="embedding")
+    return layers.Dropout(recipe.dropout, name="embedding")(_normalised(features, recipe))
 
 
 def plan_pooling(size: Pair) -> tuple[Pair, list[Pair]]:
@@ -122,10 +102,10 @@ def _padding(sides: Sequence[int]) -> str:
     return "same" if MOST_CELLS + 1 in sides else "valid"
 
 
-def _stem(pixels: Tensor, channels: int, strides: Pair, structure: Structure) -> Tensor:
+def _stem(pixels: Tensor, channels: int, strides: Pair, recipe: Recipe) -> Tensor:
     """Convolve with a kernel of 3 x 3, or one so much larger as the strides are, so that no pixel is left out."""
     kernel = [3 if stride == 1 else 2 * stride + 1 for stride in strides]
-    kind = {"padding": "same", "activation": structure.activation, "kernel_initializer": "he_normal"}
+    kind = {"padding": "same", "activation": recipe.activation, "kernel_initializer": "he_normal"}
     return layers.Conv2D(channels, kernel, strides, **kind)(pixels)
 
 
@@ -140,17 +120,18 @@ def _convolution(features: Tensor, channels: int) -> Tensor:
     return layers.Conv2D(channels, 3, padding="same", use_bias=False, kernel_initializer="he_normal")(features)
 
 
-def _normalised(features: Tensor, structure: Structure, name: str | None = None) -> Tensor:
+def _normalised(features: Tensor, recipe: Recipe, name: str | None = None) -> Tensor:
     # Keras's default momentum of 0.99 would take more steps to settle than a training of five epochs has.
-    return layers.Activation(structure.activation, name=name)(layers.BatchNormalization(momentum=0.9)(features))
+    return layers.Activation(recipe.activation, name=name)(layers.BatchNormalization(momentum=0.9)(features))
 
 
-def pretrained(pixels: Tensor, structure: Structure) -> Tensor:
+def pretrained(pixels: Tensor, recipe: Recipe) -> Tensor:
     """Build a backbone of `keras.applications`: pixels (n, height, width, channels) in [0, 1] to (n, features)."""
-    features = take_features(structure.backbone, pixels)
-    if not structure.dropout:
+    backbone = cast("Backbone", recipe.backbone)  # A recipe of this network has one.
+    features = take_features(backbone.name, pixels)
+    if not recipe.dropout:
         return layers.GlobalAveragePooling2D(name="embedding")(features)
-    return layers.Dropout(structure.dropout, name="embedding")(layers.GlobalAveragePooling2D()(features))
+    return layers.Dropout(recipe.dropout, name="embedding")(layers.GlobalAveragePooling2D()(features))
 
 
 NETWORKS: dict[str, Network] = {
@@ -159,9 +140,3 @@ NETWORKS: dict[str, Network] = {
     "compact": compact,
     "pretrained": pretrained,
 }
-
-
-def structure_of(recipe: Recipe) -> Structure:
-    """Return what a recipe changes in the layers of its network."""
-    structure = Structure(recipe.width, recipe.depth, recipe.pooling, recipe.activation, recipe.dropout)
-    return replace(structure, backbone=recipe.backbone.name) if recipe.backbone else structure

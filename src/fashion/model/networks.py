@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from fashion.arrays import Bytes, Shape
 from fashion.evaluation.outputs import Outputs
-from fashion.model.architectures import NETWORKS, Structure, Tensor
+from fashion.model.architectures import NETWORKS, Tensor
+from fashion.params import Recipe
 
 BATCH, MOST_PIXELS = 500, 1_000_000
 """Images scored at a time; of large ones fewer, with so many pixels: activations then take at most about 150 MB, and
@@ -21,15 +22,15 @@ FEW = 100
 """Images scored at a time where there are no more than twice as many: blank ones to fill a batch cost as much."""
 
 
-def classifier(name: str, shape: Shape, classes: int, structure: Structure | None = None) -> keras.Model:
-    """Build an untrained model with input `image` (n, height, width, channels) uint8, at temperature 1.
+def classifier(recipe: Recipe, shape: Shape, classes: int) -> keras.Model:
+    """Build the untrained model of a recipe with input `image` (n, height, width, channels) uint8, at temperature 1.
 
     Its outputs are `probabilities` (n, classes) and `embedding` (n, d), both float32.
     """
     pixels = keras.Input(shape, name="pixels")
-    embedding = NETWORKS[name](pixels, structure or Structure())
+    embedding = NETWORKS[recipe.network](pixels, recipe)
     logits = layers.Dense(classes, name="logits", dtype="float32")(embedding)
-    return _surround(keras.Model(pixels, [embedding, logits], name="network"), name, 1.0, 0)
+    return _surround(keras.Model(pixels, [embedding, logits], name="network"), recipe.network, 1.0, 0)
 
 
 @contextmanager

@@ -13,7 +13,6 @@ from fashion.arrays import Bytes, LabelledImages, Labels
 from fashion.errors import TrainingError
 from fashion.evaluation.calibration import fit_temperature
 from fashion.images.augmentation import augment
-from fashion.model.architectures import structure_of
 from fashion.model.backbones import take_backbone
 from fashion.model.head import Head, Lesson, count_head_steps, learn_head
 from fashion.model.history import Epoch, State, best_epoch, is_over
@@ -124,7 +123,7 @@ def train(plan: Plan, watch: Watch) -> Trained:
 
 
 def _untrained(plan: Plan) -> keras.Model:
-    model = classifier(plan.recipe.network, plan.training.images.shape[1:], plan.classes, structure_of(plan.recipe))
+    model = classifier(plan.recipe, plan.training.images.shape[1:], plan.classes)
     if plan.backbone:
         take_backbone(model, plan.backbone)
     return model

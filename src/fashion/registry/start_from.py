@@ -16,7 +16,6 @@ from fashion.adapters.git import check_repository
 from fashion.adapters.tracking.address import registry_of
 from fashion.adapters.versioning.pinning import changing_data, check_whole, pin
 from fashion.errors import ParamsError, TrainingError
-from fashion.model.architectures import structure_of
 from fashion.model.networks import classifier
 from fashion.model.transfer import Fit, find_fit
 from fashion.params import Params, StartFrom
@@ -98,8 +97,7 @@ def start_from_nothing(project: Project, params: Params) -> StartFrom | None:
 
 
 def _fit(params: Params, path: Path, name: str) -> Fit:
-    recipe = params.train.chosen
-    model = classifier(recipe.network, params.data.shape, len(params.data.classes), structure_of(recipe))
+    model = classifier(params.train.chosen, params.data.shape, len(params.data.classes))
     try:
         return find_fit(model, load_classifier(path))
     except TrainingError as error:
