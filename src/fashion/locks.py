@@ -68,7 +68,7 @@ def one_at_a_time(project: Project, stage: str, by: str | None = None) -> Iterat
     Args:
         by: what holds the lock, if it is not the stage itself.
     """
-    with hold(project.state / f"{stage}.lock", say_for_whom) as lock:
+    with hold(project.state / f"{stage}.lock", log_wait) as lock:
         lock.write({"run": by or f"fashion {stage}", "process": str(os.getpid())})
         yield
         lock.write({})
@@ -80,7 +80,7 @@ def between_trainings(project: Project, command: str) -> Iterator[None]:
 
     What a killed training left in the lock stays there for the next training, which cleans up after it in Prefect.
     """
-    with hold(training_lock(project), say_for_whom) as lock:
+    with hold(training_lock(project), log_wait) as lock:
         left = lock.read()
         lock.write(left | {"run": command, "process": str(os.getpid())})
         try:
@@ -142,7 +142,7 @@ def wait_until(ready: Callable[[], bool], describe: Callable[[], str], on_wait: 
         time.sleep(POLL_SECONDS)
 
 
-def say_for_whom(holder: str) -> None:
+def log_wait(holder: str) -> None:
     """Log who is being waited for."""
     logger.info("Waiting for %s", holder)
 

@@ -81,7 +81,7 @@ def keep_newest(folders: Iterable[Path], most: int) -> None:
 
 
 def keep_only(folder: Path, kept: Collection[Path]) -> None:
-    """Remove all other files of a folder, and the folder if nothing is kept.
+    """Remove all files of a folder except `kept`, and the folder itself if nothing is kept.
 
     Raises:
         DataError: that is not possible.

@@ -63,7 +63,7 @@ def test_what_this_process_writes_and_what_is_no_temporary_file_stays(tmp_path):
 
 def test_a_leftover_that_another_writer_removes_at_the_same_time_is_no_error(tmp_path, monkeypatch):
     left = leave(tmp_path, f".{place()}-{dead_process()}.0123abcd.file")
-    monkeypatch.setattr("fashion.leftovers.psutil.pid_exists", lambda process: bool(remove(left)))
+    monkeypatch.setattr("fashion.leftovers._is_alive", lambda process: bool(remove(left)))
     write_text(tmp_path / "file", "whole")
     assert (tmp_path / "file").read_text() == "whole"
 
@@ -82,3 +82,15 @@ def test_a_container_does_not_take_what_another_one_writes_for_what_was_left(tmp
         subprocess.run(command, check=True)
         assert (tmp_path / "file").read_text() == "theirs"
     assert (tmp_path / "file").read_text() == "ours"
+
+
+def test_what_another_user_writes_stays_also_where_his_processes_are_hidden(tmp_path, monkeypatch):
+    """Of a process of another user, a mount of /proc with hidepid=2 shows nothing; a signal is refused."""
+
+    def refuse(process, number):
+        raise PermissionError
+
+    left = leave(tmp_path, f".{place()}-{dead_process()}.0123abcd.file")
+    monkeypatch.setattr("os.kill", refuse)
+    write_text(tmp_path / "file", "whole")
+    assert left.exists()

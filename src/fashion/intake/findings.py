@@ -35,7 +35,7 @@ class Repeated:
 
 @dataclass(frozen=True)
 class Found:
-    """Everything that is said before the question."""
+    """The figures of a source that are said before the question."""
 
     counts: dict[str, dict[str, int]]
     """By class, then by split."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fashion.errors import ArtifactError, ParamsError
-from fashion.locks import hold, say_for_whom
+from fashion.locks import hold, log_wait
 from fashion.paths import Project
 from fashion.reading import load_json
 from fashion.settings import DEFAULT_KEY
@@ -131,7 +131,7 @@ def add_key(project: Project, name: str, may: Collection[Right]) -> str:
             f"{DEFAULT_KEY!r}, which is the key in FASHION_SERVE_KEY"
         )
     key = secrets.token_urlsafe(32)
-    with hold(project.state / "keys.lock", say_for_whom):
+    with hold(project.state / "keys.lock", log_wait):
         known = read_keys(keys_file(project))
         if name in {one.name for one in known}:
             raise ParamsError(f"There is a key {name!r} already; to replace it, first type: fashion key remove {name}")
@@ -146,7 +146,7 @@ def remove_key(project: Project, name: str) -> None:
         ParamsError: there is no key of this name.
         ArtifactError: the file of keys is damaged.
     """
-    with hold(project.state / "keys.lock", say_for_whom):
+    with hold(project.state / "keys.lock", log_wait):
         known = read_keys(keys_file(project))
         if name not in {one.name for one in known}:
             raise ParamsError(f"There is no key {name!r}; see which there are with: fashion key list")

@@ -103,7 +103,7 @@ def _read_batch(folder: Path, batch: LabelledImages) -> pd.DataFrame:
         used = pd.read_csv(path, dtype="str")
         if len(used) != len(table):
             raise ValueError(f"expected {len(table)} predictions, found {len(used)}")
-        # Batches of earlier releases do not record when their labels arrived, and which were requested.
+        # Batches of earlier releases do not record when their labels arrived, or which were requested.
         if "labelled" in used:
             table["labelled"] = pd.to_datetime(used["labelled"], utc=True).dt.tz_localize(None)
         if "asked" in used:

@@ -68,7 +68,7 @@ def why_too_large(size: int) -> str | None:
 
 
 def reason_of(error: DataError, name: str) -> str:
-    """Return an error about a picture without its name, with which it begins."""
+    """Return the message of an error about a picture, without the picture's name at its beginning."""
     return str(error).removeprefix(f"{readable_name(name)}: ").removeprefix(f"{name}: ")
 
 
@@ -79,7 +79,7 @@ def source_of_files(
 
     Args:
         sizes: bytes of each picture.
-        unusable: what cannot be used beside what the layout refuses, pictures among it, and why.
+        unusable: what else cannot be used, besides what the layout refuses, and why; pictures may be among it.
     """
     refused = {**layout.refused, **unusable}
     return Source(
