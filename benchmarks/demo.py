@@ -45,8 +45,8 @@ PUBLISHED = {
     "demo.md": Path(__file__).with_suffix(".md"),
     "demo.svg": ROOT / "docs" / "demo.svg",
 }
-CLEAN, AFTER = 3, 3
-"""Windows before the change, and after the new champion has taken over."""
+CLEAN, DRIFTED, AFTER = 3, 3, 3
+"""Windows before the change; those that an alarm may need, before any are kept back; and those for the new champion."""
 RATE = 100
 PATIENCE_SECONDS = 300.0
 """Seconds without a window or a retraining at work, after which no new champion is expected."""
@@ -144,7 +144,7 @@ def tell(project: Project, address: str, drift: str, severity: str) -> dict[str,
     changed = datetime.now(UTC)
     say(f"The world changes: {drift}, severity {severity}")
     windows = iter(numbers[CLEAN:])
-    during = itertools.islice(windows, len(numbers) - CLEAN - AFTER)
+    during = itertools.islice(windows, max(DRIFTED, len(numbers) - CLEAN - AFTER))
     expected_since = time.monotonic()
     while (version := version_at(address)) == first:
         window = next(during, None)
@@ -199,7 +199,8 @@ def runs_of_retraining() -> list[str]:
         f"{os.environ['PREFECT_API_URL']}/flow_runs/filter",
         json={"flows": {"name": {"any_": ["retraining"]}}},
         headers=headers_for_prefect(),
-    )
+        timeout=75,  # Prefect waits for its database for up to a minute.
+    ).raise_for_status()
     return [f"{one['name']} is {one['state_name']}: {one['state'].get('message')}" for one in found.json()]
 
 

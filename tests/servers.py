@@ -82,8 +82,10 @@ class Service:
             self.process = subprocess.Popen(
                 command, cwd=project.root, stdout=output, stderr=output, start_new_session=True
             )
-        wait_until(lambda: self.process.poll() is not None or is_well(f"{self.address}/readyz"), pause=0.1)
-        assert self.process.poll() is None, log.read_text()
+        try:
+            wait_until(lambda: is_well(f"{self.address}/readyz"), self.process, pause=0.1)
+        except AssertionError as error:
+            raise AssertionError(f"fashion serve: {error}\n{log.read_text()}") from error
 
     def get(self, path: str) -> Any:
         return httpx.get(self.address + path, timeout=PATIENCE_SECONDS).json()

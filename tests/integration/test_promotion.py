@@ -201,7 +201,8 @@ def test_a_rollback_that_is_repeated_after_a_crash_is_finished_and_goes_no_furth
         patch.setattr(ledger_module, "_carry_out", lambda *_: None)
         roll_back(trained_project, params, None, "power fails")
     assert champion(trained_project) == three
-    assert roll_back(trained_project, params, None, "power fails").champion == two
+    finished = roll_back(trained_project, params, None, "power fails")
+    assert (finished.before, finished.champion, finished.changed) == (three, two, True)
     assert list_changes(trained_project, params)[0].moves == (("champion", three, two),)
     assert roll_back(trained_project, params, None, "one more").champion == "1"
 

@@ -64,10 +64,10 @@ def predict(model: Path, images: Bytes, batch_size: int = 256) -> Outputs:
 
 
 def check_classes(model: Path, probabilities: NDArray[np.float32], classes: Sequence[str], version: str) -> None:
-    """Check what the model of a version, as it is kept on this machine, answers: (n, classes).
+    """Check that the local model of a version gives one probability for each class; `probabilities` are (n, classes).
 
     Raises:
-        ArtifactError: the version has another number of classes.
+        ArtifactError: it gives more or fewer.
     """
     found = probabilities.shape[1]
     if found != len(classes):

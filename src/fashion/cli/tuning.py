@@ -55,8 +55,8 @@ def tune(
 
     if trials or minutes or restart or not apply:
         budget = budget_of(trials, minutes)
-        errors.print(tuning.forecast(project, params, budget))
         with in_turn(project, "fashion tune") as params:
+            errors.print(tuning.forecast(project, params, budget))
             if restart:
                 tuning.restart(project, study)
             with _shown(study) as watch:

@@ -56,7 +56,7 @@ def find_links(project: Project, params: Params) -> tuple[Link, ...]:
 def _is_explored(project: Project, params: Params) -> bool:
     """Return whether the page about the data was made from the files that params.yaml names.
 
-    It does not know the digests of drawn images: of those, the page must have other ones under the same names.
+    params.yaml does not know the digests of drawn images: a page about those has the same names with other digests.
     """
     named = {file.name: file.sha256 for file in params.data.files}
     try:

@@ -3,7 +3,7 @@
 import tempfile
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -67,16 +67,16 @@ def roll_back(project: Project, params: Params, number: str | None, reason: str,
     tracking.check(registry.uri)
     seen = tracking.read_ledger(registry)
     ledger = tracking.settle(registry)
-    if number is None:
-        number = _finished_rollback(seen, ledger) or _predecessor(registry, ledger)
-    version = existing(registry, number)
+    finished = _finished_rollback(seen, ledger) if number is None else None
+    version = existing(registry, number or finished or _predecessor(registry, ledger))
     if version.number not in {change.after.champion for change in ledger.changes}:
         raise PromotionError(
             f"Version {version.number} of {registry.name} was never champion; make it champion with: "
             f"fashion promote {version.number} --reason '...'"
         )
     decision = tracking.Decision(ROLLBACK, version.number, ledger.aliases.with_champion(version.number), reason, force)
-    return _enthrone(project, registry, ledger, version, decision)
+    promotion = _enthrone(project, registry, ledger, version, decision)
+    return replace(promotion, before=seen.changes[-1].before.champion, changed=True) if finished else promotion
 
 
 def line(changes: Sequence[tracking.Change]) -> list[str]:
