@@ -68,7 +68,9 @@ def roll_back(project: Project, params: Params, number: str | None, reason: str,
     seen = tracking.read_ledger(registry)
     ledger = tracking.settle(registry)
     finished = _finished_rollback(seen, ledger) if number is None else None
-    version = existing(registry, number or finished or _predecessor(registry, ledger))
+    if number is None:
+        number = finished or _predecessor(registry, ledger)
+    version = existing(registry, number)
     if version.number not in {change.after.champion for change in ledger.changes}:
         raise PromotionError(
             f"Version {version.number} of {registry.name} was never champion; make it champion with: "
