@@ -33,6 +33,7 @@ from fashion.intake import bring, switch
 from fashion.intake.scan import scan
 from fashion.intake.sources import open_source
 from fashion.intake.written import check_uncommitted
+from fashion.locks import hold, training_lock
 from fashion.params import load_params
 from fashion.params.pipeline import IDX_FILES
 from fashion.stages.fetch import Drawing, draw_data
@@ -43,7 +44,9 @@ from fashion.stages.restoring import SYNTHETIC
 from fashion.stages.validate import validate
 from fashion.storage import file_digest, files_below
 from tests.advice import follow
+from tests.faults.commands import start
 from tests.projects import commit, edit_params, git, read_suite, write_suite
+from tests.servers import PATIENCE_SECONDS
 
 SIZE = (16, 16)
 CLASSES = ("10", "9", "Food & Drink", "<b>bold")
@@ -194,6 +197,20 @@ def test_a_dry_run_shows_everything_and_writes_nothing(project, folder):
 @pytest.mark.advice("fashion import --yes", "cli/intake.py")
 @pytest.mark.advice("git add", "cli/intake.py")
 @pytest.mark.advice("git commit --all", "cli/intake.py")
+def test_what_changes_while_an_import_waits_for_a_training_is_not_overwritten(project, folder):
+    with hold(training_lock(project), print) as training:
+        training.write({"run": "retraining", "process": "7"})
+        waiting = start(project, "fashion", "import", folder, "--yes")
+        while waiting.stdout.readline() != "Waiting for retraining (process 7)\n":
+            assert waiting.poll() is None
+        edit_params(project, {"train": {"seed": 77}})
+        before = state_of(project)
+    said, _ = waiting.communicate(timeout=PATIENCE_SECONDS)
+    assert waiting.returncode == 1
+    assert "params.yaml: changed while the import waited" in said
+    assert state_of(project) == before
+
+
 def test_where_nobody_can_be_asked_it_says_what_to_type_and_then_how_to_keep_it(project, folder):
     before = state_of(project)
     words = run(folder, "--skip", "Food & Drink", "--size", "12x20", "--name", "birds", "--skip", "10", fails=True)

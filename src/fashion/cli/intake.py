@@ -59,9 +59,10 @@ def import_(
         from fashion.intake import bring
         from fashion.intake.sheet import write_sheet
         from fashion.intake.sources import open_source
-        from fashion.intake.written import check_uncommitted
+        from fashion.intake.written import check_uncommitted, describe_dataset
 
     params = _recover(project, params)
+    planned_for = describe_dataset(project)
     if not dry_run:
         check_uncommitted(project)
     source = open_source(folder, skip or [])
@@ -76,8 +77,17 @@ def import_(
     if not yes:
         chosen = [("--name", name), ("--size", size), *(("--skip", one) for one in skip or [])]
         _ask(shlex.join([str(folder), *(word for option, value in chosen if value for word in (option, value))]))
+    _carry_out(project, params, plan, planned_for)
+
+
+def _carry_out(project: "Project", params: Params, plan: "Plan", planned_for: dict[str, str]) -> None:
+    """Write what was planned for a dataset, once no training runs, if that dataset is still there."""
+    from fashion.intake.bring import carry_out
+    from fashion.intake.written import check_unchanged
+
     with between_trainings(project, "fashion import"):
-        bring.carry_out(project, params, plan)
+        check_unchanged(project, planned_for)
+        carry_out(project, params, plan)
     console.print(
         "The dataset is in place. See what changed with: git diff\n"
         "Keep it with: git add import.json && git commit --all\n"

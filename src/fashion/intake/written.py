@@ -1,8 +1,10 @@
 """What of the files that git owns a person has changed since the last commit, and what an import has."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from fashion.adapters import git
+from fashion.adapters.versioning import PIN
 from fashion.errors import DataError
 from fashion.intake.record import RECORD
 from fashion.paths import PARAMS, Project
@@ -50,9 +52,34 @@ def _written(project: Project) -> dict[str, str]:
 
 def note_written(project: Project) -> None:
     """Note what the files are as an import has written them: git calls them changed until they are committed."""
-    paths = [path for name in EDITED_BY_PEOPLE for path in _files(project.root / name)]
-    digests = {path.relative_to(project.root).as_posix(): file_digest(path) for path in paths}
-    write_json(project.state / "imports" / "written.json", digests)
+    write_json(project.state / "imports" / "written.json", _digests(project, EDITED_BY_PEOPLE))
+
+
+def describe_dataset(project: Project) -> dict[str, str]:
+    """Return the digest of every file that says what the dataset is, data.dvc among them, by paths in the project."""
+    return _digests(project, (*EDITED_BY_PEOPLE, PIN))
+
+
+def check_unchanged(project: Project, planned: dict[str, str]) -> None:
+    """Refuse an import that was planned for another dataset than there is now that it may write.
+
+    Args:
+        planned: what `describe_dataset` gave before.
+
+    Raises:
+        DataError: a file has changed since.
+    """
+    present = describe_dataset(project)
+    if changed := sorted(name for name in planned.keys() | present if planned.get(name) != present.get(name)):
+        raise DataError(
+            f"{', '.join(changed)}: changed while the import waited, so what it was to write no longer fits. Nothing "
+            "was written; type the same command again"
+        )
+
+
+def _digests(project: Project, names: Iterable[str]) -> dict[str, str]:
+    paths = [path for name in names for path in _files(project.root / name)]
+    return {path.relative_to(project.root).as_posix(): file_digest(path) for path in paths}
 
 
 def _files(path: Path) -> list[Path]:
