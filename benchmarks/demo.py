@@ -177,9 +177,15 @@ def look(project: Project) -> None:
     """Let the monitor look once, in Prefect's worker, and print what it saw."""
     from fashion.loop.monitor import read_history
 
+    params = load_params(project.params)
+    known = len(read_history(project, params))
     time.sleep(2)  # The youngest predictions are left for the next look.
     run(["prefect", "deployment", "run", "monitoring/default", "--watch"], project.root)
-    window = read_history(project, load_params(project.params))[-1]
+    windows = read_history(project, params)
+    if len(windows) == known:
+        print("        no window yet: the first predictions of a new champion become its reference (monitor.settling)")
+        return
+    window = windows[-1]
     accuracy = window.accuracy
     figures = [
         f"live accuracy {accuracy.value:.1%}" if accuracy else "no labels yet",
