@@ -107,10 +107,14 @@ def draw(story: dict[str, Any], path: Path) -> None:
     alarms = [moment for moment, window in zip(moments, story["windows"], strict=True) if window["alarm"]]
     events = [(0.0, f"{story['drift']} sets in", "#9a6700")]
     events += [(alarm, "alarm\n ", "#cf222e") for alarm in alarms]
-    events += [(minutes_since(story["changed"], story["swapped"]), "new champion", "#1a7f37")]
+    swapped = minutes_since(story["changed"], story["swapped"])
+    events += [(swapped, "new champion", "#1a7f37")]
     with svg_figure(path, (9, 5.2)) as figure:
         above, below = figure.subplots(2, sharex=True, height_ratios=(3, 2))
         draw_accuracy(above, story["windows"], moments)
+        if max(moments) < swapped:  # Its first predictions are its reference, and in no window.
+            draw_accuracies(above, [swapped], [story["after"]], "live, new champion", "#1a7f37")
+        above.legend(loc="best", frameon=False)
         scores = np.maximum([window["score"] for window in story["windows"]], LEAST_SCORE)
         below.plot(moments, scores, "o-", color="#57606a", markersize=4)
         below.axhline(1, color="#cf222e", linewidth=1, linestyle="--")
@@ -135,23 +139,17 @@ def draw_accuracy(axes: "Axes", windows: Sequence[dict[str, Any]], moments: Sequ
     versions = sorted({window["version"] for _, window in labelled}, key=int)
     for version, colour in zip(versions, ("#0969da", "#1a7f37", "#8250df"), strict=False):
         chosen = [(moment, window["accuracy"]) for moment, window in labelled if window["version"] == version]
-        values = np.array([accuracy["value"] for _, accuracy in chosen])
-        spread = [
-            values - [accuracy["low"] for _, accuracy in chosen],
-            np.array([accuracy["high"] for _, accuracy in chosen]) - values,
-        ]
-        axes.errorbar(
-            [moment for moment, _ in chosen],
-            values,
-            spread,
-            label=f"live, version {version}",
-            fmt="o",
-            color=colour,
-            capsize=3,
-            markersize=5,
-        )
+        times, accuracies = zip(*chosen, strict=True)
+        draw_accuracies(axes, times, accuracies, f"live, version {version}", colour)
     estimated = [window["estimated_accuracy"] for window in windows]
     axes.plot(moments, estimated, color="#8c959f", linestyle=":", label="estimated without labels")
     axes.yaxis.set_major_formatter("{x:.0%}")
     axes.set_ylabel("accuracy, 95 % intervals")
-    axes.legend(loc="lower left", frameon=False)
+
+
+def draw_accuracies(
+    axes: "Axes", moments: Sequence[float], accuracies: Sequence[dict[str, Any]], label: str, colour: str
+) -> None:
+    values, lows, highs = (np.array([one[key] for one in accuracies]) for key in ("value", "low", "high"))
+    spread = [values - lows, highs - values]
+    axes.errorbar(moments, values, spread, label=label, fmt="o", color=colour, capsize=3, markersize=5)
