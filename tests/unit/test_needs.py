@@ -51,7 +51,7 @@ def test_the_ways_to_a_champion_and_to_an_answer_are_named():
     assert (need.what, need.ways) == ("Version 3 awaits approval.", ("make it champion by hand",))
 
 
-def test_an_alarm_needs_a_person_until_it_has_cooled_down_or_another_version_is_looked_at():
+def test_an_alarm_needs_a_person_until_it_has_cooled_down_or_another_version_is_looked_at_or_champion():
     cool_down = PARAMS.monitor.alarm.cool_down
     alarm = judged(1, Verdict.ALARM)
     later = [judged(2 + number) for number in range(cool_down)]
@@ -62,6 +62,8 @@ def test_an_alarm_needs_a_person_until_it_has_cooled_down_or_another_version_is_
     assert need.address == "/status/windows/1/index.html"
     assert list(needs.of_log(use(alarm, *later), PARAMS)) == []
     assert list(needs.of_log(use(alarm, judged(2, version="2")), PARAMS)) == []
+    assert list(needs.of_log(use(alarm), PARAMS, champion="2")) == []
+    assert len(list(needs.of_log(use(alarm), PARAMS, champion="1"))) == 1
 
 
 def test_an_alarm_of_the_last_look_needs_a_person_without_any_cooling_down():

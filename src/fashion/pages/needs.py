@@ -32,17 +32,18 @@ def of_registry(standing: Standing) -> Iterator[Need]:
         yield Need(f"{why[:1].upper()}{why[1:]}.", ways)
 
 
-def of_log(use: Use, params: Params, pages: Collection[int] = ()) -> Iterator[Need]:
+def of_log(use: Use, params: Params, pages: Collection[int] = (), champion: str | None = None) -> Iterator[Need]:
     """Yield an alarm that is not over, labels that nobody gave yet, and labels that nothing has learned from.
 
     Args:
         pages: the numbers of the windows of which there is a page; another clone may have judged some.
+        champion: the version that is champion, if that is known: an alarm about a former one is over.
     """
     version = use.windows[-1].model_version if use.windows else None
     mine = [window for window in use.windows if window.model_version == version]
     newest = mine[::-1][: max(1, params.monitor.alarm.cool_down)]
     alarm = next((window for window in newest if window.alarm), None)
-    if alarm:
+    if alarm and champion in (None, version):
         way = "see what happened next, with the labels that have arrived since: fashion monitor --history"
         where = f"/status/windows/{alarm.number}/index.html" if alarm.number in pages else None
         yield Need(f"Window {alarm.number} of version {version} raised an alarm: {alarm.because}.", (way,), where)

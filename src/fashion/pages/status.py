@@ -115,7 +115,8 @@ class Board:
         if standing:
             yield from needs.of_registry(standing)
         if use:
-            yield from needs.of_log(use, self._params, files.windows if files else ())
+            champion = standing.champion.version if standing and standing.champion else None
+            yield from needs.of_log(use, self._params, files.windows if files else (), champion)
         if runs:
             yield from needs.of_runs(runs, load_settings().prefect_api_url.removesuffix("/api"))
         if files:
