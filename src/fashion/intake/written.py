@@ -61,7 +61,7 @@ def describe_dataset(project: Project) -> dict[str, str]:
 
 
 def check_unchanged(project: Project, planned: dict[str, str]) -> None:
-    """Refuse an import that was planned for another dataset than there is now that it may write.
+    """Refuse an import whose dataset has changed since it was planned.
 
     Args:
         planned: what `describe_dataset` gave before.
@@ -72,8 +72,8 @@ def check_unchanged(project: Project, planned: dict[str, str]) -> None:
     present = describe_dataset(project)
     if changed := sorted(name for name in planned.keys() | present if planned.get(name) != present.get(name)):
         raise DataError(
-            f"{', '.join(changed)}: changed while the import waited, so what it was to write no longer fits. Nothing "
-            "was written; type the same command again"
+            f"{', '.join(changed)}: changed while the import waited, so its plan no longer fits. Nothing was written; "
+            "type the same command again"
         )
 
 
